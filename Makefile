@@ -1,0 +1,56 @@
+# The two commands a stranger needs: `make demo` and `make test`. Both build .venv themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+
+.PHONY: demo test lint types bench soak docs lock clean
+
+demo: $(VENV)/.core
+	$(BIN)/hivecost demo
+
+test: $(VENV)/.test
+	$(MAKE) --no-print-directory lint types
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+bench: $(VENV)/.test
+	$(BIN)/python -m benchmarks
+
+# Every command of the README and of docs/ is run, and every link is followed.
+docs: $(VENV)/.test
+	$(BIN)/pytest -q tests/integration/test_docs.py
+
+# The pins carry hashes and no addresses, so they hold on any index.
+lock: $(VENV)/.test
+	$(PIP) install -q uv
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		pyproject.toml -o requirements/core.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--group test pyproject.toml -o requirements/test.txt
+
+clean:
+	rm -rf $(VENV) .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis hivecost-demo
+
+$(VENV)/.venv:
+	$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/.core: $(VENV)/.venv requirements/core.txt pyproject.toml
+	$(PIP) install -q --require-hashes -r requirements/core.txt
+	$(PIP) install -q --no-deps --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.core requirements/test.txt
+	$(PIP) install -q --require-hashes -r requirements/test.txt
+	@touch $@

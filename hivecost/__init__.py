@@ -1,0 +1,1 @@
+"""Cost control for agent runtimes."""

@@ -1,0 +1,147 @@
+"""Every error hivecost raises, in one tree.
+
+HiveCostError
+├── BudgetExceededError          a budget stops this execution
+│   ├── BudgetExhaustedError     the period's money is spent; carries reset_at
+│   └── BudgetBusyError          held by others just now; carries retry_after_s
+├── PriceUnknownError            no rate for this model; names the near ones
+├── UsageInvalidError            impossible token counts
+├── EventFormatError             bytes that are no event
+├── LedgerUnavailableError       the ledger cannot be reached: refused
+├── StoreError
+│   ├── StoreLockedError         another writer holds the file
+│   ├── StoreCorruptError        the file is not a sound database
+│   ├── StoreVersionError        written by a newer hivecost
+│   ├── StoreUnusablePathError   the base path cannot hold a database
+│   └── SessionNotFoundError     nothing was ever logged under this id
+├── ConfigError                  names file, key and what was expected
+├── PluginError                  names the plugin
+├── BusClosedError               publish() on a bus that is not open
+├── ReentrancyError              a handler waits for itself
+├── UnknownEntryPointError       trigger() of a name nobody registered
+└── ExecutionCancelledError      the execution this code belongs to was cancelled
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+
+class HiveCostError(Exception):
+    """The root: `except HiveCostError` catches all that hivecost raises on purpose."""
+
+
+class BudgetExceededError(HiveCostError):
+    """A budget stops an execution.
+
+    Raised in a handler of an event that has an `execution_id`, it cancels that execution with this error
+    as the reason. A handler of lists names the culprit with `execution_id`.
+    """
+
+    def __init__(self, message: str = "budget exceeded", *, budget: str = "", execution_id: str = "") -> None:
+        super().__init__(message)
+        self.budget = budget
+        self.execution_id = execution_id
+
+
+class BudgetExhaustedError(BudgetExceededError):
+    """The account is spent until `reset_at` (None: it never resets)."""
+
+    def __init__(
+        self, message: str, *, budget: str = "", execution_id: str = "", reset_at: datetime | None = None
+    ) -> None:
+        super().__init__(message, budget=budget, execution_id=execution_id)
+        self.reset_at = reset_at
+
+
+class BudgetBusyError(BudgetExceededError):
+    """The rest of the account is held by other turns; worth asking again after `retry_after_s`."""
+
+    def __init__(self, message: str, *, budget: str = "", execution_id: str = "", retry_after_s: float = 1.0) -> None:
+        super().__init__(message, budget=budget, execution_id=execution_id)
+        self.retry_after_s = retry_after_s
+
+
+class PriceUnknownError(HiveCostError, LookupError):
+    """No price table knows `model`; `suggestions` are near names that are known."""
+
+    def __init__(self, model: str, *, suggestions: tuple[str, ...] = ()) -> None:
+        near = f"; did you mean {', '.join(map(repr, suggestions))}?" if suggestions else ""
+        super().__init__(
+            f"no price is known for model {model!r}{near} "
+            f'Give one: prices={{"{model}": {{"input": USD, "output": USD}}}} (per 1M tokens)'
+        )
+        self.model = model
+        self.suggestions = suggestions
+
+
+class UsageInvalidError(HiveCostError, ValueError):
+    """Token counts that cannot be: negative, no integer, or beyond any model."""
+
+
+class EventFormatError(HiveCostError, ValueError):
+    """Bytes that no version of hivecost wrote as an event."""
+
+
+class LedgerUnavailableError(HiveCostError):
+    """The ledger cannot be reached, so nothing is granted (fail closed)."""
+
+
+class StoreError(HiveCostError):
+    """The runtime log cannot be read or written."""
+
+
+class StoreLockedError(StoreError):
+    """Another connection holds the database."""
+
+
+class StoreCorruptError(StoreError):
+    """The file is not a sound SQLite database."""
+
+
+class StoreVersionError(StoreError):
+    """The database was written by a newer hivecost than this one."""
+
+
+class StoreUnusablePathError(StoreError):
+    """The base path is a file, cannot be written, or its disk is full."""
+
+
+class SessionNotFoundError(StoreError, LookupError):
+    """The log holds nothing under this session id."""
+
+
+class ConfigError(HiveCostError, ValueError):
+    """A setting that cannot be used: says where it stands and what was expected there."""
+
+    def __init__(self, key: str, expected: str, *, file: str = "", got: object = None) -> None:
+        where = f"{file}: {key}" if file else key
+        found = "" if got is None else f", got {got!r:.200}"
+        super().__init__(f"{where}: expected {expected}{found}")
+        self.key = key
+        self.expected = expected
+        self.file = file
+
+
+class PluginError(HiveCostError):
+    """A plugin that is not one, or failed to start or stop; `plugin` is its name."""
+
+    def __init__(self, plugin: str, problem: str) -> None:
+        super().__init__(f"plugin {plugin!r}: {problem}")
+        self.plugin = plugin
+
+
+class BusClosedError(HiveCostError):
+    """The bus is not open: publish inside `async with bus`."""
+
+
+class ReentrancyError(HiveCostError):
+    """A handler asked to wait until all handlers are done, itself included."""
+
+
+class UnknownEntryPointError(HiveCostError, LookupError):
+    """No entry point of this name is registered; the message lists those that are."""
+
+
+class ExecutionCancelledError(HiveCostError):
+    """The execution was cancelled; its next turn is refused with this."""

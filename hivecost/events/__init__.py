@@ -1,0 +1,45 @@
+"""Frozen Structs of what happened, and the codec that takes them to bytes and back."""
+
+from hivecost.events.base import ATTRIBUTION_FIELDS, Event
+from hivecost.events.codec import decode, decode_json, encode, encode_json
+from hivecost.events.controls import AlertRaised, BudgetExceeded, BudgetWarning, RateLimited
+from hivecost.events.cost import Cost, CostStatus
+from hivecost.events.custom import CustomEvent, UnknownEvent
+from hivecost.events.executions import ExecutionCompleted, ExecutionStarted, ExecutionStatus
+from hivecost.events.ids import new_event_id, new_execution_id, new_session_id
+from hivecost.events.totals import Totals
+from hivecost.events.turns import ContextCompacted, LLMTurnComplete, ToolCallCompleted
+from hivecost.events.types import EventType
+from hivecost.events.usage import TOKENS_PER_TURN_MAX, USAGE_FIELDS, Usage, usage_problem
+
+__all__ = [
+    "ATTRIBUTION_FIELDS",
+    "TOKENS_PER_TURN_MAX",
+    "USAGE_FIELDS",
+    "AlertRaised",
+    "BudgetExceeded",
+    "BudgetWarning",
+    "ContextCompacted",
+    "Cost",
+    "CostStatus",
+    "CustomEvent",
+    "Event",
+    "EventType",
+    "ExecutionCompleted",
+    "ExecutionStarted",
+    "ExecutionStatus",
+    "LLMTurnComplete",
+    "RateLimited",
+    "ToolCallCompleted",
+    "Totals",
+    "UnknownEvent",
+    "Usage",
+    "decode",
+    "decode_json",
+    "encode",
+    "encode_json",
+    "new_event_id",
+    "new_execution_id",
+    "new_session_id",
+    "usage_problem",
+]

@@ -1,0 +1,50 @@
+"""What a turn cost, and how we know."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+from hivecost.money import USD, to_usd
+
+
+class CostStatus(StrEnum):
+    """How far a cost can be trusted."""
+
+    #: Usage as reported, times a known rate.
+    PRICED = "priced"
+    #: The provider named the bill itself; it wins over the table.
+    REPORTED = "reported"
+    #: A known rate, but usage that is not final: a cut stream, a count of ours.
+    ESTIMATED = "estimated"
+    #: No rate, or no usage, is known. Never zero: the amount is None.
+    UNPRICED = "unpriced"
+    #: The usage that was reported cannot be. The amount is None.
+    INVALID = "invalid"
+
+
+class Cost(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
+    """The cost of one turn in nano-USD, with the rate it was priced with, so that a price update never rewrites it."""
+
+    status: CostStatus
+    #: None exactly when the status is `unpriced` or `invalid`.
+    nanousd: int | None = None
+    #: Where the rate comes from: `user`, `genai-prices`, `patch`, `provider`, or "" when unpriced.
+    source: str = ""
+    #: The rates applied, readable: `input=2.5 output=10` in USD per 1M tokens.
+    rate: str = ""
+    #: Which price table it was: a short hash of its content with its version.
+    snapshot: str = ""
+    #: Why there is no amount, or why it is an estimate.
+    reason: str = ""
+    #: The part of `nanousd` that the input side made; None when nobody can tell.
+    input_nanousd: int | None = None
+    output_nanousd: int | None = None
+    #: What our table says where the provider's own bill won.
+    table_nanousd: int | None = None
+
+    @property
+    def usd(self) -> USD | None:
+        """The exact amount in USD; None when unknown."""
+        return None if self.nanousd is None else to_usd(self.nanousd)

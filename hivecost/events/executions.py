@@ -1,0 +1,52 @@
+"""Events of an execution: one triggered run of an entry point."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from hivecost.events.base import Event
+from hivecost.events.types import EventType
+from hivecost.money import to_usd
+
+
+class ExecutionStatus(StrEnum):
+    """Where an execution stands; the last three are how it may end."""
+
+    RUNNING = "running"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class ExecutionStarted(Event, frozen=True, kw_only=True, tag=EventType.EXECUTION_STARTED.value):
+    """An entry point was triggered."""
+
+    type: ClassVar[EventType] = EventType.EXECUTION_STARTED
+
+    entry_point: str = ""
+
+
+class ExecutionCompleted(Event, frozen=True, kw_only=True, tag=EventType.EXECUTION_COMPLETED.value):
+    """An execution ended, whatever its status; there is exactly one for each."""
+
+    type: ClassVar[EventType] = EventType.EXECUTION_COMPLETED
+
+    status: ExecutionStatus = ExecutionStatus.COMPLETED
+    entry_point: str = ""
+    #: Type and message of what ended it; "" when it completed.
+    error: str = ""
+    duration_ms: int = 0
+    llm_calls: int = 0
+    #: Turns whose cost is unknown, and so missing from `cost_nanousd`.
+    unpriced_calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cost_nanousd: int = 0
+
+    def _derived(self) -> dict[str, Any]:
+        return {
+            "total_tokens": self.input_tokens + self.output_tokens,
+            #: USD of the priced turns, as a float for metrics libraries.
+            "cost": float(to_usd(self.cost_nanousd)),
+        }

@@ -1,0 +1,62 @@
+"""Integer sums over turns."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from hivecost.events.cost import CostStatus
+from hivecost.events.turns import LLMTurnComplete
+from hivecost.money import USD, to_usd
+
+
+class Totals(msgspec.Struct):
+    """What some turns add up to. Adding is exact, so any partition of the turns adds up to the same."""
+
+    llm_calls: int = 0
+    input_tokens: int = 0
+    output_tokens: int = 0
+    cache_read_tokens: int = 0
+    cache_write_tokens: int = 0
+    reasoning_tokens: int = 0
+    #: The sum of the known costs only; `unpriced_calls` says how many are missing from it.
+    cost_nanousd: int = 0
+    unpriced_calls: int = 0
+    estimated_calls: int = 0
+    latency_ms: int = 0
+
+    @property
+    def total_tokens(self) -> int:
+        return self.input_tokens + self.output_tokens
+
+    @property
+    def cost_usd(self) -> USD:
+        """The exact cost of the turns that have one."""
+        return to_usd(self.cost_nanousd)
+
+    def add(self, turn: LLMTurnComplete) -> None:
+        """Count one more turn."""
+        usage, cost = turn.usage, turn.cost
+        self.llm_calls += 1
+        self.input_tokens += usage.input_tokens
+        self.output_tokens += usage.output_tokens
+        self.cache_read_tokens += usage.cache_read_tokens
+        self.cache_write_tokens += usage.cache_write_tokens
+        self.reasoning_tokens += usage.reasoning_tokens
+        self.latency_ms += turn.latency_ms
+        if cost is None or cost.nanousd is None:
+            self.unpriced_calls += 1
+        else:
+            self.cost_nanousd += cost.nanousd
+            if cost.status is CostStatus.ESTIMATED:
+                self.estimated_calls += 1
+
+    def as_metrics(self) -> dict[str, Any]:
+        """Every sum by its name, and `total_tokens`, `cached_tokens` and `cost_usd` (a float)."""
+        return {
+            **msgspec.structs.asdict(self),
+            "total_tokens": self.total_tokens,
+            "cached_tokens": self.cache_read_tokens,
+            "cost_usd": float(self.cost_usd),
+        }

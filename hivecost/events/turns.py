@@ -1,0 +1,76 @@
+"""Events of a turn: one LLM call, and the tools around it."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+from hivecost.events.base import Event
+from hivecost.events.cost import Cost
+from hivecost.events.types import EventType
+from hivecost.events.usage import Usage
+
+
+class LLMTurnComplete(Event, frozen=True, kw_only=True, tag=EventType.LLM_TURN_COMPLETE.value):
+    """One LLM call came back, was cut, or failed with its usage unknown."""
+
+    type: ClassVar[EventType] = EventType.LLM_TURN_COMPLETE
+
+    #: The model that answered, else the one that was asked for.
+    model: str = ""
+    provider: str = ""
+    usage: Usage = Usage()
+    #: None until it is priced; an `AgentRuntime` prices what reaches its bus without a cost.
+    cost: Cost | None = None
+    latency_ms: int = 0
+    stop_reason: str = ""
+    #: The service tier that was served, such as `flex` or `batch`.
+    service_tier: str = ""
+    #: The provider's usage as it came, kept where it could not be understood in full.
+    raw_usage: dict[str, Any] | None = None
+
+    def _derived(self) -> dict[str, Any]:
+        usage, cost = self.usage, self.cost
+        usd = None if cost is None else cost.usd
+        return {
+            "input_tokens": usage.input_tokens,
+            "output_tokens": usage.output_tokens,
+            "total_tokens": usage.total_tokens,
+            "cached_tokens": usage.cache_read_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+            "reasoning_tokens": usage.reasoning_tokens,
+            #: A float for metrics libraries; None when the cost is unknown. `event.cost.nanousd` is exact.
+            "cost_usd": None if usd is None else float(usd),
+            "cost_status": "unpriced" if cost is None else cost.status.value,
+        }
+
+
+class ToolCallCompleted(Event, frozen=True, kw_only=True, tag=EventType.TOOL_CALL_COMPLETED.value):
+    """A tool returned."""
+
+    type: ClassVar[EventType] = EventType.TOOL_CALL_COMPLETED
+
+    tool: str = ""
+    duration_ms: int = 0
+    failed: bool = False
+    #: What its result adds to the context, where known.
+    result_tokens: int = 0
+
+
+class ContextCompacted(Event, frozen=True, kw_only=True, tag=EventType.CONTEXT_COMPACTED.value):
+    """A conversation was shortened to fit its budget."""
+
+    type: ClassVar[EventType] = EventType.CONTEXT_COMPACTED
+
+    tokens_before: int = 0
+    tokens_after: int = 0
+    #: How: `prune_old_tool_results`, `summarize`, `keep_recent`.
+    strategy: str = ""
+
+    @property
+    def tokens_saved(self) -> int:
+        return self.tokens_before - self.tokens_after
+
+    def _derived(self) -> dict[str, Any]:
+        saved = self.tokens_saved
+        share = 100 * saved / self.tokens_before if self.tokens_before else 0.0
+        return {"tokens_saved": saved, "savings_pct": share}

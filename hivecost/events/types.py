@@ -1,0 +1,22 @@
+"""The kinds of events that travel on the bus."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class EventType(StrEnum):
+    """What happened; the value is the event's `type` tag on the wire."""
+
+    EXECUTION_STARTED = "execution_started"
+    LLM_TURN_COMPLETE = "llm_turn_complete"
+    TOOL_CALL_COMPLETED = "tool_call_completed"
+    CONTEXT_COMPACTED = "context_compacted"
+    EXECUTION_COMPLETED = "execution_completed"
+    BUDGET_WARNING = "budget_warning"
+    BUDGET_EXCEEDED = "budget_exceeded"
+    RATE_LIMITED = "rate_limited"
+    ALERT_RAISED = "alert_raised"
+    CUSTOM = "custom"
+    #: Read from a newer hivecost: kept as it came, see UnknownEvent.
+    UNKNOWN = "unknown"

@@ -1,0 +1,141 @@
+"""The contract between a runtime and what attaches to it, and how installed plugins are found."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, Final, Protocol, runtime_checkable
+
+import msgspec
+
+from hivecost.clock import Clock
+from hivecost.errors import PluginError
+from hivecost.events import Event, EventType
+
+ENTRY_POINT_GROUP: Final = "hivecost.plugins"
+
+Handler = Callable[[Any], Any]
+
+
+class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
+    """What a turn is about to ask of a provider; seen by gate checks before it is sent."""
+
+    model: str
+    provider: str = ""
+    #: What the caller says the prompt counts; 0 when unknown.
+    input_tokens: int = 0
+    max_tokens: int = 0
+    session_id: str = ""
+    execution_id: str = ""
+    node_id: str = ""
+    agent_id: str = ""
+    user_id: str = ""
+    org_id: str = ""
+    task_id: str = ""
+    tags: dict[str, str] = msgspec.field(default_factory=dict)
+
+
+GateCheck = Callable[[TurnRequest], Awaitable[None]]
+
+
+class Bus(Protocol):
+    """What a plugin may do with the bus."""
+
+    def subscribe(
+        self,
+        *,
+        event_types: Sequence[EventType] | None = None,
+        handler: Handler,
+        batch: bool = False,
+        name: str = "",
+    ) -> str:
+        """Call `handler` with every event of these types (None: all); gives the subscription's id."""
+        ...
+
+    def unsubscribe(self, subscription_id: str) -> bool:
+        """No more calls after this; False when the id is not known."""
+        ...
+
+    async def drain(self, subscription_id: str | None = None) -> None:
+        """Return when everything published so far is handled (by this subscription, or by all)."""
+        ...
+
+    async def publish(self, event: Event) -> None:
+        """Hand the event to every matching subscription; waits only where a full queue's policy says so."""
+        ...
+
+    def publish_nowait(self, event: Event) -> None:
+        """The same from anywhere, other threads included, without waiting."""
+        ...
+
+
+class PluginHost(Protocol):
+    """What a runtime offers to its plugins."""
+
+    @property
+    def bus(self) -> Bus: ...
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def base_path(self) -> Path: ...
+
+    def cancel_execution_nowait(self, execution_id: str, reason: str | BaseException | None = None) -> bool:
+        """Ask an execution to stop, from any thread; True if it was running."""
+        ...
+
+    def add_gate_check(self, check: GateCheck) -> Callable[[], None]:
+        """Await `check` before each turn is sent: it may wait, or refuse by raising. Call the result to remove it."""
+        ...
+
+
+@runtime_checkable
+class Plugin(Protocol):
+    """Attaches to a runtime for as long as its context is open.
+
+    class Printer:
+        name = "printer"
+
+        @asynccontextmanager
+        async def attached(self, host: PluginHost) -> AsyncIterator[None]:
+            subscription = host.bus.subscribe(event_types=[EventType.LLM_TURN_COMPLETE], handler=print)
+            yield
+            host.bus.unsubscribe(subscription)
+    """
+
+    @property
+    def name(self) -> str: ...
+
+    def attached(self, host: PluginHost) -> AbstractAsyncContextManager[None]: ...
+
+
+def require_plugin(candidate: object) -> Plugin:
+    """The candidate itself. Raises PluginError, saying what is missing, when it is no plugin."""
+    if isinstance(candidate, type):
+        raise PluginError(candidate.__name__, f"is a class; register an instance: {candidate.__name__}()")
+    name = getattr(candidate, "name", None)
+    if not isinstance(name, str) or not name:
+        raise PluginError(type(candidate).__name__, "has no `name`; a plugin has a name and `attached(host)`")
+    if not callable(getattr(candidate, "attached", None)):
+        raise PluginError(name, "has no `attached(host)` that gives an async context manager")
+    return candidate  # type: ignore[return-value]  # both members are checked above
+
+
+def installed_plugins() -> dict[str, EntryPoint]:
+    """The plugins that installed packages offer, by name; nothing is imported yet."""
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
+
+
+def load_plugin_class(name: str) -> Any:
+    """The class or factory an installed package offers as `name`. Raises PluginError when it cannot be had."""
+    entry = installed_plugins().get(name)
+    if entry is None:
+        known = ", ".join(sorted(installed_plugins())) or "none"
+        raise PluginError(name, f"is not installed (installed: {known}); pip install hivecost-{name}")
+    try:
+        return entry.load()
+    except Exception as error:
+        raise PluginError(name, f"cannot be imported from {entry.value}: {error!r}") from error
