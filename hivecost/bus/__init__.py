@@ -1,0 +1,19 @@
+"""The event bus."""
+
+from hivecost.bus.bus import INBOX_MAX, MAX_QUEUE, EventBus
+from hivecost.bus.overflow import Block, DropNewest, DropOldest, Overflow
+from hivecost.bus.statistics import BusStatistics, SubscriptionStatistics
+from hivecost.bus.subscription import BATCH_MAX
+
+__all__ = [
+    "BATCH_MAX",
+    "INBOX_MAX",
+    "MAX_QUEUE",
+    "Block",
+    "BusStatistics",
+    "DropNewest",
+    "DropOldest",
+    "EventBus",
+    "Overflow",
+    "SubscriptionStatistics",
+]

@@ -1,0 +1,352 @@
+"""The event bus: one bounded buffer and one task per subscription, so that nobody waits for anybody else."""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, Final, Self
+
+import anyio
+import anyio.lowlevel
+
+from hivecost.bus.loops import Loop, current_loop
+from hivecost.bus.overflow import DropOldest, Overflow
+from hivecost.bus.routes import Routes
+from hivecost.bus.statistics import BusStatistics
+from hivecost.bus.subscription import CLOSED, Subscription, current_subscription
+from hivecost.errors import BusClosedError, ConfigError, ReentrancyError
+from hivecost.events import Event, EventType
+from hivecost.signals import events_dropped, subscriber_failed
+
+MAX_QUEUE: Final = 10_000
+#: Events from other threads that wait for the loop to take them in.
+INBOX_MAX: Final = 100_000
+#: drain() follows chains of handlers that publish this deep.
+_DRAIN_ROUNDS: Final = 8
+#: A publisher that finds a full queue yields this often before anything is dropped; waking up takes one or two.
+_TURNS_GRANTED: Final = 3
+
+_log = logging.getLogger("hivecost.bus")
+
+
+class EventBus:
+    """Carries events from any number of publishers to any number of subscriptions.
+
+    `async with EventBus() as bus` opens it; leaving drains it for at most `close_timeout_s`, then counts the rest as
+    lost. Each subscription sees events in the order in which publish() accepted them. Runs on asyncio and trio.
+    `admit`, if given, sees each event once before it is queued and returns what is queued (an AgentRuntime prices
+    turns there).
+    """
+
+    def __init__(
+        self,
+        *,
+        admit: Callable[[Event], Event] | None = None,
+        close_timeout_s: float = 10.0,
+        cancel_grace_s: float = 1.0,
+    ) -> None:
+        self.close_timeout_s = close_timeout_s
+        self.cancel_grace_s = cancel_grace_s
+        self._admit = admit
+        self._routes = Routes()
+        self._subscriptions: dict[str, Subscription] = {}
+        self._leaving: list[Subscription] = []  # unsubscribed, but their handler has not returned yet
+        self._lock = threading.Lock()
+        self._ids = itertools.count(1)
+        self._loop: Loop | None = None
+        self._accepting = False
+        self._closing = False
+        self._inbox: deque[Event] = deque()
+        self._inbox_announced = False
+        self._published = 0
+        self._inbox_dropped = 0
+        self._ended_dropped = 0
+        self._ended_failed = 0
+
+    # -- lifecycle ---------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        self._loop = current_loop()
+        self._accepting, self._closing = True, False
+        for subscription in list(self._subscriptions.values()):
+            subscription.start(self._loop)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Refuse new events, hand on what was published, then end; always ends, whatever handlers do."""
+        if not self._accepting or self._closing:
+            return
+        self._closing = True
+        subscriptions = list(self._subscriptions.values())
+        with anyio.CancelScope(shield=True):
+            with anyio.move_on_after(self.close_timeout_s):
+                await self._settle_down(subscriptions)
+            self._take_inbox()
+            self._accepting = False
+            async with anyio.create_task_group() as stopping:
+                for subscription in (*subscriptions, *self._leaving):
+                    stopping.start_soon(self._stop, subscription)
+        self._leaving.clear()
+        self._loop = None
+
+    async def _stop(self, subscription: Subscription) -> None:
+        if not await subscription.stop(self.cancel_grace_s):
+            _log.error("subscription %s ignores its cancellation; it was abandoned", subscription.name)
+
+    # -- subscribing -------------------------------------------------------------------------------------------
+
+    def subscribe(
+        self,
+        *,
+        event_types: Iterable[EventType | str] | None = None,
+        handler: Callable[[Any], Any],
+        batch: bool = False,
+        overflow: Overflow | None = None,
+        max_queue: int = MAX_QUEUE,
+        session_id: str | None = None,
+        execution_id: str | None = None,
+        node_id: str | None = None,
+        agent_id: str | None = None,
+        name: str = "",
+    ) -> str:
+        """Call `handler` with each matching event, or with lists of them if `batch`; gives the subscription's id.
+
+        `handler` may be sync (it runs on the loop, so be quick) or async. `event_types` None means all of them.
+        `overflow` is what happens past `max_queue` waiting events: DropOldest() unless given, Block() or DropNewest().
+        Works before the bus is open, from handlers and from any thread. Raises ConfigError for what cannot work.
+        """
+        if not callable(handler):
+            raise ConfigError("subscribe(handler=…)", "something callable with an event", got=handler)
+        if isinstance(max_queue, bool) or not isinstance(max_queue, int) or max_queue < 1:
+            raise ConfigError("subscribe(max_queue=…)", "a whole number of events, 1 or more", got=max_queue)
+        given = {"execution_id": execution_id, "session_id": session_id, "node_id": node_id, "agent_id": agent_id}
+        subscription = Subscription(
+            f"sub_{next(self._ids)}",
+            handler,
+            name=name or getattr(handler, "__qualname__", type(handler).__qualname__),
+            batch=batch,
+            overflow=DropOldest() if overflow is None else overflow,
+            max_queue=max_queue,
+            filters={field: value for field, value in given.items() if value is not None},
+            on_failure=self._report_failure,
+            on_drop=self._report_drop,
+        )
+        types = _checked_types(event_types)
+        with self._lock:
+            self._routes.add(subscription, types)
+            self._subscriptions[subscription.id] = subscription
+        self._on_loop(subscription.start)
+        return subscription.id
+
+    def unsubscribe(self, subscription_id: str) -> bool:
+        """No call starts after this; what still waited is counted as dropped. False when the id is not known."""
+        with self._lock:
+            subscription = self._subscriptions.pop(subscription_id, None)
+            if subscription is None:
+                return False
+            self._routes.remove(subscription)
+        if self._loop is None or self._loop.is_here():
+            self._retire(subscription)
+        else:
+            self._loop.call_threadsafe(lambda: self._retire(subscription))
+        return True
+
+    def _retire(self, subscription: Subscription) -> None:
+        subscription.end("unsubscribed")
+        figures = subscription.statistics()
+        self._ended_dropped += figures.dropped
+        self._ended_failed += figures.failed
+        self._leaving = [s for s in (*self._leaving, subscription) if not s.is_finished]
+
+    def _on_loop(self, function: Callable[[Loop], None]) -> None:
+        loop = self._loop
+        if loop is None:
+            return
+        if loop.is_here():
+            function(loop)
+        else:
+            loop.call_threadsafe(lambda: function(loop))
+
+    # -- publishing --------------------------------------------------------------------------------------------
+
+    async def publish(self, event: Event) -> None:
+        """Queue the event with every matching subscription, in one step that cancellation cannot divide.
+
+        Waits only before a full queue, as its policy says. Raises BusClosedError when the bus is not open.
+        """
+        loop = self._require_open()
+        if not loop.is_here():
+            self._publish_from_thread(event, loop)
+            return
+        for subscription in self._routes.matching(event):
+            if subscription.is_full:
+                await self._wait_for_room(event)
+                self._require_open()
+                break
+        self._accept(event)
+
+    async def _wait_for_room(self, event: Event) -> None:
+        for _ in range(_TURNS_GRANTED):  # a subscriber that merely waits for its turn gets it
+            await anyio.lowlevel.checkpoint()
+            if not any(subscription.is_full for subscription in self._routes.matching(event)):
+                return
+        while blocking := [s for s in self._routes.matching(event) if s.is_full and s.blocks_publisher()]:
+            await blocking[0].wait_for_room()
+
+    def publish_nowait(self, event: Event) -> None:
+        """The same without ever waiting, from any thread: a full queue drops as its policy says (Block: the newest)."""
+        loop = self._require_open()
+        if loop.is_here():
+            self._accept(event)
+        else:
+            self._publish_from_thread(event, loop)
+
+    def _require_open(self) -> Loop:
+        loop = self._loop
+        if loop is None or not self._accepting or (self._closing and current_subscription.get() is None):
+            raise BusClosedError("the bus is not open; publish inside `async with bus:` (or `async with runtime:`)")
+        return loop
+
+    def _accept(self, event: Event) -> None:
+        if self._inbox:
+            self._take_inbox()
+        self._deliver(event)
+
+    def _deliver(self, event: Event) -> None:
+        if self._admit is not None:
+            event = self._admit(event)
+        self._published += 1
+        for subscription in self._routes.matching(event):
+            subscription.offer(event)
+
+    def _publish_from_thread(self, event: Event, loop: Loop) -> None:
+        self._routes.matching(event)  # a stranger's object fails here, in the thread that published it
+        with self._lock:
+            if len(self._inbox) >= INBOX_MAX:
+                self._inbox_dropped += 1
+                return
+            self._inbox.append(event)
+            if self._inbox_announced:
+                return
+            self._inbox_announced = True
+        loop.call_threadsafe(self._take_inbox)
+
+    def _take_inbox(self) -> None:
+        """Deliver what other threads published, in their order: one wakeup for all of it."""
+        with self._lock:
+            events, self._inbox = self._inbox, deque()
+            self._inbox_announced = False
+        for event in events:
+            self._deliver(event)
+
+    def collect(self) -> None:
+        """Take in at once what other threads published so far. Loop thread only."""
+        if self._inbox:
+            self._take_inbox()
+
+    # -- waiting -----------------------------------------------------------------------------------------------
+
+    async def drain(self, subscription_id: str | None = None) -> None:
+        """Return when everything published before the call is handled, follow-up events of handlers included.
+
+        With an id, only that subscription is waited for. Raises ReentrancyError inside a handler, which would wait
+        for itself.
+        """
+        if current_subscription.get() is not None:
+            raise ReentrancyError("drain() inside a handler would wait for that handler itself")
+        if subscription_id is None:
+            await self._settle_down(list(self._subscriptions.values()))
+        elif subscription_id in self._subscriptions:
+            self.collect()
+            await self._subscriptions[subscription_id].wait_done()
+
+    async def _settle_down(self, subscriptions: list[Subscription]) -> None:
+        for _ in range(_DRAIN_ROUNDS):
+            self.collect()
+            if not any(subscription.pending for subscription in subscriptions):
+                return
+            for subscription in subscriptions:
+                await subscription.wait_done()
+
+    async def wait_for(
+        self,
+        event_type: EventType | str,
+        *,
+        timeout_s: float,
+        session_id: str | None = None,
+        execution_id: str | None = None,
+        node_id: str | None = None,
+        agent_id: str | None = None,
+    ) -> Event:
+        """The next matching event that is published after the call. Raises TimeoutError after `timeout_s`."""
+        found: list[Event] = []
+        arrived = anyio.Event()
+
+        def take(event: Event) -> None:
+            found.append(event)
+            arrived.set()
+
+        subscription_id = self.subscribe(
+            event_types=[event_type],
+            handler=take,
+            session_id=session_id,
+            execution_id=execution_id,
+            node_id=node_id,
+            agent_id=agent_id,
+            name=f"wait_for {event_type}",
+        )
+        try:
+            with anyio.fail_after(timeout_s):
+                await arrived.wait()
+        finally:
+            self.unsubscribe(subscription_id)
+        return found[0]
+
+    def statistics(self) -> BusStatistics:
+        """Counts of the bus and of each of its subscriptions."""
+        figures = tuple(subscription.statistics() for subscription in list(self._subscriptions.values()))
+        return BusStatistics(
+            published=self._published,
+            inbox_dropped=self._inbox_dropped,
+            dropped=self._inbox_dropped + self._ended_dropped + sum(f.dropped for f in figures),
+            failed=self._ended_failed + sum(f.failed for f in figures),
+            subscriptions=figures,
+        )
+
+    # -- reporting ---------------------------------------------------------------------------------------------
+
+    def _report_failure(self, subscription: Subscription, event: Event | list[Event], error: Exception) -> None:
+        _log.error("handler %s raised %r; it gets the next event", subscription.name, error, exc_info=error)
+        subscriber_failed.announce(
+            self, subscription_id=subscription.id, name=subscription.name, event=event, error=error
+        )
+
+    def _report_drop(self, subscription: Subscription, count: int, why: str) -> None:
+        total = subscription.statistics().dropped
+        if why == CLOSED or str(total).rstrip("0") == "1":  # 1, 10, 100, …: a flood of losses is no flood of lines
+            _log.warning("subscription %s has lost %d events (%s)", subscription.name, total, why)
+        events_dropped.announce(self, subscription_id=subscription.id, name=subscription.name, count=count, why=why)
+
+
+def _checked_types(event_types: Iterable[EventType | str] | None) -> frozenset[EventType]:
+    if event_types is None:
+        return frozenset(EventType)
+    known = ", ".join(EventType)
+    if isinstance(event_types, str):
+        raise ConfigError("subscribe(event_types=…)", f"a list of: {known}", got=event_types)
+    try:
+        types = frozenset(EventType(event_type) for event_type in event_types)
+    except (TypeError, ValueError):
+        raise ConfigError("subscribe(event_types=…)", f"a list of: {known}", got=event_types) from None
+    if not types:
+        raise ConfigError("subscribe(event_types=…)", "at least one event type, or None for all", got=event_types)
+    return types

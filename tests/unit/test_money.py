@@ -1,0 +1,66 @@
+"""Amounts go in as people write them and come out exact."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hivecost.errors import ConfigError
+from hivecost.money import USD, format_usd, to_nanousd, to_usd
+
+
+@pytest.mark.parametrize(
+    ("amount", "nanousd"),
+    [
+        ("$0.50", 5 * 10**8),
+        ("1,200", 1_200 * 10**9),
+        (0.1, 10**8),
+        (3, 3 * 10**9),
+        (Decimal("0.000000001"), 1),
+        ("0", 0),
+    ],
+)
+def test_amounts_as_people_write_them(amount, nanousd):
+    """Strings, ints, floats and Decimals mean what they say."""
+    assert to_nanousd(amount) == nanousd
+
+
+@pytest.mark.parametrize("amount", ["", "ten", "NaN", "inf", "-1", -0.5, True, "$$5", float("nan"), "1e30"])
+def test_what_is_no_amount_names_the_setting(amount):
+    """The error says which setting it was and what was expected."""
+    with pytest.raises(ConfigError, match=r"budget\.limit: expected an amount in USD"):
+        to_nanousd(amount, key="budget.limit")
+
+
+@given(st.integers(0, 10**17))
+def test_nanousd_round_trip_exactly(nanousd):
+    """USD holds every nano-USD."""
+    assert to_nanousd(to_usd(nanousd)) == nanousd
+
+
+def test_usd_adds_to_floats_and_to_itself():
+    """A running total may start at 0.0, as they do; exact amounts stay exact."""
+    total = 0.0
+    total += to_usd(88_500_000)
+    assert total == 0.0885
+    assert sum([to_usd(1), to_usd(2)]) == to_usd(3)
+    assert isinstance(to_usd(1) + to_usd(2), USD)
+    assert f"{to_usd(88_500_000):.4f}" == "0.0885"
+
+
+@pytest.mark.parametrize(
+    ("nanousd", "shown"),
+    [
+        (0, "$0.0000"),
+        (88_500_000, "$0.0885"),
+        (1_234_567_890_000, "$1,234.5679"),
+        (15, "$0.00000002"),
+        (-5 * 10**8, "-$0.5000"),
+    ],
+)
+def test_a_small_cost_is_never_shown_as_zero(nanousd, shown):
+    """More decimals appear where fewer would read as nothing."""
+    assert format_usd(nanousd) == shown
