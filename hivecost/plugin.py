@@ -49,9 +49,14 @@ class Bus(Protocol):
         event_types: Sequence[EventType] | None = None,
         handler: Handler,
         batch: bool = False,
+        overflow: Any = None,
+        max_queue: int = ...,
         name: str = "",
     ) -> str:
-        """Call `handler` with every event of these types (None: all); gives the subscription's id."""
+        """Call `handler` with every event of these types (None: all), or with lists of them; gives an id.
+
+        `overflow` (hivecost.Block, DropOldest, DropNewest) says what happens past `max_queue` waiting events.
+        """
         ...
 
     def unsubscribe(self, subscription_id: str) -> bool:

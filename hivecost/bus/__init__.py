@@ -1,6 +1,7 @@
 """The event bus."""
 
 from hivecost.bus.bus import INBOX_MAX, MAX_QUEUE, EventBus
+from hivecost.bus.loops import Loop, current_loop
 from hivecost.bus.overflow import Block, DropNewest, DropOldest, Overflow
 from hivecost.bus.statistics import BusStatistics, SubscriptionStatistics
 from hivecost.bus.subscription import BATCH_MAX
@@ -14,6 +15,8 @@ __all__ = [
     "DropNewest",
     "DropOldest",
     "EventBus",
+    "Loop",
     "Overflow",
     "SubscriptionStatistics",
+    "current_loop",
 ]

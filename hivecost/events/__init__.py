@@ -1,6 +1,6 @@
 """Frozen Structs of what happened, and the codec that takes them to bytes and back."""
 
-from hivecost.events.base import ATTRIBUTION_FIELDS, Event
+from hivecost.events.base import ATTRIBUTION_FIELDS, Event, attribution_fields
 from hivecost.events.codec import decode, decode_json, encode, encode_json
 from hivecost.events.controls import AlertRaised, BudgetExceeded, BudgetWarning, RateLimited
 from hivecost.events.cost import Cost, CostStatus
@@ -34,6 +34,7 @@ __all__ = [
     "Totals",
     "UnknownEvent",
     "Usage",
+    "attribution_fields",
     "decode",
     "decode_json",
     "encode",

@@ -17,6 +17,11 @@ from hivecost.events.types import EventType
 ATTRIBUTION_FIELDS = ("session_id", "execution_id", "node_id", "agent_id", "user_id", "org_id", "task_id")
 
 
+def attribution_fields(source: Any) -> dict[str, Any]:
+    """The attribution of an event or a TurnRequest, as the fields of another event about the same spending."""
+    return {**{field: getattr(source, field) for field in ATTRIBUTION_FIELDS}, "tags": source.tags}
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
     """A fact in the past tense. Subclasses are the vocabulary; match on them with `isinstance` or `match`."""
 

@@ -20,9 +20,11 @@ class Totals(msgspec.Struct):
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
     reasoning_tokens: int = 0
-    #: The sum of the known costs only; `unpriced_calls` says how many are missing from it.
+    #: The sum of the known costs only; the next two say how many turns are missing from it.
     cost_nanousd: int = 0
     unpriced_calls: int = 0
+    #: Turns whose reported usage, or cost, cannot be.
+    invalid_calls: int = 0
     estimated_calls: int = 0
     latency_ms: int = 0
 
@@ -46,7 +48,10 @@ class Totals(msgspec.Struct):
         self.reasoning_tokens += usage.reasoning_tokens
         self.latency_ms += turn.latency_ms
         if cost is None or cost.nanousd is None:
-            self.unpriced_calls += 1
+            if cost is not None and cost.status is CostStatus.INVALID:
+                self.invalid_calls += 1
+            else:
+                self.unpriced_calls += 1
         else:
             self.cost_nanousd += cost.nanousd
             if cost.status is CostStatus.ESTIMATED:

@@ -1,0 +1,23 @@
+"""How others test against hivecost: a provider that keeps its own bill, and a clock that stands still."""
+
+from hivecost.testing.behaviour import BEHAVIOUR_HEADER, Behaviour
+from hivecost.testing.bill import BilledTokens, BillEntry, TokenRates, read_bill, sum_nanousd, sum_tokens
+from hivecost.testing.clock import FakeClock
+from hivecost.testing.emulator import TURN_HEADER, ProviderEmulator
+from hivecost.testing.tokens import count_tokens, prompt_tokens
+
+__all__ = [
+    "BEHAVIOUR_HEADER",
+    "TURN_HEADER",
+    "Behaviour",
+    "BillEntry",
+    "BilledTokens",
+    "FakeClock",
+    "ProviderEmulator",
+    "TokenRates",
+    "count_tokens",
+    "prompt_tokens",
+    "read_bill",
+    "sum_nanousd",
+    "sum_tokens",
+]

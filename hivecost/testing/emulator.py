@@ -1,0 +1,189 @@
+"""A provider on loopback that answers like the real ones and keeps its own bill."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import msgspec
+from msgspec.structs import replace
+
+from hivecost.clock import SYSTEM_CLOCK, Clock
+from hivecost.testing import anthropic_messages, openai_chat, openai_errors, openai_responses
+from hivecost.testing.behaviour import BEHAVIOUR_HEADER, Behaviour, Script
+from hivecost.testing.bill import Bill, BilledTokens, BillEntry, TokenRates, sum_nanousd, sum_tokens
+from hivecost.testing.dialect import Dialect
+from hivecost.testing.generation import Call, Generation, billed_usage, generate
+from hivecost.testing.server import HOST, LoopbackServer, Reply, Request
+
+#: A request with this header has its value on the bill, as `turn`.
+TURN_HEADER: Final = "x-hivecost-turn"
+
+_ROUTES: Final[dict[str, Dialect]] = {
+    "POST /v1/chat/completions": openai_chat,
+    "POST /v1/responses": openai_responses,
+    "POST /v1/messages": anthropic_messages,
+}
+
+
+class ProviderEmulator:
+    """Serves OpenAI's chat and responses and Anthropic's messages on 127.0.0.1, streams included.
+
+    with ProviderEmulator() as provider:
+        provider.script(Behaviour(status=429, retry_after_s=0.01))          # the next request only
+        client = openai.OpenAI(base_url=provider.openai_base_url, api_key="any")
+        client.chat.completions.create(model="gpt-4o", messages=[...])      # retried by the SDK
+        assert [entry.status for entry in provider.bill] == [429, 200]
+
+    Tokens are four characters each (`prompt_tokens`, `count_tokens`), so counts are the same in every run. Each request
+    is billed, in `bill` and in the file at `bill_path`, before the first byte of its answer. Safe over threads.
+    """
+
+    def __init__(
+        self,
+        default: Behaviour | None = None,
+        *,
+        port: int = 0,
+        bill_path: str | Path | None = None,
+        fsync: bool = False,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self._script = Script(default or Behaviour())
+        self._bill = Bill(bill_path, fsync=fsync)
+        self._port = port
+        self._clock = clock
+        self._server: LoopbackServer | None = None
+
+    def __enter__(self) -> Self:
+        self._bill.open()
+        try:
+            self._server = LoopbackServer(self._port, self._respond)
+        except OSError:
+            self._bill.close()
+            raise
+        self._server.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._server is not None:
+            self._server.stop()
+        self._bill.close()
+
+    @property
+    def url(self) -> str:
+        """`http://127.0.0.1:PORT`. Raises RuntimeError before the emulator was started."""
+        if self._server is None:
+            raise RuntimeError("the emulator does not run yet: use `with ProviderEmulator() as provider:`")
+        return f"http://{HOST}:{self._server.server_port}"
+
+    @property
+    def openai_base_url(self) -> str:
+        """The `base_url` of an OpenAI client."""
+        return f"{self.url}/v1"
+
+    @property
+    def anthropic_base_url(self) -> str:
+        """The `base_url` of an Anthropic client."""
+        return self.url
+
+    def script(self, *behaviours: Behaviour) -> None:
+        """Use each for one of the next requests, in the order of their arrival."""
+        self._script.queue(*behaviours)
+
+    def always(self, behaviour: Behaviour, *, model: str = "") -> None:
+        """Use it from now on for requests that nothing was queued for: those of `model`, or all others."""
+        self._script.always(behaviour, model=model)
+
+    @property
+    def bill(self) -> Sequence[BillEntry]:
+        """One entry per request that reached a model's route, refused ones included, oldest first."""
+        return self._bill.entries()
+
+    def wait_for_bill(self, count: int, *, timeout_s: float = 10.0) -> None:
+        """Return when the bill has so many entries, so that a test can cancel a call which has surely arrived.
+
+        Raises TimeoutError when they do not come.
+        """
+        if not self._bill.wait_for(count, timeout_s):
+            raise TimeoutError(f"{len(self.bill)} of {count} requests reached the emulator in {timeout_s:g} s")
+
+    def billed_tokens(self, *, model: str | None = None) -> BilledTokens:
+        """The sums of what was billed, for all models or for one."""
+        return sum_tokens(self.bill, model=model)
+
+    def bill_nanousd(self, rates: Mapping[str, TokenRates]) -> int:
+        """The bill at these rates by model, in nano-USD. Raises PriceUnknownError for a billed model without one."""
+        return sum_nanousd(self.bill, rates)
+
+    def _respond(self, request: Request) -> Reply:
+        request_id = secrets.token_hex(12)
+        dialect = _ROUTES.get(f"{request.method} {request.path}")
+        if dialect is None:
+            message = f"no such route: {request.method} {request.path}; there are {', '.join(_ROUTES)}"
+            return _reply(openai_errors.error(404, message, request_id), request_id, status=404)
+        entry = BillEntry(
+            request_id=request_id,
+            flavor=dialect.FLAVOR,
+            turn=request.headers.get(TURN_HEADER, ""),
+            idempotency_key=request.headers.get("idempotency-key", ""),
+        )
+        try:
+            call = dialect.read(request.body)
+            behaviour = self._behaviour_for(request, call)
+        except (msgspec.DecodeError, RecursionError) as error:
+            self._bill.add(replace(entry, status=400, billed=False))
+            return _reply(dialect.error(400, f"invalid request: {error}", request_id), request_id, status=400)
+        made = generate(call, behaviour, request_id=request_id, created_s=self._clock.now_ns() // 10**9)
+        self._bill.add(_charged(entry, call, made, behaviour))
+        return (
+            _delivery(dialect, call, made, behaviour) if behaviour.status == 200 else _refusal(dialect, made, behaviour)
+        )
+
+    def _behaviour_for(self, request: Request, call: Call) -> Behaviour:
+        header = request.headers.get(BEHAVIOUR_HEADER)
+        return self._script.next_for(call.model) if header is None else msgspec.json.decode(header, type=Behaviour)
+
+
+def _charged(entry: BillEntry, call: Call, made: Generation, behaviour: Behaviour) -> BillEntry:
+    return replace(
+        entry,
+        model=made.model,
+        usage=billed_usage(made, behaviour, stream=call.stream),
+        status=behaviour.status,
+        billed=behaviour.is_billed,
+        stream=call.stream,
+        service_tier=made.service_tier,
+        max_tokens=call.max_tokens,
+        metadata=call.metadata,
+    )
+
+
+def _reply(body: dict[str, Any], request_id: str, *, status: int = 200) -> Reply:
+    headers = {"x-request-id": f"req_{request_id}", "request-id": f"req_{request_id}"}
+    return Reply(status=status, body=json.dumps(body).encode(), headers=headers)
+
+
+def _refusal(dialect: Dialect, made: Generation, behaviour: Behaviour) -> Reply:
+    body = dialect.error(behaviour.status, f"scripted to answer {behaviour.status}", made.request_id)
+    reply = _reply(body, made.request_id, status=behaviour.status)
+    if behaviour.retry_after_s is not None:
+        reply.headers["retry-after"] = f"{behaviour.retry_after_s:g}"
+    return replace(reply, latency_s=behaviour.latency_s)
+
+
+def _delivery(dialect: Dialect, call: Call, made: Generation, behaviour: Behaviour) -> Reply:
+    frames = dialect.stream(made, include_usage=call.include_usage) if call.stream else None
+    reply = _reply({} if frames else dialect.answer(made), made.request_id)
+    return replace(
+        reply,
+        frames=frames,
+        latency_s=behaviour.latency_s,
+        cut_after_chunks=behaviour.cut_after_chunks,
+        stall_after_chunks=behaviour.stall_after_chunks,
+    )
