@@ -1,0 +1,30 @@
+"""SQL in, Structs out: what the runtime log says."""
+
+from hivecost.queries.breakdown import session_events, unpriced_reasons
+from hivecost.queries.instants import Moment
+from hivecost.queries.runtime_log import ModelTotals, NodeDetails, Run, RuntimeLogStore, SessionDetails
+from hivecost.queries.sessions import SessionMetrics, SessionState, SessionStore, SessionTimestamps
+from hivecost.queries.spend import SpendRow, SpendStore
+from hivecost.queries.steps import Step
+from hivecost.queries.totals import LoggedTotals
+from hivecost.queries.turns import turns_since
+
+__all__ = [
+    "LoggedTotals",
+    "ModelTotals",
+    "Moment",
+    "NodeDetails",
+    "Run",
+    "RuntimeLogStore",
+    "SessionDetails",
+    "SessionMetrics",
+    "SessionState",
+    "SessionStore",
+    "SessionTimestamps",
+    "SpendRow",
+    "SpendStore",
+    "Step",
+    "session_events",
+    "turns_since",
+    "unpriced_reasons",
+]

@@ -1,0 +1,67 @@
+"""Moments as people write them, and as they read them."""
+
+from __future__ import annotations
+
+from datetime import date, datetime, timedelta, tzinfo
+from typing import Final
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from hivecost.clock import to_datetime, to_ns
+from hivecost.errors import ConfigError
+
+#: A date means the whole day; a text is ISO 8601, such as `2026-11-22` or `2026-11-22T08:00+01:00`.
+Moment = datetime | date | str
+
+
+def local_iso(timestamp_ns: int) -> str:
+    """ISO 8601 in local time with its UTC offset."""
+    return to_datetime(timestamp_ns).astimezone().isoformat()
+
+
+#: Where every timestamp of the log lies between.
+_EARLIEST_NS: Final = -(2**63)
+_LATEST_NS: Final = 2**63 - 1
+
+
+def since_ns(moment: Moment | None, zone: tzinfo | None = None) -> int:
+    """The first nanosecond that counts; what has no zone of its own is read in `zone` (None: local time)."""
+    return _EARLIEST_NS if moment is None else _within(to_ns(_placed(_parsed("since", moment), zone)))
+
+
+def until_ns(moment: Moment | None, zone: tzinfo | None = None) -> int:
+    """The first nanosecond that no longer counts: that moment itself, or for a date the end of its day."""
+    if moment is None:
+        return _LATEST_NS
+    parsed = _parsed("until", moment)
+    if not isinstance(parsed, datetime):
+        parsed += timedelta(days=1)
+    return _within(to_ns(_placed(parsed, zone)))
+
+
+def find_zone(name: str) -> ZoneInfo:
+    """The IANA time zone. Raises ConfigError for a name nobody knows."""
+    try:
+        return ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise ConfigError("timezone", 'an IANA name such as "Europe/Berlin"', got=name) from None
+
+
+def _within(timestamp_ns: int) -> int:
+    return min(max(timestamp_ns, _EARLIEST_NS), _LATEST_NS)
+
+
+def _parsed(key: str, moment: Moment) -> datetime | date:
+    if not isinstance(moment, str):
+        return moment
+    try:
+        return date.fromisoformat(moment) if len(moment) <= len("2026-11-22") else datetime.fromisoformat(moment)
+    except ValueError:
+        raise ConfigError(key, 'an ISO date or time such as "2026-11-22"', got=moment) from None
+
+
+def _placed(moment: datetime | date, zone: tzinfo | None) -> datetime:
+    if not isinstance(moment, datetime):
+        moment = datetime(moment.year, moment.month, moment.day)  # noqa: DTZ001  # placed in its zone below
+    if moment.tzinfo is None and zone is not None:
+        moment = moment.replace(tzinfo=zone)
+    return moment

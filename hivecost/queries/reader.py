@@ -1,0 +1,53 @@
+"""Reading the runtime log: one short-lived, read-only connection per call, in one snapshot."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+import anyio
+
+from hivecost.store import database_path, named_faults, open_reader
+
+Row = tuple[Any, ...]
+
+
+class Reader:
+    """Runs SELECTs; a database that is missing answers as an empty one."""
+
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        self._connection = connection
+
+    async def rows(self, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+        """All rows of the answer."""
+        return list(await self._connection.execute_fetchall(sql, parameters))  # type: ignore[arg-type]  # takes names too
+
+
+@asynccontextmanager
+async def reading(base_path: Path) -> AsyncIterator[Reader]:
+    """A Reader of the log as it stands now. Raises StoreErrors; leaves no thread behind, even when cancelled."""
+    with named_faults(database_path(base_path)):
+        connection = await _opened(aiosqlite.Connection(partial(open_reader, base_path), iter_chunk_size=64))
+        try:
+            yield Reader(connection)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await connection.close()
+
+
+async def _opened(connection: aiosqlite.Connection) -> aiosqlite.Connection:
+    """The connection, open; cancelled meanwhile, it is closed again before its thread finds the event loop gone."""
+    opening = asyncio.ensure_future(connection)
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        with anyio.CancelScope(shield=True):
+            await asyncio.wait([opening])
+            if opening.exception() is None:
+                await connection.close()
+        raise

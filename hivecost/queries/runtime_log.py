@@ -1,0 +1,169 @@
+"""The second and third level of the log: nodes and steps, and the list of executions."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from hivecost.queries.filters import matching
+from hivecost.queries.instants import Moment, local_iso, since_ns, until_ns
+from hivecost.queries.reader import Reader, Row, reading
+from hivecost.queries.sessions import SessionState, session_state
+from hivecost.queries.steps import Step
+from hivecost.queries.totals import SUM_COLUMNS, SUMS_OF_TURNS, LoggedTotals, sums
+from hivecost.queries.turns import COLUMNS, to_step
+
+
+class NodeDetails(LoggedTotals, frozen=True, kw_only=True):
+    """A node of a session: its sums, the models it used in the order of first use, its steps."""
+
+    #: "" for turns outside any node.
+    node_id: str
+    models: tuple[str, ...]
+    steps: tuple[Step, ...]
+
+    @property
+    def llm_call_count(self) -> int:
+        return self.llm_calls
+
+
+class SessionDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """A session by its nodes, in the order of their first turn."""
+
+    session_id: str
+    nodes: tuple[NodeDetails, ...]
+
+
+class ModelTotals(LoggedTotals, frozen=True, kw_only=True):
+    """The sums of one model in a session."""
+
+    model: str
+    provider: str
+
+
+class Run(LoggedTotals, frozen=True, kw_only=True):
+    """An execution and its sums."""
+
+    session_id: str
+    execution_id: str
+    #: `running`, `completed`, `failed` or `cancelled`; `unknown` when neither start nor end was logged.
+    status: str
+    entry_point: str
+    error: str
+    agent_id: str
+    user_id: str
+    org_id: str
+    duration_ms: int
+    #: ISO 8601 in local time.
+    started_at: str
+    #: None while it runs.
+    ended_at: str | None
+
+
+LOAD_NODES: Final = f"SELECT node_id, {SUM_COLUMNS} FROM nodes WHERE session_id = :session_id"
+LOAD_MODELS: Final = f"""
+    SELECT model, provider, {SUMS_OF_TURNS} FROM turns WHERE session_id = :session_id
+    GROUP BY model, provider ORDER BY min(id)"""
+_RUN_COLUMNS: Final = (
+    *("session_id", "execution_id", "status", "entry_point", "error", "agent_id", "user_id", "org_id", "duration_ms"),
+    *("started_ns", "ended_ns"),
+    *LoggedTotals.__struct_fields__,
+)
+
+
+class RuntimeLogStore:
+    """The runtime log of a base path. Nothing stays open between calls; a missing database reads as empty."""
+
+    def __init__(self, base_path: str | Path) -> None:
+        self._base_path = Path(base_path)
+
+    async def load_summary(self, session_id: str) -> SessionState:
+        """The session and its sums. Raises SessionNotFoundError, and StoreErrors."""
+        async with reading(self._base_path) as log:
+            return await session_state(log, self._base_path, session_id)
+
+    async def load_details(self, session_id: str) -> SessionDetails:
+        """The session's nodes with their steps. Raises SessionNotFoundError, and StoreErrors."""
+        async with reading(self._base_path) as log:
+            await session_state(log, self._base_path, session_id)
+            nodes = await log.rows(LOAD_NODES, {"session_id": session_id})
+            steps = await _steps(log, session_id, None, None)
+        return SessionDetails(session_id=session_id, nodes=_nodes(nodes, steps))
+
+    async def load_steps(self, session_id: str, node_id: str | None = None, limit: int | None = None) -> list[Step]:
+        """The session's turns in the order they were logged; [] for an unknown session. Raises StoreErrors."""
+        async with reading(self._base_path) as log:
+            return await _steps(log, session_id, node_id, limit)
+
+    async def load_models(self, session_id: str) -> list[ModelTotals]:
+        """The session's sums by model and provider, in the order of first use. Raises StoreErrors."""
+        async with reading(self._base_path) as log:
+            rows = await log.rows(LOAD_MODELS, {"session_id": session_id})
+        return [ModelTotals(model=model, provider=provider, **sums(values)) for model, provider, *values in rows]
+
+    async def list_runs(
+        self,
+        *,
+        session_id: str | None = None,
+        status: str | None = None,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        limit: int = 100,
+    ) -> list[Run]:
+        """Executions that started from `since` up to `until` (a date: its whole day), newest first.
+
+        Raises ConfigError for a date that is none, and StoreErrors.
+        """
+        wanted = {"session_id": session_id, "status": status}
+        bounds = {"since_ns": since_ns(since), "until_ns": until_ns(until), "limit": max(limit, 0)}
+        async with reading(self._base_path) as log:
+            return [_run(row) for row in await log.rows(list_runs_sql(wanted), {**wanted, **bounds})]
+
+
+def load_steps_sql(wanted: Mapping[str, str | None]) -> str:
+    """Turns in the order they were logged."""
+    return f"SELECT {COLUMNS} FROM turns WHERE true {matching(wanted)} ORDER BY id LIMIT :limit"
+
+
+def list_runs_sql(wanted: Mapping[str, str | None]) -> str:
+    """Executions by the time of their start, newest first."""
+    return f"""
+        SELECT {", ".join(_RUN_COLUMNS)} FROM executions
+        WHERE started_ns >= :since_ns AND started_ns < :until_ns {matching(wanted)}
+        ORDER BY started_ns DESC, id DESC LIMIT :limit"""
+
+
+async def _steps(log: Reader, session_id: str, node_id: str | None, limit: int | None) -> list[Step]:
+    wanted = {"session_id": session_id, "node_id": node_id}
+    rows = await log.rows(load_steps_sql(wanted), {**wanted, "limit": -1 if limit is None else max(limit, 0)})
+    return [to_step(row) for row in rows]
+
+
+def _nodes(rows: list[Row], steps: list[Step]) -> tuple[NodeDetails, ...]:
+    steps_by_node: dict[str, list[Step]] = defaultdict(list)
+    for step in steps:
+        steps_by_node[step.node_id].append(step)
+    sums_by_node = {node_id: sums(values) for node_id, *values in rows}
+    return tuple(
+        NodeDetails(
+            node_id=node_id,
+            models=tuple(dict.fromkeys(step.model for step in steps)),
+            steps=tuple(steps),
+            **sums_by_node[node_id],
+        )
+        for node_id, steps in steps_by_node.items()
+    )
+
+
+def _run(row: Row) -> Run:
+    fields = dict(zip(_RUN_COLUMNS, row, strict=True))
+    started_ns, ended_ns = fields.pop("started_ns"), fields.pop("ended_ns")
+    return Run(
+        **fields,
+        started_at=local_iso(started_ns),
+        ended_at=None if ended_ns is None else local_iso(ended_ns),
+    )

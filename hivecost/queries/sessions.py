@@ -1,0 +1,141 @@
+"""The first level of the log: what a session came to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from hivecost.errors import SessionNotFoundError
+from hivecost.money import USD, to_usd
+from hivecost.queries.filters import matching
+from hivecost.queries.instants import Moment, local_iso, since_ns, until_ns
+from hivecost.queries.reader import Reader, Row, reading
+from hivecost.queries.totals import SUM_COLUMNS, LoggedTotals, sums
+from hivecost.store import database_path, delete_session
+
+
+class SessionMetrics(LoggedTotals, frozen=True, kw_only=True):
+    """The sums of a session."""
+
+    executions: int = 0
+
+    @property
+    def total_input_tokens(self) -> int:
+        return self.input_tokens
+
+    @property
+    def total_output_tokens(self) -> int:
+        return self.output_tokens
+
+    @property
+    def total_cached_tokens(self) -> int:
+        return self.cache_read_tokens
+
+    @property
+    def total_cost_nanousd(self) -> int:
+        return self.cost_nanousd
+
+    @property
+    def total_cost_usd(self) -> USD:
+        """The exact cost in USD of the turns that have one; `unpriced_calls` and `invalid_calls` are missing in it."""
+        return to_usd(self.cost_nanousd)
+
+
+class SessionTimestamps(msgspec.Struct, frozen=True, kw_only=True):
+    """ISO 8601 in local time with the UTC offset, so that the date in it is the local day."""
+
+    started_at: str
+    updated_at: str
+    #: None while an execution runs, and when none was ever announced.
+    ended_at: str | None
+
+
+class SessionState(msgspec.Struct, frozen=True, kw_only=True):
+    """A session and its sums."""
+
+    session_id: str
+    #: `running` while any execution runs, else how the last one ended; `unknown` when none was ever announced.
+    status: str
+    #: The first that was named in the session, each; "" when none was.
+    agent_id: str
+    user_id: str
+    org_id: str
+    metrics: SessionMetrics
+    timestamps: SessionTimestamps
+
+
+_COLUMNS: Final = f"""session_id, status, agent_id, user_id, org_id, started_ns, updated_ns, ended_ns,
+    executions, {SUM_COLUMNS}"""
+
+READ_SESSION: Final = f"SELECT {_COLUMNS} FROM sessions WHERE session_id = :session_id"
+
+
+class SessionStore:
+    """Sessions of a base path. Nothing stays open between calls; a missing database reads as empty."""
+
+    def __init__(self, base_path: str | Path) -> None:
+        self._base_path = Path(base_path)
+
+    async def read_state(self, session_id: str) -> SessionState:
+        """The session as it stands. Raises SessionNotFoundError, and StoreErrors."""
+        async with reading(self._base_path) as log:
+            return await session_state(log, self._base_path, session_id)
+
+    async def list_sessions(
+        self,
+        *,
+        status: str | None = None,
+        agent_id: str | None = None,
+        user_id: str | None = None,
+        since: Moment | None = None,
+        until: Moment | None = None,
+        limit: int = 100,
+    ) -> list[SessionState]:
+        """Sessions that started from `since` up to `until` (a date: its whole day), newest first.
+
+        Raises ConfigError for a date that is none, and StoreErrors.
+        """
+        wanted = {"status": status, "agent_id": agent_id, "user_id": user_id}
+        bounds = {"since_ns": since_ns(since), "until_ns": until_ns(until), "limit": max(limit, 0)}
+        async with reading(self._base_path) as log:
+            return [_state(row) for row in await log.rows(list_sessions_sql(wanted), {**wanted, **bounds})]
+
+    async def delete_session(self, session_id: str) -> bool:
+        """Delete all that is logged of a session, and take it out of every sum; False when nothing was logged."""
+        return await delete_session(self._base_path, session_id)
+
+
+async def session_state(log: Reader, base_path: Path, session_id: str) -> SessionState:
+    """The session in this snapshot. Raises SessionNotFoundError."""
+    rows = await log.rows(READ_SESSION, {"session_id": session_id})
+    if not rows:
+        raise SessionNotFoundError(f"no session {session_id!r} is logged in {database_path(base_path)}")
+    return _state(rows[0])
+
+
+def list_sessions_sql(wanted: Mapping[str, str | None]) -> str:
+    """Sessions by the time of their start, newest first."""
+    return f"""
+        SELECT {_COLUMNS} FROM sessions
+        WHERE started_ns >= :since_ns AND started_ns < :until_ns {matching(wanted)}
+        ORDER BY started_ns DESC, session_id DESC LIMIT :limit"""
+
+
+def _state(row: Row) -> SessionState:
+    session_id, status, agent_id, user_id, org_id, started_ns, updated_ns, ended_ns, executions, *values = row
+    return SessionState(
+        session_id=session_id,
+        status=status,
+        agent_id=agent_id,
+        user_id=user_id,
+        org_id=org_id,
+        metrics=SessionMetrics(executions=executions, **sums(values)),
+        timestamps=SessionTimestamps(
+            started_at=local_iso(started_ns),
+            updated_at=local_iso(updated_ns),
+            ended_at=None if ended_ns is None else local_iso(ended_ns),
+        ),
+    )

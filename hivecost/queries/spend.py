@@ -1,0 +1,105 @@
+"""What was spent, by time and by whom, from the time rollups alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from hivecost.errors import ConfigError
+from hivecost.queries.filters import matching
+from hivecost.queries.instants import Moment, find_zone, since_ns, until_ns
+from hivecost.queries.periods import PERIODS, period_labels
+from hivecost.queries.reader import Row, reading
+from hivecost.queries.totals import SUMS_OF_ROLLUPS, LoggedTotals, sums
+from hivecost.store import QUARTER_HOUR_NS
+
+#: What to group by → its column.
+_COLUMNS: Final = {
+    "model": "model",
+    "provider": "provider",
+    "agent": "agent_id",
+    "user": "user_id",
+    "org": "org_id",
+}
+GROUPS: Final = (*PERIODS, *_COLUMNS)
+
+
+class SpendRow(LoggedTotals, frozen=True, kw_only=True):
+    """The sums of one group."""
+
+    #: What was grouped by → its value, such as `{"day": "2026-11-22", "model": "gpt-4o"}`.
+    group: dict[str, str]
+
+
+class SpendStore:
+    """Spending of a base path. Nothing stays open between calls; a missing database reads as empty."""
+
+    def __init__(self, base_path: str | Path) -> None:
+        self._base_path = Path(base_path)
+
+    async def totals(
+        self,
+        *,
+        by: Sequence[str] = ("model",),
+        since: Moment | None = None,
+        until: Moment | None = None,
+        timezone: str = "UTC",
+        model: str | None = None,
+        provider: str | None = None,
+        agent_id: str | None = None,
+        user_id: str | None = None,
+        org_id: str | None = None,
+    ) -> list[SpendRow]:
+        """The sums of every group there is, ordered by their values.
+
+        `by` holds any of hour, day, week, month (of `timezone`), model, provider, agent, user, org. `since` and
+        `until` (a date: its whole day in `timezone`) are widened to whole quarter-hours.
+        Raises ConfigError for names and dates that are none, and StoreErrors.
+        """
+        zone = find_zone(timezone)
+        unknown = [name for name in by if name not in GROUPS]
+        if unknown:
+            raise ConfigError("by", f"some of {', '.join(GROUPS)}", got=unknown[0])
+        wanted = {"model": model, "provider": provider, "agent_id": agent_id, "user_id": user_id, "org_id": org_id}
+        bounds = {
+            "first": since_ns(since, zone) // QUARTER_HOUR_NS,
+            "end": -(-until_ns(until, zone) // QUARTER_HOUR_NS),
+        }
+        periods = tuple(name for name in by if name in PERIODS)
+        columns = tuple(name for name in by if name in _COLUMNS)
+        async with reading(self._base_path) as log:
+            rows = await log.rows(spend_sql(periods, columns, wanted), {**wanted, **bounds})
+        names = (*periods, *columns)
+        return [
+            SpendRow(group={name: values[names.index(name)] for name in by}, **sums(added))
+            for values, added in _added(_labelled(rows, periods, len(columns), zone))
+        ]
+
+
+def spend_sql(periods: Sequence[str], columns: Sequence[str], wanted: Mapping[str, str | None]) -> str:
+    """One row for every combination of these columns, and for every quarter-hour when periods are asked for."""
+    keys = ["quarter_hour" if periods else "0", *(_COLUMNS[name] for name in columns)]
+    return f"""
+        SELECT {", ".join(keys)}, {SUMS_OF_ROLLUPS} FROM quarter_hours
+        WHERE quarter_hour >= :first AND quarter_hour < :end {matching(wanted)}
+        GROUP BY {", ".join(str(place + 1) for place in range(len(keys)))}"""
+
+
+def _labelled(
+    rows: Iterable[Row], periods: tuple[str, ...], columns_count: int, zone: ZoneInfo
+) -> Iterator[tuple[Row, Row]]:
+    """(the names of the group, the sums) of every row."""
+    for quarter_hour, *values in rows:
+        labels = period_labels(quarter_hour, periods, zone) if periods else ()
+        yield (*labels, *values[:columns_count]), tuple(values[columns_count:])
+
+
+def _added(rows: Iterable[tuple[Row, Row]]) -> list[tuple[Row, Row]]:
+    """The sums of rows with the same key, in the order of the keys."""
+    totals: dict[Row, Row] = {}
+    for key, values in rows:
+        before = totals.get(key)
+        totals[key] = values if before is None else tuple(map(sum, zip(before, values, strict=True)))
+    return sorted(totals.items())

@@ -1,0 +1,123 @@
+"""A batch of events into the log and its sums, in one transaction."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+
+import msgspec
+
+from hivecost.events import Event, LLMTurnComplete
+from hivecost.store.lifecycles import fold_events, settle_sessions
+from hivecost.store.rollups import fold_turns
+from hivecost.store.rows import INSERT_EVENT, INSERT_TURN, event_row, turn_row
+from hivecost.store.tags import with_short_tags
+
+#: What an event can do to its own row; anything else is the file's fault, and the whole batch's.
+_ROW_FAULTS = (
+    AttributeError,
+    TypeError,
+    ValueError,
+    ArithmeticError,
+    RecursionError,
+    msgspec.MsgspecError,
+    sqlite3.DataError,
+    sqlite3.IntegrityError,
+    sqlite3.InterfaceError,
+    sqlite3.ProgrammingError,
+)
+
+
+class Appended(msgspec.Struct):
+    """What became of a batch, event by event."""
+
+    #: True for the rows really inserted; False for duplicates and for faults.
+    inserted: list[bool]
+    #: Index → why this event cannot be logged.
+    faults: dict[int, Exception]
+    #: Events whose tags were cut.
+    truncated: int
+
+
+def append(connection: sqlite3.Connection, events: Sequence[Event]) -> Appended:
+    """Insert what is new and derive every sum from what was really inserted; committed in full, or nothing.
+
+    One event that cannot be a row never takes others with it. Raises sqlite3.Error for faults of the file.
+    """
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        appended = _append_all(connection, events)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return appended
+
+
+def _append_all(connection: sqlite3.Connection, events: Sequence[Event]) -> Appended:
+    connection.execute("SAVEPOINT batch")
+    try:
+        return _insert(connection, events)
+    except _ROW_FAULTS:
+        connection.execute("ROLLBACK TO batch")
+        return _append_each(connection, events)
+
+
+def _append_each(connection: sqlite3.Connection, events: Sequence[Event]) -> Appended:
+    """The slow way, for a batch with a culprit in it."""
+    total = Appended([], {}, 0)
+    for index, event in enumerate(events):
+        connection.execute("SAVEPOINT one")
+        try:
+            one = _insert(connection, [event])
+        except _ROW_FAULTS as fault:
+            connection.execute("ROLLBACK TO one")
+            one = Appended([False], {index: fault}, 0)
+        connection.execute("RELEASE one")
+        total.inserted += one.inserted
+        total.faults |= one.faults
+        total.truncated += one.truncated
+    return total
+
+
+def _insert(connection: sqlite3.Connection, events: Sequence[Event]) -> Appended:
+    fitting = [with_short_tags(event) for event in events]
+    turns = [turn_row(event) for event in fitting if isinstance(event, LLMTurnComplete)]
+    others = [event_row(event) for event in fitting if not isinstance(event, LLMTurnComplete)]
+    last_turn, last_event, last_execution = (_last_id(connection, table) for table in ("turns", "events", "executions"))
+    count = 0
+    if turns:
+        count += connection.executemany(INSERT_TURN, turns).rowcount
+    if others:
+        count += connection.executemany(INSERT_EVENT, others).rowcount
+        fold_events(connection, last_event)
+    if turns:
+        fold_turns(connection, last_turn)
+    settle_sessions(connection, last_event, last_execution)
+    everything = count == len(events)
+    inserted = [True] * count if everything else _really_inserted(connection, events, last_turn, last_event)
+    return Appended(inserted, {}, sum(cut is not event for cut, event in zip(fitting, events, strict=True)))
+
+
+def _last_id(connection: sqlite3.Connection, table: str) -> int:
+    return int(connection.execute(f"SELECT coalesce(max(id), 0) FROM {table}").fetchone()[0])
+
+
+def _really_inserted(
+    connection: sqlite3.Connection, events: Sequence[Event], last_turn: int, last_event: int
+) -> list[bool]:
+    """For each event, whether its row is new; of several with one id in a batch, the first is."""
+    new_turns = _new_ids(connection, "turns", last_turn)
+    new_others = _new_ids(connection, "events", last_event)
+    inserted = []
+    for event in events:
+        new = new_turns if isinstance(event, LLMTurnComplete) else new_others
+        inserted.append(event.event_id in new)
+        new.discard(event.event_id)
+    return inserted
+
+
+def _new_ids(connection: sqlite3.Connection, table: str, last_id: int) -> set[str]:
+    rows = connection.execute(f"SELECT event_id FROM {table} NOT INDEXED WHERE id > ?", [last_id])
+    return {event_id for (event_id,) in rows}

@@ -1,0 +1,73 @@
+"""Committing batches when the disk may be full, failing or held by a stranger for a while."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from hivecost.clock import Clock
+from hivecost.errors import StoreCorruptError, StoreError, StoreVersionError
+from hivecost.events import Event
+from hivecost.store.append import Appended
+from hivecost.store.database import database_path
+from hivecost.store.faults import is_transient, to_store_error
+from hivecost.store.os_lock import run_locked
+from hivecost.store.runtime_log import RuntimeLog
+
+#: How long a batch waits before each new attempt.
+RETRY_WAITS_S: Final = (0.05, 0.25, 1.0)
+
+
+class Appender:
+    """The async face of a RuntimeLog. Every method may wait for the OS lock; all errors are StoreErrors.
+
+    A database that turned out to be corrupt, or newer than we are, is not tried again until `open`.
+    """
+
+    def __init__(self, base_path: Path, clock: Clock) -> None:
+        self._base_path = base_path
+        self._path = database_path(base_path)
+        self._clock = clock
+        self._log = RuntimeLog(base_path)
+        self._keep_open = False
+        self._fatal: StoreError | None = None
+
+    async def open(self) -> None:
+        """Make or migrate the database, and keep it open until `close`."""
+        try:
+            await run_locked(self._base_path, self._log.open)
+        except (sqlite3.Error, OSError) as error:
+            raise to_store_error(error, self._path) from error
+        self._keep_open, self._fatal = True, None
+
+    async def append(self, events: Sequence[Event]) -> Appended:
+        """Commit the events, with new attempts while the fault may pass; opens for the batch when not open."""
+        append = self._log.append if self._keep_open else self._log.append_once
+        waits_s = iter(RETRY_WAITS_S)
+        while self._fatal is None:
+            try:
+                return await run_locked(self._base_path, partial(append, events))
+            except StoreError as error:
+                raise self._remembered(error) from None
+            except (sqlite3.Error, OSError) as error:
+                wait_s = next(waits_s, None) if is_transient(error) else None
+                if wait_s is None:
+                    raise self._remembered(to_store_error(error, self._path)) from error
+            await self._clock.sleep(wait_s)
+        raise self._fatal
+
+    async def close(self) -> None:
+        """Close the database under the lock; when cancelled, that is done without us as soon as the lock is free."""
+        self._keep_open = False
+        try:
+            await run_locked(self._base_path, self._log.close, give_up=False)
+        except (sqlite3.Error, OSError) as error:
+            raise to_store_error(error, self._path) from error
+
+    def _remembered(self, error: StoreError) -> StoreError:
+        if isinstance(error, StoreCorruptError | StoreVersionError):
+            self._fatal = error
+        return error

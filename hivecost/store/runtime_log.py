@@ -1,0 +1,51 @@
+"""The writing end of one database file: a connection that is opened when needed and never trusted after a fault."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+
+from hivecost.events import Event
+from hivecost.store.append import Appended, append
+from hivecost.store.database import checkpoint_if_grown, database_path, open_writer
+
+
+class RuntimeLog:
+    """Blocking; every method is called under the OS lock, and raises StoreErrors and sqlite3.Error."""
+
+    def __init__(self, base_path: Path) -> None:
+        self._base_path = base_path
+        self._path = database_path(base_path)
+        self._connection: sqlite3.Connection | None = None
+        self._checkpointed_bytes = 0
+
+    def open(self) -> sqlite3.Connection:
+        """The open connection; opening makes and migrates the database."""
+        if self._connection is None:
+            self._connection = open_writer(self._base_path)
+        return self._connection
+
+    def append(self, events: Sequence[Event]) -> Appended:
+        """Commit the events and their sums."""
+        connection = self.open()
+        try:
+            appended = append(connection, events)
+            self._checkpointed_bytes = checkpoint_if_grown(connection, self._path, self._checkpointed_bytes)
+        except BaseException:
+            self.close()
+            raise
+        return appended
+
+    def append_once(self, events: Sequence[Event]) -> Appended:
+        """The same, leaving nothing open behind it."""
+        try:
+            return self.append(events)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Close the connection, if one is open; SQLite may checkpoint now."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()

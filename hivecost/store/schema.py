@@ -1,0 +1,71 @@
+"""Whose database it is, which version it has, and how it gets to ours: numbered migrations, one transaction each."""
+
+from __future__ import annotations
+
+import sqlite3
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import Final
+
+from hivecost.errors import StoreError, StoreUnusablePathError, StoreVersionError
+
+#: "hive" in ASCII: `file hivecost.db` and SQLite's tools can tell whose it is.
+APPLICATION_ID: Final = 0x68697665
+
+#: STRICT tables, without which a sum past 64 bits would silently become a float.
+_SQLITE_VERSION_MIN: Final = (3, 37, 0)
+
+
+@cache
+def migrations() -> tuple[tuple[int, str], ...]:
+    """(version, SQL) of every migration, in order."""
+    folder = resources.files("hivecost.store") / "migrations"
+    files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
+    return tuple((int(file.name[:4]), file.read_text(encoding="utf-8")) for file in files)
+
+
+def latest_version() -> int:
+    """The version this hivecost reads and writes."""
+    return migrations()[-1][0]
+
+
+def check_version(connection: sqlite3.Connection, path: Path) -> int:
+    """The database's version; 0 for one that is still empty.
+
+    Raises StoreVersionError for a newer one, StoreUnusablePathError for another program's, StoreError for a SQLite
+    that is too old.
+    """
+    if sqlite3.sqlite_version_info < _SQLITE_VERSION_MIN:
+        raise StoreError(f"Python's SQLite is {sqlite3.sqlite_version}, hivecost needs 3.37; use a newer Python build")
+    application_id, version = connection.execute(
+        "SELECT application_id, user_version FROM pragma_application_id, pragma_user_version"
+    ).fetchone()
+    if application_id != APPLICATION_ID:
+        if application_id or version or connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone():
+            raise StoreUnusablePathError(f"{path}: is another program's database; use another base path")
+        return 0
+    if version > latest_version():
+        raise StoreVersionError(
+            f"{path}: has version {version}, this hivecost knows up to {latest_version()}; upgrade hivecost"
+        )
+    return int(version)
+
+
+def migrate(connection: sqlite3.Connection, version: int) -> None:
+    """Bring a database of this version to ours; each step is there in full or not at all."""
+    for number, script in migrations():
+        if number > version:
+            _migrate_one(connection, number, script)
+
+
+def _migrate_one(connection: sqlite3.Connection, number: int, script: str) -> None:
+    try:
+        connection.executescript(
+            f"BEGIN IMMEDIATE;\n{script}\n"
+            f"PRAGMA application_id = {APPLICATION_ID};\nPRAGMA user_version = {number};\nCOMMIT;"
+        )
+    except sqlite3.Error:
+        if connection.in_transaction:
+            connection.rollback()
+        raise

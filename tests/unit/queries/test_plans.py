@@ -1,0 +1,61 @@
+"""No query of a report and no fold of a batch walks through a whole table."""
+
+from __future__ import annotations
+
+import pytest
+
+from hivecost.queries import runtime_log, sessions, spend, turns
+from hivecost.store import lifecycles, open_reader, rollups
+
+SESSION = {"session_id": "s"}
+NAMES = (
+    *("session_id", "status", "agent_id", "node_id", "since_ns", "until_ns", "limit", "id", "timestamp_ns", "last_id"),
+    *("first", "end", "last_turn", "last_event", "last_execution"),
+)
+QUERIES = {
+    "read a session": (sessions.READ_SESSION, "sessions USING PRIMARY KEY (session_id=?)"),
+    "list sessions": (sessions.list_sessions_sql({}), "sessions_by_start (started_ns>? AND started_ns<?)"),
+    "list an agent's": (
+        sessions.list_sessions_sql({"agent_id": "a"}),
+        "sessions_by_start (started_ns>? AND started_ns<?)",
+    ),
+    "load nodes": (runtime_log.LOAD_NODES, "nodes USING PRIMARY KEY (session_id=?)"),
+    "load steps": (runtime_log.load_steps_sql(SESSION), "turns_by_session (session_id=?)"),
+    "load a node's": (runtime_log.load_steps_sql({**SESSION, "node_id": "n"}), "turns_by_session (session_id=?)"),
+    "load models": (runtime_log.LOAD_MODELS, "turns_by_session (session_id=?)"),
+    "list runs": (runtime_log.list_runs_sql({}), "executions_by_start (started_ns>? AND started_ns<?)"),
+    "list a session's": (runtime_log.list_runs_sql(SESSION), "executions_by_end (session_id=?)"),
+    "page of turns": (turns.TURNS_PAGE, "turns_by_time (timestamp_ns>?)"),
+    "spend": (
+        spend.spend_sql((), ("model",), {}),
+        "quarter_hours USING PRIMARY KEY (quarter_hour>? AND quarter_hour<?)",
+    ),
+    "spend by day": (
+        spend.spend_sql(("day",), ("user",), {"agent_id": "a"}),
+        "quarter_hours USING PRIMARY KEY (quarter_hour>? AND quarter_hour<?)",
+    ),
+    "fold time": (rollups._FOLD_TIME, "turns USING INTEGER PRIMARY KEY (rowid>?)"),
+    "fold nodes": (rollups._FOLD_NODES, "turns USING INTEGER PRIMARY KEY (rowid>?)"),
+    "fold executions": (rollups._FOLD_EXECUTIONS, "turns USING INTEGER PRIMARY KEY (rowid>?)"),
+    "fold sessions": (rollups._FOLD_SESSIONS, "turns USING INTEGER PRIMARY KEY (rowid>?)"),
+    "subtract a session": (rollups._SUBTRACT_TIME, "turns_by_session (session_id=?)"),
+    "drop what is empty": (rollups._DROP_EMPTY_TIME, "quarter_hours USING PRIMARY KEY (quarter_hour=?)"),
+    "start executions": (lifecycles._START_EXECUTIONS, "events USING INTEGER PRIMARY KEY (rowid>?)"),
+    "end executions": (lifecycles._END_EXECUTIONS, "events USING INTEGER PRIMARY KEY (rowid>?)"),
+    "see sessions": (lifecycles._SEE_SESSIONS, "events USING INTEGER PRIMARY KEY (rowid>?)"),
+    "count executions": (lifecycles._COUNT_EXECUTIONS, "executions USING INTEGER PRIMARY KEY (rowid>?)"),
+    "set the status": (
+        lifecycles._SET_STATUS,
+        "COVERING INDEX executions_by_end (session_id=? AND ended_ns=? AND status=?)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("sql", "index"), QUERIES.values(), ids=QUERIES)
+def test_the_planner_uses_the_index(tmp_path, sql, index):
+    """Every table is searched, and by the index that was made for it."""
+    connection = open_reader(tmp_path)
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", dict.fromkeys(NAMES, 0))]
+    connection.close()
+    assert any(index in step for step in plan), plan
+    assert [step for step in plan if step.startswith("SCAN") and "subquery" not in step] == []

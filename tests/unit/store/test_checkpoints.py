@@ -1,0 +1,87 @@
+"""The write-ahead log goes back into the database by our hand, and readers and writers never wait for each other."""
+
+from __future__ import annotations
+
+import pytest
+
+from hivecost.events import LLMTurnComplete
+from hivecost.store import database
+from hivecost.store.database import open_reader, wal_bytes
+from hivecost.store.runtime_log import RuntimeLog
+
+LIMIT_BYTES = 64 * 2**10
+
+
+@pytest.fixture
+def log(tmp_path, monkeypatch):
+    monkeypatch.setattr(database, "_CHECKPOINT_BYTES", LIMIT_BYTES)
+    log = RuntimeLog(tmp_path)
+    log.open()
+    yield log
+    log.close()
+
+
+def batch():
+    return [LLMTurnComplete(session_id="s", raw_usage={"x": "y" * 1000}) for _ in range(10)]
+
+
+def test_the_wal_stays_small(log, tmp_path):
+    """However much is written, it never outgrows its limit by more than a batch."""
+    sizes = []
+    for _ in range(50):
+        log.append(batch())
+        sizes.append(wal_bytes(tmp_path / "hivecost.db"))
+    assert max(sizes) < LIMIT_BYTES
+    assert 0 in sizes
+
+
+def test_a_reader_neither_blocks_nor_sees_the_writer(log, tmp_path):
+    """Its snapshot stands while the log grows; afterwards the WAL shrinks again."""
+    log.append(batch())
+    reader = open_reader(tmp_path)
+    count = "SELECT count(*) FROM turns"
+    assert reader.execute(count).fetchone() == (10,)
+    for _ in range(20):
+        log.append(batch())
+    assert reader.execute(count).fetchone() == (10,)
+    grown = wal_bytes(tmp_path / "hivecost.db")
+    assert grown > LIMIT_BYTES
+    reader.close()
+    for _ in range(20):
+        log.append(batch())
+    assert wal_bytes(tmp_path / "hivecost.db") < grown
+
+
+def test_the_next_attempt_waits_for_more_growth(log, tmp_path, monkeypatch):
+    """While a reader stands in the way, not every commit tries to checkpoint."""
+    monkeypatch.setattr(database, "_CHECKPOINT_BYTES", 8 * LIMIT_BYTES)
+    log.append(batch())
+    reader = open_reader(tmp_path)
+    attempts = []
+    real = database.checkpoint_if_grown
+
+    def counted(connection, path, grown_from_bytes):
+        after = real(connection, path, grown_from_bytes)
+        attempts.append(after != grown_from_bytes)
+        return after
+
+    monkeypatch.setattr("hivecost.store.runtime_log.checkpoint_if_grown", counted)
+    for _ in range(40):
+        log.append(batch())
+    reader.close()
+    assert 0 < sum(attempts) < 10
+
+
+def test_a_wal_left_behind_is_checkpointed(tmp_path, monkeypatch):
+    """What an earlier process left grows no further."""
+    keeper = RuntimeLog(tmp_path)
+    keeper.open()
+    for _ in range(20):
+        keeper.append(batch())
+    assert wal_bytes(tmp_path / "hivecost.db") > LIMIT_BYTES
+    monkeypatch.setattr(database, "_CHECKPOINT_BYTES", LIMIT_BYTES)
+    log = RuntimeLog(tmp_path)
+    log.append(batch())
+    assert wal_bytes(tmp_path / "hivecost.db") == 0
+    log.close()
+    keeper.close()

@@ -1,0 +1,75 @@
+"""Every foreign error has its name, its file and a way out."""
+
+from __future__ import annotations
+
+import errno
+import sqlite3
+from pathlib import Path
+
+import pytest
+
+from hivecost.errors import StoreCorruptError, StoreError, StoreLockedError, StoreUnusablePathError
+from hivecost.store.faults import is_transient, named_faults, to_store_error
+
+PATH = Path("/data/hivecost.db")
+
+
+def sqlite_error(code):
+    error = sqlite3.OperationalError("said by SQLite")
+    error.sqlite_errorcode = code
+    return error
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "transient"),
+    [
+        (sqlite3.SQLITE_BUSY, StoreLockedError, True),
+        (sqlite3.SQLITE_BUSY_SNAPSHOT, StoreLockedError, True),
+        (sqlite3.SQLITE_LOCKED, StoreLockedError, True),
+        (sqlite3.SQLITE_CORRUPT, StoreCorruptError, False),
+        (sqlite3.SQLITE_CORRUPT_INDEX, StoreCorruptError, False),
+        (sqlite3.SQLITE_NOTADB, StoreCorruptError, False),
+        (sqlite3.SQLITE_FULL, StoreUnusablePathError, True),
+        (sqlite3.SQLITE_READONLY, StoreUnusablePathError, False),
+        (sqlite3.SQLITE_PERM, StoreUnusablePathError, False),
+        (sqlite3.SQLITE_CANTOPEN, StoreUnusablePathError, False),
+        (sqlite3.SQLITE_IOERR_WRITE, StoreError, True),
+        (sqlite3.SQLITE_ERROR, StoreError, False),
+    ],
+)
+def test_sqlite_errors_are_named(code, kind, transient):
+    """Extended codes count as what they extend."""
+    error = sqlite_error(code)
+    named = to_store_error(error, PATH)
+    assert type(named) is kind
+    assert str(named).startswith(f"{PATH}: said by SQLite; ")
+    assert is_transient(error) is transient
+
+
+@pytest.mark.parametrize(
+    ("number", "transient"),
+    [(errno.ENOTDIR, False), (errno.EEXIST, False), (errno.EACCES, False), (errno.EROFS, False), (errno.ENOSPC, True)],
+)
+def test_errors_of_the_system_are_named(number, transient):
+    """With the file the system names."""
+    error = OSError(number, "said by the system", "/data/hivecost.lock")
+    named = to_store_error(error, PATH)
+    assert type(named) is StoreUnusablePathError
+    assert str(named).startswith("/data/hivecost.lock: said by the system; ")
+    assert is_transient(error) is transient
+
+
+def test_text_that_is_none_is_corruption():
+    """Python says it without a code."""
+    connection = sqlite3.connect(":memory:")
+    try:
+        with pytest.raises(StoreCorruptError), named_faults(PATH):
+            connection.execute("SELECT CAST(x'ff' AS TEXT)").fetchall()
+    finally:
+        connection.close()
+
+
+def test_other_errors_pass():
+    """A mistake in the caller's code is not the store's fault."""
+    with pytest.raises(ValueError, match="mine"), named_faults(PATH):
+        raise ValueError("mine")
