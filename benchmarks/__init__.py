@@ -1,0 +1,1 @@
+"""Ratios of one run: what hivecost costs against the plain thing."""

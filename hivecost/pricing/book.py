@@ -1,0 +1,260 @@
+"""The price book: what a turn cost, with the rate, the source and the snapshot it was priced with."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from hivecost.clock import SYSTEM_CLOCK, Clock
+from hivecost.errors import PriceUnknownError
+from hivecost.events import Cost, CostStatus, Usage
+from hivecost.money import TURN_COST_MAX_NANOUSD, USD, to_usd
+from hivecost.pricing.cards import Band, Card, half_even
+from hivecost.pricing.quotes import Quote, QuoteKey, Quoter
+from hivecost.pricing.readings import UsageReading, UsageStatus
+
+#: A request sent now may be billed later; a bound looks this far ahead for a dearer hour.
+BOUND_AHEAD_NS: Final = 3600 * 10**9
+
+#: Looked up once: an attribute of an enum is slow where a turn takes a microsecond.
+_PRICED: Final = CostStatus.PRICED
+_ESTIMATED: Final = CostStatus.ESTIMATED
+_UNUSABLE: Final = {UsageStatus.MISSING: CostStatus.UNPRICED, UsageStatus.INVALID: CostStatus.INVALID}
+
+
+class PriceBook:
+    """Prices turns, in memory and without I/O once the rates are loaded.
+
+    `table` is the user's own prices, which win by exact name: a dict (`{"gpt-4o": {"input": 2.50, "output": 10.00}}`,
+    USD per 1M tokens) or the path of a TOML file. Raises ConfigError when the table cannot be used.
+    `data` is genai-prices' JSON, as fetched; None takes what the installed package brings.
+    """
+
+    def __init__(
+        self,
+        table: Mapping[str, Any] | str | os.PathLike[str] | None = None,
+        *,
+        clock: Clock = SYSTEM_CLOCK,
+        data: bytes | None = None,
+    ) -> None:
+        self._clock = clock
+        self._quoter = Quoter(table, data)
+
+    @property
+    def snapshot(self) -> str:
+        """Names this table: the edition of the rates and a short hash over them, the patches and the user's prices."""
+        return self._quoter.snapshot
+
+    def price(
+        self,
+        model: str,
+        usage: Usage,
+        *,
+        provider: str = "",
+        at_ns: int | None = None,
+        service_tier: str = "",
+        batch: bool = False,
+        inference_geo: str = "",
+        reported_nanousd: int | None = None,
+        estimated: bool = False,
+    ) -> Cost:
+        """The cost of one turn. Never raises: an unknown model is `unpriced`, with near names in the reason.
+
+        `reported_nanousd` is the provider's own bill; it wins, and the table's amount is kept beside it.
+        `estimated` marks usage that is not final, such as that of a cut stream.
+        """
+        at = self._clock.now_ns() if at_ns is None else at_ns
+        quote = self._quoter.quote((model, provider, service_tier, batch, inference_geo), at)
+        cost = _table_cost(quote, usage, self._quoter.snapshot, "the usage is not final" if estimated else "")
+        return cost if reported_nanousd is None else _reported(cost, reported_nanousd)
+
+    def price_reading(
+        self, reading: UsageReading, *, model: str = "", provider: str = "", at_ns: int | None = None
+    ) -> Cost:
+        """The cost of a turn as the provider's payload told it; `model` and `provider` are what was asked for.
+
+        The model that answered is priced; the one that was asked for, where only that has a price or the user's own.
+        Missing usage is `unpriced` and impossible usage `invalid`, unless the provider named its bill.
+        """
+        at = self._clock.now_ns() if at_ns is None else at_ns
+        if reading.status in _UNUSABLE:
+            cost = Cost(status=_UNUSABLE[reading.status], snapshot=self._quoter.snapshot, reason=reading.reason)
+        else:
+            quote = self.quote_reading(reading, model=model, provider=provider, at_ns=at)
+            estimated = reading.reason if reading.status is UsageStatus.ESTIMATED else ""
+            cost = _table_cost(quote, reading.usage, self._quoter.snapshot, estimated)
+        return cost if reading.reported_nanousd is None else _reported(cost, reading.reported_nanousd)
+
+    def quote_reading(
+        self, reading: UsageReading, *, model: str = "", provider: str = "", at_ns: int | None = None
+    ) -> Quote:
+        """What a reading is priced with: see `price_reading`."""
+        provider = provider or reading.provider
+        return self.quote(
+            self._priced_name(reading.model, model, provider, at_ns),
+            provider=provider,
+            at_ns=at_ns,
+            service_tier=reading.service_tier,
+            batch=reading.batch,
+            inference_geo=reading.inference_geo,
+        )
+
+    def _priced_name(self, answered: str, asked: str, provider: str, at_ns: int | None) -> str:
+        if not asked or answered == asked:
+            return answered
+        own = self._quoter.table
+        if answered in own.rates or answered in own.aliases:
+            return answered
+        if asked in own.rates or asked in own.aliases or not self.knows(answered, provider=provider, at_ns=at_ns):
+            return asked
+        return answered
+
+    def knows(self, model: str, *, provider: str = "", at_ns: int | None = None) -> bool:
+        """Whether a turn of this model can be priced by its tokens."""
+        return self.quote(model, provider=provider, at_ns=at_ns).card is not None
+
+    def quote(
+        self,
+        model: str,
+        *,
+        provider: str = "",
+        at_ns: int | None = None,
+        service_tier: str = "",
+        batch: bool = False,
+        inference_geo: str = "",
+    ) -> Quote:
+        """What the name was resolved to, and the card that applies then; without one, the reason."""
+        at = self._clock.now_ns() if at_ns is None else at_ns
+        return self._quoter.quote((model, provider, service_tier, batch, inference_geo), at)
+
+    def upper_bound_nanousd(
+        self,
+        model: str,
+        *,
+        input_tokens: int,
+        output_tokens: int,
+        provider: str = "",
+        at_ns: int | None = None,
+        service_tier: str = "",
+        batch: bool = False,
+        inference_geo: str = "",
+        web_search_requests: int = 0,
+    ) -> int | None:
+        """What no turn with at most these counts can cost, in nano-USD; None when the model is unpriced.
+
+        Every token is taken as the dearest kind of its side (an hour-long cache write, audio), at the dearest
+        long-context rate in reach, at the tier asked for or the standard one (a provider may serve either),
+        now and within the next hour.
+        """
+        at = self._clock.now_ns() if at_ns is None else at_ns
+        quotes = self._quotes_ahead((model, provider, service_tier, batch, inference_geo), at)
+        if quotes[0].card is None:
+            return None
+        if service_tier or batch:
+            quotes += self._quotes_ahead((model, provider, "", False, inference_geo), at)
+        return max(
+            quote.card.upper_bound(input_tokens, output_tokens, web_search_requests)
+            for quote in quotes
+            if quote.card is not None
+        )
+
+    def _quotes_ahead(self, key: QuoteKey, at: int) -> list[Quote]:
+        quotes = [self._quoter.quote(key, at)]
+        while quotes[-1].until_ns < at + BOUND_AHEAD_NS:
+            quotes.append(self._quoter.quote(key, quotes[-1].until_ns))
+        return quotes
+
+    def models(self) -> Iterator[tuple[str, str]]:
+        """(provider, model) of everything that is listed, the user's own first, with "" as their provider."""
+        yield from (("", model) for model in self._quoter.table.rates)
+        yield from self._quoter.catalog.models()
+
+    def suggestions(self, model: str) -> tuple[str, ...]:
+        """Up to three names with a price that are near to this one."""
+        return self._quoter.suggest(model)
+
+    def tiers(self, model: str, *, provider: str = "") -> tuple[str, ...]:
+        """The service tiers for which the model has rates of their own at any time."""
+        return tuple(dict.fromkeys(tier for rates in self._quoter.rates(model, provider) for tier in rates.tiers))
+
+    def calculate_cost(self, model: str, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> USD:
+        """USD for these counts; `cached_tokens` are those of the input that were read from cache.
+
+        Raises PriceUnknownError, with near names, for a model without a price, and UsageInvalidError for counts
+        that cannot be.
+        """
+        usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens, cache_read_tokens=cached_tokens)
+        cost = self.price(model, usage)
+        if cost.nanousd is None:
+            raise PriceUnknownError(model, suggestions=self.suggestions(model))
+        return to_usd(cost.nanousd)
+
+
+def _table_cost(quote: Quote, usage: Usage, snapshot: str, reason: str) -> Cost:
+    card = quote.card
+    if card is None:
+        return Cost(status=CostStatus.UNPRICED, snapshot=snapshot, reason=quote.reason)
+    band = card.band(usage.input_tokens) if card.starts else card.bands[0]
+    spent_in, spent_out, fees = card.amounts(usage, band)
+    reason = quote.reason or reason
+    if usage.web_search_requests or band.more_input or band.more_output:
+        spent_in, spent_out, doubt = _settle_doubts(card, band, usage, spent_in, spent_out)
+        reason = doubt or reason
+    scale = card.scale
+    total = spent_in + spent_out + fees
+    if scale == 1:
+        nanousd, input_nanousd, fee_nanousd = total, spent_in, fees
+    else:
+        nanousd, input_nanousd, fee_nanousd = (half_even(part, scale) for part in (total, spent_in, fees))
+    if nanousd > TURN_COST_MAX_NANOUSD:
+        return Cost(
+            status=CostStatus.INVALID, snapshot=snapshot, reason="a turn above one million USD is a broken bill"
+        )
+    return Cost(
+        status=_ESTIMATED if reason else _PRICED,
+        nanousd=nanousd,
+        source=quote.source,
+        rate=band.rate,
+        snapshot=snapshot,
+        reason=reason,
+        input_nanousd=input_nanousd,
+        output_nanousd=nanousd - input_nanousd - fee_nanousd,
+    )
+
+
+def _settle_doubts(card: Card, band: Band, usage: Usage, spent_in: int, spent_out: int) -> tuple[int, int, str]:
+    """The amounts when kinds of tokens overlap in a way nobody reported, never too small, and what is in doubt."""
+    doubt = ""
+    if usage.web_search_requests and card.web_search_fee is None:
+        doubt = f"no price is known for {usage.web_search_requests} web searches: not included"
+    if band.more_input:
+        heard = max(usage.input_audio_tokens, usage.cache_audio_read_tokens)
+        spent_in += (heard - usage.input_audio_tokens) * dict(band.more_input).get("input_audio_tokens", 0)
+        parts = usage.cache_read_tokens + usage.cache_write_tokens + heard + usage.input_image_tokens
+        overlap = parts - usage.cache_audio_read_tokens - usage.input_tokens
+        if overlap > 0:
+            spent_in = min(spent_in + overlap * band.input, usage.input_tokens * band.dearest_input)
+            doubt = f"{overlap} input tokens are of two kinds at once: charged as both"
+    if band.more_output:
+        parts = usage.reasoning_tokens + usage.output_audio_tokens + usage.output_image_tokens
+        overlap = parts - usage.output_tokens
+        if overlap > 0:
+            spent_out = min(spent_out + overlap * band.output, usage.output_tokens * band.dearest_output)
+            doubt = f"{overlap} output tokens are of two kinds at once: charged as both"
+    return spent_in, spent_out, doubt
+
+
+def _reported(table: Cost, reported_nanousd: int) -> Cost:
+    """The provider's bill wins; what the table says is kept."""
+    if type(reported_nanousd) is not int or not 0 <= reported_nanousd <= TURN_COST_MAX_NANOUSD:
+        return table
+    return Cost(
+        status=CostStatus.REPORTED,
+        nanousd=reported_nanousd,
+        source="provider",
+        rate=table.rate,
+        snapshot=table.snapshot,
+        reason=table.reason,
+        table_nanousd=table.nanousd,
+    )

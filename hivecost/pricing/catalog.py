@@ -1,0 +1,154 @@
+"""The shipped rates: genai-prices' data, read into offers. Imported when the first rate is needed, not before."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final
+
+from hivecost.pricing.offers import ALWAYS, DAY_NS, ModelRates, Offer, Price, Validity, day_ns
+from hivecost.pricing.patches import PATCHES, patched
+
+if TYPE_CHECKING:
+    from datetime import time
+
+    from genai_prices.types import ModelInfo, ModelPrice, Provider
+
+SOURCE: Final = "genai-prices"
+
+#: genai-prices' names of what we price; a name that is not here bills something a `Usage` does not count.
+_UNITS: Final = {
+    "input_mtok": "input",
+    "output_mtok": "output",
+    "cache_read_mtok": "cache_read",
+    "cache_write_mtok": "cache_write",
+    "cache_write_1h_mtok": "cache_write_1h",
+    "output_reasoning_mtok": "reasoning",
+    "output_citation_mtok": "output_citation",
+    "input_audio_mtok": "input_audio",
+    "output_audio_mtok": "output_audio",
+    "cache_audio_read_mtok": "cache_audio_read",
+    "input_image_mtok": "input_image",
+    "output_image_mtok": "output_image",
+    "cache_image_read_mtok": "cache_image_read",
+    "input_video_mtok": "input_video",
+    "output_video_mtok": "output_video",
+}
+#: Published per thousand, kept per one.
+_FEES: Final = {"web_searches_kcount": "web_search", "requests_kcount": "request"}
+
+_TIER_KEYS: Final = frozenset({"processing", "service_tier", "speed"})
+
+
+class Catalog:
+    """Finds rates by provider and model, as genai-prices matches them; keeps nothing, so it cannot grow."""
+
+    def __init__(self, providers: list[Provider], edition: str) -> None:
+        self._providers = providers
+        #: Names the data: its version, or the hash of what was fetched.
+        self.edition = edition
+
+    def provider_id(self, name: str) -> str | None:
+        """The id of the provider that goes by this name; None when none does."""
+        from genai_prices.data_snapshot import find_provider_by_id  # noqa: PLC0415  # 0.2 s, paid when first used
+
+        found = find_provider_by_id(self._providers, name) if name else None
+        return None if found is None else found.id
+
+    def vendor_id(self, model: str) -> str | None:
+        """The provider whose own models look like this one."""
+        for provider in self._providers:
+            if provider.model_match is not None and provider.model_match.is_match(model):
+                return provider.id
+        return None
+
+    def find(self, provider_id: str, model: str) -> ModelRates | None:
+        """The rates of the model at this provider, patches applied; None when it has none."""
+        provider = next((provider for provider in self._providers if provider.id == provider_id), None)
+        if provider is None:
+            return None
+        info = provider.find_model(model, all_providers=self._providers)
+        if info is None:
+            # Some models are listed under a name that their own matching does not know.
+            info = next((listed for listed in provider.models if listed.id.lower() == model.lower()), None)
+        return None if info is None else _model_rates(provider, info)
+
+    def models(self) -> Iterator[tuple[str, str]]:
+        """Every (provider id, model id)."""
+        return ((provider.id, model.id) for provider in self._providers for model in provider.models)
+
+
+def shipped_catalog() -> Catalog:
+    """The data inside the installed genai-prices, whatever an updater may have put beside it."""
+    from genai_prices import __version__, data  # noqa: PLC0415  # 0.2 s, paid when first used
+
+    return Catalog(data.providers, __version__)
+
+
+def fetched_catalog(data: bytes) -> Catalog:
+    """The catalog in genai-prices' published JSON. Raises ValueError when it is not that."""
+    import json  # noqa: PLC0415  # only `prices update` comes here
+
+    from genai_prices.types import _providers_from_raw  # noqa: PLC0415  # the one parser of this format
+
+    raw = json.loads(data)
+    if not isinstance(raw, list) or not raw:
+        raise ValueError("expected a list of providers")
+    return Catalog(_providers_from_raw(raw), hashlib.sha256(data).hexdigest()[:12])
+
+
+def _model_rates(provider: Provider, info: ModelInfo) -> ModelRates:
+    offers = tuple(_standard_offers(info))
+    # A model lent by another provider has that provider's standard rates only, not its tiers.
+    if any(info is own for own in provider.models):
+        offers += tuple(_tier_offers(info))
+    return patched(ModelRates(provider.id, info.id, offers), PATCHES)
+
+
+def _standard_offers(info: ModelInfo) -> Iterator[Offer]:
+    if not isinstance(info.prices, list):
+        yield Offer(_prices(info.prices), source=SOURCE)
+        return
+    for conditional in info.prices:
+        yield Offer(_prices(conditional.prices), _validity(conditional.constraint), source=SOURCE)
+
+
+def _tier_offers(info: ModelInfo) -> Iterator[Offer]:
+    for variant in info.price_variants or ():
+        # Variants by route or search type are no service tiers; nobody asks for them here.
+        if len(variant.when) == 1 and _TIER_KEYS.issuperset(variant.when):
+            (tier,) = variant.when.values()
+            yield Offer(_prices(variant.prices), _validity(variant.constraint), tier, SOURCE)
+
+
+def _prices(prices: ModelPrice) -> dict[str, Price]:
+    found: dict[str, Price] = {}
+    for key, value in vars(prices).items():
+        if value is None:
+            continue
+        if key in _UNITS:
+            found[_UNITS[key]] = _price(value)
+        elif key in _FEES:
+            found[_FEES[key]] = Price(value / 1000)
+    return found
+
+
+def _price(value: Any) -> Price:
+    if isinstance(value, Decimal):
+        return Price(value)
+    return Price(value.base, tuple((tier.start, tier.price) for tier in value.tiers))
+
+
+def _validity(constraint: Any) -> Validity:
+    if constraint is None:
+        return ALWAYS
+    if hasattr(constraint, "start_date"):
+        return Validity(from_ns=day_ns(constraint.start_date))
+    return Validity(daily_ns=(_utc_ns(constraint.start_time), _utc_ns(constraint.end_time)))
+
+
+def _utc_ns(moment: time) -> int:
+    offset = moment.utcoffset()
+    seconds = moment.hour * 3600 + moment.minute * 60 + moment.second - (offset.total_seconds() if offset else 0)
+    return (int(seconds) * 10**9 + moment.microsecond * 1000) % DAY_NS

@@ -1,0 +1,104 @@
+"""The batch door: one JSON line in, one priced line out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+from msgspec.structs import replace
+
+from hivecost.clock import to_ns
+from hivecost.errors import ConfigError
+from hivecost.events import Cost, CostStatus
+from hivecost.money import to_usd
+from hivecost.pricing.book import PriceBook
+from hivecost.pricing.readings import UsageReading
+from hivecost.pricing.usage import read_usage
+from hivecost.pricing.usage.draft import nanousd_of
+
+
+def price_line(line: bytes | str | Mapping[str, Any], book: PriceBook) -> dict[str, Any]:
+    """The priced line of a call: `status`, `cost_usd`, `input_usd`, `output_usd`, `model`, `rate_source`, `snapshot`.
+
+    Amounts are decimal strings, exact to the nano-USD, and None when unknown; `id` comes back when it was given and
+    `reason` says why a line is unpriced or invalid. Never raises: a line that is no JSON object gives an invalid one.
+    """
+    try:
+        call = json.loads(line) if isinstance(line, bytes | str) else line
+    except (ValueError, RecursionError) as error:
+        return _priced({}, Cost(status=CostStatus.INVALID, snapshot=book.snapshot, reason=f"not JSON: {error}"), "")
+    if not isinstance(call, Mapping):
+        return _priced({}, Cost(status=CostStatus.INVALID, snapshot=book.snapshot, reason="not a JSON object"), "")
+    try:
+        return _price_call(call, book)
+    except (ConfigError, ValueError) as error:
+        return _priced(call, Cost(status=CostStatus.INVALID, snapshot=book.snapshot, reason=str(error)), "")
+
+
+def _price_call(call: Mapping[str, Any], book: PriceBook) -> dict[str, Any]:
+    model, provider = _text(call, "model"), _text(call, "provider")
+    at_ns = _timestamp_ns(call.get("timestamp"))
+    reading = _reading(call)
+    cost = book.price_reading(reading, model=model, provider=provider, at_ns=at_ns)
+    resolved = book.quote_reading(reading, model=model, provider=provider, at_ns=at_ns)
+    return _priced(call, cost, resolved.model or model or reading.model)
+
+
+def _reading(call: Mapping[str, Any]) -> UsageReading:
+    """The line's usage; what the line says of tier, batch and bill adds to what the payload says."""
+    if call.get("raw_usage") is not None:
+        reading = read_usage(call["raw_usage"], flavor=_text(call, "flavor") or None)
+    else:
+        reading = read_usage(call.get("usage"), flavor="canonical")
+    batch = call.get("batch")
+    if batch is not None and not isinstance(batch, bool):
+        raise ValueError(f"batch must be true or false, got {batch!r:.60}")
+    reported = nanousd_of(call.get("reported_cost_usd"))
+    return replace(
+        reading,
+        service_tier=_text(call, "service_tier") or reading.service_tier,
+        batch=bool(batch) or reading.batch,
+        reported_nanousd=reading.reported_nanousd if reported is None else reported,
+    )
+
+
+def _priced(call: Mapping[str, Any], cost: Cost, model: str) -> dict[str, Any]:
+    priced: dict[str, Any] = {"id": call["id"]} if "id" in call else {}
+    priced |= {
+        "status": cost.status.value,
+        "cost_usd": _usd(cost.nanousd),
+        "input_usd": _usd(cost.input_nanousd),
+        "output_usd": _usd(cost.output_nanousd),
+        "model": model,
+        "rate_source": cost.source,
+        "snapshot": cost.snapshot,
+    }
+    if cost.reason:
+        priced["reason"] = cost.reason
+    return priced
+
+
+def _usd(nanousd: int | None) -> str | None:
+    return None if nanousd is None else f"{to_usd(nanousd):f}"
+
+
+def _text(call: Mapping[str, Any], key: str) -> str:
+    value = call.get(key)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise ValueError(f"{key} must be text, got {value!r:.60}")  # noqa: TRY004  # one error for every bad line
+    return value
+
+
+def _timestamp_ns(value: object) -> int | None:
+    """RFC 3339, UTC where no zone is named; None means now."""
+    if value is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(str(value))
+        return to_ns(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    except (ValueError, OverflowError):
+        raise ValueError(f"timestamp must be like 2026-01-01T00:00:00Z, got {value!r:.60}") from None

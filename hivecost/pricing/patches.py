@@ -1,0 +1,94 @@
+"""Known faults of the shipped rates, each corrected by a small entry that names its source."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import date
+from decimal import Decimal
+from fractions import Fraction
+from typing import Final
+
+import msgspec
+from msgspec.structs import replace
+
+from hivecost.pricing.offers import ModelRates, Offer, Price, day_ns
+
+SOURCE: Final = "patch"
+
+
+class Patch(msgspec.Struct, frozen=True):
+    """One correction: `change` gives the rates as they should be, or the same object when it does not apply."""
+
+    name: str
+    source: str
+    change: Callable[[ModelRates], ModelRates]
+
+
+def patched(rates: ModelRates, patches: Iterable[Patch]) -> ModelRates:
+    """The rates after every patch; what a patch changed says so in its source."""
+    for patch in patches:
+        rates = patch.change(rates)
+    return rates
+
+
+def _deepseek_peak_days(rates: ModelRates) -> ModelRates:
+    """Peak prices apply Monday to Friday and, on V4, from the day they were introduced."""
+    if rates.provider != "deepseek" or not any(rates.model.startswith(name) for name in _WEEKDAY_PEAKS):
+        return rates
+    starts = [offer.validity.from_ns for offer in rates.offers if offer.validity.from_ns is not None]
+    first = min(starts, default=None)
+    return replace(rates, offers=tuple(offer for old in rates.offers for offer in _peak_days(old, first)))
+
+
+def _peak_days(offer: Offer, first_ns: int | None) -> list[Offer]:
+    """The peak offer on all days before weekends became off-peak, and on working days since."""
+    offer = replace(offer, source=SOURCE)
+    if offer.validity.daily_ns is None:
+        return [offer]
+    since = day_ns(_WEEKENDS_SINCE)
+    daily = replace(offer.validity, from_ns=first_ns, until_ns=since)
+    working_days = replace(offer.validity, from_ns=since, weekdays=frozenset(range(5)))
+    return [replace(offer, validity=daily), replace(offer, validity=working_days)]
+
+
+def _google_flex(rates: ModelRates) -> ModelRates:
+    """Flex has the batch discount; the shipped data lists batch and mostly leaves flex out."""
+    if rates.provider != "google" or "flex" in rates.tiers or not rates.model.startswith("gemini"):
+        return rates
+    flex = tuple(replace(offer, tier="flex", source=SOURCE) for offer in rates.offers if offer.tier == "batch")
+    return replace(rates, offers=rates.offers + flex) if flex else rates
+
+
+def _openrouter_free(rates: ModelRates) -> ModelRates:
+    """A `:free` variant costs nothing; the shipped data has no rates for it, which means unknown."""
+    if rates.provider != "openrouter" or not rates.model.endswith(":free"):
+        return rates
+    if any(offer.prices for offer in rates.offers):
+        return rates
+    return replace(rates, offers=(Offer({"input": Price(Decimal(0)), "output": Price(Decimal(0))}, source=SOURCE),))
+
+
+_WEEKDAY_PEAKS: Final = ("deepseek-v4", "deepseek-flash")
+_WEEKENDS_SINCE: Final = date(2026, 8, 23)
+
+PATCHES: Final = (
+    Patch(
+        "deepseek-peak-days",
+        "https://github.com/pydantic/genai-prices/issues/582",
+        _deepseek_peak_days,
+    ),
+    Patch(
+        "google-flex",
+        "https://ai.google.dev/gemini-api/docs/optimization",
+        _google_flex,
+    ),
+    Patch(
+        "openrouter-free",
+        "https://openrouter.ai/docs/guides/routing/model-variants/free",
+        _openrouter_free,
+    ),
+)
+
+#: Claude kept inside one country: every token costs 1.1 times as much. Genai-prices knows no geography.
+#: https://platform.claude.com/docs/en/about-claude/pricing#data-residency-pricing
+GEOGRAPHY_UPLIFT: Final = {("anthropic", "us"): Fraction(11, 10)}

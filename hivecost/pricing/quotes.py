@@ -1,0 +1,160 @@
+"""Which card prices a turn: resolved once per model, tier and geography, and again when its time is over."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from fractions import Fraction
+from functools import cached_property
+from threading import Lock
+from typing import Any, Final
+
+import msgspec
+
+from hivecost.pricing.cards import Card, compile_card
+from hivecost.pricing.catalog import Catalog, fetched_catalog, shipped_catalog
+from hivecost.pricing.names import last_parts, near_names
+from hivecost.pricing.offers import ModelRates
+from hivecost.pricing.patches import GEOGRAPHY_UPLIFT, PATCHES
+from hivecost.pricing.patches import SOURCE as PATCH
+from hivecost.pricing.resolver import Resolver
+from hivecost.pricing.tiers import DISCOUNTED, canonical_tier
+from hivecost.pricing.user_table import SOURCE as USER
+from hivecost.pricing.user_table import read_user_table
+
+#: Names remembered, known and unknown ones alike; the oldest goes first.
+REMEMBERED_MAX: Final = 4096
+
+#: (model, provider, service tier, batch, geography), in the caller's words.
+QuoteKey = tuple[str, str, str, bool, str]
+
+
+class Quote(msgspec.Struct, frozen=True):
+    """The card for [from_ns, until_ns), or the reason why there is none."""
+
+    from_ns: int
+    until_ns: int
+    card: Card | None
+    provider: str = ""
+    model: str = ""
+    source: str = ""
+    #: Why there is no card; with a card, why its amount is only an estimate.
+    reason: str = ""
+
+
+class Quoter:
+    """Answers with the card that applies; the tables are loaded when the first question comes."""
+
+    def __init__(self, table: Mapping[str, Any] | str | os.PathLike[str] | None, data: bytes | None) -> None:
+        self.table = read_user_table(table)
+        self._data = data
+        self._slots: dict[QuoteKey, _Slot] = {}
+        self._opening = Lock()
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The shipped rates."""
+        return shipped_catalog() if self._data is None else fetched_catalog(self._data)
+
+    @cached_property
+    def snapshot(self) -> str:
+        """The edition of the rates, and a short hash over them, the patches and the user's own prices."""
+        content = msgspec.json.encode(
+            [self.catalog.edition, [(patch.name, patch.source) for patch in PATCHES], self.table], order="sorted"
+        )
+        return f"{self.catalog.edition}-{hashlib.sha256(content).hexdigest()[:12]}"
+
+    @cached_property
+    def _resolver(self) -> Resolver:
+        return Resolver(self.table.rates, self.table.aliases, self.catalog)
+
+    def quote(self, key: QuoteKey, at_ns: int) -> Quote:
+        """What applies at this instant. Never raises."""
+        slot = self._slots.get(key)
+        if slot is None:
+            slot = self._open(key)
+        quote = slot.current
+        if quote.from_ns <= at_ns < quote.until_ns:
+            return quote
+        return slot.renew(at_ns)
+
+    def rates(self, model: str, provider: str) -> Iterator[ModelRates]:
+        """All rates that the name may mean, best first."""
+        return self._resolver.find(model, provider)
+
+    def suggest(self, model: str) -> tuple[str, ...]:
+        """Names with a price that are near to this one."""
+        return near_names(model, self._known_names)
+
+    @cached_property
+    def _known_names(self) -> dict[str, str]:
+        shipped = (model for _, model in self.catalog.models())
+        return last_parts([*self.table.rates, *self.table.aliases, *shipped])
+
+    def _open(self, key: QuoteKey) -> _Slot:
+        model, provider, service_tier, batch, geography = key
+        with self._opening:
+            rates = tuple(self._resolver.find(model, provider))
+            reason = "" if rates else self._unknown(model, provider)
+            slot = _Slot(rates, canonical_tier(service_tier, batch=batch), geography.lower(), reason)
+            if len(self._slots) >= REMEMBERED_MAX:
+                del self._slots[next(iter(self._slots))]
+            self._slots[key] = slot
+        return slot
+
+    def _unknown(self, model: str, provider: str) -> str:
+        if not model:
+            return "no model is named"
+        near = self.suggest(model)
+        where = f" at provider {provider!r}" if provider else ""
+        hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
+        return f"no price is known for model {model!r}{where}{hint}"
+
+
+class _Slot:
+    """One model's cards over time; `current` is replaced whole, so that threads never see half of it."""
+
+    def __init__(self, rates: tuple[ModelRates, ...], tier: str, geography: str, reason: str) -> None:
+        self._rates = rates
+        self._tier = tier
+        self._geography = geography
+        self._quotes: dict[tuple[bool, ...], Quote] = {}
+        #: Empty window: the first question renews it. A name without rates stays unknown for ever.
+        self.current = Quote(0, 0, None) if rates else Quote(-(2**63), 2**63, None, reason=reason)
+
+    def renew(self, at_ns: int) -> Quote:
+        """The quote at this instant, kept until the next border."""
+        active = tuple(offer.validity.active(at_ns) for rates in self._rates for offer in rates.offers)
+        quote = self._quotes.get(active)
+        if quote is None:
+            quote = self._quotes[active] = self._quote(at_ns)
+        windows = [rates.window(at_ns, self._tier) for rates in self._rates]
+        self.current = msgspec.structs.replace(
+            quote, from_ns=max(start for start, _ in windows), until_ns=min(end for _, end in windows)
+        )
+        return self.current
+
+    def _quote(self, at_ns: int) -> Quote:
+        for rates in self._rates:
+            standard = rates.standard_at(at_ns)
+            if standard is not None:
+                break
+        else:
+            name = self._rates[0].model
+            return Quote(0, 0, None, model=name, reason=f"the price of {name!r} is for another period")
+        prices, source, reason = standard.prices, standard.source, ""
+        if self._tier and source != USER:
+            own = rates.tier_at(at_ns, self._tier)
+            if own is not None:
+                prices, source = prices | own.prices, own.source
+            else:
+                reason = f"no {self._tier} rate is known for {rates.model!r}"
+                if self._tier not in DISCOUNTED:
+                    return Quote(0, 0, None, rates.provider, rates.model, reason=reason)
+                reason += ": the standard rate is an upper bound"
+        uplift = Fraction(1) if source == USER else GEOGRAPHY_UPLIFT.get((rates.provider, self._geography), Fraction(1))
+        card = compile_card(prices, uplift)
+        if card is None:
+            return Quote(0, 0, None, rates.provider, rates.model, reason=f"{rates.model!r} has no price for tokens")
+        return Quote(0, 0, card, rates.provider, rates.model, PATCH if uplift != 1 else source, reason)

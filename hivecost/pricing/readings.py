@@ -1,0 +1,47 @@
+"""What a provider's payload said about one turn."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any
+
+import msgspec
+
+from hivecost.events import Usage
+
+
+class UsageStatus(StrEnum):
+    """How far a reading can be trusted."""
+
+    OK = "ok"
+    #: A cut stream: at least this much was used.
+    ESTIMATED = "estimated"
+    #: The payload says nothing about usage.
+    MISSING = "missing"
+    #: The counts cannot be; what made sense of them is in `usage`.
+    INVALID = "invalid"
+
+
+class UsageReading(msgspec.Struct, frozen=True, kw_only=True):
+    """Usage in canonical form, and what else the payload told that decides its price."""
+
+    usage: Usage = Usage()
+    status: UsageStatus = UsageStatus.OK
+    #: Why the status is not `ok`.
+    reason: str = ""
+    #: The shape the payload was read as: `openai`, `anthropic`, … ("" when it had none).
+    flavor: str = ""
+    #: The model that answered; "" when the payload does not say.
+    model: str = ""
+    #: "" where many providers speak the same shape and nothing tells them apart.
+    provider: str = ""
+    #: The tier that was served, in the provider's words.
+    service_tier: str = ""
+    batch: bool = False
+    #: Where inference was kept, in Anthropic's words: `us`, `global`.
+    inference_geo: str = ""
+    stop_reason: str = ""
+    #: The provider's own bill.
+    reported_nanousd: int | None = None
+    #: The provider's usage as it came, kept when the status is not `ok`.
+    raw: dict[str, Any] | None = None

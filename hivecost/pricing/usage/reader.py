@@ -1,0 +1,85 @@
+"""Usage out of whatever a provider answered."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from msgspec.structs import replace
+
+from hivecost.errors import ConfigError
+from hivecost.events import Usage
+from hivecost.pricing.readings import UsageReading, UsageStatus
+from hivecost.pricing.usage.anthropic import read_anthropic
+from hivecost.pricing.usage.bedrock import read_bedrock
+from hivecost.pricing.usage.canonical import read_canonical
+from hivecost.pricing.usage.cohere import read_cohere
+from hivecost.pricing.usage.detection import find_usage, flavor_of
+from hivecost.pricing.usage.draft import Draft
+from hivecost.pricing.usage.gemini import read_gemini
+from hivecost.pricing.usage.openai import (
+    read_chat,
+    read_deepseek,
+    read_litellm,
+    read_mistral,
+    read_openrouter,
+    read_perplexity,
+    read_responses,
+    read_xai,
+)
+from hivecost.pricing.usage.otel import read_otel
+from hivecost.pricing.usage.views import decoded, plain, view
+
+#: The shapes that are known, by name, and what reads them.
+FLAVORS: Final[Mapping[str, Callable[[Draft], None]]] = {
+    "anthropic": read_anthropic,
+    "bedrock": read_bedrock,
+    "canonical": read_canonical,
+    "cohere": read_cohere,
+    "deepseek": read_deepseek,
+    "gemini": read_gemini,
+    "litellm": read_litellm,
+    "mistral": read_mistral,
+    "openai": read_chat,
+    "openrouter": read_openrouter,
+    "otel": read_otel,
+    "perplexity": read_perplexity,
+    "responses": read_responses,
+    "xai": read_xai,
+}
+
+
+def read_usage(payload: object, *, flavor: str | None = None) -> UsageReading:
+    """The usage in a provider's answer: dict, SDK object, JSON text or `Usage`, the whole or only its usage part.
+
+    `flavor` is one of FLAVORS; None detects it. Whatever a provider may send gives a reading and no exception:
+    `missing` without usage, `invalid` for counts that cannot be. Raises ConfigError for a flavor that is none.
+    """
+    if flavor is not None and flavor not in FLAVORS:
+        raise ConfigError("flavor", f"one of {', '.join(FLAVORS)}", got=flavor)
+    if isinstance(payload, UsageReading):
+        return payload
+    if isinstance(payload, Usage):
+        return UsageReading(usage=payload, flavor="canonical")
+    try:
+        return _read(decoded(payload), flavor)
+    except Exception as error:  # a stranger's object may raise anything from a property
+        return UsageReading(
+            status=UsageStatus.INVALID,
+            reason=f"cannot be read: {error!r:.200}",
+            raw={"payload": repr(payload)[:1000]},
+        )
+
+
+def _read(payload: object, flavor: str | None) -> UsageReading:
+    found = find_usage(payload)
+    detected = flavor or flavor_of(found)
+    if not detected:
+        parts = view(found.usage) or view(payload)
+        raw = plain(parts) if found.usage else None
+        return UsageReading(status=UsageStatus.MISSING, reason="the payload says nothing about usage", raw=raw)
+    usage = found.usage or (found.response if flavor else {})
+    draft = Draft(found.response, usage, detected)
+    FLAVORS[detected](draft)
+    reading = draft.finished()
+    return replace(reading, batch=True) if found.batch else reading

@@ -1,0 +1,95 @@
+"""Usage of a streamed answer, chunk by chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from hivecost.pricing.readings import UsageReading, UsageStatus
+from hivecost.pricing.usage.detection import Found, find_usage, flavor_of
+from hivecost.pricing.usage.reader import read_usage
+from hivecost.pricing.usage.views import decoded, items, plain, snake, text, view
+
+#: Facts around the usage that a later chunk replaces.
+_FACTS: Final = (
+    "model", "modelVersion", "model_version", "service_tier", "serviceTier", "stop_reason", "stopReason",
+    "finish_reason", "status", "incomplete_details", "output", "_hidden_params", "type",
+)  # fmt: skip
+#: Where an event keeps such facts, besides where its usage is.
+_FACT_HOLDERS: Final = ("message", "response", "delta", "messageStop")
+_LAST_EVENTS: Final = frozenset(
+    {"message_stop", "message-end", "response.completed", "response.incomplete", "response.failed", "response.done"}
+)
+CUT_REASON: Final = "the stream was cut: at least this much was used"
+
+
+class UsageStream:
+    """Takes a stream's chunks or events as they come and knows the usage so far.
+
+    Counts replace what came before, because providers send running totals. `flavor` as in `read_usage`.
+    """
+
+    def __init__(self, *, flavor: str | None = None) -> None:
+        self._flavor = flavor
+        self._usage: dict[str, Any] = {}
+        self._facts: dict[str, Any] = {}
+        self._finished = False
+
+    def observe(self, chunk: object) -> None:
+        """Take one chunk: dict, SDK object, JSON text or a line of server-sent events. Never raises."""
+        with suppress(Exception):  # a chunk nobody can read tells nothing; the stream then counts as cut
+            self._observe(view(decoded(_event_data(chunk))))
+
+    def reading(self) -> UsageReading:
+        """What is known now: `estimated` while the stream is not at its end, `missing` without any usage."""
+        response = {**self._facts, "usage": self._usage}
+        reading = read_usage(response, flavor=self._flavor if self._usage else None)
+        if reading.status is UsageStatus.OK and not self._finished:
+            return replace(reading, status=UsageStatus.ESTIMATED, reason=CUT_REASON, raw=plain(self._usage))
+        return reading
+
+    def _observe(self, event: Mapping[str, Any]) -> None:
+        found = find_usage(event)
+        for facts in (found.response, *(view(event.get(name)) for name in _FACT_HOLDERS)):
+            self._facts.update({name: facts[name] for name in _FACTS if facts.get(name) is not None})
+        self._usage.update({name: count for name, count in found.usage.items() if count is not None})
+        self._flavor = self._flavor or self._shape(found, event)
+        stopped = _stop(event, "choices") or _stop(event, "candidates")
+        self._facts.update(stopped)
+        self._finished = self._finished or self._is_last(found, event, stopped)
+
+    def _shape(self, found: Found, event: Mapping[str, Any]) -> str | None:
+        if text(event.get("type")) == "message_start":
+            return "anthropic"
+        return flavor_of(found) or None
+
+    def _is_last(self, found: Found, event: Mapping[str, Any], stopped: Mapping[str, Any]) -> bool:
+        """The provider's own last event, or the chunk that brings final counts."""
+        if text(event.get("type")) in _LAST_EVENTS or self._flavor == "bedrock":
+            return True
+        if not found.usage:
+            return False
+        if "choices" in event and not items(event["choices"]):
+            return True
+        return bool(stopped) or bool(view(event.get("delta")).get("stop_reason"))
+
+
+def _stop(event: Mapping[str, Any], key: str) -> dict[str, Any]:
+    """The choices of this chunk, when one of them says why it stopped."""
+    choices = [snake(view(choice)) for choice in items(event.get(key))]
+    stopped = [
+        {"finish_reason": text(choice.get("finish_reason"))} for choice in choices if choice.get("finish_reason")
+    ]
+    return {key: stopped} if stopped else {}
+
+
+def _event_data(chunk: object) -> object:
+    """The JSON of a server-sent event's data line; anything else as it is."""
+    if isinstance(chunk, bytes | bytearray):
+        chunk = bytes(chunk).decode("utf-8")
+    if isinstance(chunk, str):
+        return chunk.strip().removeprefix("data:").strip()
+    return chunk

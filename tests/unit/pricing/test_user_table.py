@@ -1,0 +1,159 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from decimal import Decimal
+
+import pytest
+
+from hivecost.clock import to_ns
+from hivecost.errors import ConfigError
+from hivecost.events import CostStatus, Usage
+from hivecost.pricing import PriceBook, UsageReading
+
+TURN = Usage(input_tokens=1_000_000, output_tokens=1_000_000)
+
+TOML = """\
+# our own prices
+[prices."my-model"]
+input = 3.00
+output = 15.00
+cache_read = 0.30
+
+[[prices.dated]]
+input = 1
+output = 1
+until = 2026-01-01
+
+[[prices.dated]]
+input = 2
+output = 2
+from = 2026-01-01
+
+[aliases]
+my-deployment = "gpt-4o"
+"local name" = "my-model"
+"""
+
+
+@pytest.fixture
+def toml(tmp_path):
+    def write(text):
+        path = tmp_path / "prices.toml"
+        path.write_text(text)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("price", [2.5, "2.50", "$2.5", Decimal("2.5")])
+def test_a_users_price_wins_over_the_shipped_one(clock, price):
+    """By exact name, whatever number type it was written in; other models keep the shipped rates."""
+    own = PriceBook({"gpt-4o": {"input": price, "output": 4}, "nova": {"input": 0, "output": 0}}, clock=clock)
+    cost = own.price("gpt-4o", TURN)
+    assert (cost.nanousd, cost.source, cost.rate) == (6_500_000_000, "user", "input=2.5 output=4")
+    assert own.price("gpt-4o-mini", TURN).source == "genai-prices"
+    assert own.price("nova", TURN).nanousd == 0
+
+
+def test_a_users_price_holds_for_every_tier_and_provider(clock):
+    """What the user wrote is what a turn costs; nothing of the shipped data is mixed in."""
+    own = PriceBook({"gpt-4o": {"input": 1, "output": 1}}, clock=clock)
+    for options in ({"service_tier": "priority"}, {"batch": True}, {"provider": "azure"}):
+        assert own.price("gpt-4o", TURN, **options).nanousd == 2_000_000_000
+
+
+def test_a_toml_file_with_periods_and_aliases(clock, toml):
+    """Prices, validity by UTC day, and deployments' names."""
+    own = PriceBook(toml(TOML), clock=clock)
+    assert own.price("my-model", TURN).nanousd == 18_000_000_000
+    assert own.price("local name", TURN).nanousd == 18_000_000_000
+    assert own.price("my-deployment", TURN).nanousd == 12_500_000_000
+    last_second = to_ns(datetime(2025, 12, 31, 23, 59, 59, tzinfo=UTC))
+    assert own.price("dated", TURN, at_ns=last_second).nanousd == 2_000_000_000
+    assert own.price("dated", TURN, at_ns=last_second + 10**9).nanousd == 4_000_000_000
+
+
+def test_outside_its_period_a_users_price_is_no_price(clock):
+    """Then the shipped rate applies, and where there is none the turn is unpriced."""
+    row = {"input": 9, "output": 9, "until": "2020-01-01"}
+    own = PriceBook({"gpt-4o": row, "mine": row}, clock=clock)
+    assert own.price("gpt-4o", TURN).source == "genai-prices"
+    cost = own.price("mine", TURN)
+    assert cost.status is CostStatus.UNPRICED
+    assert "another period" in cost.reason
+
+
+def test_the_model_that_was_asked_for_counts_where_the_user_priced_it(clock):
+    """Providers answer with dated names; a user's price for the plain one still wins."""
+    own = PriceBook({"gpt-4o": {"input": 1, "output": 1}}, clock=clock)
+    answered = UsageReading(usage=TURN, model="gpt-4o-2024-08-06")
+    assert own.price_reading(answered, model="gpt-4o").source == "user"
+    assert own.price_reading(answered, model="my-deployment").nanousd == 12_500_000_000
+    assert own.price_reading(UsageReading(usage=TURN, model="deployment-7"), model="gpt-4o").source == "user"
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "key"),
+    [
+        ('[prices."my-model"]\ninput = 3\noutput = -1\n', 3, "prices.my-model.output"),
+        ('[prices."my-model"]\ninput = "three"\noutput = 1\n', 2, "prices.my-model.input"),
+        ('\n\n[prices."a.b"]\ninput = 3\n', 3, 'prices."a.b".output'),
+        ('[prices."my-model"]\ninput = 3\noutput = nan\n', 3, "prices.my-model.output"),
+        ('[prices."my-model"]\ninput = 3\noutput = 4\nouput = 4\n', 4, "prices.my-model.ouput"),
+        ('[prices."my-model"]\ninput = true\noutput = 4\n', 2, "prices.my-model.input"),
+        ('[prices.one]\ninput=1\noutput=1\n[prices.two]\ninput=1\noutput="x"\n', 6, "prices.two.output"),
+        ('[prices.m]\ninput=1\noutput=1\nfrom="soon"\n', 4, "prices.m.from"),
+        ("[prices.m]\ninput=1\noutput=1\nfrom=2026-01-02\nuntil=2026-01-01\n", 5, "prices.m.until"),
+        ("[prices]\nm = 3\n", 2, "prices.m"),
+        ("[aliases]\nmine = 3\n", 2, "aliases.mine"),
+    ],
+)
+def test_a_fault_is_named_with_file_line_and_key(toml, text, line, key):
+    """The message points at the very line, and says what was expected there."""
+    path = toml(text)
+    with pytest.raises(ConfigError) as error:
+        PriceBook(path)
+    assert error.value.key == key
+    assert error.value.file == f"{path}:{line}"
+    assert str(error.value).startswith(f"{path}:{line}: {key}: expected ")
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"m": {}},
+        {"m": {"input": 1}},
+        {"m": 3},
+        {"m": []},
+        {"": {"input": 1, "output": 1}},
+        {"m": {"input": 1, "output": 10**9}},
+        {"m": {"input": float("inf"), "output": 1}},
+        {"m": {"input": None, "output": 1}},
+        {"m": {"input": 1, "output": 1, "from": 7}},
+        {"prices": {"m": {"input": 1, "output": 1}}, "aliases": {"a": ""}},
+        {"prices": 3},
+    ],
+)
+def test_a_bad_dict_is_refused_at_once(table):
+    """Nothing is guessed: a table that cannot be used raises when the book is made."""
+    with pytest.raises(ConfigError):
+        PriceBook(table)
+
+
+def test_unreadable_files_are_config_errors(tmp_path, toml):
+    """Missing, no TOML, or none of our tables in it."""
+    with pytest.raises(ConfigError, match="readable"):
+        PriceBook(tmp_path / "missing.toml")
+    with pytest.raises(ConfigError, match="line 1"):
+        PriceBook(toml("= 3"))
+    with pytest.raises(ConfigError, match="aliases"):
+        PriceBook(toml("[other]\nx = 1\n"))
+
+
+def test_the_snapshot_names_the_whole_table(clock, toml):
+    """Same content, same id; any other price, another id."""
+    row = {"input": 1, "output": 2}
+    first = PriceBook({"m": row}, clock=clock).snapshot
+    assert first == PriceBook({"m": dict(row)}, clock=clock).snapshot
+    assert len({first, PriceBook(clock=clock).snapshot, PriceBook({"m": {**row, "output": 3}}).snapshot}) == 3
+    assert PriceBook({"m": row}, clock=clock).price("m", TURN).snapshot == first
