@@ -1,0 +1,31 @@
+"""`make bench`: every ratio with its goal, in one table; `python -m benchmarks bus pricing` runs only these.
+
+`--json FILE` writes the same as JSON. Exits with 1 when a goal is missed.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from pathlib import Path
+
+SUITES = ("imports", "bus", "pricing", "ledger")
+
+
+def main() -> int:
+    arguments = sys.argv[1:]
+    out = Path(arguments.pop(arguments.index("--json") + 1)) if "--json" in arguments else None
+    suites = [name for name in arguments if name != "--json"] or SUITES
+    rows = []
+    for suite in suites:
+        for name, goal, figure, met in importlib.import_module(f"benchmarks.{suite}").results():
+            rows.append({"suite": suite, "name": name, "goal": goal, "figure": figure, "met": met})
+            print(f"{'met   ' if met else 'MISSED'} {suite:<8} {figure:8.2f}   goal {goal:6.2f}   {name}", flush=True)
+    if out is not None:
+        out.write_text(json.dumps(rows, indent=2))
+    return 0 if all(row["met"] for row in rows) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

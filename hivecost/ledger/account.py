@@ -1,0 +1,150 @@
+"""An account: one budget, one scope value, one period, and what was spent there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import datetime
+from fractions import Fraction
+from math import ceil
+
+import msgspec
+
+from hivecost.clock import to_datetime
+from hivecost.ledger.amounts import Unit
+from hivecost.ledger.budget import Budget
+from hivecost.ledger.period import Period
+
+#: The start of its period, and the values of its budget's account attributes: unique among the accounts of a budget.
+AccountKey = tuple[int, tuple[str, ...]]
+
+
+class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """How an account stands. Amounts are integers in `unit`: nano-USD, tokens or calls."""
+
+    budget: str
+    #: Which account of the budget: `user=ada`, `execution=exec_…`, or "" for one account over all.
+    scope: str
+    #: The period's name, such as `2026-11-22`.
+    period: str
+    unit: Unit
+    limit: int
+    settled: int
+    held: int
+    in_doubt: int
+    #: Never below zero; an overshoot shows in `settled`.
+    remaining: int
+    #: When the period ends; None: it never does.
+    reset_at: datetime | None
+    #: Calls whose cost nobody knows, and that `settled` therefore lacks.
+    unpriced_calls: int = 0
+    #: Nothing is granted until someone looks.
+    frozen: bool = False
+
+
+class Crossing(msgspec.Struct, frozen=True, kw_only=True):
+    """An account passed one of its warning fractions, or its limit."""
+
+    budget: str
+    scope: str
+    period: str
+    unit: Unit
+    used: int
+    limit: int
+    #: The fraction of the limit that was reached; 1.0 when `exceeded`.
+    fraction: float
+    #: False: a warning, once per account and fraction. True: above the limit, said again at every addition.
+    exceeded: bool
+
+
+class Account(msgspec.Struct, eq=False):
+    """The sums of one account. `alarm_at` is the amount from which on an addition has something to report."""
+
+    budget: Budget
+    #: The values of the budget's account attributes, in their order.
+    values: tuple[str, ...]
+    period: Period
+    limit: int
+    settled: int = 0
+    held: int = 0
+    in_doubt: int = 0
+    #: Holds that are held or in doubt; a hold may well be zero in this unit.
+    open_holds: int = 0
+    unpriced_calls: int = 0
+    warned: int = 0
+    alarm_at: int = 0
+    used_at_ns: int = 0
+    #: What bills charged above their holds; the only way past the limit.
+    overrun: int = 0
+    #: Its execution has ended, or its period long has: dropped with its last open hold.
+    over: bool = False
+    #: The budget's, beside the sums because every addition asks for it.
+    unit: Unit = "usd"
+
+    def __post_init__(self) -> None:
+        self.unit = self.budget.counted_unit
+        self.set_limit(self.limit)
+
+    @property
+    def key(self) -> AccountKey:
+        return self.period.start_ns, self.values
+
+    @property
+    def scope(self) -> str:
+        """`user=ada,model=gpt-4o`, or "" for one account over all."""
+        return ",".join(map("{}={}".format, self.budget.account_attributes, self.values))
+
+    @property
+    def remaining(self) -> int:
+        return max(0, self.limit - self.settled - self.held - self.in_doubt)
+
+    def set_limit(self, limit: int) -> None:
+        """Measure against another limit; the fractions of it that are not reached yet will warn again."""
+        self.limit = limit
+        self.warned = sum(mark <= self.settled for mark in self._marks())
+        self._set_alarm()
+
+    def crossings(self) -> Iterator[Crossing]:
+        """What the last addition brought about; asked for once `settled` has reached `alarm_at`."""
+        marks = self._marks()
+        while self.warned < len(marks) and marks[self.warned] <= self.settled:
+            yield self._crossing(self.budget.warn[self.warned], exceeded=False)
+            self.warned += 1
+        if self.settled > self.limit:
+            yield self._crossing(1.0, exceeded=True)
+        self._set_alarm()
+
+    def status(self, *, frozen: bool = False) -> AccountStatus:
+        return AccountStatus(
+            budget=self.budget.name,
+            scope=self.scope,
+            period=self.period.name,
+            unit=self.unit,
+            limit=self.limit,
+            settled=self.settled,
+            held=self.held,
+            in_doubt=self.in_doubt,
+            remaining=self.remaining,
+            reset_at=None if self.period.end_ns is None else to_datetime(self.period.end_ns),
+            unpriced_calls=self.unpriced_calls,
+            frozen=frozen,
+        )
+
+    def _marks(self) -> tuple[int, ...]:
+        """The smallest amounts that reach the warning fractions; exact, because 0.8 is meant as written."""
+        return tuple(ceil(Fraction(str(fraction)) * self.limit) for fraction in self.budget.warn)
+
+    def _set_alarm(self) -> None:
+        marks = self._marks()
+        self.alarm_at = marks[self.warned] if self.warned < len(marks) else self.limit + 1
+
+    def _crossing(self, fraction: float, *, exceeded: bool) -> Crossing:
+        return Crossing(
+            budget=self.budget.name,
+            scope=self.scope,
+            period=self.period.name,
+            unit=self.unit,
+            used=self.settled,
+            limit=self.limit,
+            fraction=fraction,
+            exceeded=exceeded,
+        )

@@ -1,0 +1,186 @@
+"""Finds the accounts that a turn counts on, opens them when they are first needed, and forgets those that are over."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Final, NamedTuple
+
+from hivecost.errors import ConfigError
+from hivecost.ledger.account import Account, AccountKey
+from hivecost.ledger.budget import Budget
+from hivecost.ledger.period import Calendar, Period
+
+#: How many answers are remembered; more would be a cache of everything that ever happened.
+_FOUND_MAX: Final = 10_000
+
+_FOREVER_NS: Final = 2**63
+
+
+class _Found(NamedTuple):
+    """The accounts for some attribute values, and how long this answer holds."""
+
+    start_ns: int
+    end_ns: int
+    accounts: tuple[Account, ...]
+
+
+class AccountBook:
+    """The accounts of some budgets.
+
+    An account lives until its execution is forgotten, or until its period and the next one are over. `accounts_max`
+    bounds each budget: above it the quarter that was unused for longest is dropped, and counted in `evicted`.
+
+    Raises ConfigError when two budgets have one name.
+    """
+
+    def __init__(self, budgets: Iterable[Budget], *, accounts_max: int | None = None) -> None:
+        listed = tuple(budgets)
+        for name, count in Counter(budget.name for budget in listed).items():
+            if count > 1:
+                raise ConfigError(f"budget {name!r}.name", "a name that no other budget has")
+        self.budgets: Final = {budget.name: budget for budget in listed}
+        self.evicted = 0
+        self._accounts_max = accounts_max
+        self._lines = {budget.name: _Line(budget) for budget in listed}
+        self._attributes = tuple(dict.fromkeys(name for line in self._lines.values() for name in line.looks_at))
+        self._found: dict[tuple[str | None, ...], _Found] = {}
+        self._found_by_execution: dict[str, list[tuple[str | None, ...]]] = {}
+
+    def find(self, attribution: Mapping[str, str], at_ns: int) -> tuple[Account, ...]:
+        """The accounts that a turn with these attributes counts on at this instant, in the order of the budgets."""
+        values = tuple(map(attribution.get, self._attributes))
+        found = self._found.get(values)
+        if found is None or not found.start_ns <= at_ns < found.end_ns:
+            found = self._look_up(attribution, at_ns)
+            self._remember(values, found, attribution.get("execution"))
+        return found.accounts
+
+    def accounts(self, budget: str | None = None) -> Iterator[Account]:
+        """All accounts, or those of one budget."""
+        for line in self._lines.values() if budget is None else (self._lines[budget],):
+            yield from line.accounts.values()
+
+    def forget_execution(self, execution_id: str) -> None:
+        """Drop the accounts of an execution that is over, but for those with open holds."""
+        for values in self._found_by_execution.pop(execution_id, ()):
+            self._found.pop(values, None)
+        for line in self._lines.values():
+            line.forget_execution(execution_id)
+
+    def set_limit(self, name: str, budget: Budget) -> None:
+        """Measure the accounts of a budget, those to come included, against the limit of `budget`."""
+        self.budgets[name] = self._lines[name].budget = budget
+        for account in self.accounts(name):
+            account.budget = budget
+            account.set_limit(budget.limit_amount)
+
+    def put(self, account: Account) -> None:
+        """Take in an account as it stood elsewhere."""
+        self._lines[account.budget.name].put(account)
+
+    def drop_over(self, accounts: Iterable[Account]) -> None:
+        """Drop those that are over and have no open hold any more."""
+        for account in accounts:
+            if account.over:
+                self._lines[account.budget.name].drop(account)
+
+    def _look_up(self, attribution: Mapping[str, str], at_ns: int) -> _Found:
+        accounts = []
+        for line in self._lines.values():
+            if line.matches(attribution):
+                period = line.calendar.period_at(at_ns)
+                if line.turn_page(period):
+                    self._forget_answers()
+                accounts.append(line.account(attribution, period, at_ns))
+                self._evict_from(line)
+        periods = [account.period for account in accounts]
+        start_ns = max((period.start_ns for period in periods), default=0)
+        end_ns = min((period.end_ns for period in periods if period.end_ns is not None), default=_FOREVER_NS)
+        return _Found(start_ns, end_ns, tuple(accounts))
+
+    def _remember(self, values: tuple[str | None, ...], found: _Found, execution_id: str | None) -> None:
+        if len(self._found) >= _FOUND_MAX:
+            self._forget_answers()
+        self._found[values] = found
+        if execution_id and "execution" in self._attributes:
+            self._found_by_execution.setdefault(execution_id, []).append(values)
+
+    def _evict_from(self, line: _Line) -> None:
+        if self._accounts_max is None or len(line.accounts) <= self._accounts_max:
+            return
+        self.evicted += line.drop_idle(self._accounts_max // 4 + 1)
+        self._forget_answers()
+
+    def _forget_answers(self) -> None:
+        self._found.clear()
+        self._found_by_execution.clear()
+
+
+class _Line:
+    """One budget and its accounts."""
+
+    def __init__(self, budget: Budget) -> None:
+        self.budget = budget
+        self.calendar = Calendar(budget.window, budget.timezone)
+        self.accounts: dict[AccountKey, Account] = {}
+        self.looks_at = (*budget.match, *budget.account_attributes)
+        self._attributes = budget.account_attributes
+        self._match = tuple((name, frozenset(values)) for name, values in budget.match.items())
+        names = budget.account_attributes
+        self._execution_at = names.index("execution") if "execution" in names else None
+        self._newest_start_ns = -_FOREVER_NS
+        self._by_execution: dict[str, dict[AccountKey, Account]] = {}
+
+    def matches(self, attribution: Mapping[str, str]) -> bool:
+        return all(attribution.get(name) in values for name, values in self._match)
+
+    def account(self, attribution: Mapping[str, str], period: Period, at_ns: int) -> Account:
+        values = tuple(attribution.get(name, "") for name in self._attributes)
+        account = self.accounts.get((period.start_ns, values))
+        if account is None:
+            account = Account(self.budget, values, period, self.budget.limit_amount, used_at_ns=at_ns)
+            self.put(account)
+        elif account.over:  # a turn came after all
+            account.over = False
+            self.put(account)
+        return account
+
+    def put(self, account: Account) -> None:
+        self.accounts[account.key] = account
+        if self._execution_at is not None:
+            self._by_execution.setdefault(account.values[self._execution_at], {})[account.key] = account
+
+    def turn_page(self, period: Period) -> bool:
+        """Drop what is older than the last two periods; True if the period is a new one."""
+        if period.start_ns <= self._newest_start_ns:
+            return False
+        oldest_kept_ns, self._newest_start_ns = self._newest_start_ns, period.start_ns
+        for account in list(self.accounts.values()):
+            if account.period.start_ns < oldest_kept_ns:
+                self.drop(account)
+        return True
+
+    def forget_execution(self, execution_id: str) -> None:
+        for account in self._by_execution.pop(execution_id, {}).values():
+            self.drop(account)
+
+    def drop_idle(self, count: int) -> int:
+        """Drop the `count` accounts that were unused for longest; how many could be dropped."""
+        before = len(self.accounts)
+        for account in sorted(self.accounts.values(), key=lambda account: account.used_at_ns)[:count]:
+            self.drop(account)
+        return before - len(self.accounts)
+
+    def drop(self, account: Account) -> None:
+        """Forget an account, or, while it has open holds, mark it to be dropped after them."""
+        account.over = account.open_holds > 0
+        if account.over or self.accounts.get(account.key) is not account:
+            return
+        del self.accounts[account.key]
+        if self._execution_at is not None:
+            execution_id = account.values[self._execution_at]
+            siblings = self._by_execution.get(execution_id, {})
+            siblings.pop(account.key, None)
+            if not siblings:
+                self._by_execution.pop(execution_id, None)

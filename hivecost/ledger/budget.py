@@ -1,0 +1,136 @@
+"""A budget: a limit on a scope for a window, checked when it is written down, not when it is too late."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
+
+import msgspec
+
+from hivecost.errors import ConfigError
+from hivecost.ledger.amounts import Unit, parse_limit, to_amount
+from hivecost.ledger.period import WINDOWS, Window, load_zone
+
+if TYPE_CHECKING:
+    Limit = str | int | float | Decimal
+else:
+    Limit = Any  # msgspec decodes no union of str and Decimal; parse_limit checks it
+
+Mode = Literal["observe", "stop_after", "hard"]
+OnExceed = Literal["cancel", "pause", "throttle", "alert"]
+CancelWhen = Literal["immediate", "after_turn"]
+
+_ON_SHORT: Final = re.compile(r"clamp|wait|refuse|downgrade:.+")
+
+
+class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """`Budget("org day", limit="$50", window="day", timezone="Europe/Berlin", match={"org": "acme"}, mode="hard")`.
+
+    Raises ConfigError, naming `budget 'NAME'.field`, for a value that cannot be used.
+    """
+
+    name: str
+    #: `"$0.50"`, `"1_000_000 tokens"`, `"200 calls"`, or a number of `unit`; afterwards always a Decimal of `unit`.
+    limit: Limit
+    #: `usd` (if nothing else is said), `tokens` or `calls`.
+    unit: str = ""
+    #: `execution`, `session`: one account each; `hour`, `day`, `week` (from Monday), `month`; `total` never resets.
+    window: Window = "total"
+    #: The IANA zone whose clocks say when an hour, day, week or month begins.
+    timezone: str = "UTC"
+    #: Only turns with these attributes count: attribute → value, or several values of which one must match.
+    match: Mapping[str, str | Sequence[str]] = {}
+    #: One account for each value of these attributes, such as `"user"` or `("user", "model")`.
+    #: Turns without the attribute share one account, so that nobody escapes by leaving it out.
+    per: str | Sequence[str] = ()
+    #: `observe` counts, `stop_after` stops from a subscriber, `hard` holds money before each turn.
+    mode: Mode = "stop_after"
+    #: The fractions of the limit at which to warn, each once per account.
+    warn: Sequence[float] = (0.8, 0.9)
+    #: A hard budget with too little left for a turn: `clamp`, `wait`, `downgrade:MODEL` or `refuse`.
+    on_short: str = "clamp"
+    #: What happens to an execution whose account is spent.
+    on_exceed: OnExceed = "cancel"
+    #: Cancel at once, or let the turn that is being sent come back first.
+    cancel: CancelWhen = "immediate"
+    #: Decide and record, but let everything pass: a dry run of a new budget.
+    shadow: bool = False
+
+    @property
+    def limit_amount(self) -> int:
+        """The limit in what accounts count: nano-USD, tokens or calls."""
+        return to_amount(Decimal(self.limit), self.counted_unit, key=self._key("limit"))
+
+    @property
+    def counted_unit(self) -> Unit:
+        return self.unit  # type: ignore[return-value]  # checked when the budget was made
+
+    @property
+    def account_attributes(self) -> tuple[str, ...]:
+        """The attributes whose values make an account of their own: the window's, then `per`."""
+        own = (self.window,) if self.window in ("execution", "session") else ()
+        return tuple(dict.fromkeys((*own, *self.per)))
+
+    def with_limit(self, limit: Limit) -> Budget:
+        """The same budget with another limit, in the same unit if `limit` names none."""
+        return msgspec.structs.replace(self, limit=limit)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise ConfigError("budget.name", "a name that is not empty", got=self.name)
+        limit, unit = parse_limit(self.limit, self.unit, key=self._key("limit"))
+        normal = {
+            "limit": limit,
+            "unit": unit,
+            "match": self._checked_match(),
+            "per": self._checked_names("per", self.per),
+            "warn": self._checked_warn(),
+        }
+        for field, value in normal.items():
+            msgspec.structs.force_setattr(self, field, value)
+        load_zone(self.timezone, key=self._key("timezone"))
+        self._check_choices()
+
+    def _check_choices(self) -> None:
+        for field, allowed in _CHOICES.items():
+            if getattr(self, field) not in allowed:
+                raise ConfigError(self._key(field), f"one of {', '.join(map(repr, allowed))}", got=getattr(self, field))
+        if not _ON_SHORT.fullmatch(str(self.on_short)):
+            expected = "one of 'clamp', 'wait', 'refuse', 'downgrade:MODEL'"
+            raise ConfigError(self._key("on_short"), expected, got=self.on_short)
+
+    def _checked_match(self) -> dict[str, tuple[str, ...]]:
+        if not isinstance(self.match, Mapping):
+            raise ConfigError(self._key("match"), 'a table such as {"org": "acme"}', got=self.match)
+        self._checked_names("match", tuple(self.match))
+        match = {name: self._checked_names(f"match.{name}", values) for name, values in self.match.items()}
+        for name, values in match.items():
+            if not values:
+                raise ConfigError(self._key(f"match.{name}"), "at least one value")
+        return match
+
+    def _checked_names(self, field: str, names: str | Sequence[str]) -> tuple[str, ...]:
+        listed = (names,) if isinstance(names, str) else names
+        if not isinstance(listed, Sequence) or not all(isinstance(name, str) and name for name in listed):
+            raise ConfigError(self._key(field), "a text that is not empty, or a list of them", got=names)
+        return tuple(listed)
+
+    def _checked_warn(self) -> tuple[float, ...]:
+        fractions = self.warn if isinstance(self.warn, Sequence) else (None,)
+        if not all(isinstance(part, float | int) and 0 < part < 1 for part in fractions):
+            raise ConfigError(self._key("warn"), "fractions between 0 and 1, such as (0.8, 0.9)", got=self.warn)
+        return tuple(sorted(set(fractions)))
+
+    def _key(self, field: str) -> str:
+        return f"budget {self.name!r}.{field}"
+
+
+_CHOICES: Final[dict[str, tuple[object, ...]]] = {
+    "window": WINDOWS,
+    "mode": get_args(Mode),
+    "on_exceed": get_args(OnExceed),
+    "cancel": get_args(CancelWhen),
+    "shadow": (False, True),
+}

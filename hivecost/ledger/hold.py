@@ -1,0 +1,108 @@
+"""What the ledger answers: a hold, or why there is none; and what a bill brought about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Final, Literal
+
+import msgspec
+
+from hivecost.errors import BudgetBusyError, BudgetExceededError, BudgetExhaustedError
+from hivecost.ledger.account import Account, Crossing
+from hivecost.ledger.amounts import Unit
+
+HoldState = Literal["held", "in_doubt", "settled", "released"]
+RefusalKind = Literal["exhausted", "busy", "frozen"]
+
+#: How soon a refusal that is `busy` suggests to ask again.
+BUSY_RETRY_AFTER_S: Final = 1.0
+
+_KIND_ORDER: Final[tuple[RefusalKind, ...]] = ("busy", "exhausted", "frozen")
+
+
+class Refusal(msgspec.Struct, frozen=True, kw_only=True):
+    """Why an account does not grant what was asked. Amounts are integers in `unit`."""
+
+    #: `exhausted`: spent, more or less; `busy`: held by others just now; `frozen`: nobody gets anything.
+    kind: RefusalKind
+    budget: str
+    scope: str
+    period: str
+    unit: Unit
+    needed: int
+    remaining: int
+    limit: int
+    #: When an exhausted account starts anew; None: waiting does not help.
+    reset_at: datetime | None = None
+
+    def error(self, execution_id: str = "") -> BudgetExceededError:
+        """What to raise: BudgetBusyError with `retry_after_s`, else BudgetExhaustedError with `reset_at`."""
+        account = f"budget {self.budget!r}" + (f" ({self.scope})" if self.scope else "")
+        amounts = f"needs {self.needed:,} {_counted(self.unit)}, {self.remaining:,} of {self.limit:,} remain"
+        if self.kind == "busy":
+            message = f"{account} is held by other turns just now: {amounts}"
+            return BudgetBusyError(
+                message, budget=self.budget, execution_id=execution_id, retry_after_s=BUSY_RETRY_AFTER_S
+            )
+        state = "is frozen until someone looks" if self.kind == "frozen" else "is exhausted"
+        message = f"{account} {state} in period {self.period}: {amounts}"
+        return BudgetExhaustedError(message, budget=self.budget, execution_id=execution_id, reset_at=self.reset_at)
+
+
+class Incident(msgspec.Struct, frozen=True, kw_only=True):
+    """A bill above its hold: the price or the token bound was wrong. Charged in full, and the budget is frozen."""
+
+    budget: str
+    scope: str
+    period: str
+    unit: Unit
+    held: int
+    billed: int
+
+
+class Settlement(msgspec.Struct, frozen=True):
+    """What charging a bill brought about; most often nothing."""
+
+    crossings: tuple[Crossing, ...] = ()
+    incidents: tuple[Incident, ...] = ()
+
+
+class Hold(msgspec.Struct, eq=False):
+    """Money set aside on some accounts for one attempt. Only the ledger that made it changes it."""
+
+    hold_id: int
+    accounts: tuple[Account, ...]
+    #: Set aside on each account, by its unit.
+    amounts: Mapping[Unit, int]
+    key: str | None = None
+    state: HoldState = "held"
+    #: What shadow budgets would have refused.
+    shadowed: tuple[Refusal, ...] = ()
+
+
+def refusal_of(account: Account, needed: int, *, frozen: bool = False) -> Refusal:
+    """Why `account` does not grant `needed`."""
+    fits_once_others_settle = needed <= account.limit - account.settled - account.in_doubt
+    kind: RefusalKind = "frozen" if frozen else "busy" if fits_once_others_settle else "exhausted"
+    status = account.status()
+    return Refusal(
+        kind=kind,
+        budget=status.budget,
+        scope=status.scope,
+        period=status.period,
+        unit=status.unit,
+        needed=needed,
+        remaining=status.remaining,
+        limit=status.limit,
+        reset_at=status.reset_at if kind == "exhausted" and needed <= account.limit else None,
+    )
+
+
+def finality(refusal: Refusal) -> int:
+    """The higher, the longer there is no use in asking again."""
+    return _KIND_ORDER.index(refusal.kind)
+
+
+def _counted(unit: Unit) -> str:
+    return "nano-USD" if unit == "usd" else unit

@@ -1,0 +1,71 @@
+"""Counting budgets: what was spent, which fractions of a limit were reached, and which limits were passed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from hivecost.ledger.account import AccountStatus, Crossing
+from hivecost.ledger.amounts import Unit
+from hivecost.ledger.book import AccountBook
+from hivecost.ledger.budget import Budget
+
+#: Accounts of one budget that are kept; a session's account has no end, so something must give.
+ACCOUNTS_MAX: Final = 100_000
+
+
+class SpendAccounts:
+    """Adds up what turns cost, per budget, scope and period. Counts only: what to do about a Crossing is the caller's.
+
+    Not for several threads at once. Memory is bounded: accounts of finished executions and of periods before the
+    last two are forgotten, and above `accounts_max` per budget the longest unused ones (`evicted` says how many).
+    """
+
+    def __init__(self, budgets: Iterable[Budget], *, accounts_max: int = ACCOUNTS_MAX) -> None:
+        self._book = AccountBook(budgets, accounts_max=accounts_max)
+
+    @property
+    def budgets(self) -> Mapping[str, Budget]:
+        """The budgets by name."""
+        return self._book.budgets
+
+    @property
+    def evicted(self) -> int:
+        """Accounts that were dropped with their sums because there were too many."""
+        return self._book.evicted
+
+    def add(
+        self, attribution: Mapping[str, str], at_ns: int, nanousd: int | None, tokens: int, calls: int = 1
+    ) -> list[Crossing]:
+        """Count a turn on every account it matches; `nanousd` is None when nobody knows its cost.
+
+        Gives the warning fractions that were reached by it, each once per account, and, at every addition that
+        leaves an account above its limit, that account again: the next turn on an exhausted account is stopped too.
+        """
+        crossings: list[Crossing] = []
+        amounts: dict[Unit, int] = {"usd": nanousd or 0, "tokens": tokens, "calls": calls}
+        for account in self._book.find(attribution, at_ns):
+            account.used_at_ns = at_ns
+            account.settled += amounts[account.unit]
+            if nanousd is None:
+                account.unpriced_calls += calls
+            if account.settled >= account.alarm_at:
+                crossings.extend(account.crossings())
+        return crossings
+
+    def exceeded(self, attribution: Mapping[str, str], at_ns: int) -> list[AccountStatus]:
+        """The accounts with nothing left for a turn with these attributes: spent in full, or over the limit."""
+        accounts = self._book.find(attribution, at_ns)
+        return [account.status() for account in accounts if account.settled >= account.limit]
+
+    def forget_execution(self, execution_id: str) -> None:
+        """The execution is over: drop the accounts that were its own."""
+        self._book.forget_execution(execution_id)
+
+    def set_limit(self, name: str, limit: str | float) -> None:
+        """Measure what was spent, and what comes, against a new limit."""
+        self._book.set_limit(name, self.budgets[name].with_limit(limit))
+
+    def status(self) -> list[AccountStatus]:
+        """One row for each account, in the order of the budgets."""
+        return [account.status() for account in self._book.accounts()]

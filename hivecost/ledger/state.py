@@ -1,0 +1,285 @@
+"""The ledger as a state machine over integers: money is held before a turn, and settled, released or in doubt after it.
+
+For every account, after every step: settled + held + in_doubt ≤ limit, but for bills above their holds, which are
+charged, counted in `Account.overrun` and freeze the budget, and for limits that were lowered below what was spent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from hivecost.errors import ConfigError
+from hivecost.ledger.account import Account, AccountStatus, Crossing
+from hivecost.ledger.amounts import UNITS, Unit
+from hivecost.ledger.book import AccountBook
+from hivecost.ledger.budget import Budget, Limit
+from hivecost.ledger.hold import Hold, Incident, Refusal, Settlement, finality, refusal_of
+from hivecost.ledger.snapshot import HoldSnapshot, LedgerSnapshot, load_account, save_account
+
+_NOTHING: Final = Settlement()
+_ZEROS: Final[dict[Unit, int]] = dict.fromkeys(UNITS, 0)
+
+
+class LedgerState:
+    """The accounts of hard budgets, and the holds on them. One at a time: not for several threads at once.
+
+    Amounts are integers by unit: nano-USD, tokens, calls (one, if nothing is said).
+    Raises ConfigError for a budget that is not `mode="hard"`, and for two budgets of one name.
+    """
+
+    def __init__(self, budgets: Iterable[Budget]) -> None:
+        self._book = AccountBook(budgets)
+        for budget in self._book.budgets.values():
+            if budget.mode != "hard":
+                raise ConfigError(f"budget {budget.name!r}.mode", "'hard', to hold money before turns", got=budget.mode)
+        self._open: dict[int, Hold] = {}
+        self._open_by_key: dict[str, Hold] = {}
+        self._frozen: dict[str, str] = {}
+        self._last_hold_id = 0
+
+    @property
+    def budgets(self) -> Mapping[str, Budget]:
+        """The budgets by name."""
+        return self._book.budgets
+
+    @property
+    def frozen(self) -> Mapping[str, str]:
+        """The budgets that grant nothing, and why."""
+        return self._frozen
+
+    @property
+    def open_holds(self) -> Mapping[int, Hold]:
+        """Holds that are held or in doubt, by id."""
+        return self._open
+
+    def reserve(
+        self, attribution: Mapping[str, str], at_ns: int, amounts: Mapping[Unit, int], key: str | None = None
+    ) -> Hold | Refusal:
+        """Set the amounts aside on every account they count on, or on none of them.
+
+        The period is that of `at_ns`, whenever the hold is settled. With a `key` that an open hold already has,
+        gives that hold. Of several refusals gives the one that will last longest.
+        Raises ConfigError for an amount that is no integer from zero, or that a budget counts and nobody gave.
+        """
+        if key is not None and key in self._open_by_key:
+            return self._open_by_key[key]
+        accounts = self._book.find(attribution, at_ns)
+        wanted: dict[Unit, int] = _checked({"calls": 1, **amounts})
+        refusals = self._refusals(accounts, wanted)
+        enforced = self._enforced(refusals)
+        if enforced is not None:
+            return enforced
+        for account in accounts:
+            account.held += wanted[account.unit]
+            account.open_holds += 1
+        self._last_hold_id += 1
+        hold = Hold(self._last_hold_id, accounts, wanted, key, "held", refusals)
+        self._keep(hold)
+        return hold
+
+    def extend(self, hold: Hold, amounts: Mapping[Unit, int]) -> Refusal | None:
+        """Set more aside on the accounts of a hold, all or none; None when it is done.
+
+        Raises ConfigError for an amount that is no integer from zero, and for a hold that is not held any more.
+        """
+        if hold.state != "held":
+            raise ConfigError(f"hold {hold.hold_id}", "a hold that is still held", got=hold.state)
+        more: dict[Unit, int] = _checked({**_ZEROS, **amounts})
+        refusals = self._refusals(hold.accounts, more)
+        enforced = self._enforced(refusals)
+        if enforced is not None:
+            return enforced
+        for account in hold.accounts:
+            account.held += more[account.unit]
+        hold.amounts = {unit: more[unit] + hold.amounts.get(unit, 0) for unit in UNITS}
+        hold.shadowed += refusals
+        return None
+
+    def settle(self, hold: Hold, amounts: Mapping[Unit, int]) -> Settlement | None:
+        """Charge the bill and give the rest of the hold back; None, and nothing changes, if that was done before.
+
+        A unit that the bill does not name is charged as it was held. A bill above its hold, or for a hold that
+        was released, is charged in full: an Incident, and the budget is frozen.
+        Raises ConfigError for an amount that is no integer from zero.
+        """
+        if hold.state == "settled":
+            return None
+        billed: dict[Unit, int] = _checked({**hold.amounts, **amounts})
+        reserved = self._take_back(hold)
+        crossings: list[Crossing] = []
+        incidents: list[Incident] = []
+        for account in hold.accounts:
+            amount, held = billed[account.unit], reserved[account.unit]
+            account.settled += amount
+            if amount > held:
+                incidents.append(self._overrun(account, held, amount))
+            if account.settled >= account.alarm_at:
+                crossings.extend(account.crossings())
+        hold.state = "settled"
+        self._book.drop_over(hold.accounts)
+        return Settlement(tuple(crossings), tuple(incidents)) if crossings or incidents else _NOTHING
+
+    def release(self, hold: Hold) -> bool:
+        """Give the whole hold back, because it is sure that nothing was sent; False if it is not held any more."""
+        if hold.state != "held":
+            return False
+        self._take_back(hold)
+        hold.state = "released"
+        self._book.drop_over(hold.accounts)
+        return True
+
+    def doubt(self, hold: Hold) -> bool:
+        """Keep the hold charged until the bill is known, because it may have been sent; False if it is not held."""
+        if hold.state != "held":
+            return False
+        for account in hold.accounts:
+            amount = hold.amounts[account.unit]
+            account.held -= amount
+            account.in_doubt += amount
+        hold.state = "in_doubt"
+        return True
+
+    def resolve(self, hold_id: int, amounts: Mapping[Unit, int]) -> Settlement:
+        """Settle a hold that is in doubt at what it really cost; zeros, if it was never sent.
+
+        Raises ConfigError when no hold of this id is in doubt.
+        """
+        hold = self._open.get(hold_id)
+        settlement = self.settle(hold, amounts) if hold is not None and hold.state == "in_doubt" else None
+        if settlement is None:
+            raise ConfigError(f"hold {hold_id}", "the id of a hold that is in doubt")
+        return settlement
+
+    def freeze(self, budget: str, reason: str) -> None:
+        """Grant nothing more on a budget; what is held may still be settled. Raises ConfigError for no such budget."""
+        self._require(budget)
+        self._frozen[budget] = reason
+
+    def unfreeze(self, budget: str) -> bool:
+        """Someone has looked: grant again. False if it was not frozen. Raises ConfigError for no such budget."""
+        self._require(budget)
+        return self._frozen.pop(budget, None) is not None
+
+    def set_limit(self, budget: str, limit: Limit) -> None:
+        """Give a budget another limit, in its unit if `limit` names none; what was spent stays.
+
+        Raises ConfigError for no such budget and for a limit that cannot be.
+        """
+        self._book.set_limit(budget, self._require(budget).with_limit(limit))
+
+    def remaining(self, attribution: Mapping[str, str], at_ns: int) -> dict[Unit, int]:
+        """The most that a turn with these attributes could hold now, by the units that any enforced budget counts."""
+        most: dict[Unit, int] = {}
+        for account in self._book.find(attribution, at_ns):
+            if not account.budget.shadow:
+                left = 0 if account.budget.name in self._frozen else account.remaining
+                most[account.unit] = min(left, most.get(account.unit, left))
+        return most
+
+    def forget_execution(self, execution_id: str) -> None:
+        """The execution is over: drop its accounts, but for those with open holds."""
+        self._book.forget_execution(execution_id)
+
+    def status(self) -> list[AccountStatus]:
+        """One row for each account, in the order of the budgets."""
+        return [account.status(frozen=account.budget.name in self._frozen) for account in self._book.accounts()]
+
+    def snapshot(self) -> LedgerSnapshot:
+        """The whole state, for `restore`."""
+        accounts = {id(account): place for place, account in enumerate(self._book.accounts())}
+        holds = (
+            HoldSnapshot(
+                hold_id=hold.hold_id,
+                key=hold.key,
+                state=hold.state,
+                accounts=tuple(accounts[id(account)] for account in hold.accounts),
+                amounts=dict(hold.amounts),
+            )
+            for hold in self._open.values()
+        )
+        saved = tuple(map(save_account, self._book.accounts()))
+        return LedgerSnapshot(saved, tuple(holds), dict(self._frozen), self._last_hold_id)
+
+    @classmethod
+    def restore(cls, budgets: Iterable[Budget], snapshot: LedgerSnapshot) -> LedgerState:
+        """The state of a snapshot under the budgets as they are now: limits may differ, budgets may come and go.
+
+        Holds are as they were: `doubt` those whose process is gone.
+        Raises ConfigError for a budget that now counts in another unit, window, time zone or per other attributes.
+        """
+        state = cls(budgets)
+        accounts = [
+            load_account(saved, state.budgets[saved.budget]) if saved.budget in state.budgets else None
+            for saved in snapshot.accounts
+        ]
+        for account in accounts:
+            if account is not None:
+                state._book.put(account)
+        for saved in snapshot.holds:
+            on = tuple(account for place in saved.accounts if (account := accounts[place]) is not None)
+            for account in on:
+                account.open_holds += 1
+            state._keep(Hold(saved.hold_id, on, saved.amounts, saved.key, saved.state))
+        state._frozen = {name: reason for name, reason in snapshot.frozen.items() if name in state.budgets}
+        state._last_hold_id = snapshot.last_hold_id
+        return state
+
+    def _keep(self, hold: Hold) -> None:
+        self._open[hold.hold_id] = hold
+        if hold.key is not None:
+            self._open_by_key[hold.key] = hold
+
+    def _refusals(self, accounts: tuple[Account, ...], amounts: Mapping[Unit, int]) -> tuple[Refusal, ...]:
+        """What the accounts have against it; a frozen budget always has."""
+        refusals: list[Refusal] = []
+        for account in accounts:
+            if account.unit not in amounts:
+                raise ConfigError(f"amounts[{account.unit!r}]", f"an amount: budget {account.budget.name!r} counts it")
+            needed = amounts[account.unit]
+            frozen = account.budget.name in self._frozen
+            if frozen or needed > account.limit - account.settled - account.held - account.in_doubt:
+                refusals.append(refusal_of(account, needed, frozen=frozen))
+        return tuple(refusals)
+
+    def _enforced(self, refusals: tuple[Refusal, ...]) -> Refusal | None:
+        """The refusal that counts, if any: shadow budgets only say what they would have done."""
+        enforced = [refusal for refusal in refusals if not self.budgets[refusal.budget].shadow]
+        return max(enforced, key=finality, default=None)
+
+    def _take_back(self, hold: Hold) -> Mapping[Unit, int]:
+        """Remove the hold from its accounts; what was reserved there."""
+        if hold.state == "released":
+            return dict.fromkeys(hold.amounts, 0)
+        for account in hold.accounts:
+            account.open_holds -= 1
+            if hold.state == "held":
+                account.held -= hold.amounts[account.unit]
+            else:
+                account.in_doubt -= hold.amounts[account.unit]
+        del self._open[hold.hold_id]
+        if hold.key is not None:
+            del self._open_by_key[hold.key]
+        return hold.amounts
+
+    def _overrun(self, account: Account, held: int, billed: int) -> Incident:
+        account.overrun += billed - held
+        name = account.budget.name
+        incident = Incident(
+            budget=name, scope=account.scope, period=account.period.name, unit=account.unit, held=held, billed=billed
+        )
+        if not account.budget.shadow:
+            self._frozen[name] = f"a bill of {billed:,} was above its hold of {held:,} {account.unit}"
+        return incident
+
+    def _require(self, budget: str) -> Budget:
+        if budget not in self.budgets:
+            raise ConfigError("budget", f"one of {', '.join(map(repr, self.budgets)) or 'no budgets'}", got=budget)
+        return self.budgets[budget]
+
+
+def _checked(amounts: dict[Unit, int]) -> dict[Unit, int]:
+    for unit, amount in amounts.items():
+        if type(amount) is not int or amount < 0:
+            raise ConfigError(f"amounts[{unit!r}]", "an integer from zero", got=amount)
+    return amounts

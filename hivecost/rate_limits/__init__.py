@@ -1,0 +1,6 @@
+"""Pacing: how many calls and tokens may go out in how much time."""
+
+from hivecost.rate_limits.limiter import LimiterStatistics, RateLimiter
+from hivecost.rate_limits.pacer import PacerStatistics, Permit, TokenPacer
+
+__all__ = ["LimiterStatistics", "PacerStatistics", "Permit", "RateLimiter", "TokenPacer"]

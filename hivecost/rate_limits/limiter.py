@@ -1,0 +1,91 @@
+"""So many calls in so many seconds."""
+
+from __future__ import annotations
+
+from types import TracebackType
+
+import msgspec
+
+from hivecost.clock import SYSTEM_CLOCK, Clock
+from hivecost.rate_limits.checks import require_count, require_seconds
+from hivecost.rate_limits.sliding_window import SlidingWindow
+from hivecost.rate_limits.turnstile import Turnstile
+
+
+class LimiterStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """What a limiter did so far."""
+
+    #: What the last window held at the last look, of `limit`.
+    in_window: int
+    limit: int
+    #: All that was ever acquired.
+    granted_total: int
+    #: How many acquires had to wait, and for how long together.
+    waits: int
+    waited_s: float
+    #: In line just now.
+    waiting: int
+
+
+class RateLimiter:
+    """Never more than `max_calls` in any `window_seconds`, first come, first served.
+
+    limiter = RateLimiter(60, 60.0)
+    await limiter.acquire()         # or: async with limiter: ...
+
+    A waiter that is cancelled gives its place to the next. For one event loop, asyncio or trio.
+    Raises ConfigError for a limit that is not above zero.
+    """
+
+    def __init__(self, max_calls: int, window_seconds: float, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        require_count("max_calls", max_calls)
+        self._window = SlidingWindow(max_calls, require_seconds("window_seconds", window_seconds))
+        # Bound once: an acquire that need not wait is little more than these two calls.
+        self._try_take = self._window.try_take
+        self._now_s = clock.monotonic_s
+        self._turnstile = Turnstile(clock)
+        self._waits = 0
+        self._waited_s = 0.0
+
+    @property
+    def max_calls(self) -> int:
+        return self._window.limit
+
+    @property
+    def window_seconds(self) -> float:
+        return self._window.window_s
+
+    async def acquire(self, amount: int = 1) -> float:
+        """Wait until `amount` calls may be made, and count them as made; gives the seconds it waited.
+
+        Raises ConfigError for an amount that is not above zero, or above `max_calls`: it could never be granted.
+        """
+        if amount != 1:
+            require_count("amount", amount, at_most=self._window.limit)
+        if not self._turnstile.waiting and self._try_take(self._now_s(), amount):
+            return 0.0
+        waited_s = await self._turnstile.pass_through(
+            lambda: self._try_take(self._now_s(), amount), lambda: self._window.ready_at_s(amount)
+        )
+        self._waits += 1
+        self._waited_s += waited_s
+        return waited_s
+
+    async def __aenter__(self) -> None:
+        await self.acquire()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        return None
+
+    def statistics(self) -> LimiterStatistics:
+        """What it did so far."""
+        return LimiterStatistics(
+            in_window=self._window.granted,
+            limit=self._window.limit,
+            granted_total=self._window.granted_total,
+            waits=self._waits,
+            waited_s=self._waited_s,
+            waiting=self._turnstile.waiting,
+        )

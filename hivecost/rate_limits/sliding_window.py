@@ -1,0 +1,96 @@
+"""The hard bound, as values: never more than the limit in any window, wherever the window is laid."""
+
+from __future__ import annotations
+
+from collections import deque
+from math import inf
+from typing import Final
+
+#: Limits above this share entries among grants that are close to each other. They leave the window together with the
+#: last of them, so memory stays small and the bound holds, at the price of at most 1/1024 of the window in waiting.
+_ENTRIES_EXACT: Final = 1024
+
+#: Seconds are floats, so two ways to one instant may differ in the last bit; clocks tick in nanoseconds at best.
+_HALF_NANOSECOND_S: Final = 5e-10
+
+
+class SlidingWindow:
+    """At most `limit` granted in any `window_s` seconds, to the nanosecond.
+
+    Keeps when each grant leaves the window, not one entry per unit, so a grant of thousands costs the same as one.
+    Instants never step back.
+    """
+
+    __slots__ = (
+        "_gone",
+        "_grain_s",
+        "_grants",
+        "_merge_until_s",
+        "_newest",
+        "_next_leaves_s",
+        "granted",
+        "limit",
+        "window_s",
+    )
+
+    def __init__(self, limit: int, window_s: float) -> None:
+        self.limit: Final = limit
+        self.window_s: Final = window_s
+        #: What the window holds, as of the last look.
+        self.granted = 0
+        self._gone = 0
+        #: [when it leaves the window, how much was granted], the oldest first.
+        self._grants: deque[list[float]] = deque()
+        self._newest: list[float] = []
+        self._next_leaves_s = inf
+        self._grain_s = window_s / _ENTRIES_EXACT if limit > _ENTRIES_EXACT else 0.0
+        self._merge_until_s = -inf
+
+    @property
+    def granted_total(self) -> int:
+        """All that was ever granted."""
+        return self.granted + self._gone
+
+    def try_take(self, now_s: float, amount: int = 1) -> bool:
+        """Grant `amount` now if the window has room for it."""
+        if now_s >= self._next_leaves_s:
+            self._let_go(now_s)
+        granted = self.granted + amount
+        if granted > self.limit:
+            return False
+        self.granted = granted
+        if now_s < self._merge_until_s:
+            newest = self._newest
+            newest[0] = now_s + self.window_s
+            newest[1] += amount
+        else:
+            self._append(now_s, amount)
+        return True
+
+    def ready_at_s(self, amount: int = 1) -> float:
+        """The instant from which the window, as it is, has room for `amount`, which must not be above the limit."""
+        excess, ready_s = float(self.granted + amount - self.limit), 0.0
+        for leaves_at_s, taken in self._grants:
+            if excess <= 0:
+                break
+            excess, ready_s = excess - taken, leaves_at_s
+        return ready_s
+
+    def _append(self, now_s: float, amount: int) -> None:
+        leaves_at_s = now_s + self.window_s
+        if not self._grants:
+            self._next_leaves_s = leaves_at_s - _HALF_NANOSECOND_S
+        self._newest = [leaves_at_s, amount]
+        self._grants.append(self._newest)
+        self._merge_until_s = now_s + self._grain_s
+
+    def _let_go(self, now_s: float) -> None:
+        """Forget what has left the window."""
+        grants = self._grants
+        while grants and grants[0][0] - _HALF_NANOSECOND_S <= now_s:
+            gone = int(grants.popleft()[1])
+            self.granted -= gone
+            self._gone += gone
+        self._next_leaves_s = grants[0][0] - _HALF_NANOSECOND_S if grants else inf
+        if not grants:
+            self._merge_until_s = -inf
