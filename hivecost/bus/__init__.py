@@ -1,7 +1,7 @@
 """The event bus."""
 
 from hivecost.bus.bus import INBOX_MAX, MAX_QUEUE, EventBus
-from hivecost.bus.loops import Loop, current_loop
+from hivecost.bus.loops import Loop, Task, current_loop
 from hivecost.bus.overflow import Block, DropNewest, DropOldest, Overflow
 from hivecost.bus.statistics import BusStatistics, SubscriptionStatistics
 from hivecost.bus.subscription import BATCH_MAX
@@ -18,5 +18,6 @@ __all__ = [
     "Loop",
     "Overflow",
     "SubscriptionStatistics",
+    "Task",
     "current_loop",
 ]

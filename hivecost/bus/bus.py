@@ -6,7 +6,8 @@ import itertools
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from threading import get_ident
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -18,7 +19,7 @@ from hivecost.bus.overflow import DropOldest, Overflow
 from hivecost.bus.routes import Routes
 from hivecost.bus.statistics import BusStatistics
 from hivecost.bus.subscription import CLOSED, Subscription, current_subscription
-from hivecost.errors import BusClosedError, ConfigError, ReentrancyError
+from hivecost.errors import BudgetExceededError, BusClosedError, ConfigError, ReentrancyError
 from hivecost.events import Event, EventType
 from hivecost.signals import events_dropped, subscriber_failed
 
@@ -53,6 +54,9 @@ class EventBus:
         self.cancel_grace_s = cancel_grace_s
         self._admit = admit
         self._routes = Routes()
+        self._plain_routes = self._routes.plain
+        self._has_filters = False
+        self._open_thread_id = 0  # the loop's thread while publishing is free of questions
         self._subscriptions: dict[str, Subscription] = {}
         self._leaving: list[Subscription] = []  # unsubscribed, but their handler has not returned yet
         self._lock = threading.Lock()
@@ -72,8 +76,12 @@ class EventBus:
     async def __aenter__(self) -> Self:
         self._loop = current_loop()
         self._accepting, self._closing = True, False
+        self._open_thread_id = get_ident()
         for subscription in list(self._subscriptions.values()):
-            subscription.start(self._loop)
+            if subscription.reopen():
+                subscription.start(self._loop)
+            else:
+                self.unsubscribe(subscription.id)
         return self
 
     async def __aexit__(
@@ -86,6 +94,7 @@ class EventBus:
         if not self._accepting or self._closing:
             return
         self._closing = True
+        self._open_thread_id = 0
         subscriptions = list(self._subscriptions.values())
         with anyio.CancelScope(shield=True):
             with anyio.move_on_after(self.close_timeout_s):
@@ -144,6 +153,7 @@ class EventBus:
         with self._lock:
             self._routes.add(subscription, types)
             self._subscriptions[subscription.id] = subscription
+            self._has_filters = self._routes.has_filters
         self._on_loop(subscription.start)
         return subscription.id
 
@@ -154,6 +164,7 @@ class EventBus:
             if subscription is None:
                 return False
             self._routes.remove(subscription)
+            self._has_filters = self._routes.has_filters
         if self._loop is None or self._loop.is_here():
             self._retire(subscription)
         else:
@@ -183,16 +194,19 @@ class EventBus:
 
         Waits only before a full queue, as its policy says. Raises BusClosedError when the bus is not open.
         """
-        loop = self._require_open()
-        if not loop.is_here():
-            self._publish_from_thread(event, loop)
-            return
-        for subscription in self._routes.matching(event):
-            if subscription.is_full:
+        if get_ident() != self._open_thread_id:
+            loop = self._require_open()
+            if not loop.is_here():
+                self._publish_from_thread(event, loop)
+                return
+        for subscription in self._matching(event):
+            if len(subscription.buffer) >= subscription.room and subscription.is_full:
                 await self._wait_for_room(event)
                 self._require_open()
                 break
-        self._accept(event)
+        if self._inbox:
+            self._take_inbox()
+        self._deliver(event)
 
     async def _wait_for_room(self, event: Event) -> None:
         for _ in range(_TURNS_GRANTED):  # a subscriber that merely waits for its turn gets it
@@ -204,11 +218,22 @@ class EventBus:
 
     def publish_nowait(self, event: Event) -> None:
         """The same without ever waiting, from any thread: a full queue drops as its policy says (Block: the newest)."""
-        loop = self._require_open()
-        if loop.is_here():
-            self._accept(event)
-        else:
-            self._publish_from_thread(event, loop)
+        if get_ident() != self._open_thread_id:
+            loop = self._require_open()
+            if not loop.is_here():
+                self._publish_from_thread(event, loop)
+                return
+        if self._inbox:
+            self._take_inbox()
+        self._deliver(event)
+
+    def _matching(self, event: Event) -> Sequence[Subscription]:
+        if self._has_filters:
+            return self._routes.matching(event)
+        try:
+            return self._plain_routes[event.type]
+        except (AttributeError, KeyError, TypeError):
+            return self._routes.matching(event)  # says what is wrong with it
 
     def _require_open(self) -> Loop:
         loop = self._loop
@@ -216,17 +241,17 @@ class EventBus:
             raise BusClosedError("the bus is not open; publish inside `async with bus:` (or `async with runtime:`)")
         return loop
 
-    def _accept(self, event: Event) -> None:
-        if self._inbox:
-            self._take_inbox()
-        self._deliver(event)
-
     def _deliver(self, event: Event) -> None:
         if self._admit is not None:
             event = self._admit(event)
         self._published += 1
-        for subscription in self._routes.matching(event):
-            subscription.offer(event)
+        for subscription in self._matching(event):
+            if len(subscription.buffer) >= subscription.room:
+                subscription.offer(event)
+                continue
+            subscription.buffer.append(event)
+            if subscription.asleep:
+                subscription.wake()
 
     def _publish_from_thread(self, event: Event, loop: Loop) -> None:
         self._routes.matching(event)  # a stranger's object fails here, in the thread that published it
@@ -246,7 +271,11 @@ class EventBus:
             events, self._inbox = self._inbox, deque()
             self._inbox_announced = False
         for event in events:
-            self._deliver(event)
+            try:
+                self._deliver(event)
+            except Exception:  # the edge: its publisher is gone, and those behind it must go on
+                self._inbox_dropped += 1
+                _log.exception("event %r from another thread is lost", event.event_id)
 
     def collect(self) -> None:
         """Take in at once what other threads published so far. Loop thread only."""
@@ -258,10 +287,11 @@ class EventBus:
     async def drain(self, subscription_id: str | None = None) -> None:
         """Return when everything published before the call is handled, follow-up events of handlers included.
 
-        With an id, only that subscription is waited for. Raises ReentrancyError inside a handler, which would wait
+        With an id, only that subscription is waited for. Raises ReentrancyError inside a handler that would wait
         for itself.
         """
-        if current_subscription.get() is not None:
+        here = current_subscription.get()
+        if here is not None and subscription_id in (None, here.id):
             raise ReentrancyError("drain() inside a handler would wait for that handler itself")
         if subscription_id is None:
             await self._settle_down(list(self._subscriptions.values()))
@@ -325,7 +355,10 @@ class EventBus:
     # -- reporting ---------------------------------------------------------------------------------------------
 
     def _report_failure(self, subscription: Subscription, event: Event | list[Event], error: Exception) -> None:
-        _log.error("handler %s raised %r; it gets the next event", subscription.name, error, exc_info=error)
+        if isinstance(error, BudgetExceededError):
+            _log.warning("handler %s: %s", subscription.name, error)  # a decision, not a fault
+        else:
+            _log.error("handler %s raised %r; it gets the next event", subscription.name, error, exc_info=error)
         subscriber_failed.announce(
             self, subscription_id=subscription.id, name=subscription.name, event=event, error=error
         )

@@ -25,10 +25,20 @@ class Task(Protocol):
         ...
 
 
+class Wakeup(Protocol):
+    """One sleeper: `set()` ends its `wait()`, and does nothing when it does not wait. Loop thread only."""
+
+    def set(self) -> None: ...
+
+    async def wait(self) -> None: ...
+
+
 class Loop(Protocol):
     """The event loop a bus lives on."""
 
     def spawn(self, function: Callable[[], Coroutine[Any, Any, None]], name: str) -> Task: ...
+
+    def new_wakeup(self) -> Wakeup: ...
 
     def call_threadsafe(self, function: Callable[[], object]) -> None: ...
 
@@ -46,6 +56,24 @@ class _AsyncioTask:
         return self._task.cancelling() > 0
 
 
+class _AsyncioWakeup:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._future: asyncio.Future[None] | None = None
+
+    def set(self) -> None:
+        future = self._future
+        if future is not None and not future.done():
+            future.set_result(None)
+
+    async def wait(self) -> None:
+        self._future = self._loop.create_future()
+        try:
+            await self._future
+        finally:
+            self._future = None
+
+
 class _AsyncioLoop:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -54,6 +82,9 @@ class _AsyncioLoop:
 
     def spawn(self, function: Callable[[], Coroutine[Any, Any, None]], name: str) -> Task:
         return _AsyncioTask(self._loop.create_task(function(), name=name, context=self._context.copy()))
+
+    def new_wakeup(self) -> Wakeup:
+        return _AsyncioWakeup(self._loop)
 
     def call_threadsafe(self, function: Callable[[], object]) -> None:
         self._loop.call_soon_threadsafe(function)
@@ -69,6 +100,22 @@ class _TrioTask:
 
     def was_cancelled(self) -> bool:
         return True  # in trio a Cancelled always belongs to a scope around the code that sees it
+
+
+class _TrioWakeup:
+    def __init__(self) -> None:
+        self._event: anyio.Event | None = None
+
+    def set(self) -> None:
+        if self._event is not None:
+            self._event.set()
+
+    async def wait(self) -> None:
+        self._event = anyio.Event()
+        try:
+            await self._event.wait()
+        finally:
+            self._event = None
 
 
 class _TrioLoop:
@@ -90,6 +137,9 @@ class _TrioLoop:
         self._trio.lowlevel.spawn_system_task(run, name=name, context=self._context.copy())
         return _TrioTask(scope)
 
+    def new_wakeup(self) -> Wakeup:
+        return _TrioWakeup()
+
     def call_threadsafe(self, function: Callable[[], object]) -> None:
         self._token.run_sync_soon(function)
 
@@ -101,24 +151,3 @@ def current_loop() -> Loop:
     """The loop that runs now. Raises anyio.NoEventLoopError outside of one."""
     backend = anyio.lowlevel.current_token().backend_class.__module__
     return _TrioLoop() if backend.endswith("_trio") else _AsyncioLoop()
-
-
-class Wakeup:
-    """One sleeper, many callers: `set()` is cheap when nobody sleeps. Loop thread only."""
-
-    def __init__(self) -> None:
-        self._event: anyio.Event | None = None
-
-    def set(self) -> None:
-        event = self._event
-        if event is not None:
-            self._event = None
-            event.set()
-
-    async def wait(self) -> None:
-        self._event = event = anyio.Event()
-        try:
-            await event.wait()
-        finally:
-            if self._event is event:
-                self._event = None

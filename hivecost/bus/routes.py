@@ -16,14 +16,19 @@ class Routes:
     """Subscriptions by event type and, where they filter, by the value of one attribute."""
 
     def __init__(self) -> None:
-        self._plain: dict[EventType, tuple[Subscription, ...]] = dict.fromkeys(EventType, ())
+        #: By type, those without filters: all there is to look at while `has_filters` is False.
+        self.plain: dict[EventType, tuple[Subscription, ...]] = dict.fromkeys(EventType, ())
         self._keyed: dict[tuple[str, str], dict[str, tuple[Subscription, ...]]] = {}
         self._types: dict[str, frozenset[EventType]] = {}
+
+    @property
+    def has_filters(self) -> bool:
+        return bool(self._keyed)
 
     def matching(self, event: Event) -> Sequence[Subscription]:
         """Every subscription that wants the event. Raises TypeError for what is no event."""
         try:
-            plain = self._plain[event.type]
+            plain = self.plain[event.type]
         except (AttributeError, KeyError, TypeError):
             raise TypeError(f"the bus carries hivecost events, got {event!r:.100}") from None
         if not self._keyed:
@@ -39,7 +44,7 @@ class Routes:
         field = next((field for field in FILTER_FIELDS if field in subscription.filters), None)
         for event_type in event_types:
             if field is None:
-                self._plain[event_type] += (subscription,)
+                self.plain[event_type] += (subscription,)
             else:
                 by_value = self._keyed.setdefault((event_type, field), {})
                 value = subscription.filters[field]
@@ -49,7 +54,7 @@ class Routes:
         field = next((field for field in FILTER_FIELDS if field in subscription.filters), None)
         for event_type in self._types.pop(subscription.id):
             if field is None:
-                self._plain[event_type] = tuple(s for s in self._plain[event_type] if s is not subscription)
+                self.plain[event_type] = tuple(s for s in self.plain[event_type] if s is not subscription)
                 continue
             by_value = self._keyed[event_type, field]
             value = subscription.filters[field]

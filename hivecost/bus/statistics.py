@@ -27,7 +27,7 @@ class BusStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
     #: Events that publish() accepted.
     published: int
-    #: Events from other threads that found their inbox full.
+    #: Events from other threads that found their inbox full, or could not be taken in.
     inbox_dropped: int
     #: Sum over all subscriptions, ended ones included.
     dropped: int

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
+from itertools import islice
+from operator import length_hint
 from typing import Any, Final
 
 import anyio
@@ -30,10 +32,11 @@ OnDrop = Callable[["Subscription", int, str], None]
 
 
 class Subscription:
-    """Events go in at `offer` and out to the handler in order, one wakeup per batch.
+    """Events go into `buffer` and out to the handler in order, one wakeup per batch.
 
-    `accepted - done` is what waits or is in the handler's hands, so nothing is lost sight of when the task is
-    cancelled in the middle of a batch.
+    `room` is how many events the buffer may hold: `max_queue` less those that were in the handler's hands when it was
+    last looked at, so a publisher needs two looks to know it may append. The batch stays on the subscription, so
+    nothing is lost sight of when the task is cancelled in the middle of it.
     """
 
     def __init__(
@@ -54,8 +57,9 @@ class Subscription:
         self.overflow = overflow
         self.max_queue = max_queue
         self.filters = filters
-        self.accepted = 0
-        self.done = 0
+        self.buffer: deque[Event] = deque()
+        self.room = max_queue
+        self.asleep = False
         self.ended = False
         self._handler = handler
         self._run_batch = self._as_list if batch else self._each
@@ -64,15 +68,17 @@ class Subscription:
         )
         self._on_failure = on_failure
         self._on_drop = on_drop
-        self._buffer: deque[Event] = deque()
-        self._wakeup = Wakeup()
-        self._asleep = False
-        self._stalled = False
+        self._batch: Iterator[Event] | None = None  # handed on one by one: what it has left is still to be handled
+        self._in_hand = 0  # events that the handler works on
+        self._taken = 0  # events that left the buffer, for the handler or for good
         self._refused = 0  # dropped before they were accepted
         self._discarded = 0  # dropped after
         self._failed = 0
         self._task: Task | None = None
+        self._wakeup: Wakeup | None = None
         self._finished: anyio.Event | None = None
+        self._is_watched = False  # ended, or somebody waits for progress, or waited in vain
+        self._stalled = False
         self._room_waiters: deque[anyio.Event] = deque()
         self._done_waiters: list[tuple[int, anyio.Event]] = []
 
@@ -81,7 +87,19 @@ class Subscription:
     @property
     def pending(self) -> int:
         """Events that wait or are in the handler's hands."""
-        return self.accepted - self.done
+        return len(self.buffer) + self._in_flight
+
+    @property
+    def _in_flight(self) -> int:
+        return self._in_hand + (0 if self._batch is None else length_hint(self._batch))
+
+    @property
+    def _accepted(self) -> int:
+        return self._taken + len(self.buffer)
+
+    @property
+    def _done(self) -> int:
+        return self._taken - self._in_flight
 
     @property
     def is_finished(self) -> bool:
@@ -90,7 +108,8 @@ class Subscription:
 
     @property
     def is_full(self) -> bool:
-        return self.accepted - self.done >= self.max_queue
+        self.room = self.max_queue - self._in_flight
+        return len(self.buffer) >= self.room
 
     def wants(self, event: Event) -> bool:
         """True when every filter matches."""
@@ -98,22 +117,25 @@ class Subscription:
 
     def offer(self, event: Event) -> None:
         """Queue the event, or do what the overflow policy says. Loop thread only; never waits."""
-        if self.accepted - self.done >= self.max_queue and not self._make_room():
+        if self.is_full and not self._make_room():
             self._refused += 1
             self._on_drop(self, 1, "queue full")
             return
-        self._buffer.append(event)
-        self.accepted += 1
-        if self._asleep:
-            self._asleep = False
+        self.buffer.append(event)
+        if self.asleep:
+            self.wake()
+
+    def wake(self) -> None:
+        self.asleep = False
+        if self._wakeup is not None:
             self._wakeup.set()
 
     def _make_room(self) -> bool:
         """Drop the oldest waiting event where the policy allows it; what the handler holds cannot be dropped."""
-        if not isinstance(self.overflow, DropOldest) or not self._buffer:
+        if not isinstance(self.overflow, DropOldest) or not self.buffer:
             return False
-        self._buffer.popleft()
-        self.done += 1
+        self.buffer.popleft()
+        self._taken += 1
         self._discarded += 1
         self._on_drop(self, 1, "queue full")
         return True
@@ -133,55 +155,94 @@ class Subscription:
             while self.is_full and not self.ended:
                 waiter = anyio.Event()
                 self._room_waiters.append(waiter)
+                self._is_watched = True
                 await waiter.wait()
-        self._stalled = scope.cancelled_caught
+        if scope.cancelled_caught:
+            self._stalled = self._is_watched = True
 
     # -- handing on --------------------------------------------------------------------------------------------
+
+    def reopen(self) -> bool:
+        """Ready for another run of the bus; False while a handler call of the last run still ignores its end."""
+        if not self.is_finished:
+            return False
+        self.ended, self._stalled, self._task = False, False, None
+        return True
 
     def start(self, loop: Loop) -> None:
         if self._task is None and not self.ended:
             self._finished = anyio.Event()
+            self._wakeup = loop.new_wakeup()
             self._task = loop.spawn(self._run, f"hivecost subscription {self.name}")
 
     async def _run(self) -> None:
         current_subscription.set(self)
+        assert self._wakeup is not None  # noqa: S101  # made before the task
         try:
             while not self.ended:
-                if not self._buffer:
-                    self._asleep = True
+                if not self.buffer:
+                    self.asleep = True
                     await self._wakeup.wait()
                     continue
-                batch, self._buffer = self._buffer, deque()
-                await self._run_batch(batch)
-                await anyio.lowlevel.checkpoint()
+                await self._run_batch(self._take())
+                if self.buffer:
+                    await anyio.lowlevel.checkpoint()
         finally:
-            self._asleep = False
+            self.asleep = False
             self.end("the subscriber's task ended")
             if self._finished is not None:
                 self._finished.set()
 
+    def _take(self) -> deque[Event]:
+        batch, self.buffer = self.buffer, deque()
+        self._taken += len(batch)
+        self.room = self.max_queue - len(batch)
+        return batch
+
     async def _each(self, batch: deque[Event]) -> None:
-        handler, is_async = self._handler, self._is_async
-        for position, event in enumerate(batch, 1):
+        hand_on = self._await_each if self._is_async else self._call_each
+        self._batch = iter(batch)
+        for start in range(0, len(batch), _YIELD_EVERY):
+            if start:
+                await anyio.lowlevel.checkpoint()
+            self._in_hand = 1
+            await hand_on(islice(self._batch, _YIELD_EVERY))
+            self._in_hand = 0
+            if self.ended:
+                return
+        self._batch = None
+        if self._is_watched:
+            self._report_progress()
+
+    async def _await_each(self, events: Iterator[Event]) -> None:
+        handler = self._handler
+        for event in events:
             try:
-                if is_async:
-                    await handler(event)
-                else:
-                    result = handler(event)
-                    if result is not None and inspect.isawaitable(result):
-                        await result
+                await handler(event)
             except Exception as error:  # the edge: a handler's fault is its own
                 self._report_failure(event, error)
             except anyio.get_cancelled_exc_class() as error:
                 self._survive_foreign_cancellation(event, error)
-            self._count_done(1)
-            if self.ended:
+            if self._is_watched and self._has_to_stop():
                 return
-            if not position % _YIELD_EVERY:
-                await anyio.lowlevel.checkpoint()
+
+    async def _call_each(self, events: Iterator[Event]) -> None:
+        handler = self._handler
+        for event in events:
+            try:
+                result = handler(event)
+                if result is not None and inspect.isawaitable(result):
+                    await result
+            except Exception as error:  # the edge: a handler's fault is its own
+                self._report_failure(event, error)
+            except anyio.get_cancelled_exc_class() as error:
+                self._survive_foreign_cancellation(event, error)
+            if self._is_watched and self._has_to_stop():
+                return
 
     async def _as_list(self, batch: deque[Event]) -> None:
         events = list(batch)
+        self._in_hand = len(events)
         for start in range(0, len(events), BATCH_MAX):
             part = events[start : start + BATCH_MAX]
             try:
@@ -192,9 +253,19 @@ class Subscription:
                 self._report_failure(part, error)
             except anyio.get_cancelled_exc_class() as error:
                 self._survive_foreign_cancellation(part, error)
-            self._count_done(len(part))
             if self.ended:
                 return
+            self._in_hand -= len(part)
+            if self._is_watched:
+                self._report_progress()
+
+    def _has_to_stop(self) -> bool:
+        """After an event, when someone watches: the handler has let go of it, and the next one is not begun."""
+        if not self.ended:
+            self._in_hand = 0
+            self._report_progress()
+            self._in_hand = 1 if self._batch is not None and length_hint(self._batch) else 0
+        return self.ended
 
     def _report_failure(self, event: Event | list[Event], error: Exception) -> None:
         self._failed += 1
@@ -206,33 +277,30 @@ class Subscription:
             raise error
         self._report_failure(event, RuntimeError(f"the handler awaited something that was cancelled: {error!r}"))
 
-    def _count_done(self, count: int) -> None:
-        if self.ended:
-            return  # already counted as lost
-        self.done += count
+    def _report_progress(self) -> None:
+        """Tell those who wait for room, or for what they published to be handled."""
         self._stalled = False
-        if self._room_waiters:
-            self._wake_room_waiters(count)
-        if self._done_waiters:
-            self._wake_done_waiters()
-
-    def _wake_room_waiters(self, count: int) -> None:
-        for _ in range(len(self._room_waiters) if not self.pending else min(count, len(self._room_waiters))):
+        free = self.max_queue - self.pending
+        for _ in range(min(free, len(self._room_waiters))):
             self._room_waiters.popleft().set()
+        self._wake_done_waiters()
+        self._is_watched = bool(self._room_waiters or self._done_waiters)
 
     def _wake_done_waiters(self) -> None:
+        done = self._done
         for target, waiter in self._done_waiters:
-            if self.done >= target:
+            if done >= target:
                 waiter.set()
-        self._done_waiters = [(target, waiter) for target, waiter in self._done_waiters if self.done < target]
+        self._done_waiters = [(target, waiter) for target, waiter in self._done_waiters if done < target]
 
     async def wait_done(self) -> None:
         """Return when everything accepted so far is handled or lost."""
-        target = self.accepted
-        if self.done >= target:
+        target = self._accepted
+        if self._done >= target:
             return
         waiter = anyio.Event()
         self._done_waiters.append((target, waiter))
+        self._is_watched = True
         await waiter.wait()
 
     # -- ending ------------------------------------------------------------------------------------------------
@@ -241,16 +309,18 @@ class Subscription:
         """Hand nothing on any more; what was still pending is counted as lost. Loop thread only."""
         if self.ended:
             return
-        self.ended = True
-        lost, self.done = self.pending, self.accepted
-        self._buffer.clear()
+        self.ended = self._is_watched = True
+        lost = self.pending
+        self._taken += len(self.buffer)
+        self.buffer.clear()
+        self._batch, self._in_hand = None, 0
         if lost:
             self._discarded += lost
             self._on_drop(self, lost, why)
         for room_waiter in self._room_waiters:
             room_waiter.set()
         self._wake_done_waiters()
-        self._wakeup.set()
+        self.wake()
 
     async def stop(self, grace_s: float) -> bool:
         """Cancel the task and wait for it; False when it ignores that for `grace_s` and is abandoned."""
@@ -267,8 +337,8 @@ class Subscription:
         return SubscriptionStatistics(
             subscription_id=self.id,
             name=self.name,
-            published=self.accepted + self._refused,
-            handled=self.done - self._discarded,
+            published=self._accepted + self._refused,
+            handled=self._done - self._discarded,
             failed=self._failed,
             dropped=self._refused + self._discarded,
             queued=self.pending,

@@ -1,0 +1,52 @@
+"""The `hivecost` command: every subcommand in a file of its own, imported when it runs."""
+
+from __future__ import annotations
+
+import sys
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from hivecost.cli.demo import demo
+from hivecost.cli.report import report
+from hivecost.cli.sessions import sessions
+from hivecost.errors import HiveCostError
+
+app = typer.Typer(
+    name="hivecost",
+    help="Cost control for agent runtimes: what was spent, by whom, and what stopped it.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command()(demo)
+app.command()(report)
+app.command()(sessions)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(version("hivecost"))
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which.")
+    ] = False,
+) -> None:
+    """Options before the command."""
+
+
+def main() -> None:
+    """Run the command line; an error of ours is one line on stderr and exit status 1."""
+    try:
+        app()
+    except HiveCostError as error:
+        typer.echo(f"hivecost: {error}", err=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        sys.stderr.close()  # `hivecost report | head` is no error
+        sys.exit(0)

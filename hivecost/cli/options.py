@@ -1,0 +1,18 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+DataOption = Annotated[
+    Path,
+    typer.Option(
+        "--data", "-d", envvar="HIVECOST_DATA", help="The folder of the runtime log (an AgentRuntime's base_path)."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable, one JSON document.")]
+
+DEFAULT_DATA = Path("data")

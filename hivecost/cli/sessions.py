@@ -1,0 +1,38 @@
+"""`hivecost sessions`: the newest sessions, a line each."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hivecost.cli.options import DEFAULT_DATA, DataOption, JsonOption
+
+
+def sessions(
+    data: DataOption = DEFAULT_DATA,
+    *,
+    limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
+    since: Annotated[str | None, typer.Option(help="From this local day or moment on, such as 2026-11-22.")] = None,
+    until: Annotated[str | None, typer.Option(help="Until before this day or moment.")] = None,
+    agent: Annotated[str | None, typer.Option(help="Only sessions of this agent.")] = None,
+    user: Annotated[str | None, typer.Option(help="Only sessions of this user.")] = None,
+    status: Annotated[str | None, typer.Option(help="running, completed, failed or cancelled.")] = None,
+    json: JsonOption = False,
+) -> None:
+    """List sessions, the newest first, with what each of them cost."""
+    import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
+
+    from hivecost.queries import SessionStore  # noqa: PLC0415  # the same
+    from hivecost.reports import render_sessions, to_json  # noqa: PLC0415  # the same
+
+    async def load() -> None:
+        found = await SessionStore(data).list_sessions(
+            status=status, agent_id=agent, user_id=user, since=since, until=until, limit=limit
+        )
+        if json:
+            typer.echo(to_json(found))
+        else:
+            render_sessions(found, data)
+
+    anyio.run(load)

@@ -1,0 +1,93 @@
+"""One session's costs, gathered from the runtime log."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from hivecost.errors import SessionNotFoundError
+from hivecost.events import BudgetExceeded, BudgetWarning, EventType
+from hivecost.queries import ModelTotals, RuntimeLogStore, SessionState, SessionStore, session_events, unpriced_reasons
+
+
+class NodeLine(msgspec.Struct, frozen=True, kw_only=True):
+    """What one node used. `cost_nanousd` is the sum of the known costs."""
+
+    node_id: str
+    llm_calls: int
+    input_tokens: int
+    output_tokens: int
+    cost_nanousd: int
+    unpriced_calls: int
+
+
+class BudgetLine(msgspec.Struct, frozen=True, kw_only=True):
+    """The furthest an account got in this session. Amounts are nano-USD, tokens or calls, as `unit` says."""
+
+    budget: str
+    scope: str
+    unit: str
+    used: int
+    limit: int
+    #: `warned`, or what was done when it was exceeded: `cancelled`, `refused`, `none`.
+    outcome: str
+
+
+class SessionReport(msgspec.Struct, frozen=True, kw_only=True):
+    """All that `hivecost report` shows."""
+
+    session: SessionState
+    nodes: list[NodeLine]
+    models: list[ModelTotals]
+    budgets: list[BudgetLine]
+    #: Why turns have no cost, with how many each.
+    unpriced: dict[str, int]
+
+
+async def load_session_report(base_path: str | Path, session_id: str = "latest") -> SessionReport:
+    """The report of a session, or of the newest one. Raises SessionNotFoundError, and other StoreErrors."""
+    sessions, log = SessionStore(base_path), RuntimeLogStore(base_path)
+    state = await _find(sessions, session_id, base_path)
+    events = await session_events(base_path, state.session_id, [EventType.BUDGET_WARNING, EventType.BUDGET_EXCEEDED])
+    details = await log.load_details(state.session_id)
+    return SessionReport(
+        session=state,
+        nodes=[
+            NodeLine(
+                node_id=node.node_id,
+                llm_calls=node.llm_call_count,
+                input_tokens=node.input_tokens,
+                output_tokens=node.output_tokens,
+                cost_nanousd=node.cost_nanousd,
+                unpriced_calls=node.unpriced_calls,
+            )
+            for node in details.nodes
+        ],
+        models=await log.load_models(state.session_id),
+        budgets=_budget_lines([e for e in events if isinstance(e, BudgetWarning | BudgetExceeded)]),
+        unpriced=await unpriced_reasons(base_path, state.session_id),
+    )
+
+
+async def _find(sessions: SessionStore, session_id: str, base_path: str | Path) -> SessionState:
+    if session_id != "latest":
+        return await sessions.read_state(session_id)
+    newest = await sessions.list_sessions(limit=1)
+    if not newest:
+        raise SessionNotFoundError(f"no session was logged in {base_path} yet; name another folder with --data")
+    return newest[0]
+
+
+def _budget_lines(events: list[BudgetWarning | BudgetExceeded]) -> list[BudgetLine]:
+    lines: dict[tuple[str, str], BudgetLine] = {}
+    for event in events:
+        lines[event.budget, event.scope] = BudgetLine(
+            budget=event.budget,
+            scope=event.scope,
+            unit=event.unit,
+            used=event.used,
+            limit=event.limit,
+            outcome=event.action if isinstance(event, BudgetExceeded) else "warned",
+        )
+    return list(lines.values())

@@ -1,0 +1,26 @@
+"""Hosts agents: executions, the gate, cancellation, plugins."""
+
+from hivecost.runtime.config import RuntimeConfig
+from hivecost.runtime.execution import Execution, current_execution
+from hivecost.runtime.plugins import AttachedPlugin, PluginRack, PluginStatus
+from hivecost.runtime.result import ExecutionResult
+from hivecost.runtime.runtime import AgentRuntime, RuntimeStatistics
+from hivecost.runtime.specs import ContextOverflow, GraphSpec, LoopConfig, NodeSpec
+from hivecost.runtime.turn import Turn
+
+__all__ = [
+    "AgentRuntime",
+    "AttachedPlugin",
+    "ContextOverflow",
+    "Execution",
+    "ExecutionResult",
+    "GraphSpec",
+    "LoopConfig",
+    "NodeSpec",
+    "PluginRack",
+    "PluginStatus",
+    "RuntimeConfig",
+    "RuntimeStatistics",
+    "Turn",
+    "current_execution",
+]

@@ -1,0 +1,43 @@
+"""Whose spending an execution is: checked where it is said, so that no turn of it can fail to be logged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from hivecost.errors import ConfigError
+
+TEXT_CHARS_MAX: Final = 1_024
+TAGS_MAX: Final = 64
+
+
+def checked_text(key: str, value: object) -> str:
+    """The value itself. Raises ConfigError, naming `key`, for what is no text, too long, or no Unicode."""
+    if not isinstance(value, str):
+        raise ConfigError(key, "a text", got=value)
+    if len(value) > TEXT_CHARS_MAX:
+        raise ConfigError(key, f"at most {TEXT_CHARS_MAX:,} characters", got=f"{len(value):,} of them")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise ConfigError(key, "a text without lone surrogates", got=value) from None
+    return value
+
+
+def checked_name(key: str, value: object) -> str:
+    """The same for a text that must not be empty."""
+    if not value:
+        raise ConfigError(key, "a name that is not empty", got=value)
+    return checked_text(key, value)
+
+
+def checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags as a dict of their own. Raises ConfigError for what is no text or too much of it."""
+    if not isinstance(tags, Mapping):
+        raise ConfigError("tags", 'a dict such as {"customer": "acme"}', got=tags)
+    if len(tags) > TAGS_MAX:
+        raise ConfigError("tags", f"at most {TAGS_MAX} of them", got=len(tags))
+    return {
+        checked_text(f"tags.{name!s:.40} (the name)", name): checked_text(f"tags.{name!s:.40}", value)
+        for name, value in tags.items()
+    }

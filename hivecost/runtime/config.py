@@ -1,0 +1,39 @@
+"""A runtime's settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+
+from hivecost.errors import ConfigError
+from hivecost.runtime.specs import read_spec
+
+
+class RuntimeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All of it has working defaults."""
+
+    #: Write every event to `<base_path>/hivecost.db`.
+    log: bool = True
+    #: How long closing waits for subscribers before it counts the rest as lost.
+    close_timeout_s: float = 10.0
+    #: A cancelled execution that still runs after this is reported, and again each time the wait doubles.
+    cancel_grace_s: float = 5.0
+
+    def __post_init__(self) -> None:
+        for key in ("close_timeout_s", "cancel_grace_s"):
+            value = getattr(self, key)
+            if not isinstance(value, int | float) or not 0 < value < 1e6:
+                raise ConfigError(f"config.{key}", "seconds above 0", got=value)
+
+
+def read_config(given: RuntimeConfig | Mapping[str, Any] | None) -> RuntimeConfig:
+    """The settings from a Struct or a mapping. Raises ConfigError with the path of what is wrong."""
+    if given is None:
+        return RuntimeConfig()
+    if isinstance(given, RuntimeConfig):
+        return given
+    if not isinstance(given, Mapping):
+        raise ConfigError("config", "a RuntimeConfig or a dict", got=given)
+    return read_spec(RuntimeConfig, given, where="config")

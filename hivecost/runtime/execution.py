@@ -1,0 +1,184 @@
+"""One triggered run of an entry point, as the agent inside it sees it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from concurrent.futures import CancelledError
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import anyio
+import anyio.from_thread
+import anyio.lowlevel
+
+from hivecost.bus import Task
+from hivecost.clock import Clock
+from hivecost.errors import ConfigError, ExecutionCancelledError, HiveCostError
+from hivecost.events import Event, Totals
+from hivecost.plugin import TurnRequest
+from hivecost.pricing import PriceBook
+from hivecost.runtime.attribution import checked_name, checked_tags
+from hivecost.runtime.result import ExecutionResult
+from hivecost.runtime.turn import Turn
+
+_current_execution: ContextVar[Execution | None] = ContextVar("hivecost_execution", default=None)
+_current_node: ContextVar[Node | None] = ContextVar("hivecost_node", default=None)
+
+
+def current_execution() -> Execution:
+    """The execution that the calling code belongs to, however deep. Raises LookupError outside of one."""
+    execution = _current_execution.get()
+    if execution is None:
+        raise LookupError("no execution is running here; trigger one with runtime.trigger(...)")
+    return execution
+
+
+class ExecutionHost(Protocol):
+    """What an execution needs of its runtime."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def prices(self) -> PriceBook: ...
+
+    async def pass_gate(self, request: TurnRequest) -> None:
+        """Return when the turn may be sent; raise when it may not."""
+        ...
+
+    def publish_for_agent(self, event: Event) -> None:
+        """Publish without waiting, from any thread; a loss is counted, never raised into the agent."""
+        ...
+
+
+class Execution:
+    """The `ctx` of an entry point."""
+
+    def __init__(
+        self,
+        host: ExecutionHost,
+        entry_point: str,
+        attribution: dict[str, str],
+        tags: Mapping[str, str],
+    ) -> None:
+        self.execution_id: str = attribution["execution_id"]
+        self.session_id: str = attribution["session_id"]
+        self.agent_id: str = attribution["agent_id"]
+        self.entry_point = entry_point
+        #: session_id, execution_id, agent_id, user_id, org_id and task_id: whose spending this is.
+        self.attribution = attribution
+        self.tags = checked_tags(tags)
+        self.totals = Totals()
+        self.clock: Clock = host.clock
+        self.prices: PriceBook = host.prices
+        self.started_ns = self.clock.now_ns()
+        self.started_s = self.clock.monotonic_s()
+        self.result: ExecutionResult | None = None
+        self.finished = anyio.Event()
+        #: Cancelled to stop the agent; made before the agent starts, so that it can be stopped before, too.
+        self.scope = anyio.CancelScope()
+        self.cancel_reason: BaseException | None = None
+        #: The task that reports it when it ignores its cancellation.
+        self.watchdog: Task | None = None
+        self._host = host
+        self._loop_token = anyio.lowlevel.current_token()
+        self._loop_thread_id = threading.get_ident()
+
+    def node(self, node_id: str, *, agent_id: str | None = None) -> Node:
+        """`async with ctx.node("plan"):` (or `with`): turns inside belong to this node, in child tasks too."""
+        return Node(node_id, agent_id)
+
+    def turn(self, model: str, *, input_tokens: int = 0, max_tokens: int = 0, provider: str = "") -> Turn:
+        """The gate for one LLM call: `async with ctx.turn(model=…) as turn:` (or `with` in a sync agent).
+
+        `input_tokens` is what the prompt counts, as far as the caller knows, `max_tokens` the output limit it will
+        send. Entering waits for rate limits and raises BudgetExceededError when a budget refuses the turn, and
+        ExecutionCancelledError when the execution has been cancelled.
+        """
+        checked_name("ctx.turn(model)", model)
+        for name, count in (("input_tokens", input_tokens), ("max_tokens", max_tokens)):
+            if type(count) is not int or count < 0:
+                raise ConfigError(f"ctx.turn({name}=…)", "a whole number of tokens, 0 or more", got=count)
+        node = _current_node.get()
+        who = self.attribution
+        if node is not None:
+            who = {**who, "node_id": node.node_id, "agent_id": node.agent_id or self.agent_id}
+        request = TurnRequest(
+            model=model, provider=provider, input_tokens=input_tokens, max_tokens=max_tokens, tags=self.tags, **who
+        )
+        return Turn(self, request)
+
+    @property
+    def is_cancelled(self) -> bool:
+        """True once the execution was asked to stop; a long sync agent looks here now and then."""
+        return self.cancel_reason is not None
+
+    async def pass_gate(self, request: TurnRequest) -> None:
+        """What Turn asks before it is sent."""
+        self._refuse_when_over()
+        await self._host.pass_gate(request)
+        self._refuse_when_over()
+
+    def _refuse_when_over(self) -> None:
+        if self.cancel_reason is not None:
+            raise ExecutionCancelledError(f"execution {self.execution_id} was cancelled: {self.cancel_reason}")
+        if self.result is not None:
+            raise ExecutionCancelledError(f"execution {self.execution_id} has ended")
+
+    def call_from_thread(self, function: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        """Call an async function from the thread of a sync agent, or from one that it started.
+
+        Raises ExecutionCancelledError when the execution is cancelled meanwhile, and HiveCostError on the event loop,
+        which would wait for itself.
+        """
+        if threading.get_ident() == self._loop_thread_id:
+            raise HiveCostError("this code runs on the event loop: write `async with ctx.turn(...)`")
+        try:
+            anyio.from_thread.run(function)
+        except anyio.NoEventLoopError:  # a thread of the agent's own
+            anyio.from_thread.run(function, token=self._loop_token)
+        except CancelledError as error:
+            raise ExecutionCancelledError(
+                f"execution {self.execution_id} was cancelled: {self.cancel_reason}"
+            ) from error
+
+    def publish(self, event: Event) -> None:
+        """Hand an event to the bus from wherever the agent runs; a loss is counted, never raised into the agent."""
+        self._host.publish_for_agent(event)
+
+    def attributed(self, **fields: Any) -> dict[str, Any]:
+        """This execution's attribution as the fields of an event."""
+        return {"timestamp_ns": self.clock.now_ns(), **self.attribution, "tags": self.tags, **fields}
+
+    def enter_context(self) -> Token[Execution | None]:
+        _current_node.set(None)
+        return _current_execution.set(self)
+
+
+class Node:
+    """A named step inside an execution."""
+
+    def __init__(self, node_id: str, agent_id: str | None) -> None:
+        self.node_id = checked_name("ctx.node(…)", node_id)
+        self.agent_id = agent_id
+        self._token: Token[Node | None] | None = None
+
+    def __enter__(self) -> Self:
+        self._token = _current_node.set(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._token is not None:
+            _current_node.reset(self._token)
+
+    async def __aenter__(self) -> Self:
+        return self.__enter__()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, trace)

@@ -1,0 +1,240 @@
+"""The executions of one runtime, from trigger to EXECUTION_COMPLETED, and how they are cancelled."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+import anyio
+import anyio.abc
+
+from hivecost.bus import Loop
+from hivecost.errors import BudgetExceededError, ExecutionCancelledError, HiveCostError
+from hivecost.events import ExecutionCompleted, ExecutionStarted, ExecutionStatus, new_execution_id, new_session_id
+from hivecost.runtime.attribution import checked_text
+from hivecost.runtime.entry_point import THREADS_MAX, EntryPoint
+from hivecost.runtime.execution import Execution, ExecutionHost
+from hivecost.runtime.result import ExecutionResult
+from hivecost.signals import cancellation_ignored, execution_cancelled
+
+#: Results that can still be asked for after their execution has ended.
+RESULTS_KEPT: Final = 1_000
+
+_log = logging.getLogger("hivecost.runtime")
+
+
+class Host(ExecutionHost, Protocol):
+    """What running executions need of their runtime, besides what an execution needs itself."""
+
+    def collect_turns(self) -> None:
+        """Count the turns that other threads settled so far."""
+        ...
+
+
+class Executions:
+    """Starts executions in the runtime's task group and sees each of them to its one end."""
+
+    def __init__(self, host: Host, *, cancel_grace_s: float) -> None:
+        self.running: dict[str, Execution] = {}
+        self._results: OrderedDict[str, ExecutionResult] = OrderedDict()
+        self.started = 0
+        self._host = host
+        self._cancel_grace_s = cancel_grace_s
+        self._group: anyio.abc.TaskGroup | None = None
+        self._loop: Loop | None = None
+        self._threads: anyio.CapacityLimiter | None = None
+        self._idle = anyio.Event()
+
+    def open(self, group: anyio.abc.TaskGroup, loop: Loop) -> None:
+        self._group, self._loop = group, loop
+        self._threads = anyio.CapacityLimiter(THREADS_MAX)
+
+    async def close(self) -> None:
+        """Return when nothing runs any more; nothing can be started after that."""
+        while self.running:
+            self._idle = anyio.Event()
+            await self._idle.wait()
+        self._group = None
+
+    def start(
+        self,
+        entry: EntryPoint,
+        value: Any,
+        *,
+        session_id: str | None,
+        user_id: str,
+        org_id: str,
+        task_id: str,
+        tags: Mapping[str, str],
+    ) -> Execution:
+        """A new execution, in a session of its own unless `session_id` names one."""
+        if self._group is None:
+            raise HiveCostError("the runtime is not running; trigger inside `async with runtime:`")
+        if session_id is None:
+            session_id = new_session_id(self._host.clock.now_ns())
+        given = {"session_id": session_id, "user_id": user_id, "org_id": org_id, "task_id": task_id}
+        attribution = {key: checked_text(key, value) for key, value in given.items()}
+        attribution |= {"execution_id": new_execution_id(), "agent_id": entry.agent_id}
+        execution = Execution(self._host, entry.name, attribution, tags)
+        self.running[execution.execution_id] = execution
+        self.started += 1
+        execution.publish(ExecutionStarted(entry_point=entry.name, **execution.attributed()))
+        self._group.start_soon(self._run, execution, entry, value, name=f"hivecost {entry.name}")
+        return execution
+
+    async def _run(self, execution: Execution, entry: EntryPoint, value: Any) -> None:
+        execution.enter_context()
+        assert self._threads is not None  # noqa: S101  # set before anything can be started
+        output: Any = None
+        error: BaseException | None = None
+        completed = False
+        try:
+            with execution.scope:
+                if not execution.is_cancelled:
+                    output = await entry.run(execution, value, self._threads)
+                    completed = True
+        except Exception as raised:  # the edge: an agent's error is its result
+            error = raised
+        except anyio.get_cancelled_exc_class() as raised:
+            error = raised  # not raised again: the task ends anyway, and its group would end with it
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            self._finish(execution, output, error, completed=completed)
+
+    def _finish(self, execution: Execution, output: Any, error: BaseException | None, *, completed: bool) -> None:
+        """The one end of every execution: exactly one EXECUTION_COMPLETED, whatever happened."""
+        self._host.collect_turns()
+        status, reason = _ending(execution, error, completed=completed)
+        duration_ms = round(1_000 * (self._host.clock.monotonic_s() - execution.started_s))
+        totals = execution.totals
+        execution.result = ExecutionResult(
+            execution_id=execution.execution_id,
+            session_id=execution.session_id,
+            status=status,
+            output=output,
+            error=reason,
+            metrics={**totals.as_metrics(), "duration_ms": duration_ms},
+        )
+        execution.publish(
+            ExecutionCompleted(
+                status=status,
+                entry_point=execution.entry_point,
+                error="" if reason is None else _described(reason),
+                duration_ms=duration_ms,
+                llm_calls=totals.llm_calls,
+                unpriced_calls=totals.unpriced_calls + totals.invalid_calls,
+                input_tokens=totals.input_tokens,
+                output_tokens=totals.output_tokens,
+                cost_nanousd=totals.cost_nanousd,
+                **execution.attributed(),
+            )
+        )
+        del self.running[execution.execution_id]
+        self._results[execution.execution_id] = execution.result
+        if len(self._results) > RESULTS_KEPT:
+            self._results.popitem(last=False)
+        execution.finished.set()
+        if not self.running:
+            self._idle.set()
+
+    async def wait(self, execution_id: str) -> ExecutionResult:
+        """The result, at once when it has ended. Raises LookupError when nobody knows it (any more)."""
+        execution = self.running.get(execution_id)
+        if execution is not None:
+            await execution.finished.wait()
+            assert execution.result is not None  # noqa: S101  # set before `finished`
+            return execution.result
+        if execution_id not in self._results:
+            raise LookupError(f"no execution {execution_id!r} runs here, nor is it among the last {RESULTS_KEPT:,}")
+        return self._results[execution_id]
+
+    # -- cancelling --------------------------------------------------------------------------------------------
+
+    def cancel(self, execution_id: str, reason: str | BaseException | None) -> bool:
+        """Ask an execution to stop, from any thread: its next turn is refused, its next await is cancelled."""
+        execution, loop = self.running.get(execution_id), self._loop
+        if execution is None or loop is None:
+            return False
+        is_first = execution.cancel_reason is None
+        if is_first or (execution.cancel_reason is _NO_REASON_GIVEN and reason is not None):
+            execution.cancel_reason = _as_error(reason)
+        if is_first:
+            loop.call_threadsafe(lambda: self._cancel(execution, loop))
+        return True
+
+    def cancel_all(self, reason: str) -> None:
+        for execution_id in list(self.running):
+            self.cancel(execution_id, reason)
+
+    def _cancel(self, execution: Execution, loop: Loop) -> None:
+        if execution.result is not None:
+            return
+        execution.scope.cancel()
+        # Not in the task group: outside of a task, where this runs, anyio can start nothing.
+        execution.watchdog = loop.spawn(lambda: self._watch_cancelled(execution), "hivecost watchdog")
+        execution_cancelled.announce(self._host, execution_id=execution.execution_id, reason=execution.cancel_reason)
+
+    async def _watch_cancelled(self, execution: Execution) -> None:
+        """Report an execution that goes on after it was cancelled, each time the wait has doubled."""
+        waited_s, pause_s = 0.0, self._cancel_grace_s
+        while not await self._finishes_within(execution, pause_s):
+            waited_s += pause_s
+            pause_s = waited_s
+            _log.error(
+                "execution %s (%s) still runs %.1f s after it was cancelled",
+                execution.execution_id,
+                execution.entry_point,
+                waited_s,
+            )
+            cancellation_ignored.announce(
+                self._host, execution_id=execution.execution_id, entry_point=execution.entry_point, waited_s=waited_s
+            )
+
+    async def _finishes_within(self, execution: Execution, seconds: float) -> bool:
+        async with anyio.create_task_group() as group:
+
+            async def stop_waiting() -> None:
+                await execution.finished.wait()
+                group.cancel_scope.cancel()
+
+            group.start_soon(stop_waiting)
+            await self._host.clock.sleep(seconds)
+            group.cancel_scope.cancel()
+        return execution.result is not None
+
+
+#: The reason of a cancellation without one; the first reason that is given later takes its place.
+_NO_REASON_GIVEN: Final = ExecutionCancelledError("cancelled")
+
+
+def _as_error(reason: str | BaseException | None) -> BaseException:
+    if isinstance(reason, BaseException):
+        return reason
+    return _NO_REASON_GIVEN if reason is None else ExecutionCancelledError(reason)
+
+
+def _ending(
+    execution: Execution, error: BaseException | None, *, completed: bool
+) -> tuple[ExecutionStatus, BaseException | None]:
+    if execution.cancel_reason is not None:
+        return ExecutionStatus.CANCELLED, execution.cancel_reason
+    if completed:
+        return ExecutionStatus.COMPLETED, None
+    if isinstance(error, BudgetExceededError | ExecutionCancelledError):
+        return ExecutionStatus.CANCELLED, error
+    if error is None or isinstance(error, anyio.get_cancelled_exc_class()):
+        return ExecutionStatus.CANCELLED, ExecutionCancelledError("the runtime, or what it awaited, was cancelled")
+    return ExecutionStatus.FAILED, error
+
+
+def _described(error: BaseException) -> str:
+    """Type and message, fit for the log whatever the message is."""
+    try:
+        text = str(error)
+    except Exception:  # the edge: an agent's exception may be broken, too
+        text = "(its message cannot be read)"
+    return f"{type(error).__name__}: {text}"[:1_000].encode(errors="backslashreplace").decode()

@@ -1,0 +1,141 @@
+"""Where a runtime's plugins live: started in order, stopped in reverse, each in a task of its own."""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import Final
+
+import anyio
+import anyio.abc
+
+from hivecost.errors import PluginError
+from hivecost.plugin import Plugin, PluginHost
+
+_log = logging.getLogger("hivecost.plugins")
+
+#: What a plugin may take to start and to stop before it is given up.
+START_TIMEOUT_S: Final = 30.0
+STOP_TIMEOUT_S: Final = 30.0
+
+
+class PluginStatus(StrEnum):
+    REGISTERED = "registered"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    FAILED = "failed"
+
+
+class AttachedPlugin:
+    """One plugin and how it fares. A failure stays here, named; it never reaches the agents or other plugins."""
+
+    def __init__(self, plugin: Plugin) -> None:
+        self.plugin = plugin
+        self.status = PluginStatus.REGISTERED
+        self.error: PluginError | None = None
+        self._ready = anyio.Event()
+        self._stop = anyio.Event()
+        self._finished = anyio.Event()
+        self._scope: anyio.CancelScope | None = None
+
+    def fresh(self) -> AttachedPlugin:
+        """Itself if it has not run yet, else the same plugin for another run."""
+        return self if self.status is PluginStatus.REGISTERED else AttachedPlugin(self.plugin)
+
+    async def wait_ready(self) -> None:
+        """Return once it runs. Raises PluginError when it could not be started."""
+        await self._ready.wait()
+        if self.error is not None:
+            raise self.error
+
+    async def run(self, host: PluginHost) -> None:
+        """The plugin's whole life, in one task, as its cancel scopes need it."""
+        self._scope = anyio.CancelScope()
+        try:
+            with self._scope:
+                async with self.plugin.attached(host):
+                    self.status = PluginStatus.RUNNING
+                    self._ready.set()
+                    await self._stop.wait()
+            self.status = PluginStatus.STOPPED
+        except Exception as error:  # the edge: a plugin's fault is its own
+            self._fail_at_work(error)
+        except anyio.get_cancelled_exc_class() as error:
+            if anyio.current_effective_deadline() == -math.inf:
+                raise
+            self._fail_at_work(error)  # it awaited something that was cancelled
+        finally:
+            if self._scope.cancelled_caught:
+                self._fail(f"took over {STOP_TIMEOUT_S:.0f} s and was given up")
+            self._ready.set()
+            self._finished.set()
+
+    def _fail_at_work(self, error: BaseException) -> None:
+        what = "stop" if self._stop.is_set() else "run on" if self._ready.is_set() else "start"
+        self._fail(f"failed to {what}: {error!r}", error)
+
+    def _fail(self, problem: str, cause: BaseException | None = None) -> None:
+        self.status = PluginStatus.FAILED
+        self.error = PluginError(self.plugin.name, problem)
+        self.error.__cause__ = cause
+        _log.error("%s", self.error, exc_info=cause)
+
+    async def start(self, group: anyio.abc.TaskGroup, host: PluginHost) -> None:
+        group.start_soon(self.run, host, name=f"hivecost plugin {self.plugin.name}")
+        with anyio.move_on_after(START_TIMEOUT_S) as waiting:
+            await self._ready.wait()
+        if waiting.cancelled_caught and self._scope is not None:
+            self._scope.cancel()
+
+    async def stop(self) -> None:
+        self._stop.set()
+        if not self._ready.is_set():
+            self._finished.set()  # registered while closing: it was never started
+        with anyio.move_on_after(STOP_TIMEOUT_S, shield=True) as waiting:
+            await self._finished.wait()
+        if waiting.cancelled_caught and self._scope is not None:
+            self._scope.cancel()
+
+
+class PluginRack:
+    """The plugins of one runtime, by name, in the order they were registered."""
+
+    def __init__(self, host: PluginHost) -> None:
+        self._host = host
+        self._attached: dict[str, AttachedPlugin] = {}
+        self._group: anyio.abc.TaskGroup | None = None
+
+    def __iter__(self) -> Iterator[AttachedPlugin]:
+        return iter(self._attached.values())
+
+    def __getitem__(self, name: str) -> AttachedPlugin:
+        """Raises PluginError when nothing is registered under `name`."""
+        try:
+            return self._attached[name]
+        except KeyError:
+            raise PluginError(name, f"is not registered (registered: {', '.join(self._attached) or 'none'})") from None
+
+    def register(self, plugin: Plugin) -> AttachedPlugin:
+        """Attach it when the runtime starts, or now if it runs. Raises PluginError when its name is taken."""
+        if plugin.name in self._attached:
+            raise PluginError(plugin.name, "is registered already; give the second one another name")
+        attached = self._attached[plugin.name] = AttachedPlugin(plugin)
+        if self._group is not None:
+            self._group.start_soon(attached.start, self._group, self._host)
+        return attached
+
+    async def start(self, group: anyio.abc.TaskGroup) -> None:
+        """Start all in order; one that fails is logged and leaves the others alone."""
+        self._attached = {name: attached.fresh() for name, attached in self._attached.items()}
+        in_order = list(self._attached.values())
+        self._group = group  # so that a plugin which registers another one finds it started
+        for attached in in_order:
+            await attached.start(group, self._host)
+
+    async def stop(self) -> None:
+        """Stop all in reverse order."""
+        self._group = None
+        for attached in reversed(list(self._attached.values())):
+            await attached.stop()

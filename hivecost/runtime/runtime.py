@@ -1,0 +1,297 @@
+"""The runtime: the one place that wires bus, prices, gate, plugins and executions together."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import anyio
+import anyio.abc
+import anyio.lowlevel
+import msgspec
+
+from hivecost.bus import EventBus, current_loop
+from hivecost.clock import SYSTEM_CLOCK, Clock
+from hivecost.errors import (
+    BudgetExceededError,
+    BusClosedError,
+    HiveCostError,
+    UnknownEntryPointError,
+)
+from hivecost.events import Event, LLMTurnComplete
+from hivecost.ledger import Budget
+from hivecost.plugin import GateCheck, Plugin, TurnRequest, load_plugin_class, require_plugin
+from hivecost.pricing import PriceBook
+from hivecost.runtime.config import RuntimeConfig, read_config
+from hivecost.runtime.entry_point import EntryPoint
+from hivecost.runtime.executions import Executions
+from hivecost.runtime.plugins import AttachedPlugin, PluginRack
+from hivecost.runtime.result import ExecutionResult
+from hivecost.signals import subscriber_failed
+from hivecost.subscribers import BudgetWatcher, LogWriter, UsageAggregator
+
+_log = logging.getLogger("hivecost.runtime")
+_Function = TypeVar("_Function", bound=Callable[..., Any])
+
+
+class RuntimeStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts since the runtime was made."""
+
+    running: int
+    started: int
+    #: Turns on the bus that belong to no execution running here.
+    foreign_turns: int
+    #: Events that agents reported when the bus was closed already.
+    events_lost: int
+
+
+class AgentRuntime:
+    """Hosts agents and attaches hivecost to them.
+
+    `base_path` is the folder of the runtime log. `budgets` are watched or held, `prices` is the user's own table
+    (`{"my-model": {"input": 2.50, "output": 10.00}}`, USD per 1M tokens, or the path of a TOML file) and wins over the
+    shipped one, `plugins` attach in order.
+    """
+
+    def __init__(
+        self,
+        base_path: str | Path,
+        *,
+        budgets: Iterable[Budget] = (),
+        prices: Mapping[str, Any] | str | Path | PriceBook | None = None,
+        plugins: Iterable[Plugin] = (),
+        config: RuntimeConfig | Mapping[str, Any] | None = None,
+        clock: Clock = SYSTEM_CLOCK,
+    ) -> None:
+        self.base_path = Path(base_path)
+        self.clock = clock
+        self.config = read_config(config)
+        self.prices = prices if isinstance(prices, PriceBook) else PriceBook(prices, clock=clock)
+        self.bus = EventBus(admit=self._admit, close_timeout_s=self.config.close_timeout_s)
+        #: Sums over everything this runtime has seen, by execution, session, node, agent, model, user, task and day.
+        self.usage = UsageAggregator()
+        #: The writer of the runtime log; `log.error` and `log.lost` say when it cannot write.
+        self.log = LogWriter()
+        self.plugins = PluginRack(self)
+        self._entry_points: dict[str, EntryPoint] = {}
+        self._executions = Executions(self, cancel_grace_s=self.config.cancel_grace_s)
+        self._gate_checks: list[GateCheck] = []
+        self._lifecycle: AbstractAsyncContextManager[None] | None = None
+        self._foreign_turns = 0
+        self._events_lost = 0
+        self._register_own_plugins(tuple(budgets))
+        for plugin in plugins:
+            self.register_plugin(plugin)
+
+    def _register_own_plugins(self, budgets: tuple[Budget, ...]) -> None:
+        if self.config.log:
+            self.plugins.register(self.log)
+        self.plugins.register(self.usage)
+        if budgets:
+            self.plugins.register(BudgetWatcher(budgets))
+
+    # -- registering -------------------------------------------------------------------------------------------
+
+    def entry_point(self, name: str, *, agent_id: str = "") -> Callable[[_Function], _Function]:
+        """Register the decorated function of (ctx, input), async or sync, to be triggered as `name`.
+
+        `agent_id` is who its spending is attributed to; the entry point's name unless given.
+        """
+
+        def register(function: _Function) -> _Function:
+            self._entry_points[name] = EntryPoint(name, function, agent_id or name)
+            return function
+
+        return register
+
+    def register_plugin(self, plugin: Plugin | str) -> AttachedPlugin:
+        """Attach a plugin, before or while running; a text is the name of an installed one.
+
+        Raises PluginError for what is no plugin. `await runtime.register_plugin(p).wait_ready()` raises it, too, when
+        the plugin fails to start; otherwise that is logged and kept in `runtime.plugins[name].error`.
+        """
+        candidate = load_plugin_class(plugin)() if isinstance(plugin, str) else plugin
+        return self.plugins.register(require_plugin(candidate))
+
+    def add_gate_check(self, check: GateCheck) -> Callable[[], None]:
+        """Await `check(request)` before each turn is sent: it may wait, or refuse by raising."""
+        self._gate_checks.append(check)
+        return lambda: self._gate_checks.remove(check)
+
+    # -- lifecycle ---------------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        if self._lifecycle is not None:
+            raise HiveCostError("this runtime is running already; make a second AgentRuntime for another loop")
+        self._lifecycle = self._run()
+        try:
+            await self._lifecycle.__aenter__()
+        except BaseException:
+            self._lifecycle = None
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool | None:
+        lifecycle, self._lifecycle = self._lifecycle, None
+        return None if lifecycle is None else await lifecycle.__aexit__(kind, error, trace)
+
+    @asynccontextmanager
+    async def _run(self) -> AsyncIterator[None]:
+        """Open until the block ends; then wait for running executions, drain the bus and stop the plugins."""
+        subscriber_failed.connect(self._on_subscriber_failed, sender=self.bus)
+        failure: Exception | None = None
+        try:
+            async with self.bus, anyio.create_task_group() as group:
+                await self.plugins.start(group)
+                self._executions.open(group, current_loop())
+                try:
+                    yield
+                except BaseException as error:
+                    self._executions.cancel_all("the block of the runtime was left by an error")
+                    if not isinstance(error, Exception):
+                        raise
+                    failure = error  # raised again below: a task group would wrap it
+                finally:
+                    with anyio.CancelScope(shield=True):
+                        await self._wind_down(group)
+        finally:
+            subscriber_failed.disconnect(self._on_subscriber_failed, sender=self.bus)
+        if failure is not None:
+            raise failure
+
+    async def _wind_down(self, group: anyio.abc.TaskGroup) -> None:
+        await self._executions.close()
+        with anyio.move_on_after(self.config.close_timeout_s):
+            await self.bus.drain()
+        await self.plugins.stop()
+        group.cancel_scope.cancel()
+
+    # -- executions --------------------------------------------------------------------------------------------
+
+    async def trigger(
+        self,
+        entry_point: str,
+        input: Any = None,
+        *,
+        session_id: str | None = None,
+        user_id: str = "",
+        org_id: str = "",
+        task_id: str = "",
+        tags: Mapping[str, str] | None = None,
+    ) -> str:
+        """Start an execution and return its id at once; `await wait(id)` gives its result.
+
+        Without a `session_id` it starts a session of its own. Raises UnknownEntryPointError, and ConfigError for
+        attribution that cannot be used.
+        """
+        execution = self._executions.start(
+            self._entry_point(entry_point),
+            input,
+            session_id=session_id,
+            user_id=user_id,
+            org_id=org_id,
+            task_id=task_id,
+            tags=tags or {},
+        )
+        return execution.execution_id
+
+    async def trigger_and_wait(self, entry_point: str, input: Any = None, **attribution: Any) -> ExecutionResult:
+        """Run an execution to its end; `attribution` is as for `trigger`.
+
+        An error inside it is in the result, not raised; so is a cancellation. When the caller is cancelled, so is
+        the execution.
+        """
+        execution_id = await self.trigger(entry_point, input, **attribution)
+        try:
+            return await self.wait(execution_id)
+        finally:
+            self.cancel_execution_nowait(execution_id, "its caller was cancelled")
+
+    async def wait(self, execution_id: str) -> ExecutionResult:
+        """The result of an execution that runs or is among the last 1,000 that ended. Raises LookupError for others."""
+        return await self._executions.wait(execution_id)
+
+    def _entry_point(self, name: str) -> EntryPoint:
+        entry = self._entry_points.get(name)
+        if entry is None:
+            known = ", ".join(sorted(self._entry_points)) or "none"
+            raise UnknownEntryPointError(f"no entry point {name!r} is registered (registered: {known})")
+        return entry
+
+    async def cancel_execution(self, execution_id: str, reason: str | BaseException | None = None) -> bool:
+        """Ask an execution to stop; returns at once, True if it was running.
+
+        Works from a handler, from the execution itself and from another loop. From a plain thread or a signal handler
+        use `cancel_execution_nowait`, which does the same.
+        """
+        return self._executions.cancel(execution_id, reason)
+
+    def cancel_execution_nowait(self, execution_id: str, reason: str | BaseException | None = None) -> bool:
+        """The same without await, from anywhere: threads and signal handlers included."""
+        return self._executions.cancel(execution_id, reason)
+
+    def _on_subscriber_failed(self, sender: Any, *, event: Event | list[Event], error: Exception, **_: Any) -> None:
+        """A BudgetExceededError that a handler raises cancels the execution it is about."""
+        if not isinstance(error, BudgetExceededError):
+            return
+        events = event if isinstance(event, list) else [event]
+        ids = {error.execution_id} if error.execution_id else {one.execution_id for one in events}
+        if len(ids) == 1:
+            self._executions.cancel(ids.pop(), error)
+        else:
+            _log.error(
+                "%r names no execution_id, and its batch is of %d executions: none is cancelled", error, len(ids)
+            )
+
+    # -- for executions and plugins ----------------------------------------------------------------------------
+
+    async def pass_gate(self, request: TurnRequest) -> None:
+        """Return when every gate check lets the turn pass."""
+        await anyio.lowlevel.checkpoint()  # an agent that never waits would keep handlers from stopping it
+        for check in list(self._gate_checks):
+            await check(request)
+
+    def publish_for_agent(self, event: Event) -> None:
+        """Publish without waiting, from any thread; a loss is counted and logged, never raised into the agent."""
+        try:
+            self.bus.publish_nowait(event)
+        except BusClosedError:
+            self._events_lost += 1
+            _log.error("%s of execution %s came after the runtime closed: lost", event.type, event.execution_id)
+
+    def collect_turns(self) -> None:
+        """Count the turns that other threads settled so far."""
+        self.bus.collect()
+
+    def _admit(self, event: Event) -> Event:
+        """Price a turn that came without a cost, and count it with its execution."""
+        if not isinstance(event, LLMTurnComplete):
+            return event
+        if event.cost is None:
+            cost = self.prices.price(event.model, event.usage, provider=event.provider, at_ns=event.timestamp_ns)
+            event = msgspec.structs.replace(event, cost=cost)
+        execution = self._executions.running.get(event.execution_id)
+        if execution is None:
+            self._foreign_turns += 1
+        else:
+            execution.totals.add(event)
+        return event
+
+    async def flush(self) -> None:
+        """Return when everything published so far is in the runtime log. Raises StoreError if it cannot be written."""
+        await self.log.flush()
+
+    def statistics(self) -> RuntimeStatistics:
+        """Counts of executions, and of what was out of the ordinary; `bus.statistics()` has the queues."""
+        return RuntimeStatistics(
+            running=len(self._executions.running),
+            started=self._executions.started,
+            foreign_turns=self._foreign_turns,
+            events_lost=self._events_lost,
+        )

@@ -1,0 +1,143 @@
+"""One LLM call: asked for at the gate before it is sent, settled with what it used."""
+
+from __future__ import annotations
+
+import logging
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from hivecost.errors import HiveCostError
+from hivecost.events import Cost, CostStatus, LLMTurnComplete, Usage, attribution_fields
+from hivecost.plugin import TurnRequest
+from hivecost.pricing import UsageReading, UsageStatus, UsageStream, read_usage
+from hivecost.runtime.outcome import refusal_status, was_never_sent
+
+if TYPE_CHECKING:
+    from hivecost.runtime.execution import Execution
+
+_log = logging.getLogger("hivecost.runtime")
+_MISSING: Final = UsageReading(usage=Usage(), status=UsageStatus.MISSING)
+
+
+class Turn:
+    """`async with ctx.turn(...) as turn:` or, in a sync agent, `with ctx.turn(...) as turn:`.
+
+    Call `settle()` once with the provider's response. A turn that is left without it is still counted: with what
+    `observe()` saw of a stream, or else as unpriced.
+    """
+
+    def __init__(self, execution: Execution, request: TurnRequest) -> None:
+        self.request = request
+        self._execution = execution
+        self._stream: UsageStream | None = None
+        self._settled: Cost | None = None
+        self._released = False
+        self._started_s = 0.0
+
+    @property
+    def max_tokens(self) -> int:
+        """What to send as the provider's limit of output tokens."""
+        return self.request.max_tokens
+
+    @property
+    def cost(self) -> Cost | None:
+        """What it cost; None until it is settled."""
+        return self._settled
+
+    async def __aenter__(self) -> Self:
+        if self._settled is not None or self._released:
+            raise HiveCostError("this turn is over; ask ctx.turn(...) for another one")
+        await self._execution.pass_gate(self.request)
+        self._started_s = self._execution.clock.monotonic_s()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave(error)
+
+    def __enter__(self) -> Self:
+        self._execution.call_from_thread(self.__aenter__)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave(error)
+
+    def observe(self, chunk: object) -> None:
+        """Take note of one chunk or event of a stream, as the provider's SDK gives it."""
+        if self._stream is None:
+            self._stream = UsageStream()
+        self._stream.observe(chunk)
+
+    def settle(self, response: object = None, *, stop_reason: str = "") -> Cost:
+        """Count and price the turn, and publish LLM_TURN_COMPLETE. Synchronous, so no cancellation can divide it.
+
+        `response` is whatever the provider sent (an SDK's object, a dict, JSON), a `Usage`, or nothing after
+        `observe()`. Settling again changes nothing and gives the first cost. Never raises for what a provider sends:
+        impossible counts give a cost with status `invalid`, missing ones `unpriced`.
+        """
+        if self._settled is not None:
+            return self._settled
+        if response is not None:
+            reading = read_usage(response)
+        elif self._stream is not None:
+            reading = self._stream.reading()
+        else:
+            reading = _MISSING
+        return self._publish(reading, self._price(reading), stop_reason=stop_reason)
+
+    def release(self) -> None:
+        """Nothing was sent: the turn leaves no trace."""
+        self._released = True
+
+    def _leave(self, error: BaseException | None) -> None:
+        if self._settled is not None or self._released:
+            return
+        if self._stream is not None:
+            self.settle(stop_reason="" if error is None else _stop_reason(error))
+        elif error is None:
+            _log.warning("a turn of %s was left without settle(): its usage is unknown", self.request.model)
+            self._publish_unknown("the turn was left without settle()", stop_reason="unsettled")
+        elif (status := refusal_status(error)) is not None:
+            cost = Cost(
+                status=CostStatus.PRICED, nanousd=0, reason=f"refused by the provider with {status}, not billed"
+            )
+            self._publish(_MISSING, cost, stop_reason="refused")
+        elif was_never_sent(error):
+            self.release()
+        else:
+            self._publish_unknown(f"usage unknown: {type(error).__name__}", stop_reason=_stop_reason(error))
+
+    def _price(self, reading: UsageReading) -> Cost:
+        request, execution = self.request, self._execution
+        return execution.prices.price_reading(
+            reading, model=request.model, provider=request.provider, at_ns=execution.clock.now_ns()
+        )
+
+    def _publish_unknown(self, reason: str, *, stop_reason: str) -> None:
+        self._publish(_MISSING, Cost(status=CostStatus.UNPRICED, reason=reason), stop_reason=stop_reason)
+
+    def _publish(self, reading: UsageReading, cost: Cost, *, stop_reason: str) -> Cost:
+        self._settled = cost
+        request = self.request
+        now_s = self._execution.clock.monotonic_s()
+        event = LLMTurnComplete(
+            timestamp_ns=self._execution.clock.now_ns(),
+            **attribution_fields(request),
+            model=reading.model or request.model,
+            provider=request.provider or reading.provider,
+            usage=reading.usage,
+            cost=cost,
+            latency_ms=round(1_000 * (now_s - self._started_s)),
+            stop_reason=stop_reason or reading.stop_reason,
+            service_tier=reading.service_tier,
+            raw_usage=reading.raw,
+        )
+        self._execution.publish(event)
+        return cost
+
+
+def _stop_reason(error: BaseException) -> str:
+    return "error" if isinstance(error, Exception) else "cancelled"

@@ -1,0 +1,17 @@
+"""The built-in subscribers, one file each; all of them are plugins."""
+
+from hivecost.subscribers.budget_watcher import BudgetWatcher
+from hivecost.subscribers.cost_reporter import CostReporter
+from hivecost.subscribers.log_writer import LogWriter
+from hivecost.subscribers.turn_pacer import TurnPacer
+from hivecost.subscribers.usage_aggregator import DIMENSIONS, Dimension, UsageAggregator
+
+__all__ = [
+    "DIMENSIONS",
+    "BudgetWatcher",
+    "CostReporter",
+    "Dimension",
+    "LogWriter",
+    "TurnPacer",
+    "UsageAggregator",
+]

@@ -1,0 +1,180 @@
+"""Budgets of the strengths `observe` and `stop_after`: counts what was spent, warns, and stops what goes over."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager, suppress
+from typing import Final
+
+from hivecost.bus import DropNewest
+from hivecost.errors import BudgetExceededError, BudgetExhaustedError, ReentrancyError, StoreError
+from hivecost.events import (
+    BudgetExceeded,
+    BudgetWarning,
+    Event,
+    EventType,
+    ExecutionCompleted,
+    LLMTurnComplete,
+    attribution_fields,
+)
+from hivecost.ledger import AccountStatus, Budget, Calendar, Crossing, SpendAccounts, attribution
+from hivecost.money import format_usd
+from hivecost.plugin import PluginHost, TurnRequest
+from hivecost.queries import turns_since
+from hivecost.signals import budget_exhausted
+
+QUEUE_MAX: Final = 100_000
+
+_log = logging.getLogger("hivecost.budgets")
+
+
+class BudgetWatcher:
+    """Stops after the fact: an execution that takes an account over its limit is cancelled when its turn is reported.
+
+    The overshoot is at most the turns in flight. A turn of an account that is over already is refused at the gate.
+    What was spent before a restart is read back from the runtime log.
+    """
+
+    name = "budget-watcher"
+
+    def __init__(self, budgets: Iterable[Budget]) -> None:
+        self.accounts = SpendAccounts(budgets)
+        self._is_recovered = False
+
+    @asynccontextmanager
+    async def attached(self, host: PluginHost) -> AsyncIterator[None]:
+        await self._recover(host)
+
+        def handle(events: list[Event]) -> None:
+            for event in events:
+                self._handle(host, event)
+
+        async def check(request: TurnRequest) -> None:
+            with suppress(ReentrancyError):  # a handler that takes turns cannot wait for handlers
+                await host.bus.drain(subscription)
+            self._check(host, request)
+
+        subscription = host.bus.subscribe(
+            event_types=[EventType.LLM_TURN_COMPLETE, EventType.EXECUTION_COMPLETED],
+            handler=handle,
+            batch=True,
+            overflow=DropNewest(),
+            max_queue=QUEUE_MAX,
+            name=self.name,
+        )
+        remove_check = host.add_gate_check(check)
+        try:
+            yield
+        finally:
+            remove_check()
+            host.bus.unsubscribe(subscription)
+
+    def status(self) -> list[AccountStatus]:
+        """One row for each account that was spent on."""
+        return self.accounts.status()
+
+    async def _recover(self, host: PluginHost) -> None:
+        """Count again, once, what the log says was spent in the periods that are still open."""
+        if self._is_recovered:
+            return
+        self._is_recovered = True
+        since_ns = _oldest_start_ns(self.accounts.budgets.values(), host.clock.now_ns())
+        if since_ns is None:
+            return
+        try:
+            async for turn in turns_since(host.base_path, since_ns):
+                self._count(turn)
+        except StoreError as error:
+            _log.error("what was spent before is unknown, budgets count from zero: %s", error)
+
+    def _handle(self, host: PluginHost, event: Event) -> None:
+        if isinstance(event, ExecutionCompleted):
+            self.accounts.forget_execution(event.execution_id)
+        elif isinstance(event, LLMTurnComplete):
+            for crossing in self._count(event):
+                if crossing.exceeded:
+                    self._exceed(host, event, crossing)
+                else:
+                    self._warn(host, event, crossing)
+
+    def _count(self, turn: LLMTurnComplete) -> list[Crossing]:
+        nanousd = None if turn.cost is None else turn.cost.nanousd
+        return self.accounts.add(attribution(turn), turn.timestamp_ns, nanousd, turn.usage.total_tokens)
+
+    def _warn(self, host: PluginHost, turn: LLMTurnComplete, crossing: Crossing) -> None:
+        host.bus.publish_nowait(
+            BudgetWarning(
+                timestamp_ns=host.clock.now_ns(),
+                **attribution_fields(turn),
+                budget=crossing.budget,
+                scope=crossing.scope,
+                period=crossing.period,
+                unit=crossing.unit,
+                used=crossing.used,
+                limit=crossing.limit,
+                fraction=crossing.fraction,
+            )
+        )
+
+    def _exceed(self, host: PluginHost, turn: LLMTurnComplete, crossing: Crossing) -> None:
+        budget = self.accounts.budgets[crossing.budget]
+        action = "none"
+        if _stops(budget):
+            error = BudgetExceededError(_sentence(crossing), budget=crossing.budget, execution_id=turn.execution_id)
+            if host.cancel_execution_nowait(turn.execution_id, error):
+                action = "cancelled"
+        budget_exhausted.announce(
+            self,
+            budget=crossing.budget,
+            scope=crossing.scope,
+            execution_id=turn.execution_id,
+            used=crossing.used,
+            limit=crossing.limit,
+            unit=crossing.unit,
+        )
+        host.bus.publish_nowait(
+            BudgetExceeded(
+                timestamp_ns=host.clock.now_ns(),
+                **attribution_fields(turn),
+                budget=crossing.budget,
+                scope=crossing.scope,
+                period=crossing.period,
+                unit=crossing.unit,
+                used=crossing.used,
+                limit=crossing.limit,
+                action=action,
+            )
+        )
+
+    def _check(self, host: PluginHost, request: TurnRequest) -> None:
+        """Refuse a turn of an account that is over its limit already."""
+        for account in self.accounts.exceeded(attribution(request), host.clock.now_ns()):
+            if _stops(self.accounts.budgets[account.budget]):
+                raise BudgetExhaustedError(
+                    _sentence(account),
+                    budget=account.budget,
+                    execution_id=request.execution_id,
+                    reset_at=account.reset_at,
+                )
+
+
+def _stops(budget: Budget) -> bool:
+    return budget.mode == "stop_after" and budget.on_exceed == "cancel" and not budget.shadow
+
+
+def _oldest_start_ns(budgets: Iterable[Budget], now_ns: int) -> int | None:
+    """Where the oldest open period of these budgets begins; None when none outlives its execution."""
+    lasting = [budget for budget in budgets if budget.window != "execution"]
+    return min((Calendar(b.window, b.timezone).period_at(now_ns).start_ns for b in lasting), default=None)
+
+
+def _sentence(account: Crossing | AccountStatus) -> str:
+    used = account.used if isinstance(account, Crossing) else account.settled
+    whose = f" of {account.scope}" if account.scope else ""
+    spent, limit = (_amount(amount, account.unit) for amount in (used, account.limit))
+    return f"budget {account.budget!r}{whose} is spent: {spent} of {limit}"
+
+
+def _amount(amount: int, unit: str) -> str:
+    return format_usd(amount) if unit == "usd" else f"{amount:,} {unit}"

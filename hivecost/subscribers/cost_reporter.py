@@ -1,0 +1,90 @@
+"""Says in one line each what executions cost and what budgets did, as it happens."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Final
+
+from hivecost.events import (
+    BudgetExceeded,
+    BudgetWarning,
+    Event,
+    EventType,
+    ExecutionCompleted,
+    ExecutionStatus,
+    RateLimited,
+)
+from hivecost.money import format_usd
+from hivecost.plugin import PluginHost
+
+_MARKS: Final = {
+    ExecutionStatus.COMPLETED: "✔",
+    ExecutionStatus.FAILED: "✘",
+    ExecutionStatus.CANCELLED: "■",
+    ExecutionStatus.RUNNING: "…",
+}
+
+
+class CostReporter:
+    """Writes a line for each execution that ends, each budget warning, each stop and each wait."""
+
+    name = "cost-reporter"
+
+    def __init__(self, write: Callable[[str], object] = print) -> None:
+        self._write = write
+
+    @asynccontextmanager
+    async def attached(self, host: PluginHost) -> AsyncIterator[None]:
+        subscription = host.bus.subscribe(
+            event_types=[
+                EventType.EXECUTION_COMPLETED,
+                EventType.BUDGET_WARNING,
+                EventType.BUDGET_EXCEEDED,
+                EventType.RATE_LIMITED,
+            ],
+            handler=self._report,
+            name=self.name,
+        )
+        try:
+            yield
+        finally:
+            await host.bus.drain(subscription)
+            host.bus.unsubscribe(subscription)
+
+    def _report(self, event: Event) -> None:
+        match event:
+            case ExecutionCompleted():
+                self._write(_execution_line(event))
+            case BudgetWarning():
+                self._write(
+                    f"▲ {event.agent_id}: {event.fraction:.0%} of budget {event.budget!r} used: "
+                    f"{_share(event.used, event.limit, event.unit)}"
+                )
+            case BudgetExceeded():
+                done = "the execution is cancelled" if event.action == "cancelled" else f"action: {event.action}"
+                self._write(
+                    f"■ {event.agent_id}: over budget {event.budget!r}: "
+                    f"{_share(event.used, event.limit, event.unit)}; {done}"
+                )
+            case RateLimited():
+                self._write(f"… {event.agent_id}: waited {event.waited_ms / 1_000:.1f} s for {event.limiter}")
+
+
+def _execution_line(event: ExecutionCompleted) -> str:
+    cost = format_usd(event.cost_nanousd)
+    if event.unpriced_calls:
+        cost += f" + {event.unpriced_calls} unpriced"
+    calls = "call" if event.llm_calls == 1 else "calls"
+    tokens = event.input_tokens + event.output_tokens
+    line = (
+        f"{_MARKS[event.status]} {event.agent_id}: {event.status.value}, "
+        f"{event.llm_calls} {calls}, {tokens:,} tokens, {cost}"
+    )
+    return f"{line} ({event.error})" if event.error else line
+
+
+def _share(used: int, limit: int, unit: str) -> str:
+    if unit == "usd":
+        return f"{format_usd(used)} of {format_usd(limit)}"
+    return f"{used:,} of {limit:,} {unit}"

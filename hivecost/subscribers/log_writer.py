@@ -1,0 +1,89 @@
+"""Writes every event to the runtime log; what it cannot write it counts."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Final
+
+import anyio
+
+from hivecost.bus import DropNewest
+from hivecost.errors import StoreError
+from hivecost.events import Event
+from hivecost.plugin import PluginHost
+from hivecost.store import Store, StoreStatistics
+
+#: Events that may wait for the disk: minutes of a busy runtime, some 100 MB.
+LOG_QUEUE_MAX: Final = 100_000
+#: How long stopping waits for the disk.
+STOP_TIMEOUT_S: Final = 20.0
+
+_log = logging.getLogger("hivecost.log")
+
+
+class LogWriter:
+    """Batches events into `<base_path>/hivecost.db`.
+
+    A log that cannot be opened or written never disturbs the agents: `error` says why, `lost` counts the events.
+    """
+
+    name = "log-writer"
+
+    def __init__(self, *, max_queue: int = LOG_QUEUE_MAX) -> None:
+        self.error: StoreError | None = None
+        self._max_queue = max_queue
+        self._store: Store | None = None
+        self._host: PluginHost | None = None
+        self._subscription = ""
+
+    @asynccontextmanager
+    async def attached(self, host: PluginHost) -> AsyncIterator[None]:
+        self._host = host
+        self._store = Store(host.base_path, clock=host.clock)
+        async with AsyncExitStack() as stack:
+            try:
+                await stack.enter_async_context(self._store)
+            except StoreError as error:  # it tries again with every batch
+                self._note(error)
+            self._subscription = host.bus.subscribe(
+                handler=self._write, batch=True, overflow=DropNewest(), max_queue=self._max_queue, name=self.name
+            )
+            try:
+                yield
+            finally:
+                with anyio.move_on_after(STOP_TIMEOUT_S, shield=True):
+                    await host.bus.drain(self._subscription)
+                host.bus.unsubscribe(self._subscription)
+
+    async def flush(self) -> None:
+        """Return when everything published so far is committed. Raises StoreError if the log cannot be written."""
+        if self._host is not None:
+            await self._host.bus.drain(self._subscription)
+        if self.error is not None:
+            raise self.error
+
+    @property
+    def lost(self) -> int:
+        """Events that could not be written; those that its full queue dropped are in `bus.statistics()`."""
+        return 0 if self._store is None else self._store.statistics().lost
+
+    @property
+    def statistics(self) -> StoreStatistics | None:
+        """The store's own counts; None while there is none."""
+        return None if self._store is None else self._store.statistics()
+
+    async def _write(self, events: list[Event]) -> None:
+        assert self._store is not None  # noqa: S101  # set before anything is subscribed
+        try:
+            await self._store.write(events)
+        except StoreError as error:
+            self._note(error)
+        else:
+            self.error = None
+
+    def _note(self, error: StoreError) -> None:
+        if self.error is None or str(self.error) != str(error):  # a broken disk says the same with every batch
+            _log.error("the runtime log is not written: %s", error)
+        self.error = error

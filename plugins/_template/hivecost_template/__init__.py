@@ -1,0 +1,5 @@
+"""Counts turns by model."""
+
+from hivecost_template.turn_counter import TurnCounter
+
+__all__ = ["TurnCounter"]

@@ -1,0 +1,40 @@
+"""Every file in examples/ runs by itself, offline, and says what its reader expects."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+SAYS = {
+    "quickstart.py": ["completed 3 calls 0.03 USD", "cancelled 5 calls: budget 'per run'"],
+    "budget_in_a_handler.py": ["cancelled 11000 tokens: token budget exhausted: 11,000 tokens"],
+    "sync_agent.py": ["cancelled 5 calls: budget 'calls per run'"],
+    "own_plugin.py": ["eager waited 0.", "completed 4 calls"],
+    "daily_report.py": ["1 sessions, 33,000 tokens, $0.0490, 1 turns without a price", "a-model-without-price", "unknown"],
+}
+
+
+def test_every_example_is_checked():
+    """A new example says here what it prints."""
+    assert {path.name for path in EXAMPLES.glob("*.py")} == set(SAYS)
+
+
+@pytest.mark.parametrize("name", SAYS)
+def test_example(name, tmp_path):
+    """It exits by itself with status 0, and prints what it promises."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(EXAMPLES / name)],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    for line in SAYS[name]:
+        assert line in done.stdout, done.stdout + done.stderr

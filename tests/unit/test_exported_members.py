@@ -1,0 +1,53 @@
+"""The public names are those that `__all__` says, sorted, and importing them is cheap."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import hivecost
+
+PACKAGES = ["hivecost", *(m.name for m in pkgutil.iter_modules(hivecost.__path__, "hivecost.") if m.ispkg)]
+
+
+def _constants_then_classes(name: str) -> tuple[bool, bool, str]:
+    return not name.isupper(), not name[0].isupper(), name
+
+
+@pytest.mark.parametrize("name", PACKAGES)
+def test_all_is_complete_and_sorted(name):
+    """`__all__` lists what the package hands on, in order, and everything in it exists."""
+    package = importlib.import_module(name)
+    exported = package.__all__
+    assert exported == sorted(exported, key=_constants_then_classes)
+    assert len(set(exported)) == len(exported)
+    assert all(hasattr(package, member) for member in exported)
+
+
+def test_every_public_name_has_a_home_that_type_checkers_know():
+    """The lazy table, `__all__` and the imports for type checkers agree."""
+    tree = ast.parse(Path(hivecost.__file__).read_text())
+    typed = {
+        (alias.name, node.module)
+        for block in tree.body
+        if isinstance(block, ast.If)
+        for node in block.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    }
+    assert typed == set(hivecost._HOMES.items())
+    assert sorted(hivecost._HOMES) == sorted(hivecost.__all__)
+
+
+def test_importing_hivecost_leaves_the_heavy_libraries_alone():
+    """`import hivecost` loads neither the price library nor its own dependencies, nor the CLI's."""
+    heavy = ["genai_prices", "pydantic", "httpx2", "httpx", "rich", "typer", "trio", "openai", "anthropic"]
+    code = f"import hivecost, sys; hivecost.AgentRuntime; print([m for m in {heavy} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
