@@ -52,7 +52,7 @@ if TYPE_CHECKING:
         Usage,
         new_session_id,
     )
-    from hivecost.ledger import Budget
+    from hivecost.ledger import Budget, RunawayRules
     from hivecost.plugin import Plugin, PluginHost, TurnRequest
     from hivecost.pricing import PriceBook, UsageReading, UsageStream, calculate_cost, read_usage
     from hivecost.queries import RuntimeLogStore, SessionStore, SpendStore
@@ -76,7 +76,7 @@ if TYPE_CHECKING:
         subscriber_failed,
     )
     from hivecost.store import Store
-    from hivecost.subscribers import BudgetWatcher, CostReporter, LogWriter, TurnPacer, UsageAggregator
+    from hivecost.subscribers import BudgetWatcher, CostReporter, LogWriter, RunawayBreaker, TurnPacer, UsageAggregator
 
 __all__ = [
     "AgentRuntime",
@@ -124,6 +124,8 @@ __all__ = [
     "RateLimited",
     "RateLimiter",
     "ReentrancyError",
+    "RunawayBreaker",
+    "RunawayRules",
     "RuntimeConfig",
     "RuntimeLogStore",
     "SessionNotFoundError",
@@ -214,7 +216,7 @@ _ROOMS = {
         "Usage",
         "new_session_id",
     ),
-    "hivecost.ledger": ("Budget",),
+    "hivecost.ledger": ("Budget", "RunawayRules"),
     "hivecost.plugin": (
         "Plugin",
         "PluginHost",
@@ -256,6 +258,7 @@ _ROOMS = {
         "BudgetWatcher",
         "CostReporter",
         "LogWriter",
+        "RunawayBreaker",
         "TurnPacer",
         "UsageAggregator",
     ),

@@ -6,6 +6,7 @@ from hivecost.ledger.attribution import ATTRIBUTES, attribution
 from hivecost.ledger.budget import Budget, CancelWhen, Mode, OnExceed
 from hivecost.ledger.hold import BUSY_RETRY_AFTER_S, Hold, HoldState, Incident, Refusal, RefusalKind, Settlement
 from hivecost.ledger.period import WINDOWS, Calendar, Period, Window, period_at
+from hivecost.ledger.runaway import RunawayDetector, RunawayRules, Verdict
 from hivecost.ledger.snapshot import AccountSnapshot, HoldSnapshot, LedgerSnapshot
 from hivecost.ledger.spend import ACCOUNTS_MAX, SpendAccounts
 from hivecost.ledger.state import LedgerState
@@ -33,9 +34,12 @@ __all__ = [
     "Period",
     "Refusal",
     "RefusalKind",
+    "RunawayDetector",
+    "RunawayRules",
     "Settlement",
     "SpendAccounts",
     "Unit",
+    "Verdict",
     "Window",
     "attribution",
     "period_at",

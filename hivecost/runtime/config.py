@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -16,12 +16,16 @@ class RuntimeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     #: Write every event to `<base_path>/hivecost.db`.
     log: bool = True
+    #: What happens to an execution that looks like a runaway (see RunawayRules).
+    runaway: Literal["warn", "cancel", "off"] = "warn"
     #: How long closing waits for subscribers before it counts the rest as lost.
     close_timeout_s: float = 10.0
     #: A cancelled execution that still runs after this is reported, and again each time the wait doubles.
     cancel_grace_s: float = 5.0
 
     def __post_init__(self) -> None:
+        if self.runaway not in ("warn", "cancel", "off"):
+            raise ConfigError("config.runaway", "one of warn, cancel, off", got=self.runaway)
         for key in ("close_timeout_s", "cancel_grace_s"):
             value = getattr(self, key)
             if not isinstance(value, int | float) or not 0 < value < 1e6:

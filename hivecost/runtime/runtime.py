@@ -32,7 +32,7 @@ from hivecost.runtime.executions import Executions
 from hivecost.runtime.plugins import AttachedPlugin, PluginRack
 from hivecost.runtime.result import ExecutionResult
 from hivecost.signals import subscriber_failed
-from hivecost.subscribers import BudgetWatcher, LogWriter, UsageAggregator
+from hivecost.subscribers import BudgetWatcher, LogWriter, RunawayBreaker, UsageAggregator
 
 _log = logging.getLogger("hivecost.runtime")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -91,6 +91,8 @@ class AgentRuntime:
         if self.config.log:
             self.plugins.register(self.log)
         self.plugins.register(self.usage)
+        if self.config.runaway != "off":
+            self.plugins.register(RunawayBreaker(action=self.config.runaway))
         if budgets:
             self.plugins.register(BudgetWatcher(budgets))
 

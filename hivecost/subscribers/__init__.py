@@ -3,6 +3,7 @@
 from hivecost.subscribers.budget_watcher import BudgetWatcher
 from hivecost.subscribers.cost_reporter import CostReporter
 from hivecost.subscribers.log_writer import LogWriter
+from hivecost.subscribers.runaway_breaker import RunawayBreaker
 from hivecost.subscribers.turn_pacer import TurnPacer
 from hivecost.subscribers.usage_aggregator import DIMENSIONS, Dimension, UsageAggregator
 
@@ -12,6 +13,7 @@ __all__ = [
     "CostReporter",
     "Dimension",
     "LogWriter",
+    "RunawayBreaker",
     "TurnPacer",
     "UsageAggregator",
 ]

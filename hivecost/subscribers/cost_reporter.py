@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from hivecost.events import (
+    AlertRaised,
     BudgetExceeded,
     BudgetWarning,
     Event,
@@ -27,7 +28,7 @@ _MARKS: Final = {
 
 
 class CostReporter:
-    """Writes a line for each execution that ends, each budget warning, each stop and each wait."""
+    """Writes a line for each execution that ends, each budget warning, each stop, each alert and each wait."""
 
     name = "cost-reporter"
 
@@ -42,6 +43,7 @@ class CostReporter:
                 EventType.BUDGET_WARNING,
                 EventType.BUDGET_EXCEEDED,
                 EventType.RATE_LIMITED,
+                EventType.ALERT_RAISED,
             ],
             handler=self._report,
             name=self.name,
@@ -67,6 +69,8 @@ class CostReporter:
                     f"■ {event.agent_id}: over budget {event.budget!r}: "
                     f"{_share(event.used, event.limit, event.unit)}; {done}"
                 )
+            case AlertRaised():
+                self._write(f"▲ {event.agent_id}: {event.rule}: {event.message}")
             case RateLimited():
                 self._write(f"… {event.agent_id}: waited {event.waited_ms / 1_000:.1f} s for {event.limiter}")
 

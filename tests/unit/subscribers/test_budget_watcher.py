@@ -1,0 +1,278 @@
+"""BudgetWatcher: counts, warns, stops, refuses, and remembers over a restart."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import anyio
+import pytest
+
+import hivecost as hc
+from hivecost.clock import to_ns
+from hivecost.testing import FakeClock
+
+pytestmark = pytest.mark.anyio
+
+WARNING, EXCEEDED = hc.EventType.BUDGET_WARNING, hc.EventType.BUDGET_EXCEEDED
+#: 10 tokens in, 5 out: 15 tokens and 20,000 nano-USD.
+TURN = ("m", hc.Usage(10, 5))
+
+
+@pytest.fixture
+def exhausted():
+    told = []
+
+    def take(sender, **facts):
+        told.append(facts)
+
+    hc.budget_exhausted.connect(take)
+    yield told
+    hc.budget_exhausted.disconnect(take)
+
+
+@pytest.mark.parametrize(
+    ("limit", "turns_before_it_stops", "used", "limit_amount", "unit"),
+    [
+        ("45 tokens", 4, 60, 45, "tokens"),
+        ("$0.00005", 3, 60_000, 50_000, "usd"),
+        ("2 calls", 3, 3, 2, "calls"),
+    ],
+)
+async def test_it_stops_what_goes_over_in_tokens_usd_or_calls(
+    make_runtime, collect, exhausted, limit, turns_before_it_stops, used, limit_amount, unit
+):
+    """The turn that passes the limit is the last one; the result, the event and the signal name budget and sums.
+
+    A limit that is met exactly is spent, so the next turn is refused at the gate, but nothing is over.
+    """
+    budget = hc.Budget("per run", limit=limit, window="execution", warn=())
+    runtime = make_runtime(budgets=[budget])
+    seen = collect(runtime, EXCEEDED)
+    async with runtime:
+        result = await runtime.trigger_and_wait("spend", [TURN] * 10)
+    assert result.status == "cancelled"
+    assert isinstance(result.error, hc.BudgetExceededError)
+    assert result.error.budget == "per run"
+    if unit == "tokens":  # 3 × 15 meets 45 exactly
+        assert result.metrics["llm_calls"] == 3
+        assert isinstance(result.error, hc.BudgetExhaustedError)
+        assert seen == []
+        return
+    if unit == "calls":
+        assert result.metrics["llm_calls"] == 2
+        assert isinstance(result.error, hc.BudgetExhaustedError)
+        return
+    assert result.metrics["llm_calls"] == turns_before_it_stops
+    (event,) = seen
+    assert (event.budget, event.used, event.limit, event.unit) == ("per run", used, limit_amount, unit)
+    assert (event.action, event.execution_id) == ("cancelled", result.execution_id)
+    assert event.scope == f"execution={result.execution_id}"
+    (facts,) = exhausted
+    assert (facts["budget"], facts["execution_id"], facts["used"]) == ("per run", result.execution_id, used)
+
+
+@pytest.mark.parametrize(
+    ("per", "same", "other"),
+    [
+        ("user", {"user_id": "ada"}, {"user_id": "bob"}),
+        ("org", {"org_id": "acme"}, {"org_id": "umbrella"}),
+        ("task", {"task_id": "t1"}, {"task_id": "t2"}),
+        ("session", {"session_id": "s1"}, {"session_id": "s2"}),
+        ("customer", {"tags": {"customer": "c1"}}, {"tags": {"customer": "c2"}}),
+    ],
+)
+async def test_each_value_has_an_account_of_its_own(make_runtime, per, same, other):
+    """What one spends is not taken from another; a second execution of the same one finds the account spent."""
+    runtime = make_runtime(budgets=[hc.Budget("b", limit="2 calls", per=per, window="total")])
+    async with runtime:
+        first = await runtime.trigger_and_wait("spend", [TURN] * 2, **same)
+        second = await runtime.trigger_and_wait("spend", [TURN], **same)
+        third = await runtime.trigger_and_wait("spend", [TURN] * 2, **other)
+    assert (first.status, second.status, third.status) == ("completed", "cancelled", "completed")
+    assert second.metrics["llm_calls"] == 0
+    assert isinstance(second.error, hc.BudgetExhaustedError)
+    assert per in str(second.error)
+
+
+@pytest.mark.parametrize("per", ["agent", "model"])
+async def test_agents_and_models_have_accounts(make_runtime, per):
+    """Per agent and per model: the budget of one leaves the other alone."""
+    runtime = make_runtime(budgets=[hc.Budget("b", limit="1 calls", per=per)])
+
+    @runtime.entry_point("other")
+    async def other(ctx, _):
+        async with ctx.turn("n") as turn:
+            turn.settle(hc.Usage(1, 1))
+
+    async with runtime:
+        assert (await runtime.trigger_and_wait("spend", [TURN])).status == "completed"
+        assert (await runtime.trigger_and_wait("other")).status == "completed"
+        refused = await runtime.trigger_and_wait("spend", [TURN])
+    assert isinstance(refused.error, hc.BudgetExhaustedError)
+
+
+async def test_an_execution_window_starts_anew_with_each_execution(make_runtime):
+    """Ten runs of two calls each pass a budget of two calls per run."""
+    runtime = make_runtime(budgets=[hc.Budget("b", limit="2 calls", window="execution")])
+    async with runtime:
+        results = [await runtime.trigger_and_wait("spend", [TURN] * 2) for _ in range(10)]
+        await runtime.bus.drain()
+        assert runtime.plugins["budget-watcher"].plugin.status() == []
+    assert {result.status for result in results} == {"completed"}
+
+
+async def test_only_what_matches_counts(make_runtime):
+    """`match` picks the spending a budget is about."""
+    runtime = make_runtime(budgets=[hc.Budget("b", limit="1 calls", match={"user": ["ada", "bob"]})])
+    async with runtime:
+        assert (await runtime.trigger_and_wait("spend", [TURN] * 5, user_id="eve")).status == "completed"
+        assert (await runtime.trigger_and_wait("spend", [TURN] * 5, user_id="bob")).status == "cancelled"
+
+
+async def test_it_warns_once_at_each_fraction(make_runtime, collect):
+    """At 80 and 90 % unless told otherwise, each once for an account, with what is used of what."""
+    runtime = make_runtime(
+        budgets=[hc.Budget("default", limit="10 calls"), hc.Budget("early", limit="150 tokens", warn=(0.5,))]
+    )
+    seen = collect(runtime, WARNING)
+    async with runtime:
+        result = await runtime.trigger_and_wait("spend", [TURN] * 9, user_id="ada")
+    assert result.status == "completed"
+    assert [(e.budget, e.fraction, e.used, e.limit, e.unit) for e in seen] == [
+        ("early", 0.5, 75, 150, "tokens"),
+        ("default", 0.8, 8, 10, "calls"),
+        ("default", 0.9, 9, 10, "calls"),
+    ]
+    assert {(e.user_id, e.execution_id) for e in seen} == {("ada", result.execution_id)}
+    assert seen[1].data["used_pct"] == 80.0
+
+
+@pytest.mark.parametrize("settings", [{"mode": "observe"}, {"shadow": True}, {"on_exceed": "alert"}])
+async def test_observing_and_shadow_budgets_let_everything_pass_and_say_so(make_runtime, collect, exhausted, settings):
+    """They count and report what they would have done; nobody is cancelled or refused."""
+    runtime = make_runtime(budgets=[hc.Budget("b", limit="1 calls", warn=(), **settings)])
+    seen = collect(runtime, EXCEEDED)
+    async with runtime:
+        result = await runtime.trigger_and_wait("spend", [TURN] * 3)
+    assert (result.status, result.metrics["llm_calls"]) == ("completed", 3)
+    assert [(event.used, event.action) for event in seen] == [(2, "none"), (3, "none")]
+    assert len(exhausted) == 2
+
+
+async def test_a_spent_day_is_refused_until_it_is_over(make_runtime):
+    """The gate refuses with `reset_at`; when the day is over, the same account is empty again."""
+    clock = FakeClock(datetime(2026, 11, 22, 21, 0, tzinfo=UTC))
+    budget = hc.Budget("day", limit="1 calls", window="day", timezone="Europe/Berlin")
+    runtime = make_runtime(budgets=[budget], clock=clock)
+    async with runtime:
+        assert (await runtime.trigger_and_wait("spend", [TURN])).status == "completed"
+        refused = await runtime.trigger_and_wait("spend", [TURN])
+        assert isinstance(refused.error, hc.BudgetExhaustedError)
+        assert refused.error.reset_at == datetime(2026, 11, 22, 23, 0, tzinfo=UTC)
+        assert refused.metrics["llm_calls"] == 0
+        assert (refused.error.budget, refused.error.execution_id) == ("day", refused.execution_id)
+        clock.advance(2 * 3600)
+        assert (await runtime.trigger_and_wait("spend", [TURN])).status == "completed"
+    statuses = runtime.plugins["budget-watcher"].plugin.status()
+    assert [(row.period, row.settled) for row in statuses] == [("2026-11-22", 1), ("2026-11-23", 1)]
+
+
+async def test_todays_spend_is_recovered_after_a_restart(make_runtime):
+    """A new process reads from the log what was spent today: no second helping, and no more than was spent."""
+    clock = FakeClock(datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
+    settings = {"clock": clock, "config": {"log": True}}
+    budget = hc.Budget("day", limit="5 calls", window="day", per="user")
+    first = make_runtime(budgets=[budget], **settings)
+    async with first:
+        await first.trigger_and_wait("spend", [TURN] * 3, user_id="ada")
+        await first.trigger_and_wait("spend", [TURN] * 1, user_id="bob")
+    second = make_runtime(budgets=[budget], **settings)
+    async with second:
+        rows = {row.scope: row.settled for row in second.plugins["budget-watcher"].plugin.status()}
+        assert rows == {"user=ada": 3, "user=bob": 1}
+        assert (await second.trigger_and_wait("spend", [TURN] * 2, user_id="ada")).status == "completed"
+        assert (await second.trigger_and_wait("spend", [TURN] * 1, user_id="ada")).status == "cancelled"
+    clock.advance(24 * 3600)
+    third = make_runtime(budgets=[budget], **settings)
+    async with third:
+        assert third.plugins["budget-watcher"].plugin.status() == []
+
+
+async def test_a_runtime_that_runs_again_does_not_count_twice(make_runtime):
+    """The same object opened a second time remembers; it does not read its own turns back on top."""
+    runtime = make_runtime(budgets=[hc.Budget("day", limit="5 calls", window="day")], config={"log": True})
+    for settled in (2, 4):
+        async with runtime:
+            assert (await runtime.trigger_and_wait("spend", [TURN] * 2)).status == "completed"
+            (row,) = runtime.plugins["budget-watcher"].plugin.status()
+            assert row.settled == settled
+
+
+async def test_unpriced_turns_are_counted_beside_a_usd_budget(make_runtime):
+    """What has no price adds no USD, and the account says how many such calls there were."""
+    runtime = make_runtime(budgets=[hc.Budget("usd", limit="$1"), hc.Budget("tokens", limit="1000 tokens")])
+    async with runtime:
+        await runtime.trigger_and_wait("spend", [("nobody-knows-this-model", hc.Usage(10, 5)), TURN])
+        usd, tokens = runtime.plugins["budget-watcher"].plugin.status()
+    assert (usd.settled, usd.unpriced_calls) == (20_000, 1)
+    assert tokens.settled == 30
+
+
+async def test_the_overshoot_is_at_most_the_turns_in_flight(make_runtime):
+    """Twenty concurrent executions over one account: each is in one turn when it is spent, and none starts another."""
+    runtime = make_runtime(budgets=[hc.Budget("all", limit="50 calls")])
+    answered = anyio.Event()
+    at_work = 0
+
+    @runtime.entry_point("loop")
+    async def loop(ctx, _):
+        nonlocal at_work
+        while True:
+            async with ctx.turn("m") as turn:
+                at_work += 1
+                await anyio.sleep(0)
+                turn.settle(hc.Usage(1, 1))
+
+    async with runtime:
+        ids = [await runtime.trigger("loop") for _ in range(20)]
+        results = [await runtime.wait(execution_id) for execution_id in ids]
+        answered.set()
+    assert {result.status for result in results} == {"cancelled"}
+    assert 50 <= sum(result.metrics["llm_calls"] for result in results) <= 50 + 20
+
+
+async def test_turns_published_by_hand_count(make_runtime, collect):
+    """An adapter that only observes is counted by the same budget, for an execution nobody here can cancel."""
+    runtime = make_runtime(budgets=[hc.Budget("b", limit="1 calls", warn=())])
+    seen = collect(runtime, EXCEEDED)
+    async with runtime:
+        for _ in range(2):
+            await runtime.bus.publish(
+                hc.LLMTurnComplete(model="m", usage=hc.Usage(1, 1), execution_id="elsewhere", agent_id="guest")
+            )
+        await runtime.bus.drain()
+    assert [(event.action, event.execution_id, event.agent_id) for event in seen] == [("none", "elsewhere", "guest")]
+
+
+async def test_a_log_that_cannot_be_read_is_said_and_counts_from_zero(make_runtime, tmp_path, caplog):
+    """What was spent before is unknown then: the budget says so and watches from here on."""
+    (tmp_path / "hivecost.db").write_bytes(b"no database, but long enough to be taken for one" * 100)
+    runtime = make_runtime(budgets=[hc.Budget("day", limit="1 calls", window="day")])
+    async with runtime:
+        assert runtime.plugins["budget-watcher"].status == "running"
+        assert (await runtime.trigger_and_wait("spend", [TURN] * 2)).status == "cancelled"
+    assert "budgets count from zero" in caplog.text
+
+
+async def test_old_periods_are_not_counted_again(make_runtime):
+    """What the log holds of yesterday is not taken for today's."""
+    clock = FakeClock(datetime(2026, 11, 22, 0, 30, tzinfo=UTC))
+    runtime = make_runtime(clock=clock, config={"log": True})
+    yesterday = to_ns(datetime(2026, 11, 21, 23, 59, tzinfo=UTC))
+    async with runtime:
+        await runtime.bus.publish(hc.LLMTurnComplete(model="m", usage=hc.Usage(1, 1), timestamp_ns=yesterday))
+        await runtime.flush()
+    budget = hc.Budget("day", limit="1 calls", window="day")
+    runtime = make_runtime(clock=clock, config={"log": True}, budgets=[budget])
+    async with runtime:
+        assert (await runtime.trigger_and_wait("spend", [TURN])).status == "completed"

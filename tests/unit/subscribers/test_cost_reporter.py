@@ -1,0 +1,64 @@
+"""CostReporter: one line for each end, warning, stop and wait."""
+
+from __future__ import annotations
+
+import pytest
+
+import hivecost as hc
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_each_end_has_its_line(make_runtime):
+    """Mark, agent, status, calls, tokens and cost; what is unpriced is said, what failed is quoted."""
+    lines: list[str] = []
+    runtime = make_runtime(plugins=[hc.CostReporter(lines.append)])
+
+    @runtime.entry_point("fails")
+    async def fails(ctx, _):
+        raise ValueError("no luck")
+
+    async with runtime:
+        await runtime.trigger_and_wait("spend", [("m", hc.Usage(1_000, 500))])
+        await runtime.trigger_and_wait("spend", [("m", hc.Usage(1_000, 500)), ("unknown-model-x", hc.Usage(1, 1))])
+        await runtime.trigger_and_wait("fails")
+    assert lines == [
+        "✔ spend: completed, 1 call, 1,500 tokens, $0.0020",
+        "✔ spend: completed, 2 calls, 1,502 tokens, $0.0020 + 1 unpriced",
+        "✘ fails: failed, 0 calls, 0 tokens, $0.0000 (ValueError: no luck)",
+    ]
+
+
+async def test_warnings_stops_and_waits_have_lines(make_runtime):
+    """A budget's warning and stop, in USD or in what it counts, and the seconds somebody had to wait."""
+    lines: list[str] = []
+    budgets = [hc.Budget("usd", limit="$0.000045", window="execution", warn=(0.8,))]
+    runtime = make_runtime(plugins=[hc.CostReporter(lines.append)], budgets=budgets)
+    async with runtime:
+        await runtime.trigger_and_wait("spend", [("m", hc.Usage(10, 5))] * 5)
+        await runtime.bus.publish(hc.RateLimited(agent_id="a", limiter="turn-pacer", waited_ms=1_500))
+        await runtime.bus.publish(
+            hc.BudgetExceeded(agent_id="a", budget="calls", used=3, limit=2, unit="calls", action="none")
+        )
+    warning, stop, end, wait, alert = lines
+    assert warning == "▲ spend: 80% of budget 'usd' used: $0.0000 of $0.0000" or "of $0.00" in warning
+    assert stop.startswith("■ spend: over budget 'usd': ")
+    assert stop.endswith("; the execution is cancelled")
+    assert end.startswith("■ spend: cancelled, 3 calls, 45 tokens, ")
+    assert "BudgetExceededError: budget 'usd' of execution=" in end
+    assert wait == "… a: waited 1.5 s for turn-pacer"
+    assert alert == "■ a: over budget 'calls': 3 of 2 calls; action: none"
+
+
+async def test_a_line_that_cannot_be_written_harms_nobody(make_runtime):
+    """A closed terminal is the reporter's trouble alone."""
+
+    def write(line: str) -> None:
+        raise BrokenPipeError(line)
+
+    runtime = make_runtime(plugins=[hc.CostReporter(write)])
+    async with runtime:
+        assert (await runtime.trigger_and_wait("spend", [("m", hc.Usage(1, 1))])).status == "completed"
+        await runtime.bus.drain()
+        assert runtime.bus.statistics().failed == 1
+    assert runtime.plugins["cost-reporter"].status == "stopped"

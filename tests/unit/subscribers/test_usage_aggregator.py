@@ -1,0 +1,129 @@
+"""UsageAggregator: exact sums, however the turns are cut into batches."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import hivecost as hc
+from hivecost.subscribers import DIMENSIONS
+
+FIELDS = {
+    "execution": "execution_id",
+    "session": "session_id",
+    "node": "node_id",
+    "agent": "agent_id",
+    "model": "model",
+    "user": "user_id",
+    "org": "org_id",
+    "task": "task_id",
+}
+SUMS = ("llm_calls", "input_tokens", "output_tokens", "cost_nanousd", "unpriced_calls", "invalid_calls")
+
+costs = st.one_of(
+    st.builds(hc.Cost, status=st.just(hc.CostStatus.PRICED), nanousd=st.integers(0, 10**12)),
+    st.builds(hc.Cost, status=st.just(hc.CostStatus.ESTIMATED), nanousd=st.integers(0, 10**12)),
+    st.sampled_from([hc.Cost(status=hc.CostStatus.UNPRICED), hc.Cost(status=hc.CostStatus.INVALID), None]),
+)
+turns = st.builds(
+    hc.LLMTurnComplete,
+    usage=st.builds(hc.Usage, st.integers(0, 10**9), st.integers(0, 10**9)),
+    cost=costs,
+    latency_ms=st.integers(0, 10**6),
+    timestamp_ns=st.integers(0, 2 * 10**18),
+    model=st.sampled_from(["gpt-4o", "claude", ""]),
+    **{field: st.sampled_from(["", "a", "b"]) for field in FIELDS.values() if field != "model"},
+)
+
+
+@given(st.lists(turns, max_size=30), st.randoms(use_true_random=False), st.integers(1, 10))
+def test_any_partition_in_any_order_adds_up_to_the_same(made, random, size):
+    """Batches of one, of all, or shuffled: every sum of every dimension is the same, and totals are sums of parts."""
+    whole, parts = hc.UsageAggregator(), hc.UsageAggregator()
+    whole.add(made)
+    shuffled = list(made)
+    random.shuffle(shuffled)
+    for start in range(0, len(shuffled), size):
+        parts.add(iter(shuffled[start : start + size]))
+    assert whole.as_dict()["total"] == parts.as_dict()["total"]
+    for dimension in DIMENSIONS:
+        assert dict(whole.by(dimension)) == dict(parts.by(dimension))
+        assert whole.top(dimension) == parts.top(dimension)
+    for dimension, field in FIELDS.items():
+        named = [turn for turn in made if getattr(turn, field)]
+        expected = Counter(getattr(turn, field) for turn in named)
+        assert {value: totals.llm_calls for value, totals in whole.by(dimension).items()} == expected
+        cost = sum(turn.cost.nanousd for turn in named if turn.cost is not None and turn.cost.nanousd is not None)
+        assert sum(totals.cost_nanousd for totals in whole.by(dimension).values()) == cost
+    assert sum(day.llm_calls for day in whole.by("day").values()) == len(made)
+
+
+def turn(agent: str, nanousd: int, tokens: int, **fields) -> hc.LLMTurnComplete:
+    cost = hc.Cost(status=hc.CostStatus.PRICED, nanousd=nanousd)
+    return hc.LLMTurnComplete(agent_id=agent, usage=hc.Usage(tokens, 0), cost=cost, **fields)
+
+
+def test_top_orders_by_cost_tokens_or_calls():
+    """The greatest first, by the key that is asked for; equals by name; never more than asked for."""
+    usage = hc.UsageAggregator()
+    usage.add([turn("dear", 900, 1), turn("wordy", 100, 5_000), turn("busy", 10, 1), turn("busy", 10, 1)])
+    usage.add([turn("alike", 20, 2)])
+    assert [agent for agent, _ in usage.top("agent", 2)] == ["dear", "wordy"]
+    assert [agent for agent, _ in usage.top("agent", 1, key="total_tokens")] == ["wordy"]
+    assert [agent for agent, _ in usage.top("agent", key="llm_calls")] == ["busy", "alike", "dear", "wordy"]
+    assert usage.top("agent", 1)[0][1].cost_nanousd == 900
+    assert usage.top("user") == []
+
+
+def test_memory_is_bounded_and_what_went_is_counted():
+    """Past the limit the value that was idle longest goes; the total keeps everything."""
+    usage = hc.UsageAggregator(values_max=3)
+    usage.add([turn(agent, 1, 1) for agent in ("a", "b", "c", "a", "d")])
+    assert sorted(usage.by("agent")) == ["a", "c", "d"]
+    assert usage.forgotten == 1
+    assert usage.total.llm_calls == 5
+    usage.add(turn(f"agent {n}", 1, 1) for n in range(1_000))
+    assert len(usage.by("agent")) == 3
+    assert usage.total.llm_calls == 1_005
+
+
+def test_days_are_utc():
+    """One nanosecond before midnight UTC belongs to the day before."""
+    midnight = 1_795_305_600 * 10**9
+    usage = hc.UsageAggregator()
+    usage.add([turn("a", 1, 1, timestamp_ns=midnight - 1), turn("a", 1, 1, timestamp_ns=midnight)])
+    assert list(usage.by("day")) == ["2026-11-21", "2026-11-22"]
+
+
+def test_a_dimension_nobody_knows_is_refused():
+    """The error lists those there are."""
+    with pytest.raises(hc.ConfigError, match="execution, session, node, agent, model, user"):
+        hc.UsageAggregator().by("colour")
+
+
+def test_plain_numbers_for_a_dashboard():
+    """`as_dict` has the total and one table for each dimension, in numbers any JSON writer takes."""
+    usage = hc.UsageAggregator()
+    usage.add([turn("a", 1_500_000_000, 10, model="gpt-4o")])
+    figures = usage.as_dict()
+    assert figures["total"]["cost_usd"] == 1.5
+    assert figures["by_agent"]["a"]["total_tokens"] == 10
+    assert set(figures) == {"total", *(f"by_{dimension}" for dimension in DIMENSIONS)}
+
+
+@pytest.mark.anyio
+async def test_as_a_plugin_it_counts_what_the_runtime_publishes(make_runtime):
+    """Settled turns and turns published by hand, by every dimension they have."""
+    runtime = make_runtime()
+    async with runtime:
+        result = await runtime.trigger_and_wait("spend", [("m", hc.Usage(10, 5)), ("n", hc.Usage(1, 0))], user_id="ada")
+        await runtime.bus.publish(hc.LLMTurnComplete(model="m", usage=hc.Usage(100, 0), user_id="bob"))
+        await runtime.bus.drain()
+        assert runtime.usage.by("user")["ada"].cost_nanousd == result.metrics["cost_nanousd"] == 21_000
+        assert runtime.usage.by("user")["bob"].cost_nanousd == 100_000
+        assert runtime.usage.by("model")["m"].llm_calls == 2
+        assert runtime.usage.by("execution")[result.execution_id].llm_calls == 2
+    assert runtime.usage.total.total_tokens == 116
