@@ -2,7 +2,7 @@
 
 from hivecost.queries.breakdown import session_events, unpriced_reasons
 from hivecost.queries.instants import Moment
-from hivecost.queries.runtime_log import ModelTotals, NodeDetails, Run, RuntimeLogStore, SessionDetails
+from hivecost.queries.runtime_log import ModelTotals, NodeDetails, NodeTotals, Run, RuntimeLogStore, SessionDetails
 from hivecost.queries.sessions import SessionMetrics, SessionState, SessionStore, SessionTimestamps
 from hivecost.queries.spend import SpendRow, SpendStore
 from hivecost.queries.steps import Step
@@ -14,6 +14,7 @@ __all__ = [
     "ModelTotals",
     "Moment",
     "NodeDetails",
+    "NodeTotals",
     "Run",
     "RuntimeLogStore",
     "SessionDetails",

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
 import anyio
+import anyio.to_thread
 
 from hivecost.store import database_path, named_faults, open_reader
 

@@ -14,21 +14,26 @@ from hivecost.queries.instants import Moment, local_iso, since_ns, until_ns
 from hivecost.queries.reader import Reader, Row, reading
 from hivecost.queries.sessions import SessionState, session_state
 from hivecost.queries.steps import Step
-from hivecost.queries.totals import SUM_COLUMNS, SUMS_OF_TURNS, LoggedTotals, sums
+from hivecost.queries.totals import SUMS_OF_ROLLUPS, LoggedTotals, sums
 from hivecost.queries.turns import COLUMNS, to_step
 
 
-class NodeDetails(LoggedTotals, frozen=True, kw_only=True):
-    """A node of a session: its sums, the models it used in the order of first use, its steps."""
+class NodeTotals(LoggedTotals, frozen=True, kw_only=True):
+    """The sums of one node in a session."""
 
     #: "" for turns outside any node.
     node_id: str
-    models: tuple[str, ...]
-    steps: tuple[Step, ...]
 
     @property
     def llm_call_count(self) -> int:
         return self.llm_calls
+
+
+class NodeDetails(NodeTotals, frozen=True, kw_only=True):
+    """A node of a session: its sums, the models it used in the order of first use, its steps."""
+
+    models: tuple[str, ...]
+    steps: tuple[Step, ...]
 
 
 class SessionDetails(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,10 +69,11 @@ class Run(LoggedTotals, frozen=True, kw_only=True):
     ended_at: str | None
 
 
-LOAD_NODES: Final = f"SELECT node_id, {SUM_COLUMNS} FROM nodes WHERE session_id = :session_id"
+LOAD_NODES: Final = f"""
+    SELECT node_id, {SUMS_OF_ROLLUPS} FROM nodes WHERE session_id = :session_id GROUP BY node_id"""
 LOAD_MODELS: Final = f"""
-    SELECT model, provider, {SUMS_OF_TURNS} FROM turns WHERE session_id = :session_id
-    GROUP BY model, provider ORDER BY min(id)"""
+    SELECT model, provider, {SUMS_OF_ROLLUPS} FROM nodes WHERE session_id = :session_id
+    GROUP BY model, provider ORDER BY model, provider"""
 _RUN_COLUMNS: Final = (
     *("session_id", "execution_id", "status", "entry_point", "error", "agent_id", "user_id", "org_id", "duration_ms"),
     *("started_ns", "ended_ns"),
@@ -99,8 +105,14 @@ class RuntimeLogStore:
         async with reading(self._base_path) as log:
             return await _steps(log, session_id, node_id, limit)
 
+    async def load_nodes(self, session_id: str) -> list[NodeTotals]:
+        """The session's sums by node, without its steps, by name. Raises StoreErrors."""
+        async with reading(self._base_path) as log:
+            rows = await log.rows(LOAD_NODES, {"session_id": session_id})
+        return [NodeTotals(node_id=node_id, **sums(values)) for node_id, *values in rows]
+
     async def load_models(self, session_id: str) -> list[ModelTotals]:
-        """The session's sums by model and provider, in the order of first use. Raises StoreErrors."""
+        """The session's sums by model and provider, by name. Raises StoreErrors."""
         async with reading(self._base_path) as log:
             rows = await log.rows(LOAD_MODELS, {"session_id": session_id})
         return [ModelTotals(model=model, provider=provider, **sums(values)) for model, provider, *values in rows]

@@ -46,9 +46,7 @@ class LoggedTotals(msgspec.Struct, frozen=True, kw_only=True):
 
 #: The columns of a rollup, in the order of LoggedTotals.
 SUM_COLUMNS = ", ".join(LoggedTotals.__struct_fields__)
-#: The same from turns themselves.
-SUMS_OF_TURNS = ", ".join(SUMS[name] for name in LoggedTotals.__struct_fields__)
-#: The same from rollups that are added up.
+#: The same, added up.
 SUMS_OF_ROLLUPS = ", ".join(f"sum({name})" for name in LoggedTotals.__struct_fields__)
 
 

@@ -8,18 +8,15 @@ import msgspec
 
 from hivecost.errors import SessionNotFoundError
 from hivecost.events import BudgetExceeded, BudgetWarning, EventType
-from hivecost.queries import ModelTotals, RuntimeLogStore, SessionState, SessionStore, session_events, unpriced_reasons
-
-
-class NodeLine(msgspec.Struct, frozen=True, kw_only=True):
-    """What one node used. `cost_nanousd` is the sum of the known costs."""
-
-    node_id: str
-    llm_calls: int
-    input_tokens: int
-    output_tokens: int
-    cost_nanousd: int
-    unpriced_calls: int
+from hivecost.queries import (
+    ModelTotals,
+    NodeTotals,
+    RuntimeLogStore,
+    SessionState,
+    SessionStore,
+    session_events,
+    unpriced_reasons,
+)
 
 
 class BudgetLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -38,7 +35,7 @@ class SessionReport(msgspec.Struct, frozen=True, kw_only=True):
     """All that `hivecost report` shows."""
 
     session: SessionState
-    nodes: list[NodeLine]
+    nodes: list[NodeTotals]
     models: list[ModelTotals]
     budgets: list[BudgetLine]
     #: Why turns have no cost, with how many each.
@@ -50,20 +47,9 @@ async def load_session_report(base_path: str | Path, session_id: str = "latest")
     sessions, log = SessionStore(base_path), RuntimeLogStore(base_path)
     state = await _find(sessions, session_id, base_path)
     events = await session_events(base_path, state.session_id, [EventType.BUDGET_WARNING, EventType.BUDGET_EXCEEDED])
-    details = await log.load_details(state.session_id)
     return SessionReport(
         session=state,
-        nodes=[
-            NodeLine(
-                node_id=node.node_id,
-                llm_calls=node.llm_call_count,
-                input_tokens=node.input_tokens,
-                output_tokens=node.output_tokens,
-                cost_nanousd=node.cost_nanousd,
-                unpriced_calls=node.unpriced_calls,
-            )
-            for node in details.nodes
-        ],
+        nodes=await log.load_nodes(state.session_id),
         models=await log.load_models(state.session_id),
         budgets=_budget_lines([e for e in events if isinstance(e, BudgetWarning | BudgetExceeded)]),
         unpriced=await unpriced_reasons(base_path, state.session_id),

@@ -52,8 +52,9 @@ def _fold_quarter_hours(rows: str, sign: int) -> str:
 
 
 _FOLD_NODES: Final = f"""
-    INSERT INTO nodes (session_id, node_id, {_NAMES})
-    SELECT session_id, node_id, {", ".join(SUMS.values())} {_NEW} AND session_id <> '' GROUP BY session_id, node_id
+    INSERT INTO nodes (session_id, node_id, provider, model, {_NAMES})
+    SELECT session_id, node_id, provider, model, {", ".join(SUMS.values())} {_NEW} AND session_id <> ''
+    GROUP BY session_id, node_id, provider, model
     ON CONFLICT DO UPDATE SET {_add_to("nodes")}"""
 
 _FOLD_EXECUTIONS: Final = f"""

@@ -10,7 +10,7 @@ COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tok
 SUMS = ("llm_calls", *COUNTS, "cost_nanousd", "unpriced_calls", "invalid_calls", "estimated_calls")
 KEYS = {
     "sessions": ("session_id",),
-    "nodes": ("session_id", "node_id"),
+    "nodes": ("session_id", "node_id", "provider", "model"),
     "executions": ("session_id", "execution_id"),
     "quarter_hours": ("quarter_hour", "org_id", "user_id", "agent_id", "provider", "model"),
 }

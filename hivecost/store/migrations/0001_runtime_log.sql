@@ -45,6 +45,7 @@ CREATE TABLE turns (
 
 CREATE INDEX turns_by_session ON turns (session_id);
 CREATE INDEX turns_by_time ON turns (timestamp_ns);
+CREATE INDEX turns_without_cost ON turns (session_id) WHERE cost_nanousd IS NULL;
 
 -- Everything that is not a turn, as it came.
 CREATE TABLE events (
@@ -121,6 +122,8 @@ CREATE INDEX sessions_by_start ON sessions (started_ns);
 CREATE TABLE nodes (
     session_id TEXT NOT NULL,
     node_id TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    model TEXT NOT NULL,
     llm_calls INTEGER NOT NULL DEFAULT 0,
     input_tokens INTEGER NOT NULL DEFAULT 0,
     output_tokens INTEGER NOT NULL DEFAULT 0,
@@ -132,7 +135,7 @@ CREATE TABLE nodes (
     invalid_calls INTEGER NOT NULL DEFAULT 0,
     estimated_calls INTEGER NOT NULL DEFAULT 0,
     latency_ms INTEGER NOT NULL DEFAULT 0,
-    PRIMARY KEY (session_id, node_id)
+    PRIMARY KEY (session_id, node_id, provider, model)
 ) STRICT, WITHOUT ROWID;
 
 -- One row per UTC quarter-hour and attribution: every time zone's day is a whole number of them.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hivecost.queries import runtime_log, sessions, spend, turns
+from hivecost.queries import breakdown, runtime_log, sessions, spend, turns
 from hivecost.store import lifecycles, open_reader, rollups
 
 SESSION = {"session_id": "s"}
@@ -22,7 +22,9 @@ QUERIES = {
     "load nodes": (runtime_log.LOAD_NODES, "nodes USING PRIMARY KEY (session_id=?)"),
     "load steps": (runtime_log.load_steps_sql(SESSION), "turns_by_session (session_id=?)"),
     "load a node's": (runtime_log.load_steps_sql({**SESSION, "node_id": "n"}), "turns_by_session (session_id=?)"),
-    "load models": (runtime_log.LOAD_MODELS, "turns_by_session (session_id=?)"),
+    "load models": (runtime_log.LOAD_MODELS, "nodes USING PRIMARY KEY (session_id=?)"),
+    "unpriced turns": (breakdown.LOAD_UNPRICED, "turns_without_cost (session_id=?)"),
+    "events of a session": (breakdown.LOAD_EVENTS, "events_by_session (session_id=?)"),
     "list runs": (runtime_log.list_runs_sql({}), "executions_by_start (started_ns>? AND started_ns<?)"),
     "list a session's": (runtime_log.list_runs_sql(SESSION), "executions_by_end (session_id=?)"),
     "page of turns": (turns.TURNS_PAGE, "turns_by_time (timestamp_ns>?)"),

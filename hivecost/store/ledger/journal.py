@@ -1,0 +1,160 @@
+"""A process's open holds and fresh settlements in a memory-mapped file, which survives SIGKILL.
+
+A slot per hold. Content is written first and its state byte last, so that a slot is there in full or not at all:
+what a process has stored is in the page cache, in that order, whatever happens to the process.
+After a power loss the file proves nothing.
+"""
+
+from __future__ import annotations
+
+import mmap
+import struct
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+#: usd, tokens, calls.
+Amounts = tuple[int, int, int]
+
+_MAGIC: Final = b"hivejrn1"
+_HEADER: Final = struct.Struct("<8sII")  # magic, slots, accounts per slot
+_HEADER_SIZE: Final = 64
+_KEY_SIZE: Final = 64
+
+# A state byte: free, held, or settled; and a flag, because an extended hold has its amounts in a second place, so that
+# they too change with this one byte.
+_FREE: Final = 0
+_HELD: Final = 1
+_SETTLED: Final = 2
+_EXTENDED: Final = 4
+
+_AMOUNTS: Final = struct.Struct("<3q")
+_BILL: Final = struct.Struct("<4q")  # settlement number, amounts
+
+
+class _Layout:
+    """Where things stand in a slot of so many accounts."""
+
+    def __init__(self, accounts_max: int) -> None:
+        # hold number, when, amounts, key, accounts
+        self.content = struct.Struct(f"<5q{_KEY_SIZE}s{8 * accounts_max}s")
+        self.accounts = struct.Struct(f"<{accounts_max}q")
+        self.content_at = 8
+        self.bill_at = self.content_at + self.content.size
+        self.extended_at = self.bill_at + _BILL.size
+        self.size = self.extended_at + _AMOUNTS.size
+
+
+class Slot(msgspec.Struct, frozen=True, kw_only=True):
+    """What a slot says of a hold."""
+
+    hold_number: int
+    at_ns: int
+    held: Amounts
+    key: str
+    #: Rows of the accounts that it counts on.
+    accounts: tuple[int, ...]
+    #: From 1 on; 0: not settled.
+    settlement: int
+    billed: Amounts
+
+
+class TornJournalError(Exception):
+    """The file is not a journal as one is left behind by a process that died."""
+
+
+class Journal:
+    """The writing end. Not for several threads at once. Raises OSError when there is no room for it."""
+
+    def __init__(self, path: Path, *, holds_max: int, accounts_max: int) -> None:
+        self._layout = _Layout(accounts_max)
+        size = _HEADER_SIZE + holds_max * self._layout.size
+        header = _HEADER.pack(_MAGIC, holds_max, accounts_max)
+        with path.open("x+b") as file:
+            # Written in full, because a mapped page without room on the disk kills the process that touches it.
+            file.write(header.ljust(size, b"\0"))
+            file.flush()
+            self._map = mmap.mmap(file.fileno(), size)
+        self._free = list(range(size - self._layout.size, _HEADER_SIZE - 1, -self._layout.size))
+        self.holds_max = holds_max
+
+    @property
+    def free(self) -> int:
+        """How many slots are free."""
+        return len(self._free)
+
+    def pack_accounts(self, row_ids: Iterable[int]) -> bytes:
+        """The accounts as `hold` takes them."""
+        return struct.pack("<" + "q" * len(ids := tuple(row_ids)), *ids)
+
+    def hold(self, number: int, at_ns: int, amounts: Amounts, key: str | None, accounts: bytes) -> int:
+        """The place of the hold that is now written down. Raises IndexError when all are taken."""
+        place = self._free.pop()
+        name = key.encode()[:_KEY_SIZE] if key else b""
+        self._layout.content.pack_into(self._map, place + 8, number, at_ns, *amounts, name, accounts)
+        self._map[place] = _HELD
+        return place
+
+    def extend(self, place: int, amounts: Amounts) -> None:
+        """From now on the hold has these amounts."""
+        state = self._map[place] ^ _EXTENDED
+        where = self._layout.extended_at if state & _EXTENDED else self._layout.content_at + 16
+        _AMOUNTS.pack_into(self._map, place + where, *amounts)
+        self._map[place] = state
+
+    def settle(self, place: int, settlement: int, billed: Amounts) -> None:
+        """From now on the hold is settled."""
+        _BILL.pack_into(self._map, place + self._layout.bill_at, settlement, *billed)
+        self._map[place] ^= _HELD | _SETTLED
+
+    def release(self, place: int) -> None:
+        """From now on there is no such hold."""
+        self._map[place] = _FREE
+        self._free.append(place)
+
+    def close(self) -> None:
+        """Unmap it; the file stays."""
+        self._map.close()
+
+
+def read_journal(path: Path) -> list[Slot]:
+    """What stands in a journal, also while its process writes: each hold is then seen as it was at some moment.
+
+    Raises TornJournalError for a file that cannot be one, and OSError.
+    """
+    data = path.read_bytes()
+    if len(data) < _HEADER_SIZE:
+        raise TornJournalError(f"{path}: too short")
+    magic, slots, accounts_max = _HEADER.unpack_from(data)
+    layout = _Layout(accounts_max) if magic == _MAGIC and accounts_max < 2**16 else None
+    if layout is None or len(data) != _HEADER_SIZE + slots * layout.size:
+        raise TornJournalError(f"{path}: not a journal")
+    return list(_slots(data, layout, path))
+
+
+def _slots(data: bytes, layout: _Layout, path: Path) -> Iterator[Slot]:
+    for place in range(_HEADER_SIZE, len(data), layout.size):
+        state = data[place]
+        if state == _FREE:
+            continue
+        if state & ~_EXTENDED not in (_HELD, _SETTLED):
+            raise TornJournalError(f"{path}: a slot has the state {state}")
+        number, at_ns, usd, tokens, calls, key, accounts = layout.content.unpack_from(data, place + layout.content_at)
+        held = (usd, tokens, calls)
+        if state & _EXTENDED:
+            held = _AMOUNTS.unpack_from(data, place + layout.extended_at)
+        settlement, *billed = _BILL.unpack_from(data, place + layout.bill_at)
+        settled = bool(state & _SETTLED)
+        if number <= 0 or min(*held, *(billed if settled else held)) < 0 or (settled and settlement <= 0):
+            raise TornJournalError(f"{path}: a slot cannot be")
+        yield Slot(
+            hold_number=number,
+            at_ns=at_ns,
+            held=held,
+            key=key.rstrip(b"\0").decode(errors="replace"),
+            accounts=tuple(filter(None, layout.accounts.unpack(accounts))),
+            settlement=settlement if settled else 0,
+            billed=(billed[0], billed[1], billed[2]) if settled else (0, 0, 0),
+        )

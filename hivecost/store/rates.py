@@ -1,0 +1,109 @@
+"""Fetched rates on disk: `<base_path>/prices/current.json`, and the ones before them."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from hivecost.clock import SYSTEM_CLOCK, Clock
+from hivecost.pricing import PriceBook
+from hivecost.store.faults import named_faults
+from hivecost.store.os_lock import exclusive
+
+_log = logging.getLogger(__name__)
+
+_FOLDER: Final = "prices"
+_CURRENT: Final = "current.json"
+_PREVIOUS: Final = "previous.json"
+
+
+def current_rates_path(base_path: Path) -> Path:
+    """Where the rates of the last update are."""
+    return base_path / _FOLDER / _CURRENT
+
+
+def previous_rates_path(base_path: Path) -> Path:
+    """Where the rates of the update before it are."""
+    return base_path / _FOLDER / _PREVIOUS
+
+
+def read_rates(path: Path) -> bytes | None:
+    """The file's content; None when there is none. Raises StoreError for one that cannot be read."""
+    with named_faults(path):
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
+
+
+def save_rates(base_path: Path, data: bytes) -> bool:
+    """Make these rates the current ones and keep those before them; False when they are the current ones already.
+
+    At every instant both files are whole, also when the machine stops. Raises StoreError.
+    """
+    current = current_rates_path(base_path)
+    with named_faults(current):
+        current.parent.mkdir(parents=True, exist_ok=True)
+        with exclusive(base_path):
+            before = read_rates(current)
+            if before == data:
+                return False
+            if before is not None:
+                _write_whole(previous_rates_path(base_path), before)
+            _write_whole(current, data)
+    return True
+
+
+def open_price_book(
+    base_path: str | Path,
+    table: Mapping[str, Any] | str | os.PathLike[str] | None = None,
+    *,
+    clock: Clock = SYSTEM_CLOCK,
+) -> PriceBook:
+    """A price book of the fetched rates when there are any, else of the shipped ones; `table` wins over both.
+
+    Fetched rates that cannot be read are logged and not used. Raises ConfigError for a table that cannot be used.
+    """
+    path = current_rates_path(Path(base_path))
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return PriceBook(table, clock=clock)
+    except OSError as error:
+        _log.error("%s: %s; the shipped rates are used", path, error)
+        return PriceBook(table, clock=clock)
+    book = PriceBook(table, clock=clock, data=data)
+    try:
+        _ = book.snapshot  # reads all of it
+    except ValueError as error:
+        reason = str(error).partition("\n")[0]
+        _log.error("%s: %s; the shipped rates are used, `hivecost prices update` renews it", path, reason)
+        return PriceBook(table, clock=clock)
+    return book
+
+
+def _write_whole(path: Path, data: bytes) -> None:
+    """Replace the file by one with this content, which is on the disk before it has the name."""
+    draft = path.with_suffix(f".{os.getpid()}.tmp")
+    try:
+        with draft.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    if os.name == "posix":  # elsewhere a folder cannot be opened
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
