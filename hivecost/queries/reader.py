@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -32,22 +31,12 @@ class Reader:
 async def reading(base_path: Path) -> AsyncIterator[Reader]:
     """A Reader of the log as it stands now. Raises StoreErrors; leaves no thread behind, even when cancelled."""
     with named_faults(database_path(base_path)):
-        connection = await _opened(aiosqlite.Connection(partial(open_reader, base_path), iter_chunk_size=64))
+        # Opened by us: where aiosqlite fails to connect, its thread may outlive the event loop and complain.
+        with anyio.CancelScope(shield=True):
+            opened = await anyio.to_thread.run_sync(open_reader, base_path)
+            connection = await aiosqlite.Connection(lambda: opened, iter_chunk_size=64)
         try:
             yield Reader(connection)
         finally:
             with anyio.CancelScope(shield=True):
                 await connection.close()
-
-
-async def _opened(connection: aiosqlite.Connection) -> aiosqlite.Connection:
-    """The connection, open; cancelled meanwhile, it is closed again before its thread finds the event loop gone."""
-    opening = asyncio.ensure_future(connection)
-    try:
-        return await asyncio.shield(opening)
-    except asyncio.CancelledError:
-        with anyio.CancelScope(shield=True):
-            await asyncio.wait([opening])
-            if opening.exception() is None:
-                await connection.close()
-        raise

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import msgspec
 
 from hivecost.money import USD, to_usd
-from hivecost.store import SUMS
 
 
 class LoggedTotals(msgspec.Struct, frozen=True, kw_only=True):
