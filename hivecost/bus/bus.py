@@ -6,7 +6,7 @@ import itertools
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from threading import get_ident
 from types import TracebackType
 from typing import Any, Final, Self
@@ -28,6 +28,8 @@ MAX_QUEUE: Final = 10_000
 INBOX_MAX: Final = 100_000
 #: drain() follows chains of handlers that publish this deep.
 _DRAIN_ROUNDS: Final = 8
+#: While a queue is full, so many events go the careful way before room is looked for in all of them again.
+_SLACK_PAUSE: Final = 64
 #: A publisher that finds a full queue yields this often before anything is dropped; waking up takes one or two.
 _TURNS_GRANTED: Final = 3
 
@@ -54,9 +56,10 @@ class EventBus:
         self.cancel_grace_s = cancel_grace_s
         self._admit = admit
         self._routes = Routes()
-        self._plain_routes = self._routes.plain
-        self._has_filters = False
-        self._open_thread_id = 0  # the loop's thread while publishing is free of questions
+        self._appends = self._routes.appends
+        self._sleepers: set[Subscription] = set()
+        self._slack = -1
+        self._open_thread_id = 0
         self._subscriptions: dict[str, Subscription] = {}
         self._leaving: list[Subscription] = []  # unsubscribed, but their handler has not returned yet
         self._lock = threading.Lock()
@@ -77,6 +80,7 @@ class EventBus:
         self._loop = current_loop()
         self._accepting, self._closing = True, False
         self._open_thread_id = get_ident()
+        self._look_closer()
         for subscription in list(self._subscriptions.values()):
             if subscription.reopen():
                 subscription.start(self._loop)
@@ -94,7 +98,7 @@ class EventBus:
         if not self._accepting or self._closing:
             return
         self._closing = True
-        self._open_thread_id = 0
+        self._look_closer()
         subscriptions = list(self._subscriptions.values())
         with anyio.CancelScope(shield=True):
             with anyio.move_on_after(self.close_timeout_s):
@@ -146,25 +150,31 @@ class EventBus:
             overflow=DropOldest() if overflow is None else overflow,
             max_queue=max_queue,
             filters={field: value for field, value in given.items() if value is not None},
+            sleepers=self._sleepers,
             on_failure=self._report_failure,
             on_drop=self._report_drop,
         )
         types = _checked_types(event_types)
-        with self._lock:
-            self._routes.add(subscription, types)
-            self._subscriptions[subscription.id] = subscription
-            self._has_filters = self._routes.has_filters
-        self._on_loop(subscription.start)
+        self._subscriptions[subscription.id] = subscription
+        if self._loop is None or self._loop.is_here():
+            self._register(subscription, types)
+        else:
+            self._loop.call_threadsafe(lambda: self._register(subscription, types))
         return subscription.id
+
+    def _register(self, subscription: Subscription, types: frozenset[EventType]) -> None:
+        """On the loop's thread, where no publisher is counting on the slack of the queues there were."""
+        if subscription.id in self._subscriptions:
+            self._routes.add(subscription, types)
+            self._look_closer()
+            if self._loop is not None:
+                subscription.start(self._loop)
 
     def unsubscribe(self, subscription_id: str) -> bool:
         """No call starts after this; what still waited is counted as dropped. False when the id is not known."""
-        with self._lock:
-            subscription = self._subscriptions.pop(subscription_id, None)
-            if subscription is None:
-                return False
-            self._routes.remove(subscription)
-            self._has_filters = self._routes.has_filters
+        subscription = self._subscriptions.pop(subscription_id, None)
+        if subscription is None:
+            return False
         if self._loop is None or self._loop.is_here():
             self._retire(subscription)
         else:
@@ -172,20 +182,13 @@ class EventBus:
         return True
 
     def _retire(self, subscription: Subscription) -> None:
+        self._routes.remove(subscription)
+        self._look_closer()
         subscription.end("unsubscribed")
         figures = subscription.statistics()
         self._ended_dropped += figures.dropped
         self._ended_failed += figures.failed
         self._leaving = [s for s in (*self._leaving, subscription) if not s.is_finished]
-
-    def _on_loop(self, function: Callable[[Loop], None]) -> None:
-        loop = self._loop
-        if loop is None:
-            return
-        if loop.is_here():
-            function(loop)
-        else:
-            loop.call_threadsafe(lambda: function(loop))
 
     # -- publishing --------------------------------------------------------------------------------------------
 
@@ -194,18 +197,17 @@ class EventBus:
 
         Waits only before a full queue, as its policy says. Raises BusClosedError when the bus is not open.
         """
-        if get_ident() != self._open_thread_id:
-            loop = self._require_open()
-            if not loop.is_here():
-                self._publish_from_thread(event, loop)
-                return
-        for subscription in self._matching(event):
-            if len(subscription.buffer) >= subscription.room and subscription.is_full:
-                await self._wait_for_room(event)
-                self._require_open()
-                break
-        if self._inbox:
-            self._take_inbox()
+        if self._slack > 0 and get_ident() == self._open_thread_id:
+            self._append_everywhere(event)
+            return
+        loop = self._require_open()
+        if not loop.is_here():
+            self._publish_from_thread(event, loop)
+            return
+        if any(subscription.is_full for subscription in self._routes.matching(event)):
+            await self._wait_for_room(event)
+            self._require_open()
+        self._take_inbox()
         self._deliver(event)
 
     async def _wait_for_room(self, event: Event) -> None:
@@ -218,22 +220,30 @@ class EventBus:
 
     def publish_nowait(self, event: Event) -> None:
         """The same without ever waiting, from any thread: a full queue drops as its policy says (Block: the newest)."""
-        if get_ident() != self._open_thread_id:
-            loop = self._require_open()
-            if not loop.is_here():
-                self._publish_from_thread(event, loop)
-                return
-        if self._inbox:
+        if self._slack > 0 and get_ident() == self._open_thread_id:
+            self._append_everywhere(event)
+            return
+        loop = self._require_open()
+        if loop.is_here():
             self._take_inbox()
-        self._deliver(event)
+            self._deliver(event)
+        else:
+            self._publish_from_thread(event, loop)
 
-    def _matching(self, event: Event) -> Sequence[Subscription]:
-        if self._has_filters:
-            return self._routes.matching(event)
+    def _append_everywhere(self, event: Event) -> None:
+        """The fast path: there is room in every buffer for `_slack` more events, and nothing needs a closer look."""
         try:
-            return self._plain_routes[event.type]
+            appends = self._appends[event.type]
         except (AttributeError, KeyError, TypeError):
-            return self._routes.matching(event)  # says what is wrong with it
+            raise TypeError(f"the bus carries hivecost events, got {event!r:.100}") from None
+        if self._admit is not None:
+            event = self._admit(event)
+        self._slack -= 1
+        self._published += 1
+        for append in appends:
+            append(event)
+        if self._sleepers:
+            self._routes.wake(event.type, self._sleepers)
 
     def _require_open(self) -> Loop:
         loop = self._loop
@@ -245,13 +255,24 @@ class EventBus:
         if self._admit is not None:
             event = self._admit(event)
         self._published += 1
-        for subscription in self._matching(event):
-            if len(subscription.buffer) >= subscription.room:
-                subscription.offer(event)
-                continue
-            subscription.buffer.append(event)
-            if subscription.asleep:
-                subscription.wake()
+        for subscription in self._routes.matching(event):
+            subscription.offer(event)
+        self._find_slack()
+
+    def _find_slack(self) -> None:
+        """How many events may be appended without a look at any queue; looked for now and then while there is none."""
+        if self._slack > 0:
+            self._slack -= 1  # what was just delivered took its place in the queues
+            return
+        self._slack += 1
+        if self._slack != 0 or self._routes.has_filters or not self._accepting or self._closing:
+            self._slack = min(self._slack, -1)
+            return
+        self._slack = min((s.free for s in self._subscriptions.values()), default=MAX_QUEUE) or -_SLACK_PAUSE
+
+    def _look_closer(self) -> None:
+        """The next event takes the slow path, which then finds the slack anew."""
+        self._slack = -1
 
     def _publish_from_thread(self, event: Event, loop: Loop) -> None:
         self._routes.matching(event)  # a stranger's object fails here, in the thread that published it
@@ -260,6 +281,7 @@ class EventBus:
                 self._inbox_dropped += 1
                 return
             self._inbox.append(event)
+            self._look_closer()
             if self._inbox_announced:
                 return
             self._inbox_announced = True
@@ -267,6 +289,8 @@ class EventBus:
 
     def _take_inbox(self) -> None:
         """Deliver what other threads published, in their order: one wakeup for all of it."""
+        if not self._inbox:
+            return
         with self._lock:
             events, self._inbox = self._inbox, deque()
             self._inbox_announced = False

@@ -34,9 +34,8 @@ OnDrop = Callable[["Subscription", int, str], None]
 class Subscription:
     """Events go into `buffer` and out to the handler in order, one wakeup per batch.
 
-    `room` is how many events the buffer may hold: `max_queue` less those that were in the handler's hands when it was
-    last looked at, so a publisher needs two looks to know it may append. The batch stays on the subscription, so
-    nothing is lost sight of when the task is cancelled in the middle of it.
+    The buffer is the same object all its life, so that a publisher may keep its `append`. The batch in flight stays on
+    the subscription, so nothing is lost sight of when the task is cancelled in the middle of it.
     """
 
     def __init__(
@@ -49,6 +48,7 @@ class Subscription:
         overflow: Overflow,
         max_queue: int,
         filters: Mapping[str, str],
+        sleepers: set[Subscription],
         on_failure: OnFailure,
         on_drop: OnDrop,
     ) -> None:
@@ -58,9 +58,8 @@ class Subscription:
         self.max_queue = max_queue
         self.filters = filters
         self.buffer: deque[Event] = deque()
-        self.room = max_queue
-        self.asleep = False
         self.ended = False
+        self._sleepers = sleepers
         self._handler = handler
         self._run_batch = self._as_list if batch else self._each
         self._is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
@@ -107,9 +106,13 @@ class Subscription:
         return self._finished is None or self._finished.is_set()
 
     @property
+    def free(self) -> int:
+        """How many more events it takes."""
+        return self.max_queue - self.pending
+
+    @property
     def is_full(self) -> bool:
-        self.room = self.max_queue - self._in_flight
-        return len(self.buffer) >= self.room
+        return self.pending >= self.max_queue
 
     def wants(self, event: Event) -> bool:
         """True when every filter matches."""
@@ -122,11 +125,12 @@ class Subscription:
             self._on_drop(self, 1, "queue full")
             return
         self.buffer.append(event)
-        if self.asleep:
+        if self in self._sleepers:
             self.wake()
 
     def wake(self) -> None:
-        self.asleep = False
+        """End its sleep, if it sleeps."""
+        self._sleepers.discard(self)
         if self._wakeup is not None:
             self._wakeup.set()
 
@@ -181,25 +185,25 @@ class Subscription:
         try:
             while not self.ended:
                 if not self.buffer:
-                    self.asleep = True
+                    self._sleepers.add(self)
                     await self._wakeup.wait()
                     continue
                 await self._run_batch(self._take())
                 if self.buffer:
                     await anyio.lowlevel.checkpoint()
         finally:
-            self.asleep = False
+            self._sleepers.discard(self)
             self.end("the subscriber's task ended")
             if self._finished is not None:
                 self._finished.set()
 
-    def _take(self) -> deque[Event]:
-        batch, self.buffer = self.buffer, deque()
+    def _take(self) -> list[Event]:
+        batch = list(self.buffer)
+        self.buffer.clear()
         self._taken += len(batch)
-        self.room = self.max_queue - len(batch)
         return batch
 
-    async def _each(self, batch: deque[Event]) -> None:
+    async def _each(self, batch: list[Event]) -> None:
         hand_on = self._await_each if self._is_async else self._call_each
         self._batch = iter(batch)
         for start in range(0, len(batch), _YIELD_EVERY):
@@ -240,11 +244,10 @@ class Subscription:
             if self._is_watched and self._has_to_stop():
                 return
 
-    async def _as_list(self, batch: deque[Event]) -> None:
-        events = list(batch)
-        self._in_hand = len(events)
-        for start in range(0, len(events), BATCH_MAX):
-            part = events[start : start + BATCH_MAX]
+    async def _as_list(self, batch: list[Event]) -> None:
+        self._in_hand = len(batch)
+        for start in range(0, len(batch), BATCH_MAX):
+            part = batch[start : start + BATCH_MAX]
             try:
                 result = self._handler(part)
                 if result is not None and inspect.isawaitable(result):
@@ -280,8 +283,7 @@ class Subscription:
     def _report_progress(self) -> None:
         """Tell those who wait for room, or for what they published to be handled."""
         self._stalled = False
-        free = self.max_queue - self.pending
-        for _ in range(min(free, len(self._room_waiters))):
+        for _ in range(min(self.free, len(self._room_waiters))):
             self._room_waiters.popleft().set()
         self._wake_done_waiters()
         self._is_watched = bool(self._room_waiters or self._done_waiters)
