@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         LedgerUnavailableError,
         PluginError,
         PriceUnknownError,
+        PriceUpdateError,
         ReentrancyError,
         SessionNotFoundError,
         StoreCorruptError,
@@ -54,7 +55,15 @@ if TYPE_CHECKING:
     )
     from hivecost.ledger import Budget, RunawayRules
     from hivecost.plugin import Plugin, PluginHost, TurnRequest
-    from hivecost.pricing import PriceBook, UsageReading, UsageStream, calculate_cost, read_usage
+    from hivecost.pricing import (
+        ModelChoice,
+        PriceBook,
+        UsageReading,
+        UsageStream,
+        calculate_cost,
+        read_usage,
+        select_model,
+    )
     from hivecost.queries import RuntimeLogStore, SessionStore, SpendStore
     from hivecost.rate_limits import RateLimiter
     from hivecost.runtime import (
@@ -115,12 +124,14 @@ __all__ = [
     "LedgerUnavailableError",
     "LogWriter",
     "LoopConfig",
+    "ModelChoice",
     "NodeSpec",
     "Plugin",
     "PluginError",
     "PluginHost",
     "PriceBook",
     "PriceUnknownError",
+    "PriceUpdateError",
     "RateLimited",
     "RateLimiter",
     "ReentrancyError",
@@ -158,6 +169,7 @@ __all__ = [
     "execution_cancelled",
     "new_session_id",
     "read_usage",
+    "select_model",
     "subscriber_failed",
 ]
 
@@ -185,6 +197,7 @@ _ROOMS = {
         "LedgerUnavailableError",
         "PluginError",
         "PriceUnknownError",
+        "PriceUpdateError",
         "ReentrancyError",
         "SessionNotFoundError",
         "StoreCorruptError",
@@ -223,11 +236,13 @@ _ROOMS = {
         "TurnRequest",
     ),
     "hivecost.pricing": (
+        "ModelChoice",
         "PriceBook",
         "UsageReading",
         "UsageStream",
         "calculate_cost",
         "read_usage",
+        "select_model",
     ),
     "hivecost.queries": (
         "RuntimeLogStore",

@@ -5,6 +5,7 @@ HiveCostError
 │   ├── BudgetExhaustedError     the period's money is spent; carries reset_at
 │   └── BudgetBusyError          held by others just now; carries retry_after_s
 ├── PriceUnknownError            no rate for this model; names the near ones
+├── PriceUpdateError             rates that cannot be fetched or believed
 ├── UsageInvalidError            impossible token counts
 ├── EventFormatError             bytes that are no event
 ├── LedgerUnavailableError       the ledger cannot be reached: refused
@@ -42,6 +43,10 @@ class BudgetExceededError(HiveCostError):
         super().__init__(message)
         self.budget = budget
         self.execution_id = execution_id
+        #: Which account of the budget, and how it stood, in nano-USD, tokens or calls; set where a ledger refused.
+        self.scope = ""
+        self.period = ""
+        self.used = 0
 
 
 class BudgetExhaustedError(BudgetExceededError):
@@ -73,6 +78,10 @@ class PriceUnknownError(HiveCostError, LookupError):
         )
         self.model = model
         self.suggestions = suggestions
+
+
+class PriceUpdateError(HiveCostError):
+    """New rates could not be fetched, or cannot be believed; the ones in use stay."""
 
 
 class UsageInvalidError(HiveCostError, ValueError):

@@ -27,6 +27,8 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     #: What the caller says the prompt counts; 0 when unknown.
     input_tokens: int = 0
     max_tokens: int = 0
+    #: HTTP requests that the turn may take: an SDK that retries by itself sends, and may be billed for, each.
+    attempts: int = 1
     session_id: str = ""
     execution_id: str = ""
     node_id: str = ""
@@ -37,7 +39,19 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     tags: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-GateCheck = Callable[[TurnRequest], Awaitable[None]]
+class TurnOutcome(msgspec.Struct, frozen=True, kw_only=True):
+    """How a turn ended, as gate checks are told."""
+
+    #: 0 when nothing was sent or the provider refused; None when nobody knows.
+    total_tokens: int | None = None
+    #: What the provider asked for with `Retry-After`.
+    retry_after_s: float | None = None
+
+
+#: Called once on the event loop when the turn is over.
+TurnEnd = Callable[[TurnOutcome], None]
+#: Awaited before a turn is sent: may wait, may raise, and may give what to call at the turn's end.
+GateCheck = Callable[[TurnRequest], Awaitable[TurnEnd | None]]
 
 
 class Bus(Protocol):
@@ -88,8 +102,13 @@ class PluginHost(Protocol):
     @property
     def base_path(self) -> Path: ...
 
-    def cancel_execution_nowait(self, execution_id: str, reason: str | BaseException | None = None) -> bool:
-        """Ask an execution to stop, from any thread; True if it was running."""
+    def cancel_execution_nowait(
+        self, execution_id: str, reason: str | BaseException | None = None, *, after_turn: bool = False
+    ) -> bool:
+        """Ask an execution to stop, from any thread; True if it was running.
+
+        With `after_turn` what it does just now may finish, and its next turn is refused.
+        """
         ...
 
     def add_gate_check(self, check: GateCheck) -> Callable[[], None]:

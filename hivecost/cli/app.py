@@ -8,8 +8,12 @@ from typing import Annotated
 
 import typer
 
+from hivecost.cli.advise import advise
 from hivecost.cli.demo import demo
+from hivecost.cli.price import price
+from hivecost.cli.prices import prices
 from hivecost.cli.report import report
+from hivecost.cli.reprice import reprice
 from hivecost.cli.sessions import sessions
 from hivecost.errors import HiveCostError
 
@@ -20,8 +24,12 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.command()(advise)
 app.command()(demo)
+app.command()(price)
+app.add_typer(prices)
 app.command()(report)
+app.command()(reprice)
 app.command()(sessions)
 
 

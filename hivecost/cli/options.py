@@ -13,6 +13,10 @@ DataOption = Annotated[
         "--data", "-d", envvar="HIVECOST_DATA", help="The folder of the runtime log (an AgentRuntime's base_path)."
     ),
 ]
+PricesOption = Annotated[
+    Path | None,
+    typer.Option("--prices", metavar="FILE", help="Your own price table (TOML); it wins by exact model name."),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable, one JSON document.")]
 
 DEFAULT_DATA = Path("data")

@@ -39,7 +39,7 @@ class BudgetExceeded(Event, frozen=True, kw_only=True, tag=EventType.BUDGET_EXCE
     unit: str = "usd"
     used: int = 0
     limit: int = 0
-    #: What was done: `cancelled`, `refused` or `none`.
+    #: What was done: `cancelled`, `refused`, `paused` or `none`.
     action: str = ""
 
 

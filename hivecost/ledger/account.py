@@ -79,6 +79,12 @@ class Account(msgspec.Struct, eq=False):
     over: bool = False
     #: The budget's, beside the sums because every addition asks for it.
     unit: Unit = "usd"
+    #: Holds are granted up to here: the limit, or less where this process has only a lease of it.
+    cap: int = 0
+    #: Whoever lends the leases sets `cap`, not the limit.
+    leased: bool = False
+    #: Its row in the durable ledger; 0: there is none.
+    row_id: int = 0
 
     def __post_init__(self) -> None:
         self.unit = self.budget.counted_unit
@@ -100,6 +106,8 @@ class Account(msgspec.Struct, eq=False):
     def set_limit(self, limit: int) -> None:
         """Measure against another limit; the fractions of it that are not reached yet will warn again."""
         self.limit = limit
+        if not self.leased:
+            self.cap = limit
         self.warned = sum(mark <= self.settled for mark in self._marks())
         self._set_alarm()
 

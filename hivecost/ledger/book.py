@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from hivecost.errors import ConfigError
@@ -15,6 +15,8 @@ from hivecost.ledger.period import Calendar, Period
 _FOUND_MAX: Final = 10_000
 
 _FOREVER_NS: Final = 2**63
+
+AccountOpened = Callable[[Account], Account]
 
 
 class _Found(NamedTuple):
@@ -30,11 +32,14 @@ class AccountBook:
 
     An account lives until its execution is forgotten, or until its period and the next one are over. `accounts_max`
     bounds each budget: above it the quarter that was unused for longest is dropped, and counted in `evicted`.
+    `opened` is asked about every new account, and gives the one to use: the same, or one that is known already.
 
     Raises ConfigError when two budgets have one name.
     """
 
-    def __init__(self, budgets: Iterable[Budget], *, accounts_max: int | None = None) -> None:
+    def __init__(
+        self, budgets: Iterable[Budget], *, accounts_max: int | None = None, opened: AccountOpened | None = None
+    ) -> None:
         listed = tuple(budgets)
         for name, count in Counter(budget.name for budget in listed).items():
             if count > 1:
@@ -42,7 +47,7 @@ class AccountBook:
         self.budgets: Final = {budget.name: budget for budget in listed}
         self.evicted = 0
         self._accounts_max = accounts_max
-        self._lines = {budget.name: _Line(budget) for budget in listed}
+        self._lines = {budget.name: _Line(budget, opened or _as_it_is) for budget in listed}
         self._attributes = tuple(dict.fromkeys(name for line in self._lines.values() for name in line.looks_at))
         self._found: dict[tuple[str | None, ...], _Found] = {}
         self._found_by_execution: dict[str, list[tuple[str | None, ...]]] = {}
@@ -120,8 +125,9 @@ class AccountBook:
 class _Line:
     """One budget and its accounts."""
 
-    def __init__(self, budget: Budget) -> None:
+    def __init__(self, budget: Budget, opened: AccountOpened) -> None:
         self.budget = budget
+        self._opened = opened
         self.calendar = Calendar(budget.window, budget.timezone)
         self.accounts: dict[AccountKey, Account] = {}
         self.looks_at = (*budget.match, *budget.account_attributes)
@@ -139,7 +145,7 @@ class _Line:
         values = tuple(attribution.get(name, "") for name in self._attributes)
         account = self.accounts.get((period.start_ns, values))
         if account is None:
-            account = Account(self.budget, values, period, self.budget.limit_amount, used_at_ns=at_ns)
+            account = self._opened(Account(self.budget, values, period, self.budget.limit_amount, used_at_ns=at_ns))
             self.put(account)
         elif account.over:  # a turn came after all
             account.over = False
@@ -184,3 +190,7 @@ class _Line:
             siblings.pop(account.key, None)
             if not siblings:
                 self._by_execution.pop(execution_id, None)
+
+
+def _as_it_is(account: Account) -> Account:
+    return account

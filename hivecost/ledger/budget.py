@@ -73,6 +73,10 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         own = (self.window,) if self.window in ("execution", "session") else ()
         return tuple(dict.fromkeys((*own, *self.per)))
 
+    def applies_to(self, attribution: Mapping[str, str]) -> bool:
+        """Whether a turn with these attributes counts on it."""
+        return all(attribution.get(name) in values for name, values in self.match.items())
+
     def with_limit(self, limit: Limit) -> Budget:
         """The same budget with another limit, in the same unit if `limit` names none."""
         return msgspec.structs.replace(self, limit=limit)

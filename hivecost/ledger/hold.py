@@ -11,6 +11,7 @@ import msgspec
 from hivecost.errors import BudgetBusyError, BudgetExceededError, BudgetExhaustedError
 from hivecost.ledger.account import Account, Crossing
 from hivecost.ledger.amounts import Unit
+from hivecost.money import format_usd
 
 HoldState = Literal["held", "in_doubt", "settled", "released"]
 RefusalKind = Literal["exhausted", "busy", "frozen"]
@@ -38,8 +39,14 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
     def error(self, execution_id: str = "") -> BudgetExceededError:
         """What to raise: BudgetBusyError with `retry_after_s`, else BudgetExhaustedError with `reset_at`."""
+        error = self._error(execution_id)
+        error.scope, error.period, error.used = self.scope, self.period, self.limit - self.remaining
+        return error
+
+    def _error(self, execution_id: str) -> BudgetExceededError:
         account = f"budget {self.budget!r}" + (f" ({self.scope})" if self.scope else "")
-        amounts = f"needs {self.needed:,} {_counted(self.unit)}, {self.remaining:,} of {self.limit:,} remain"
+        needed, remaining, limit = (_shown(amount, self.unit) for amount in (self.needed, self.remaining, self.limit))
+        amounts = f"needs {needed}, {remaining} of {limit} remain"
         if self.kind == "busy":
             message = f"{account} is held by other turns just now: {amounts}"
             return BudgetBusyError(
@@ -104,5 +111,5 @@ def finality(refusal: Refusal) -> int:
     return _KIND_ORDER.index(refusal.kind)
 
 
-def _counted(unit: Unit) -> str:
-    return "nano-USD" if unit == "usd" else unit
+def _shown(amount: int, unit: Unit) -> str:
+    return format_usd(amount) if unit == "usd" else f"{amount:,} {unit}"

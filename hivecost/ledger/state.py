@@ -12,7 +12,7 @@ from typing import Final
 from hivecost.errors import ConfigError
 from hivecost.ledger.account import Account, AccountStatus, Crossing
 from hivecost.ledger.amounts import UNITS, Unit
-from hivecost.ledger.book import AccountBook
+from hivecost.ledger.book import AccountBook, AccountOpened
 from hivecost.ledger.budget import Budget, Limit
 from hivecost.ledger.hold import Hold, Incident, Refusal, Settlement, finality, refusal_of
 from hivecost.ledger.snapshot import HoldSnapshot, LedgerSnapshot, load_account, save_account
@@ -25,11 +25,12 @@ class LedgerState:
     """The accounts of hard budgets, and the holds on them. One at a time: not for several threads at once.
 
     Amounts are integers by unit: nano-USD, tokens, calls (one, if nothing is said).
+    `opened` is asked about every new account, and gives the one to use.
     Raises ConfigError for a budget that is not `mode="hard"`, and for two budgets of one name.
     """
 
-    def __init__(self, budgets: Iterable[Budget]) -> None:
-        self._book = AccountBook(budgets)
+    def __init__(self, budgets: Iterable[Budget], *, opened: AccountOpened | None = None) -> None:
+        self._book = AccountBook(budgets, opened=opened)
         for budget in self._book.budgets.values():
             if budget.mode != "hard":
                 raise ConfigError(f"budget {budget.name!r}.mode", "'hard', to hold money before turns", got=budget.mode)
@@ -140,6 +141,15 @@ class LedgerState:
         hold.state = "in_doubt"
         return True
 
+    def hand_over(self, hold: Hold, accounts: Iterable[Account]) -> None:
+        """Some accounts of a hold that is in doubt are charged elsewhere from now on: here, it is on the others."""
+        handed = set(accounts)
+        for account in handed:
+            account.in_doubt -= hold.amounts[account.unit]
+            account.open_holds -= 1
+        hold.accounts = tuple(account for account in hold.accounts if account not in handed)
+        self._book.drop_over(handed)
+
     def resolve(self, hold_id: int, amounts: Mapping[Unit, int]) -> Settlement:
         """Settle a hold that is in doubt at what it really cost; zeros, if it was never sent.
 
@@ -176,6 +186,10 @@ class LedgerState:
                 left = 0 if account.budget.name in self._frozen else account.remaining
                 most[account.unit] = min(left, most.get(account.unit, left))
         return most
+
+    def accounts_for(self, attribution: Mapping[str, str], at_ns: int) -> tuple[Account, ...]:
+        """The accounts that a turn with these attributes counts on at this instant."""
+        return self._book.find(attribution, at_ns)
 
     def forget_execution(self, execution_id: str) -> None:
         """The execution is over: drop its accounts, but for those with open holds."""
@@ -238,7 +252,7 @@ class LedgerState:
                 raise ConfigError(f"amounts[{account.unit!r}]", f"an amount: budget {account.budget.name!r} counts it")
             needed = amounts[account.unit]
             frozen = account.budget.name in self._frozen
-            if frozen or needed > account.limit - account.settled - account.held - account.in_doubt:
+            if frozen or needed > account.cap - account.settled - account.held - account.in_doubt:
                 refusals.append(refusal_of(account, needed, frozen=frozen))
         return tuple(refusals)
 

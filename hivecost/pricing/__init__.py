@@ -1,16 +1,20 @@
 """Usage as providers report it, in one form; and what it cost, to the nano-USD."""
 
 from hivecost.pricing.book import PriceBook
+from hivecost.pricing.bounds import input_token_bound
 from hivecost.pricing.default_book import calculate_cost, default_book
 from hivecost.pricing.lines import price_line
 from hivecost.pricing.listing import RateChange, RateRow, describe, diff_rates, list_rates
+from hivecost.pricing.plausibility import believable_book
 from hivecost.pricing.quotes import Quote
 from hivecost.pricing.readings import UsageReading, UsageStatus
+from hivecost.pricing.repricing import Kept, reprice_turn
 from hivecost.pricing.selection import ModelChoice, select_model
 from hivecost.pricing.usage import FLAVORS, UsageStream, read_usage
 
 __all__ = [
     "FLAVORS",
+    "Kept",
     "ModelChoice",
     "PriceBook",
     "Quote",
@@ -19,12 +23,15 @@ __all__ = [
     "UsageReading",
     "UsageStatus",
     "UsageStream",
+    "believable_book",
     "calculate_cost",
     "default_book",
     "describe",
     "diff_rates",
+    "input_token_bound",
     "list_rates",
     "price_line",
     "read_usage",
+    "reprice_turn",
     "select_model",
 ]

@@ -2,12 +2,13 @@
 
 from hivecost.queries.breakdown import session_events, unpriced_reasons
 from hivecost.queries.instants import Moment
+from hivecost.queries.repricings import RepricedTotals, load_repriced
 from hivecost.queries.runtime_log import ModelTotals, NodeDetails, NodeTotals, Run, RuntimeLogStore, SessionDetails
 from hivecost.queries.sessions import SessionMetrics, SessionState, SessionStore, SessionTimestamps
 from hivecost.queries.spend import SpendRow, SpendStore
 from hivecost.queries.steps import Step
 from hivecost.queries.totals import LoggedTotals
-from hivecost.queries.turns import turns_since
+from hivecost.queries.turns import turn_pages, turns_since
 
 __all__ = [
     "LoggedTotals",
@@ -15,6 +16,7 @@ __all__ = [
     "Moment",
     "NodeDetails",
     "NodeTotals",
+    "RepricedTotals",
     "Run",
     "RuntimeLogStore",
     "SessionDetails",
@@ -25,7 +27,9 @@ __all__ = [
     "SpendRow",
     "SpendStore",
     "Step",
+    "load_repriced",
     "session_events",
+    "turn_pages",
     "turns_since",
     "unpriced_reasons",
 ]

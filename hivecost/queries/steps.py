@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from hivecost.events import USAGE_FIELDS, Usage
 from hivecost.money import to_usd
 from hivecost.queries.instants import local_iso
 
@@ -58,6 +59,11 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     def timestamp(self) -> str:
         """When it happened: ISO 8601 in local time."""
         return local_iso(self.timestamp_ns)
+
+    @property
+    def usage(self) -> Usage:
+        """The token counts, to be priced again."""
+        return Usage(*(getattr(self, name) for name in USAGE_FIELDS))
 
     @property
     def total_tokens(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,6 +10,8 @@ import msgspec
 
 from hivecost.errors import StoreCorruptError
 from hivecost.events import ATTRIBUTION_FIELDS, USAGE_FIELDS, Cost, CostStatus, LLMTurnComplete, Usage
+from hivecost.queries.filters import matching
+from hivecost.queries.instants import Moment, since_ns, until_ns
 from hivecost.queries.reader import Row, reading
 from hivecost.queries.steps import Step
 
@@ -26,28 +28,52 @@ _COST: Final = slice(_STATUS, _STATUS + len(Cost.__struct_fields__))
 _DIRECT: Final = ("event_id", "timestamp_ns", *ATTRIBUTION_FIELDS, "model", "provider", "latency_ms", "stop_reason")
 
 LAST_TURN: Final = "SELECT coalesce(max(id), 0) FROM turns"
-TURNS_PAGE: Final = f"""
-    SELECT id, {COLUMNS} FROM turns
-    WHERE (timestamp_ns, id) > (:timestamp_ns, :id) AND id <= :last_id
-    ORDER BY timestamp_ns, id LIMIT {_PAGE_ROWS}"""
 
 
-async def turns_since(base_path: str | Path, since_ns: int) -> AsyncIterator[LLMTurnComplete]:
-    """Every turn logged before the call that happened at `since_ns` or later, oldest first.
+def turns_page_sql(wanted: Mapping[str, str | None]) -> str:
+    """The next turns by time, up to the one that was the last when reading began."""
+    return f"""
+        SELECT id, {COLUMNS} FROM turns
+        WHERE (timestamp_ns, id) > (:timestamp_ns, :id) AND timestamp_ns < :until_ns AND id <= :last_id
+            {matching(wanted)}
+        ORDER BY timestamp_ns, id LIMIT {_PAGE_ROWS}"""
 
-    Read page by page, so that neither memory nor the write-ahead log grows with their number. Raises StoreErrors.
+
+async def turns_since(base_path: str | Path, first_ns: int) -> AsyncIterator[LLMTurnComplete]:
+    """Every turn logged before the call that happened at `first_ns` or later, oldest first. Raises StoreErrors."""
+    async for page in _pages(base_path, first_ns, until_ns(None), None):
+        for turn in page:
+            yield turn
+
+
+async def turn_pages(
+    base_path: str | Path, *, since: Moment | None = None, until: Moment | None = None, model: str | None = None
+) -> AsyncIterator[list[LLMTurnComplete]]:
+    """The turns logged before the call that happened from `since` up to `until` (a date: its whole day), oldest first.
+
+    Up to 1,000 at a time, so that each page can be handled with the log closed. Raises ConfigError for a date that is
+    none, and StoreErrors.
     """
-    place = {"timestamp_ns": since_ns, "id": -1}
+    async for page in _pages(base_path, since_ns(since), until_ns(until), model):
+        yield page
+
+
+async def _pages(
+    base_path: str | Path, first_ns: int, end_ns: int, model: str | None
+) -> AsyncIterator[list[LLMTurnComplete]]:
+    """Read page by page, so that neither memory nor the write-ahead log grows with the number of turns."""
+    place: dict[str, Any] = {"timestamp_ns": first_ns, "id": -1, "until_ns": end_ns, "model": model}
+    sql = turns_page_sql({"model": model})
     async with reading(Path(base_path)) as log:
         ((place["last_id"],),) = await log.rows(LAST_TURN, {})
     while True:
         async with reading(Path(base_path)) as log:
-            page = await log.rows(TURNS_PAGE, place)
-        for _, *row in page:
-            yield to_turn(row)
-        if len(page) < _PAGE_ROWS:
+            rows = await log.rows(sql, place)
+        if rows:
+            yield [to_turn(row) for _, *row in rows]
+        if len(rows) < _PAGE_ROWS:
             return
-        place |= {"id": page[-1][0], "timestamp_ns": page[-1][1 + _FIELDS.index("timestamp_ns")]}
+        place |= {"id": rows[-1][0], "timestamp_ns": rows[-1][1 + _FIELDS.index("timestamp_ns")]}
 
 
 def to_step(row: Row | list[Any]) -> Step:

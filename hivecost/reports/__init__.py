@@ -1,14 +1,34 @@
 """What people read: one file for each report, one for each format."""
 
+from hivecost.reports.advice import DOWNGRADE_RULE, Advice, Batching, Compression, Downgrade, load_advice
+from hivecost.reports.advice_terminal import render_advice
+from hivecost.reports.caching import CachingLine
 from hivecost.reports.json_document import to_json
+from hivecost.reports.rates import render_rate_changes, render_rate_list, render_rates
+from hivecost.reports.repricing import RepricedModel, RepricingReport, render_repricing, reprice_log
 from hivecost.reports.session import BudgetLine, SessionReport, load_session_report
 from hivecost.reports.terminal import render_session, render_sessions
 
 __all__ = [
+    "DOWNGRADE_RULE",
+    "Advice",
+    "Batching",
     "BudgetLine",
+    "CachingLine",
+    "Compression",
+    "Downgrade",
+    "RepricedModel",
+    "RepricingReport",
     "SessionReport",
+    "load_advice",
     "load_session_report",
+    "render_advice",
+    "render_rate_changes",
+    "render_rate_list",
+    "render_rates",
+    "render_repricing",
     "render_session",
     "render_sessions",
+    "reprice_log",
     "to_json",
 ]

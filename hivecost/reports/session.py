@@ -11,9 +11,11 @@ from hivecost.events import BudgetExceeded, BudgetWarning, EventType
 from hivecost.queries import (
     ModelTotals,
     NodeTotals,
+    RepricedTotals,
     RuntimeLogStore,
     SessionState,
     SessionStore,
+    load_repriced,
     session_events,
     unpriced_reasons,
 )
@@ -40,12 +42,14 @@ class SessionReport(msgspec.Struct, frozen=True, kw_only=True):
     budgets: list[BudgetLine]
     #: Why turns have no cost, with how many each.
     unpriced: dict[str, int]
+    #: What `hivecost reprice` found for it, beside the costs above; None when it was never asked.
+    repriced: RepricedTotals | None = None
 
 
 async def load_session_report(base_path: str | Path, session_id: str = "latest") -> SessionReport:
     """The report of a session, or of the newest one. Raises SessionNotFoundError, and other StoreErrors."""
     sessions, log = SessionStore(base_path), RuntimeLogStore(base_path)
-    state = await _find(sessions, session_id, base_path)
+    state = await find_session(sessions, session_id, base_path)
     events = await session_events(base_path, state.session_id, [EventType.BUDGET_WARNING, EventType.BUDGET_EXCEEDED])
     return SessionReport(
         session=state,
@@ -53,10 +57,12 @@ async def load_session_report(base_path: str | Path, session_id: str = "latest")
         models=await log.load_models(state.session_id),
         budgets=_budget_lines([e for e in events if isinstance(e, BudgetWarning | BudgetExceeded)]),
         unpriced=await unpriced_reasons(base_path, state.session_id),
+        repriced=await load_repriced(base_path, state.session_id),
     )
 
 
-async def _find(sessions: SessionStore, session_id: str, base_path: str | Path) -> SessionState:
+async def find_session(sessions: SessionStore, session_id: str, base_path: str | Path) -> SessionState:
+    """The session of this id, or the newest one for `latest`. Raises SessionNotFoundError, and other StoreErrors."""
     if session_id != "latest":
         return await sessions.read_state(session_id)
     newest = await sessions.list_sessions(limit=1)

@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from hivecost.money import format_usd
+from hivecost.reports.console import report_console
 from hivecost.reports.session import BudgetLine, SessionReport
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ _STATUS_STYLES = {"completed": "green", "failed": "red", "cancelled": "yellow", 
 
 def render_session(report: SessionReport, console: Console | None = None) -> None:
     """Print a session's report: per node, per model, totals, budgets, and what has no price."""
-    console = console or _console()
+    console = console or report_console()
     state = report.session
     console.print(f"\n[bold]Cost report[/bold]  {state.session_id}  {_status(state.status)}")
     console.print(f"{state.timestamps.started_at}  {_counted(state.metrics.executions, 'execution')}\n", style="dim")
@@ -55,6 +56,12 @@ def render_session(report: SessionReport, console: Console | None = None) -> Non
         f"{metrics.total_input_tokens:,} tokens in   {metrics.total_output_tokens:,} out   "
         f"{metrics.total_cached_tokens:,} cached"
     )
+    if report.repriced is not None:
+        again = report.repriced
+        console.print(
+            f"[bold]Repriced[/bold]  {format_usd(again.new_nanousd)} at rates {again.snapshot}, for "
+            f"{_counted(again.calls, 'call')} that cost {format_usd(again.old_nanousd)} at the time"
+        )
     for line in report.budgets:
         console.print(f"[bold]Budget[/bold]    {_budget(line)}")
     if not report.budgets:
@@ -69,7 +76,7 @@ def render_session(report: SessionReport, console: Console | None = None) -> Non
 
 def render_sessions(sessions: Sequence[SessionState], base_path: Path, console: Console | None = None) -> None:
     """Print sessions, a line each."""
-    console = console or _console()
+    console = console or report_console()
     if not sessions:
         console.print(f"No sessions in {base_path}.")
         return
@@ -92,12 +99,6 @@ def render_sessions(sessions: Sequence[SessionState], base_path: Path, console: 
             _unpriced(metrics.unpriced_calls),
         )
     console.print(table)
-
-
-def _console() -> Console:
-    """A pipe has no width to fit into: nothing is folded or cut there."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=200)
 
 
 def _spend_table(heading: str, rows: Sequence[tuple[str, int, int, int, int, int]]) -> Table:

@@ -18,8 +18,10 @@ from hivecost.clock import Clock
 from hivecost.errors import ConfigError, ExecutionCancelledError, HiveCostError
 from hivecost.events import Event, Totals
 from hivecost.plugin import TurnRequest
-from hivecost.pricing import PriceBook
+from hivecost.pricing import PriceBook, input_token_bound
 from hivecost.runtime.attribution import checked_name, checked_tags
+from hivecost.runtime.gate import Gate
+from hivecost.runtime.hard_budgets import Admission
 from hivecost.runtime.result import ExecutionResult
 from hivecost.runtime.turn import Turn
 
@@ -44,9 +46,8 @@ class ExecutionHost(Protocol):
     @property
     def prices(self) -> PriceBook: ...
 
-    async def pass_gate(self, request: TurnRequest) -> None:
-        """Return when the turn may be sent; raise when it may not."""
-        ...
+    @property
+    def gate(self) -> Gate: ...
 
     def publish_for_agent(self, event: Event) -> None:
         """Publish without waiting, from any thread; a loss is counted, never raised into the agent."""
@@ -73,6 +74,7 @@ class Execution:
         self.totals = Totals()
         self.clock: Clock = host.clock
         self.prices: PriceBook = host.prices
+        self.gate: Gate = host.gate
         self.started_ns = self.clock.now_ns()
         self.started_s = self.clock.monotonic_s()
         self.result: ExecutionResult | None = None
@@ -90,23 +92,41 @@ class Execution:
         """`async with ctx.node("plan"):` (or `with`): turns inside belong to this node, in child tasks too."""
         return Node(node_id, agent_id)
 
-    def turn(self, model: str, *, input_tokens: int = 0, max_tokens: int = 0, provider: str = "") -> Turn:
+    def turn(
+        self,
+        model: str,
+        *,
+        input_tokens: int = 0,
+        max_tokens: int = 0,
+        prompt: Any = None,
+        attempts: int = 1,
+        provider: str = "",
+    ) -> Turn:
         """The gate for one LLM call: `async with ctx.turn(model=…) as turn:` (or `with` in a sync agent).
 
-        `input_tokens` is what the prompt counts, as far as the caller knows, `max_tokens` the output limit it will
-        send. Entering waits for rate limits and raises BudgetExceededError when a budget refuses the turn, and
-        ExecutionCancelledError when the execution has been cancelled.
+        `input_tokens` is the most the prompt can count; without it, a text `prompt` (messages, tools) is bounded by its
+        bytes. `max_tokens` is the output limit you mean to send: send `turn.max_tokens` and `turn.model`, a hard
+        budget may have lowered them. `attempts` is how often the call may be sent, retries of an SDK included.
+        Entering waits for rate limits and raises BudgetExceededError when a budget refuses the turn, PriceUnknownError
+        where a hard budget in USD meets a model without a price, and ExecutionCancelledError after a cancellation.
         """
         checked_name("ctx.turn(model)", model)
-        for name, count in (("input_tokens", input_tokens), ("max_tokens", max_tokens)):
-            if type(count) is not int or count < 0:
-                raise ConfigError(f"ctx.turn({name}=…)", "a whole number of tokens, 0 or more", got=count)
+        counts = (("input_tokens", input_tokens, 0), ("max_tokens", max_tokens, 0), ("attempts", attempts, 1))
+        for name, count, least in counts:
+            if type(count) is not int or count < least:
+                raise ConfigError(f"ctx.turn({name}=…)", f"a whole number, {least} or more", got=count)
         node = _current_node.get()
         who = self.attribution
         if node is not None:
             who = {**who, "node_id": node.node_id, "agent_id": node.agent_id or self.agent_id}
         request = TurnRequest(
-            model=model, provider=provider, input_tokens=input_tokens, max_tokens=max_tokens, tags=self.tags, **who
+            model=model,
+            provider=provider,
+            input_tokens=input_tokens or (0 if prompt is None else input_token_bound(prompt)),
+            max_tokens=max_tokens,
+            attempts=attempts,
+            tags=self.tags,
+            **who,
         )
         return Turn(self, request)
 
@@ -115,11 +135,16 @@ class Execution:
         """True once the execution was asked to stop; a long sync agent looks here now and then."""
         return self.cancel_reason is not None
 
-    async def pass_gate(self, request: TurnRequest) -> None:
+    async def pass_gate(self, request: TurnRequest) -> Admission:
         """What Turn asks before it is sent."""
         self._refuse_when_over()
-        await self._host.pass_gate(request)
-        self._refuse_when_over()
+        admission = await self.gate.admit(request)
+        try:
+            self._refuse_when_over()
+        except ExecutionCancelledError:
+            self.gate.release(admission)
+            raise
+        return admission
 
     def _refuse_when_over(self) -> None:
         if self.cancel_reason is not None:

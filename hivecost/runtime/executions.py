@@ -40,6 +40,8 @@ class Executions:
         self.running: dict[str, Execution] = {}
         self._results: OrderedDict[str, ExecutionResult] = OrderedDict()
         self.started = 0
+        #: What an agent raised to leave the program, such as SystemExit: the runtime raises it when it has closed.
+        self.fatal: BaseException | None = None
         self._host = host
         self._cancel_grace_s = cancel_grace_s
         self._group: anyio.abc.TaskGroup | None = None
@@ -50,6 +52,7 @@ class Executions:
     def open(self, group: anyio.abc.TaskGroup, loop: Loop) -> None:
         self._group, self._loop = group, loop
         self._threads = anyio.CapacityLimiter(THREADS_MAX)
+        self.fatal = None
 
     async def close(self) -> None:
         """Return when nothing runs any more; nothing can be started after that."""
@@ -86,7 +89,8 @@ class Executions:
 
     async def _run(self, execution: Execution, entry: EntryPoint, value: Any) -> None:
         execution.enter_context()
-        assert self._threads is not None  # noqa: S101  # set before anything can be started
+        assert self._group is not None  # noqa: S101  # set before anything can be started
+        assert self._threads is not None  # noqa: S101  # the same
         output: Any = None
         error: BaseException | None = None
         completed = False
@@ -99,9 +103,9 @@ class Executions:
             error = raised
         except anyio.get_cancelled_exc_class() as raised:
             error = raised  # not raised again: the task ends anyway, and its group would end with it
-        except BaseException as raised:
-            error = raised
-            raise
+        except BaseException as raised:  # as SystemExit: it leaves the runtime, but by the door
+            error = self.fatal = raised
+            self._group.cancel_scope.cancel()
         finally:
             self._finish(execution, output, error, completed=completed)
 
@@ -133,6 +137,7 @@ class Executions:
                 **execution.attributed(),
             )
         )
+        self._host.gate.forget_execution(execution.execution_id)
         del self.running[execution.execution_id]
         self._results[execution.execution_id] = execution.result
         if len(self._results) > RESULTS_KEPT:
@@ -154,7 +159,7 @@ class Executions:
 
     # -- cancelling --------------------------------------------------------------------------------------------
 
-    def cancel(self, execution_id: str, reason: str | BaseException | None) -> bool:
+    def cancel(self, execution_id: str, reason: str | BaseException | None, *, after_turn: bool = False) -> bool:
         """Ask an execution to stop, from any thread: its next turn is refused, its next await is cancelled."""
         execution, loop = self.running.get(execution_id), self._loop
         if execution is None or loop is None:
@@ -162,7 +167,7 @@ class Executions:
         is_first = execution.cancel_reason is None
         if is_first or (execution.cancel_reason is _NO_REASON_GIVEN and reason is not None):
             execution.cancel_reason = _as_error(reason)
-        if is_first:
+        if is_first and not after_turn:
             loop.call_threadsafe(lambda: self._cancel(execution, loop))
         return True
 
@@ -220,7 +225,7 @@ def _as_error(reason: str | BaseException | None) -> BaseException:
 def _ending(
     execution: Execution, error: BaseException | None, *, completed: bool
 ) -> tuple[ExecutionStatus, BaseException | None]:
-    if execution.cancel_reason is not None:
+    if execution.cancel_reason is not None and not (completed and not execution.scope.cancel_called):
         return ExecutionStatus.CANCELLED, execution.cancel_reason
     if completed:
         return ExecutionStatus.COMPLETED, None

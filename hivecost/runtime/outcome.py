@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 #: Raised by httpx, httpx2, requests and the standard library before a single byte of the request went out.
@@ -15,15 +15,28 @@ def was_never_sent(error: BaseException) -> bool:
 
 
 def refusal_status(error: BaseException) -> int | None:
-    """The HTTP status with which the provider refused the call: it bills no answer it did not give. Else None.
+    """The HTTP status with which the provider refused the call (4xx): it bills no answer it did not give. Else None.
+
+    A fault of the provider's own (5xx) says nothing about the bill.
 
     Reads `status_code`, as the openai and anthropic SDKs' errors have it, or `response.status_code` (httpx).
     """
     for holder in (error, getattr(error, "response", None)):
         status = getattr(holder, "status_code", None)
-        if isinstance(status, int) and 400 <= status <= 599:
+        if isinstance(status, int) and 400 <= status <= 499:
             return status
     return None
+
+
+def retry_after_s(error: BaseException) -> float | None:
+    """The seconds a provider asked to wait with `Retry-After`; None when it did not, or named a date."""
+    headers = getattr(getattr(error, "response", None), "headers", None)
+    text = headers.get("retry-after") if isinstance(headers, Mapping) else None
+    try:
+        seconds = float(text) if text is not None else None
+    except ValueError:
+        return None
+    return seconds if seconds is not None and 0 <= seconds < 86_400 else None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -11,7 +11,6 @@ from typing import Any, Self, TypeVar
 
 import anyio
 import anyio.abc
-import anyio.lowlevel
 import msgspec
 
 from hivecost.bus import EventBus, current_loop
@@ -24,14 +23,17 @@ from hivecost.errors import (
 )
 from hivecost.events import Event, LLMTurnComplete
 from hivecost.ledger import Budget
-from hivecost.plugin import GateCheck, Plugin, TurnRequest, load_plugin_class, require_plugin
+from hivecost.plugin import GateCheck, Plugin, load_plugin_class, require_plugin
 from hivecost.pricing import PriceBook
+from hivecost.runtime.admission import admit_turn
 from hivecost.runtime.config import RuntimeConfig, read_config
 from hivecost.runtime.entry_point import EntryPoint
 from hivecost.runtime.executions import Executions
+from hivecost.runtime.gate import Gate
 from hivecost.runtime.plugins import AttachedPlugin, PluginRack
 from hivecost.runtime.result import ExecutionResult
 from hivecost.signals import subscriber_failed
+from hivecost.store import open_price_book
 from hivecost.subscribers import BudgetWatcher, LogWriter, RunawayBreaker, UsageAggregator
 
 _log = logging.getLogger("hivecost.runtime")
@@ -53,8 +55,8 @@ class AgentRuntime:
     """Hosts agents and attaches hivecost to them.
 
     `base_path` is the folder of the runtime log. `budgets` are watched or held, `prices` is the user's own table
-    (`{"my-model": {"input": 2.50, "output": 10.00}}`, USD per 1M tokens, or the path of a TOML file) and wins over the
-    shipped one, `plugins` attach in order.
+    (`{"my-model": {"input": 2.50, "output": 10.00}}`, USD per 1M tokens, or the path of a TOML file) and wins over
+    those of the last `hivecost prices update` and the shipped ones, `plugins` attach in order.
     """
 
     def __init__(
@@ -70,20 +72,22 @@ class AgentRuntime:
         self.base_path = Path(base_path)
         self.clock = clock
         self.config = read_config(config)
-        self.prices = prices if isinstance(prices, PriceBook) else PriceBook(prices, clock=clock)
+        self.prices = prices if isinstance(prices, PriceBook) else open_price_book(base_path, prices, clock=clock)
         self.bus = EventBus(admit=self._admit, close_timeout_s=self.config.close_timeout_s)
         #: Sums over everything this runtime has seen, by execution, session, node, agent, model, user, task and day.
         self.usage = UsageAggregator()
         #: The writer of the runtime log; `log.error` and `log.lost` say when it cannot write.
         self.log = LogWriter()
+        budgets = tuple(budgets)
+        #: What turns pass before they are sent; `gate.ledger` is that of the hard budgets.
+        self.gate = Gate(budget for budget in budgets if budget.mode == "hard")
         self.plugins = PluginRack(self)
         self._entry_points: dict[str, EntryPoint] = {}
         self._executions = Executions(self, cancel_grace_s=self.config.cancel_grace_s)
-        self._gate_checks: list[GateCheck] = []
         self._lifecycle: AbstractAsyncContextManager[None] | None = None
         self._foreign_turns = 0
         self._events_lost = 0
-        self._register_own_plugins(tuple(budgets))
+        self._register_own_plugins(tuple(budget for budget in budgets if budget.mode != "hard"))
         for plugin in plugins:
             self.register_plugin(plugin)
 
@@ -121,8 +125,7 @@ class AgentRuntime:
 
     def add_gate_check(self, check: GateCheck) -> Callable[[], None]:
         """Await `check(request)` before each turn is sent: it may wait, or refuse by raising."""
-        self._gate_checks.append(check)
-        return lambda: self._gate_checks.remove(check)
+        return self.gate.add_check(check)
 
     # -- lifecycle ---------------------------------------------------------------------------------------------
 
@@ -147,32 +150,42 @@ class AgentRuntime:
     async def _run(self) -> AsyncIterator[None]:
         """Open until the block ends; then wait for running executions, drain the bus and stop the plugins."""
         subscriber_failed.connect(self._on_subscriber_failed, sender=self.bus)
-        failure: Exception | None = None
+        failure: BaseException | None = None
         try:
-            async with self.bus, anyio.create_task_group() as group:
-                await self.plugins.start(group)
-                self._executions.open(group, current_loop())
+            async with (
+                self.bus,
+                self.gate.open(self.base_path, prices=self.prices, clock=self.clock, publish=self.publish_for_agent),
+                anyio.create_task_group() as plugin_tasks,
+            ):
                 try:
-                    yield
-                except BaseException as error:
-                    self._executions.cancel_all("the block of the runtime was left by an error")
-                    if not isinstance(error, Exception):
-                        raise
-                    failure = error  # raised again below: a task group would wrap it
+                    await self.plugins.start(plugin_tasks)
+                    async with anyio.create_task_group() as group:
+                        self._executions.open(group, current_loop())
+                        try:
+                            yield
+                        except Exception as error:  # raised again below: a task group would wrap it
+                            failure = error
+                            self._executions.cancel_all("the block of the runtime raised")
+                        except BaseException:
+                            self._executions.cancel_all("the block of the runtime was cancelled")
+                            raise
+                        finally:
+                            with anyio.CancelScope(shield=True):
+                                await self._executions.close()
                 finally:
                     with anyio.CancelScope(shield=True):
-                        await self._wind_down(group)
+                        await self._wind_down(plugin_tasks)
         finally:
             subscriber_failed.disconnect(self._on_subscriber_failed, sender=self.bus)
+        failure = self._executions.fatal or failure
         if failure is not None:
             raise failure
 
-    async def _wind_down(self, group: anyio.abc.TaskGroup) -> None:
-        await self._executions.close()
+    async def _wind_down(self, plugin_tasks: anyio.abc.TaskGroup) -> None:
         with anyio.move_on_after(self.config.close_timeout_s):
             await self.bus.drain()
         await self.plugins.stop()
-        group.cancel_scope.cancel()
+        plugin_tasks.cancel_scope.cancel()
 
     # -- executions --------------------------------------------------------------------------------------------
 
@@ -226,17 +239,23 @@ class AgentRuntime:
             raise UnknownEntryPointError(f"no entry point {name!r} is registered (registered: {known})")
         return entry
 
-    async def cancel_execution(self, execution_id: str, reason: str | BaseException | None = None) -> bool:
+    async def cancel_execution(
+        self, execution_id: str, reason: str | BaseException | None = None, *, after_turn: bool = False
+    ) -> bool:
         """Ask an execution to stop; returns at once, True if it was running.
+
+        With `after_turn` what it does just now may finish, and its next turn is refused.
 
         Works from a handler, from the execution itself and from another loop. From a plain thread or a signal handler
         use `cancel_execution_nowait`, which does the same.
         """
-        return self._executions.cancel(execution_id, reason)
+        return self._executions.cancel(execution_id, reason, after_turn=after_turn)
 
-    def cancel_execution_nowait(self, execution_id: str, reason: str | BaseException | None = None) -> bool:
+    def cancel_execution_nowait(
+        self, execution_id: str, reason: str | BaseException | None = None, *, after_turn: bool = False
+    ) -> bool:
         """The same without await, from anywhere: threads and signal handlers included."""
-        return self._executions.cancel(execution_id, reason)
+        return self._executions.cancel(execution_id, reason, after_turn=after_turn)
 
     def _on_subscriber_failed(self, sender: Any, *, event: Event | list[Event], error: Exception, **_: Any) -> None:
         """A BudgetExceededError that a handler raises cancels the execution it is about."""
@@ -252,12 +271,6 @@ class AgentRuntime:
             )
 
     # -- for executions and plugins ----------------------------------------------------------------------------
-
-    async def pass_gate(self, request: TurnRequest) -> None:
-        """Return when every gate check lets the turn pass."""
-        await anyio.lowlevel.checkpoint()  # an agent that never waits would keep handlers from stopping it
-        for check in list(self._gate_checks):
-            await check(request)
 
     def publish_for_agent(self, event: Event) -> None:
         """Publish without waiting, from any thread; a loss is counted and logged, never raised into the agent."""
@@ -275,9 +288,7 @@ class AgentRuntime:
         """Price a turn that came without a cost, and count it with its execution."""
         if not isinstance(event, LLMTurnComplete):
             return event
-        if event.cost is None:
-            cost = self.prices.price(event.model, event.usage, provider=event.provider, at_ns=event.timestamp_ns)
-            event = msgspec.structs.replace(event, cost=cost)
+        event = admit_turn(event, self.prices)
         execution = self._executions.running.get(event.execution_id)
         if execution is None:
             self._foreign_turns += 1

@@ -10,12 +10,14 @@ from hivecost.errors import HiveCostError
 from hivecost.events import Cost, CostStatus, LLMTurnComplete, Usage, attribution_fields
 from hivecost.plugin import TurnRequest
 from hivecost.pricing import UsageReading, UsageStatus, UsageStream, read_usage
-from hivecost.runtime.outcome import refusal_status, was_never_sent
+from hivecost.runtime.hard_budgets import Admission
+from hivecost.runtime.outcome import refusal_status, retry_after_s, was_never_sent
 
 if TYPE_CHECKING:
     from hivecost.runtime.execution import Execution
 
 _log = logging.getLogger("hivecost.runtime")
+_REFUSED: Final = "refused"
 _MISSING: Final = UsageReading(usage=Usage(), status=UsageStatus.MISSING)
 
 
@@ -27,7 +29,7 @@ class Turn:
     """
 
     def __init__(self, execution: Execution, request: TurnRequest) -> None:
-        self.request = request
+        self._admission = Admission(request)
         self._execution = execution
         self._stream: UsageStream | None = None
         self._settled: Cost | None = None
@@ -35,8 +37,18 @@ class Turn:
         self._started_s = 0.0
 
     @property
+    def request(self) -> TurnRequest:
+        """What is asked of the provider, as the gate let it pass."""
+        return self._admission.request
+
+    @property
+    def model(self) -> str:
+        """The model to ask: a budget may have taken a cheaper one."""
+        return self.request.model
+
+    @property
     def max_tokens(self) -> int:
-        """What to send as the provider's limit of output tokens."""
+        """What to send as the provider's limit of output tokens: a budget may have lowered it."""
         return self.request.max_tokens
 
     @property
@@ -47,7 +59,7 @@ class Turn:
     async def __aenter__(self) -> Self:
         if self._settled is not None or self._released:
             raise HiveCostError("this turn is over; ask ctx.turn(...) for another one")
-        await self._execution.pass_gate(self.request)
+        self._admission = await self._execution.pass_gate(self.request)
         self._started_s = self._execution.clock.monotonic_s()
         return self
 
@@ -57,7 +69,11 @@ class Turn:
         self._leave(error)
 
     def __enter__(self) -> Self:
-        self._execution.call_from_thread(self.__aenter__)
+        try:
+            self._execution.call_from_thread(self.__aenter__)
+        except BaseException:
+            self.release()  # it may have passed the gate while this thread was told to stop
+            raise
         return self
 
     def __exit__(
@@ -86,11 +102,12 @@ class Turn:
             reading = self._stream.reading()
         else:
             reading = _MISSING
-        return self._publish(reading, self._price(reading), stop_reason=stop_reason)
+        return self._publish(reading, None, stop_reason=stop_reason)
 
     def release(self) -> None:
         """Nothing was sent: the turn leaves no trace."""
         self._released = True
+        self._execution.gate.release(self._admission)
 
     def _leave(self, error: BaseException | None) -> None:
         if self._settled is not None or self._released:
@@ -104,7 +121,7 @@ class Turn:
             cost = Cost(
                 status=CostStatus.PRICED, nanousd=0, reason=f"refused by the provider with {status}, not billed"
             )
-            self._publish(_MISSING, cost, stop_reason="refused")
+            self._publish(_MISSING, cost, stop_reason=_REFUSED, retry_after_s=retry_after_s(error))
         elif was_never_sent(error):
             self.release()
         else:
@@ -119,10 +136,12 @@ class Turn:
     def _publish_unknown(self, reason: str, *, stop_reason: str) -> None:
         self._publish(_MISSING, Cost(status=CostStatus.UNPRICED, reason=reason), stop_reason=stop_reason)
 
-    def _publish(self, reading: UsageReading, cost: Cost, *, stop_reason: str) -> Cost:
-        self._settled = cost
+    def _publish(
+        self, reading: UsageReading, known_cost: Cost | None, *, stop_reason: str, retry_after_s: float | None = None
+    ) -> Cost:
+        now_s = self._execution.clock.monotonic_s()  # before pricing, which may load the rates first
+        cost = self._settled = self._price(reading) if known_cost is None else known_cost
         request = self.request
-        now_s = self._execution.clock.monotonic_s()
         event = LLMTurnComplete(
             timestamp_ns=self._execution.clock.now_ns(),
             **attribution_fields(request),
@@ -134,6 +153,10 @@ class Turn:
             stop_reason=stop_reason or reading.stop_reason,
             service_tier=reading.service_tier,
             raw_usage=reading.raw,
+        )
+        is_final = reading.status is UsageStatus.OK or stop_reason == _REFUSED
+        self._execution.gate.settle(
+            self._admission, reading.usage, cost, is_final=is_final, retry_after_s=retry_after_s
         )
         self._execution.publish(event)
         return cost

@@ -3,6 +3,9 @@
 from hivecost.store.database import database_path, open_reader
 from hivecost.store.deletion import delete_session
 from hivecost.store.faults import named_faults
+from hivecost.store.ledger import DoubtAmount, DoubtfulHold, Ledger, LedgerHold
+from hivecost.store.rates import current_rates_path, open_price_book, previous_rates_path, read_rates, save_rates
+from hivecost.store.repricings import Repricing, write_repricings
 from hivecost.store.rollups import QUARTER_HOUR_NS, SUMS
 from hivecost.store.statistics import StoreStatistics
 from hivecost.store.writer import Store
@@ -10,10 +13,21 @@ from hivecost.store.writer import Store
 __all__ = [
     "QUARTER_HOUR_NS",
     "SUMS",
+    "DoubtAmount",
+    "DoubtfulHold",
+    "Ledger",
+    "LedgerHold",
+    "Repricing",
     "Store",
     "StoreStatistics",
+    "current_rates_path",
     "database_path",
     "delete_session",
     "named_faults",
+    "open_price_book",
     "open_reader",
+    "previous_rates_path",
+    "read_rates",
+    "save_rates",
+    "write_repricings",
 ]

@@ -72,6 +72,22 @@ def _try_acquire(descriptor: int, *, wait: bool) -> bool:
     return True
 
 
+def try_lock_for_life(path: Path) -> int | None:
+    """A descriptor that holds a lock of its own on the file until it is closed; None when somebody else has it.
+
+    Close it in forked children, or they hold the lock too.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+    try:
+        if _try_acquire(descriptor, wait=False):
+            return descriptor
+    except BaseException:
+        os.close(descriptor)
+        raise
+    os.close(descriptor)
+    return None
+
+
 async def run_locked(base_path: Path, work: Callable[[], T], *, give_up: bool = True) -> T:
     """Do `work` in a worker thread that holds the lock, and give its result.
 

@@ -122,7 +122,8 @@ class BudgetWatcher:
         action = "none"
         if _stops(budget):
             error = BudgetExceededError(_sentence(crossing), budget=crossing.budget, execution_id=turn.execution_id)
-            if host.cancel_execution_nowait(turn.execution_id, error):
+            after_turn = budget.cancel == "after_turn"
+            if host.cancel_execution_nowait(turn.execution_id, error, after_turn=after_turn):
                 action = "cancelled"
         budget_exhausted.announce(
             self,

@@ -19,6 +19,13 @@ from hivecost.events import (
 from hivecost.money import format_usd
 from hivecost.plugin import PluginHost
 
+#: What was done about a budget that is spent, in words.
+_DONE: Final = {
+    "cancelled": "the execution is cancelled",
+    "refused": "the next turn is refused",
+    "paused": "waiting until it is raised",
+    "none": "nothing is done about it",
+}
 _MARKS: Final = {
     ExecutionStatus.COMPLETED: "✔",
     ExecutionStatus.FAILED: "✘",
@@ -64,10 +71,9 @@ class CostReporter:
                     f"{_share(event.used, event.limit, event.unit)}"
                 )
             case BudgetExceeded():
-                done = "the execution is cancelled" if event.action == "cancelled" else f"action: {event.action}"
                 self._write(
-                    f"■ {event.agent_id}: over budget {event.budget!r}: "
-                    f"{_share(event.used, event.limit, event.unit)}; {done}"
+                    f"■ {event.agent_id}: budget {event.budget!r} is spent: "
+                    f"{_share(event.used, event.limit, event.unit)}; {_DONE.get(event.action, event.action)}"
                 )
             case AlertRaised():
                 self._write(f"▲ {event.agent_id}: {event.rule}: {event.message}")

@@ -16,11 +16,15 @@ _SCALARS: Final = (str, int, float, bool, type(None))
 
 def view(value: object) -> Mapping[str, Any]:
     """The named parts of a value, one level deep; empty when it has none."""
+    if type(value) is dict:  # most are, and the question below is slow
+        return value
+    if value is None or type(value) in (int, str):
+        return {}
     if isinstance(value, Mapping):
         return value
     if isinstance(value, msgspec.Struct):
         return msgspec.structs.asdict(value)
-    if value is None or isinstance(value, (*_SCALARS, bytes, list, tuple, Enum)):
+    if isinstance(value, (*_SCALARS, bytes, list, tuple, Enum)):
         return {}
     parts = dict(getattr(value, "__dict__", {}))
     if not parts:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -32,17 +32,31 @@ _EXTENDED: Final = 4
 
 _AMOUNTS: Final = struct.Struct("<3q")
 _BILL: Final = struct.Struct("<4q")  # settlement number, amounts
+_CONTENT_AT: Final = 8
+
+
+#: Hold number, when it was made, usd, tokens, calls, key, rows of its accounts.
+Content = tuple[int, int, int, int, int, bytes, bytes]
+
+
+def content_of(number: int, at_ns: int, held: Amounts, key: str | None, accounts: bytes) -> Content:
+    """A hold as `Journal` takes it; of a long key only the beginning is kept."""
+    name = key.encode(errors="replace")[:_KEY_SIZE] if key else b""
+    return number, at_ns, *held, name, accounts
+
+
+def pack_accounts(row_ids: Sequence[int]) -> bytes:
+    """The accounts as `content_of` takes them."""
+    return struct.pack(f"<{len(row_ids)}q", *row_ids)
 
 
 class _Layout:
     """Where things stand in a slot of so many accounts."""
 
     def __init__(self, accounts_max: int) -> None:
-        # hold number, when, amounts, key, accounts
         self.content = struct.Struct(f"<5q{_KEY_SIZE}s{8 * accounts_max}s")
         self.accounts = struct.Struct(f"<{accounts_max}q")
-        self.content_at = 8
-        self.bill_at = self.content_at + self.content.size
+        self.bill_at = _CONTENT_AT + self.content.size
         self.extended_at = self.bill_at + _BILL.size
         self.size = self.extended_at + _AMOUNTS.size
 
@@ -70,6 +84,7 @@ class Journal:
 
     def __init__(self, path: Path, *, holds_max: int, accounts_max: int) -> None:
         self._layout = _Layout(accounts_max)
+        self._content = self._layout.content
         size = _HEADER_SIZE + holds_max * self._layout.size
         header = _HEADER.pack(_MAGIC, holds_max, accounts_max)
         with path.open("x+b") as file:
@@ -85,29 +100,34 @@ class Journal:
         """How many slots are free."""
         return len(self._free)
 
-    def pack_accounts(self, row_ids: Iterable[int]) -> bytes:
-        """The accounts as `hold` takes them."""
-        return struct.pack("<" + "q" * len(ids := tuple(row_ids)), *ids)
-
-    def hold(self, number: int, at_ns: int, amounts: Amounts, key: str | None, accounts: bytes) -> int:
+    def hold(self, content: Content) -> int:
         """The place of the hold that is now written down. Raises IndexError when all are taken."""
         place = self._free.pop()
-        name = key.encode()[:_KEY_SIZE] if key else b""
-        self._layout.content.pack_into(self._map, place + 8, number, at_ns, *amounts, name, accounts)
+        self._content.pack_into(self._map, place + _CONTENT_AT, *content)
         self._map[place] = _HELD
         return place
 
     def extend(self, place: int, amounts: Amounts) -> None:
         """From now on the hold has these amounts."""
         state = self._map[place] ^ _EXTENDED
-        where = self._layout.extended_at if state & _EXTENDED else self._layout.content_at + 16
+        where = self._layout.extended_at if state & _EXTENDED else _CONTENT_AT + 16
         _AMOUNTS.pack_into(self._map, place + where, *amounts)
         self._map[place] = state
 
     def settle(self, place: int, settlement: int, billed: Amounts) -> None:
-        """From now on the hold is settled."""
+        """From now on the hold is settled; nothing changes if it was."""
+        state = self._map[place]
+        if state & _HELD:
+            _BILL.pack_into(self._map, place + self._layout.bill_at, settlement, *billed)
+            self._map[place] = state ^ (_HELD | _SETTLED)
+
+    def note(self, content: Content, settlement: int, billed: Amounts) -> int:
+        """The place of a hold that is settled from the start. Raises IndexError when all are taken."""
+        place = self._free.pop()
+        self._content.pack_into(self._map, place + _CONTENT_AT, *content)
         _BILL.pack_into(self._map, place + self._layout.bill_at, settlement, *billed)
-        self._map[place] ^= _HELD | _SETTLED
+        self._map[place] = _SETTLED
+        return place
 
     def release(self, place: int) -> None:
         """From now on there is no such hold."""
@@ -141,7 +161,7 @@ def _slots(data: bytes, layout: _Layout, path: Path) -> Iterator[Slot]:
             continue
         if state & ~_EXTENDED not in (_HELD, _SETTLED):
             raise TornJournalError(f"{path}: a slot has the state {state}")
-        number, at_ns, usd, tokens, calls, key, accounts = layout.content.unpack_from(data, place + layout.content_at)
+        number, at_ns, usd, tokens, calls, key, accounts = layout.content.unpack_from(data, place + _CONTENT_AT)
         held = (usd, tokens, calls)
         if state & _EXTENDED:
             held = _AMOUNTS.unpack_from(data, place + layout.extended_at)

@@ -10,6 +10,7 @@ CREATE TABLE ledger_budgets (
     attributes TEXT NOT NULL,              -- a JSON list: an account has one value for each
     limit_amount INTEGER NOT NULL,         -- in force
     configured_amount INTEGER NOT NULL,    -- as last configured: only another one overrules an operator's limit
+    shadow INTEGER NOT NULL,               -- 1: it only says what it would do, and nothing freezes it
     frozen TEXT                            -- why nothing is granted; NULL: it is
 ) STRICT, WITHOUT ROWID;
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from hivecost.queries import breakdown, runtime_log, sessions, spend, turns
+from hivecost.queries import breakdown, repricings, runtime_log, sessions, spend, turns
 from hivecost.store import lifecycles, open_reader, rollups
 
 SESSION = {"session_id": "s"}
 NAMES = (
     *("session_id", "status", "agent_id", "node_id", "since_ns", "until_ns", "limit", "id", "timestamp_ns", "last_id"),
-    *("first", "end", "last_turn", "last_event", "last_execution"),
+    *("model", "first", "end", "last_turn", "last_event", "last_execution"),
 )
 QUERIES = {
     "read a session": (sessions.READ_SESSION, "sessions USING PRIMARY KEY (session_id=?)"),
@@ -27,7 +27,12 @@ QUERIES = {
     "events of a session": (breakdown.LOAD_EVENTS, "events_by_session (session_id=?)"),
     "list runs": (runtime_log.list_runs_sql({}), "executions_by_start (started_ns>? AND started_ns<?)"),
     "list a session's": (runtime_log.list_runs_sql(SESSION), "executions_by_end (session_id=?)"),
-    "page of turns": (turns.TURNS_PAGE, "turns_by_time (timestamp_ns>?)"),
+    "page of turns": (turns.turns_page_sql({}), "turns_by_time (timestamp_ns>? AND timestamp_ns<?)"),
+    "page of a model's turns": (
+        turns.turns_page_sql({"model": "m"}),
+        "turns_by_time (timestamp_ns>? AND timestamp_ns<?)",
+    ),
+    "a session repriced": (repricings.LOAD_REPRICED, "repricings USING INDEX repricings_by_turn (session_id=?)"),
     "spend": (
         spend.spend_sql((), ("model",), {}),
         "quarter_hours USING PRIMARY KEY (quarter_hour>? AND quarter_hour<?)",

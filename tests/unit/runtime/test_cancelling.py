@@ -309,3 +309,25 @@ async def test_the_bus_filters_by_the_one_execution(runtime):
             assert ended == []
             go.set()
     assert [event.entry_point for event in ended] == ["slow"]
+
+
+async def test_after_turn_lets_the_turn_come_back_and_refuses_the_next(make_runtime):
+    """after_turn=True: what is being sent is paid for and counted; only the next turn is refused."""
+    runtime = make_runtime()
+    steps = []
+
+    @runtime.entry_point("api")
+    async def api(ctx, turns):
+        for number in range(turns):
+            async with ctx.turn("m") as turn:
+                await runtime.cancel_execution(ctx.execution_id, "enough", after_turn=True)
+                await anyio.sleep(0.01)
+                turn.settle(hc.Usage(1, 1))
+                steps.append(number)
+
+    async with runtime:
+        stopped = await runtime.trigger_and_wait("api", 2)
+        done = await runtime.trigger_and_wait("api", 1)
+    assert steps == [0, 0]
+    assert (stopped.status, str(stopped.error), stopped.metrics["llm_calls"]) == ("cancelled", "enough", 1)
+    assert done.status == "completed"

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 class Recorder:
     """A plugin that writes down what happens to it, and fails where it is told to."""
 
-    def __init__(self, name: str, diary: list[str], *, fails: str = "", wait_for=None) -> None:
+    def __init__(self, name: str, diary: list[str], *, fails: str = "") -> None:
         self.name = name
         self._diary = diary
         self._fails = fails

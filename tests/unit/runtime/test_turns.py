@@ -8,6 +8,7 @@ import anyio
 import pytest
 
 import hivecost as hc
+from hivecost.testing import FakeClock
 
 pytestmark = pytest.mark.anyio
 
@@ -163,9 +164,9 @@ async def test_a_turn_that_is_left_without_settle_is_unpriced(run_turn, caplog):
     assert "left without settle()" in caplog.text
 
 
-@pytest.mark.parametrize("status", [400, 401, 429, 500, 529])
+@pytest.mark.parametrize("status", [400, 401, 404, 429])
 async def test_a_call_the_provider_refused_costs_nothing_and_says_so(run_turn, status):
-    """An HTTP error is the one case where zero is known: priced 0, 'not billed', and one call."""
+    """A refusal is the one case where zero is known: priced 0, 'not billed', and one call."""
 
     async def agent(ctx, _):
         async with ctx.turn("m"):
@@ -175,6 +176,18 @@ async def test_a_call_the_provider_refused_costs_nothing_and_says_so(run_turn, s
     assert [(t.cost.status, t.cost.nanousd, t.stop_reason) for t in seen] == [("priced", 0, "refused")]
     assert f"{status}, not billed" in seen[0].cost.reason
     assert (result.status, result.metrics["llm_calls"], result.metrics["unpriced_calls"]) == ("failed", 1, 0)
+
+
+async def test_a_fault_of_the_provider_leaves_the_bill_unknown(run_turn):
+    """A 5xx may come after the answer was made, and billed: unpriced, with the error's name."""
+
+    async def agent(ctx, _):
+        async with ctx.turn("m"):
+            raise StatusError(500)
+
+    _, seen = await run_turn(agent)
+    assert [(t.cost.status, t.cost.nanousd, t.stop_reason) for t in seen] == [("unpriced", None, "error")]
+    assert "StatusError" in seen[0].cost.reason
 
 
 async def test_a_call_that_never_left_is_no_turn(run_turn):
@@ -257,6 +270,29 @@ def anthropic_chunks():
     yield {"type": "message_start", "message": {"model": "m", "usage": {"input_tokens": 100, "output_tokens": 1}}}
     yield {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 40}}
     yield {"type": "message_stop"}
+
+
+async def test_latency_is_the_provider_s_and_not_the_price_book_s(make_runtime, collect):
+    """Loading the rates for the first turn takes time that no provider took."""
+    clock = FakeClock()
+
+    class SlowBook(hc.PriceBook):
+        def price_reading(self, *args, **more):
+            clock.advance(5.0)
+            return super().price_reading(*args, **more)
+
+    runtime = make_runtime(prices=SlowBook({"m": {"input": 1, "output": 2}}), clock=clock)
+    seen = collect(runtime, TURN)
+
+    @runtime.entry_point("api")
+    async def api(ctx, _):
+        async with ctx.turn("m") as turn:
+            clock.advance(0.25)
+            turn.settle(hc.Usage(1, 1))
+
+    async with runtime:
+        await runtime.trigger_and_wait("api")
+    assert [event.latency_ms for event in seen] == [250]
 
 
 async def test_a_stream_that_was_observed_to_its_end_is_priced(run_turn):

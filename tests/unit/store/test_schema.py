@@ -74,24 +74,25 @@ def test_another_programs_database_is_refused_and_untouched(tmp_path, opened, st
 
 def test_a_step_that_fails_leaves_nothing(tmp_path, monkeypatch):
     """The steps before it stay, its own half is rolled back, and the next opening goes on from there."""
-    good = schema.migrations()
-    bad = (*good, (2, "CREATE TABLE more (x); INSERT INTO missing VALUES (1);"))
+    good, last = schema.migrations(), schema.latest_version()
+    bad = (*good, (last + 1, "CREATE TABLE more (x); INSERT INTO missing VALUES (1);"))
     monkeypatch.setattr(schema, "migrations", lambda: bad)
     with pytest.raises(sqlite3.OperationalError, match="missing"):
         open_writer(tmp_path)
-    assert version(tmp_path) == 1
-    fixed = (*good, (2, "CREATE TABLE more (x);"))
+    assert version(tmp_path) == last
+    fixed = (*good, (last + 1, "CREATE TABLE more (x);"))
     monkeypatch.setattr(schema, "migrations", lambda: fixed)
     open_writer(tmp_path).close()
-    assert version(tmp_path) == 2
+    assert version(tmp_path) == last + 1
 
 
 def test_a_reader_does_not_migrate(tmp_path, monkeypatch):
     """An older database is refused by readers until a Store has opened it."""
     open_writer(tmp_path).close()
-    newer = (*schema.migrations(), (2, "CREATE TABLE more (x);"))
+    last = schema.latest_version()
+    newer = (*schema.migrations(), (last + 1, "CREATE TABLE more (x);"))
     monkeypatch.setattr(schema, "migrations", lambda: newer)
-    with pytest.raises(StoreVersionError, match=r"older version 1; open it once with hivecost\.Store"):
+    with pytest.raises(StoreVersionError, match=rf"older version {last}; open it once with hivecost\.Store"):
         open_reader(tmp_path)
 
 

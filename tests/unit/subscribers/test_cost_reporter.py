@@ -32,22 +32,21 @@ async def test_each_end_has_its_line(make_runtime):
 async def test_warnings_stops_and_waits_have_lines(make_runtime):
     """A budget's warning and stop, in USD or in what it counts, and the seconds somebody had to wait."""
     lines: list[str] = []
-    budgets = [hc.Budget("usd", limit="$0.000045", window="execution", warn=(0.8,))]
+    budgets = [hc.Budget("usd", limit="$0.05", window="execution", warn=(0.8,))]
     runtime = make_runtime(plugins=[hc.CostReporter(lines.append)], budgets=budgets)
     async with runtime:
-        await runtime.trigger_and_wait("spend", [("m", hc.Usage(10, 5))] * 5)
+        await runtime.trigger_and_wait("spend", [("m", hc.Usage(10_000, 5_000))] * 5)
         await runtime.bus.publish(hc.RateLimited(agent_id="a", limiter="turn-pacer", waited_ms=1_500))
         await runtime.bus.publish(
             hc.BudgetExceeded(agent_id="a", budget="calls", used=3, limit=2, unit="calls", action="none")
         )
     warning, stop, end, wait, alert = lines
-    assert warning == "▲ spend: 80% of budget 'usd' used: $0.0000 of $0.0000" or "of $0.00" in warning
-    assert stop.startswith("■ spend: over budget 'usd': ")
-    assert stop.endswith("; the execution is cancelled")
-    assert end.startswith("■ spend: cancelled, 3 calls, 45 tokens, ")
+    assert warning == "▲ spend: 80% of budget 'usd' used: $0.0400 of $0.0500"
+    assert stop == "■ spend: budget 'usd' is spent: $0.0600 of $0.0500; the execution is cancelled"
+    assert end.startswith("■ spend: cancelled, 3 calls, 45,000 tokens, $0.0600 (")
     assert "BudgetExceededError: budget 'usd' of execution=" in end
     assert wait == "… a: waited 1.5 s for turn-pacer"
-    assert alert == "■ a: over budget 'calls': 3 of 2 calls; action: none"
+    assert alert == "■ a: budget 'calls' is spent: 3 of 2 calls; nothing is done about it"
 
 
 async def test_a_line_that_cannot_be_written_harms_nobody(make_runtime):

@@ -12,7 +12,7 @@ TURN = ("m", hc.Usage(10, 5))
 
 
 @pytest.fixture
-def make_logged(make_runtime, monkeypatch, tmp_path):
+def make_logged(make_runtime, tmp_path):
     """A runtime whose base path is `tmp_path / "data"`."""
 
     def make(**settings):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 import anyio
 import pytest
 
@@ -130,3 +132,96 @@ def test_a_limit_that_cannot_be_is_refused_when_it_is_written_down(arguments):
     """Not at the first turn."""
     with pytest.raises(hc.ConfigError):
         hc.TurnPacer(**{"max_calls": 1, "window_seconds": 1.0, **arguments})
+
+
+async def test_tokens_are_taken_as_estimated_and_corrected_by_the_bill(make_runtime, clock):
+    """100 tokens a minute: two turns that may use 50 go at once; what the first did not use lets a third go early."""
+    runtime = make_runtime(clock=clock, plugins=[hc.TurnPacer(max_tokens=100, window_seconds=60.0)])
+    sent = []
+
+    @runtime.entry_point("api")
+    async def api(ctx, used):
+        async with ctx.turn("m", input_tokens=30, max_tokens=20) as turn:
+            sent.append(clock.monotonic_s())
+            turn.settle(hc.Usage(used, 0))
+
+    async with runtime:
+        await runtime.trigger_and_wait("api", 0)
+        await runtime.trigger_and_wait("api", 50)
+        await runtime.trigger_and_wait("api", 50)
+        fourth = await runtime.trigger("api", 50)
+        await clock.wait_for_sleepers()
+        clock.advance(30)
+        await runtime.wait(fourth)
+    assert sent == [0.0, 0.0, 0.0, 30.0]
+
+
+async def test_only_so_many_turns_are_under_way(make_runtime):
+    """max_concurrent holds through errors and cancellations: every turn gives its place back."""
+    runtime = make_runtime(plugins=[hc.TurnPacer(max_concurrent=2)])
+    under_way = most = 0
+
+    @runtime.entry_point("api")
+    async def api(ctx, number):
+        nonlocal under_way, most
+        async with ctx.turn("m") as turn:
+            under_way += 1
+            most = max(most, under_way)
+            try:
+                await anyio.sleep(0.001)
+                if number % 3 == 0:
+                    raise ValueError
+                if number % 3 == 1:
+                    await runtime.cancel_execution(ctx.execution_id)
+                    await anyio.sleep(1)
+                turn.settle(hc.Usage(1, 1))
+            finally:
+                under_way -= 1
+
+    async with runtime:
+        ids = [await runtime.trigger("api", number) for number in range(12)]
+        with anyio.fail_after(10):
+            results = [await runtime.wait(execution_id) for execution_id in ids]
+    assert most == 2
+    assert sorted({str(result.status) for result in results}) == ["cancelled", "completed", "failed"]
+
+
+async def test_retry_after_holds_up_the_whole_scope(make_runtime, clock):
+    """A 429 that names its seconds closes the lane for so long, for other executions too."""
+
+    class TooManyRequestsError(Exception):
+        status_code = 429
+
+        class response:  # noqa: N801  # as the SDKs name it
+            headers = MappingProxyType({"retry-after": "7"})
+
+    runtime = make_runtime(clock=clock, plugins=[hc.TurnPacer(100, 60.0, per="model")])
+
+    @runtime.entry_point("refused")
+    async def refused(ctx, _):
+        async with ctx.turn("m"):
+            raise TooManyRequestsError
+
+    @runtime.entry_point("api")
+    async def api(ctx, model):
+        await settle(ctx, model)
+
+    async with runtime:
+        await runtime.trigger_and_wait("refused")
+        assert (await runtime.trigger_and_wait("api", "another")).status == "completed"
+        held_up = await runtime.trigger("api", "m")
+        await clock.wait_for_sleepers()
+        clock.advance(6.9)
+        await let_run()
+        assert runtime.statistics().running == 1
+        clock.advance(0.1)
+        assert (await runtime.wait(held_up)).status == "completed"
+
+
+@pytest.mark.parametrize(
+    "limits", [{}, {"max_tokens": 0}, {"max_concurrent": 0}, {"max_calls": 1, "window_seconds": 0}]
+)
+def test_limits_that_cannot_be_are_refused_at_once(limits):
+    """Not at the first turn."""
+    with pytest.raises(hc.ConfigError):
+        hc.TurnPacer(**limits)

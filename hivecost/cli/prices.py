@@ -1,0 +1,136 @@
+"""`hivecost prices`: the rates in use; looked up, compared, and renewed when asked to."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+import typer
+
+from hivecost.cli.options import DEFAULT_DATA, DataOption, JsonOption, PricesOption
+
+prices = typer.Typer(name="prices", help="The rates in use: show, list, update, diff.", no_args_is_help=True)
+
+_AtOption = Annotated[
+    datetime | None,
+    typer.Option(
+        formats=["%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M:%S%z"],
+        help="The rates of this moment, in UTC unless it says otherwise.",
+    ),
+]
+_ProviderOption = Annotated[str, typer.Option(help="Only at this provider.")]
+
+
+@prices.command()
+def show(
+    model: Annotated[str, typer.Argument(help="Any name that a provider or a gateway uses.")],
+    *,
+    at: _AtOption = None,
+    provider: _ProviderOption = "",
+    prices: PricesOption = None,
+    data: DataOption = DEFAULT_DATA,
+    json: JsonOption = False,
+) -> None:
+    """Show what a model costs: every service tier and long-context step, with source and validity."""
+    from hivecost.pricing import describe  # noqa: PLC0415  # `hivecost --help` is quicker without
+    from hivecost.reports import render_rates, to_json  # noqa: PLC0415  # the same
+    from hivecost.store import open_price_book  # noqa: PLC0415  # the same
+
+    book = open_price_book(data, prices)
+    rows = describe(book, model, provider=provider, at_ns=_instant_ns(at))
+    if json:
+        typer.echo(to_json({"snapshot": book.snapshot, "rates": rows}))
+    else:
+        render_rates(model, rows, book.snapshot)
+
+
+@prices.command("list")
+def list_(
+    *,
+    at: _AtOption = None,
+    provider: _ProviderOption = "",
+    prices: PricesOption = None,
+    data: DataOption = DEFAULT_DATA,
+    json: JsonOption = False,
+) -> None:
+    """List every model that has a price; with --json every rate of it."""
+    from hivecost.pricing import list_rates  # noqa: PLC0415  # as above
+    from hivecost.reports import render_rate_list, to_json  # noqa: PLC0415  # as above
+    from hivecost.store import open_price_book  # noqa: PLC0415  # as above
+
+    book = open_price_book(data, prices)
+    rows = [row for row in list_rates(book, at_ns=_instant_ns(at)) if provider in {"", row.provider}]
+    if json:
+        typer.echo(to_json({"snapshot": book.snapshot, "rates": rows}))
+    else:
+        render_rate_list(rows, book.snapshot)
+
+
+@prices.command()
+def update(
+    *,
+    source: Annotated[
+        str | None, typer.Option("--from", metavar="URL|FILE", help="Elsewhere than where genai-prices publishes.")
+    ] = None,
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Fetch the published rates, check them and use them from now on. Nothing else of hivecost goes online for rates.
+
+    They are kept in the data folder, and those before them, too. Turns that are logged keep the rates they have.
+    """
+    from hivecost.cli.fetching import fetch_rates, published_url  # noqa: PLC0415  # as above
+    from hivecost.clock import SYSTEM_CLOCK  # noqa: PLC0415  # as above
+    from hivecost.errors import PriceUpdateError  # noqa: PLC0415  # as above
+    from hivecost.pricing import believable_book  # noqa: PLC0415  # as above
+    from hivecost.store import current_rates_path, open_price_book, save_rates  # noqa: PLC0415  # as above
+
+    source = source or published_url()
+    in_use = open_price_book(data)
+    try:
+        content = fetch_rates(source)
+    except PriceUpdateError as error:
+        raise PriceUpdateError(f"{error}\nNothing was changed: rates {in_use.snapshot} stay in use.") from error
+    try:
+        book = believable_book(content, in_use, at_ns=SYSTEM_CLOCK.now_ns())
+    except PriceUpdateError as error:
+        raise PriceUpdateError(
+            f"{source}: refused, {error}\nNothing was changed: rates {in_use.snapshot} stay in use."
+        ) from error
+    if not save_rates(data, content):
+        typer.echo(f"Nothing new: rates {book.snapshot} are in use already.")
+        return
+    models = sum(1 for _ in book.models())
+    typer.echo(f"Rates {book.snapshot} are in use now: {models:,} models, kept in {current_rates_path(data)}.")
+    typer.echo(f"Before: {in_use.snapshot}. `hivecost prices diff` shows what changed.")
+
+
+@prices.command()
+def diff(*, data: DataOption = DEFAULT_DATA, json: JsonOption = False) -> None:
+    """Show which rates the last update changed, against the update before it or else the shipped rates."""
+    from hivecost.errors import PriceUpdateError  # noqa: PLC0415  # as above
+    from hivecost.pricing import PriceBook, diff_rates  # noqa: PLC0415  # as above
+    from hivecost.reports import render_rate_changes, to_json  # noqa: PLC0415  # as above
+    from hivecost.store import current_rates_path, previous_rates_path, read_rates  # noqa: PLC0415  # as above
+
+    current = read_rates(current_rates_path(data))
+    if current is None:
+        typer.echo("[]" if json else "The shipped rates are in use: nothing was updated yet.")
+        return
+    before, after = PriceBook(data=read_rates(previous_rates_path(data))), PriceBook(data=current)
+    try:
+        changes = list(diff_rates(before, after))
+    except ValueError as error:
+        folder = current_rates_path(data).parent
+        raise PriceUpdateError(f"{folder}: holds a damaged file; `hivecost prices update` renews it") from error
+    if json:
+        typer.echo(to_json(changes))
+    else:
+        render_rate_changes(changes, before.snapshot, after.snapshot)
+
+
+def _instant_ns(moment: datetime | None) -> int | None:
+    from hivecost.clock import to_ns  # noqa: PLC0415  # as above
+
+    if moment is None:
+        return None
+    return to_ns(moment if moment.tzinfo else moment.replace(tzinfo=UTC))

@@ -1,0 +1,40 @@
+"""`hivecost reprice`: what logged turns would have cost at the rates in use now."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hivecost.cli.options import DEFAULT_DATA, DataOption, JsonOption, PricesOption
+
+
+def reprice(
+    *,
+    since: Annotated[str, typer.Option(help="From this local day or moment on, such as 2026-11-22.")],
+    until: Annotated[str | None, typer.Option(help="Up to this moment, or to the end of this day.")] = None,
+    model: Annotated[str | None, typer.Option(help="Only turns of this model, by its name in the log.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show, and write nothing.")] = False,
+    prices: PricesOption = None,
+    data: DataOption = DEFAULT_DATA,
+    json: JsonOption = False,
+) -> None:
+    """Price logged turns again and show old and new side by side; both are kept, and no turn is rewritten.
+
+    Each turn is priced as of when it happened. What the provider billed itself stays.
+    """
+    import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
+
+    from hivecost.reports import render_repricing, reprice_log, to_json  # noqa: PLC0415  # the same
+    from hivecost.store import open_price_book  # noqa: PLC0415  # the same
+
+    book = open_price_book(data, prices)
+
+    async def run() -> None:
+        report = await reprice_log(data, book, since=since, until=until, model=model, dry_run=dry_run)
+        if json:
+            typer.echo(to_json(report))
+        else:
+            render_repricing(report)
+
+    anyio.run(run)

@@ -1,0 +1,214 @@
+"""What a session could save: from its log, with the arithmetic of every suggestion."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from hivecost.errors import PriceUnknownError
+from hivecost.events import ContextCompacted, CostStatus, EventType
+from hivecost.money import format_usd
+from hivecost.pricing import PriceBook
+from hivecost.queries import RuntimeLogStore, SessionStore, Step, session_events
+from hivecost.reports.caching import CachingLine, caching_lines
+from hivecost.reports.session import find_session
+
+Key = TypeVar("Key")
+
+#: A node whose calls answer with so little on average may do as well on a smaller model.
+SMALL_OUTPUT_TOKENS: Final = 300
+#: And its model is expensive when another one does the same tokens for this part of the cost, or less.
+CHEAPER_PART: Final = 2
+
+DOWNGRADE_RULE: Final = (
+    f"a node's calls to a model answer with {SMALL_OUTPUT_TOKENS} tokens or fewer on average, "
+    f"and another model does the same tokens for half the cost or less"
+)
+
+
+class Compression(msgspec.Struct, frozen=True, kw_only=True):
+    """What compaction did to the context."""
+
+    compactions: int
+    tokens_before: int
+    tokens_after: int
+    #: After by before; 1.0 without compactions.
+    compression_ratio: float
+
+
+class Downgrade(msgspec.Struct, frozen=True, kw_only=True):
+    """A node's calls to one model, and what a cheaper model would charge for the same tokens."""
+
+    recommendation: str = "could_downgrade"
+    node_id: str
+    model: str
+    to_model: str
+    calls: int
+    mean_output_tokens: int
+    cost_nanousd: int
+    cheaper_nanousd: int
+    saved_nanousd: int
+    arithmetic: str
+
+
+class Batching(msgspec.Struct, frozen=True, kw_only=True):
+    """One model's calls, and what they cost in the provider's batch tier."""
+
+    model: str
+    calls: int
+    cost_nanousd: int
+    batch_nanousd: int
+    saved_nanousd: int
+    arithmetic: str
+
+
+class Advice(msgspec.Struct, frozen=True, kw_only=True):
+    """All that `hivecost advise` shows. Savings of different kinds overlap: do not add them up."""
+
+    session_id: str
+    cost_nanousd: int
+    #: Cache reads by all input tokens.
+    cache_hit_ratio: float
+    cached_tokens: int
+    #: Against the uncached input rate, what was paid to write the cache taken off; negative when it did not pay.
+    cache_saved_nanousd: int
+    caching: list[CachingLine]
+    compression: Compression
+    could_downgrade: list[Downgrade]
+    downgrade_rule: str = DOWNGRADE_RULE
+    batching: list[Batching]
+    #: Calls without a known cost, which no suggestion counts.
+    left_out_calls: int
+    snapshot: str
+
+
+async def load_advice(
+    base_path: str | Path, book: PriceBook, session_id: str = "latest", *, to_models: Sequence[str] = ()
+) -> Advice:
+    """What the session, or the newest one, could save.
+
+    `to_models` are the cheaper models to compare with; without any, those that the session uses itself.
+    Raises SessionNotFoundError and other StoreErrors, and PriceUnknownError for one of `to_models` without a price.
+    """
+    for model in to_models:
+        if not book.knows(model):
+            raise PriceUnknownError(model, suggestions=book.suggestions(model))
+    state = await find_session(SessionStore(base_path), session_id, base_path)
+    steps = await RuntimeLogStore(base_path).load_steps(state.session_id)
+    events = await session_events(base_path, state.session_id, [EventType.CONTEXT_COMPACTED])
+    known = [step for step in steps if step.cost_nanousd is not None]
+    caching = caching_lines(steps)
+    input_tokens, cached_tokens = state.metrics.input_tokens, state.metrics.cache_read_tokens
+    return Advice(
+        session_id=state.session_id,
+        cost_nanousd=state.metrics.cost_nanousd,
+        cache_hit_ratio=round(cached_tokens / input_tokens, 4) if input_tokens else 0.0,
+        cached_tokens=cached_tokens,
+        cache_saved_nanousd=sum(line.saved_nanousd for line in caching),
+        caching=caching,
+        compression=_compression([event for event in events if isinstance(event, ContextCompacted)]),
+        could_downgrade=_downgrades(known, book, to_models),
+        batching=_batchings(known, book),
+        left_out_calls=len(steps) - len(known),
+        snapshot=book.snapshot,
+    )
+
+
+def _compression(events: Sequence[ContextCompacted]) -> Compression:
+    before, after = sum(event.tokens_before for event in events), sum(event.tokens_after for event in events)
+    return Compression(
+        compactions=len(events),
+        tokens_before=before,
+        tokens_after=after,
+        compression_ratio=round(after / before, 4) if before else 1.0,
+    )
+
+
+def _downgrades(steps: Sequence[Step], book: PriceBook, to_models: Sequence[str]) -> list[Downgrade]:
+    candidates = [(model, "") for model in to_models] or _models_that_answer(steps)
+    found = [
+        _downgrade(node_id, model, group, book, candidates)
+        for (node_id, model), group in _grouped(steps, lambda step: (step.node_id, step.model)).items()
+        if sum(step.output_tokens for step in group) <= SMALL_OUTPUT_TOKENS * len(group)
+    ]
+    return sorted((one for one in found if one is not None), key=lambda one: -one.saved_nanousd)
+
+
+def _models_that_answer(steps: Sequence[Step]) -> list[tuple[str, str]]:
+    """(model, provider) of what the session uses itself; embeddings and the like write nothing and replace nothing."""
+    return list(dict.fromkeys((step.model, step.provider) for step in steps if step.output_tokens))
+
+
+def _downgrade(
+    node_id: str, model: str, steps: Sequence[Step], book: PriceBook, candidates: Sequence[tuple[str, str]]
+) -> Downgrade | None:
+    cost = sum(step.cost_nanousd or 0 for step in steps)
+    charges = [
+        (charge, name)
+        for name, provider in candidates
+        if name != model and (charge := _charge_elsewhere(steps, book, name, provider)) is not None
+    ]
+    cheaper, to_model = min(charges, default=(cost, ""))
+    if not cost or cheaper * CHEAPER_PART > cost:
+        return None
+    tokens_in, tokens_out = sum(step.input_tokens for step in steps), sum(step.output_tokens for step in steps)
+    return Downgrade(
+        node_id=node_id,
+        model=model,
+        to_model=to_model,
+        calls=len(steps),
+        mean_output_tokens=round(tokens_out / len(steps)),
+        cost_nanousd=cost,
+        cheaper_nanousd=cheaper,
+        saved_nanousd=cost - cheaper,
+        arithmetic=f"{tokens_in:,} tokens in and {tokens_out:,} out: "
+        f"{format_usd(cost)} on {model} - {format_usd(cheaper)} on {to_model} = {format_usd(cost - cheaper)}",
+    )
+
+
+def _charge_elsewhere(steps: Sequence[Step], book: PriceBook, model: str, provider: str) -> int | None:
+    """The same tokens on another model, each at its own time; None when any of them would have no price."""
+    charge = 0
+    for step in steps:
+        cost = book.price(model, step.usage, provider=provider, at_ns=step.timestamp_ns)
+        if cost.nanousd is None:
+            return None
+        charge += cost.nanousd
+    return charge
+
+
+def _batchings(steps: Sequence[Step], book: PriceBook) -> list[Batching]:
+    found = [_batching(model, group, book) for model, group in _grouped(steps, lambda step: step.model).items()]
+    return sorted((one for one in found if one is not None), key=lambda one: -one.saved_nanousd)
+
+
+def _batching(model: str, steps: Sequence[Step], book: PriceBook) -> Batching | None:
+    """None where the table has no batch rate that is below what was paid."""
+    calls = cost = batch = 0
+    for step in steps:
+        there = book.price(model, step.usage, provider=step.provider, at_ns=step.timestamp_ns, batch=True)
+        # Without a batch rate of its own the book answers with an estimate.
+        if there.status is CostStatus.PRICED and (there.nanousd or 0) < (step.cost_nanousd or 0):
+            calls, cost, batch = calls + 1, cost + (step.cost_nanousd or 0), batch + (there.nanousd or 0)
+    if not calls:
+        return None
+    return Batching(
+        model=model,
+        calls=calls,
+        cost_nanousd=cost,
+        batch_nanousd=batch,
+        saved_nanousd=cost - batch,
+        arithmetic=f"{calls:,} calls: {format_usd(cost)} - {format_usd(batch)} at the batch rate "
+        f"= {format_usd(cost - batch)}",
+    )
+
+
+def _grouped(steps: Iterable[Step], key: Callable[[Step], Key]) -> dict[Key, list[Step]]:
+    groups: dict[Key, list[Step]] = defaultdict(list)
+    for step in steps:
+        groups[key(step)].append(step)
+    return groups

@@ -1,0 +1,156 @@
+"""The log at other rates: old and new side by side, and both kept."""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from pathlib import Path
+
+import msgspec
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from hivecost.clock import SYSTEM_CLOCK, Clock, to_datetime
+from hivecost.events import Cost, LLMTurnComplete
+from hivecost.money import format_usd
+from hivecost.pricing import Kept, PriceBook, reprice_turn
+from hivecost.queries import Moment, turn_pages
+from hivecost.reports.console import report_console
+from hivecost.store import Repricing, write_repricings
+
+
+class RepricedModel(msgspec.Struct, kw_only=True):
+    """The turns of one model that were priced again. Sums are of the known costs, in nano-USD."""
+
+    provider: str
+    model: str
+    calls: int = 0
+    #: Those whose amount is another one now.
+    changed_calls: int = 0
+    old_nanousd: int = 0
+    new_nanousd: int = 0
+    old_unpriced_calls: int = 0
+    new_unpriced_calls: int = 0
+    #: Had no price, and have one now.
+    newly_priced_calls: int = 0
+
+    def add(self, old_nanousd: int | None, new_nanousd: int | None) -> None:
+        """Count one turn."""
+        self.calls += 1
+        self.changed_calls += old_nanousd != new_nanousd
+        self.old_nanousd += old_nanousd or 0
+        self.new_nanousd += new_nanousd or 0
+        self.old_unpriced_calls += old_nanousd is None
+        self.new_unpriced_calls += new_nanousd is None
+        self.newly_priced_calls += old_nanousd is None and new_nanousd is not None
+
+
+class RepricingReport(msgspec.Struct, frozen=True, kw_only=True):
+    """What a repricing found."""
+
+    #: Under which its amounts are kept in the log; "" for a dry run.
+    run_id: str
+    snapshot: str
+    total: RepricedModel
+    #: The largest difference first.
+    models: list[RepricedModel]
+    #: Turns that keep their cost, by the reason.
+    kept: dict[str, int]
+
+
+async def reprice_log(
+    base_path: str | Path,
+    book: PriceBook,
+    *,
+    since: Moment | None = None,
+    until: Moment | None = None,
+    model: str | None = None,
+    dry_run: bool = False,
+    clock: Clock = SYSTEM_CLOCK,
+) -> RepricingReport:
+    """Price the logged turns from `since` up to `until` (a date: its whole day) again, as of when they happened.
+
+    Old and new amounts go to the table `repricings`, page by page; turns and their sums stay as they are. Memory does
+    not grow with the log. Raises ConfigError for a date that is none, and StoreErrors.
+    """
+    run_id = "" if dry_run else _new_run_id(clock.now_ns())
+    models: dict[tuple[str, str], RepricedModel] = {}
+    total, kept = RepricedModel(provider="", model=""), Counter[str]()
+    async for page in turn_pages(base_path, since=since, until=until, model=model):
+        repricings = []
+        for turn in page:
+            cost = reprice_turn(turn, book)
+            if isinstance(cost, Kept):
+                kept[cost.value] += 1
+                continue
+            repricing = _repricing(run_id, turn, cost, clock.now_ns())
+            repricings.append(repricing)
+            key = (turn.provider, turn.model)
+            line = models.setdefault(key, RepricedModel(provider=turn.provider, model=turn.model))
+            for sums in (line, total):
+                sums.add(repricing.old_nanousd, repricing.new_nanousd)
+        if not dry_run:
+            await write_repricings(Path(base_path), repricings)
+    lines = sorted(models.values(), key=lambda line: (-abs(line.new_nanousd - line.old_nanousd), line.model))
+    return RepricingReport(
+        run_id=run_id if total.calls else "", snapshot=book.snapshot, total=total, models=lines, kept=dict(kept)
+    )
+
+
+def render_repricing(report: RepricingReport) -> None:
+    """Print a repricing: per model and in total, old and new side by side."""
+    console = report_console()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("Model", no_wrap=True)
+    for heading in ("Calls", "Changed", "Old", "New", "Difference", "Unpriced → priced", "Still unpriced"):
+        table.add_column(heading, justify="right")
+    for line in report.models:
+        table.add_row(escape(line.model), *_cells(line))
+    table.add_section()
+    table.add_row("Total", *_cells(report.total), style="bold")
+    console.print(table)
+    for reason, calls in report.kept.items():
+        console.print(f"{calls:,} calls keep their cost: {reason}", style="dim")
+    console.print(f"Rates {report.snapshot}")
+    if report.run_id:
+        console.print(f"Kept as {report.run_id}; the turns keep what they were priced with.")
+    elif report.total.calls:
+        console.print("A dry run: nothing was written.")
+    else:
+        console.print("No turns were priced again: nothing was written.")
+
+
+def _repricing(run_id: str, turn: LLMTurnComplete, cost: Cost, now_ns: int) -> Repricing:
+    return Repricing(
+        run_id=run_id,
+        event_id=turn.event_id,
+        session_id=turn.session_id,
+        old_nanousd=None if turn.cost is None else turn.cost.nanousd,
+        new_nanousd=cost.nanousd,
+        cost_status=cost.status.value,
+        rate=cost.rate,
+        snapshot=cost.snapshot,
+        repriced_ns=now_ns,
+    )
+
+
+def _new_run_id(now_ns: int) -> str:
+    return f"repricing_{to_datetime(now_ns):%Y%m%d_%H%M%S}_{secrets.token_hex(4)}"
+
+
+def _cells(line: RepricedModel) -> tuple[str, ...]:
+    difference = line.new_nanousd - line.old_nanousd
+    return (
+        f"{line.calls:,}",
+        f"{line.changed_calls:,}",
+        _amount(line.old_nanousd, line.old_unpriced_calls, line.calls),
+        _amount(line.new_nanousd, line.new_unpriced_calls, line.calls),
+        ("+" if difference > 0 else "") + format_usd(difference),
+        f"{line.newly_priced_calls:,}",
+        f"{line.new_unpriced_calls:,}",
+    )
+
+
+def _amount(nanousd: int, unpriced_calls: int, calls: int) -> str:
+    return "unknown" if calls and unpriced_calls == calls else format_usd(nanousd)

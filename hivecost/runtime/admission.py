@@ -1,0 +1,68 @@
+"""What comes to the bus as a turn is checked and priced once, so that nobody behind the bus has to."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import Final
+
+from msgspec.structs import replace
+
+from hivecost.errors import EventFormatError
+from hivecost.events import ATTRIBUTION_FIELDS, Cost, CostStatus, LLMTurnComplete, Usage
+from hivecost.money import TURN_COST_MAX_NANOUSD
+from hivecost.pricing import PriceBook
+
+#: The fields by which a turn is attributed and logged, and what each of them must be.
+_TYPES: Final = {
+    **dict.fromkeys(("event_id", *ATTRIBUTION_FIELDS, "model", "provider", "stop_reason", "service_tier"), str),
+    "tags": dict,
+    "timestamp_ns": int,
+    "latency_ms": int,
+}
+_fields: Final = attrgetter(*_TYPES)
+_FIELD_TYPES: Final = list(_TYPES.values())
+#: What the runtime log can hold: 64 bits, and no time before 1970.
+_INTEGER_MAX: Final = 2**63 - 1
+_WITHOUT_AMOUNT: Final = frozenset({CostStatus.UNPRICED, CostStatus.INVALID})
+
+
+def admit_turn(turn: LLMTurnComplete, prices: PriceBook) -> LLMTurnComplete:
+    """The turn with a cost.
+
+    Usage and costs that cannot be were billed all the same: the turn counts, as `invalid`. Raises EventFormatError,
+    naming the field, for a turn that nobody could attribute or log.
+    """
+    fields = _fields(turn)
+    if list(map(type, fields)) != _FIELD_TYPES:
+        raise EventFormatError(_type_problem(fields))
+    if not (0 <= turn.timestamp_ns <= _INTEGER_MAX and 0 <= turn.latency_ms <= _INTEGER_MAX):
+        got = f"got {turn.timestamp_ns} and {turn.latency_ms}"
+        raise EventFormatError(f"timestamp_ns and latency_ms of a turn must be from 0 to 2**63 - 1, {got}")
+    usage: object = turn.usage
+    if not isinstance(usage, Usage):
+        reason = f"usage must be a hivecost.Usage, got {usage!r:.100}"
+        return replace(turn, usage=Usage(), cost=Cost(status=CostStatus.INVALID, reason=reason))
+    if turn.cost is None:
+        cost = prices.price(turn.model, turn.usage, provider=turn.provider, at_ns=turn.timestamp_ns)
+        return replace(turn, cost=cost)
+    problem = _cost_problem(turn.cost)
+    return replace(turn, cost=Cost(status=CostStatus.INVALID, reason=problem)) if problem else turn
+
+
+def _type_problem(fields: tuple[object, ...]) -> str:
+    for (name, expected), field in zip(_TYPES.items(), fields, strict=True):
+        if type(field) is not expected:
+            return f"{name} of a turn must be of type {expected.__name__}, got {field!r:.100}"
+    raise AssertionError("called for fields that are as they must be")
+
+
+def _cost_problem(cost: object) -> str:
+    """Why this cannot be the cost of one turn; "" when it can."""
+    if not isinstance(cost, Cost) or not isinstance(cost.status, CostStatus):
+        return f"cost must be a hivecost.Cost with a CostStatus, got {cost!r:.100}"
+    nanousd = cost.nanousd
+    if (nanousd is None) != (cost.status in _WITHOUT_AMOUNT):
+        return f"a cost that is {cost.status.value} cannot have the amount {nanousd!r:.60}"
+    if nanousd is not None and (type(nanousd) is not int or not 0 <= nanousd <= TURN_COST_MAX_NANOUSD):
+        return f"the amount must be nano-USD from 0 to {TURN_COST_MAX_NANOUSD:,}, got {nanousd!r:.60}"
+    return ""

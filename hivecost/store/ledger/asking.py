@@ -1,0 +1,122 @@
+"""Answering reservations that leases do not cover: all accounts of one are lent for, or none."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Mapping
+
+from hivecost.clock import to_datetime
+from hivecost.ledger import Refusal, RefusalKind, lease_amount
+from hivecost.ledger.account import Account
+from hivecost.store.ledger.accounts import Sums, change_lease, sums_of
+from hivecost.store.ledger.batch import Answer, Ask, BudgetRow
+
+
+class Lender:
+    """Lends out of what remains, for one process in one transaction.
+
+    `rooms` is what its accounts can hold without asking; `recover_dead` is called once before anything is refused that
+    leases of others stand in the way of, and tells how many processes were recovered.
+    """
+
+    def __init__(
+        self,
+        connection: sqlite3.Connection,
+        process_id: int,
+        *,
+        row_ids: Mapping[Account, int],
+        rooms: Mapping[Account, int],
+        budgets: Mapping[str, BudgetRow],
+        recover_dead: Callable[[], int],
+    ) -> None:
+        self._connection = connection
+        self._process_id = process_id
+        self._row_ids = row_ids
+        self._rooms = dict(rooms)
+        self._budgets = budgets
+        self._recover_dead: Callable[[], int] | None = recover_dead
+
+    def answer(self, ask: Ask) -> Answer:
+        """Lend what the accounts of the reservation lack, on all of them or on none."""
+        answer = self._try(ask)
+        if answer.worth_waiting and self._recover_dead is not None:
+            recovered, self._recover_dead = self._recover_dead(), None
+            if recovered:
+                answer = self._try(ask)
+        if answer.worth_waiting:
+            self._request(ask)
+        return answer
+
+    def _try(self, ask: Ask) -> Answer:
+        for account in ask.accounts:
+            if self._budgets[account.budget.name].frozen is not None and not account.budget.shadow:
+                return Answer(self._refusal(account, ask, "frozen", 0))
+        lacking = self._lacking(ask)
+        sums = {account: self._sums(account) for account in lacking}
+        short = [account for account, amount in lacking.items() if amount > self._left(account, sums[account])]
+        answers = [self._short_answer(account, ask, sums[account]) for account in short]
+        if answers:
+            # Of several the one that lasts longest.
+            return min(answers, key=lambda answer: answer.worth_waiting)
+        for account, amount in lacking.items():
+            self._lend(account, amount, self._left(account, sums[account]))
+        for account in ask.accounts:
+            if account.leased:
+                self._rooms[account] -= ask.amounts.get(account.unit, 0)
+        return Answer()
+
+    def _lacking(self, ask: Ask) -> dict[Account, int]:
+        lacking = {}
+        for account in ask.accounts:
+            amount = ask.amounts.get(account.unit, 0) - self._rooms[account]
+            if account.leased and amount > 0:
+                lacking[account] = amount
+        return lacking
+
+    def _sums(self, account: Account) -> Sums:
+        return sums_of(self._connection, self._row_ids[account], self._process_id)
+
+    def _left(self, account: Account, sums: Sums) -> int:
+        """What is lent to nobody."""
+        limit = self._budgets[account.budget.name].limit
+        return limit - sums.settled - sums.in_doubt - sums.leased - sums.leased_by_others
+
+    def _lend(self, account: Account, lacking: int, left: int) -> None:
+        row_id = self._row_ids[account]
+        contested = self._connection.execute(
+            "SELECT 1 FROM ledger_requests WHERE account_id = ? AND process_id <> ?", [row_id, self._process_id]
+        ).fetchone()
+        amount = lease_amount(lacking, left, contested=contested is not None)
+        change_lease(self._connection, self._process_id, row_id, amount)
+        self._rooms[account] += amount
+
+    def _short_answer(self, account: Account, ask: Ask, sums: Sums) -> Answer:
+        needed = ask.amounts.get(account.unit, 0)
+        limit = self._budgets[account.budget.name].limit
+        exhausted = needed > limit - sums.settled - sums.in_doubt
+        remaining = max(0, self._left(account, sums) + self._rooms[account])
+        refusal = self._refusal(account, ask, "exhausted" if exhausted else "busy", remaining)
+        return Answer(refusal, worth_waiting=not exhausted and sums.leased_by_others > 0)
+
+    def _refusal(self, account: Account, ask: Ask, kind: RefusalKind, remaining: int) -> Refusal:
+        limit = self._budgets[account.budget.name].limit
+        needed = ask.amounts.get(account.unit, 0)
+        resets = kind == "exhausted" and needed <= limit and account.period.end_ns is not None
+        return Refusal(
+            kind=kind,
+            budget=account.budget.name,
+            scope=account.scope,
+            period=account.period.name,
+            unit=account.unit,
+            needed=needed,
+            remaining=remaining,
+            limit=limit,
+            reset_at=to_datetime(account.period.end_ns or 0) if resets else None,
+        )
+
+    def _request(self, ask: Ask) -> None:
+        """Whoever has leases that this reservation lacks is to return what it does not need."""
+        for account in self._lacking(ask):
+            self._connection.execute(
+                "INSERT OR IGNORE INTO ledger_requests VALUES (?, ?)", [self._process_id, self._row_ids[account]]
+            )

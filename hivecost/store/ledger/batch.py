@@ -1,0 +1,80 @@
+"""What a process tells the database in one transaction, and what it hears back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from hivecost.ledger import Refusal, Unit
+from hivecost.ledger.account import Account
+from hivecost.store.ledger.hold import LedgerHold
+
+
+class Bill(msgspec.Struct):
+    """A settlement that is not in the database yet."""
+
+    number: int
+    hold: LedgerHold
+    held: Mapping[Unit, int]
+    billed: Mapping[Unit, int]
+    #: Where it is written down; None: nowhere.
+    place: int | None
+    #: The hold was, or is just being, handed to the database as one in doubt.
+    late: bool
+
+
+class Ask(msgspec.Struct, eq=False):
+    """A reservation that the leases of this process do not cover."""
+
+    accounts: tuple[Account, ...]
+    amounts: Mapping[Unit, int]
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """What became of an Ask: granted when there is no refusal."""
+
+    refusal: Refusal | None = None
+    #: Others have leases that they may return.
+    worth_waiting: bool = False
+
+
+class Batch(msgspec.Struct):
+    """Collected at one instant."""
+
+    bills: list[Bill]
+    doubts: list[LedgerHold]
+    #: Budgets that a bill froze, and why.
+    frozen: dict[str, str]
+    #: Lease → what is to stay of it; nothing more is held against it until the answer.
+    kept: dict[int, int]
+    asks: list[Ask]
+    #: What the asking accounts could hold without asking.
+    rooms: dict[Account, int]
+    #: Every account above, as it stood.
+    settled_then: dict[Account, int]
+
+
+class BudgetRow(msgspec.Struct, frozen=True):
+    """A budget as it is in force for all processes."""
+
+    limit: int
+    frozen: str | None
+
+
+class AccountRow(msgspec.Struct, frozen=True):
+    """An account as the database has it, and this process's lease on it."""
+
+    row_id: int
+    settled: int
+    leased: int
+
+
+class Committed(msgspec.Struct):
+    """What is durable now."""
+
+    accounts: dict[Account, AccountRow]
+    budgets: dict[str, BudgetRow]
+    answers: list[Answer]
+    #: The newest entry of the list of changes.
+    last_change: int

@@ -1,0 +1,211 @@
+"""One process's visits to the ledger in the database. Blocking; every visit is under the OS write lock."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hivecost.clock import Clock
+from hivecost.errors import HiveCostError, LedgerUnavailableError
+from hivecost.ledger import Budget
+from hivecost.ledger.account import Account
+from hivecost.store.database import checkpoint_if_grown, database_path, open_writer
+from hivecost.store.ledger.accounts import change_lease, charge, register, sums_of
+from hivecost.store.ledger.asking import Lender
+from hivecost.store.ledger.batch import AccountRow, Answer, Batch, Bill, Committed
+from hivecost.store.ledger.controls import budget_rows, configure, freeze, last_change
+from hivecost.store.ledger.doubts import doubt, is_known, resolve
+from hivecost.store.ledger.folder import LedgerFolder, boot_id
+from hivecost.store.ledger.journal import Journal
+from hivecost.store.ledger.recovery import Recovery, forget
+
+T = TypeVar("T")
+
+#: Something else to do in the same transaction: gets the connection, and gives what its caller waits for.
+Errand = Callable[[sqlite3.Connection], Any]
+
+
+class LedgerDatabase:
+    """The ledger's tables as one open Ledger uses them. Raises StoreErrors, sqlite3.Error and OSError."""
+
+    def __init__(self, base_path: Path, clock: Clock) -> None:
+        self._base_path = base_path
+        self._clock = clock
+        self._folder = LedgerFolder(base_path)
+        self._connection: sqlite3.Connection | None = None
+        self._checkpointed_bytes = 0
+        self._name = ""
+        self._lock: int | None = None
+        self.process_id = 0
+
+    def open(self, budgets: Sequence[Budget], *, holds_max: int) -> Journal:
+        """Recover the dead, bring the budgets into force and enter this process; its journal, locked for its life."""
+        self._name = self._folder.make_name()
+        self._lock = self._folder.lock(self._name)
+        try:
+            journal = Journal(self._folder.journal(self._name), holds_max=holds_max, accounts_max=len(budgets))
+            self._transact(lambda connection, recovery: self._enter(connection, recovery, budgets))
+        except BaseException:
+            self.let_go()
+            self._folder.remove(self._name)
+            raise
+        return journal
+
+    def visit(self, batch: Batch, errands: Iterable[Errand]) -> tuple[Committed, list[Any]]:
+        """Commit a batch and do the errands, in one transaction; a HiveCostError of an errand is its result."""
+        return self._transact(lambda connection, recovery: self._commit(connection, recovery, batch, errands))
+
+    def peek(self) -> tuple[set[int], int]:
+        """Rows that others wait for and this process has leased, and the newest change. Needs no lock."""
+        if self._connection is None:
+            return set(), -1
+        rows = self._connection.execute(
+            "SELECT account_id FROM ledger_requests JOIN ledger_leases AS mine USING (account_id)"
+            " WHERE mine.process_id = ?1 AND ledger_requests.process_id <> ?1 AND mine.amount > 0",
+            [self.process_id],
+        )
+        return {row_id for (row_id,) in rows}, last_change(self._connection)
+
+    def leave(self, batch: Batch | None) -> None:
+        """Commit the last batch, return every lease and go; without a batch, as the journal says."""
+        self._transact(lambda connection, recovery: self._leave(connection, recovery, batch))
+        self._folder.remove(self._name)
+
+    def close(self) -> None:
+        """Close the connection, under the OS write lock."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.close()
+
+    def let_go(self) -> None:
+        """Give the lock of the journal up: whoever comes next may recover it."""
+        descriptor, self._lock = self._lock, None
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def _transact(self, work: Callable[[sqlite3.Connection, Recovery], T]) -> T:
+        connection = self._connection = self._connection or open_writer(self._base_path)
+        recovery = Recovery(self._folder, self._clock.now_ns())
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+            result = work(connection, recovery)
+            connection.execute("COMMIT")
+            recovery.finish()
+            path = database_path(self._base_path)
+            self._checkpointed_bytes = checkpoint_if_grown(connection, path, self._checkpointed_bytes)
+        except BaseException:
+            self.close()
+            raise
+        finally:
+            recovery.give_up()
+        return result
+
+    def _enter(self, connection: sqlite3.Connection, recovery: Recovery, budgets: Sequence[Budget]) -> None:
+        recovery.recover_dead(connection)
+        names = [name for (name,) in connection.execute("SELECT journal FROM ledger_processes")]
+        self._folder.sweep([*names, self._name])
+        now_ns = self._clock.now_ns()
+        configure(connection, budgets, now_ns)
+        cursor = connection.execute(
+            "INSERT INTO ledger_processes (journal, boot_id, opened_ns) VALUES (?, ?, ?)",
+            [self._name, boot_id(), now_ns],
+        )
+        self.process_id = cursor.lastrowid or 0
+
+    def _commit(
+        self, connection: sqlite3.Connection, recovery: Recovery, batch: Batch, errands: Iterable[Errand]
+    ) -> tuple[Committed, list[Any]]:
+        row_ids = {account: register(connection, account, self.process_id) for account in batch.settled_then}
+        self._take_in(connection, batch)
+        for row_id, kept in batch.kept.items():
+            connection.execute(
+                "UPDATE ledger_leases SET amount = min(amount, ?) WHERE process_id = ? AND account_id = ?",
+                [kept, self.process_id, row_id],
+            )
+        results = [_run(connection, errand) for errand in errands]
+        answers = self._answer(connection, recovery, batch, row_ids)
+        budgets = budget_rows(connection)
+        accounts = {account: self._row(connection, row_id) for account, row_id in row_ids.items()}
+        return Committed(accounts, budgets, answers, last_change(connection)), results
+
+    def _answer(
+        self, connection: sqlite3.Connection, recovery: Recovery, batch: Batch, row_ids: dict[Account, int]
+    ) -> list[Answer]:
+        connection.execute("DELETE FROM ledger_requests WHERE process_id = ?", [self.process_id])
+        if not batch.asks:
+            return []
+        lender = Lender(
+            connection,
+            self.process_id,
+            row_ids=row_ids,
+            rooms=batch.rooms,
+            budgets=budget_rows(connection),
+            recover_dead=lambda: recovery.recover_dead(connection, but=self.process_id),
+        )
+        return [lender.answer(ask) for ask in batch.asks]
+
+    def _take_in(self, connection: sqlite3.Connection, batch: Batch) -> None:
+        """What this process has settled, doubted and frozen since last time; what is known already changes nothing."""
+        now_ns = self._clock.now_ns()
+        row = connection.execute(
+            "SELECT settled_number FROM ledger_processes WHERE id = ?", [self.process_id]
+        ).fetchone()
+        if row is None:
+            raise LedgerUnavailableError(f"{self._base_path}: this ledger was taken for dead; open it again")
+        for hold in batch.doubts:
+            amounts = {account.row_id: hold.amounts[account.unit] for account in hold.accounts if account.row_id}
+            if doubt(
+                connection, hold.hold_id, amounts, key=hold.key or "", reason="left unsettled", since_ns=hold.at_ns
+            ):
+                for row_id, amount in amounts.items():
+                    change_lease(connection, self.process_id, row_id, -amount)
+        fresh = [bill for bill in batch.bills if bill.number > row[0]]
+        for bill in fresh:
+            if bill.late and is_known(connection, bill.hold.hold_id):
+                resolve(connection, bill.hold.hold_id, bill.billed, by="usage", now_ns=now_ns)
+        charge(connection, self.process_id, *_sums_of_bills([bill for bill in fresh if not bill.late]))
+        if fresh:
+            connection.execute(
+                "UPDATE ledger_processes SET settled_number = ? WHERE id = ?", [fresh[-1].number, self.process_id]
+            )
+        for name, reason in batch.frozen.items():
+            freeze(connection, name, reason, who="hivecost", now_ns=now_ns)
+
+    def _row(self, connection: sqlite3.Connection, row_id: int) -> AccountRow:
+        sums = sums_of(connection, row_id, self.process_id)
+        return AccountRow(row_id, sums.settled, sums.leased)
+
+    def _leave(self, connection: sqlite3.Connection, recovery: Recovery, batch: Batch | None) -> None:
+        if batch is None:
+            recovery.recover_own(connection, self.process_id, self._name)
+        else:
+            self._take_in(connection, batch)
+            forget(connection, self.process_id)
+
+
+def _run(connection: sqlite3.Connection, errand: Errand) -> Any:
+    connection.execute("SAVEPOINT errand")
+    try:
+        return errand(connection)
+    except HiveCostError as error:
+        connection.execute("ROLLBACK TO errand")
+        return error
+    finally:
+        connection.execute("RELEASE errand")
+
+
+def _sums_of_bills(bills: Iterable[Bill]) -> tuple[dict[int, int], dict[int, int]]:
+    """What was billed, and what of it the holds had set aside, by row of the accounts."""
+    billed: dict[int, int] = {}
+    held: dict[int, int] = {}
+    for bill in bills:
+        for account in bill.hold.accounts:
+            row_id, unit = account.row_id, account.unit
+            if row_id:
+                amount = bill.billed[unit]
+                billed[row_id] = billed.get(row_id, 0) + amount
+                held[row_id] = held.get(row_id, 0) + min(amount, bill.held[unit])
+    return billed, held

@@ -1,0 +1,376 @@
+"""What a process decides in memory: holds against its leases, each written to the journal before it counts."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from hivecost.clock import Clock
+from hivecost.errors import LedgerUnavailableError
+from hivecost.ledger import AccountStatus, Budget, Hold, Incident, LedgerState, Refusal, Settlement, Unit
+from hivecost.ledger.account import Account, AccountKey
+from hivecost.money import to_usd
+from hivecost.store.ledger.batch import Ask, Batch, Bill, BudgetRow, Committed
+from hivecost.store.ledger.hold import LedgerHold
+from hivecost.store.ledger.journal import Amounts, Journal, content_of, pack_accounts
+from hivecost.store.ledger.section import CriticalSection
+
+if TYPE_CHECKING:
+    from hivecost.store.ledger.ledger import Ledger
+
+_PACKED_MAX: Final = 10_000
+
+
+class Desk:
+    """Thread-safe, and never waits. Its leases are always committed before they count here.
+
+    Torn by an exception from outside, it decides nothing any more: the journal is right at every step, and is
+    recovered from as after a crash.
+    """
+
+    def __init__(self, ledger: Ledger, budgets: Iterable[Budget], journal: Journal, process_id: int) -> None:
+        self.process_id = process_id
+        self.journal = journal
+        #: Why nothing is decided any more; "" while it is.
+        self.closed = ""
+        self._ledger = ledger
+        self._state = LedgerState(budgets, opened=self._opened)
+        self._section = CriticalSection()
+        self._accounts: dict[tuple[str, AccountKey], Account] = {}
+        self._packed: dict[tuple[Account, ...], bytes] = {}
+        self._open: dict[int, LedgerHold] = {}
+        self._doubts: dict[int, LedgerHold] = {}
+        self._bills: list[Bill] = []
+        self._freezes: dict[str, str] = {}
+        #: Accounts with a lease → what was settled and held there when we last looked.
+        self._leases: dict[Account, tuple[int, int]] = {}
+        self._settlements = 0
+
+    @property
+    def budgets(self) -> Mapping[str, Budget]:
+        return self._state.budgets
+
+    @property
+    def has_leases(self) -> bool:
+        return bool(self._leases)
+
+    @property
+    def is_torn(self) -> bool:
+        return self._section.torn_by is not None
+
+    @property
+    def has_news(self) -> bool:
+        """Whether there is anything that the database does not know."""
+        return bool(self._bills or self._doubts or self._freezes)
+
+    @property
+    def is_crowded(self) -> bool:
+        """Whether settled holds take so much of the journal that they should be committed now."""
+        return len(self._bills) * 2 > self.journal.holds_max
+
+    @property
+    def is_full(self) -> bool:
+        """Whether no hold can be written down."""
+        return not self.journal.free
+
+    def reserve(
+        self, attribution: Mapping[str, str], amounts: Mapping[Unit, int], key: str | None, clock: Clock
+    ) -> LedgerHold | Refusal | None:
+        """A hold; or what these leases have against it; or None, when the database must be asked first."""
+        at_ns = clock.now_ns()
+        with self._section:
+            self._require_order()
+            pure = self._state.reserve(attribution, at_ns, amounts, key)
+            if isinstance(pure, Refusal):
+                return pure
+            return self._open.get(pure.hold_id) or self._write_down(pure, at_ns)
+
+    def extend(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Refusal | None:
+        """Set more aside; None when it is done."""
+        with self._section:
+            self._require_order()
+            refusal = self._state.extend(hold.pure, amounts)
+            if refusal is None and hold.place is not None:
+                self.journal.extend(hold.place, _as_tuple(hold.amounts))
+            return refusal
+
+    def settle(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Settlement | None:
+        """Charge the bill, once."""
+        with self._section:
+            pure = hold.pure
+            if pure.state == "settled":
+                return None
+            if self.closed or self._section.torn_by is not None:
+                return self._settle_after_all(hold, amounts)
+            held = _nothing_of(pure) if pure.state == "released" else pure.amounts
+            settlement = self._state.settle(pure, amounts) or Settlement()
+            settlement = self._with_handed_over(hold, settlement, amounts)
+            self._open.pop(pure.hold_id, None)
+            if not hold.handed_over:
+                self._doubts.pop(pure.hold_id, None)
+            self._charge(hold, held, {**pure.amounts, **amounts})
+            self._freeze_for(settlement.incidents)
+            return settlement
+
+    def release(self, hold: LedgerHold) -> bool:
+        """Give the whole hold back."""
+        with self._section:
+            self._require_order()
+            if not self._state.release(hold.pure):
+                return False
+            self._open.pop(hold.pure.hold_id, None)
+            if hold.place is not None:
+                self.journal.release(hold.place)
+                hold.place = None
+            return True
+
+    def doubt(self, hold: LedgerHold) -> bool:
+        """Keep it charged until its bill is known."""
+        with self._section:
+            if self.closed or self.is_torn or not self._state.doubt(hold.pure):
+                return False
+            if hold.place is not None:
+                self._doubts[hold.pure.hold_id] = hold
+            return True
+
+    def ask(self, attribution: Mapping[str, str], amounts: Mapping[Unit, int], clock: Clock) -> Ask:
+        """What to ask the database for, so that this could be held."""
+        with self._section:
+            accounts = self._state.accounts_for(attribution, clock.now_ns())
+            return Ask(accounts, {"calls": 1, **amounts})
+
+    def decides_alone(self, budget: str) -> bool:
+        """Whether an account of this budget is in memory only."""
+        return budget in self.budgets and self.budgets[budget].window == "execution"
+
+    def status_of_executions(self) -> list[AccountStatus]:
+        """The accounts that are in memory only."""
+        with self._section:
+            return [row for row in self._state.status() if self.decides_alone(row.budget)]
+
+    def forget_execution(self, execution_id: str) -> None:
+        with self._section:
+            self._state.forget_execution(execution_id)
+
+    def collect(self, asks: list[Ask], contested: Container[int]) -> Batch:
+        """All that the database does not know yet. `contested` leases are left with what is held against them."""
+        with self._section:
+            self._require_order()
+            return self._collect(asks, contested)
+
+    def put_back(self, batch: Batch) -> None:
+        """The transaction failed, or nobody knows: say it all again next time."""
+        with self._section:
+            self._bills[:0] = batch.bills
+
+    def apply(self, batch: Batch, committed: Committed) -> None:
+        """The transaction is durable: lend what it lent, forget what it knows."""
+        with self._section:
+            for hold in batch.doubts:
+                self._let_go(hold)
+            for bill in batch.bills:
+                if bill.place is not None:
+                    self.journal.release(bill.place)
+            for name, reason in batch.frozen.items():
+                if self._freezes.get(name) == reason:
+                    del self._freezes[name]
+            for account, row in committed.accounts.items():
+                self._take_lease(account, row.row_id, row.settled, row.leased, batch.settled_then[account])
+            self._take_budgets(committed.budgets)
+
+    def idle_rows(self) -> set[int]:
+        """Rows of the leases that nobody has used since this was asked last."""
+        with self._section:
+            idle = {
+                account.row_id
+                for account, seen in self._leases.items()
+                if seen == (account.settled, account.held) and _room(account) > 0
+            }
+            self._leases = {account: (account.settled, account.held) for account in self._leases}
+            return idle
+
+    def leave(self, why: str) -> Batch | None:
+        """Decide nothing any more; what is still open is in doubt. None when only the journal is right."""
+        with self._section:
+            self.closed = why
+            for hold in self._open.values():
+                if hold.place is not None and self._state.doubt(hold.pure):
+                    self._doubts[hold.pure.hold_id] = hold
+            return None if self.is_torn else self._collect([], ())
+
+    def orphan(self, why: str) -> None:
+        """A forked child's copy: decide nothing, and touch nothing that the parent has."""
+        self._section = CriticalSection()  # a thread of the parent may have held it
+        self.closed = why
+
+    def _collect(self, asks: list[Ask], contested: Container[int]) -> Batch:
+        batch = Batch(self._bills, list(self._doubts.values()), dict(self._freezes), {}, asks, {}, {})
+        self._bills = []
+        moving = self._hand_over(batch.doubts)
+        for account in self._leases:
+            if account.row_id in contested and _room(account) > 0:
+                account.cap = account.settled + account.held + account.in_doubt
+                batch.kept[account.row_id] = account.held + account.in_doubt - moving.get(account, 0)
+                batch.settled_then[account] = account.settled
+        for ask in asks:
+            batch.rooms |= {account: _room(account) for account in ask.accounts}
+        for accounts in (*(bill.hold.accounts for bill in batch.bills), moving, batch.rooms):
+            batch.settled_then |= {account: account.settled for account in accounts if _is_durable(account)}
+        return batch
+
+    def _opened(self, account: Account) -> Account:
+        """The account that is known already, or this one, with nothing lent to it yet."""
+        if not _is_durable(account):
+            return account
+        known = self._accounts.setdefault((account.budget.name, account.key), account)
+        if known is account and not account.budget.shadow:
+            account.leased, account.cap = True, 0
+        return known
+
+    def _require_order(self) -> None:
+        if self.closed:
+            raise LedgerUnavailableError(self.closed)
+        if self._section.torn_by is not None:
+            raise LedgerUnavailableError(
+                f"the ledger was interrupted by {self._section.torn_by}; close it and open it again to recover"
+            )
+
+    def _write_down(self, pure: Hold, at_ns: int) -> LedgerHold | None:
+        """The hold, once it is in the journal; None, and no hold, where that cannot be yet."""
+        accounts = self._packed.get(pure.accounts)
+        if accounts is None:
+            accounts = self._pack(pure.accounts)
+        if accounts is None or (accounts and not self.journal.free):
+            self._state.release(pure)
+            return None
+        hold = LedgerHold(self._ledger, self, pure, at_ns, None)
+        if accounts:
+            content = content_of(pure.hold_id, at_ns, _as_tuple(pure.amounts), pure.key, accounts)
+            hold.place = self.journal.hold(content)
+        self._open[pure.hold_id] = hold
+        return hold
+
+    def _pack(self, accounts: tuple[Account, ...]) -> bytes | None:
+        """The durable ones among them, for the journal; None when one is not in the database yet."""
+        durable = [account.row_id for account in accounts if _is_durable(account)]
+        if 0 in durable:
+            return None
+        if len(self._packed) >= _PACKED_MAX:
+            self._packed.clear()
+        packed = self._packed[accounts] = pack_accounts(durable)
+        return packed
+
+    def _charge(self, hold: LedgerHold, held: Mapping[Unit, int], billed: Mapping[Unit, int]) -> None:
+        """Write the bill down, in the place of its hold or, where that is not its own any more, in a new one."""
+        accounts = self._packed.get(hold.accounts) or self._pack(hold.accounts)
+        if not accounts:
+            return
+        self._settlements += 1
+        place, bill = hold.place, _as_tuple(billed)
+        if place is not None and not hold.handed_over:
+            self.journal.settle(place, self._settlements, bill)
+            hold.place = None
+        elif self.journal.free:
+            content = content_of(hold.pure.hold_id, hold.at_ns, _as_tuple(held), hold.key, accounts)
+            place = self.journal.note(content, self._settlements, bill)
+        else:
+            place = None
+        self._bills.append(Bill(self._settlements, hold, held, billed, place, hold.handed_over))
+
+    def _with_handed_over(self, hold: LedgerHold, settlement: Settlement, amounts: Mapping[Unit, int]) -> Settlement:
+        """The settlement, with the incidents on accounts that the database charges."""
+        if hold.accounts is hold.pure.accounts:
+            return settlement
+        incidents = tuple(
+            Incident(
+                budget=account.budget.name,
+                scope=account.scope,
+                period=account.period.name,
+                unit=account.unit,
+                held=hold.amounts[account.unit],
+                billed=amounts[account.unit],
+            )
+            for account in set(hold.accounts) - set(hold.pure.accounts)
+            if amounts.get(account.unit, 0) > hold.amounts[account.unit]
+        )
+        return Settlement(settlement.crossings, settlement.incidents + incidents)
+
+    def _settle_after_all(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Settlement | None:
+        """The journal alone is right: what it takes in is recovered."""
+        if self.closed:
+            raise LedgerUnavailableError(f"{self.closed}; hold {hold.hold_id} is in doubt: settle it with resolve()")
+        if hold.place is not None and not hold.handed_over:
+            self._settlements += 1
+            self.journal.settle(hold.place, self._settlements, _as_tuple({**hold.amounts, **amounts}))
+        hold.pure.state = "settled"
+        return Settlement()
+
+    def _freeze_for(self, incidents: Iterable[Incident]) -> None:
+        """Until someone has looked, in every process; shadow budgets go on."""
+        for incident in incidents:
+            if not self.budgets[incident.budget].shadow:
+                reason = f"a bill of {incident.billed:,} was above its hold of {incident.held:,} {incident.unit}"
+                self._freezes[incident.budget] = reason
+                self._state.freeze(incident.budget, reason)
+
+    def _hand_over(self, holds: Iterable[LedgerHold]) -> dict[Account, int]:
+        """Mark them as on their way to the database; what they come to, by account."""
+        moving: dict[Account, int] = {}
+        for hold in holds:
+            hold.handed_over = True
+            for account in filter(_is_durable, hold.accounts):
+                moving[account] = moving.get(account, 0) + hold.amounts[account.unit]
+        return moving
+
+    def _let_go(self, hold: LedgerHold) -> None:
+        """The database has it: only accounts that it does not have go on counting it here."""
+        if hold.state == "in_doubt":
+            self._state.hand_over(hold.pure, filter(_is_durable, hold.accounts))
+        del self._doubts[hold.pure.hold_id]
+        if hold.place is not None:
+            self.journal.release(hold.place)
+            hold.place = None
+
+    def _take_lease(self, account: Account, row_id: int, settled: int, leased: int, settled_then: int) -> None:
+        is_new = not account.row_id
+        account.row_id = row_id
+        account.settled += settled - settled_then
+        if is_new:
+            account.set_limit(account.limit)  # warnings that were given elsewhere are not repeated
+        if not account.leased:
+            return
+        account.cap = settled + leased
+        if leased:
+            self._leases.setdefault(account, (-1, -1))
+        else:
+            self._leases.pop(account, None)
+
+    def _take_budgets(self, rows: Mapping[str, BudgetRow]) -> None:
+        for name, budget in list(self.budgets.items()):
+            row = rows.get(name)
+            if row is None:
+                continue
+            if row.limit != budget.limit_amount:
+                self._state.set_limit(name, to_usd(row.limit) if budget.counted_unit == "usd" else row.limit)
+            frozen = self._freezes.get(name, row.frozen)
+            if frozen is not None:
+                self._state.freeze(name, frozen)
+            else:
+                self._state.unfreeze(name)
+
+
+def _is_durable(account: Account) -> bool:
+    """An execution's own account never leaves its process."""
+    return account.budget.window != "execution"
+
+
+def _room(account: Account) -> int:
+    return account.cap - account.settled - account.held - account.in_doubt
+
+
+def _as_tuple(amounts: Mapping[Unit, int]) -> Amounts:
+    return amounts.get("usd", 0), amounts.get("tokens", 0), amounts.get("calls", 0)
+
+
+def _nothing_of(hold: Hold) -> dict[Unit, int]:
+    return dict.fromkeys(hold.amounts, 0)

@@ -1,0 +1,114 @@
+"""The rows of holds in doubt: charged at what was held until someone knows the bill."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+
+import msgspec
+
+from hivecost.errors import ConfigError
+from hivecost.ledger import Unit
+from hivecost.store.ledger.controls import freeze_for_bill, record_change
+
+
+class DoubtAmount(msgspec.Struct, frozen=True, kw_only=True):
+    """What a hold in doubt is charged on one account."""
+
+    budget: str
+    scope: str
+    period: str
+    unit: Unit
+    amount: int
+
+
+class DoubtfulHold(msgspec.Struct, frozen=True, kw_only=True):
+    """A hold that may have been sent, and whose bill nobody knows."""
+
+    hold_id: str
+    key: str
+    #: Why: `left unsettled`, `its process died`, `power loss`, ….
+    reason: str
+    since_ns: int
+    amounts: tuple[DoubtAmount, ...]
+
+
+def doubt(
+    connection: sqlite3.Connection, hold_id: str, amounts: Mapping[int, int], *, key: str, reason: str, since_ns: int
+) -> bool:
+    """Charge a hold as one in doubt, by row of its accounts; False if that was done before, whatever came of it."""
+    row = [hold_id, key, reason, since_ns]
+    if not connection.execute("INSERT OR IGNORE INTO ledger_doubts VALUES (?, ?, ?, ?, NULL, NULL)", row).rowcount:
+        return False
+    for row_id, amount in amounts.items():
+        connection.execute("INSERT INTO ledger_doubt_amounts VALUES (?, ?, ?)", [hold_id, row_id, amount])
+        connection.execute("UPDATE ledger_accounts SET in_doubt = in_doubt + ? WHERE id = ?", [amount, row_id])
+    return True
+
+
+def is_known(connection: sqlite3.Connection, hold_id: str) -> bool:
+    """Whether the hold is, or ever was, one in doubt."""
+    return connection.execute("SELECT 1 FROM ledger_doubts WHERE hold_id = ?", [hold_id]).fetchone() is not None
+
+
+def resolve(connection: sqlite3.Connection, hold_id: str, billed: Mapping[Unit, int], *, by: str, now_ns: int) -> bool:
+    """Settle a hold that is in doubt; a unit that is not billed stays as it was held. False if none is.
+
+    A bill above its hold is an overrun and freezes the budget.
+    """
+    done = connection.execute(
+        "UPDATE ledger_doubts SET resolved_ns = ?, resolved_by = ? WHERE hold_id = ? AND resolved_ns IS NULL",
+        [now_ns, by, hold_id],
+    ).rowcount
+    for row_id, budget, unit, amount in _amounts(connection, hold_id) if done else ():
+        bill = billed.get(unit, amount)
+        connection.execute(
+            "UPDATE ledger_accounts SET in_doubt = in_doubt - ?, settled = settled + ?, overrun = overrun + ?"
+            " WHERE id = ?",
+            [amount, bill, max(0, bill - amount), row_id],
+        )
+        freeze_for_bill(connection, budget, unit, billed=bill, held=amount, now_ns=now_ns)
+    return bool(done)
+
+
+def resolve_by_hand(
+    connection: sqlite3.Connection, hold_id: str, billed: Mapping[Unit, int], *, by: str, now_ns: int
+) -> None:
+    """The same, on record. Raises ConfigError when no hold of this id is in doubt."""
+    if not resolve(connection, hold_id, billed, by=by, now_ns=now_ns):
+        raise ConfigError(f"hold {hold_id}", "the id of a hold that is in doubt")
+    detail = ", ".join(f"{amount:,} {unit}" for unit, amount in billed.items()) or "as held"
+    record_change(connection, "resolve", hold_id, detail, who=by, now_ns=now_ns)
+
+
+def list_doubts(connection: sqlite3.Connection) -> list[DoubtfulHold]:
+    """The holds in doubt, oldest first."""
+    rows = connection.execute(
+        "SELECT hold_id, hold_key, reason, since_ns FROM ledger_doubts WHERE resolved_ns IS NULL ORDER BY since_ns"
+    ).fetchall()
+    return [
+        DoubtfulHold(hold_id=hold_id, key=key, reason=reason, since_ns=since_ns, amounts=_listed(connection, hold_id))
+        for hold_id, key, reason, since_ns in rows
+    ]
+
+
+def _listed(connection: sqlite3.Connection, hold_id: str) -> tuple[DoubtAmount, ...]:
+    rows = connection.execute(
+        "SELECT a.budget, a.scope, a.period, b.unit, d.amount FROM ledger_doubt_amounts AS d"
+        " JOIN ledger_accounts AS a ON a.id = d.account_id JOIN ledger_budgets AS b ON b.name = a.budget"
+        " WHERE d.hold_id = ? ORDER BY a.id",
+        [hold_id],
+    )
+    return tuple(
+        DoubtAmount(budget=budget, scope=scope, period=period, unit=unit, amount=amount)
+        for budget, scope, period, unit, amount in rows
+    )
+
+
+def _amounts(connection: sqlite3.Connection, hold_id: str) -> list[tuple[int, str, Unit, int]]:
+    return connection.execute(
+        "SELECT a.id, a.budget, b.unit, d.amount FROM ledger_doubt_amounts AS d"
+        " JOIN ledger_accounts AS a ON a.id = d.account_id JOIN ledger_budgets AS b ON b.name = a.budget"
+        " WHERE d.hold_id = ?",
+        [hold_id],
+    ).fetchall()

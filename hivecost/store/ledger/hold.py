@@ -1,0 +1,134 @@
+"""Money that is set aside for one attempt, in the hands of whoever sends it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self
+
+from hivecost.errors import ConfigError
+from hivecost.ledger import Hold, HoldState, Refusal, Settlement, Unit
+from hivecost.money import to_nanousd
+
+if TYPE_CHECKING:
+    from hivecost.store.ledger.desk import Desk
+    from hivecost.store.ledger.ledger import Ledger
+
+#: Keeps amounts, and sums of a few of them, inside the 64 bits of the journal.
+_AMOUNT_MAX: Final = 10**18
+
+USDAmount = str | int | float | Decimal
+
+
+class LedgerHold:
+    """`async with await ledger.reserve(...) as hold:` left unsettled, by an exception or not, the hold is in doubt.
+
+    In doubt it stays charged until its usage arrives (`settle`), or someone resolves it. All methods but `extend` are
+    synchronous, safe in any cancellation and over threads. They raise LedgerUnavailableError once the ledger is closed:
+    what is not settled by then is in doubt.
+    """
+
+    __slots__ = ("_desk", "_ledger", "_pure", "accounts", "at_ns", "handed_over", "place")
+
+    def __init__(self, ledger: Ledger, desk: Desk, pure: Hold, at_ns: int, place: int | None) -> None:
+        self._ledger = ledger
+        self._desk = desk
+        self._pure = pure
+        #: All that it was made on; `pure` loses those that the database has taken over.
+        self.accounts = pure.accounts
+        self.at_ns = at_ns
+        #: Where the journal has it; None: nowhere.
+        self.place = place
+        #: It is in the database, as one in doubt, or on its way there.
+        self.handed_over = False
+
+    @property
+    def pure(self) -> Hold:
+        """The hold as the ledger's arithmetic knows it."""
+        return self._pure
+
+    @property
+    def hold_id(self) -> str:
+        """Unique in this base path; what `Ledger.resolve` takes."""
+        return f"{self._desk.process_id}-{self._pure.hold_id}"
+
+    @property
+    def key(self) -> str | None:
+        return self._pure.key
+
+    @property
+    def state(self) -> HoldState:
+        return self._pure.state
+
+    @property
+    def amounts(self) -> Mapping[Unit, int]:
+        """What is set aside, by unit."""
+        return self._pure.amounts
+
+    @property
+    def shadowed(self) -> tuple[Refusal, ...]:
+        """What shadow budgets would have refused."""
+        return self._pure.shadowed
+
+    def settle(
+        self,
+        usd: USDAmount | None = None,
+        *,
+        nanousd: int | None = None,
+        tokens: int | None = None,
+        calls: int | None = None,
+    ) -> Settlement | None:
+        """Charge the bill and give the rest back; None, and nothing changes, if that was done before.
+
+        A unit that is not named is charged as it was held. A bill above its hold is charged in full, and freezes
+        the budget: `Settlement.incidents`. Raises ConfigError for an amount that cannot be.
+        """
+        return self._desk.settle(self, amounts_of(usd, nanousd, tokens, calls))
+
+    def release(self) -> bool:
+        """Give the whole hold back, because it is sure that nothing was sent; False if it is not held any more."""
+        return self._desk.release(self)
+
+    def doubt(self) -> bool:
+        """It may have been sent, and nobody knows the bill; False if it is not held any more."""
+        return self._desk.doubt(self)
+
+    async def extend(
+        self,
+        usd: USDAmount | None = None,
+        *,
+        nanousd: int | None = None,
+        tokens: int | None = None,
+        calls: int | None = None,
+    ) -> None:
+        """Set more aside, on all accounts of the hold or on none. Raises as `Ledger.reserve` does."""
+        await self._ledger.extend(self, amounts_of(usd, nanousd, tokens, calls))
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._pure.state == "held":
+            self._desk.doubt(self)
+
+
+def amounts_of(usd: USDAmount | None, nanousd: int | None, tokens: int | None, calls: int | None) -> dict[Unit, int]:
+    """The amounts that are given, by unit. Raises ConfigError for an amount that cannot be, or that is given twice."""
+    amounts: dict[Unit, int] = {}
+    if usd is not None:
+        if nanousd is not None:
+            raise ConfigError("usd", "either usd or nanousd, not both")
+        amounts["usd"] = to_nanousd(usd, key="usd")
+    elif nanousd is not None:
+        amounts["usd"] = nanousd
+    if tokens is not None:
+        amounts["tokens"] = tokens
+    if calls is not None:
+        amounts["calls"] = calls
+    for unit, amount in amounts.items():
+        if type(amount) is not int or not 0 <= amount <= _AMOUNT_MAX:
+            raise ConfigError(unit, "an integer from zero", got=amount)
+    return amounts

@@ -1,0 +1,303 @@
+"""Hard budgets that stay true through concurrency, cancellation, SIGKILL, restarts and many processes."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import weakref
+from collections.abc import Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import anyio
+from anyio.abc import TaskGroup
+
+from hivecost.clock import SYSTEM_CLOCK, Clock
+from hivecost.errors import HiveCostError, LedgerUnavailableError, StoreError
+from hivecost.ledger import AccountStatus, Budget, LedgerState, Refusal, Unit
+from hivecost.ledger.budget import Limit
+from hivecost.store.database import database_path
+from hivecost.store.faults import to_store_error
+from hivecost.store.ledger import controls, doubts
+from hivecost.store.ledger.batch import Ask, Batch
+from hivecost.store.ledger.database import Errand, LedgerDatabase
+from hivecost.store.ledger.desk import Desk
+from hivecost.store.ledger.doubts import DoubtfulHold
+from hivecost.store.ledger.folder import LedgerFolder
+from hivecost.store.ledger.hold import LedgerHold, USDAmount, amounts_of
+from hivecost.store.ledger.journal import Journal
+from hivecost.store.ledger.status import read_remaining, read_status
+from hivecost.store.ledger.visitor import Visitor
+from hivecost.store.os_lock import run_locked
+
+_log = logging.getLogger(__name__)
+
+
+class Ledger:
+    """Holds money before each attempt, so that no account is ever spent beyond its limit.
+
+    async with Ledger.open("data", budgets=[Budget("org day", limit="$50", window="day", mode="hard")]) as ledger:
+        async with await ledger.reserve({"org": "acme"}, usd="0.01", key="attempt-1") as hold:
+            ...                                  # send; leaving by exception leaves the hold in doubt
+            hold.settle(usd="0.007")             # or hold.release() if it was never sent
+
+    Any number of Ledgers, of any number of processes on one machine, may share a base path. `reserve` and the other
+    coroutines belong to the event loop that opened it; a hold's own methods may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        base_path: str | Path,
+        *,
+        budgets: Sequence[Budget] = (),
+        clock: Clock = SYSTEM_CLOCK,
+        holds_max: int = 8192,
+        close_timeout_s: float = 30.0,
+    ) -> None:
+        self._base_path = Path(base_path)
+        self._budgets = tuple(budgets)
+        self._clock = clock
+        self._holds_max = holds_max
+        self._close_timeout_s = close_timeout_s
+        self._database = LedgerDatabase(self._base_path, clock)
+        self._folder = LedgerFolder(self._base_path)
+        self._opened: tuple[Desk, Visitor] | None = None
+        self._tasks: TaskGroup | None = None
+
+    @classmethod
+    def open(
+        cls,
+        base_path: str | Path,
+        *,
+        budgets: Sequence[Budget] = (),
+        clock: Clock = SYSTEM_CLOCK,
+        holds_max: int = 8192,
+        close_timeout_s: float = 30.0,
+    ) -> Self:
+        """The ledger of a base path, open inside `async with`: budgets come into force, the dead are recovered.
+
+        `holds_max` bounds the holds that are open at once, and those that are settled and not committed yet.
+        Opening raises LedgerUnavailableError, and ConfigError for budgets that are not `mode="hard"`, or that count
+        otherwise than they did.
+        """
+        return cls(base_path, budgets=budgets, clock=clock, holds_max=holds_max, close_timeout_s=close_timeout_s)
+
+    async def __aenter__(self) -> Self:
+        if self._opened is not None:
+            raise LedgerUnavailableError(f"{self._base_path}: this Ledger was opened before; make another one")
+        LedgerState(self._budgets)  # what cannot be is said before anything is made
+        try:
+            journal = await run_locked(self._base_path, self._open_database)
+        except (StoreError, sqlite3.Error, OSError) as error:
+            named = error if isinstance(error, StoreError) else to_store_error(error, database_path(self._base_path))
+            raise LedgerUnavailableError(str(named)) from error
+        desk = Desk(self, self._budgets, journal, self._database.process_id)
+        visitor = Visitor(self._base_path, self._database, desk)
+        self._opened = desk, visitor
+        _open_ledgers.add(self)
+        self._tasks = await anyio.create_task_group().__aenter__()
+        self._tasks.start_soon(visitor.run, name=f"ledger of {self._base_path}")
+        await visitor.do(controls.last_change)  # the limits and freezes that are in force
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        desk, visitor = self._require_open()
+        tasks, self._tasks = self._tasks, None
+        visitor.stop()
+        try:
+            if tasks is not None:
+                # Not told of the caller's error, because a task group would wrap it in a group.
+                await tasks.__aexit__(None, None, None)
+        finally:
+            batch = desk.leave(f"{self._base_path}: this ledger is closed")
+            _open_ledgers.discard(self)
+            with anyio.move_on_after(self._close_timeout_s, shield=True):
+                await run_locked(self._base_path, partial(self._close_database, batch, desk.journal), give_up=False)
+
+    async def reserve(
+        self,
+        attribution: Mapping[str, str],
+        usd: USDAmount | None = None,
+        *,
+        nanousd: int | None = None,
+        tokens: int | None = None,
+        calls: int = 1,
+        key: str | None = None,
+    ) -> LedgerHold:
+        """Set the most that an attempt can cost aside, on every account it counts on or on none of them.
+
+        With a `key` that an open hold of this Ledger has, gives that hold. Raises BudgetExhaustedError (`reset_at`),
+        BudgetBusyError (`retry_after_s`), LedgerUnavailableError, and ConfigError for amounts that cannot be.
+        """
+        desk, visitor = self._require_open()
+        amounts = amounts_of(usd, nanousd, tokens, calls)
+        execution_id = attribution.get("execution", "")
+        asked = False
+        while True:
+            answer = desk.reserve(attribution, amounts, key, self._clock)
+            if isinstance(answer, LedgerHold):
+                if desk.is_crowded:
+                    visitor.wake()
+                return answer
+            if asked and not isinstance(answer, Refusal) and desk.is_full:
+                raise LedgerUnavailableError(f"{self._holds_max:,} holds are open at once; raise holds_max")
+            if asked and isinstance(answer, Refusal) and desk.decides_alone(answer.budget):
+                raise answer.error(execution_id)
+            refusal = await visitor.ask(desk.ask(attribution, amounts, self._clock))
+            if refusal is not None:
+                raise refusal.error(execution_id)
+            asked = True
+
+    def reserve_nowait(
+        self,
+        attribution: Mapping[str, str],
+        usd: USDAmount | None = None,
+        *,
+        nanousd: int | None = None,
+        tokens: int | None = None,
+        calls: int = 1,
+        key: str | None = None,
+    ) -> LedgerHold | None:
+        """The same from memory alone; None where that cannot be decided there: `await reserve(...)` then.
+
+        Raises LedgerUnavailableError and ConfigError.
+        """
+        desk, _ = self._require_open()
+        answer = desk.reserve(attribution, amounts_of(usd, nanousd, tokens, calls), key, self._clock)
+        return answer if isinstance(answer, LedgerHold) else None
+
+    async def extend(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> None:
+        """What `LedgerHold.extend` does, with amounts by unit."""
+        desk, visitor = self._require_open()
+        asked = False
+        while (short := desk.extend(hold, amounts)) is not None:
+            if asked and desk.decides_alone(short.budget):
+                raise short.error()
+            refusal = await visitor.ask(Ask(hold.pure.accounts, amounts))
+            if refusal is not None:
+                raise refusal.error()
+            asked = True
+
+    async def status(self) -> list[AccountStatus]:
+        """One row for each account, over all processes, and those of this Ledger's executions.
+
+        Periods that are over are left out, unless something is still held or in doubt there.
+        """
+        desk, _ = self._require_open()
+        rows: list[AccountStatus] = await self._do(
+            lambda connection: read_status(connection, self._folder, self._clock.now_ns())
+        )
+        return rows + desk.status_of_executions()
+
+    async def remaining(self, attribution: Mapping[str, str]) -> dict[Unit, int]:
+        """The most that a turn with these attributes could hold now, by the units that any enforced budget counts.
+
+        What others have leased and do not need counts as remaining: it takes a moment to come back.
+        """
+        desk, _ = self._require_open()
+        accounts = desk.ask(attribution, {}, self._clock).accounts
+        most: dict[Unit, int] = await self._do(
+            lambda connection: read_remaining(connection, self._folder, accounts, desk.process_id)
+        )
+        return most
+
+    async def in_doubt(self) -> list[DoubtfulHold]:
+        """The holds in doubt of all processes, oldest first."""
+        holds: list[DoubtfulHold] = await self._do(doubts.list_doubts)
+        return holds
+
+    async def resolve(
+        self,
+        hold_id: str,
+        usd: USDAmount | None = None,
+        *,
+        nanousd: int | None = None,
+        tokens: int | None = None,
+        calls: int | None = None,
+        by: str = "",
+    ) -> None:
+        """Settle a hold that is in doubt at what it really cost (0, if it was never sent), whoever made it.
+
+        A unit that is not named is charged as it was held. Raises ConfigError when no hold of this id is in doubt.
+        """
+        billed = amounts_of(usd, nanousd, tokens, calls)
+        now_ns = self._clock.now_ns()
+        await self._do(partial(doubts.resolve_by_hand, hold_id=hold_id, billed=billed, by=by, now_ns=now_ns))
+
+    async def set_limit(self, budget: str, limit: Limit, *, by: str) -> None:
+        """Give a budget another limit, for all processes and after restarts; what was spent stays.
+
+        In its own unit if `limit` names none. Other processes know within a beat of what they already leased.
+        Raises ConfigError.
+        """
+        now_ns = self._clock.now_ns()
+        await self._do(partial(controls.set_limit, budget=budget, limit=limit, who=by, now_ns=now_ns))
+
+    async def freeze(self, budget: str, reason: str, *, by: str) -> None:
+        """Grant nothing more on a budget, in all processes within a beat; what is held may still be settled."""
+        now_ns = self._clock.now_ns()
+        await self._do(partial(controls.freeze, budget=budget, reason=reason, who=by, now_ns=now_ns))
+
+    async def unfreeze(self, budget: str, *, by: str) -> bool:
+        """Someone has looked: grant again. False if it was not frozen."""
+        now_ns = self._clock.now_ns()
+        done: bool = await self._do(partial(controls.unfreeze, budget=budget, who=by, now_ns=now_ns))
+        return done
+
+    def forget_execution(self, execution_id: str) -> None:
+        """The execution is over: drop its own accounts, but for those with open holds."""
+        self._require_open()[0].forget_execution(execution_id)
+
+    async def _do(self, errand: Errand) -> Any:
+        return await self._require_open()[1].do(errand)
+
+    def _require_open(self) -> tuple[Desk, Visitor]:
+        if self._opened is None:
+            raise LedgerUnavailableError(
+                f"{self._base_path}: this Ledger is not open: use `async with Ledger.open(...)`"
+            )
+        return self._opened
+
+    def _open_database(self) -> Journal:
+        try:
+            return self._database.open(self._budgets, holds_max=self._holds_max)
+        except BaseException:
+            self._database.close()
+            raise
+
+    def _close_database(self, batch: Batch | None, journal: Journal) -> None:
+        """Whatever fails here is recovered from the journal by whoever comes next."""
+        try:
+            self._database.leave(batch)
+        except (HiveCostError, sqlite3.Error, OSError) as error:
+            _log.error("%s: the ledger could not be closed in order, and will be recovered: %s", self._base_path, error)
+        finally:
+            self._database.close()
+            self._database.let_go()
+            journal.close()
+
+    def _forked(self) -> None:
+        """This process is a child of the one that opened it."""
+        self._database.let_go()
+        if self._opened is not None:
+            desk, visitor = self._opened
+            desk.orphan(f"{self._base_path}: this ledger belongs to the parent process; open another one here")
+            visitor.orphan()
+
+
+_open_ledgers: Final[weakref.WeakSet[Ledger]] = weakref.WeakSet()
+
+
+def _disown_after_fork() -> None:
+    for ledger in _open_ledgers:
+        ledger._forked()  # noqa: SLF001  # nobody else is to call it
+    _open_ledgers.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_disown_after_fork)

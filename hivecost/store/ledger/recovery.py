@@ -1,0 +1,143 @@
+"""What becomes of the leases of processes that are gone: nothing is refunded on a guess."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+from pathlib import Path
+
+from hivecost.ledger import UNITS
+from hivecost.store.ledger.accounts import change_lease, charge
+from hivecost.store.ledger.controls import freeze_for_bill, record_change
+from hivecost.store.ledger.doubts import doubt, is_known, resolve
+from hivecost.store.ledger.folder import LedgerFolder, boot_id
+from hivecost.store.ledger.journal import Slot, TornJournalError, read_journal
+
+_log = logging.getLogger(__name__)
+
+
+class Recovery:
+    """Recovers dead processes inside somebody's transaction; `finish` once that is durable, `give_up` if it is not."""
+
+    def __init__(self, folder: LedgerFolder, now_ns: int) -> None:
+        self._folder = folder
+        self._now_ns = now_ns
+        self._locks: list[int] = []
+        self._gone: list[str] = []
+
+    def recover_dead(self, connection: sqlite3.Connection, *, but: int = 0) -> int:
+        """Settle, doubt and return what the dead have leased; how many there were. `but` is alive."""
+        found = 0
+        for process_id, name, boot in connection.execute(
+            "SELECT id, journal, boot_id FROM ledger_processes WHERE id <> ?", [but]
+        ).fetchall():
+            descriptor = self._folder.lock(name)
+            if descriptor is not None:
+                self._locks.append(descriptor)
+                self._recover(connection, process_id, name, lost_power=boot != boot_id())
+                found += 1
+        return found
+
+    def recover_own(self, connection: sqlite3.Connection, process_id: int, name: str) -> None:
+        """The same for a process that was torn and knows that its journal is right."""
+        self._recover(connection, process_id, name, lost_power=False)
+
+    def finish(self) -> None:
+        """Clear the files of the recovered away."""
+        for name in self._gone:
+            self._folder.remove(name)
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Let the locks go."""
+        while self._locks:
+            os.close(self._locks.pop())
+
+    def _recover(self, connection: sqlite3.Connection, process_id: int, name: str, *, lost_power: bool) -> None:
+        connection.execute("SAVEPOINT recovery")
+        try:
+            how = "the power went" if lost_power else self._replay(connection, process_id, self._folder.journal(name))
+        except (TornJournalError, OSError, sqlite3.IntegrityError) as error:
+            how = f"its journal cannot be read ({error})"
+        if how:
+            connection.execute("ROLLBACK TO recovery")
+            self._doubt_leases(connection, process_id, how)
+        connection.execute("RELEASE recovery")
+        forget(connection, process_id)
+        self._gone.append(name)
+        detail = how or "its journal was read"
+        record_change(connection, "recover", str(process_id), detail, who="hivecost", now_ns=self._now_ns)
+        _log.warning("a process that used %s is gone; %s; what was open is in doubt", self._folder.path.parent, detail)
+
+    def _replay(self, connection: sqlite3.Connection, process_id: int, journal: Path) -> str:
+        """Take in what the journal says; "" when it could be."""
+        (known,) = connection.execute(
+            "SELECT settled_number FROM ledger_processes WHERE id = ?", [process_id]
+        ).fetchone()
+        for slot in sorted(read_journal(journal), key=lambda slot: slot.settlement):
+            hold_id = f"{process_id}-{slot.hold_number}"
+            units = _units(connection, slot)
+            held = {row_id: slot.held[UNITS.index(unit)] for row_id, (_, unit) in units.items()}
+            if not slot.settlement:
+                if doubt(connection, hold_id, held, key=slot.key, reason="its process died", since_ns=slot.at_ns):
+                    _take_back(connection, process_id, held)
+            elif is_known(connection, hold_id):
+                bill = dict(zip(UNITS, slot.billed, strict=True))
+                resolve(connection, hold_id, bill, by="usage", now_ns=self._now_ns)
+            elif slot.settlement > known:
+                self._settle(connection, process_id, slot, held, units)
+        return ""
+
+    def _settle(
+        self,
+        connection: sqlite3.Connection,
+        process_id: int,
+        slot: Slot,
+        held: dict[int, int],
+        units: dict[int, tuple[str, str]],
+    ) -> None:
+        billed = {row_id: slot.billed[UNITS.index(unit)] for row_id, (_, unit) in units.items()}
+        charge(connection, process_id, billed, held)
+        for row_id, (budget, unit) in units.items():
+            bill = billed[row_id]
+            freeze_for_bill(connection, budget, unit, billed=bill, held=held[row_id], now_ns=self._now_ns)
+
+    def _doubt_leases(self, connection: sqlite3.Connection, process_id: int, reason: str) -> None:
+        """All that it had leased may be spent: one doubt per account."""
+        for row_id, amount in connection.execute(
+            "SELECT account_id, amount FROM ledger_leases WHERE process_id = ? AND amount > 0", [process_id]
+        ).fetchall():
+            doubt(
+                connection,
+                f"{process_id}-lease-{row_id}",
+                {row_id: amount},
+                key="",
+                reason=reason,
+                since_ns=self._now_ns,
+            )
+
+
+def forget(connection: sqlite3.Connection, process_id: int) -> None:
+    """The process is over: what is left of its leases returns."""
+    for table in ("ledger_leases", "ledger_requests"):
+        connection.execute(f"DELETE FROM {table} WHERE process_id = ?", [process_id])
+    connection.execute("DELETE FROM ledger_processes WHERE id = ?", [process_id])
+
+
+def _take_back(connection: sqlite3.Connection, process_id: int, amounts: dict[int, int]) -> None:
+    for row_id, amount in amounts.items():
+        change_lease(connection, process_id, row_id, -amount)
+
+
+def _units(connection: sqlite3.Connection, slot: Slot) -> dict[int, tuple[str, str]]:
+    """(budget, unit) by row of the accounts. Raises TornJournalError for one that is not there."""
+    found: dict[int, tuple[str, str]] = {}
+    for row_id in slot.accounts:
+        row = connection.execute(
+            "SELECT name, unit FROM ledger_budgets JOIN ledger_accounts ON budget = name WHERE id = ?", [row_id]
+        ).fetchone()
+        if row is None:
+            raise TornJournalError(f"account {row_id} does not exist")
+        found[row_id] = row
+    return found

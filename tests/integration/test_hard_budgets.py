@@ -1,0 +1,234 @@
+"""Hard budgets on a real runtime: what the provider bills never passes the limit, and no money gets lost."""
+
+from __future__ import annotations
+
+import anyio
+import anyio.lowlevel
+import httpx2
+import pytest
+
+import hivecost as hc
+from hivecost.runtime.hard_budgets import PAUSE_POLL_S
+from hivecost.testing import Behaviour, FakeClock, ProviderEmulator, TokenRates
+
+pytestmark = pytest.mark.anyio
+
+#: 1,000 nano-USD per input token, 4,000 per output token.
+PRICES = {"m": {"input": 1.00, "output": 4.00}, "cheap": {"input": 0.10, "output": 0.40}}
+RATES = {"m": TokenRates.flat(1_000, 4_000), "cheap": TokenRates.flat(100, 400)}
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+
+def hard(limit: str, **settings) -> hc.Budget:
+    return hc.Budget("b", limit=limit, mode="hard", **settings)
+
+
+async def run(runtime: hc.AgentRuntime, agent, executions: int = 1) -> list[hc.ExecutionResult]:
+    """The results of an agent on this runtime, its executions at once; then the runtime is closed."""
+    runtime.entry_point("agent")(agent)
+    results: list[hc.ExecutionResult] = []
+
+    async def one() -> None:
+        results.append(await runtime.trigger_and_wait("agent", user_id="ada"))
+
+    async with runtime:
+        async with anyio.create_task_group() as group:
+            for _ in range(executions):
+                group.start_soon(one)
+        runtime.final_status = await runtime.gate.ledger.status()
+    return results
+
+
+@pytest.mark.parametrize("window", ["execution", "day", "total"])
+@pytest.mark.parametrize("executions", [1, 20])
+async def test_the_providers_own_bill_stays_within_the_limit(tmp_path, window, executions):
+    """Agents that never stop by themselves, alone and twenty at once: billed ≤ limit, and most of it is usable."""
+    budget = hard("$0.05", window=window, on_short="clamp")
+    runtime = hc.AgentRuntime(tmp_path, budgets=[budget], prices=PRICES)
+    with ProviderEmulator(Behaviour(usage=None, text="word " * 2_000)) as provider:
+        async with httpx2.AsyncClient(timeout=30) as client:
+
+            async def agent(ctx, _):
+                while True:
+                    prompt = [{"role": "user", "content": "Try again."}]
+                    async with ctx.turn("m", prompt=prompt, max_tokens=400) as turn:
+                        request = {"model": turn.model, "max_tokens": turn.max_tokens, "messages": prompt}
+                        response = await client.post(f"{provider.openai_base_url}/chat/completions", json=request)
+                        turn.settle(response.raise_for_status().json())
+
+            results = await run(runtime, agent, executions)
+        billed = provider.bill_nanousd(RATES)
+    accounts = executions if window == "execution" else 1
+    assert {result.status for result in results} == {"cancelled"}
+    assert all(isinstance(result.error, hc.BudgetExceededError) for result in results)
+    assert sum(result.metrics["cost_nanousd"] for result in results) == billed
+    assert 0.9 * 50_000_000 * accounts <= billed <= 50_000_000 * accounts
+
+
+async def test_an_unpriced_model_is_refused_with_the_way_out(tmp_path):
+    """Nobody can bound what it costs, so a budget in USD does not let it pass; a budget in calls does."""
+
+    async def agent(ctx, _):
+        async with ctx.turn("gpt-4oo", input_tokens=10, max_tokens=10) as turn:
+            turn.settle(hc.Usage(1, 1))
+
+    (refused,) = await run(hc.AgentRuntime(tmp_path / "usd", budgets=[hard("$1")]), agent)
+    assert isinstance(refused.error, hc.PriceUnknownError)
+    assert "prices={" in str(refused.error)
+    (passed,) = await run(hc.AgentRuntime(tmp_path / "calls", budgets=[hard("5 calls")]), agent)
+    assert passed.status == "completed"
+
+
+async def test_a_turn_without_a_bound_is_refused_by_name(tmp_path):
+    """A hard budget needs to know how much the prompt and the answer can be."""
+
+    async def agent(ctx, _):
+        async with ctx.turn("m", input_tokens=10):
+            pass
+
+    (result,) = await run(hc.AgentRuntime(tmp_path, budgets=[hard("$1")], prices=PRICES), agent)
+    assert isinstance(result.error, hc.ConfigError)
+    assert "max_tokens" in str(result.error)
+
+
+async def test_too_little_left_takes_the_cheaper_model(tmp_path):
+    """downgrade:MODEL — the turn tells which model to ask."""
+    models = []
+
+    async def agent(ctx, _):
+        for _ in range(4):
+            async with ctx.turn("m", input_tokens=1_000, max_tokens=1_000) as turn:
+                models.append(turn.model)
+                turn.settle(hc.Usage(1_000, 1_000))
+
+    budget = hard("$0.013", on_short="downgrade:cheap")
+    (result,) = await run(hc.AgentRuntime(tmp_path, budgets=[budget], prices=PRICES), agent)
+    assert models == ["m", "m", "cheap", "cheap"]
+    assert (result.status, result.metrics["cost_nanousd"]) == ("completed", 11_000_000)
+
+
+async def test_a_turn_waits_for_what_others_hold(tmp_path):
+    """on_short="wait": refused while the money is held, granted when it comes back."""
+    order = []
+
+    async def agent(ctx, _):
+        async with ctx.turn("m", input_tokens=1_000, max_tokens=1_000) as turn:
+            order.append("held")
+            await anyio.lowlevel.checkpoint()
+            order.append("settled")
+            turn.settle(hc.Usage(10, 10))
+
+    budget = hard("$0.006", on_short="wait")
+    results = await run(hc.AgentRuntime(tmp_path, budgets=[budget], prices=PRICES), agent, 3)
+    assert order == ["held", "settled"] * 3
+    assert {result.status for result in results} == {"completed"}
+
+
+async def test_a_paused_execution_goes_on_when_the_budget_is_raised(tmp_path):
+    """on_exceed="pause": it waits, says so once, and continues after set_limit."""
+    budget = hard("$0.005", on_short="refuse", on_exceed="pause")
+    runtime = hc.AgentRuntime(tmp_path, budgets=[budget], prices=PRICES)
+    events = []
+
+    @runtime.entry_point("agent")
+    async def agent(ctx, _):
+        for _ in range(2):
+            async with ctx.turn("m", input_tokens=1_000, max_tokens=1_000) as turn:
+                turn.settle(hc.Usage(1_000, 1_000))
+
+    runtime.bus.subscribe(event_types=[hc.EventType.BUDGET_EXCEEDED], handler=events.append)
+    async with runtime:
+        execution_id = await runtime.trigger("agent")
+        await runtime.bus.wait_for(hc.EventType.BUDGET_EXCEEDED, timeout_s=10)
+        await anyio.sleep(3 * PAUSE_POLL_S)
+        await runtime.gate.ledger.set_limit("b", "$0.02", by="ada")
+        with anyio.fail_after(10):
+            result = await runtime.wait(execution_id)
+    assert (result.status, result.metrics["llm_calls"]) == ("completed", 2)
+    assert [event.action for event in events] == ["paused"]
+
+
+async def test_what_nobody_knows_stays_in_doubt_across_a_restart(tmp_path):
+    """A turn that breaks off is charged at its hold until someone resolves it; a new runtime knows."""
+
+    async def agent(ctx, _):
+        async with ctx.turn("m", input_tokens=1_000, max_tokens=1_000):
+            raise TimeoutError("no answer")
+
+    def runtime() -> hc.AgentRuntime:
+        return hc.AgentRuntime(tmp_path, budgets=[hard("$0.012", on_short="refuse")], prices=PRICES)
+
+    for _ in range(2):
+        (broken,) = await run(runtime(), agent)
+        assert isinstance(broken.error, TimeoutError)
+    third = runtime()
+    (refused,) = await run(third, agent)
+    assert isinstance(refused.error, hc.BudgetExceededError)
+    (account,) = third.final_status
+    assert (account.settled, account.in_doubt) == (0, 10_000_000)
+
+
+async def test_a_bill_above_its_hold_is_charged_and_freezes_the_budget(tmp_path):
+    """H9: the bound was wrong, so nothing more is granted until someone looks, and an alert says so."""
+    runtime = hc.AgentRuntime(tmp_path, budgets=[hard("$1")], prices=PRICES)
+    alerts = []
+    runtime.bus.subscribe(event_types=[hc.EventType.ALERT_RAISED], handler=alerts.append)
+
+    async def agent(ctx, _):
+        for _ in range(2):
+            async with ctx.turn("m", input_tokens=10, max_tokens=10) as turn:
+                turn.settle(hc.Usage(1_000, 10))
+
+    (result,) = await run(runtime, agent)
+    assert isinstance(result.error, hc.BudgetExceededError)
+    assert "frozen" in str(result.error)
+    assert [alert.rule for alert in alerts] == ["budget.overrun"]
+    assert (runtime.final_status[0].settled, runtime.final_status[0].frozen) == (1_040_000, True)
+
+
+async def test_a_refused_call_gives_its_money_back(tmp_path):
+    """429: the provider bills nothing, so nothing stays held."""
+
+    class TooManyRequestsError(Exception):
+        status_code = 429
+
+    async def agent(ctx, _):
+        async with ctx.turn("m", input_tokens=1_000, max_tokens=1_000):
+            raise TooManyRequestsError
+
+    runtime = hc.AgentRuntime(tmp_path, budgets=[hard("$1")], prices=PRICES)
+    await run(runtime, agent)
+    assert [(a.settled, a.held, a.in_doubt) for a in runtime.final_status] == [(0, 0, 0)]
+
+
+async def test_without_its_ledger_nothing_is_spent(tmp_path):
+    """H8: a base path that cannot hold a ledger refuses to start, by name."""
+    (tmp_path / "file").write_text("")
+    runtime = hc.AgentRuntime(tmp_path / "file", budgets=[hard("$1")], prices=PRICES)
+    with pytest.raises(hc.LedgerUnavailableError, match="file"):
+        async with runtime:
+            pass
+
+
+async def test_the_day_begins_anew_at_midnight_of_its_zone(tmp_path):
+    """H6: a spent day is over when the clock says so; nothing has to be reset."""
+    clock = FakeClock()
+    budget = hard("$0.005", window="day", timezone="Europe/Berlin", on_short="refuse")
+    runtime = hc.AgentRuntime(tmp_path, budgets=[budget], prices=PRICES, clock=clock)
+
+    @runtime.entry_point("agent")
+    async def agent(ctx, _):
+        async with ctx.turn("m", input_tokens=1_000, max_tokens=1_000) as turn:
+            turn.settle(hc.Usage(1_000, 1_000))
+
+    async with runtime:
+        assert (await runtime.trigger_and_wait("agent")).status == "completed"
+        spent = await runtime.trigger_and_wait("agent")
+        assert isinstance(spent.error, hc.BudgetExhaustedError)
+        assert f"{spent.error.reset_at:%Y-%m-%d %H:%M}" == "2026-01-01 23:00"
+        clock.advance(23 * 3600)
+        assert (await runtime.trigger_and_wait("agent")).status == "completed"

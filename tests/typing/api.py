@@ -1,0 +1,134 @@
+"""The public face as a typed user writes it. Never run: `mypy --strict` reads it."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from decimal import Decimal
+
+import hivecost as hc
+
+runtime = hc.AgentRuntime(
+    "data",
+    budgets=[
+        hc.Budget("per run", limit="$0.50", window="execution", mode="stop_after"),
+        hc.Budget("day", limit=5, window="day", timezone="Europe/Berlin", match={"org": "acme"}, per=["user"]),
+    ],
+    prices={"gpt-4o": {"input": 2.50, "output": 10.00}},
+    plugins=[hc.TurnPacer(60, 60.0, per=["user", "model"]), hc.CostReporter(print)],
+    config={"cancel_grace_s": 2.0},
+)
+
+
+@runtime.entry_point("api", agent_id="clerk")
+async def answer(ctx: hc.Execution, request: dict[str, str]) -> dict[str, str]:
+    async with ctx.node("plan"), ctx.turn(model="gpt-4o", input_tokens=1_200, max_tokens=800) as turn:
+        limit: int = turn.max_tokens
+        cost: hc.Cost = turn.settle({"usage": {}}, stop_reason="stop")
+        amount: int | None = cost.nanousd
+    return {"reply": request["query"] + str(limit) + str(amount)}
+
+
+@runtime.entry_point("sync")
+def answer_in_a_thread(ctx: hc.Execution, _: object) -> None:
+    with ctx.node("plan"), ctx.turn("gpt-4o") as turn:
+        turn.observe({"type": "message_start"})
+        turn.settle()
+    if ctx.is_cancelled:
+        raise hc.ExecutionCancelledError
+    execution: hc.Execution = hc.current_execution()
+    print(execution.execution_id, execution.session_id, execution.agent_id)
+
+
+def track(event: hc.Event) -> None:
+    data = event.data
+    print(data["model"], data.get("input_tokens", 0))
+    match event:
+        case hc.LLMTurnComplete(model=model, usage=usage):
+            total: int = usage.total_tokens
+            print(model, total)
+        case hc.ExecutionCompleted(status=hc.ExecutionStatus.CANCELLED, error=error):
+            text: str = error
+            print(text)
+        case _:
+            pass
+
+
+async def track_all(events: list[hc.LLMTurnComplete]) -> None:
+    for event in events:
+        await runtime.cancel_execution(event.execution_id, reason="enough")
+        raise hc.BudgetExceededError("enough", execution_id=event.execution_id)
+
+
+class Printer:
+    """A plugin is what has a name and `attached`; nothing is to be inherited."""
+
+    name = "printer"
+
+    @asynccontextmanager
+    async def attached(self, host: hc.PluginHost) -> AsyncIterator[None]:
+        subscription: str = host.bus.subscribe(event_types=[hc.EventType.LLM_TURN_COMPLETE], handler=track)
+        remove = host.add_gate_check(self.check)
+        yield
+        remove()
+        host.bus.unsubscribe(subscription)
+
+    async def check(self, request: hc.TurnRequest) -> None:
+        if request.max_tokens > 100:
+            raise hc.BudgetExhaustedError("too much", budget="mine")
+
+
+plugin: hc.Plugin = Printer()
+
+
+async def main() -> None:
+    subscription: str = runtime.bus.subscribe(
+        event_types=[hc.EventType.LLM_TURN_COMPLETE],
+        handler=track_all,
+        batch=True,
+        overflow=hc.Block(timeout_s=1.0),
+        max_queue=100,
+        agent_id="clerk",
+    )
+    await runtime.register_plugin(plugin).wait_ready()
+    hc.execution_cancelled.connect(lambda sender, **facts: None)
+    async with runtime:
+        execution_id: str = await runtime.trigger("api", {"query": "help"}, user_id="ada", tags={"customer": "c7"})
+        result: hc.ExecutionResult = await runtime.wait(execution_id)
+        signal.signal(signal.SIGTERM, lambda *_: print(runtime.cancel_execution_nowait(execution_id)))
+        again = await runtime.trigger_and_wait("api", {"query": "help"}, session_id=result.session_id)
+        input_tokens: int = again.metrics.get("input_tokens", 0)
+        print(input_tokens, again.status == "completed", again.output, again.error)
+        event: hc.Event = await runtime.bus.wait_for(hc.EventType.EXECUTION_COMPLETED, timeout_s=1.0)
+        await runtime.bus.publish(hc.CustomEvent(name="mine", payload={"seen": event.event_id}))
+        await runtime.flush()
+        unsubscribed: bool = runtime.bus.unsubscribe(subscription)
+        print(unsubscribed, runtime.statistics().running, runtime.bus.statistics().dropped)
+
+
+async def report(session_id: str) -> Decimal:
+    state = await hc.SessionStore("data").read_state(session_id)
+    started_at: str = state.timestamps.started_at
+    details = await hc.RuntimeLogStore("data").load_details(session_id)
+    total = Decimal(0)
+    for node in details.nodes:
+        calls: int = node.llm_call_count
+        print(node.node_id, calls, node.total_tokens / max(calls, 1), started_at)
+        for step in node.steps:
+            if "model" in step:
+                cost: Decimal = hc.calculate_cost(step.model, step.input_tokens, step.output_tokens, step.cached_tokens)
+                total += cost
+    top: list[tuple[str, hc.Totals]] = runtime.usage.top("agent", 3, key="total_tokens")
+    by_model: Mapping[str, hc.Totals] = runtime.usage.by("model")
+    print(top, by_model, state.metrics.total_tokens)
+    return total
+
+
+async def pace(limiter: hc.RateLimiter) -> float:
+    async with limiter:
+        return await limiter.acquire()
+
+
+node = hc.NodeSpec(id="researcher", loop_config={"max_history_tokens": 100_000})
+graph = hc.GraphSpec(id="graph", nodes=(node,), loop_config=hc.LoopConfig(max_iterations=50))

@@ -1,0 +1,82 @@
+"""The journal is right at every moment, or known to be torn."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hivecost.store.ledger.journal import Journal, TornJournalError, content_of, pack_accounts, read_journal
+
+AMOUNTS = st.tuples(*[st.integers(0, 10**18)] * 3)
+
+
+def made(path, *, holds_max=4, accounts_max=3):
+    path.unlink(missing_ok=True)
+    return Journal(path, holds_max=holds_max, accounts_max=accounts_max)
+
+
+@given(held=AMOUNTS, extended=st.lists(AMOUNTS, max_size=3), billed=st.none() | AMOUNTS, key=st.none() | st.text())
+def test_what_is_written_is_read(tmp_path_factory, held, extended, billed, key):
+    """Amounts, extended or not, bills, accounts, and the beginning of the key."""
+    path = tmp_path_factory.getbasetemp() / "one.journal"
+    journal = made(path)
+    place = journal.hold(content_of(7, 11, held, key, pack_accounts([3, 5])))
+    for amounts in extended:
+        journal.extend(place, amounts)
+    if billed is not None:
+        journal.settle(place, 1, billed)
+        journal.settle(place, 2, (0, 0, 0))  # changes nothing
+    (slot,) = read_journal(path)
+    journal.close()
+    assert (slot.hold_number, slot.at_ns, slot.accounts) == (7, 11, (3, 5))
+    assert slot.held == (extended[-1] if extended else held)
+    assert (slot.settlement, slot.billed) == ((0, (0, 0, 0)) if billed is None else (1, billed))
+    assert (key or "").encode(errors="replace")[:60].rstrip(b"\0") in slot.key.encode() or len(key) > 10
+
+
+def test_a_place_is_free_again_after_its_hold(tmp_path):
+    """So that a bounded file is enough."""
+    journal = made(tmp_path / "one.journal", holds_max=2)
+    content = content_of(1, 1, (1, 1, 1), None, pack_accounts([1]))
+    for _ in range(10):
+        journal.release(journal.hold(content))
+    journal.hold(content)
+    journal.hold(content)
+    assert journal.free == 0
+    with pytest.raises(IndexError):
+        journal.hold(content)
+    journal.close()
+
+
+def test_a_half_written_hold_is_no_hold(tmp_path):
+    """The state byte comes last: without it, whatever else is written does not count."""
+    path = tmp_path / "one.journal"
+    journal = made(path)
+    place = journal.hold(content_of(1, 1, (1, 1, 1), "k", pack_accounts([1])))
+    journal._map[place] = 0
+    assert read_journal(path) == []
+    journal.close()
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"",
+        lambda data: data[:100],
+        lambda data: data + b"more",
+        lambda data: b"x" + data[1:],
+        lambda data: data[:12] + b"\xff\xff\xff\xff" + data[16:],
+        lambda data: data[:64] + b"\x77" + data[65:],
+        lambda data: data[:72] + b"\xff" * 16 + data[88:],
+    ],
+)
+def test_a_damaged_file_is_said_to_be(tmp_path, damage):
+    """Nobody recovers from a guess."""
+    path = tmp_path / "one.journal"
+    journal = made(path)
+    journal.hold(content_of(1, 1, (1, 1, 1), "k", pack_accounts([1])))
+    journal.close()
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.raises(TornJournalError):
+        read_journal(path)
