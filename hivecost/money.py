@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
-from typing import Final
+from typing import Any, Final
 
 from hivecost.errors import ConfigError
 
@@ -18,13 +18,14 @@ _NANO = Decimal(1).scaleb(-9)
 class USD(Decimal):
     """An exact amount in USD that also adds to a float, because running totals often start at `0.0`."""
 
-    def __add__(self, other: object) -> object:  # type: ignore[override]  # Decimal refuses float; here it gives a float
+    def __add__(self, other: Any) -> Any:
+        """USD with an exact number, a float with a float."""
         if isinstance(other, float):
             return float(self) + other
-        total = super().__add__(other)  # type: ignore[operator]  # Decimal answers NotImplemented for strangers
+        total = super().__add__(other)
         return total if total is NotImplemented else USD(total)
 
-    __radd__ = __add__  # type: ignore[assignment]  # addition commutes
+    __radd__ = __add__
 
 
 def to_nanousd(amount: str | int | float | Decimal, *, key: str = "amount") -> int:
@@ -51,9 +52,9 @@ def to_usd(nanousd: int) -> USD:
 
 
 def format_usd(nanousd: int, *, decimals: int = 4) -> str:
-    """`$0.0885`: at least `decimals` places, and more where fewer would show a cost as zero."""
+    """`$0.0885`: at least `decimals` places, and more where fewer would leave less than two digits of a cost."""
     amount = Decimal(nanousd).scaleb(-9)
-    while nanousd and decimals < 9 and abs(amount) < Decimal(1).scaleb(-decimals) / 2:
+    while nanousd and decimals < 9 and abs(amount) < Decimal(10).scaleb(-decimals):
         decimals += 1
     sign = "-" if nanousd < 0 else ""
     return f"{sign}${abs(amount):,.{decimals}f}"

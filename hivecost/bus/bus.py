@@ -276,10 +276,10 @@ class EventBus:
 
     def _publish_from_thread(self, event: Event, loop: Loop) -> None:
         self._routes.matching(event)  # a stranger's object fails here, in the thread that published it
+        if len(self._inbox) >= INBOX_MAX:
+            self._drop_from_inbox("the inbox is full: the loop takes nothing in")
+            return
         with self._lock:
-            if len(self._inbox) >= INBOX_MAX:
-                self._inbox_dropped += 1
-                return
             self._inbox.append(event)
             self._look_closer()
             if self._inbox_announced:
@@ -297,9 +297,14 @@ class EventBus:
         for event in events:
             try:
                 self._deliver(event)
-            except Exception:  # the edge: its publisher is gone, and those behind it must go on
-                self._inbox_dropped += 1
-                _log.exception("event %r from another thread is lost", event.event_id)
+            except Exception as error:  # the edge: its publisher is gone, and those behind it must go on
+                self._drop_from_inbox(f"{error!r}")
+
+    def _drop_from_inbox(self, why: str) -> None:
+        self._inbox_dropped += 1
+        if _is_round(self._inbox_dropped):
+            _log.warning("%d events from other threads are lost (%s)", self._inbox_dropped, why)
+        events_dropped.announce(self, subscription_id="", name="inbox", count=1, why=why)
 
     def collect(self) -> None:
         """Take in at once what other threads published so far. Loop thread only."""
@@ -389,9 +394,14 @@ class EventBus:
 
     def _report_drop(self, subscription: Subscription, count: int, why: str) -> None:
         total = subscription.statistics().dropped
-        if why == CLOSED or str(total).rstrip("0") == "1":  # 1, 10, 100, …: a flood of losses is no flood of lines
+        if why == CLOSED or _is_round(total):
             _log.warning("subscription %s has lost %d events (%s)", subscription.name, total, why)
         events_dropped.announce(self, subscription_id=subscription.id, name=subscription.name, count=count, why=why)
+
+
+def _is_round(number: int) -> bool:
+    """1, 10, 100, …: so that a flood of losses is no flood of lines."""
+    return str(number).rstrip("0") == "1"
 
 
 def _checked_types(event_types: Iterable[EventType | str] | None) -> frozenset[EventType]:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from hivecost.cli.advise import advise
+from hivecost.cli.budget import budget
 from hivecost.cli.demo import demo
 from hivecost.cli.price import price
 from hivecost.cli.prices import prices
@@ -25,6 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(advise)
+app.add_typer(budget)
 app.command()(demo)
 app.command()(price)
 app.add_typer(prices)

@@ -19,7 +19,7 @@ else:
     Limit = Any  # msgspec decodes no union of str and Decimal; parse_limit checks it
 
 Mode = Literal["observe", "stop_after", "hard"]
-OnExceed = Literal["cancel", "pause", "throttle", "alert"]
+OnExceed = Literal["cancel", "pause", "alert"]
 CancelWhen = Literal["immediate", "after_turn"]
 
 _ON_SHORT: Final = re.compile(r"clamp|wait|refuse|downgrade:.+")
@@ -101,6 +101,10 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for field, allowed in _CHOICES.items():
             if getattr(self, field) not in allowed:
                 raise ConfigError(self._key(field), f"one of {', '.join(map(repr, allowed))}", got=getattr(self, field))
+        if self.on_exceed == "pause" and self.mode != "hard":
+            raise ConfigError(self._key("on_exceed"), "'cancel' or 'alert': only mode='hard' can pause before a turn")
+        if self.on_exceed == "alert" and self.mode == "hard":
+            raise ConfigError(self._key("on_exceed"), "'cancel' or 'pause': shadow=True lets everything pass")
         if not _ON_SHORT.fullmatch(str(self.on_short)):
             expected = "one of 'clamp', 'wait', 'refuse', 'downgrade:MODEL'"
             raise ConfigError(self._key("on_short"), expected, got=self.on_short)

@@ -1,6 +1,7 @@
 """SQL in, Structs out: what the runtime log says."""
 
 from hivecost.queries.breakdown import session_events, unpriced_reasons
+from hivecost.queries.budgets import BudgetChange, BudgetState, load_budget_changes, load_budgets
 from hivecost.queries.instants import Moment
 from hivecost.queries.repricings import RepricedTotals, load_repriced
 from hivecost.queries.runtime_log import ModelTotals, NodeDetails, NodeTotals, Run, RuntimeLogStore, SessionDetails
@@ -11,6 +12,8 @@ from hivecost.queries.totals import LoggedTotals
 from hivecost.queries.turns import turn_pages, turns_since
 
 __all__ = [
+    "BudgetChange",
+    "BudgetState",
     "LoggedTotals",
     "ModelTotals",
     "Moment",
@@ -27,6 +30,8 @@ __all__ = [
     "SpendRow",
     "SpendStore",
     "Step",
+    "load_budget_changes",
+    "load_budgets",
     "load_repriced",
     "session_events",
     "turn_pages",

@@ -2,6 +2,8 @@
 
 from hivecost.reports.advice import DOWNGRADE_RULE, Advice, Batching, Compression, Downgrade, load_advice
 from hivecost.reports.advice_terminal import render_advice
+from hivecost.reports.budgets import BudgetLedgerLine, BudgetReport, load_budget_report, load_doubts, require_ledger
+from hivecost.reports.budgets_terminal import format_amount, render_budgets, render_changes, render_doubts
 from hivecost.reports.caching import CachingLine
 from hivecost.reports.json_document import to_json
 from hivecost.reports.rates import render_rate_changes, render_rate_list, render_rates
@@ -13,16 +15,24 @@ __all__ = [
     "DOWNGRADE_RULE",
     "Advice",
     "Batching",
+    "BudgetLedgerLine",
     "BudgetLine",
+    "BudgetReport",
     "CachingLine",
     "Compression",
     "Downgrade",
     "RepricedModel",
     "RepricingReport",
     "SessionReport",
+    "format_amount",
     "load_advice",
+    "load_budget_report",
+    "load_doubts",
     "load_session_report",
     "render_advice",
+    "render_budgets",
+    "render_changes",
+    "render_doubts",
     "render_rate_changes",
     "render_rate_list",
     "render_rates",
@@ -30,5 +40,6 @@ __all__ = [
     "render_session",
     "render_sessions",
     "reprice_log",
+    "require_ledger",
     "to_json",
 ]

@@ -33,7 +33,7 @@ def caching_lines(steps: Iterable[Step]) -> list[CachingLine]:
     """The largest saving first; calls whose rate is unknown are left out, because nobody can tell what they saved."""
     groups: dict[tuple[str, str], list[Step]] = defaultdict(list)
     for step in steps:
-        if step.rate and (step.cache_read_tokens or step.cache_write_tokens):
+        if step.cache_read_tokens or step.cache_write_tokens:
             groups[step.model, step.rate].append(step)
     lines = [_line(model, usd, group) for (model, rate), group in groups.items() if "input" in (usd := _rates(rate))]
     return sorted(lines, key=lambda line: -line.saved_nanousd)

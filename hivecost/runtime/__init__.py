@@ -1,6 +1,7 @@
 """Hosts agents: executions, the gate, cancellation, plugins."""
 
 from hivecost.runtime.config import RuntimeConfig
+from hivecost.runtime.config_reload import ConfigReload
 from hivecost.runtime.execution import Execution, current_execution
 from hivecost.runtime.plugins import AttachedPlugin, PluginRack, PluginStatus
 from hivecost.runtime.result import ExecutionResult
@@ -11,6 +12,7 @@ from hivecost.runtime.turn import Turn
 __all__ = [
     "AgentRuntime",
     "AttachedPlugin",
+    "ConfigReload",
     "ContextOverflow",
     "Execution",
     "ExecutionResult",

@@ -8,6 +8,7 @@ from typing import Any, Literal
 import msgspec
 
 from hivecost.errors import ConfigError
+from hivecost.ledger import RunawayRules
 from hivecost.runtime.specs import read_spec
 
 
@@ -16,8 +17,10 @@ class RuntimeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     #: Write every event to `<base_path>/hivecost.db`.
     log: bool = True
-    #: What happens to an execution that looks like a runaway (see RunawayRules).
+    #: What happens to an execution that looks like a runaway.
     runaway: Literal["warn", "cancel", "off"] = "warn"
+    #: When it looks like one.
+    runaway_rules: RunawayRules = RunawayRules()
     #: How long closing waits for subscribers before it counts the rest as lost.
     close_timeout_s: float = 10.0
     #: A cancelled execution that still runs after this is reported, and again each time the wait doubles.
@@ -30,6 +33,8 @@ class RuntimeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
             value = getattr(self, key)
             if not isinstance(value, int | float) or not 0 < value < 1e6:
                 raise ConfigError(f"config.{key}", "seconds above 0", got=value)
+        if not isinstance(self.runaway_rules, RunawayRules):
+            raise ConfigError("config.runaway_rules", "RunawayRules, or a dict of them", got=self.runaway_rules)
 
 
 def read_config(given: RuntimeConfig | Mapping[str, Any] | None) -> RuntimeConfig:

@@ -33,6 +33,7 @@ class Gate:
         self._checks: list[GateCheck] = []
         self._ledger: Ledger | None = None
         self._hard: HardBudgets | None = None
+        self._base_path = Path()
         self._loop: Loop | None = None
 
     @property
@@ -47,7 +48,7 @@ class Gate:
         self, base_path: Path, *, prices: PriceBook, clock: Clock, publish: Callable[[Event], None]
     ) -> AsyncIterator[None]:
         """Open the ledger, if any budget is hard. Raises LedgerUnavailableError: without it nothing may be spent."""
-        self._loop = current_loop()
+        self._loop, self._base_path = current_loop(), base_path
         if not self._budgets:
             yield
             return
@@ -58,6 +59,20 @@ class Gate:
                 yield
             finally:
                 self._ledger = None
+
+    async def set_limits(self, budgets: Iterable[Budget], *, by: str) -> None:
+        """Give budgets other limits, for all processes and after restarts; while closed, from the next opening on.
+
+        Raises LedgerUnavailableError.
+        """
+        changed = {budget.name: budget for budget in budgets}
+        if changed and self._ledger is not None:
+            for budget in changed.values():
+                await self._ledger.set_limit(budget.name, budget.limit, by=by)
+            # Opening one configures it: a restart then knows the limit as the configured one, not as an operator's.
+            async with Ledger.open(self._base_path, budgets=tuple(changed.values())):
+                pass
+        self._budgets = tuple(changed.get(budget.name, budget) for budget in self._budgets)
 
     def add_check(self, check: GateCheck) -> Callable[[], None]:
         """Await `check(request)` before each turn; call the result to remove it."""

@@ -18,7 +18,9 @@ from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.errors import (
     BudgetExceededError,
     BusClosedError,
+    ConfigError,
     HiveCostError,
+    PluginError,
     UnknownEntryPointError,
 )
 from hivecost.events import Event, LLMTurnComplete
@@ -27,6 +29,8 @@ from hivecost.plugin import GateCheck, Plugin, load_plugin_class, require_plugin
 from hivecost.pricing import PriceBook
 from hivecost.runtime.admission import admit_turn
 from hivecost.runtime.config import RuntimeConfig, read_config
+from hivecost.runtime.config_file import ConfigFile, read_config_file, require_distinct
+from hivecost.runtime.config_reload import ConfigReload, compare, with_limits
 from hivecost.runtime.entry_point import EntryPoint
 from hivecost.runtime.executions import Executions
 from hivecost.runtime.gate import Gate
@@ -51,12 +55,19 @@ class RuntimeStatistics(msgspec.Struct, frozen=True, kw_only=True):
     events_lost: int
 
 
+class _Hosted(msgspec.Struct):
+    """How the block of a runtime ended."""
+
+    failure: BaseException | None = None
+
+
 class AgentRuntime:
     """Hosts agents and attaches hivecost to them.
 
     `base_path` is the folder of the runtime log. `budgets` are watched or held, `prices` is the user's own table
     (`{"my-model": {"input": 2.50, "output": 10.00}}`, USD per 1M tokens, or the path of a TOML file) and wins over
-    those of the last `hivecost prices update` and the shipped ones, `plugins` attach in order.
+    those of the last `hivecost prices update` and the shipped ones, `plugins` attach in order. `config` is the path of
+    a `hivecost.toml`, whose budgets come before those given here, or settings in Python.
     """
 
     def __init__(
@@ -66,11 +77,16 @@ class AgentRuntime:
         budgets: Iterable[Budget] = (),
         prices: Mapping[str, Any] | str | Path | PriceBook | None = None,
         plugins: Iterable[Plugin] = (),
-        config: RuntimeConfig | Mapping[str, Any] | None = None,
+        config: RuntimeConfig | Mapping[str, Any] | str | Path | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
         self.base_path = Path(base_path)
         self.clock = clock
+        self._own_budgets = tuple(budgets)
+        self._file: ConfigFile | None = None
+        if isinstance(config, str | Path):
+            self._file = read_config_file(config)
+            config, prices = self._file.runtime, self._file.prices_or(prices)
         self.config = read_config(config)
         self.prices = prices if isinstance(prices, PriceBook) else open_price_book(base_path, prices, clock=clock)
         self.bus = EventBus(admit=self._admit, close_timeout_s=self.config.close_timeout_s)
@@ -78,27 +94,28 @@ class AgentRuntime:
         self.usage = UsageAggregator()
         #: The writer of the runtime log; `log.error` and `log.lost` say when it cannot write.
         self.log = LogWriter()
-        budgets = tuple(budgets)
+        budgets = require_distinct((*(self._file.budgets if self._file else ()), *self._own_budgets))
         #: What turns pass before they are sent; `gate.ledger` is that of the hard budgets.
         self.gate = Gate(budget for budget in budgets if budget.mode == "hard")
+        self._watcher = BudgetWatcher(budget for budget in budgets if budget.mode != "hard")
         self.plugins = PluginRack(self)
         self._entry_points: dict[str, EntryPoint] = {}
         self._executions = Executions(self, cancel_grace_s=self.config.cancel_grace_s)
         self._lifecycle: AbstractAsyncContextManager[None] | None = None
         self._foreign_turns = 0
         self._events_lost = 0
-        self._register_own_plugins(tuple(budget for budget in budgets if budget.mode != "hard"))
+        self._register_own_plugins()
         for plugin in plugins:
             self.register_plugin(plugin)
 
-    def _register_own_plugins(self, budgets: tuple[Budget, ...]) -> None:
+    def _register_own_plugins(self) -> None:
         if self.config.log:
             self.plugins.register(self.log)
         self.plugins.register(self.usage)
         if self.config.runaway != "off":
-            self.plugins.register(RunawayBreaker(action=self.config.runaway))
-        if budgets:
-            self.plugins.register(BudgetWatcher(budgets))
+            self.plugins.register(RunawayBreaker(self.config.runaway_rules, action=self.config.runaway))
+        if self._watcher.accounts.budgets:
+            self.plugins.register(self._watcher)
 
     # -- registering -------------------------------------------------------------------------------------------
 
@@ -159,19 +176,11 @@ class AgentRuntime:
             ):
                 try:
                     await self.plugins.start(plugin_tasks)
-                    async with anyio.create_task_group() as group:
-                        self._executions.open(group, current_loop())
-                        try:
+                    failure = self._unwatched_budgets()
+                    if failure is None:
+                        async with self._hosting() as hosted:
                             yield
-                        except Exception as error:  # raised again below: a task group would wrap it
-                            failure = error
-                            self._executions.cancel_all("the block of the runtime raised")
-                        except BaseException:
-                            self._executions.cancel_all("the block of the runtime was cancelled")
-                            raise
-                        finally:
-                            with anyio.CancelScope(shield=True):
-                                await self._executions.close()
+                        failure = hosted.failure
                 finally:
                     with anyio.CancelScope(shield=True):
                         await self._wind_down(plugin_tasks)
@@ -180,6 +189,29 @@ class AgentRuntime:
         failure = self._executions.fatal or failure
         if failure is not None:
             raise failure
+
+    @asynccontextmanager
+    async def _hosting(self) -> AsyncIterator[_Hosted]:
+        """Executions may run until the block ends; then those that do are waited for, or cancelled if it raised."""
+        hosted = _Hosted()
+        async with anyio.create_task_group() as group:
+            self._executions.open(group, current_loop())
+            try:
+                yield hosted
+            except Exception as error:  # kept for later: a task group would wrap it
+                hosted.failure = error
+                self._executions.cancel_all("the block of the runtime raised")
+            except BaseException:
+                self._executions.cancel_all("the block of the runtime was cancelled")
+                raise
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self._executions.close()
+
+    def _unwatched_budgets(self) -> PluginError | None:
+        """Budgets that are not watched would be none: their watcher is the one plugin that must start."""
+        watcher = next((attached for attached in self.plugins if attached.plugin.name == BudgetWatcher.name), None)
+        return None if watcher is None else watcher.error
 
     async def _wind_down(self, plugin_tasks: anyio.abc.TaskGroup) -> None:
         with anyio.move_on_after(self.config.close_timeout_s):
@@ -269,6 +301,24 @@ class AgentRuntime:
             _log.error(
                 "%r names no execution_id, and its batch is of %d executions: none is cancelled", error, len(ids)
             )
+
+    async def reload_config(self) -> ConfigReload:
+        """Read the configuration file again: changed limits are in force now, and what was spent stays.
+
+        Everything else that changed is in the answer's `needs_restart`. A file that cannot be used changes nothing.
+        Raises ConfigError, and LedgerUnavailableError.
+        """
+        if self._file is None:
+            raise ConfigError("config", "the path of a TOML file when the runtime was made")
+        fresh = read_config_file(self._file.path)
+        require_distinct((*fresh.budgets, *self._own_budgets))
+        reload = compare(self._file, fresh)
+        await self.gate.set_limits([budget for budget in reload.limits if budget.mode == "hard"], by=fresh.path.name)
+        for budget in reload.limits:
+            if budget.mode != "hard":
+                self._watcher.accounts.set_limit(budget.name, str(budget.limit))
+        self._file = with_limits(self._file, reload.limits)
+        return reload
 
     # -- for executions and plugins ----------------------------------------------------------------------------
 

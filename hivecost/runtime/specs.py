@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar, get_args
 
 import msgspec
 
@@ -68,11 +68,13 @@ def read_spec(spec_type: type[_Spec], values: Mapping[str, Any], *, where: str) 
     try:
         return msgspec.convert(dict(values), spec_type)
     except msgspec.ValidationError as error:
+        problem, _, path = str(error).partition(" - at `$")
+        place = f"{where}{path.rstrip('`')}"
         if isinstance(error.__cause__, ConfigError):  # what the spec itself says, with the place it does not know
             key = error.__cause__.key.rpartition(".")[2]
-            raise ConfigError(f"{where}.{key}", error.__cause__.expected, got=values.get(key)) from None
-        problem, _, path = str(error).partition(" - at `$")
-        raise ConfigError(f"{where}{path.rstrip('`')}", _expected(spec_type, problem)) from None
+            got = None if path else values.get(key)
+            raise ConfigError(f"{place}.{key}", error.__cause__.expected, got=got) from None
+        raise ConfigError(place, _expected(spec_type, problem, path.strip(".`"))) from None
 
 
 def _loop_config(owner: str, given: LoopConfig | Mapping[str, Any]) -> LoopConfig:
@@ -83,11 +85,14 @@ def _loop_config(owner: str, given: LoopConfig | Mapping[str, Any]) -> LoopConfi
     return read_spec(LoopConfig, given, where=f"{owner}.loop_config")
 
 
-def _expected(spec_type: type[msgspec.Struct], problem: str) -> str:
-    """msgspec's complaint as an expectation, naming the keys there are."""
+def _expected(spec_type: type[msgspec.Struct], problem: str, key: str) -> str:
+    """msgspec's complaint about `key`, or the spec itself, as an expectation that names the keys or words there are."""
+    kind = next((field.type for field in msgspec.structs.fields(spec_type) if field.name == key), spec_type)
     if "unknown field" in problem:
         unknown = problem.rpartition("field ")[2]
-        return f"no key {unknown}, but some of {', '.join(spec_type.__struct_fields__)}"
+        return f"no key {unknown}, but some of {', '.join(kind.__struct_fields__)}"
+    if "enum value" in problem:
+        return f"one of {', '.join(get_args(kind))}"
     return problem.removeprefix("Expected ")
 
 

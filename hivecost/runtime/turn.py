@@ -151,7 +151,7 @@ class Turn:
             cost=cost,
             latency_ms=round(1_000 * (now_s - self._started_s)),
             stop_reason=stop_reason or reading.stop_reason,
-            service_tier=reading.service_tier,
+            service_tier=reading.service_tier or ("batch" if reading.batch else ""),
             raw_usage=reading.raw,
         )
         is_final = reading.status is UsageStatus.OK or stop_reason == _REFUSED

@@ -164,7 +164,8 @@ class Store:
         try:
             return await self._appender.append(events) if events else Appended([], {}, 0)
         except StoreError as error:
-            _log.error("%d events are lost: %s", len(events), error)
+            if str(error) != str(self._tally.last_error):  # a broken disk says the same with every batch
+                _log.error("events are lost: %s", error)
             return error
         except Exception as error:
             # A fault of ours costs this batch, never the writer.

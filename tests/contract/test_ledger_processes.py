@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +9,6 @@ from pathlib import Path
 import anyio
 import pytest
 
-from hivecost.errors import LedgerUnavailableError
-from hivecost.ledger import Budget
 from hivecost.store import Ledger
 
 pytestmark = pytest.mark.anyio
@@ -26,7 +23,7 @@ def start(*arguments):
 
 
 async def test_four_processes_spend_one_budget_to_its_end(tmp_path):
-    """4 × 50 executions on $5: never over, at least 95% used, and every settlement of theirs in the account."""
+    """Four times 50 executions on $5: never over, at least 95% used, and every settlement of theirs in the account."""
     spenders = [start(SPENDER, tmp_path, 50) for _ in range(4)]
     for spender in spenders:
         assert spender.stdout.readline() == "ready\n"

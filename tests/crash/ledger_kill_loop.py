@@ -136,6 +136,11 @@ def kill_while_recovering(base_path, chance):
 
 def rounds(base_path, url, bill, kills, workers, mutant, chance):
     living = {}
+
+    def looked():
+        other_chance = random.Random(chance.random())
+        return outcome_of(lambda: asyncio.run(look(base_path, bill, other_chance)))
+
     try:
         while kills > 0:
             while len(living) < workers:
@@ -144,7 +149,7 @@ def rounds(base_path, url, bill, kills, workers, mutant, chance):
                 os.close(pipe)
                 living[child] = seed
             wait_for_bill(bill, chance)
-            problems = outcome_of(lambda: asyncio.run(look(base_path, bill, random.Random(kills))))
+            problems = looked()
             for child in chance.sample(sorted(living), chance.randrange(1, workers + 1)):
                 os.kill(child, signal.SIGKILL)
                 os.waitpid(child, 0)
@@ -152,7 +157,7 @@ def rounds(base_path, url, bill, kills, workers, mutant, chance):
                 kills -= 1
             if chance.random() < 0.3:
                 kill_while_recovering(base_path, chance)
-            problems = problems or outcome_of(lambda: asyncio.run(look(base_path, bill, random.Random(kills))))
+            problems = problems or looked()
             if problems:
                 return problems
         return []

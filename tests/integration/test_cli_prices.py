@@ -229,7 +229,10 @@ def test_the_users_table_prices_the_lines(tmp_path):
 
 def test_one_line_is_answered_before_the_next_is_written():
     """A program that asks and waits is not kept waiting for a full block."""
-    with subprocess.Popen([*COMMAND, "price", "--jsonl"], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as door:
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    with subprocess.Popen(
+        [*COMMAND, "price", "--jsonl"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=buffered
+    ) as door:
         for number in (1, 2):
             door.stdin.write(json.dumps({**CALL, "id": number}).encode() + b"\n")
             door.stdin.flush()

@@ -11,6 +11,7 @@ import pytest
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 SAYS = {
+    "config_file.py": ["cancelled 7 calls: budget 'per run'", "new limits: ['per run 0.50 usd']", "completed 20 calls"],
     "quickstart.py": ["completed 3 calls 0.03 USD", "cancelled 5 calls: budget 'per run'"],
     "budget_in_a_handler.py": ["cancelled 11000 tokens: token budget exhausted: 11,000 tokens"],
     "sync_agent.py": ["cancelled 5 calls: budget 'calls per run'"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Container, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +14,7 @@ from hivecost.money import to_usd
 from hivecost.store.ledger.batch import Ask, Batch, Bill, BudgetRow, Committed
 from hivecost.store.ledger.hold import LedgerHold
 from hivecost.store.ledger.journal import Amounts, Journal, content_of, pack_accounts
-from hivecost.store.ledger.section import CriticalSection
+from hivecost.store.ledger.undivided import Undivided, undivided
 
 if TYPE_CHECKING:
     from hivecost.store.ledger.ledger import Ledger
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 _PACKED_MAX: Final = 10_000
 
 
-class Desk:
+class Desk(Undivided):
     """Thread-safe, and never waits. Its leases are always committed before they count here.
 
     Torn by an exception from outside, it decides nothing any more: the journal is right at every step, and is
@@ -29,13 +30,13 @@ class Desk:
     """
 
     def __init__(self, ledger: Ledger, budgets: Iterable[Budget], journal: Journal, process_id: int) -> None:
+        super().__init__()
         self.process_id = process_id
         self.journal = journal
         #: Why nothing is decided any more; "" while it is.
         self.closed = ""
         self._ledger = ledger
         self._state = LedgerState(budgets, opened=self._opened)
-        self._section = CriticalSection()
         self._accounts: dict[tuple[str, AccountKey], Account] = {}
         self._packed: dict[tuple[Account, ...], bytes] = {}
         self._open: dict[int, LedgerHold] = {}
@@ -56,7 +57,7 @@ class Desk:
 
     @property
     def is_torn(self) -> bool:
-        return self._section.torn_by is not None
+        return self.torn_by is not None
 
     @property
     def has_news(self) -> bool:
@@ -73,134 +74,134 @@ class Desk:
         """Whether no hold can be written down."""
         return not self.journal.free
 
+    @undivided
     def reserve(
         self, attribution: Mapping[str, str], amounts: Mapping[Unit, int], key: str | None, clock: Clock
     ) -> LedgerHold | Refusal | None:
         """A hold; or what these leases have against it; or None, when the database must be asked first."""
         at_ns = clock.now_ns()
-        with self._section:
-            self._require_order()
-            pure = self._state.reserve(attribution, at_ns, amounts, key)
-            if isinstance(pure, Refusal):
-                return pure
-            return self._open.get(pure.hold_id) or self._write_down(pure, at_ns)
+        self._require_order()
+        pure = self._state.reserve(attribution, at_ns, amounts, key)
+        if isinstance(pure, Refusal):
+            return pure
+        return self._open.get(pure.hold_id) or self._write_down(pure, at_ns)
 
+    @undivided
     def extend(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Refusal | None:
         """Set more aside; None when it is done."""
-        with self._section:
-            self._require_order()
-            refusal = self._state.extend(hold.pure, amounts)
-            if refusal is None and hold.place is not None:
-                self.journal.extend(hold.place, _as_tuple(hold.amounts))
-            return refusal
+        self._require_order()
+        refusal = self._state.extend(hold.pure, amounts)
+        if refusal is None and hold.place is not None:
+            self.journal.extend(hold.place, _as_tuple(hold.amounts))
+        return refusal
 
+    @undivided
     def settle(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Settlement | None:
         """Charge the bill, once."""
-        with self._section:
-            pure = hold.pure
-            if pure.state == "settled":
-                return None
-            if self.closed or self._section.torn_by is not None:
-                return self._settle_after_all(hold, amounts)
-            held = _nothing_of(pure) if pure.state == "released" else pure.amounts
-            settlement = self._state.settle(pure, amounts) or Settlement()
-            settlement = self._with_handed_over(hold, settlement, amounts)
-            self._open.pop(pure.hold_id, None)
-            if not hold.handed_over:
-                self._doubts.pop(pure.hold_id, None)
-            self._charge(hold, held, {**pure.amounts, **amounts})
-            self._freeze_for(settlement.incidents)
-            return settlement
+        pure = hold.pure
+        if pure.state == "settled":
+            return None
+        if self.closed or self.torn_by is not None:
+            return self._settle_after_all(hold, amounts)
+        held = _nothing_of(pure) if pure.state == "released" else pure.amounts
+        settlement = self._state.settle(pure, amounts) or Settlement()
+        settlement = self._with_handed_over(hold, settlement, amounts)
+        self._open.pop(pure.hold_id, None)
+        if not hold.handed_over:
+            self._doubts.pop(pure.hold_id, None)
+        self._charge(hold, held, {**pure.amounts, **amounts})
+        self._freeze_for(settlement.incidents)
+        return settlement
 
+    @undivided
     def release(self, hold: LedgerHold) -> bool:
         """Give the whole hold back."""
-        with self._section:
-            self._require_order()
-            if not self._state.release(hold.pure):
-                return False
-            self._open.pop(hold.pure.hold_id, None)
-            if hold.place is not None:
-                self.journal.release(hold.place)
-                hold.place = None
-            return True
+        self._require_order()
+        if not self._state.release(hold.pure):
+            return False
+        self._open.pop(hold.pure.hold_id, None)
+        if hold.place is not None:
+            self.journal.release(hold.place)
+            hold.place = None
+        return True
 
+    @undivided
     def doubt(self, hold: LedgerHold) -> bool:
         """Keep it charged until its bill is known."""
-        with self._section:
-            if self.closed or self.is_torn or not self._state.doubt(hold.pure):
-                return False
-            if hold.place is not None:
-                self._doubts[hold.pure.hold_id] = hold
-            return True
+        if self.closed or self.is_torn or not self._state.doubt(hold.pure):
+            return False
+        if hold.place is not None:
+            self._doubts[hold.pure.hold_id] = hold
+        return True
 
+    @undivided
     def ask(self, attribution: Mapping[str, str], amounts: Mapping[Unit, int], clock: Clock) -> Ask:
         """What to ask the database for, so that this could be held."""
-        with self._section:
-            accounts = self._state.accounts_for(attribution, clock.now_ns())
-            return Ask(accounts, {"calls": 1, **amounts})
+        accounts = self._state.accounts_for(attribution, clock.now_ns())
+        return Ask(accounts, {"calls": 1, **amounts})
 
     def decides_alone(self, budget: str) -> bool:
         """Whether an account of this budget is in memory only."""
         return budget in self.budgets and self.budgets[budget].window == "execution"
 
+    @undivided
     def status_of_executions(self) -> list[AccountStatus]:
         """The accounts that are in memory only."""
-        with self._section:
-            return [row for row in self._state.status() if self.decides_alone(row.budget)]
+        return [row for row in self._state.status() if self.decides_alone(row.budget)]
 
+    @undivided
     def forget_execution(self, execution_id: str) -> None:
-        with self._section:
-            self._state.forget_execution(execution_id)
+        self._state.forget_execution(execution_id)
 
+    @undivided
     def collect(self, asks: list[Ask], contested: Container[int]) -> Batch:
         """All that the database does not know yet. `contested` leases are left with what is held against them."""
-        with self._section:
-            self._require_order()
-            return self._collect(asks, contested)
+        self._require_order()
+        return self._collect(asks, contested)
 
+    @undivided
     def put_back(self, batch: Batch) -> None:
         """The transaction failed, or nobody knows: say it all again next time."""
-        with self._section:
-            self._bills[:0] = batch.bills
+        self._bills[:0] = batch.bills
 
+    @undivided
     def apply(self, batch: Batch, committed: Committed) -> None:
         """The transaction is durable: lend what it lent, forget what it knows."""
-        with self._section:
-            for hold in batch.doubts:
-                self._let_go(hold)
-            for bill in batch.bills:
-                if bill.place is not None:
-                    self.journal.release(bill.place)
-            for name, reason in batch.frozen.items():
-                if self._freezes.get(name) == reason:
-                    del self._freezes[name]
-            for account, row in committed.accounts.items():
-                self._take_lease(account, row.row_id, row.settled, row.leased, batch.settled_then[account])
-            self._take_budgets(committed.budgets)
+        for hold in batch.doubts:
+            self._let_go(hold)
+        for bill in batch.bills:
+            if bill.place is not None:
+                self.journal.release(bill.place)
+        for name, reason in batch.frozen.items():
+            if self._freezes.get(name) == reason:
+                del self._freezes[name]
+        for account, row in committed.accounts.items():
+            self._take_lease(account, row.row_id, row.settled, row.leased, batch.settled_then[account])
+        self._take_budgets(committed.budgets)
 
+    @undivided
     def idle_rows(self) -> set[int]:
         """Rows of the leases that nobody has used since this was asked last."""
-        with self._section:
-            idle = {
-                account.row_id
-                for account, seen in self._leases.items()
-                if seen == (account.settled, account.held) and _room(account) > 0
-            }
-            self._leases = {account: (account.settled, account.held) for account in self._leases}
-            return idle
+        idle = {
+            account.row_id
+            for account, seen in self._leases.items()
+            if seen == (account.settled, account.held) and _room(account) > 0
+        }
+        self._leases = {account: (account.settled, account.held) for account in self._leases}
+        return idle
 
+    @undivided
     def leave(self, why: str) -> Batch | None:
         """Decide nothing any more; what is still open is in doubt. None when only the journal is right."""
-        with self._section:
-            self.closed = why
-            for hold in self._open.values():
-                if hold.place is not None and self._state.doubt(hold.pure):
-                    self._doubts[hold.pure.hold_id] = hold
-            return None if self.is_torn else self._collect([], ())
+        self.closed = why
+        for hold in self._open.values():
+            if hold.place is not None and self._state.doubt(hold.pure):
+                self._doubts[hold.pure.hold_id] = hold
+        return None if self.is_torn else self._collect([], ())
 
     def orphan(self, why: str) -> None:
         """A forked child's copy: decide nothing, and touch nothing that the parent has."""
-        self._section = CriticalSection()  # a thread of the parent may have held it
+        self.lock = threading.Lock()  # a thread of the parent may have held the other one
         self.closed = why
 
     def _collect(self, asks: list[Ask], contested: Container[int]) -> Batch:
@@ -230,9 +231,9 @@ class Desk:
     def _require_order(self) -> None:
         if self.closed:
             raise LedgerUnavailableError(self.closed)
-        if self._section.torn_by is not None:
+        if self.torn_by is not None:
             raise LedgerUnavailableError(
-                f"the ledger was interrupted by {self._section.torn_by}; close it and open it again to recover"
+                f"the ledger was interrupted by {self.torn_by}; close it and open it again to recover"
             )
 
     def _write_down(self, pure: Hold, at_ns: int) -> LedgerHold | None:

@@ -89,9 +89,10 @@ class Visitor:
     async def run(self) -> None:
         """Visit whenever there is a reason."""
         try:
+            woken = await self._rest()
             while not self._stopping:
-                in_time = await self._rest()
-                await self._beat(woken=in_time)
+                await self._beat(woken=woken)
+                woken = await self._rest()
         finally:
             self._fail(LedgerUnavailableError("the ledger was closed meanwhile"))
 

@@ -536,3 +536,28 @@ async def test_what_is_no_event_is_refused_by_the_publisher():
             await bus.publish({"type": "custom"})
         with pytest.raises(TypeError, match="hivecost events"):
             bus.publish_nowait(None)
+
+
+async def test_b3_a_full_inbox_counts_and_signals_its_losses(monkeypatch):
+    """B3: what other threads publish past the inbox's limit is counted, signalled and logged; the rest arrives."""
+    monkeypatch.setattr("hivecost.bus.bus.INBOX_MAX", 5)
+    seen, lost = [], []
+
+    def on_drop(sender, *, name, count, **_):
+        lost.append((name, count))
+
+    async with EventBus() as bus:
+        events_dropped.connect(on_drop, sender=bus)
+        bus.subscribe(handler=seen.append)
+
+        def flood() -> None:
+            for i in range(8):
+                bus.publish_nowait(numbered(i))
+
+        thread = threading.Thread(target=flood)
+        thread.start()
+        thread.join()  # the loop takes nothing in meanwhile
+        await bus.drain()
+        assert bus.statistics().inbox_dropped == 3
+    assert numbers(seen) == [0, 1, 2, 3, 4]
+    assert lost == [("inbox", 1)] * 3

@@ -129,3 +129,10 @@ def test_a_new_limit_may_not_change_the_unit():
     """Dollars spent cannot be measured in tokens."""
     with pytest.raises(ConfigError, match=r"budget 'b'\.limit"):
         Budget("b", "$1").with_limit("5 tokens")
+
+
+@pytest.mark.parametrize(("mode", "on_exceed"), [("stop_after", "pause"), ("observe", "pause"), ("hard", "alert")])
+def test_what_a_mode_cannot_do_is_refused(mode, on_exceed):
+    """Only what holds money before a turn can pause it, and what holds it always refuses."""
+    with pytest.raises(ConfigError, match="on_exceed"):
+        Budget("b", "$1", mode=mode, on_exceed=on_exceed)

@@ -72,7 +72,10 @@ def test_busy_and_exhausted_are_told_apart():
     error = busy.error("exec_1")
     assert isinstance(error, BudgetBusyError)
     assert (error.budget, error.execution_id, error.retry_after_s > 0) == ("b", "exec_1", True)
-    assert "budget 'b' (user=ada) is held by other turns just now: needs 50 tokens, 40 of 100 remain" in str(error)
+    assert (
+        "budget 'b' (user=ada) is held by other turns just now: needs 50 tokens, 40 tokens of 100 tokens remain"
+        in str(error)
+    )
 
     ledger.doubt(hold)
     exhausted = refusal(ledger, 50, user="ada").error()

@@ -266,3 +266,16 @@ async def test_old_periods_are_not_counted_again(make_runtime):
     runtime = make_runtime(clock=clock, config={"log": True}, budgets=[budget])
     async with runtime:
         assert (await runtime.trigger_and_wait("spend", [TURN])).status == "completed"
+
+
+async def test_a_runtime_whose_budgets_cannot_be_watched_does_not_start(make_runtime, monkeypatch):
+    """No watcher, no limit: that is an error at the door, not a line in a log."""
+
+    async def broken(self, host):
+        raise RuntimeError("cannot recover")
+
+    monkeypatch.setattr(hc.BudgetWatcher, "_recover", broken)
+    runtime = make_runtime(budgets=[hc.Budget("b", "$1", window="day")])
+    with pytest.raises(hc.PluginError, match="budget-watcher"):
+        async with runtime:
+            pass

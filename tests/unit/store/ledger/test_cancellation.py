@@ -89,8 +89,8 @@ async def test_cut_off_at_every_await(base_path, budgets, tables, sums, how):
         place = base_path / str(number)
         async with Ledger.open(place, budgets=budgets) as ledger:
             hold, reached = await cut_off(ledger, how, number)
-            settled, held, in_doubt = found = await sums(ledger)
-            assert held == 0
+            found = await sums(ledger)
+            assert found[1] == 0
             if hold is not None:
                 assert found == {"settled": (BILL, 0, 0), "in_doubt": (0, 0, HELD + EXTENDED)}[hold.state]
             else:
@@ -156,7 +156,7 @@ class InterruptAt:
 
 @pytest.mark.parametrize("step", ["settle", "release", "doubt", "reserve"])
 async def test_interrupted_at_every_line(base_path, budgets, tables, sums, step):
-    """A ledger that was torn refuses, is recovered from its journal when it is closed, and nothing is lost or doubled."""
+    """A ledger that was torn refuses, is recovered from its journal when it is closed: nothing is lost or doubled."""
     number, finished = 0, False
     while not finished:
         number += 1
@@ -176,6 +176,6 @@ async def test_interrupted_at_every_line(base_path, budgets, tables, sums, step)
             settled, held, in_doubt = await sums(ledger)
             assert held == 0
             assert settled in (0, HELD)
-            assert settled + in_doubt in ((0, HELD) if step != "reserve" else (0, HELD))
+            assert settled + in_doubt in (0, HELD)
         assert tables(place) == []
     assert number > 5

@@ -1,0 +1,102 @@
+"""The durable ledger: reserve + settle in lease against the same sums on dicts, and four processes on one account."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import tempfile
+from collections.abc import Callable
+from multiprocessing.connection import Connection
+from statistics import median
+from time import perf_counter
+
+from benchmarks.ledger import WHO, seconds_in_dicts
+from hivecost.ledger import Budget
+from hivecost.store import Ledger
+
+ROUNDS, PAIRS = 20, 2_000
+PROCESSES, SECONDS = 4, 2.0
+BUDGETS = [
+    Budget("run", "$1_000", window="execution", mode="hard"),
+    Budget("user day", "$1_000", window="day", per="user", mode="hard"),
+    Budget("org month", "$1_000", window="month", per="org", mode="hard"),
+    Budget("agent", "1_000_000_000 tokens", per="agent", mode="hard"),
+]
+
+
+def results() -> list[tuple[str, float, float, bool]]:
+    """(name, goal, figure, whether the goal is met)."""
+    ratio = asyncio.run(_ratio_in_lease())
+    share = _share_of_processes()
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    share_name = f"{PROCESSES} processes on one account, over one process on each of {min(PROCESSES, cores)} cores"
+    return [
+        ("reserve + settle, 4 accounts, in lease with journal, over the same sums on dicts", 3.0, ratio, ratio <= 3.0),
+        (share_name, 0.7, share / min(PROCESSES, cores), share / min(PROCESSES, cores) >= 0.7),
+    ]
+
+
+async def _ratio_in_lease() -> float:
+    ledger_s, dict_s = [], []
+    with tempfile.TemporaryDirectory() as folder:
+        async with Ledger.open(folder, budgets=BUDGETS) as ledger:
+            for _ in range(ROUNDS):  # by turns, so that both see the same machine
+                (await ledger.reserve(WHO, nanousd=10_000, tokens=1_000)).settle(nanousd=7_000, tokens=800)
+                ledger_s.append(_seconds_in_lease(ledger))
+                dict_s.append(seconds_in_dicts(PAIRS))
+                await ledger.status()  # commits, so that the journal has room
+    return median(ledger_s) / median(dict_s)
+
+
+def _seconds_in_lease(ledger: Ledger) -> float:
+    started_s = perf_counter()
+    for _ in range(PAIRS):
+        hold = ledger.reserve_nowait(WHO, nanousd=10_000, tokens=1_000)
+        assert hold is not None
+        hold.settle(nanousd=7_000, tokens=800)
+    return perf_counter() - started_s
+
+
+def _share_of_processes() -> float:
+    """How many times one process's rate the processes have together."""
+    return _pairs_per_s(PROCESSES) / _pairs_per_s(1)
+
+
+def _pairs_per_s(processes: int) -> float:
+    context = multiprocessing.get_context("spawn")
+    with tempfile.TemporaryDirectory() as folder:
+        pipes: list[Connection] = []
+        for _ in range(processes):
+            ours, theirs = context.Pipe()
+            context.Process(target=_in_process, args=(folder, theirs), daemon=True).start()
+            pipes.append(ours)
+        _each(pipes, lambda pipe: pipe.recv())  # all are open
+        _each(pipes, lambda pipe: pipe.send("go"))
+        return sum(_each(pipes, lambda pipe: pipe.recv()))
+
+
+def _each(pipes: list[Connection], work: Callable[[Connection], float | None]) -> list[float]:
+    return [work(pipe) or 0.0 for pipe in pipes]
+
+
+def _in_process(folder: str, pipe: Connection) -> None:
+    asyncio.run(_spend(folder, pipe))
+
+
+async def _spend(folder: str, pipe: Connection) -> None:
+    """As fast as it goes, with turns of the event loop in between, because the beat needs them."""
+    async with Ledger.open(folder, budgets=[Budget("all", "$1_000_000", mode="hard")]) as ledger:
+        pipe.send(None)
+        pipe.recv()
+        pairs, started_s = 0, perf_counter()
+        while perf_counter() < started_s + SECONDS:
+            for _ in range(50):
+                (await ledger.reserve({}, nanousd=10_000)).settle(nanousd=7_000)
+            pairs += 50
+            await asyncio.sleep(0)
+        pipe.send(pairs / (perf_counter() - started_s))
+
+
+if __name__ == "__main__":
+    print(results())

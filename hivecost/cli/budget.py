@@ -1,0 +1,78 @@
+"""`hivecost budget`: how hard budgets stand, also while runtimes in other processes spend them."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from hivecost.cli.budget_changes import freeze, raise_, resolve, set_, unfreeze
+from hivecost.cli.options import DEFAULT_DATA, DataOption, JsonOption
+
+budget = typer.Typer(
+    name="budget",
+    help='Hard budgets (mode="hard"): how they stand, and changing them while agents run.',
+    no_args_is_help=True,
+)
+
+
+@budget.command()
+def status(*, data: DataOption = DEFAULT_DATA, json: JsonOption = False) -> None:
+    """Show every account: limit, settled, held, in doubt, remaining, and when it resets."""
+    import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
+
+    from hivecost.reports import load_budget_report, render_budgets, to_json  # noqa: PLC0415  # the same
+
+    report = anyio.run(load_budget_report, data)
+    if json:
+        typer.echo(to_json(report))
+    else:
+        render_budgets(report)
+
+
+budget.command("set")(set_)
+budget.command("raise")(raise_)
+budget.command()(freeze)
+budget.command()(unfreeze)
+
+
+@budget.command()
+def doubts(*, data: DataOption = DEFAULT_DATA, json: JsonOption = False) -> None:
+    """List the holds in doubt: they may have been sent, and nobody knows the bill."""
+    import anyio  # noqa: PLC0415  # as above
+
+    from hivecost.clock import SYSTEM_CLOCK, to_datetime  # noqa: PLC0415  # as above
+    from hivecost.reports import load_doubts, render_doubts, to_json  # noqa: PLC0415  # as above
+
+    holds = anyio.run(load_doubts, data)
+    if json:
+        typer.echo(to_json(holds))
+    else:
+        render_doubts(holds, to_datetime(SYSTEM_CLOCK.now_ns()))
+
+
+budget.command()(resolve)
+
+
+@budget.command()
+def audit(
+    *,
+    limit: Annotated[int, typer.Option(min=1, help="How many entries at most.")] = 50,
+    data: DataOption = DEFAULT_DATA,
+    json: JsonOption = False,
+) -> None:
+    """List who changed what and when, the newest first."""
+    import anyio  # noqa: PLC0415  # as above
+
+    from hivecost.queries import load_budget_changes  # noqa: PLC0415  # as above
+    from hivecost.reports import render_changes, require_ledger, to_json  # noqa: PLC0415  # as above
+
+    async def load() -> None:
+        await require_ledger(data)
+        changes = await load_budget_changes(data, limit=limit)
+        if json:
+            typer.echo(to_json(changes))
+        else:
+            render_changes(changes)
+
+    anyio.run(load)

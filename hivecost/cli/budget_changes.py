@@ -1,0 +1,197 @@
+"""The commands that change hard budgets, in force at once for every process."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hivecost.cli.options import DEFAULT_DATA, DataOption
+from hivecost.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hivecost.queries import BudgetState
+    from hivecost.store import DoubtfulHold, Ledger
+
+_NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The budget's name.")]
+_ByOption = Annotated[str, typer.Option("--by", help="Who does this, for the audit trail.  [default: the login name]")]
+_AMOUNT_HELP = "With its unit: 5usd, '$5' (in quotes), 1000 tokens, 20 calls."
+
+
+def set_(
+    name: _NameArgument,
+    limit: Annotated[list[str], typer.Argument(metavar="LIMIT", help=_AMOUNT_HELP)],
+    *,
+    by: _ByOption = "",
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Give a budget another limit; what was spent stays."""
+    import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
+
+    async def change() -> None:
+        async with _opened(data, name) as (ledger, before):
+            await _set_limit(ledger, before, _amount(limit, before, "limit"), by)
+
+    anyio.run(change)
+
+
+def raise_(
+    name: _NameArgument,
+    amount: Annotated[list[str], typer.Argument(metavar="AMOUNT", help=_AMOUNT_HELP)],
+    *,
+    by: _ByOption = "",
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Raise the limit of a budget by an amount, such as +5usd; paused executions go on."""
+    import anyio  # noqa: PLC0415  # as above
+
+    async def change() -> None:
+        async with _opened(data, name) as (ledger, before):
+            await _set_limit(ledger, before, before.limit + _amount(amount, before, "amount"), by)
+
+    anyio.run(change)
+
+
+def freeze(
+    name: _NameArgument,
+    *,
+    reason: Annotated[str, typer.Option(help="For those who find it frozen.")] = "by hand",
+    by: _ByOption = "",
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Grant nothing more on a budget until it is unfrozen; what is held may still be settled."""
+    import anyio  # noqa: PLC0415  # as above
+
+    async def change() -> None:
+        async with _opened(data, name) as (ledger, _):
+            await ledger.freeze(name, reason, by=_who(by))
+        typer.echo(f"{name}: frozen, nothing more is granted until `hivecost budget unfreeze`.")
+
+    anyio.run(change)
+
+
+def unfreeze(name: _NameArgument, *, by: _ByOption = "", data: DataOption = DEFAULT_DATA) -> None:
+    """Someone has looked: grant again."""
+    import anyio  # noqa: PLC0415  # as above
+
+    async def change() -> None:
+        async with _opened(data, name) as (ledger, before):
+            done = await ledger.unfreeze(name, by=_who(by))
+        typer.echo(f"{name}: granted again; it was frozen: {before.frozen}" if done else f"{name}: was not frozen.")
+
+    anyio.run(change)
+
+
+def resolve(
+    hold_id: Annotated[str, typer.Argument(metavar="HOLD", help="As `hivecost budget doubts` lists it.")],
+    *,
+    usd: Annotated[str | None, typer.Option(help="What it really cost, in USD.")] = None,
+    tokens: Annotated[int | None, typer.Option(min=0, help="The tokens it really used.")] = None,
+    never_sent: Annotated[bool, typer.Option("--never-sent", help="It cost nothing.")] = False,
+    by: _ByOption = "",
+    data: DataOption = DEFAULT_DATA,
+) -> None:
+    """Settle a hold in doubt at what it really cost. A unit that is not named is charged as it was held."""
+    import anyio  # noqa: PLC0415  # as above
+
+    from hivecost.money import to_nanousd  # noqa: PLC0415  # as above
+
+    if never_sent == (usd is not None or tokens is not None):
+        raise ConfigError("resolve", "what it cost (--usd 0.01, --tokens 500), or else --never-sent")
+    billed = {"tokens": tokens, "usd": None if usd is None else to_nanousd(usd, key="--usd")}
+    if never_sent:
+        billed = {"usd": 0, "tokens": 0, "calls": 0}
+
+    async def change() -> None:
+        async with _opened(data) as (ledger, _):
+            hold = next((hold for hold in await ledger.in_doubt() if hold.hold_id == hold_id), None)
+            if hold is None:
+                expected = "the id of a hold that is in doubt; `hivecost budget doubts` lists them"
+                raise ConfigError("hold", expected, got=hold_id)
+            known = {unit: amount for unit, amount in billed.items() if amount is not None}
+            _require_units(hold, () if never_sent else tuple(known))
+            await ledger.resolve(
+                hold_id, nanousd=known.get("usd"), tokens=known.get("tokens"), calls=known.get("calls"), by=_who(by)
+            )
+        await _show_resolved(hold, known, data)
+
+    anyio.run(change)
+
+
+@asynccontextmanager
+async def _opened(data: Path, name: str = "") -> AsyncIterator[tuple[Ledger, BudgetState]]:
+    """The ledger, and the budget as it is now. Raises ConfigError for no such budget."""
+    from hivecost.reports import require_ledger  # noqa: PLC0415  # as above
+    from hivecost.store import Ledger  # noqa: PLC0415  # as above
+
+    known = await require_ledger(data)
+    if name and name not in known:
+        names = ", ".join(map(repr, known))
+        raise ConfigError("budget", f"one of {names} (only those of mode 'hard' are in the ledger)", got=name)
+    async with Ledger.open(data) as ledger:
+        yield ledger, known[name or next(iter(known))]
+
+
+async def _set_limit(ledger: Ledger, before: BudgetState, limit: int, by: str) -> None:
+    from hivecost.money import to_usd  # noqa: PLC0415  # as above
+    from hivecost.reports import format_amount  # noqa: PLC0415  # as above
+
+    await ledger.set_limit(before.name, to_usd(limit) if before.unit == "usd" else limit, by=_who(by))
+    shown = " → ".join(format_amount(amount, before.unit) for amount in (before.limit, limit))
+    typer.echo(f"{before.name}: limit {shown}")
+    for account in await ledger.status():
+        if account.budget == before.name and not account.remaining:
+            reset = "" if account.reset_at is None else f" before {account.reset_at.astimezone():%Y-%m-%d %H:%M}"
+            typer.echo(f"Nothing remains{f' for {account.scope}' if account.scope else ''}{reset}.")
+    if before.frozen:
+        typer.echo(f"It is still frozen: {before.frozen}")
+
+
+async def _show_resolved(hold: DoubtfulHold, billed: dict[str, int], data: Path) -> None:
+    from hivecost.reports import format_amount, require_ledger  # noqa: PLC0415  # as above
+
+    now = await require_ledger(data)
+    for part in hold.amounts:
+        account = f"{part.budget} ({part.scope})" if part.scope else part.budget
+        charged = format_amount(billed.get(part.unit, part.amount), part.unit)
+        typer.echo(f"{account}: charged {charged}, {format_amount(part.amount, part.unit)} was in doubt")
+        if now[part.budget].frozen:
+            typer.echo(f"{part.budget} is frozen: {now[part.budget].frozen}")
+
+
+def _require_units(hold: DoubtfulHold, named: tuple[str, ...]) -> None:
+    counted = {part.unit for part in hold.amounts}
+    for unit in named:
+        if unit not in counted:
+            raise ConfigError(f"--{unit}", f"an amount in {' or '.join(sorted(counted))}: that is what was held")
+
+
+def _amount(words: list[str], budget: BudgetState, key: str) -> int:
+    """What the words say, in the budget's unit.
+
+    The unit must be written: where a shell has eaten the `$1` of an unquoted `$15`, 5 is left.
+    """
+    from hivecost.ledger.amounts import parse_limit, to_amount  # noqa: PLC0415  # as above
+
+    text = " ".join(words)
+    if not any(letter == "$" or letter.isalpha() for letter in text):
+        expected = "an amount with its unit, such as 5usd, '$5' in quotes, or 1000 tokens"
+        raise ConfigError(key, expected, got=text)
+    number, unit = parse_limit(text.strip().removeprefix("+"), "", key=key)
+    if unit != budget.unit:
+        raise ConfigError(key, f"an amount in {budget.unit}, which budget {budget.name!r} counts", got=text)
+    return to_amount(number, unit, key=key)
+
+
+def _who(by: str) -> str:
+    """The name given, or the login name."""
+    if by:
+        return by
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):
+        raise ConfigError("--by", "your name: this machine does not know who is logged in") from None

@@ -1,0 +1,118 @@
+"""Hard budgets, doubts and the audit trail as text for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from hivecost.clock import to_datetime
+from hivecost.ledger import AccountStatus, Unit
+from hivecost.money import format_usd
+from hivecost.queries import BudgetChange
+from hivecost.reports.budgets import BudgetLedgerLine, BudgetReport
+from hivecost.reports.console import report_console
+from hivecost.store import DoubtfulHold
+
+
+def render_budgets(report: BudgetReport) -> None:
+    """Print how every hard budget stands, an account a line, and what of it needs someone to look."""
+    console = report_console()
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("Budget", "Scope", "Period"):
+        table.add_column(heading, no_wrap=heading == "Budget")
+    for heading in ("Limit", "Settled", "Held", "In doubt", "Remaining"):
+        table.add_column(heading, justify="right")
+    for heading in ("Resets at", "State"):
+        table.add_column(heading)
+    for line in report.budgets:
+        for account in line.accounts:
+            table.add_row(*_cells(line, account, report.at))
+        if not line.accounts:
+            table.add_row(*_cells_without_account(line))
+    console.print(table)
+    for line in report.budgets:
+        if line.frozen:
+            console.print(f"[red]Frozen[/red]    {escape(line.budget)}: {escape(line.frozen)}")
+    if any(account.in_doubt for line in report.budgets for account in line.accounts):
+        console.print("[yellow]In doubt[/yellow]  `hivecost budget doubts` lists the holds, `resolve` settles them")
+
+
+def render_doubts(holds: Sequence[DoubtfulHold], now: datetime) -> None:
+    """Print the holds in doubt, an account a line."""
+    console = report_console()
+    if not holds:
+        console.print("No hold is in doubt.")
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("Hold", "Since", "Why", "Key", "Budget", "Scope", "Period"):
+        table.add_column(heading, no_wrap=heading == "Hold")
+    table.add_column("Charged", justify="right")
+    for hold in holds:
+        since = to_datetime(hold.since_ns)
+        first = (hold.hold_id, f"{_local(since)} ({_span(now - since)} ago)", escape(hold.reason), escape(hold.key))
+        for number, part in enumerate(hold.amounts):
+            where = (escape(part.budget), escape(part.scope), part.period, format_amount(part.amount, part.unit))
+            table.add_row(*(("",) * len(first) if number else first), *where)
+    console.print(table)
+    console.print("Each is charged in full until `hivecost budget resolve HOLD --usd AMOUNT | --never-sent`.")
+
+
+def render_changes(changes: Sequence[BudgetChange]) -> None:
+    """Print the audit trail, an entry a line."""
+    console = report_console()
+    if not changes:
+        console.print("Nothing was changed yet.")
+        return
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("When", "Who", "What", "Subject", "Detail"):
+        table.add_column(heading, no_wrap=heading == "When")
+    for change in changes:
+        when = change.at[:19].replace("T", " ")
+        table.add_row(when, escape(change.who), change.what, escape(change.subject), escape(change.detail))
+    console.print(table)
+
+
+def format_amount(amount: int, unit: Unit) -> str:
+    """`$0.5000`, `1,000 tokens`, `1 call`."""
+    return format_usd(amount) if unit == "usd" else f"{amount:,} {unit if amount != 1 else unit.removesuffix('s')}"
+
+
+def _cells(line: BudgetLedgerLine, account: AccountStatus, now: datetime) -> Iterator[str]:
+    yield escape(line.budget)
+    yield escape(account.scope) or "all"
+    yield account.period
+    for amount in (account.limit, account.settled, account.held, account.in_doubt, account.remaining):
+        yield format_amount(amount, line.unit)
+    yield "never" if account.reset_at is None else f"{_local(account.reset_at)} (in {_span(account.reset_at - now)})"
+    yield _state(line, "[yellow]spent[/yellow]" if not account.remaining else "open")
+
+
+def _cells_without_account(line: BudgetLedgerLine) -> Iterator[str]:
+    yield escape(line.budget)
+    yield "each execution" if line.window == "execution" else "none yet"
+    yield line.window
+    yield format_amount(line.limit, line.unit)
+    yield from [""] * 5
+    yield _state(line, "open")
+
+
+def _state(line: BudgetLedgerLine, otherwise: str) -> str:
+    state = "[red]frozen[/red]" if line.frozen else otherwise
+    return f"{state}, shadow" if line.shadow else state
+
+
+def _local(moment: datetime) -> str:
+    return f"{moment.astimezone():%Y-%m-%d %H:%M}"
+
+
+def _span(span: timedelta) -> str:
+    """`40 s`, `25 min`, `3 h`, `12 d`: the largest unit of which it is two or more."""
+    seconds = max(0, round(span.total_seconds()))
+    for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
+        if seconds >= 2 * size:
+            return f"{seconds // size} {unit}"
+    return f"{seconds} s"

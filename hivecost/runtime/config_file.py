@@ -1,0 +1,132 @@
+"""`hivecost.toml`: budgets, the runtime's settings, thresholds for runaways and prices, in one file.
+
+[[budget]]
+name = "org day"
+limit = "$50"
+window = "day"
+timezone = "Europe/Berlin"
+match = { org = "acme" }
+mode = "hard"
+
+[runtime]
+cancel_grace_s = 10
+
+[runaway]
+repeats = 40
+
+[prices."my-model"]
+input = 3.00          # USD per 1M tokens
+output = 15.00
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from hivecost.errors import ConfigError
+from hivecost.ledger import Budget, RunawayRules
+from hivecost.pricing import PriceBook
+from hivecost.runtime.config import RuntimeConfig
+from hivecost.runtime.specs import read_spec
+from hivecost.runtime.toml_document import TomlDocument
+
+_PRICES: Final[tuple[str, ...]] = ("prices", "aliases")
+_TABLES: Final = ("budget", "runtime", "runaway", *_PRICES)
+_RULES: Final = "runaway_rules"
+_Spec = TypeVar("_Spec", bound=msgspec.Struct)
+
+
+class ConfigFile(msgspec.Struct, frozen=True):
+    """What the file says."""
+
+    path: Path
+    budgets: tuple[Budget, ...] = ()
+    runtime: RuntimeConfig = RuntimeConfig()
+    #: The tables `prices` and `aliases` as they stand there, checked; a PriceBook reads them from the path.
+    prices: Mapping[str, Any] = {}
+
+    def prices_or(self, given: Any) -> Any:
+        """The table for a PriceBook. Raises ConfigError for prices both here and in Python: which would win?"""
+        if self.prices and given is not None:
+            raise ConfigError("prices", "prices in this file or in Python, not in both", file=str(self.path))
+        return self.path if self.prices else given
+
+
+def read_config_file(path: str | os.PathLike[str]) -> ConfigFile:
+    """The file, checked. Raises ConfigError with file, line, key and what was expected there."""
+    document = TomlDocument(path)
+    document.require_keys((), document.values, _TABLES)
+    prices = {name: document.values[name] for name in _PRICES if name in document.values}
+    if prices:
+        PriceBook(document.path)  # it says itself what is wrong with them, and where
+    rules = _read_table(document, "runaway", RunawayRules, RunawayRules.__struct_fields__)
+    known = [name for name in RuntimeConfig.__struct_fields__ if name != _RULES]
+    runtime = _read_table(document, "runtime", RuntimeConfig, known)
+    return ConfigFile(
+        document.path, _read_budgets(document), msgspec.structs.replace(runtime, runaway_rules=rules), prices
+    )
+
+
+def require_distinct(budgets: Iterable[Budget]) -> tuple[Budget, ...]:
+    """The budgets. Raises ConfigError when two of them, of whatever mode, have one name."""
+    listed = tuple(budgets)
+    names: set[str] = set()
+    for budget in listed:
+        if budget.name in names:
+            raise ConfigError(f"budget {budget.name!r}.name", "a name that no other budget has, here or in its file")
+        names.add(budget.name)
+    return listed
+
+
+def _read_table(document: TomlDocument, name: str, spec_type: type[_Spec], known: Iterable[str]) -> _Spec:
+    values = document.values.get(name, {})
+    if not isinstance(values, dict):
+        raise document.error((name,), f"a table [{name}]", got=values)
+    document.require_keys((name,), values, known)
+    try:
+        return read_spec(spec_type, values, where=name)
+    except ConfigError as error:
+        key = error.key.rpartition(".")[2]
+        raise document.error((name, key), error.expected, got=values.get(key)) from None
+
+
+def _read_budgets(document: TomlDocument) -> tuple[Budget, ...]:
+    tables = document.values.get("budget", [])
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise document.error(("budget",), "a list of tables, each under [[budget]] in double brackets")
+    budgets: dict[str, Budget] = {}
+    for place, table in enumerate(tables):
+        budget = _read_budget(document, place, table)
+        if budget.name in budgets:
+            key = ("budget", place, "name")
+            raise document.error(key, "a name that no other budget has", owner=_owner(place, {}), got=budget.name)
+        budgets[budget.name] = budget
+    return tuple(budgets.values())
+
+
+def _read_budget(document: TomlDocument, place: int, table: dict[str, Any]) -> Budget:
+    where, owner = ("budget", place), _owner(place, table)
+    document.require_keys(where, table, Budget.__struct_fields__, owner=owner)
+    for known in msgspec.structs.fields(Budget):
+        if known.required and known.name not in table:
+            raise document.error((*where, known.name), "a value: every budget has one", owner=owner)
+        if known.type is str and not isinstance(table.get(known.name, ""), str):
+            raise document.error((*where, known.name), "a text in quotes", owner=owner, got=table[known.name])
+    try:
+        return Budget(**table)
+    except ConfigError as error:
+        field, _, rest = error.key.removeprefix(f"budget {table['name']!r}.").removeprefix("budget.").partition(".")
+        key = (*where, field, rest) if rest else (*where, field)
+        got = table.get(field) if not rest else table[field].get(rest)
+        raise document.error(key, error.expected, owner=f"{owner}.{field}" if rest else owner, got=got) from None
+
+
+def _owner(place: int, table: Mapping[str, Any]) -> str:
+    """How to call a budget: by its name, or by its place where that says more."""
+    name = table.get("name")
+    return f'budget "{name}"' if isinstance(name, str) and name.strip() else f"budget[{place}]"

@@ -1,0 +1,299 @@
+"""hivecost.toml: what it says is what is in force, and what is wrong with it is named with file, line and key."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import hivecost as hc
+from hivecost.ledger import WINDOWS
+from hivecost.queries import load_budget_changes, load_budgets
+from hivecost.runtime.config_file import read_config_file
+from hivecost.runtime.toml_document import TomlDocument
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "hivecost.toml"
+
+PRICES = "\n[prices.m]\ninput = 1\noutput = 2\n\n[runtime]\nlog = false\n"
+ONE = '[[budget]]\nname = "b"\nlimit = "{limit}"\nwindow = "total"\nmode = "{mode}"\n' + PRICES
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Write the configuration file; gives its path."""
+    path = tmp_path / "hivecost.toml"
+
+    def write(text: str) -> Path:
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.fixture
+def make(tmp_path, write):
+    """A runtime that is configured by a file with one budget."""
+
+    def make(limit="$0.01", mode="stop_after", **settings) -> hc.AgentRuntime:
+        runtime = hc.AgentRuntime(tmp_path / "data", config=write(ONE.format(limit=limit, mode=mode)), **settings)
+
+        @runtime.entry_point("spend")
+        async def spend(ctx, tokens):
+            async with ctx.turn("m", input_tokens=tokens, max_tokens=1) as turn:
+                turn.settle(hc.Usage(tokens))
+
+        return runtime
+
+    return make
+
+
+async def spend_all(runtime: hc.AgentRuntime) -> int:
+    """How many executions of $0.009 complete before one is cancelled."""
+    completed = 0
+    while (await runtime.trigger_and_wait("spend", 9_000)).status == "completed":
+        await runtime.bus.drain()
+        completed += 1
+    return completed
+
+
+# -- what it says ----------------------------------------------------------------------------------------------------
+
+
+def test_one_file_holds_all(tmp_path):
+    """Budgets, settings, thresholds and prices of the example are in force in a runtime that is made from it."""
+    own = hc.Budget("mine", limit="$1")
+    runtime = hc.AgentRuntime(tmp_path, config=EXAMPLE, budgets=[own])
+    first, second, third = read_config_file(EXAMPLE).budgets
+    assert first == hc.Budget("per run", "$0.05", window="execution", mode="hard", on_short="refuse")
+    assert second == hc.Budget(
+        "acme's day",
+        limit="$50",
+        window="day",
+        timezone="Europe/Berlin",
+        match={"org": "acme"},
+        per="user",
+        mode="stop_after",
+        warn=(0.5, 0.9),
+    )
+    assert third == hc.Budget("calls", "100_000 calls", window="month", mode="observe")
+    assert runtime.config == hc.RuntimeConfig(cancel_grace_s=10, runaway_rules=hc.RunawayRules(repeats=40))
+    assert runtime.prices.calculate_cost("our-model", 1_000_000, 0) == 1
+    assert runtime.prices.calculate_cost("our-deployment", 1_000_000, 0) == hc.calculate_cost("gpt-4o", 1_000_000, 0)
+    assert list(runtime._watcher.accounts.budgets.values()) == [second, third, own]
+
+
+texts = st.text(st.characters(min_codepoint=32, exclude_categories=["C"]), min_size=1).filter(str.strip)
+budgets = st.fixed_dictionaries(
+    {"name": texts, "limit": st.integers(1, 10**6).map("{} calls".format)},
+    optional={
+        "window": st.sampled_from(WINDOWS),
+        "timezone": st.sampled_from(["UTC", "Asia/Kathmandu"]),
+        "mode": st.sampled_from(["observe", "stop_after", "hard"]),
+        "warn": st.lists(st.floats(0.01, 0.99), max_size=3),
+        "on_short": st.sampled_from(["wait", "downgrade:m"]),
+        "cancel": st.sampled_from(["immediate", "after_turn"]),
+        "shadow": st.booleans(),
+        "unit": st.just("calls"),
+        "per": texts | st.lists(texts, max_size=2),
+        "match": st.dictionaries(texts, texts | st.lists(texts, min_size=1, max_size=2), max_size=2),
+    },
+)
+
+
+def as_toml(tables: list[dict], *, match_as_table: bool) -> tuple[str, dict[tuple[int, str], int]]:
+    """The file, and the line of every (place, key)."""
+    lines, where = ["# budgets"], {}
+    for place, table in enumerate(tables):
+        lines.append("[[budget]]")
+        for key, value in table.items():
+            if key != "match":
+                lines.append(f"{key} = {json.dumps(value, ensure_ascii=False)}")
+                where[place, key] = len(lines)
+        if "match" in table:
+            pairs = [
+                f"{json.dumps(k, ensure_ascii=False)} = {json.dumps(v, ensure_ascii=False)}"
+                for k, v in table["match"].items()
+            ]
+            lines += ["[budget.match]", *pairs] if match_as_table else [f"match = {{{', '.join(pairs)}}}"]
+            where[place, "match"] = len(lines) - len(pairs) * match_as_table
+    return "\n".join(lines) + "\n", where
+
+
+@given(tables=st.lists(budgets, max_size=4, unique_by=lambda table: table["name"]), match_as_table=st.booleans())
+def test_any_budget_can_be_written_there(tmp_path_factory, tables, match_as_table):
+    """A file and the same fields in Python make equal budgets, and every key is found on its line."""
+    path = tmp_path_factory.mktemp("any") / "c.toml"
+    text, where = as_toml(tables, match_as_table=match_as_table)
+    path.write_text(text, encoding="utf-8")
+    assert read_config_file(path).budgets == tuple(hc.Budget(**table) for table in tables)
+    document = TomlDocument(path)
+    for (place, key), line in where.items():
+        assert document.error(("budget", place, key), "").file == f"{path}:{line}"
+
+
+# -- what is wrong with it -------------------------------------------------------------------------------------------
+
+B = '[[budget]]\nname = "a"\nlimit = "$1"\n[[budget]]\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (B + 'name = "o d"\nlimit = "$1"\nwindow = "dya"', ":7: budget \"o d\".window: expected one of 'execution'"),
+        (B + 'name = "b"\nlimit = "5 euros"', ':6: budget "b".limit: expected a limit above zero'),
+        (B + 'name = "b"\nlimit = -5', ':6: budget "b".limit: expected an amount in USD'),
+        (B + 'name = "b"\nlimit = 2026-01-01', ':6: budget "b".limit: expected a limit above zero'),
+        (B + 'name = "b"', ':4: budget "b".limit: expected a value: every budget has one'),
+        (B + "limit = 1", ":4: budget[1].name: expected a value: every budget has one"),
+        (B + "limit = 1\nname = 5", ":6: budget[1].name: expected a text in quotes, got 5"),
+        (B + 'limit = 1\nname = " "', ":6: budget[1].name: expected a name that is not empty"),
+        (B + 'limit = 1\nname = "a"', ":6: budget[1].name: expected a name that no other budget has, got 'a'"),
+        (B + 'name = "b"\nlimit = 1\nunit = 5', ':7: budget "b".unit: expected a text in quotes, got 5'),
+        (B + 'name = "b"\nlimit = 1\ntimezone = "Mars"', ':7: budget "b".timezone: expected an IANA time zone'),
+        (B + 'name = "b"\nlimit = 1\nshadow = 5', ':7: budget "b".shadow: expected one of False, True, got 5'),
+        (B + 'name = "b"\nlimit = 1\nwarn = [2]', ':7: budget "b".warn: expected fractions between 0 and 1'),
+        (B + 'name = "b"\nlimit = 1\nmatch = "acme"', ':7: budget "b".match: expected a table'),
+        (B + 'name = "b"\nlimit = 1\n[budget.match]\norg = 1', ':8: budget "b".match.org: expected a text'),
+        (B + 'name = "b"\nlimit = 1\nwindwo = "day"', ':7: budget "b".windwo: expected no such key, but some of name'),
+        ("[budget]\nname = 1", ":1: budget: expected a list of tables, each under [[budget]]"),
+        ("[[budgets]]", ":1: budgets: expected no such key, but some of budget, runtime, runaway, prices, aliases"),
+        ("[runtime]\nlogg = true", ":2: runtime.logg: expected no such key, but some of log, runaway"),
+        ("[runtime]\nrunaway_rules = {}", ":2: runtime.runaway_rules: expected no such key"),
+        ('\n[runtime]\nlog = "yes"', ":3: runtime.log: expected `bool`, got `str`"),
+        ('[runtime]\nrunaway = "stop"', ":2: runtime.runaway: expected one of warn, cancel, off"),
+        ("[runtime]\nclose_timeout_s = -1", ":2: runtime.close_timeout_s: expected seconds above 0, got -1"),
+        ("runtime = 5", ":1: runtime: expected a table [runtime], got 5"),
+        ("[runaway]\nrepeats = 1", ":2: runaway.repeats: expected a whole number, 2 or more, got 1"),
+        ("[runaway]\nrepeat = 1", ":2: runaway.repeat: expected no such key, but some of repeats"),
+        ("[prices.m]\ninput = 1", ":1: prices.m.output: expected a price"),
+        ("[aliases]\nm = 5", ":2: aliases.m: expected the name of a model, got 5"),
+        ("a = 1\nb = ", ":2: config: expected valid TOML (Invalid value)"),
+        ("a = 1\n\nb c\n", ":3: config: expected valid TOML (Expected '=' after a key"),
+    ],
+)  # fmt: skip
+def test_a_fault_is_named_with_its_place(write, text, message):
+    """File, line, key, what was expected there, and what was found."""
+    path = write(text)
+    with pytest.raises(hc.ConfigError) as raised:
+        hc.AgentRuntime("data", config=str(path))
+    assert str(raised.value).startswith(f"{path}{message}")
+    assert str(raised.value).count("expected") == 1
+
+
+def test_a_file_that_cannot_be_read_is_named(tmp_path):
+    """One that is missing, a folder, and one that is no text."""
+    for name, content in (("missing.toml", None), ("", None), ("binary.toml", b"\xff\x00")):
+        path = tmp_path / name
+        if content is not None:
+            path.write_bytes(content)
+        with pytest.raises(hc.ConfigError) as raised:
+            hc.AgentRuntime("data", config=path)
+        assert raised.value.file == str(path)
+
+
+def test_file_and_python_do_not_contradict_each_other(tmp_path, write):
+    """One name for two budgets, of whatever mode, and prices in both places are errors."""
+    config = write(ONE.format(limit="$1", mode="stop_after"))
+    for mode in ("observe", "stop_after", "hard"):
+        with pytest.raises(hc.ConfigError, match=r"budget 'b'\.name"):
+            hc.AgentRuntime(tmp_path, config=config, budgets=[hc.Budget("b", limit="$2", mode=mode)])
+    with pytest.raises(hc.ConfigError, match=r"hivecost\.toml: prices: expected .* not in both"):
+        hc.AgentRuntime(tmp_path, config=config, prices={"m": {"input": 5, "output": 5}})
+
+
+# -- reading it again ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("mode", "before", "after"), [("stop_after", 3, 2), ("hard", 2, 2)])
+async def test_a_changed_limit_is_in_force_and_what_was_spent_stays(make, write, mode, before, after):
+    """Of $0.02, and of $0.04 later: two runs of $0.009 fit into the difference, one more where the last is not held."""
+    runtime = make("$0.02", mode)
+    async with runtime:
+        assert await spend_all(runtime) == before
+        write(ONE.format(limit="$0.04", mode=mode))
+        reload = await runtime.reload_config()
+        assert ([budget.name for budget in reload.limits], reload.needs_restart) == (["b"], ())
+        assert await spend_all(runtime) == after
+        assert await runtime.reload_config() == type(reload)()
+
+
+@pytest.mark.anyio
+async def test_a_restart_goes_by_the_file(make, tmp_path):
+    """After a reload too: the ledger takes a limit that was reloaded for a configured one, not for an operator's."""
+
+    async def limit_in_force() -> int:
+        (state,) = await load_budgets(tmp_path / "data")
+        return state.limit
+
+    runtime = make("$1", "hard")
+    async with runtime:
+        make("$2", "hard")
+        await runtime.reload_config()
+        assert await limit_in_force() == 2 * 10**9
+    async with runtime:
+        assert await limit_in_force() == 2 * 10**9
+    async with make("$1", "hard"):
+        assert await limit_in_force() == 10**9
+    changes = await load_budget_changes(tmp_path / "data")
+    assert ("hivecost.toml", "set_limit", "b", "$2.0000") in {(c.who, c.what, c.subject, c.detail) for c in changes}
+
+
+@pytest.mark.anyio
+async def test_an_operators_limit_outlives_a_reload_that_does_not_touch_it(make, tmp_path):
+    """Only a limit that was changed in the file overrules what was set by hand."""
+    runtime = make("$1", "hard")
+    async with runtime:
+        await runtime.gate.ledger.set_limit("b", "$3", by="ada")
+        assert (await runtime.reload_config()).limits == ()
+        (state,) = await load_budgets(tmp_path / "data")
+        assert state.limit == 3 * 10**9
+
+
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"  # the audit trail is read with aiosqlite
+
+
+@pytest.mark.anyio
+async def test_what_waits_for_a_restart_is_said_until_then(make, write):
+    """New, removed and otherwise changed budgets, settings, thresholds and prices; none of them is half in force."""
+    runtime = make("$0.01")
+    write(
+        '[[budget]]\nname = "b"\nlimit = "$5"\nwindow = "day"\n[[budget]]\nname = "c"\nlimit = "$1"\n'
+        "[runtime]\nlog = false\ncancel_grace_s = 3\n[runaway]\nrepeats = 9\n[prices.m]\ninput = 3\noutput = 3\n"
+    )
+    waiting = ('budget "b": limit, window', 'budget "c": added', "[runaway]", "[runtime] cancel_grace_s", "[prices]")
+    for _ in range(2):
+        reload = await runtime.reload_config()
+        assert (reload.limits, reload.needs_restart) == ((), waiting)
+    assert runtime._watcher.accounts.budgets["b"] == hc.Budget("b", limit="$0.01")
+    write(PRICES)
+    assert (await runtime.reload_config()).needs_restart == ('budget "b": removed',)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("mode", "fit"), [("stop_after", 2), ("hard", 1)])
+async def test_a_file_that_cannot_be_used_changes_nothing(make, write, tmp_path, mode, fit):
+    """Not even the limits before its fault."""
+    runtime = make("$0.01", mode, budgets=[hc.Budget("mine", limit="$1")])
+    raised = ONE.format(limit="$9", mode=mode)
+    async with runtime:
+        for text in (raised + "[prices.n]\ninput = 1", raised + "?", raised + '[[budget]]\nname = "mine"\nlimit = 1'):
+            write(text)
+            with pytest.raises(hc.ConfigError):
+                await runtime.reload_config()
+        (tmp_path / "hivecost.toml").unlink()
+        with pytest.raises(hc.ConfigError, match="No such file"):
+            await runtime.reload_config()
+        assert await spend_all(runtime) == fit
+
+
+@pytest.mark.anyio
+async def test_without_a_file_there_is_nothing_to_read_again(tmp_path):
+    """The error says what was missing."""
+    with pytest.raises(hc.ConfigError, match="path of a TOML file"):
+        await hc.AgentRuntime(tmp_path, config={"log": False}).reload_config()
