@@ -27,6 +27,10 @@ types: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks
 
+# The crash tests in their long form; HIVECOST_SOAK_KILLS sets how many processes are killed.
+soak: $(VENV)/.test
+	HIVECOST_SOAK_KILLS=$${HIVECOST_SOAK_KILLS:-200} $(BIN)/pytest -q --timeout 3000 tests/crash tests/contract
+
 # Every command of the README and of docs/ is run, and every link is followed.
 docs: $(VENV)/.test
 	$(BIN)/pytest -q tests/integration/test_docs.py

@@ -21,7 +21,7 @@ BUDGETS = [
     Budget("run", "$1_000", window="execution", mode="hard"),
     Budget("user day", "$1_000", window="day", per="user", mode="hard"),
     Budget("org month", "$1_000", window="month", per="org", mode="hard"),
-    Budget("agent", "1_000_000_000 tokens", per="agent", mode="hard"),
+    Budget("agent", "1_000_000_000_000 tokens", per="agent", mode="hard"),
 ]
 
 

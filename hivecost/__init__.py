@@ -84,7 +84,7 @@ if TYPE_CHECKING:
         execution_cancelled,
         subscriber_failed,
     )
-    from hivecost.store import Store
+    from hivecost.store import DoubtfulHold, Ledger, LedgerHold, Store
     from hivecost.subscribers import BudgetWatcher, CostReporter, LogWriter, RunawayBreaker, TurnPacer, UsageAggregator
 
 __all__ = [
@@ -106,6 +106,7 @@ __all__ = [
     "CostReporter",
     "CostStatus",
     "CustomEvent",
+    "DoubtfulHold",
     "DropNewest",
     "DropOldest",
     "Event",
@@ -121,6 +122,8 @@ __all__ = [
     "GraphSpec",
     "HiveCostError",
     "LLMTurnComplete",
+    "Ledger",
+    "LedgerHold",
     "LedgerUnavailableError",
     "LogWriter",
     "LoopConfig",
@@ -268,7 +271,7 @@ _ROOMS = {
         "execution_cancelled",
         "subscriber_failed",
     ),
-    "hivecost.store": ("Store",),
+    "hivecost.store": ("DoubtfulHold", "Ledger", "LedgerHold", "Store"),
     "hivecost.subscribers": (
         "BudgetWatcher",
         "CostReporter",

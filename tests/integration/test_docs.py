@@ -40,9 +40,9 @@ def test_commands_exist(path):
 
 
 def test_the_readme_runs(tmp_path):
-    """The README's first example runs as it stands, and its handler fits beside it."""
-    program, handler = code_blocks(ROOT / "README.md")
-    program = program.replace("\nanyio.run(main)", f"\n{handler}\nanyio.run(main)")
+    """The README's first example runs as it stands; its handler and its other budget fit beside it."""
+    program, handler, budget = code_blocks(ROOT / "README.md")
+    program = program.replace("\nanyio.run(main)", f"\n{handler}\n{budget}\nanyio.run(main)")
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False
     )

@@ -1,0 +1,341 @@
+"""`hivecost budget`: how budgets stand and who changed them, also while another process spends them."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime, timedelta
+
+import anyio
+import pytest
+from typer.testing import CliRunner
+
+import hivecost as hc
+from hivecost.cli import app
+from hivecost.reports import load_budget_report, render_budgets, render_doubts
+from hivecost.store import Ledger
+from hivecost.testing import FakeClock
+
+BUDGETS = [
+    hc.Budget("org day", limit="$2", window="day", timezone="Asia/Tokyo", match={"org": "acme"}, per="user", mode="hard"),
+    hc.Budget("tokens", limit="1_000 tokens", mode="hard"),
+    hc.Budget("per run", limit="$1", window="execution", mode="hard"),
+    hc.Budget("untouched", limit="20 calls", mode="hard", shadow=True),
+]  # fmt: skip
+ADA = {"org": "acme", "user": "ada", "execution": "e"}
+BUDGETS[3] = hc.Budget("untouched", limit="20 calls", match={"org": "nobody"}, mode="hard", shadow=True)
+
+
+async def seed(base_path, clock=None) -> None:
+    """$0.50 and 100 tokens settled, $0.25 and 50 tokens in doubt."""
+    async with Ledger.open(base_path, budgets=BUDGETS, **({"clock": clock} if clock else {})) as ledger:
+        async with await ledger.reserve(ADA, usd="0.60", tokens=200) as hold:
+            hold.settle(usd="0.50", tokens=100)
+        async with await ledger.reserve(ADA, usd="0.25", tokens=50, key="attempt-2"):
+            pass
+
+
+@pytest.fixture
+def ledger(base_path):
+    anyio.run(seed, base_path)
+
+
+@pytest.fixture
+def budget(base_path):
+    """Run `hivecost budget …`; its output."""
+
+    def run(*arguments: str) -> str:
+        done = CliRunner().invoke(app, ["budget", *arguments, "--data", str(base_path)], env={"COLUMNS": "200"})
+        if done.exception is not None:
+            raise done.exception
+        return done.stdout
+
+    return run
+
+
+@pytest.fixture
+def status(budget):
+    """The lines of `status --json` by budget."""
+    return lambda: {line["budget"]: line for line in json.loads(budget("status", "--json"))["budgets"]}
+
+
+def test_status_shows_every_budget_and_account(ledger, status):
+    """What is settled and in doubt, budgets that nobody asked yet, and those that live in one process only."""
+    lines = status()
+    assert list(lines) == ["org day", "per run", "tokens", "untouched"]
+    (account,) = lines["org day"]["accounts"]
+    amounts = {key: account[key] for key in ("limit", "settled", "held", "in_doubt", "remaining")}
+    assert amounts == {
+        "limit": 2 * 10**9,
+        "settled": 5 * 10**8,
+        "held": 0,
+        "in_doubt": 25 * 10**7,
+        "remaining": 125 * 10**7,
+    }
+    assert account["scope"] == "user=ada"
+    assert datetime.fromisoformat(account["reset_at"]).astimezone(UTC).hour == 15  # midnight in Tokyo
+    assert lines["tokens"]["accounts"][0]["remaining"] == 850
+    assert (lines["untouched"]["accounts"], lines["untouched"]["shadow"]) == ([], True)
+    assert lines["per run"]["accounts"] == []
+
+
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [
+        (timedelta(hours=3), "(in 3 h)"),
+        (timedelta(minutes=119), "(in 119 min)"),
+        (timedelta(seconds=90), "(in 90 s)"),
+        (timedelta(hours=23), "(in 23 h)"),
+    ],
+)
+def test_it_says_when_a_budget_resets(base_path, capsys, before, words):
+    """The local time, and how long that is from now."""
+    midnight = datetime(2026, 11, 22, 15, tzinfo=UTC)
+    clock = FakeClock(midnight - before)
+    anyio.run(seed, base_path, clock)
+
+    async def load():
+        return await load_budget_report(base_path, clock=clock)
+
+    render_budgets(anyio.run(load))
+    assert f"{midnight.astimezone():%Y-%m-%d %H:%M} {words}" in capsys.readouterr().out
+
+
+def test_it_reads_well(ledger, budget):
+    """Amounts with their unit, a line for each account, and what to do next."""
+    lines = {line.split("  ")[0].strip(): " ".join(line.split()) for line in budget("status").splitlines()}
+    assert lines["org day"].startswith("org day user=ada ")
+    assert "$2.0000 $0.5000 $0.0000 $0.2500 $1.2500" in lines["org day"]
+    assert "1,000 tokens 100 tokens 0 tokens 50 tokens 850 tokens never open" in lines["tokens"]
+    assert lines["untouched"] == "untouched none yet total 20 calls open, shadow"
+    assert lines["per run"] == "per run each execution execution $1.0000 open"
+    assert "`hivecost budget doubts`" in lines["In doubt"]
+
+
+@pytest.mark.parametrize(
+    ("command", "limit", "said"),
+    [
+        (["set", "org day", "5usd"], 5 * 10**9, "$2.0000 → $5.0000"),
+        (["set", "org day", "$0.10"], 10**8, "Nothing remains for user=ada before "),
+        (["raise", "org day", "+$5"], 7 * 10**9, "$2.0000 → $7.0000"),
+        (["raise", "org day", "0.5", "USD"], 25 * 10**8, "$2.0000 → $2.5000"),
+        (["raise", "tokens", "+1000 tokens"], 2000, "1,000 tokens → 2,000 tokens"),
+        (["raise", "tokens", "+1_000", "tokens"], 2000, "1,000 tokens → 2,000 tokens"),
+        (["raise", "untouched", "+1 call"], 21, "20 calls → 21 calls"),
+    ],
+)
+def test_a_limit_is_changed(ledger, budget, status, command, limit, said):
+    """It is in force, what was spent stays, and the answer shows both limits."""
+    before = status()[command[1]]["accounts"]
+    assert said in budget(*command, "--by", "ada")
+    line = status()[command[1]]
+    assert line["limit"] == limit
+    assert [a["settled"] for a in line["accounts"]] == [a["settled"] for a in before]
+    (change, *_) = json.loads(budget("audit", "--json"))
+    assert (change["who"], change["what"], change["subject"]) == ("ada", "set_limit", command[1])
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        (["set", "day", "$5"], "expected one of 'org day', 'per run', 'tokens', 'untouched' .*, got 'day'"),
+        (["freeze", "day"], "got 'day'"),
+        (["set", "org day", "5"], "limit: expected an amount with its unit, .*, got '5'"),
+        (["raise", "org day", "+"], "amount: expected an amount with its unit, .*, got '\\+'"),
+        (["raise", "org day", "+-5usd"], "amount: expected a limit above zero"),
+        (["raise", "org day", "0usd"], "amount: expected a limit above zero"),
+        (["raise", "org day", "five usd"], "amount: expected a limit above zero"),
+        (["raise", "org day", "1000 tokens"], "amount: expected an amount in usd, which budget 'org day' counts"),
+        (["raise", "tokens", "1.5 tokens"], "amount: expected a whole number of tokens"),
+        (["resolve", "nothing", "--never-sent"], "id of a hold that is in doubt; .*, got 'nothing'"),
+        (["resolve", "1-2"], "what it cost"),
+        (["resolve", "1-2", "--usd", "1", "--never-sent"], "what it cost"),
+        (["resolve", "1-2", "--usd", "-1"], "--usd: expected an amount in USD"),
+    ],
+)
+def test_what_cannot_be_is_named_and_changes_nothing(ledger, budget, status, command, problem):
+    """Unknown budgets and holds, amounts without a unit (a shell eats `$5`), and amounts that cannot be."""
+    before = status(), budget("audit", "--json")
+    with pytest.raises(hc.ConfigError, match=problem):
+        budget(*command)
+    assert (status(), budget("audit", "--json")) == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [["status"], ["doubts"], ["audit"], ["set", "a", "$5"], ["raise", "a", "$5"], ["freeze", "a"], ["unfreeze", "a"],
+     ["resolve", "1-1", "--never-sent"]],
+)  # fmt: skip
+def test_without_a_ledger_there_is_none_afterwards(budget, base_path, command):
+    """The error names the folder, and nothing is made there."""
+    with pytest.raises(hc.LedgerUnavailableError, match=f"{base_path}: there is no ledger yet"):
+        budget(*command)
+    assert not base_path.exists()
+
+
+def test_a_budget_is_frozen_until_someone_has_looked(ledger, budget, status):
+    """With the reason, as it was written, and who it was."""
+    assert "nothing more is granted" in budget("freeze", "org day", "--reason", "5 usd [odd]", "--by", "eve")
+    assert status()["org day"]["frozen"] == "5 usd [odd]"
+    assert "org day: 5 usd [odd]" in budget("status")
+    assert "granted again; it was frozen: 5 usd [odd]" in budget("unfreeze", "org day", "--by", "ada")
+    assert "was not frozen" in budget("unfreeze", "org day")
+    assert status()["org day"]["frozen"] == ""
+    found = [(one["who"], one["what"], one["detail"]) for one in json.loads(budget("audit", "--json", "--limit", "2"))]
+    assert found == [("ada", "unfreeze", ""), ("eve", "freeze", "5 usd [odd]")]
+
+
+def test_who_did_it_is_the_login_name_unless_said(ledger, budget, monkeypatch):
+    """And where nobody is logged in, the way out is named."""
+    monkeypatch.setattr("getpass.getuser", lambda: "grace")
+    budget("freeze", "tokens")
+    assert json.loads(budget("audit", "--json"))[0]["who"] == "grace"
+
+    def nobody() -> str:
+        raise OSError("no username set in the environment")
+
+    monkeypatch.setattr("getpass.getuser", nobody)
+    with pytest.raises(hc.ConfigError, match="--by"):
+        budget("unfreeze", "tokens")
+
+
+@pytest.mark.parametrize(
+    ("bill", "usd", "tokens"),
+    [
+        (["--usd", "0.01"], 51 * 10**7, 150),
+        (["--usd", "0.01", "--tokens", "7"], 51 * 10**7, 107),
+        (["--tokens", "7"], 75 * 10**7, 107),
+        (["--never-sent"], 50 * 10**7, 100),
+    ],
+)
+def test_a_hold_in_doubt_is_settled_at_its_bill(ledger, budget, status, bill, usd, tokens):
+    """A unit that is not named is charged as it was held; afterwards nothing is in doubt."""
+    (hold,) = json.loads(budget("doubts", "--json"))
+    assert (hold["key"], hold["reason"]) == ("attempt-2", "left unsettled")
+    assert "attempt-2" in budget("doubts")
+    budget("resolve", hold["hold_id"], *bill, "--by", "ada")
+    lines = status()
+    assert [lines[name]["accounts"][0]["settled"] for name in ("org day", "tokens")] == [usd, tokens]
+    assert [lines[name]["accounts"][0]["in_doubt"] for name in ("org day", "tokens")] == [0, 0]
+    assert "No hold is in doubt." in budget("doubts")
+    with pytest.raises(hc.ConfigError, match="in doubt"):
+        budget("resolve", hold["hold_id"], *bill)
+
+
+def test_a_bill_above_its_hold_says_that_it_froze_the_budget(ledger, budget, status):
+    """In dollars, as people read them, in the answer and in the audit trail."""
+    (hold,) = json.loads(budget("doubts", "--json"))
+    reason = "a bill of $0.3000 was above its hold of $0.2500"
+    assert f"org day is frozen: {reason}" in budget("resolve", hold["hold_id"], "--usd", "0.30")
+    assert status()["org day"]["frozen"] == reason
+    assert {"freeze": reason, "resolve": "$0.3000"}.items() <= {
+        one["what"]: one["detail"] for one in json.loads(budget("audit", "--json", "--limit", "2"))
+    }.items()
+
+
+def test_a_hold_of_tokens_is_not_settled_in_dollars(base_path, budget):
+    """A bill in a unit that the hold does not count would settle nothing."""
+
+    async def seed_tokens() -> None:
+        async with Ledger.open(base_path, budgets=[BUDGETS[1]]) as ledger, await ledger.reserve({}, tokens=50):
+            pass
+
+    anyio.run(seed_tokens)
+    (hold,) = json.loads(budget("doubts", "--json"))
+    with pytest.raises(hc.ConfigError, match="--usd: expected an amount in tokens"):
+        budget("resolve", hold["hold_id"], "--usd", "1")
+
+
+def test_doubts_name_every_account_once(ledger, base_path, capsys):
+    """The hold on its first line only; how long ago."""
+
+    async def load():
+        async with Ledger.open(base_path) as ledger:
+            return await ledger.in_doubt()
+
+    (hold,) = anyio.run(load)
+    render_doubts([hold], datetime.fromtimestamp(hold.since_ns / 1e9 + 7200.5, UTC))
+    out = capsys.readouterr().out
+    assert out.count(hold.hold_id) == 1
+    assert "(2 h ago)" in out
+    assert "50 tokens" in out
+    assert "$0.2500" in out
+
+
+# -- while a runtime in another process runs ------------------------------------------------------------------------
+
+AGENT = """
+import sys, anyio
+import hivecost as hc
+
+budget = hc.Budget("b", limit="$0.01", mode="hard", on_short="refuse", on_exceed="pause")
+runtime = hc.AgentRuntime(sys.argv[1], budgets=[budget], prices={"m": {"input": 1, "output": 1}})
+
+@runtime.entry_point("agent")
+async def agent(ctx, _):
+    for _ in range(2):
+        async with ctx.turn("m", input_tokens=8_000, max_tokens=1) as turn:
+            turn.settle(hc.Usage(8_000))
+    async with ctx.turn("m", input_tokens=1_000, max_tokens=1) as turn:
+        print("sent", flush=True)
+        await anyio.to_thread.run_sync(sys.stdin.readline)
+        turn.settle(hc.Usage(500))
+
+async def main():
+    runtime.bus.subscribe(
+        event_types=[hc.EventType.BUDGET_EXCEEDED], handler=lambda event: print(event.action, flush=True)
+    )
+    async with runtime:
+        result = await runtime.trigger_and_wait("agent")
+        print(result.status, result.metrics["llm_calls"], flush=True)
+
+anyio.run(main)
+"""
+
+
+def test_a_raised_limit_reaches_a_paused_execution_of_another_process(base_path, budget, status):
+    """It waits for money, goes on when `raise` gives it some, and what it holds meanwhile is seen from outside."""
+    command = [sys.executable, "-W", "error", "-c", AGENT, str(base_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "paused\n"
+            (account,) = status()["b"]["accounts"]
+            assert (account["settled"], account["held"], account["remaining"]) == (8_000_000, 0, 2_000_000)
+            assert "$0.0100 → $0.0300" in budget("raise", "b", "+$0.02", "--by", "ada")
+            assert process.stdout.readline() == "sent\n"
+            (account,) = status()["b"]["accounts"]
+            assert (account["settled"], account["held"], account["remaining"]) == (16_000_000, 1_001_000, 12_999_000)
+            process.stdin.write("\n")
+            process.stdin.flush()
+            assert process.stdout.readline() == "completed 3\n"
+            assert process.wait(timeout=30) == 0
+        finally:
+            process.kill()
+    (account,) = status()["b"]["accounts"]
+    assert (account["settled"], account["held"], account["in_doubt"]) == (16_500_000, 0, 0)
+
+
+def test_what_a_killed_process_held_is_in_doubt_and_can_be_resolved(base_path, budget, status):
+    """`doubts` recovers the dead by itself; resolving gives the rest back."""
+    command = [sys.executable, "-c", AGENT, str(base_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout.readline() == "paused\n"
+            budget("set", "b", "$1")
+            assert process.stdout.readline() == "sent\n"
+        finally:
+            process.kill()
+    (hold,) = json.loads(budget("doubts", "--json"))
+    assert hold["amounts"][0]["amount"] == 1_001_000
+    budget("resolve", hold["hold_id"], "--never-sent")
+    (account,) = status()["b"]["accounts"]
+    assert (account["settled"], account["held"], account["in_doubt"]) == (16_000_000, 0, 0)
+
+
+def test_the_command_line_itself_says_it_in_one_line(base_path):
+    """Exit status 1, one line on stderr, no traceback."""
+    command = [sys.executable, "-m", "hivecost", "budget", "status", "--data", str(base_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith("hivecost: ")
