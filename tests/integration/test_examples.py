@@ -16,7 +16,11 @@ SAYS = {
     "budget_in_a_handler.py": ["cancelled 11000 tokens: token budget exhausted: 11,000 tokens"],
     "sync_agent.py": ["cancelled 5 calls: budget 'calls per run'"],
     "own_plugin.py": ["eager waited 0.", "completed 4 calls"],
-    "daily_report.py": ["1 sessions, 33,000 tokens, $0.0490, 1 turns without a price", "a-model-without-price", "unknown"],
+    "daily_report.py": [
+        "1 sessions, 33,000 tokens, $0.0490, 1 turns without a price",
+        "a-model-without-price",
+        "unknown",
+    ],
 }
 
 

@@ -59,6 +59,12 @@ async def spend_all(runtime: hc.AgentRuntime) -> int:
     return completed
 
 
+async def limit_in_force(tmp_path: Path) -> str:
+    """In whole USD, for all processes."""
+    (state,) = await load_budgets(tmp_path / "data")
+    return f"${state.limit / 10**9:g}"
+
+
 # -- what it says ----------------------------------------------------------------------------------------------------
 
 
@@ -222,24 +228,28 @@ async def test_a_changed_limit_is_in_force_and_what_was_spent_stays(make, write,
 
 
 @pytest.mark.anyio
-async def test_a_restart_goes_by_the_file(make, tmp_path):
+@pytest.mark.parametrize("last", ["$1", "$2", "$3"])
+async def test_a_restart_goes_by_the_file(make, tmp_path, last):
     """After a reload too: the ledger takes a limit that was reloaded for a configured one, not for an operator's."""
-
-    async def limit_in_force() -> int:
-        (state,) = await load_budgets(tmp_path / "data")
-        return state.limit
-
-    runtime = make("$1", "hard")
-    async with runtime:
+    async with make("$1", "hard") as runtime:
         make("$2", "hard")
         await runtime.reload_config()
-        assert await limit_in_force() == 2 * 10**9
-    async with runtime:
-        assert await limit_in_force() == 2 * 10**9
-    async with make("$1", "hard"):
-        assert await limit_in_force() == 10**9
+        assert await limit_in_force(tmp_path) == "$2"
+    async with make(last, "hard"):
+        assert await limit_in_force(tmp_path) == last
     changes = await load_budget_changes(tmp_path / "data")
     assert ("hivecost.toml", "set_limit", "b", "$2.0000") in {(c.who, c.what, c.subject, c.detail) for c in changes}
+
+
+@pytest.mark.anyio
+async def test_a_runtime_that_is_used_again_keeps_what_it_reloaded(make, tmp_path):
+    """Also what it reloaded while it was not running."""
+    runtime = make("$1", "hard")
+    for limit in ("$2", "$3"):
+        make(limit, "hard")
+        await runtime.reload_config()
+        async with runtime:
+            assert await limit_in_force(tmp_path) == limit
 
 
 @pytest.mark.anyio
@@ -249,8 +259,7 @@ async def test_an_operators_limit_outlives_a_reload_that_does_not_touch_it(make,
     async with runtime:
         await runtime.gate.ledger.set_limit("b", "$3", by="ada")
         assert (await runtime.reload_config()).limits == ()
-        (state,) = await load_budgets(tmp_path / "data")
-        assert state.limit == 3 * 10**9
+        assert await limit_in_force(tmp_path) == "$3"
 
 
 @pytest.fixture
