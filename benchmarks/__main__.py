@@ -10,7 +10,7 @@ import json
 import sys
 from pathlib import Path
 
-SUITES = ("imports", "bus", "pricing", "ledger")
+SUITES = ("imports", "bus", "pricing", "ledger", "ledger_store", "rate_limits")
 
 
 def main() -> int:

@@ -47,6 +47,7 @@ class BudgetExceededError(HiveCostError):
         self.scope = ""
         self.period = ""
         self.used = 0
+        self.limit = 0
 
 
 class BudgetExhaustedError(BudgetExceededError):

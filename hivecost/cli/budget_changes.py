@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from hivecost.store import DoubtfulHold, Ledger
 
 _NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The budget's name.")]
-_ByOption = Annotated[str, typer.Option("--by", help="Who does this, for the audit trail.  [default: the login name]")]
+_ByOption = Annotated[str, typer.Option("--by", help="Who does this, for the audit; your login name unless given.")]
 _AMOUNT_HELP = "With its unit: 5usd, '$5' (in quotes), 1000 tokens, 20 calls."
 
 

@@ -14,7 +14,7 @@ Unit = Literal["usd", "tokens", "calls"]
 UNITS: Final[tuple[Unit, ...]] = get_args(Unit)
 
 #: Keeps every sum of an account inside 64 bits.
-_COUNT_MAX: Final = 10**18
+AMOUNT_MAX: Final = 10**18
 
 _EXPECTED: Final = 'a limit above zero such as "$0.50", "1_000_000 tokens" or "200 calls"'
 _LIMIT: Final = re.compile(r"(?P<dollar>\$?)\s*(?P<number>[\d.,_]+)\s*(?P<unit>[a-z]*)", re.IGNORECASE)
@@ -37,7 +37,7 @@ def parse_limit(limit: object, unit: str, *, key: str) -> tuple[Decimal, Unit]:
     chosen = _UNIT_NAMES.get((written or unit or "usd").lower())
     if chosen is None or (written and unit and chosen != _UNIT_NAMES.get(unit.lower())):
         raise ConfigError(key, f"{_EXPECTED}, in one of {', '.join(UNITS)}", got=f"{limit} {unit}".strip())
-    if not 0 < to_amount(number, chosen, key=key) <= _COUNT_MAX:
+    if not 0 < to_amount(number, chosen, key=key) <= AMOUNT_MAX:
         raise ConfigError(key, _EXPECTED, got=limit)
     return number, chosen
 

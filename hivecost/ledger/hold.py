@@ -40,7 +40,8 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     def error(self, execution_id: str = "") -> BudgetExceededError:
         """What to raise: BudgetBusyError with `retry_after_s`, else BudgetExhaustedError with `reset_at`."""
         error = self._error(execution_id)
-        error.scope, error.period, error.used = self.scope, self.period, self.limit - self.remaining
+        error.scope, error.period = self.scope, self.period
+        error.used, error.limit = self.limit - self.remaining, self.limit
         return error
 
     def _error(self, execution_id: str) -> BudgetExceededError:

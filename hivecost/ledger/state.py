@@ -11,7 +11,7 @@ from typing import Final
 
 from hivecost.errors import ConfigError
 from hivecost.ledger.account import Account, AccountStatus, Crossing
-from hivecost.ledger.amounts import UNITS, Unit
+from hivecost.ledger.amounts import AMOUNT_MAX, UNITS, Unit
 from hivecost.ledger.book import AccountBook, AccountOpened
 from hivecost.ledger.budget import Budget, Limit
 from hivecost.ledger.hold import Hold, Incident, Refusal, Settlement, finality, refusal_of
@@ -294,6 +294,6 @@ class LedgerState:
 
 def _checked(amounts: dict[Unit, int]) -> dict[Unit, int]:
     for unit, amount in amounts.items():
-        if type(amount) is not int or amount < 0:
+        if type(amount) is not int or not 0 <= amount <= AMOUNT_MAX:
             raise ConfigError(f"amounts[{unit!r}]", "an integer from zero", got=amount)
     return amounts

@@ -33,7 +33,6 @@ class Gate:
         self._checks: list[GateCheck] = []
         self._ledger: Ledger | None = None
         self._hard: HardBudgets | None = None
-        self._base_path = Path()
         self._loop: Loop | None = None
 
     @property
@@ -48,7 +47,7 @@ class Gate:
         self, base_path: Path, *, prices: PriceBook, clock: Clock, publish: Callable[[Event], None]
     ) -> AsyncIterator[None]:
         """Open the ledger, if any budget is hard. Raises LedgerUnavailableError: without it nothing may be spent."""
-        self._loop, self._base_path = current_loop(), base_path
+        self._loop = current_loop()
         if not self._budgets:
             yield
             return
@@ -60,7 +59,7 @@ class Gate:
             finally:
                 self._ledger = None
 
-    async def set_limits(self, budgets: Iterable[Budget], *, by: str) -> None:
+    async def set_limits(self, base_path: Path, budgets: Iterable[Budget], *, clock: Clock, by: str) -> None:
         """Give budgets other limits, for all processes and after restarts; while closed, from the next opening on.
 
         Raises LedgerUnavailableError.
@@ -70,7 +69,7 @@ class Gate:
             for budget in changed.values():
                 await self._ledger.set_limit(budget.name, budget.limit, by=by)
             # Opening one configures it: a restart then knows the limit as the configured one, not as an operator's.
-            async with Ledger.open(self._base_path, budgets=tuple(changed.values())):
+            async with Ledger.open(base_path, budgets=tuple(changed.values()), clock=clock):
                 pass
         self._budgets = tuple(changed.get(budget.name, budget) for budget in self._budgets)
 

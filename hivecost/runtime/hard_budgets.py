@@ -185,7 +185,7 @@ class HardBudgets:
             scope=refusal.scope,
             execution_id=request.execution_id,
             used=refusal.used,
-            limit=budget.limit_amount,
+            limit=refusal.limit,
             unit=budget.counted_unit,
         )
         self._publish(
@@ -197,7 +197,7 @@ class HardBudgets:
                 period=refusal.period,
                 unit=budget.counted_unit,
                 used=refusal.used,
-                limit=budget.limit_amount,
+                limit=refusal.limit,
                 action=action,
             )
         )

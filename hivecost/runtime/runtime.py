@@ -313,7 +313,8 @@ class AgentRuntime:
         fresh = read_config_file(self._file.path)
         require_distinct((*fresh.budgets, *self._own_budgets))
         reload = compare(self._file, fresh)
-        await self.gate.set_limits([budget for budget in reload.limits if budget.mode == "hard"], by=fresh.path.name)
+        hard = [budget for budget in reload.limits if budget.mode == "hard"]
+        await self.gate.set_limits(self.base_path, hard, clock=self.clock, by=fresh.path.name)
         for budget in reload.limits:
             if budget.mode != "hard":
                 self._watcher.accounts.set_limit(budget.name, str(budget.limit))

@@ -49,7 +49,7 @@ async def sums(ledger, budget="all"):
 async def die(ledger):
     """What SIGKILL leaves of an open Ledger: its journal, without anybody who holds its lock."""
     _, visitor = ledger._opened
-    visitor.stop()
+    visitor.stop(5.0)
     await ledger._tasks.__aexit__(None, None, None)
     ledger._database.close()
     ledger._database.let_go()
@@ -387,3 +387,58 @@ asyncio.run(main())
 async def test_the_boot_id_is_the_machines(base_path):
     """It is the same at every look, so that only another boot makes a difference."""
     assert folder.boot_id() == folder.boot_id()
+
+
+async def test_under_a_lower_limit_nobody_keeps_an_unused_lease(base_path):
+    """What one Ledger leased under the old limit and does not need is not spent beyond the new one."""
+    async with Ledger.open(base_path, budgets=[total("$100")]) as one, Ledger.open(base_path) as operator:
+        (await one.reserve(ACME, usd="1")).settle()
+        await operator.set_limit("all", "$1", by="ada")
+        with anyio.fail_after(10):
+            while one.reserve_nowait(ACME, usd="0.01") is not None:  # within a beat or two
+                await anyio.sleep(0.02)
+        with pytest.raises(BudgetExhaustedError):
+            await one.reserve(ACME, usd="0.01")
+
+
+async def test_cancelled_surroundings_may_still_wait_for_it(base_path):
+    """A shielded cleanup reserves and looks, as its caller would."""
+    async with Ledger.open(base_path, budgets=[total()]) as ledger:
+        with anyio.CancelScope() as scope:
+            scope.cancel()
+            try:
+                await anyio.sleep(1)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    (await ledger.reserve(ACME, usd="0.1")).settle()
+                    assert await sums(ledger) == (100_000_000, 0, 0)
+    with anyio.CancelScope() as scope:
+        async with Ledger.open(base_path, budgets=[total()]) as ledger:
+            scope.cancel()
+            with anyio.CancelScope(shield=True):
+                (await ledger.reserve(ACME, usd="0.1")).settle()
+                assert await sums(ledger) == (200_000_000, 0, 0)
+    async with Ledger.open(base_path) as ledger:
+        assert await sums(ledger) == (200_000_000, 0, 0)
+
+
+async def test_usage_that_arrives_while_its_doubt_is_committed_frees_nothing_here(base_path, monkeypatch):
+    """What goes back then is the account's, not this process's lease: it is lent again before it is held again."""
+    async with Ledger.open(base_path, budgets=[total()]) as ledger:
+        hold = await ledger.reserve(ACME, usd="0.90")
+        transact, granted = ledger._database._transact, []
+
+        def late(work):
+            result = transact(work)
+            if not granted:
+                hold.settle(usd="0.10")
+                granted.append(ledger.reserve_nowait(ACME, usd="0.50"))
+            return result
+
+        hold.doubt()
+        with monkeypatch.context() as patched:
+            patched.setattr(ledger._database, "_transact", late)
+            await ledger.status()
+        assert granted == [None]
+        assert await sums(ledger) == (100_000_000, 0, 0)
+        (await ledger.reserve(ACME, usd="0.90")).settle()

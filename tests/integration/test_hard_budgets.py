@@ -232,3 +232,25 @@ async def test_the_day_begins_anew_at_midnight_of_its_zone(tmp_path):
         assert f"{spent.error.reset_at:%Y-%m-%d %H:%M}" == "2026-01-01 23:00"
         clock.advance(23 * 3600)
         assert (await runtime.trigger_and_wait("agent")).status == "completed"
+
+
+async def test_a_refusal_says_how_the_account_stands_now(tmp_path):
+    """BUDGET_EXCEEDED carries the limit in force, also after it was raised, and what is used of it."""
+    runtime = hc.AgentRuntime(tmp_path, budgets=[hard("$0.005", on_short="refuse")], prices=PRICES)
+    events = []
+    runtime.bus.subscribe(event_types=[hc.EventType.BUDGET_EXCEEDED], handler=events.append)
+
+    @runtime.entry_point("agent")
+    async def agent(ctx, _):
+        while True:
+            async with ctx.turn("m", input_tokens=1_000, max_tokens=1_000) as turn:
+                turn.settle(hc.Usage(1_000, 1_000))
+
+    async with runtime:
+        await runtime.trigger_and_wait("agent")
+        await runtime.gate.ledger.set_limit("b", "$0.012", by="ada")
+        await runtime.trigger_and_wait("agent")
+    assert [(e.used, e.limit, e.action) for e in events] == [
+        (5_000_000, 5_000_000, "refused"),
+        (10_000_000, 12_000_000, "refused"),
+    ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 import msgspec
 
@@ -24,6 +25,29 @@ class Bill(msgspec.Struct):
     late: bool
 
 
+class BillSums(NamedTuple):
+    """By row of the accounts."""
+
+    billed: dict[int, int]
+    #: What of it the holds had set aside.
+    held: dict[int, int]
+
+
+def sums_of_bills(bills: Iterable[Bill], *, above: int = 0) -> BillSums:
+    """The sums of the bills that are numbered above `above`; late ones belong to the doubts that they resolve."""
+    sums = BillSums({}, {})
+    for bill in bills:
+        if bill.late or bill.number <= above:
+            continue
+        for account in bill.hold.accounts:
+            row_id, unit = account.row_id, account.unit
+            if row_id:
+                amount = bill.billed[unit]
+                sums.billed[row_id] = sums.billed.get(row_id, 0) + amount
+                sums.held[row_id] = sums.held.get(row_id, 0) + min(amount, bill.held[unit])
+    return sums
+
+
 class Ask(msgspec.Struct, eq=False):
     """A reservation that the leases of this process do not cover."""
 
@@ -43,6 +67,8 @@ class Batch(msgspec.Struct):
     """Collected at one instant."""
 
     bills: list[Bill]
+    #: The sums of the bills, made before anybody waits for the database.
+    sums: BillSums
     doubts: list[LedgerHold]
     #: Budgets that a bill froze, and why.
     frozen: dict[str, str]

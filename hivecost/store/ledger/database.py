@@ -15,7 +15,7 @@ from hivecost.ledger.account import Account
 from hivecost.store.database import checkpoint_if_grown, database_path, open_writer
 from hivecost.store.ledger.accounts import change_lease, charge, register, sums_of
 from hivecost.store.ledger.asking import Lender
-from hivecost.store.ledger.batch import AccountRow, Answer, Batch, Bill, Committed
+from hivecost.store.ledger.batch import AccountRow, Answer, Batch, BillSums, Committed, sums_of_bills
 from hivecost.store.ledger.controls import budget_rows, configure, freeze, last_change
 from hivecost.store.ledger.doubts import doubt, is_known, resolve
 from hivecost.store.ledger.folder import LedgerFolder, boot_id
@@ -166,13 +166,17 @@ class LedgerDatabase:
         for bill in fresh:
             if bill.late and is_known(connection, bill.hold.hold_id):
                 resolve(connection, bill.hold.hold_id, bill.billed, by="usage", now_ns=now_ns)
-        charge(connection, self.process_id, *_sums_of_bills([bill for bill in fresh if not bill.late]))
         if fresh:
+            charge(connection, self.process_id, *self._sums(batch, row[0]))
             connection.execute(
                 "UPDATE ledger_processes SET settled_number = ? WHERE id = ?", [fresh[-1].number, self.process_id]
             )
         for name, reason in batch.frozen.items():
             freeze(connection, name, reason, who="hivecost", now_ns=now_ns)
+
+    def _sums(self, batch: Batch, known: int) -> BillSums:
+        """The sums of what is not known yet: all of it, but after a commit that seemed to fail and did not."""
+        return batch.sums if batch.bills[0].number > known else sums_of_bills(batch.bills, above=known)
 
     def _row(self, connection: sqlite3.Connection, row_id: int) -> AccountRow:
         sums = sums_of(connection, row_id, self.process_id)
@@ -195,17 +199,3 @@ def _run(connection: sqlite3.Connection, errand: Errand) -> Any:
         return error
     finally:
         connection.execute("RELEASE errand")
-
-
-def _sums_of_bills(bills: Iterable[Bill]) -> tuple[dict[int, int], dict[int, int]]:
-    """What was billed, and what of it the holds had set aside, by row of the accounts."""
-    billed: dict[int, int] = {}
-    held: dict[int, int] = {}
-    for bill in bills:
-        for account in bill.hold.accounts:
-            row_id, unit = account.row_id, account.unit
-            if row_id:
-                amount = bill.billed[unit]
-                billed[row_id] = billed.get(row_id, 0) + amount
-                held[row_id] = held.get(row_id, 0) + min(amount, bill.held[unit])
-    return billed, held

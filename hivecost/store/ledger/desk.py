@@ -11,7 +11,7 @@ from hivecost.errors import LedgerUnavailableError
 from hivecost.ledger import AccountStatus, Budget, Hold, Incident, LedgerState, Refusal, Settlement, Unit
 from hivecost.ledger.account import Account, AccountKey
 from hivecost.money import to_usd
-from hivecost.store.ledger.batch import Ask, Batch, Bill, BudgetRow, Committed
+from hivecost.store.ledger.batch import Ask, Batch, Bill, BudgetRow, Committed, sums_of_bills
 from hivecost.store.ledger.hold import LedgerHold
 from hivecost.store.ledger.journal import Amounts, Journal, content_of, pack_accounts
 from hivecost.store.ledger.undivided import Undivided, undivided
@@ -80,7 +80,8 @@ class Desk(Undivided):
     ) -> LedgerHold | Refusal | None:
         """A hold; or what these leases have against it; or None, when the database must be asked first."""
         at_ns = clock.now_ns()
-        self._require_order()
+        if self.closed or self.torn_by is not None:
+            self._require_order()
         pure = self._state.reserve(attribution, at_ns, amounts, key)
         if isinstance(pure, Refusal):
             return pure
@@ -105,12 +106,14 @@ class Desk(Undivided):
             return self._settle_after_all(hold, amounts)
         held = _nothing_of(pure) if pure.state == "released" else pure.amounts
         settlement = self._state.settle(pure, amounts) or Settlement()
-        settlement = self._with_handed_over(hold, settlement, amounts)
+        if pure.accounts is not hold.accounts:
+            settlement = _with_handed_over(hold, settlement, amounts)
         self._open.pop(pure.hold_id, None)
         if not hold.handed_over:
             self._doubts.pop(pure.hold_id, None)
         self._charge(hold, held, {**pure.amounts, **amounts})
-        self._freeze_for(settlement.incidents)
+        if settlement.incidents:
+            self._freeze_for(settlement.incidents)
         return settlement
 
     @undivided
@@ -191,6 +194,11 @@ class Desk(Undivided):
         return idle
 
     @undivided
+    def leased_rows(self) -> set[int]:
+        """Rows of the accounts that this process has leases on."""
+        return {account.row_id for account in self._leases}
+
+    @undivided
     def leave(self, why: str) -> Batch | None:
         """Decide nothing any more; what is still open is in doubt. None when only the journal is right."""
         self.closed = why
@@ -205,17 +213,21 @@ class Desk(Undivided):
         self.closed = why
 
     def _collect(self, asks: list[Ask], contested: Container[int]) -> Batch:
-        batch = Batch(self._bills, list(self._doubts.values()), dict(self._freezes), {}, asks, {}, {})
+        sums = sums_of_bills(self._bills)
+        batch = Batch(self._bills, sums, list(self._doubts.values()), dict(self._freezes), {}, asks, {}, {})
         self._bills = []
-        moving = self._hand_over(batch.doubts)
+        for hold in batch.doubts:
+            if not hold.handed_over:
+                self._hand_over(hold)
         for account in self._leases:
             if account.row_id in contested and _room(account) > 0:
                 account.cap = account.settled + account.held + account.in_doubt
-                batch.kept[account.row_id] = account.held + account.in_doubt - moving.get(account, 0)
+                batch.kept[account.row_id] = account.held + account.in_doubt
                 batch.settled_then[account] = account.settled
         for ask in asks:
             batch.rooms |= {account: _room(account) for account in ask.accounts}
-        for accounts in (*(bill.hold.accounts for bill in batch.bills), moving, batch.rooms):
+        news = (*(bill.hold for bill in batch.bills), *batch.doubts)
+        for accounts in (*(hold.accounts for hold in news), batch.rooms):
             batch.settled_then |= {account: account.settled for account in accounts if _is_durable(account)}
         return batch
 
@@ -244,7 +256,7 @@ class Desk(Undivided):
         if accounts is None or (accounts and not self.journal.free):
             self._state.release(pure)
             return None
-        hold = LedgerHold(self._ledger, self, pure, at_ns, None)
+        hold = LedgerHold(self._ledger, self, pure, pure.accounts, at_ns, None)
         if accounts:
             content = content_of(pure.hold_id, at_ns, _as_tuple(pure.amounts), pure.key, accounts)
             hold.place = self.journal.hold(content)
@@ -263,38 +275,19 @@ class Desk(Undivided):
 
     def _charge(self, hold: LedgerHold, held: Mapping[Unit, int], billed: Mapping[Unit, int]) -> None:
         """Write the bill down, in the place of its hold or, where that is not its own any more, in a new one."""
-        accounts = self._packed.get(hold.accounts) or self._pack(hold.accounts)
-        if not accounts:
-            return
-        self._settlements += 1
-        place, bill = hold.place, _as_tuple(billed)
+        place = hold.place
+        number = self._settlements + 1
         if place is not None and not hold.handed_over:
-            self.journal.settle(place, self._settlements, bill)
+            self.journal.settle(place, number, _as_tuple(billed))
             hold.place = None
-        elif self.journal.free:
-            content = content_of(hold.pure.hold_id, hold.at_ns, _as_tuple(held), hold.key, accounts)
-            place = self.journal.note(content, self._settlements, bill)
         else:
-            place = None
-        self._bills.append(Bill(self._settlements, hold, held, billed, place, hold.handed_over))
-
-    def _with_handed_over(self, hold: LedgerHold, settlement: Settlement, amounts: Mapping[Unit, int]) -> Settlement:
-        """The settlement, with the incidents on accounts that the database charges."""
-        if hold.accounts is hold.pure.accounts:
-            return settlement
-        incidents = tuple(
-            Incident(
-                budget=account.budget.name,
-                scope=account.scope,
-                period=account.period.name,
-                unit=account.unit,
-                held=hold.amounts[account.unit],
-                billed=amounts[account.unit],
-            )
-            for account in set(hold.accounts) - set(hold.pure.accounts)
-            if amounts.get(account.unit, 0) > hold.amounts[account.unit]
-        )
-        return Settlement(settlement.crossings, settlement.incidents + incidents)
+            accounts = self._pack(hold.accounts)
+            if not accounts:
+                return
+            content = content_of(hold.pure.hold_id, hold.at_ns, _as_tuple(held), hold.key, accounts)
+            place = self.journal.note(content, number, _as_tuple(billed)) if self.journal.free else None
+        self._settlements = number
+        self._bills.append(Bill(number, hold, held, billed, place, hold.handed_over))
 
     def _settle_after_all(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Settlement | None:
         """The journal alone is right: what it takes in is recovered."""
@@ -314,19 +307,16 @@ class Desk(Undivided):
                 self._freezes[incident.budget] = reason
                 self._state.freeze(incident.budget, reason)
 
-    def _hand_over(self, holds: Iterable[LedgerHold]) -> dict[Account, int]:
-        """Mark them as on their way to the database; what they come to, by account."""
-        moving: dict[Account, int] = {}
-        for hold in holds:
-            hold.handed_over = True
-            for account in filter(_is_durable, hold.accounts):
-                moving[account] = moving.get(account, 0) + hold.amounts[account.unit]
-        return moving
+    def _hand_over(self, hold: LedgerHold) -> None:
+        """On its way to the database: from now on it is no part of our leases, whenever its usage arrives."""
+        hold.handed_over = True
+        durable = [account for account in hold.accounts if _is_durable(account)]
+        self._state.hand_over(hold.pure, durable)
+        for account in durable:
+            account.cap -= hold.amounts[account.unit] if account.leased else 0
 
     def _let_go(self, hold: LedgerHold) -> None:
-        """The database has it: only accounts that it does not have go on counting it here."""
-        if hold.state == "in_doubt":
-            self._state.hand_over(hold.pure, filter(_is_durable, hold.accounts))
+        """The database has it."""
         del self._doubts[hold.pure.hold_id]
         if hold.place is not None:
             self.journal.release(hold.place)
@@ -375,3 +365,20 @@ def _as_tuple(amounts: Mapping[Unit, int]) -> Amounts:
 
 def _nothing_of(hold: Hold) -> dict[Unit, int]:
     return dict.fromkeys(hold.amounts, 0)
+
+
+def _with_handed_over(hold: LedgerHold, settlement: Settlement, amounts: Mapping[Unit, int]) -> Settlement:
+    """The settlement, with the incidents on accounts that the database charges."""
+    incidents = tuple(
+        Incident(
+            budget=account.budget.name,
+            scope=account.scope,
+            period=account.period.name,
+            unit=account.unit,
+            held=hold.amounts[account.unit],
+            billed=amounts[account.unit],
+        )
+        for account in set(hold.accounts) - set(hold.pure.accounts)
+        if amounts.get(account.unit, 0) > hold.amounts[account.unit]
+    )
+    return Settlement(settlement.crossings, settlement.incidents + incidents)

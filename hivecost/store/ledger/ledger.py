@@ -100,7 +100,11 @@ class Ledger:
         _open_ledgers.add(self)
         self._tasks = await anyio.create_task_group().__aenter__()
         self._tasks.start_soon(visitor.run, name=f"ledger of {self._base_path}")
-        await visitor.do(controls.last_change)  # the limits and freezes that are in force
+        try:
+            await visitor.do(controls.last_change)  # the limits and freezes that are in force
+        except BaseException:
+            await self.__aexit__(None, None, None)
+            raise
         return self
 
     async def __aexit__(
@@ -108,7 +112,7 @@ class Ledger:
     ) -> None:
         desk, visitor = self._require_open()
         tasks, self._tasks = self._tasks, None
-        visitor.stop()
+        visitor.stop(self._close_timeout_s)
         try:
             if tasks is not None:
                 # Not told of the caller's error, because a task group would wrap it in a group.
@@ -167,7 +171,7 @@ class Ledger:
 
         Raises LedgerUnavailableError and ConfigError.
         """
-        desk, _ = self._require_open()
+        desk, _ = self._opened or self._require_open()
         answer = desk.reserve(attribution, amounts_of(usd, nanousd, tokens, calls), key, self._clock)
         return answer if isinstance(answer, LedgerHold) else None
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
+from typing import NamedTuple
 
 from hivecost.clock import to_datetime
 from hivecost.ledger import UNITS, AccountStatus, Unit
@@ -12,7 +13,7 @@ from hivecost.ledger.account import Account
 from hivecost.store.ledger.accounts import register
 from hivecost.store.ledger.doubts import is_known
 from hivecost.store.ledger.folder import LedgerFolder
-from hivecost.store.ledger.journal import Amounts, Slot, TornJournalError, read_journal
+from hivecost.store.ledger.journal import Slot, TornJournalError, read_journal
 
 #: What the database does not know yet, by row of the account.
 _Sums = Mapping[int, int]
@@ -78,30 +79,47 @@ def _read_journals(connection: sqlite3.Connection, folder: LedgerFolder) -> tupl
     """What processes hold, and what they have settled since they last told the database."""
     held: defaultdict[int, int] = defaultdict(int)
     settled: defaultdict[int, int] = defaultdict(int)
-    units = dict(connection.execute("SELECT a.id, unit FROM ledger_accounts AS a JOIN ledger_budgets ON name = budget"))
-    for process_id, name, known in connection.execute(
-        "SELECT id, journal, settled_number FROM ledger_processes"
-    ).fetchall():
+    processes = connection.execute("SELECT id, journal, settled_number FROM ledger_processes").fetchall()
+    for process_id, name, known in processes:
+        leases = dict(
+            connection.execute("SELECT account_id, amount FROM ledger_leases WHERE process_id = ?", [process_id])
+        )
         try:
             slots = read_journal(folder.journal(name))
         except (TornJournalError, OSError):
             # Dead, and not recovered yet: all that it has leased may be spent.
-            for row_id, amount in connection.execute(
-                "SELECT account_id, amount FROM ledger_leases WHERE process_id = ?", [process_id]
-            ):
-                held[row_id] += amount
-            continue
-        for slot in slots:
-            if not is_known(connection, f"{process_id}-{slot.hold_number}"):
-                _add(slot, known, units, held, settled)
+            sums = _Journaled(Counter(leases), Counter(), Counter())
+        else:
+            fresh = [slot for slot in slots if slot.settlement == 0 or slot.settlement > known]
+            sums = _add_up(connection, process_id, fresh)
+        for row_id, amount in sums.held.items():
+            # Read while it writes, a hold and the one that took its place may both be seen; more than the lease is not.
+            room = max(0, leases[row_id] - sums.settled_from_leases[row_id]) if row_id in leases else amount
+            held[row_id] += min(amount, room)
+        for row_id, amount in sums.settled.items():
+            settled[row_id] += amount
     return held, settled
 
 
-def _add(
-    slot: Slot, known: int, units: Mapping[int, Unit], held: defaultdict[int, int], settled: defaultdict[int, int]
-) -> None:
-    amounts: Amounts = slot.billed if slot.settlement else slot.held
-    sums = settled if slot.settlement else held
-    if slot.settlement == 0 or slot.settlement > known:
+class _Journaled(NamedTuple):
+    """By row of the accounts."""
+
+    held: Counter[int]
+    settled: Counter[int]
+    settled_from_leases: Counter[int]
+
+
+def _add_up(connection: sqlite3.Connection, process_id: int, slots: list[Slot]) -> _Journaled:
+    sums = _Journaled(Counter(), Counter(), Counter())
+    units = dict(connection.execute("SELECT a.id, unit FROM ledger_accounts AS a JOIN ledger_budgets ON name = budget"))
+    for slot in slots:
+        if is_known(connection, f"{process_id}-{slot.hold_number}"):
+            continue
         for row_id in slot.accounts:
-            sums[row_id] += amounts[UNITS.index(units[row_id])]
+            unit = UNITS.index(units[row_id])
+            if slot.settlement:
+                sums.settled[row_id] += slot.billed[unit]
+                sums.settled_from_leases[row_id] += min(slot.billed[unit], slot.held[unit])
+            else:
+                sums.held[row_id] += slot.held[unit]
+    return sums

@@ -59,6 +59,8 @@ class Visitor:
         self._waiting: list[_Waiting] = []
         self._wakeup = anyio.Event()
         self._stopping = False
+        self._scope: anyio.CancelScope | None = None
+        self._has_changed = False
         self._failing = False
         self._has_requested = False
         self._last_change = -1
@@ -77,9 +79,11 @@ class Visitor:
         """Visit now."""
         self._wakeup.set()
 
-    def stop(self) -> None:
-        """Make `run` return after the visit that is on its way."""
+    def stop(self, timeout_s: float) -> None:
+        """Make `run` return after the visit that is on its way, or without it after `timeout_s`."""
         self._stopping = True
+        if self._scope is not None:
+            self._scope.deadline = anyio.current_time() + timeout_s
         self.wake()
 
     def orphan(self) -> None:
@@ -87,13 +91,15 @@ class Visitor:
         self._stopping = True
 
     async def run(self) -> None:
-        """Visit whenever there is a reason."""
+        """Visit whenever there is a reason. Whoever cancels its surroundings may still settle, and wait for it."""
         try:
-            woken = await self._rest()
-            while not self._stopping:
-                await self._beat(woken=woken)
+            with anyio.CancelScope(shield=True) as self._scope:
                 woken = await self._rest()
+                while not self._stopping:
+                    await self._beat(woken=woken)
+                    woken = await self._rest()
         finally:
+            self._stopping = True
             self._fail(LedgerUnavailableError("the ledger was closed meanwhile"))
 
     async def _wait(self, wish: Ask | Errand) -> Any:
@@ -113,7 +119,9 @@ class Visitor:
 
     async def _rest(self) -> bool:
         """Until the next beat; True when woken before it."""
-        is_busy = self._desk.has_leases or self._desk.has_news or self._waiting or self._has_requested
+        is_busy = (
+            self._has_changed or self._desk.has_leases or self._desk.has_news or self._waiting or self._has_requested
+        )
         with anyio.move_on_after(BEAT_S if is_busy else _IDLE_BEAT_S):
             await self._wakeup.wait()
         woken = self._wakeup.is_set()
@@ -139,6 +147,9 @@ class Visitor:
         contested, last_change = await anyio.to_thread.run_sync(self._database.peek)
         if self._beats % _IDLE_BEATS == 0:
             contested |= self._desk.idle_rows()
+        if self._has_changed or last_change != self._last_change:
+            # Under another limit nobody keeps more than it needs.
+            contested |= self._desk.leased_rows()
         reasons = (
             contested,
             last_change != self._last_change,
@@ -161,6 +172,7 @@ class Visitor:
             if not isinstance(error, StoreError | sqlite3.Error | OSError):
                 raise
             raise self._unavailable(error) from error
+        self._has_changed = committed.last_change != self._last_change
         self._failing, self._last_change, self._has_requested = False, committed.last_change, False
         self._desk.apply(batch, committed)
         for (waiting, _), result in zip(others, results, strict=True):

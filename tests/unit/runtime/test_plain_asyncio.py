@@ -125,8 +125,10 @@ def test_sync_agents(runtime, run_quietly):
 
 
 PROGRAM = """
-import asyncio, sys
+import asyncio, signal, sys
 import hivecost as hc
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # whoever runs the tests in the background has it ignored
 
 runtime = hc.AgentRuntime(sys.argv[1], prices={"m": {"input": 1, "output": 2}})
 

@@ -40,7 +40,7 @@ def die():
     async def die(ledger):
         """What SIGKILL leaves of an open Ledger: its journal, without anybody who holds its lock."""
         _, visitor = ledger._opened
-        visitor.stop()
+        visitor.stop(5.0)
         await ledger._tasks.__aexit__(None, None, None)
         ledger._database.close()
         ledger._database.let_go()
