@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import importlib
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 from typing import Any
+
+import aiolimiter
 
 from hivecost.rate_limits import RateLimiter
 
@@ -14,15 +15,7 @@ ROUNDS, ACQUIRES = 40, 5_000
 
 
 def results() -> list[tuple[str, float, float, bool]]:
-    """(name, goal, figure, whether the goal is met); the figure is a ratio of the best times of one run.
-
-    Empty, and says so, when aiolimiter is not installed.
-    """
-    try:
-        aiolimiter = importlib.import_module("aiolimiter")  # a peer that only this benchmark needs
-    except ImportError:
-        print("rate limits: not measured; pip install aiolimiter")
-        return []
+    """(name, goal, figure, whether the goal is met); the figure is a ratio of the best times of one run."""
     ratio = asyncio.run(_ratio(aiolimiter.AsyncLimiter(10**9, 60.0)))
     return [("acquire without waiting, aiolimiter's time over ours", 2.0, ratio, ratio >= 2.0)]
 

@@ -57,6 +57,3 @@ def main() -> None:
     except HiveCostError as error:
         typer.echo(f"hivecost: {error}", err=True)
         sys.exit(1)
-    except BrokenPipeError:
-        sys.stderr.close()  # `hivecost report | head` is no error
-        sys.exit(0)

@@ -6,6 +6,7 @@ from hivecost.ledger.attribution import ATTRIBUTES, attribution
 from hivecost.ledger.budget import Budget, CancelWhen, Mode, OnExceed
 from hivecost.ledger.hold import BUSY_RETRY_AFTER_S, Hold, HoldState, Incident, Refusal, RefusalKind, Settlement
 from hivecost.ledger.lease import lease_amount
+from hivecost.ledger.notices import warning_of
 from hivecost.ledger.period import WINDOWS, Calendar, Period, Window, period_at
 from hivecost.ledger.runaway import RunawayDetector, RunawayRules, Verdict
 from hivecost.ledger.snapshot import AccountSnapshot, HoldSnapshot, LedgerSnapshot
@@ -45,4 +46,5 @@ __all__ = [
     "attribution",
     "lease_amount",
     "period_at",
+    "warning_of",
 ]

@@ -18,8 +18,8 @@ from hivecost.errors import (
     LedgerUnavailableError,
     PriceUnknownError,
 )
-from hivecost.events import AlertRaised, BudgetExceeded, BudgetWarning, Cost, Event, Usage, attribution_fields
-from hivecost.ledger import Budget, Crossing, Unit, attribution
+from hivecost.events import AlertRaised, BudgetExceeded, Cost, Event, Usage, attribution_fields
+from hivecost.ledger import Budget, Unit, attribution, warning_of
 from hivecost.plugin import TurnEnd, TurnRequest
 from hivecost.pricing import PriceBook
 from hivecost.signals import budget_exhausted
@@ -117,7 +117,7 @@ class HardBudgets:
                 )
             )
         for crossing in settlement.crossings:
-            self._warn(admission.request, crossing)
+            self._publish(warning_of(crossing, admission.request, self._clock.now_ns()))
 
     def release(self, admission: Admission) -> None:
         """Give all of it back: nothing was sent."""
@@ -199,20 +199,5 @@ class HardBudgets:
                 used=refusal.used,
                 limit=refusal.limit,
                 action=action,
-            )
-        )
-
-    def _warn(self, request: TurnRequest, crossing: Crossing) -> None:
-        self._publish(
-            BudgetWarning(
-                timestamp_ns=self._clock.now_ns(),
-                **attribution_fields(request),
-                budget=crossing.budget,
-                scope=crossing.scope,
-                period=crossing.period,
-                unit=crossing.unit,
-                used=crossing.used,
-                limit=crossing.limit,
-                fraction=crossing.fraction,
             )
         )

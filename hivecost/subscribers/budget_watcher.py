@@ -11,14 +11,13 @@ from hivecost.bus import DropNewest
 from hivecost.errors import BudgetExceededError, BudgetExhaustedError, ReentrancyError, StoreError
 from hivecost.events import (
     BudgetExceeded,
-    BudgetWarning,
     Event,
     EventType,
     ExecutionCompleted,
     LLMTurnComplete,
     attribution_fields,
 )
-from hivecost.ledger import AccountStatus, Budget, Calendar, Crossing, SpendAccounts, attribution
+from hivecost.ledger import AccountStatus, Budget, Calendar, Crossing, SpendAccounts, attribution, warning_of
 from hivecost.money import format_usd
 from hivecost.plugin import PluginHost, TurnRequest
 from hivecost.queries import turns_since
@@ -96,26 +95,11 @@ class BudgetWatcher:
                 if crossing.exceeded:
                     self._exceed(host, event, crossing)
                 else:
-                    self._warn(host, event, crossing)
+                    host.bus.publish_nowait(warning_of(crossing, event, host.clock.now_ns()))
 
     def _count(self, turn: LLMTurnComplete) -> list[Crossing]:
         nanousd = None if turn.cost is None else turn.cost.nanousd
         return self.accounts.add(attribution(turn), turn.timestamp_ns, nanousd, turn.usage.total_tokens)
-
-    def _warn(self, host: PluginHost, turn: LLMTurnComplete, crossing: Crossing) -> None:
-        host.bus.publish_nowait(
-            BudgetWarning(
-                timestamp_ns=host.clock.now_ns(),
-                **attribution_fields(turn),
-                budget=crossing.budget,
-                scope=crossing.scope,
-                period=crossing.period,
-                unit=crossing.unit,
-                used=crossing.used,
-                limit=crossing.limit,
-                fraction=crossing.fraction,
-            )
-        )
 
     def _exceed(self, host: PluginHost, turn: LLMTurnComplete, crossing: Crossing) -> None:
         budget = self.accounts.budgets[crossing.budget]
