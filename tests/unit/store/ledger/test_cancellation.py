@@ -140,11 +140,12 @@ class InterruptAt:
         self.number, self.lines = number, 0
 
     def __enter__(self):
+        self._outer = sys.gettrace()  # that of a coverage run, which goes on afterwards
         sys.settrace(self.trace)
         return self
 
     def __exit__(self, *_):
-        sys.settrace(None)
+        sys.settrace(self._outer)
 
     def trace(self, frame, event, _):
         if event == "line" and frame.f_code.co_filename.endswith(self.FILES):
