@@ -54,7 +54,7 @@ def to_usd(nanousd: int) -> USD:
 def format_usd(nanousd: int, *, decimals: int = 4) -> str:
     """`$0.0885`: at least `decimals` places, and more where fewer would leave less than two digits of a cost."""
     amount = Decimal(nanousd).scaleb(-9)
-    while nanousd and decimals < 9 and abs(amount) < Decimal(10).scaleb(-decimals):
+    while decimals < 9 and abs(amount) < Decimal(10).scaleb(-decimals) and amount != round(amount, decimals):
         decimals += 1
     sign = "-" if nanousd < 0 else ""
     return f"{sign}${abs(amount):,.{decimals}f}"

@@ -41,6 +41,12 @@ def test_nanousd_round_trip_exactly(nanousd):
     assert to_nanousd(to_usd(nanousd)) == nanousd
 
 
+def test_round_amounts_keep_their_places():
+    """Five cents are $0.05: more decimals come only where they say something."""
+    assert format_usd(50_000_000, decimals=2) == "$0.05"
+    assert format_usd(51_000_000, decimals=2) == "$0.051"
+
+
 def test_usd_adds_to_floats_and_to_itself():
     """A running total may start at 0.0, as they do; exact amounts stay exact."""
     total = 0.0
