@@ -37,6 +37,7 @@ def test_the_bill_never_exceeds_what_the_ledger_knows(found_after):
     assert found["calls"] > 2 * KILLS
 
 
+@pytest.mark.timeout(400)
 @pytest.mark.parametrize(
     ("mutant", "symptoms"),
     [
@@ -47,6 +48,6 @@ def test_the_bill_never_exceeds_what_the_ledger_knows(found_after):
     ],
 )
 def test_a_wrong_ledger_is_caught(found_after, mutant, symptoms):
-    """The check above can fail: each of these mistakes is seen by it."""
-    problems = found_after(kills=60, mutant=mutant)["problems"]
+    """The check above can fail: each of these mistakes is seen by it, within 20 kills mostly, later on a busy machine."""
+    problems = found_after(kills=600, mutant=mutant)["problems"]
     assert any(symptom in problem for problem in problems for symptom in symptoms), problems
