@@ -76,8 +76,11 @@ class Settlement(msgspec.Struct, frozen=True):
     incidents: tuple[Incident, ...] = ()
 
 
-class Hold(msgspec.Struct, eq=False):
-    """Money set aside on some accounts for one attempt. Only the ledger that made it changes it."""
+class Hold(msgspec.Struct, eq=False, gc=False):
+    """Money set aside on some accounts for one attempt. Only the ledger that made it changes it.
+
+    Nothing that it refers to refers back, so that the garbage collector need not look at the many of them.
+    """
 
     hold_id: int
     accounts: tuple[Account, ...]
@@ -87,6 +90,8 @@ class Hold(msgspec.Struct, eq=False):
     state: HoldState = "held"
     #: What shadow budgets would have refused.
     shadowed: tuple[Refusal, ...] = ()
+    #: What it was settled at; None: it is not.
+    billed: Mapping[Unit, int] | None = None
 
 
 def refusal_of(account: Account, needed: int, *, frozen: bool = False) -> Refusal:

@@ -61,16 +61,19 @@ class LedgerState:
 
         The period is that of `at_ns`, whenever the hold is settled. With a `key` that an open hold already has,
         gives that hold. Of several refusals gives the one that will last longest.
-        Raises ConfigError for an amount that is no integer from zero, or that a budget counts and nobody gave.
+        The mapping is kept as it is. Raises ConfigError for an amount that is no integer from zero, or that a budget
+        counts and nobody gave.
         """
         if key is not None and key in self._open_by_key:
             return self._open_by_key[key]
         accounts = self._book.find(attribution, at_ns)
-        wanted: dict[Unit, int] = _checked({"calls": 1, **amounts})
-        refusals = self._refusals(accounts, wanted)
-        enforced = self._enforced(refusals)
-        if enforced is not None:
-            return enforced
+        wanted = _checked(amounts if "calls" in amounts else {"calls": 1, **amounts})
+        refusals: tuple[Refusal, ...] = ()
+        if not self._has_room(accounts, wanted):
+            refusals = self._refusals(accounts, wanted)
+            enforced = self._enforced(refusals)
+            if enforced is not None:
+                return enforced
         for account in accounts:
             account.held += wanted[account.unit]
             account.open_holds += 1
@@ -86,7 +89,7 @@ class LedgerState:
         """
         if hold.state != "held":
             raise ConfigError(f"hold {hold.hold_id}", "a hold that is still held", got=hold.state)
-        more: dict[Unit, int] = _checked({**_ZEROS, **amounts})
+        more = _checked({**_ZEROS, **amounts})
         refusals = self._refusals(hold.accounts, more)
         enforced = self._enforced(refusals)
         if enforced is not None:
@@ -106,20 +109,18 @@ class LedgerState:
         """
         if hold.state == "settled":
             return None
-        billed: dict[Unit, int] = _checked({**hold.amounts, **amounts})
+        billed: dict[Unit, int] = {**hold.amounts, **_checked(amounts)}
+        hold.billed = billed
         reserved = self._take_back(hold)
-        crossings: list[Crossing] = []
-        incidents: list[Incident] = []
-        for account in hold.accounts:
-            amount, held = billed[account.unit], reserved[account.unit]
-            account.settled += amount
-            if amount > held:
-                incidents.append(self._overrun(account, held, amount))
-            if account.settled >= account.alarm_at:
-                crossings.extend(account.crossings())
         hold.state = "settled"
-        self._book.drop_over(hold.accounts)
-        return Settlement(tuple(crossings), tuple(incidents)) if crossings or incidents else _NOTHING
+        has_news = False
+        for account in hold.accounts:
+            unit = account.unit
+            amount = billed[unit]
+            settled = account.settled = account.settled + amount
+            if settled >= account.alarm_at or amount > reserved[unit] or account.over:
+                has_news = True
+        return self._news_of(hold, billed, reserved) if has_news else _NOTHING
 
     def release(self, hold: Hold) -> bool:
         """Give the whole hold back, because it is sure that nothing was sent; False if it is not held any more."""
@@ -244,6 +245,29 @@ class LedgerState:
         if hold.key is not None:
             self._open_by_key[hold.key] = hold
 
+    def _has_room(self, accounts: tuple[Account, ...], amounts: Mapping[Unit, int]) -> bool:
+        """Whether nothing speaks against it, which is most often so."""
+        if self._frozen:
+            return False
+        for account in accounts:
+            unit = account.unit
+            if unit not in amounts or account.settled + account.held + account.in_doubt + amounts[unit] > account.cap:
+                return False
+        return True
+
+    def _news_of(self, hold: Hold, billed: Mapping[Unit, int], reserved: Mapping[Unit, int]) -> Settlement:
+        """What a bill that is charged now brought about."""
+        crossings: list[Crossing] = []
+        incidents: list[Incident] = []
+        for account in hold.accounts:
+            amount, held = billed[account.unit], reserved[account.unit]
+            if amount > held:
+                incidents.append(self._overrun(account, held, amount))
+            if account.settled >= account.alarm_at:
+                crossings.extend(account.crossings())
+        self._book.drop_over(hold.accounts)
+        return Settlement(tuple(crossings), tuple(incidents)) if crossings or incidents else _NOTHING
+
     def _refusals(self, accounts: tuple[Account, ...], amounts: Mapping[Unit, int]) -> tuple[Refusal, ...]:
         """What the accounts have against it; a frozen budget always has."""
         refusals: list[Refusal] = []
@@ -263,18 +287,21 @@ class LedgerState:
 
     def _take_back(self, hold: Hold) -> Mapping[Unit, int]:
         """Remove the hold from its accounts; what was reserved there."""
+        amounts = hold.amounts
         if hold.state == "released":
-            return dict.fromkeys(hold.amounts, 0)
-        for account in hold.accounts:
-            account.open_holds -= 1
-            if hold.state == "held":
-                account.held -= hold.amounts[account.unit]
-            else:
-                account.in_doubt -= hold.amounts[account.unit]
+            return dict.fromkeys(amounts, 0)
+        if hold.state == "held":
+            for account in hold.accounts:
+                account.open_holds -= 1
+                account.held -= amounts[account.unit]
+        else:
+            for account in hold.accounts:
+                account.open_holds -= 1
+                account.in_doubt -= amounts[account.unit]
         del self._open[hold.hold_id]
         if hold.key is not None:
             del self._open_by_key[hold.key]
-        return hold.amounts
+        return amounts
 
     def _overrun(self, account: Account, held: int, billed: int) -> Incident:
         account.overrun += billed - held
@@ -292,7 +319,7 @@ class LedgerState:
         return self.budgets[budget]
 
 
-def _checked(amounts: dict[Unit, int]) -> dict[Unit, int]:
+def _checked(amounts: Mapping[Unit, int]) -> Mapping[Unit, int]:
     for unit, amount in amounts.items():
         if type(amount) is not int or not 0 <= amount <= AMOUNT_MAX:
             raise ConfigError(f"amounts[{unit!r}]", "an integer from zero", got=amount)

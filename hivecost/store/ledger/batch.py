@@ -12,17 +12,21 @@ from hivecost.ledger.account import Account
 from hivecost.store.ledger.hold import LedgerHold
 
 
-class Bill(msgspec.Struct):
+class Bill(msgspec.Struct, gc=False):
     """A settlement that is not in the database yet."""
 
     number: int
     hold: LedgerHold
+    #: What the hold had set aside; nothing, if it was released before.
     held: Mapping[Unit, int]
-    billed: Mapping[Unit, int]
     #: Where it is written down; None: nowhere.
     place: int | None
     #: The hold was, or is just being, handed to the database as one in doubt.
     late: bool
+
+    @property
+    def billed(self) -> Mapping[Unit, int]:
+        return self.hold.pure.billed or {}
 
 
 class BillSums(NamedTuple):
@@ -39,10 +43,11 @@ def sums_of_bills(bills: Iterable[Bill], *, above: int = 0) -> BillSums:
     for bill in bills:
         if bill.late or bill.number <= above:
             continue
+        billed = bill.billed
         for account in bill.hold.accounts:
             row_id, unit = account.row_id, account.unit
             if row_id:
-                amount = bill.billed[unit]
+                amount = billed[unit]
                 sums.billed[row_id] = sums.billed.get(row_id, 0) + amount
                 sums.held[row_id] = sums.held.get(row_id, 0) + min(amount, bill.held[unit])
     return sums

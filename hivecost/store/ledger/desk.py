@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Container, Iterable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from hivecost.clock import Clock
 from hivecost.errors import LedgerUnavailableError
 from hivecost.ledger import AccountStatus, Budget, Hold, Incident, LedgerState, Refusal, Settlement, Unit
-from hivecost.ledger.account import Account, AccountKey
 from hivecost.money import to_usd
 from hivecost.store.ledger.batch import Ask, Batch, Bill, BudgetRow, Committed, sums_of_bills
 from hivecost.store.ledger.hold import LedgerHold
-from hivecost.store.ledger.journal import Amounts, Journal, content_of, pack_accounts
+from hivecost.store.ledger.journal import Journal, key_bytes
+from hivecost.store.ledger.leases import Leases, is_durable, room_of
 from hivecost.store.ledger.undivided import Undivided, undivided
 
 if TYPE_CHECKING:
     from hivecost.store.ledger.ledger import Ledger
-
-_PACKED_MAX: Final = 10_000
 
 
 class Desk(Undivided):
@@ -36,15 +34,12 @@ class Desk(Undivided):
         #: Why nothing is decided any more; "" while it is.
         self.closed = ""
         self._ledger = ledger
-        self._state = LedgerState(budgets, opened=self._opened)
-        self._accounts: dict[tuple[str, AccountKey], Account] = {}
-        self._packed: dict[tuple[Account, ...], bytes] = {}
+        self._leases = Leases()
+        self._state = LedgerState(budgets, opened=self._leases.opened)
         self._open: dict[int, LedgerHold] = {}
         self._doubts: dict[int, LedgerHold] = {}
         self._bills: list[Bill] = []
         self._freezes: dict[str, str] = {}
-        #: Accounts with a lease → what was settled and held there when we last looked.
-        self._leases: dict[Account, tuple[int, int]] = {}
         self._settlements = 0
 
     @property
@@ -85,7 +80,8 @@ class Desk(Undivided):
         pure = self._state.reserve(attribution, at_ns, amounts, key)
         if isinstance(pure, Refusal):
             return pure
-        return self._open.get(pure.hold_id) or self._write_down(pure, at_ns)
+        known = None if key is None else self._open.get(pure.hold_id)
+        return known or self._write_down(pure, at_ns)
 
     @undivided
     def extend(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Refusal | None:
@@ -93,7 +89,7 @@ class Desk(Undivided):
         self._require_order()
         refusal = self._state.extend(hold.pure, amounts)
         if refusal is None and hold.place is not None:
-            self.journal.extend(hold.place, _as_tuple(hold.amounts))
+            self.journal.extend(hold.place, hold.amounts)
         return refusal
 
     @undivided
@@ -109,9 +105,9 @@ class Desk(Undivided):
         if pure.accounts is not hold.accounts:
             settlement = _with_handed_over(hold, settlement, amounts)
         self._open.pop(pure.hold_id, None)
-        if not hold.handed_over:
+        if self._doubts and not hold.handed_over:
             self._doubts.pop(pure.hold_id, None)
-        self._charge(hold, held, {**pure.amounts, **amounts})
+        self._charge(hold, held)
         if settlement.incidents:
             self._freeze_for(settlement.incidents)
         return settlement
@@ -179,24 +175,18 @@ class Desk(Undivided):
             if self._freezes.get(name) == reason:
                 del self._freezes[name]
         for account, row in committed.accounts.items():
-            self._take_lease(account, row.row_id, row.settled, row.leased, batch.settled_then[account])
+            self._leases.take(account, row, batch.settled_then[account])
         self._take_budgets(committed.budgets)
 
     @undivided
     def idle_rows(self) -> set[int]:
         """Rows of the leases that nobody has used since this was asked last."""
-        idle = {
-            account.row_id
-            for account, seen in self._leases.items()
-            if seen == (account.settled, account.held) and _room(account) > 0
-        }
-        self._leases = {account: (account.settled, account.held) for account in self._leases}
-        return idle
+        return self._leases.idle_rows()
 
     @undivided
     def leased_rows(self) -> set[int]:
         """Rows of the accounts that this process has leases on."""
-        return {account.row_id for account in self._leases}
+        return self._leases.rows()
 
     @undivided
     def leave(self, why: str) -> Batch | None:
@@ -219,26 +209,15 @@ class Desk(Undivided):
         for hold in batch.doubts:
             if not hold.handed_over:
                 self._hand_over(hold)
-        for account in self._leases:
-            if account.row_id in contested and _room(account) > 0:
-                account.cap = account.settled + account.held + account.in_doubt
-                batch.kept[account.row_id] = account.held + account.in_doubt
-                batch.settled_then[account] = account.settled
+        for account in self._leases.give_back(contested):
+            batch.kept[account.row_id] = account.held + account.in_doubt
+            batch.settled_then[account] = account.settled
         for ask in asks:
-            batch.rooms |= {account: _room(account) for account in ask.accounts}
+            batch.rooms |= {account: room_of(account) for account in ask.accounts}
         news = (*(bill.hold for bill in batch.bills), *batch.doubts)
         for accounts in (*(hold.accounts for hold in news), batch.rooms):
-            batch.settled_then |= {account: account.settled for account in accounts if _is_durable(account)}
+            batch.settled_then |= {account: account.settled for account in accounts if is_durable(account)}
         return batch
-
-    def _opened(self, account: Account) -> Account:
-        """The account that is known already, or this one, with nothing lent to it yet."""
-        if not _is_durable(account):
-            return account
-        known = self._accounts.setdefault((account.budget.name, account.key), account)
-        if known is account and not account.budget.shadow:
-            account.leased, account.cap = True, 0
-        return known
 
     def _require_order(self) -> None:
         if self.closed:
@@ -250,44 +229,34 @@ class Desk(Undivided):
 
     def _write_down(self, pure: Hold, at_ns: int) -> LedgerHold | None:
         """The hold, once it is in the journal; None, and no hold, where that cannot be yet."""
-        accounts = self._packed.get(pure.accounts)
-        if accounts is None:
-            accounts = self._pack(pure.accounts)
+        accounts = self._leases.packed(pure.accounts)
         if accounts is None or (accounts and not self.journal.free):
             self._state.release(pure)
             return None
-        hold = LedgerHold(self._ledger, self, pure, pure.accounts, at_ns, None)
+        place = None
         if accounts:
-            content = content_of(pure.hold_id, at_ns, _as_tuple(pure.amounts), pure.key, accounts)
-            hold.place = self.journal.hold(content)
-        self._open[pure.hold_id] = hold
+            key = key_bytes(pure.key) if pure.key else b""
+            place = self.journal.hold(pure.hold_id, at_ns, pure.amounts, key, accounts)
+        hold = self._open[pure.hold_id] = LedgerHold(self._ledger, self, pure, pure.accounts, at_ns, place)
         return hold
 
-    def _pack(self, accounts: tuple[Account, ...]) -> bytes | None:
-        """The durable ones among them, for the journal; None when one is not in the database yet."""
-        durable = [account.row_id for account in accounts if _is_durable(account)]
-        if 0 in durable:
-            return None
-        if len(self._packed) >= _PACKED_MAX:
-            self._packed.clear()
-        packed = self._packed[accounts] = pack_accounts(durable)
-        return packed
-
-    def _charge(self, hold: LedgerHold, held: Mapping[Unit, int], billed: Mapping[Unit, int]) -> None:
+    def _charge(self, hold: LedgerHold, held: Mapping[Unit, int]) -> None:
         """Write the bill down, in the place of its hold or, where that is not its own any more, in a new one."""
-        place = hold.place
+        place, billed = hold.place, hold.pure.billed or {}
         number = self._settlements + 1
         if place is not None and not hold.handed_over:
-            self.journal.settle(place, number, _as_tuple(billed))
+            self.journal.settle(place, number, billed)
             hold.place = None
         else:
-            accounts = self._pack(hold.accounts)
+            accounts = self._leases.packed(hold.accounts)
             if not accounts:
                 return
-            content = content_of(hold.pure.hold_id, hold.at_ns, _as_tuple(held), hold.key, accounts)
-            place = self.journal.note(content, number, _as_tuple(billed)) if self.journal.free else None
+            place = None
+            if self.journal.free:
+                content = hold.pure.hold_id, hold.at_ns, held, key_bytes(hold.key), accounts
+                place = self.journal.settled(content, number, billed)
         self._settlements = number
-        self._bills.append(Bill(number, hold, held, billed, place, hold.handed_over))
+        self._bills.append(Bill(number, hold, held, place, hold.handed_over))
 
     def _settle_after_all(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Settlement | None:
         """The journal alone is right: what it takes in is recovered."""
@@ -295,7 +264,7 @@ class Desk(Undivided):
             raise LedgerUnavailableError(f"{self.closed}; hold {hold.hold_id} is in doubt: settle it with resolve()")
         if hold.place is not None and not hold.handed_over:
             self._settlements += 1
-            self.journal.settle(hold.place, self._settlements, _as_tuple({**hold.amounts, **amounts}))
+            self.journal.settle(hold.place, self._settlements, {**hold.amounts, **amounts})
         hold.pure.state = "settled"
         return Settlement()
 
@@ -310,7 +279,7 @@ class Desk(Undivided):
     def _hand_over(self, hold: LedgerHold) -> None:
         """On its way to the database: from now on it is no part of our leases, whenever its usage arrives."""
         hold.handed_over = True
-        durable = [account for account in hold.accounts if _is_durable(account)]
+        durable = [account for account in hold.accounts if is_durable(account)]
         self._state.hand_over(hold.pure, durable)
         for account in durable:
             account.cap -= hold.amounts[account.unit] if account.leased else 0
@@ -321,20 +290,6 @@ class Desk(Undivided):
         if hold.place is not None:
             self.journal.release(hold.place)
             hold.place = None
-
-    def _take_lease(self, account: Account, row_id: int, settled: int, leased: int, settled_then: int) -> None:
-        is_new = not account.row_id
-        account.row_id = row_id
-        account.settled += settled - settled_then
-        if is_new:
-            account.set_limit(account.limit)  # warnings that were given elsewhere are not repeated
-        if not account.leased:
-            return
-        account.cap = settled + leased
-        if leased:
-            self._leases.setdefault(account, (-1, -1))
-        else:
-            self._leases.pop(account, None)
 
     def _take_budgets(self, rows: Mapping[str, BudgetRow]) -> None:
         for name, budget in list(self.budgets.items()):
@@ -348,19 +303,6 @@ class Desk(Undivided):
                 self._state.freeze(name, frozen)
             else:
                 self._state.unfreeze(name)
-
-
-def _is_durable(account: Account) -> bool:
-    """An execution's own account never leaves its process."""
-    return account.budget.window != "execution"
-
-
-def _room(account: Account) -> int:
-    return account.cap - account.settled - account.held - account.in_doubt
-
-
-def _as_tuple(amounts: Mapping[Unit, int]) -> Amounts:
-    return amounts.get("usd", 0), amounts.get("tokens", 0), amounts.get("calls", 0)
 
 
 def _nothing_of(hold: Hold) -> dict[Unit, int]:

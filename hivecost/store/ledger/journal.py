@@ -9,14 +9,18 @@ from __future__ import annotations
 
 import mmap
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from hivecost.ledger import UNITS, Unit
+
 #: usd, tokens, calls.
 Amounts = tuple[int, int, int]
+#: A hold's number, when it was made, its amounts, key and accounts.
+Content = tuple[int, int, Mapping[Unit, int], bytes, bytes]
 
 _MAGIC: Final = b"hivejrn1"
 _HEADER: Final = struct.Struct("<8sII")  # magic, slots, accounts per slot
@@ -35,18 +39,13 @@ _BILL: Final = struct.Struct("<4q")  # settlement number, amounts
 _CONTENT_AT: Final = 8
 
 
-#: Hold number, when it was made, usd, tokens, calls, key, rows of its accounts.
-Content = tuple[int, int, int, int, int, bytes, bytes]
-
-
-def content_of(number: int, at_ns: int, held: Amounts, key: str | None, accounts: bytes) -> Content:
-    """A hold as `Journal` takes it; of a long key only the beginning is kept."""
-    name = key.encode(errors="replace")[:_KEY_SIZE] if key else b""
-    return number, at_ns, *held, name, accounts
+def key_bytes(key: str | None) -> bytes:
+    """A key as the journal keeps it: of a long one only the beginning."""
+    return key.encode(errors="replace")[:_KEY_SIZE] if key else b""
 
 
 def pack_accounts(row_ids: Sequence[int]) -> bytes:
-    """The accounts as `content_of` takes them."""
+    """The accounts as `Journal` takes them."""
     return struct.pack(f"<{len(row_ids)}q", *row_ids)
 
 
@@ -100,34 +99,37 @@ class Journal:
         """How many slots are free."""
         return len(self._free)
 
-    def hold(self, content: Content) -> int:
+    def hold(self, number: int, at_ns: int, amounts: Mapping[Unit, int], key: bytes, accounts: bytes) -> int:
         """The place of the hold that is now written down. Raises IndexError when all are taken."""
         place = self._free.pop()
-        self._content.pack_into(self._map, place + _CONTENT_AT, *content)
+        usd, tokens, calls = amounts.get("usd", 0), amounts.get("tokens", 0), amounts.get("calls", 0)
+        self._content.pack_into(self._map, place + _CONTENT_AT, number, at_ns, usd, tokens, calls, key, accounts)
         self._map[place] = _HELD
         return place
 
-    def extend(self, place: int, amounts: Amounts) -> None:
+    def settled(self, content: Content, settlement: int, billed: Mapping[Unit, int]) -> int:
+        """The place of a hold that is written down as settled from the start. Raises IndexError when all are taken."""
+        place = self._free.pop()
+        number, at_ns, amounts, key, accounts = content
+        self._content.pack_into(self._map, place + _CONTENT_AT, number, at_ns, *_in_order(amounts), key, accounts)
+        _BILL.pack_into(self._map, place + self._layout.bill_at, settlement, *_in_order(billed))
+        self._map[place] = _SETTLED
+        return place
+
+    def extend(self, place: int, amounts: Mapping[Unit, int]) -> None:
         """From now on the hold has these amounts."""
         state = self._map[place] ^ _EXTENDED
         where = self._layout.extended_at if state & _EXTENDED else _CONTENT_AT + 16
-        _AMOUNTS.pack_into(self._map, place + where, *amounts)
+        _AMOUNTS.pack_into(self._map, place + where, *_in_order(amounts))
         self._map[place] = state
 
-    def settle(self, place: int, settlement: int, billed: Amounts) -> None:
+    def settle(self, place: int, settlement: int, billed: Mapping[Unit, int]) -> None:
         """From now on the hold is settled; nothing changes if it was."""
         state = self._map[place]
         if state & _HELD:
-            _BILL.pack_into(self._map, place + self._layout.bill_at, settlement, *billed)
+            usd, tokens, calls = billed.get("usd", 0), billed.get("tokens", 0), billed.get("calls", 0)
+            _BILL.pack_into(self._map, place + self._layout.bill_at, settlement, usd, tokens, calls)
             self._map[place] = state ^ (_HELD | _SETTLED)
-
-    def note(self, content: Content, settlement: int, billed: Amounts) -> int:
-        """The place of a hold that is settled from the start. Raises IndexError when all are taken."""
-        place = self._free.pop()
-        self._content.pack_into(self._map, place + _CONTENT_AT, *content)
-        _BILL.pack_into(self._map, place + self._layout.bill_at, settlement, *billed)
-        self._map[place] = _SETTLED
-        return place
 
     def release(self, place: int) -> None:
         """From now on there is no such hold."""
@@ -137,6 +139,10 @@ class Journal:
     def close(self) -> None:
         """Unmap it; the file stays."""
         self._map.close()
+
+
+def _in_order(amounts: Mapping[Unit, int]) -> Iterator[int]:
+    return (amounts.get(unit, 0) for unit in UNITS)
 
 
 def read_journal(path: Path) -> list[Slot]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections.abc import Callable
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import TypeVar, TypeVarTuple
 
 from hivecost.errors import HiveCostError
 
@@ -20,22 +20,22 @@ class Undivided:
 
 
 S = TypeVar("S", bound=Undivided)
-P = ParamSpec("P")
+Ts = TypeVarTuple("Ts")
 R = TypeVar("R")
 
 
-def undivided(method: Callable[Concatenate[S, P], R]) -> Callable[Concatenate[S, P], R]:
-    """One thread at a time. Torn, for good, when anything but a HiveCostError ends it.
+def undivided(method: Callable[[S, *Ts], R]) -> Callable[[S, *Ts], R]:
+    """One thread at a time, with positional arguments. Torn, for good, when anything but a HiveCostError ends it.
 
     Our own steps never fail halfway; KeyboardInterrupt, or a MemoryError, can end them anywhere. The lock is used
     by itself, because only `with` on a lock written in C is safe from KeyboardInterrupt.
     """
 
     @functools.wraps(method)
-    def whole(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+    def whole(self: S, /, *args: *Ts) -> R:
         with self.lock:
             try:
-                return method(self, *args, **kwargs)
+                return method(self, *args)
             except HiveCostError:
                 raise
             except BaseException as error:

@@ -6,9 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hivecost.store.ledger.journal import Journal, TornJournalError, content_of, pack_accounts, read_journal
+from hivecost.ledger import UNITS
+from hivecost.store.ledger.journal import Journal, TornJournalError, key_bytes, pack_accounts, read_journal
 
-AMOUNTS = st.tuples(*[st.integers(0, 10**18)] * 3)
+AMOUNTS = st.fixed_dictionaries(dict.fromkeys(UNITS, st.integers(0, 10**18)))
+ONES = dict.fromkeys(UNITS, 1)
+
+
+def in_order(amounts):
+    return tuple(amounts[unit] for unit in UNITS)
 
 
 def made(path, *, holds_max=4, accounts_max=3):
@@ -21,31 +27,31 @@ def test_what_is_written_is_read(tmp_path_factory, held, extended, billed, key):
     """Amounts, extended or not, bills, accounts, and the beginning of the key."""
     path = tmp_path_factory.getbasetemp() / "one.journal"
     journal = made(path)
-    place = journal.hold(content_of(7, 11, held, key, pack_accounts([3, 5])))
+    place = journal.hold(7, 11, held, key_bytes(key), pack_accounts([3, 5]))
     for amounts in extended:
         journal.extend(place, amounts)
     if billed is not None:
         journal.settle(place, 1, billed)
-        journal.settle(place, 2, (0, 0, 0))  # changes nothing
+        journal.settle(place, 2, {})  # changes nothing
     (slot,) = read_journal(path)
     journal.close()
     assert (slot.hold_number, slot.at_ns, slot.accounts) == (7, 11, (3, 5))
-    assert slot.held == (extended[-1] if extended else held)
-    assert (slot.settlement, slot.billed) == ((0, (0, 0, 0)) if billed is None else (1, billed))
+    assert slot.held == in_order(extended[-1] if extended else held)
+    assert (slot.settlement, slot.billed) == ((0, (0, 0, 0)) if billed is None else (1, in_order(billed)))
     assert (key or "").encode(errors="replace")[:60].rstrip(b"\0") in slot.key.encode() or len(key) > 10
 
 
 def test_a_place_is_free_again_after_its_hold(tmp_path):
     """So that a bounded file is enough."""
     journal = made(tmp_path / "one.journal", holds_max=2)
-    content = content_of(1, 1, (1, 1, 1), None, pack_accounts([1]))
+    content = 1, 1, ONES, b"", pack_accounts([1])
     for _ in range(10):
-        journal.release(journal.hold(content))
-    journal.hold(content)
-    journal.hold(content)
+        journal.release(journal.hold(*content))
+    journal.hold(*content)
+    journal.hold(*content)
     assert journal.free == 0
     with pytest.raises(IndexError):
-        journal.hold(content)
+        journal.hold(*content)
     journal.close()
 
 
@@ -53,7 +59,7 @@ def test_a_half_written_hold_is_no_hold(tmp_path):
     """The state byte comes last: without it, whatever else is written does not count."""
     path = tmp_path / "one.journal"
     journal = made(path)
-    place = journal.hold(content_of(1, 1, (1, 1, 1), "k", pack_accounts([1])))
+    place = journal.hold(1, 1, ONES, b"k", pack_accounts([1]))
     journal._map[place] = 0
     assert read_journal(path) == []
     journal.close()
@@ -75,7 +81,7 @@ def test_a_damaged_file_is_said_to_be(tmp_path, damage):
     """Nobody recovers from a guess."""
     path = tmp_path / "one.journal"
     journal = made(path)
-    journal.hold(content_of(1, 1, (1, 1, 1), "k", pack_accounts([1])))
+    journal.hold(1, 1, ONES, b"k", pack_accounts([1]))
     journal.close()
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(TornJournalError):

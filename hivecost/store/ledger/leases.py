@@ -1,0 +1,93 @@
+"""The accounts that one process decides on, and what it has leased of them."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from typing import Final
+
+from hivecost.ledger.account import Account, AccountKey
+from hivecost.store.ledger.batch import AccountRow
+from hivecost.store.ledger.journal import pack_accounts
+
+_PACKED_MAX: Final = 10_000
+
+
+class Leases:
+    """Not for several threads at once."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[str, AccountKey], Account] = {}
+        self._packed: dict[tuple[Account, ...], bytes] = {}
+        #: Accounts with a lease → what was settled and held there when we last looked.
+        self._leased: dict[Account, tuple[int, int]] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._leased)
+
+    def opened(self, account: Account) -> Account:
+        """The account that is known already, or this one, with nothing lent to it yet."""
+        if not is_durable(account):
+            return account
+        known = self._known.setdefault((account.budget.name, account.key), account)
+        if known is account and not account.budget.shadow:
+            account.leased, account.cap = True, 0
+        return known
+
+    def packed(self, accounts: tuple[Account, ...]) -> bytes | None:
+        """The durable ones among them, for the journal; None when one is not in the database yet."""
+        packed = self._packed.get(accounts)
+        if packed is not None:
+            return packed
+        durable = [account.row_id for account in accounts if is_durable(account)]
+        if 0 in durable:
+            return None
+        if len(self._packed) >= _PACKED_MAX:
+            self._packed.clear()
+        packed = self._packed[accounts] = pack_accounts(durable)
+        return packed
+
+    def take(self, account: Account, row: AccountRow, settled_then: int) -> None:
+        """The account as it is in the database now; what was settled since `settled_then` is not in there yet."""
+        is_new = not account.row_id
+        account.row_id = row.row_id
+        account.settled += row.settled - settled_then
+        if is_new:
+            account.set_limit(account.limit)  # warnings that were given elsewhere are not repeated
+        if not account.leased:
+            return
+        account.cap = row.settled + row.leased
+        if row.leased:
+            self._leased.setdefault(account, (-1, -1))
+        else:
+            self._leased.pop(account, None)
+
+    def give_back(self, contested: Container[int]) -> list[Account]:
+        """Hold nothing more on these leases than is held already; the accounts of those that had room."""
+        shrunk = [account for account in self._leased if account.row_id in contested and room_of(account) > 0]
+        for account in shrunk:
+            account.cap = account.settled + account.held + account.in_doubt
+        return shrunk
+
+    def idle_rows(self) -> set[int]:
+        """Rows of the leases that nobody has used since this was asked last."""
+        idle = {
+            account.row_id
+            for account, seen in self._leased.items()
+            if seen == (account.settled, account.held) and room_of(account) > 0
+        }
+        self._leased = {account: (account.settled, account.held) for account in self._leased}
+        return idle
+
+    def rows(self) -> set[int]:
+        """Rows of the accounts that this process has leases on."""
+        return {account.row_id for account in self._leased}
+
+
+def is_durable(account: Account) -> bool:
+    """An execution's own account never leaves its process."""
+    return account.budget.window != "execution"
+
+
+def room_of(account: Account) -> int:
+    """What could be held on it without asking."""
+    return account.cap - account.settled - account.held - account.in_doubt
