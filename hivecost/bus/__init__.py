@@ -1,6 +1,7 @@
 """The event bus."""
 
-from hivecost.bus.bus import INBOX_MAX, MAX_QUEUE, EventBus
+from hivecost.bus.bus import MAX_QUEUE, EventBus
+from hivecost.bus.inbox import INBOX_MAX
 from hivecost.bus.loops import Loop, Task, current_loop
 from hivecost.bus.overflow import Block, DropNewest, DropOldest, Overflow
 from hivecost.bus.statistics import BusStatistics, SubscriptionStatistics

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import itertools
 import logging
-import threading
-from collections import deque
 from collections.abc import Callable, Iterable
 from threading import get_ident
 from types import TracebackType
@@ -14,18 +12,19 @@ from typing import Any, Final, Self
 import anyio
 import anyio.lowlevel
 
+from hivecost.bus.inbox import Inbox
 from hivecost.bus.loops import Loop, current_loop
 from hivecost.bus.overflow import DropOldest, Overflow
+from hivecost.bus.rounding import is_round
 from hivecost.bus.routes import Routes
 from hivecost.bus.statistics import BusStatistics
-from hivecost.bus.subscription import CLOSED, Subscription, current_subscription
+from hivecost.bus.subscription import CLOSED, Sleepers, Subscription, current_subscription
+from hivecost.bus.tail import Tail
 from hivecost.errors import BudgetExceededError, BusClosedError, ConfigError, ReentrancyError
 from hivecost.events import Event, EventType
 from hivecost.signals import events_dropped, subscriber_failed
 
 MAX_QUEUE: Final = 10_000
-#: Events from other threads that wait for the loop to take them in.
-INBOX_MAX: Final = 100_000
 #: drain() follows chains of handlers that publish this deep.
 _DRAIN_ROUNDS: Final = 8
 #: While a queue is full, so many events go the careful way before room is looked for in all of them again.
@@ -56,21 +55,18 @@ class EventBus:
         self.cancel_grace_s = cancel_grace_s
         self._admit = admit
         self._routes = Routes()
-        self._appends = self._routes.appends
-        self._sleepers: set[Subscription] = set()
+        self._sleepers = Sleepers()
+        self._tail = Tail()
         self._slack = -1
         self._open_thread_id = 0
         self._subscriptions: dict[str, Subscription] = {}
         self._leaving: list[Subscription] = []  # unsubscribed, but their handler has not returned yet
-        self._lock = threading.Lock()
         self._ids = itertools.count(1)
         self._loop: Loop | None = None
         self._accepting = False
         self._closing = False
-        self._inbox: deque[Event] = deque()
-        self._inbox_announced = False
+        self._inbox = Inbox(self)
         self._published = 0
-        self._inbox_dropped = 0
         self._ended_dropped = 0
         self._ended_failed = 0
 
@@ -151,6 +147,7 @@ class EventBus:
             max_queue=max_queue,
             filters={field: value for field, value in given.items() if value is not None},
             sleepers=self._sleepers,
+            collect=self._spread,
             on_failure=self._report_failure,
             on_drop=self._report_drop,
         )
@@ -165,6 +162,7 @@ class EventBus:
     def _register(self, subscription: Subscription, types: frozenset[EventType]) -> None:
         """On the loop's thread, where no publisher is counting on the slack of the queues there were."""
         if subscription.id in self._subscriptions:
+            self._spread()
             self._routes.add(subscription, types)
             self._look_closer()
             if self._loop is not None:
@@ -182,6 +180,7 @@ class EventBus:
         return True
 
     def _retire(self, subscription: Subscription) -> None:
+        self._spread()
         self._routes.remove(subscription)
         self._look_closer()
         subscription.end("unsubscribed")
@@ -198,12 +197,14 @@ class EventBus:
         Waits only before a full queue, as its policy says. Raises BusClosedError when the bus is not open.
         """
         if self._slack > 0 and get_ident() == self._open_thread_id:
-            self._append_everywhere(event)
+            self._append(event)
             return
         loop = self._require_open()
+        self._routes.type_of(event)
         if not loop.is_here():
             self._publish_from_thread(event, loop)
             return
+        self._spread()
         if any(subscription.is_full for subscription in self._routes.matching(event)):
             await self._wait_for_room(event)
             self._require_open()
@@ -213,6 +214,7 @@ class EventBus:
     async def _wait_for_room(self, event: Event) -> None:
         for _ in range(_TURNS_GRANTED):  # a subscriber that merely waits for its turn gets it
             await anyio.lowlevel.checkpoint()
+            self._spread()
             if not any(subscription.is_full for subscription in self._routes.matching(event)):
                 return
         while blocking := [s for s in self._routes.matching(event) if s.is_full and s.blocks_publisher()]:
@@ -221,29 +223,35 @@ class EventBus:
     def publish_nowait(self, event: Event) -> None:
         """The same without ever waiting, from any thread: a full queue drops as its policy says (Block: the newest)."""
         if self._slack > 0 and get_ident() == self._open_thread_id:
-            self._append_everywhere(event)
+            self._append(event)
             return
         loop = self._require_open()
+        self._routes.type_of(event)
         if loop.is_here():
             self._take_inbox()
             self._deliver(event)
         else:
             self._publish_from_thread(event, loop)
 
-    def _append_everywhere(self, event: Event) -> None:
+    def _append(self, event: Event) -> None:
         """The fast path: there is room in every buffer for `_slack` more events, and nothing needs a closer look."""
-        try:
-            appends = self._appends[event.type]
-        except (AttributeError, KeyError, TypeError):
-            raise TypeError(f"the bus carries hivecost events, got {event!r:.100}") from None
+        tail = self._tail
+        if getattr(event, "type", self) is not tail.kind:
+            tail.begin(self._routes.type_of(event))
+            self._sleepers.alert = True
         if self._admit is not None:
             event = self._admit(event)
         self._slack -= 1
         self._published += 1
-        for append in appends:
-            append(event)
-        if self._sleepers:
-            self._routes.wake(event.type, self._sleepers)
+        tail.run.append(event)
+        if self._sleepers.alert:
+            self._sleepers.alert = self._routes.wake(event, self._sleepers)
+
+    def _spread(self) -> None:
+        """Put what came the fast way into the queues that it goes to."""
+        if self._tail.kind is not None:
+            for event_type, events in self._tail.take():
+                self._routes.spread(event_type, events)
 
     def _require_open(self) -> Loop:
         loop = self._loop
@@ -254,6 +262,7 @@ class EventBus:
     def _deliver(self, event: Event) -> None:
         if self._admit is not None:
             event = self._admit(event)
+        self._spread()
         self._published += 1
         for subscription in self._routes.matching(event):
             subscription.offer(event)
@@ -265,51 +274,37 @@ class EventBus:
             self._slack -= 1  # what was just delivered took its place in the queues
             return
         self._slack += 1
-        if self._slack != 0 or self._routes.has_filters or not self._accepting or self._closing:
+        if self._slack != 0 or not self._accepting or self._closing:
             self._slack = min(self._slack, -1)
             return
         self._slack = min((s.free for s in self._subscriptions.values()), default=MAX_QUEUE) or -_SLACK_PAUSE
+        if self._inbox:
+            self._look_closer()  # another thread published meanwhile, and is to be taken in first
 
     def _look_closer(self) -> None:
         """The next event takes the slow path, which then finds the slack anew."""
         self._slack = -1
 
     def _publish_from_thread(self, event: Event, loop: Loop) -> None:
-        self._routes.matching(event)  # a stranger's object fails here, in the thread that published it
-        if len(self._inbox) >= INBOX_MAX:
-            self._drop_from_inbox("the inbox is full: the loop takes nothing in")
-            return
-        with self._lock:
-            self._inbox.append(event)
-            self._look_closer()
-            if self._inbox_announced:
-                return
-            self._inbox_announced = True
-        loop.call_threadsafe(self._take_inbox)
+        tell = self._inbox.put(event)
+        self._look_closer()
+        if tell:
+            loop.call_threadsafe(self._take_inbox)
 
     def _take_inbox(self) -> None:
-        """Deliver what other threads published, in their order: one wakeup for all of it."""
+        """Deliver what other threads published, in their order."""
         if not self._inbox:
             return
-        with self._lock:
-            events, self._inbox = self._inbox, deque()
-            self._inbox_announced = False
-        for event in events:
+        for event in self._inbox.take():
             try:
                 self._deliver(event)
             except Exception as error:  # the edge: its publisher is gone, and those behind it must go on
-                self._drop_from_inbox(f"{error!r}")
-
-    def _drop_from_inbox(self, why: str) -> None:
-        self._inbox_dropped += 1
-        if _is_round(self._inbox_dropped):
-            _log.warning("%d events from other threads are lost (%s)", self._inbox_dropped, why)
-        events_dropped.announce(self, subscription_id="", name="inbox", count=1, why=why)
+                self._inbox.drop(f"{error!r}")
 
     def collect(self) -> None:
         """Take in at once what other threads published so far. Loop thread only."""
-        if self._inbox:
-            self._take_inbox()
+        self._take_inbox()
+        self._spread()
 
     # -- waiting -----------------------------------------------------------------------------------------------
 
@@ -372,11 +367,13 @@ class EventBus:
 
     def statistics(self) -> BusStatistics:
         """Counts of the bus and of each of its subscriptions."""
+        if get_ident() == self._open_thread_id:
+            self._spread()
         figures = tuple(subscription.statistics() for subscription in list(self._subscriptions.values()))
         return BusStatistics(
             published=self._published,
-            inbox_dropped=self._inbox_dropped,
-            dropped=self._inbox_dropped + self._ended_dropped + sum(f.dropped for f in figures),
+            inbox_dropped=self._inbox.dropped,
+            dropped=self._inbox.dropped + self._ended_dropped + sum(f.dropped for f in figures),
             failed=self._ended_failed + sum(f.failed for f in figures),
             subscriptions=figures,
         )
@@ -394,14 +391,9 @@ class EventBus:
 
     def _report_drop(self, subscription: Subscription, count: int, why: str) -> None:
         total = subscription.statistics().dropped
-        if why == CLOSED or _is_round(total):
+        if why == CLOSED or is_round(total):
             _log.warning("subscription %s has lost %d events (%s)", subscription.name, total, why)
         events_dropped.announce(self, subscription_id=subscription.id, name=subscription.name, count=count, why=why)
-
-
-def _is_round(number: int) -> bool:
-    """1, 10, 100, …: so that a flood of losses is no flood of lines."""
-    return str(number).rstrip("0") == "1"
 
 
 def _checked_types(event_types: Iterable[EventType | str] | None) -> frozenset[EventType]:

@@ -2,75 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from hivecost.bus.subscription import Subscription
+from hivecost.bus.subscription import Sleepers, Subscription
 from hivecost.events import Event, EventType
 
 #: The attributes a subscription may filter by, the most selective first: it is the one that is indexed.
 FILTER_FIELDS: Final = ("execution_id", "session_id", "node_id", "agent_id")
+
+_ByValue = dict[str, tuple[Subscription, ...]]
 
 
 class Routes:
     """Subscriptions by event type and, where they filter, by the value of one attribute."""
 
     def __init__(self) -> None:
-        #: By type, the `append` of every buffer without filters: all that a publisher needs while there are none.
-        self.appends: dict[EventType, tuple[Callable[[Event], None], ...]] = dict.fromkeys(EventType, ())
         self._plain: dict[EventType, tuple[Subscription, ...]] = dict.fromkeys(EventType, ())
-        self._keyed: dict[tuple[str, str], dict[str, tuple[Subscription, ...]]] = {}
+        self._keyed: dict[EventType, dict[str, _ByValue]] = {event_type: {} for event_type in EventType}
         self._types: dict[str, frozenset[EventType]] = {}
 
-    @property
-    def has_filters(self) -> bool:
-        return bool(self._keyed)
-
-    def matching(self, event: Event) -> Sequence[Subscription]:
-        """Every subscription that wants the event. Raises TypeError for what is no event."""
+    def type_of(self, event: Event) -> EventType:
+        """What kind of event it is. Raises TypeError for what is no event."""
         try:
-            plain = self._plain[event.type]
+            event_type = event.type
+            self._plain[event_type]
         except (AttributeError, KeyError, TypeError):
             raise TypeError(f"the bus carries hivecost events, got {event!r:.100}") from None
-        if not self._keyed:
-            return plain
-        found = list(plain)
-        for (event_type, field), by_value in self._keyed.items():
-            if event_type == event.type:
-                found += [s for s in by_value.get(getattr(event, field), ()) if s.wants(event)]
-        return found
+        return event_type
 
-    def wake(self, event_type: EventType, sleepers: set[Subscription]) -> None:
-        """Wake those without filters that sleep and want events of this type."""
+    def matching(self, event: Event) -> Sequence[Subscription]:
+        """Every subscription that wants the event."""
+        plain, keyed = self._plain[event.type], self._keyed[event.type]
+        return (*plain, *_matching(keyed, event)) if keyed else plain
+
+    def spread(self, event_type: EventType, events: list[Event]) -> None:
+        """Queue events of one type with every subscription that wants them; there is room for all of them."""
         for subscription in self._plain[event_type]:
+            subscription.buffer.extend(events)
+        keyed = self._keyed[event_type]
+        if keyed:
+            for event in events:
+                for subscription in _matching(keyed, event):
+                    subscription.buffer.append(event)
+
+    def wake(self, event: Event, sleepers: Sleepers) -> bool:
+        """Wake those that sleep and want the event; whether another event of its type may have to wake others."""
+        for subscription in self._plain[event.type]:
             if subscription in sleepers:
                 subscription.wake()
+        keyed = self._keyed[event.type]
+        for subscription in _matching(keyed, event):
+            if subscription in sleepers:
+                subscription.wake()
+        return bool(keyed)
 
     def add(self, subscription: Subscription, event_types: frozenset[EventType]) -> None:
         self._types[subscription.id] = event_types
-        field = next((field for field in FILTER_FIELDS if field in subscription.filters), None)
+        field = _indexed(subscription)
         for event_type in event_types:
             if field is None:
-                self._set_plain(event_type, (*self._plain[event_type], subscription))
+                self._plain[event_type] = (*self._plain[event_type], subscription)
             else:
-                by_value = self._keyed.setdefault((event_type, field), {})
+                by_value = self._keyed[event_type].setdefault(field, {})
                 value = subscription.filters[field]
                 by_value[value] = (*by_value.get(value, ()), subscription)
 
     def remove(self, subscription: Subscription) -> None:
-        field = next((field for field in FILTER_FIELDS if field in subscription.filters), None)
+        field = _indexed(subscription)
         for event_type in self._types.pop(subscription.id, ()):
             if field is None:
-                self._set_plain(event_type, tuple(s for s in self._plain[event_type] if s is not subscription))
+                self._plain[event_type] = tuple(s for s in self._plain[event_type] if s is not subscription)
                 continue
-            by_value = self._keyed[event_type, field]
+            by_value = self._keyed[event_type][field]
             value = subscription.filters[field]
             by_value[value] = tuple(s for s in by_value[value] if s is not subscription)
             if not by_value[value]:
                 del by_value[value]
             if not by_value:
-                del self._keyed[event_type, field]
+                del self._keyed[event_type][field]
 
-    def _set_plain(self, event_type: EventType, subscriptions: tuple[Subscription, ...]) -> None:
-        self._plain[event_type] = subscriptions
-        self.appends[event_type] = tuple(subscription.buffer.append for subscription in subscriptions)
+
+def _indexed(subscription: Subscription) -> str | None:
+    """The attribute by which it is found; None: it has no filters."""
+    return next((field for field in FILTER_FIELDS if field in subscription.filters), None)
+
+
+def _matching(keyed: dict[str, _ByValue], event: Event) -> Iterator[Subscription]:
+    for field, by_value in keyed.items():
+        for subscription in by_value.get(getattr(event, field), ()):
+            if subscription.wants(event):
+                yield subscription

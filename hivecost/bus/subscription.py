@@ -31,11 +31,22 @@ OnFailure = Callable[["Subscription", "Event | list[Event]", Exception], None]
 OnDrop = Callable[["Subscription", int, str], None]
 
 
+class Sleepers(set["Subscription"]):
+    """The subscriptions that wait for an event to wake them."""
+
+    #: Somebody fell asleep since the last event: the next one has to look whom to wake.
+    alert = True
+
+    def add(self, subscription: Subscription) -> None:
+        super().add(subscription)
+        self.alert = True
+
+
 class Subscription:
     """Events go into `buffer` and out to the handler in order, one wakeup per batch.
 
-    The buffer is the same object all its life, so that a publisher may keep its `append`. The batch in flight stays on
-    the subscription, so nothing is lost sight of when the task is cancelled in the middle of it.
+    `collect` brings what was published, and is not in the buffer yet, there. The batch in flight stays on the
+    subscription, so nothing is lost sight of when the task is cancelled in the middle of it.
     """
 
     def __init__(
@@ -48,7 +59,8 @@ class Subscription:
         overflow: Overflow,
         max_queue: int,
         filters: Mapping[str, str],
-        sleepers: set[Subscription],
+        sleepers: Sleepers,
+        collect: Callable[[], None],
         on_failure: OnFailure,
         on_drop: OnDrop,
     ) -> None:
@@ -60,6 +72,7 @@ class Subscription:
         self.buffer: deque[Event] = deque()
         self.ended = False
         self._sleepers = sleepers
+        self._collect = collect
         self._handler = handler
         self._run_batch = self._as_list if batch else self._each
         self._is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
@@ -76,7 +89,7 @@ class Subscription:
         self._task: Task | None = None
         self._wakeup: Wakeup | None = None
         self._finished: anyio.Event | None = None
-        self._is_watched = False  # ended, or somebody waits for progress, or waited in vain
+        self._is_watched = False  # ended, or somebody waits for room, or waited in vain
         self._stalled = False
         self._room_waiters: deque[anyio.Event] = deque()
         self._done_waiters: list[tuple[int, anyio.Event]] = []
@@ -184,20 +197,29 @@ class Subscription:
         assert self._wakeup is not None  # noqa: S101  # made before the task
         try:
             while not self.ended:
+                self._collect()
                 if not self.buffer:
                     self._sleepers.add(self)
                     await self._wakeup.wait()
                     continue
                 await self._run_batch(self._take())
+                self._collect()
                 if self.buffer:
                     await anyio.lowlevel.checkpoint()
         finally:
             self._sleepers.discard(self)
+            self._collect()
             self.end("the subscriber's task ended")
             if self._finished is not None:
                 self._finished.set()
 
     def _take(self) -> list[Event]:
+        """Everything that waits, but nothing that comes after what somebody waits for."""
+        if self._done_waiters:
+            awaited = min(target for target, _ in self._done_waiters) - self._taken
+            if 0 < awaited < len(self.buffer):
+                self._taken += awaited
+                return [self.buffer.popleft() for _ in range(awaited)]
         batch = list(self.buffer)
         self.buffer.clear()
         self._taken += len(batch)
@@ -215,7 +237,7 @@ class Subscription:
             if self.ended:
                 return
         self._batch = None
-        if self._is_watched:
+        if self._is_watched or self._done_waiters:
             self._report_progress()
 
     async def _await_each(self, events: Iterator[Event]) -> None:
@@ -259,7 +281,7 @@ class Subscription:
             if self.ended:
                 return
             self._in_hand -= len(part)
-            if self._is_watched:
+            if self._is_watched or self._done_waiters:
                 self._report_progress()
 
     def _has_to_stop(self) -> bool:
@@ -286,7 +308,7 @@ class Subscription:
         for _ in range(min(self.free, len(self._room_waiters))):
             self._room_waiters.popleft().set()
         self._wake_done_waiters()
-        self._is_watched = bool(self._room_waiters or self._done_waiters)
+        self._is_watched = bool(self._room_waiters)
 
     def _wake_done_waiters(self) -> None:
         done = self._done
@@ -302,7 +324,6 @@ class Subscription:
             return
         waiter = anyio.Event()
         self._done_waiters.append((target, waiter))
-        self._is_watched = True
         await waiter.wait()
 
     # -- ending ------------------------------------------------------------------------------------------------

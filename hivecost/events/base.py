@@ -22,8 +22,11 @@ def attribution_fields(source: Any) -> dict[str, Any]:
     return {**{field: getattr(source, field) for field in ATTRIBUTION_FIELDS}, "tags": source.tags}
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type"):
-    """A fact in the past tense. Subclasses are the vocabulary; match on them with `isinstance` or `match`."""
+class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", gc=False):
+    """A fact in the past tense. Subclasses are the vocabulary; match on them with `isinstance` or `match`.
+
+    Nothing that an event holds refers back to it, so that the garbage collector need not go through those that wait.
+    """
 
     type: ClassVar[EventType]
 

@@ -12,7 +12,7 @@ from hivecost.events.base import Event
 from hivecost.events.types import EventType
 
 
-class CustomEvent(Event, frozen=True, kw_only=True, tag=EventType.CUSTOM.value):
+class CustomEvent(Event, frozen=True, kw_only=True, gc=True, tag=EventType.CUSTOM.value):
     """Whatever a plugin or an agent wants to tell others."""
 
     type: ClassVar[EventType] = EventType.CUSTOM

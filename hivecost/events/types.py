@@ -20,3 +20,6 @@ class EventType(StrEnum):
     CUSTOM = "custom"
     #: Read from a newer hivecost: kept as it came, see UnknownEvent.
     UNKNOWN = "unknown"
+
+    #: As a str hashes, in C: an enum's own __hash__ is Python, and events are looked up by their type all the time.
+    __hash__ = str.__hash__
