@@ -18,7 +18,7 @@ from hivecost.bus.overflow import DropOldest, Overflow
 from hivecost.bus.rounding import is_round
 from hivecost.bus.routes import Routes
 from hivecost.bus.statistics import BusStatistics
-from hivecost.bus.subscription import CLOSED, Sleepers, Subscription, current_subscription
+from hivecost.bus.subscription import CLOSED, Subscription, current_subscription
 from hivecost.bus.tail import Tail
 from hivecost.errors import BudgetExceededError, BusClosedError, ConfigError, ReentrancyError
 from hivecost.events import Event, EventType
@@ -27,6 +27,8 @@ from hivecost.signals import events_dropped, subscriber_failed
 MAX_QUEUE: Final = 10_000
 #: drain() follows chains of handlers that publish this deep.
 _DRAIN_ROUNDS: Final = 8
+#: A publisher that never waits yields after so many events, so that they are handled while they are in the caches.
+_SLACK_MAX: Final = 1024
 #: While a queue is full, so many events go the careful way before room is looked for in all of them again.
 _SLACK_PAUSE: Final = 64
 #: A publisher that finds a full queue yields this often before anything is dropped; waking up takes one or two.
@@ -55,7 +57,8 @@ class EventBus:
         self.cancel_grace_s = cancel_grace_s
         self._admit = admit
         self._routes = Routes()
-        self._sleepers = Sleepers()
+        self._sleepers: set[Subscription] = set()
+        self._wake_scheduled = False
         self._tail = Tail()
         self._slack = -1
         self._open_thread_id = 0
@@ -76,6 +79,7 @@ class EventBus:
         self._loop = current_loop()
         self._accepting, self._closing = True, False
         self._open_thread_id = get_ident()
+        self._wake_scheduled = False
         self._look_closer()
         for subscription in list(self._subscriptions.values()):
             if subscription.reopen():
@@ -162,7 +166,7 @@ class EventBus:
     def _register(self, subscription: Subscription, types: frozenset[EventType]) -> None:
         """On the loop's thread, where no publisher is counting on the slack of the queues there were."""
         if subscription.id in self._subscriptions:
-            self._spread()
+            self.collect()
             self._routes.add(subscription, types)
             self._look_closer()
             if self._loop is not None:
@@ -180,7 +184,7 @@ class EventBus:
         return True
 
     def _retire(self, subscription: Subscription) -> None:
-        self._spread()
+        self.collect()
         self._routes.remove(subscription)
         self._look_closer()
         subscription.end("unsubscribed")
@@ -197,13 +201,20 @@ class EventBus:
         Waits only before a full queue, as its policy says. Raises BusClosedError when the bus is not open.
         """
         if self._slack > 0 and get_ident() == self._open_thread_id:
-            self._append(event)
+            # As in publish_nowait(), written out: it is a call less on the path of every event.
+            tail = self._tail
+            if type(event) is not tail.kind:
+                self._begin_run(event)
+            self._slack -= 1
+            tail.run.append(event if self._admit is None else self._admit(event))
             return
         loop = self._require_open()
-        self._routes.type_of(event)
+        self._routes.require_event(event)
         if not loop.is_here():
             self._publish_from_thread(event, loop)
             return
+        if self._slack == 0:
+            await anyio.lowlevel.checkpoint()
         self._spread()
         if any(subscription.is_full for subscription in self._routes.matching(event)):
             await self._wait_for_room(event)
@@ -223,34 +234,41 @@ class EventBus:
     def publish_nowait(self, event: Event) -> None:
         """The same without ever waiting, from any thread: a full queue drops as its policy says (Block: the newest)."""
         if self._slack > 0 and get_ident() == self._open_thread_id:
-            self._append(event)
+            # There is room in every queue for `_slack` more events, and nothing needs a closer look.
+            tail = self._tail
+            if type(event) is not tail.kind:
+                self._begin_run(event)
+            self._slack -= 1
+            tail.run.append(event if self._admit is None else self._admit(event))
             return
         loop = self._require_open()
-        self._routes.type_of(event)
+        self._routes.require_event(event)
         if loop.is_here():
             self._take_inbox()
             self._deliver(event)
         else:
             self._publish_from_thread(event, loop)
 
-    def _append(self, event: Event) -> None:
-        """The fast path: there is room in every buffer for `_slack` more events, and nothing needs a closer look."""
-        tail = self._tail
-        if getattr(event, "type", self) is not tail.kind:
-            tail.begin(self._routes.type_of(event))
-            self._sleepers.alert = True
-        if self._admit is not None:
-            event = self._admit(event)
-        self._slack -= 1
-        self._published += 1
-        tail.run.append(event)
-        if self._sleepers.alert:
-            self._sleepers.alert = self._routes.wake(event, self._sleepers)
+    def _begin_run(self, event: Event) -> None:
+        """The event is of another class than the one before, or the first since the tail was handed on."""
+        self._routes.require_event(event)
+        self._tail.begin(type(event))
+        if not self._wake_scheduled and self._loop is not None:
+            self._wake_scheduled = True
+            self._loop.call_soon(self._wake)
+
+    def _wake(self) -> None:
+        """Hand the tail on and wake who has something to do: once for all that is published until the loop turns."""
+        self._wake_scheduled = False
+        self._spread()
+        for subscription in [subscription for subscription in self._sleepers if subscription.buffer]:
+            subscription.wake()
 
     def _spread(self) -> None:
         """Put what came the fast way into the queues that it goes to."""
         if self._tail.kind is not None:
             for event_type, events in self._tail.take():
+                self._published += len(events)
                 self._routes.spread(event_type, events)
 
     def _require_open(self) -> Loop:
@@ -277,7 +295,8 @@ class EventBus:
         if self._slack != 0 or not self._accepting or self._closing:
             self._slack = min(self._slack, -1)
             return
-        self._slack = min((s.free for s in self._subscriptions.values()), default=MAX_QUEUE) or -_SLACK_PAUSE
+        free = min((s.free for s in self._subscriptions.values()), default=MAX_QUEUE)
+        self._slack = min(free, _SLACK_MAX) or -_SLACK_PAUSE
         if self._inbox:
             self._look_closer()  # another thread published meanwhile, and is to be taken in first
 

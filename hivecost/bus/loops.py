@@ -40,6 +40,10 @@ class Loop(Protocol):
 
     def new_wakeup(self) -> Wakeup: ...
 
+    def call_soon(self, function: Callable[[], object]) -> None:
+        """Call it when the loop turns next. Loop thread only."""
+        ...
+
     def call_threadsafe(self, function: Callable[[], object]) -> None: ...
 
     def is_here(self) -> bool:
@@ -85,6 +89,9 @@ class _AsyncioLoop:
 
     def new_wakeup(self) -> Wakeup:
         return _AsyncioWakeup(self._loop)
+
+    def call_soon(self, function: Callable[[], object]) -> None:
+        self._loop.call_soon(function, context=self._context)
 
     def call_threadsafe(self, function: Callable[[], object]) -> None:
         self._loop.call_soon_threadsafe(function)
@@ -139,6 +146,9 @@ class _TrioLoop:
 
     def new_wakeup(self) -> Wakeup:
         return _TrioWakeup()
+
+    def call_soon(self, function: Callable[[], object]) -> None:
+        self._token.run_sync_soon(function)
 
     def call_threadsafe(self, function: Callable[[], object]) -> None:
         self._token.run_sync_soon(function)

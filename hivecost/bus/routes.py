@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from hivecost.bus.subscription import Sleepers, Subscription
+from hivecost.bus.subscription import Subscription
 from hivecost.events import Event, EventType
 
 #: The attributes a subscription may filter by, the most selective first: it is the one that is indexed.
@@ -22,14 +22,10 @@ class Routes:
         self._keyed: dict[EventType, dict[str, _ByValue]] = {event_type: {} for event_type in EventType}
         self._types: dict[str, frozenset[EventType]] = {}
 
-    def type_of(self, event: Event) -> EventType:
-        """What kind of event it is. Raises TypeError for what is no event."""
-        try:
-            event_type = event.type
-            self._plain[event_type]
-        except (AttributeError, KeyError, TypeError):
-            raise TypeError(f"the bus carries hivecost events, got {event!r:.100}") from None
-        return event_type
+    def require_event(self, event: Event) -> None:
+        """Raises TypeError for what is no event."""
+        if getattr(type(event), "type", None) not in self._plain:
+            raise TypeError(f"the bus carries hivecost events, got {event!r:.100}")
 
     def matching(self, event: Event) -> Sequence[Subscription]:
         """Every subscription that wants the event."""
@@ -45,17 +41,6 @@ class Routes:
             for event in events:
                 for subscription in _matching(keyed, event):
                     subscription.buffer.append(event)
-
-    def wake(self, event: Event, sleepers: Sleepers) -> bool:
-        """Wake those that sleep and want the event; whether another event of its type may have to wake others."""
-        for subscription in self._plain[event.type]:
-            if subscription in sleepers:
-                subscription.wake()
-        keyed = self._keyed[event.type]
-        for subscription in _matching(keyed, event):
-            if subscription in sleepers:
-                subscription.wake()
-        return bool(keyed)
 
     def add(self, subscription: Subscription, event_types: frozenset[EventType]) -> None:
         self._types[subscription.id] = event_types

@@ -31,17 +31,6 @@ OnFailure = Callable[["Subscription", "Event | list[Event]", Exception], None]
 OnDrop = Callable[["Subscription", int, str], None]
 
 
-class Sleepers(set["Subscription"]):
-    """The subscriptions that wait for an event to wake them."""
-
-    #: Somebody fell asleep since the last event: the next one has to look whom to wake.
-    alert = True
-
-    def add(self, subscription: Subscription) -> None:
-        super().add(subscription)
-        self.alert = True
-
-
 class Subscription:
     """Events go into `buffer` and out to the handler in order, one wakeup per batch.
 
@@ -59,7 +48,7 @@ class Subscription:
         overflow: Overflow,
         max_queue: int,
         filters: Mapping[str, str],
-        sleepers: Sleepers,
+        sleepers: set[Subscription],
         collect: Callable[[], None],
         on_failure: OnFailure,
         on_drop: OnDrop,
