@@ -27,9 +27,12 @@ types: $(VENV)/.test
 bench: $(VENV)/.test
 	$(BIN)/python -m benchmarks
 
-# The crash tests in their long form; HIVECOST_SOAK_KILLS sets how many processes are killed.
+# The crash tests in their long form: how many processes are killed, power cuts, and runtimes on a full disk.
+soak: export HIVECOST_SOAK_KILLS ?= 200
+soak: export HIVECOST_SOAK_CUTS ?= 500
+soak: export HIVECOST_SOAK_FULL_DISKS ?= 100
 soak: $(VENV)/.test
-	HIVECOST_SOAK_KILLS=$${HIVECOST_SOAK_KILLS:-200} $(BIN)/pytest -q --timeout 3000 tests/crash tests/contract
+	$(BIN)/pytest -q --timeout 3000 tests/crash tests/contract
 
 # Every command of the README and of docs/ is run, and every link is followed.
 docs: $(VENV)/.test

@@ -27,6 +27,8 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     #: What the caller says the prompt counts; 0 when unknown.
     input_tokens: int = 0
     max_tokens: int = 0
+    #: Of a stream only so much output is held at first, and then ahead of what was read; 0 holds `max_tokens` in full.
+    stream_tokens: int = 0
     #: HTTP requests that the turn may take: an SDK that retries by itself sends, and may be billed for, each.
     attempts: int = 1
     session_id: str = ""
@@ -37,6 +39,11 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     org_id: str = ""
     task_id: str = ""
     tags: dict[str, str] = msgspec.field(default_factory=dict)
+
+    @property
+    def held_tokens(self) -> int:
+        """The output tokens that a hard budget holds when the turn begins."""
+        return min(self.stream_tokens or self.max_tokens, self.max_tokens)
 
 
 class TurnOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -50,8 +57,9 @@ class TurnOutcome(msgspec.Struct, frozen=True, kw_only=True):
 
 #: Called once on the event loop when the turn is over.
 TurnEnd = Callable[[TurnOutcome], None]
-#: Awaited before a turn is sent: may wait, may raise, and may give what to call at the turn's end.
-GateCheck = Callable[[TurnRequest], Awaitable[TurnEnd | None]]
+#: Awaited before a turn is sent: may wait, may raise, and may give what to call at the turn's end, or the request as
+#: it shall be sent instead: with another model, or a lower `max_tokens`.
+GateCheck = Callable[[TurnRequest], Awaitable[TurnEnd | TurnRequest | None]]
 
 
 class Bus(Protocol):

@@ -13,6 +13,7 @@ from hivecost.cli.budget import budget
 from hivecost.cli.demo import demo
 from hivecost.cli.price import price
 from hivecost.cli.prices import prices
+from hivecost.cli.prune import prune
 from hivecost.cli.report import report
 from hivecost.cli.reprice import reprice
 from hivecost.cli.sessions import sessions
@@ -30,6 +31,7 @@ app.add_typer(budget)
 app.command()(demo)
 app.command()(price)
 app.add_typer(prices)
+app.command()(prune)
 app.command()(report)
 app.command()(reprice)
 app.command()(sessions)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import getpass
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from decimal import Decimal
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -34,7 +35,8 @@ def set_(
 
     async def change() -> None:
         async with _opened(data, name) as (ledger, before):
-            await _set_limit(ledger, before, _amount(limit, before, "limit"), by)
+            after = await ledger.set_limit(name, _amount(limit, before, "limit"), by=_who(by))
+            await _show_limit(ledger, before, (before.limit, after))
 
     anyio.run(change)
 
@@ -49,9 +51,14 @@ def raise_(
     """Raise the limit of a budget by an amount, such as +5usd; paused executions go on."""
     import anyio  # noqa: PLC0415  # as above
 
+    from hivecost.ledger.amounts import to_amount  # noqa: PLC0415  # as above
+
     async def change() -> None:
         async with _opened(data, name) as (ledger, before):
-            await _set_limit(ledger, before, before.limit + _amount(amount, before, "amount"), by)
+            more = _amount(amount, before, "amount")
+            after = await ledger.raise_limit(name, more, by=_who(by))
+            # Somebody else may have changed it since `before`.
+            await _show_limit(ledger, before, (after - to_amount(more, before.unit, key="amount"), after))
 
     anyio.run(change)
 
@@ -136,12 +143,10 @@ async def _opened(data: Path, name: str = "") -> AsyncIterator[tuple[Ledger, Bud
         yield ledger, known[name or next(iter(known))]
 
 
-async def _set_limit(ledger: Ledger, before: BudgetState, limit: int, by: str) -> None:
-    from hivecost.money import to_usd  # noqa: PLC0415  # as above
-    from hivecost.reports import format_amount  # noqa: PLC0415  # as above
+async def _show_limit(ledger: Ledger, before: BudgetState, limits: tuple[int, int]) -> None:
+    from hivecost.ledger.amounts import format_exactly  # noqa: PLC0415  # as above
 
-    await ledger.set_limit(before.name, to_usd(limit) if before.unit == "usd" else limit, by=_who(by))
-    shown = " → ".join(format_amount(amount, before.unit) for amount in (before.limit, limit))
+    shown = " → ".join(format_exactly(limit, before.unit) for limit in limits)
     typer.echo(f"{before.name}: limit {shown}")
     for account in await ledger.status():
         if account.budget == before.name and not account.remaining:
@@ -152,13 +157,14 @@ async def _set_limit(ledger: Ledger, before: BudgetState, limit: int, by: str) -
 
 
 async def _show_resolved(hold: DoubtfulHold, billed: dict[str, int], data: Path) -> None:
-    from hivecost.reports import format_amount, require_ledger  # noqa: PLC0415  # as above
+    from hivecost.ledger.amounts import format_exactly  # noqa: PLC0415  # as above
+    from hivecost.reports import require_ledger  # noqa: PLC0415  # as above
 
     now = await require_ledger(data)
     for part in hold.amounts:
         account = f"{part.budget} ({part.scope})" if part.scope else part.budget
-        charged = format_amount(billed.get(part.unit, part.amount), part.unit)
-        typer.echo(f"{account}: charged {charged}, {format_amount(part.amount, part.unit)} was in doubt")
+        charged = format_exactly(billed.get(part.unit, part.amount), part.unit)
+        typer.echo(f"{account}: charged {charged}, {format_exactly(part.amount, part.unit)} was in doubt")
         if now[part.budget].frozen:
             typer.echo(f"{part.budget} is frozen: {now[part.budget].frozen}")
 
@@ -170,12 +176,12 @@ def _require_units(hold: DoubtfulHold, named: tuple[str, ...]) -> None:
             raise ConfigError(f"--{unit}", f"an amount in {' or '.join(sorted(counted))}: that is what was held")
 
 
-def _amount(words: list[str], budget: BudgetState, key: str) -> int:
-    """What the words say, in the budget's unit.
+def _amount(words: list[str], budget: BudgetState, key: str) -> Decimal:
+    """What the words say, a number of the budget's unit.
 
     The unit must be written: where a shell has eaten the `$1` of an unquoted `$15`, 5 is left.
     """
-    from hivecost.ledger.amounts import parse_limit, to_amount  # noqa: PLC0415  # as above
+    from hivecost.ledger.amounts import parse_limit  # noqa: PLC0415  # as above
 
     text = " ".join(words)
     if not any(letter == "$" or letter.isalpha() for letter in text):
@@ -184,7 +190,7 @@ def _amount(words: list[str], budget: BudgetState, key: str) -> int:
     number, unit = parse_limit(text.strip().removeprefix("+"), "", key=key)
     if unit != budget.unit:
         raise ConfigError(key, f"an amount in {budget.unit}, which budget {budget.name!r} counts", got=text)
-    return to_amount(number, unit, key=key)
+    return number
 
 
 def _who(by: str) -> str:

@@ -9,7 +9,7 @@ from hivecost.events.types import EventType
 
 
 class BudgetWarning(Event, frozen=True, kw_only=True, tag=EventType.BUDGET_WARNING.value):
-    """An account passed one of its warning fractions."""
+    """An account passed one of its warning fractions, or its soft limit."""
 
     type: ClassVar[EventType] = EventType.BUDGET_WARNING
 
@@ -39,7 +39,7 @@ class BudgetExceeded(Event, frozen=True, kw_only=True, tag=EventType.BUDGET_EXCE
     unit: str = "usd"
     used: int = 0
     limit: int = 0
-    #: What was done: `cancelled`, `refused`, `paused` or `none`.
+    #: What was done: `cancelled`, `refused`, `paused`, `throttled`, `stopped` (in mid-answer) or `none`.
     action: str = ""
 
 

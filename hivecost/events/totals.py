@@ -57,6 +57,20 @@ class Totals(msgspec.Struct):
             if cost.status is CostStatus.ESTIMATED:
                 self.estimated_calls += 1
 
+    def merge(self, other: Totals) -> None:
+        """Count what `other` counted, too."""
+        self.llm_calls += other.llm_calls
+        self.input_tokens += other.input_tokens
+        self.output_tokens += other.output_tokens
+        self.cache_read_tokens += other.cache_read_tokens
+        self.cache_write_tokens += other.cache_write_tokens
+        self.reasoning_tokens += other.reasoning_tokens
+        self.cost_nanousd += other.cost_nanousd
+        self.unpriced_calls += other.unpriced_calls
+        self.invalid_calls += other.invalid_calls
+        self.estimated_calls += other.estimated_calls
+        self.latency_ms += other.latency_ms
+
     def as_metrics(self) -> dict[str, Any]:
         """Every sum by its name, and `total_tokens`, `cached_tokens` and `cost_usd` (a float)."""
         return {

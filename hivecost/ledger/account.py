@@ -42,7 +42,7 @@ class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Crossing(msgspec.Struct, frozen=True, kw_only=True):
-    """An account passed one of its warning fractions, or its limit."""
+    """An account passed one of its warning fractions, its soft limit or its limit."""
 
     budget: str
     scope: str
@@ -108,14 +108,14 @@ class Account(msgspec.Struct, eq=False):
         self.limit = limit
         if not self.leased:
             self.cap = limit
-        self.warned = sum(mark <= self.settled for mark in self._marks())
+        self.warned = sum(mark <= self.settled for mark, _ in self._marks())
         self._set_alarm()
 
     def crossings(self) -> Iterator[Crossing]:
         """What the last addition brought about; asked for once `settled` has reached `alarm_at`."""
         marks = self._marks()
-        while self.warned < len(marks) and marks[self.warned] <= self.settled:
-            yield self._crossing(self.budget.warn[self.warned], exceeded=False)
+        while self.warned < len(marks) and marks[self.warned][0] <= self.settled:
+            yield self._crossing(marks[self.warned][1], exceeded=False)
             self.warned += 1
         if self.settled > self.limit:
             yield self._crossing(1.0, exceeded=True)
@@ -137,13 +137,20 @@ class Account(msgspec.Struct, eq=False):
             frozen=frozen,
         )
 
-    def _marks(self) -> tuple[int, ...]:
-        """The smallest amounts that reach the warning fractions; exact, because 0.8 is meant as written."""
-        return tuple(ceil(Fraction(str(fraction)) * self.limit) for fraction in self.budget.warn)
+    def _marks(self) -> list[tuple[int, float]]:
+        """The smallest amounts that reach the warning fractions and the soft limit, with the fraction of the limit.
+
+        Exact, because 0.8 is meant as written.
+        """
+        marks = [(ceil(Fraction(str(fraction)) * self.limit), fraction) for fraction in self.budget.warn]
+        soft = self.budget.soft_amount
+        if soft is not None and soft < self.limit and all(soft != mark for mark, _ in marks):
+            marks.append((soft, soft / self.limit))
+        return sorted(marks)
 
     def _set_alarm(self) -> None:
         marks = self._marks()
-        self.alarm_at = marks[self.warned] if self.warned < len(marks) else self.limit + 1
+        self.alarm_at = marks[self.warned][0] if self.warned < len(marks) else self.limit + 1
 
     def _crossing(self, fraction: float, *, exceeded: bool) -> Crossing:
         return Crossing(

@@ -1,4 +1,4 @@
-"""What a limit is counted in, and how people write it: `"$0.50"`, `"1_000_000 tokens"`, `"200 calls"`."""
+"""What a limit is counted in, and how people write and read it: `"$0.50"`, `"1_000_000 tokens"`, `"200 calls"`."""
 
 from __future__ import annotations
 
@@ -7,16 +7,17 @@ from decimal import Decimal, InvalidOperation
 from typing import Final, Literal, get_args
 
 from hivecost.errors import ConfigError
-from hivecost.money import to_nanousd
+from hivecost.money import format_usd, to_nanousd
 
 Unit = Literal["usd", "tokens", "calls"]
+USDAmount = str | int | float | Decimal
 
 UNITS: Final[tuple[Unit, ...]] = get_args(Unit)
 
 #: Keeps every sum of an account inside 64 bits.
 AMOUNT_MAX: Final = 10**18
 
-_EXPECTED: Final = 'a limit above zero such as "$0.50", "1_000_000 tokens" or "200 calls"'
+_EXPECTED: Final = 'an amount above zero such as "$0.50", "1_000_000 tokens" or "200 calls"'
 _LIMIT: Final = re.compile(r"(?P<dollar>\$?)\s*(?P<number>[\d.,_]+)\s*(?P<unit>[a-z]*)", re.IGNORECASE)
 _UNIT_NAMES: Final[dict[str, Unit]] = {
     "usd": "usd",
@@ -25,6 +26,29 @@ _UNIT_NAMES: Final[dict[str, Unit]] = {
     "call": "calls",
     "calls": "calls",
 }
+
+
+def amounts_of(usd: USDAmount | None, nanousd: int | None, tokens: int | None, calls: int | None) -> dict[Unit, int]:
+    """The amounts that are given, by unit. Raises ConfigError for USD that cannot be, or is given twice."""
+    amounts: dict[Unit, int] = {}
+    if usd is not None:
+        if nanousd is not None:
+            raise ConfigError("usd", "either usd or nanousd, not both")
+        amounts["usd"] = to_nanousd(usd, key="usd")
+    elif nanousd is not None:
+        amounts["usd"] = nanousd
+    if tokens is not None:
+        amounts["tokens"] = tokens
+    if calls is not None:
+        amounts["calls"] = calls
+    return amounts
+
+
+def require_unit(unit: object, *, key: str) -> str:
+    """The name of a unit, or "" where none is said. Raises ConfigError, naming `key`, for anything else."""
+    if not isinstance(unit, str) or (unit and unit.lower() not in _UNIT_NAMES):
+        raise ConfigError(key, f"one of {', '.join(map(repr, UNITS))}", got=unit)
+    return unit
 
 
 def parse_limit(limit: object, unit: str, *, key: str) -> tuple[Decimal, Unit]:
@@ -46,20 +70,58 @@ def to_amount(number: Decimal, unit: Unit, *, key: str) -> int:
     """The number in what accounts count: nano-USD, tokens or calls. Raises ConfigError, naming `key`."""
     if unit == "usd":
         return to_nanousd(number, key=key)
-    if not number.is_finite() or number != number.to_integral_value():
-        raise ConfigError(key, f"a whole number of {unit}", got=str(number))
+    if not number.is_finite() or not -AMOUNT_MAX <= number <= AMOUNT_MAX or number != number.to_integral_value():
+        raise ConfigError(key, f"a whole number of {unit}, at most {AMOUNT_MAX:,}", got=str(number))
     return int(number)
+
+
+def parse_amount(limit: object, unit: str, *, key: str) -> int:
+    """The same limit in what accounts count. Raises ConfigError as `parse_limit` does."""
+    number, chosen = parse_limit(limit, unit, key=key)
+    return to_amount(number, chosen, key=key)
+
+
+def raise_amount(amount: int, by_amount: object, unit: Unit, *, key: str) -> int:
+    """`amount`, in `unit`, and `by_amount`, as people write it, on top.
+
+    Raises ConfigError, naming `key`, as `parse_limit` does, and where the sum would be more than an account can count.
+    """
+    raised = amount + parse_amount(by_amount, unit, key=key)
+    if raised > AMOUNT_MAX:
+        room = format_exactly(AMOUNT_MAX - amount, unit)
+        raise ConfigError(key, f"at most {room}: above that nothing is counted", got=str(by_amount))
+    return raised
+
+
+def format_amount(amount: int, unit: Unit) -> str:
+    """`$0.5000`, `1,000 tokens`, `1 call`: rounded as costs are."""
+    return format_usd(amount) if unit == "usd" else f"{amount:,} {unit if amount != 1 else unit.removesuffix('s')}"
+
+
+def format_exactly(amount: int, unit: Unit) -> str:
+    """`$0.5000`, `$0.123456789`, `1,000 tokens`: for the record, nothing is rounded away."""
+    if unit != "usd":
+        return format_amount(amount, unit)
+    decimals = next(places for places in range(4, 10) if amount % 10 ** (9 - places) == 0)
+    return format_usd(amount, decimals=decimals)
+
+
+def overrun_reason(billed: int, held: int, unit: Unit) -> str:
+    """Why a budget is frozen: `a bill of $0.3000 was above its hold of $0.2500`."""
+    return f"a bill of {format_exactly(billed, unit)} was above its hold of {format_exactly(held, unit)}"
 
 
 def _split(limit: object, key: str) -> tuple[Decimal, str]:
     """The number, and the unit that was written with it."""
+    if isinstance(limit, bool) or not isinstance(limit, str | int | float | Decimal):
+        raise ConfigError(key, _EXPECTED, got=limit)
+    if isinstance(limit, int) and abs(limit) > AMOUNT_MAX:  # Python writes no integer of thousands of digits
+        raise ConfigError(key, _EXPECTED)
     text, written = str(limit).strip(), ""
     if isinstance(limit, str) and (match := _LIMIT.fullmatch(text)):
         text, written = re.sub("[,_]", "", match["number"]), match["unit"] or ("usd" if match["dollar"] else "")
         if match["dollar"] and written.lower() != "usd":
             raise ConfigError(key, _EXPECTED, got=limit)
-    if isinstance(limit, bool) or not isinstance(limit, str | int | float | Decimal):
-        raise ConfigError(key, _EXPECTED, got=limit)
     try:
         return Decimal(text), written
     except InvalidOperation:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import re
 from collections.abc import Mapping, Sequence
 from decimal import Decimal
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 import msgspec
 
 from hivecost.errors import ConfigError
-from hivecost.ledger.amounts import Unit, parse_limit, to_amount
+from hivecost.ledger.amounts import Unit, parse_limit, require_unit, to_amount
 from hivecost.ledger.period import WINDOWS, Window, load_zone
 
 if TYPE_CHECKING:
@@ -19,10 +20,12 @@ else:
     Limit = Any  # msgspec decodes no union of str and Decimal; parse_limit checks it
 
 Mode = Literal["observe", "stop_after", "hard"]
-OnExceed = Literal["cancel", "pause", "alert"]
+OnExceed = Literal["cancel", "pause", "throttle", "alert"]
 CancelWhen = Literal["immediate", "after_turn"]
 
 _ON_SHORT: Final = re.compile(r"clamp|wait|refuse|downgrade:.+")
+_ON_SOFT: Final = re.compile(r"alert|throttle|finish|downgrade:.+")
+_DOWNGRADE: Final = "downgrade:"
 
 
 class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,17 +54,42 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     warn: Sequence[float] = (0.8, 0.9)
     #: A hard budget with too little left for a turn: `clamp`, `wait`, `downgrade:MODEL` or `refuse`.
     on_short: str = "clamp"
-    #: What happens to an execution whose account is spent.
+    #: What happens to an execution whose account is spent: `cancel`; `pause` (hard), until the limit is raised;
+    #: `throttle` (stop_after), its turns pass one per `throttle_s`; `alert` (not hard), nothing.
     on_exceed: OnExceed = "cancel"
     #: Cancel at once, or let the turn that is being sent come back first.
     cancel: CancelWhen = "immediate"
     #: Decide and record, but let everything pass: a dry run of a new budget.
     shadow: bool = False
+    #: Below `limit`, and written like it: from here on `on_soft` applies. None: there is none.
+    soft_limit: Limit | None = None
+    #: Between `soft_limit` and `limit`: `alert` warns once; `throttle` lets the account's turns pass one per
+    #: `throttle_s`; `finish` refuses executions that had no turn there before; `downgrade:MODEL` takes that model.
+    on_soft: str = "alert"
+    #: Seconds between the turns of a throttled account.
+    throttle_s: float = 1.0
 
     @property
     def limit_amount(self) -> int:
         """The limit in what accounts count: nano-USD, tokens or calls."""
         return to_amount(Decimal(self.limit), self.counted_unit, key=self._key("limit"))
+
+    @property
+    def soft_amount(self) -> int | None:
+        """The soft limit in what accounts count; None without one."""
+        if self.soft_limit is None:
+            return None
+        return to_amount(Decimal(self.soft_limit), self.counted_unit, key=self._key("soft_limit"))
+
+    @property
+    def short_model(self) -> str:
+        """The model that `on_short` downgrades to; "" where it does not."""
+        return self.on_short.partition(_DOWNGRADE)[2]
+
+    @property
+    def soft_model(self) -> str:
+        """The model that `on_soft` downgrades to; "" where it does not."""
+        return self.on_soft.partition(_DOWNGRADE)[2]
 
     @property
     def counted_unit(self) -> Unit:
@@ -78,16 +106,25 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return all(attribution.get(name) in values for name, values in self.match.items())
 
     def with_limit(self, limit: Limit) -> Budget:
-        """The same budget with another limit, in the same unit if `limit` names none."""
-        return msgspec.structs.replace(self, limit=limit)
+        """The same budget with another limit, in the same unit if `limit` names none.
+
+        A soft limit that is not below it any more is out of reach until the limit is raised again.
+        """
+        number, _ = parse_limit(limit, self.unit, key=self._key("limit"))
+        changed = copy.copy(self)
+        msgspec.structs.force_setattr(changed, "limit", number)
+        return changed
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
             raise ConfigError("budget.name", "a name that is not empty", got=self.name)
-        limit, unit = parse_limit(self.limit, self.unit, key=self._key("limit"))
+        said = require_unit(self.unit, key=self._key("unit"))
+        limit, unit = parse_limit(self.limit, said, key=self._key("limit"))
+        soft = None if self.soft_limit is None else parse_limit(self.soft_limit, unit, key=self._key("soft_limit"))
         normal = {
             "limit": limit,
             "unit": unit,
+            "soft_limit": soft and soft[0],
             "match": self._checked_match(),
             "per": self._checked_names("per", self.per),
             "warn": self._checked_warn(),
@@ -96,18 +133,48 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             msgspec.structs.force_setattr(self, field, value)
         load_zone(self.timezone, key=self._key("timezone"))
         self._check_choices()
+        self._check_on_exceed()
+        self._check_soft_limit()
 
     def _check_choices(self) -> None:
         for field, allowed in _CHOICES.items():
-            if getattr(self, field) not in allowed:
-                raise ConfigError(self._key(field), f"one of {', '.join(map(repr, allowed))}", got=getattr(self, field))
-        if self.on_exceed == "pause" and self.mode != "hard":
-            raise ConfigError(self._key("on_exceed"), "'cancel' or 'alert': only mode='hard' can pause before a turn")
-        if self.on_exceed == "alert" and self.mode == "hard":
-            raise ConfigError(self._key("on_exceed"), "'cancel' or 'pause': shadow=True lets everything pass")
-        if not _ON_SHORT.fullmatch(str(self.on_short)):
+            value = getattr(self, field)
+            if not isinstance(value, str | bool) or value not in allowed:
+                raise ConfigError(self._key(field), f"one of {', '.join(map(repr, allowed))}", got=value)
+        if not isinstance(self.on_short, str) or not _ON_SHORT.fullmatch(self.on_short):
             expected = "one of 'clamp', 'wait', 'refuse', 'downgrade:MODEL'"
             raise ConfigError(self._key("on_short"), expected, got=self.on_short)
+        if not isinstance(self.on_soft, str) or not _ON_SOFT.fullmatch(self.on_soft):
+            expected = "one of 'alert', 'throttle', 'finish', 'downgrade:MODEL'"
+            raise ConfigError(self._key("on_soft"), expected, got=self.on_soft)
+        seconds = self.throttle_s
+        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < 1e6:
+            raise ConfigError(self._key("throttle_s"), "seconds above 0", got=seconds)
+
+    def _check_on_exceed(self) -> None:
+        key, is_hard = self._key("on_exceed"), self.mode == "hard"
+        if self.on_exceed == "pause" and not is_hard:
+            raise ConfigError(key, "'cancel' or 'alert': only mode='hard' can pause before a turn")
+        if self.on_exceed == "alert" and is_hard:
+            raise ConfigError(key, "'cancel' or 'pause': shadow=True lets everything pass")
+        if self.on_exceed == "throttle" and is_hard:
+            expected = "'cancel' or 'pause': mode='hard' never passes its limit; to slow down before it, "
+            raise ConfigError(key, f"{expected}set a soft_limit with on_soft='throttle'")
+        if self.on_exceed == "throttle" and self.mode == "observe":
+            raise ConfigError(key, "'cancel' or 'alert': mode='observe' only counts; mode='stop_after' can throttle")
+
+    def _check_soft_limit(self) -> None:
+        key, soft = self._key("on_soft"), self.soft_amount
+        if soft is not None and soft >= self.limit_amount:
+            raise ConfigError(self._key("soft_limit"), "less than the limit", got=str(self.soft_limit))
+        if self.on_soft == "alert":
+            return
+        if soft is None:
+            raise ConfigError(key, "a soft_limit beside it, from which on it applies", got=self.on_soft)
+        if self.mode == "observe":
+            raise ConfigError(key, "'alert': mode='observe' only counts; 'stop_after' or 'hard' act", got=self.on_soft)
+        if self.on_soft == "finish" and self.window == "execution":
+            raise ConfigError(key, "a window that several executions share: each would finish on its own account")
 
     def _checked_match(self) -> dict[str, tuple[str, ...]]:
         if not isinstance(self.match, Mapping):

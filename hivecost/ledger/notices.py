@@ -1,9 +1,11 @@
-"""What an account's crossing is told as."""
+"""What the state of accounts is told as."""
 
 from __future__ import annotations
 
-from hivecost.events import BudgetWarning, LLMTurnComplete, attribution_fields
+from hivecost.events import AlertRaised, BudgetWarning, LLMTurnComplete, RateLimited, attribution_fields
 from hivecost.ledger.account import Crossing
+from hivecost.ledger.amounts import overrun_reason
+from hivecost.ledger.hold import Incident
 from hivecost.plugin import TurnRequest
 
 
@@ -19,4 +21,23 @@ def warning_of(crossing: Crossing, cause: LLMTurnComplete | TurnRequest, at_ns: 
         used=crossing.used,
         limit=crossing.limit,
         fraction=crossing.fraction,
+    )
+
+
+def overrun_of(incident: Incident, cause: TurnRequest, at_ns: int) -> AlertRaised:
+    """The alert of a bill that was above its hold."""
+    reason = overrun_reason(incident.billed, incident.held, incident.unit)
+    return AlertRaised(
+        timestamp_ns=at_ns,
+        **attribution_fields(cause),
+        rule="budget.overrun",
+        severity="P1",
+        message=f"{reason}: budget {incident.budget!r} is frozen until someone looks",
+    )
+
+
+def rate_limited_of(request: TurnRequest, limiter: str, waited_s: float, at_ns: int) -> RateLimited:
+    """What a turn is told to have waited for, in milliseconds."""
+    return RateLimited(
+        timestamp_ns=at_ns, **attribution_fields(request), limiter=limiter, waited_ms=round(1_000 * waited_s)
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from hivecost.ledger.account import AccountStatus, Crossing
+from hivecost.ledger.account import Account, AccountStatus, Crossing
 from hivecost.ledger.amounts import Unit
 from hivecost.ledger.book import AccountBook
 from hivecost.ledger.budget import Budget
@@ -52,6 +52,10 @@ class SpendAccounts:
             if account.settled >= account.alarm_at:
                 crossings.extend(account.crossings())
         return crossings
+
+    def find(self, attribution: Mapping[str, str], at_ns: int) -> tuple[Account, ...]:
+        """The accounts that a turn with these attributes counts on at this instant."""
+        return self._book.find(attribution, at_ns)
 
     def exceeded(self, attribution: Mapping[str, str], at_ns: int) -> list[AccountStatus]:
         """The accounts with nothing left for a turn with these attributes: spent in full, or over the limit."""

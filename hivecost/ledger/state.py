@@ -11,7 +11,7 @@ from typing import Final
 
 from hivecost.errors import ConfigError
 from hivecost.ledger.account import Account, AccountStatus, Crossing
-from hivecost.ledger.amounts import AMOUNT_MAX, UNITS, Unit
+from hivecost.ledger.amounts import AMOUNT_MAX, UNITS, Unit, overrun_reason
 from hivecost.ledger.book import AccountBook, AccountOpened
 from hivecost.ledger.budget import Budget, Limit
 from hivecost.ledger.hold import Hold, Incident, Refusal, Settlement, finality, refusal_of
@@ -143,12 +143,19 @@ class LedgerState:
         return True
 
     def hand_over(self, hold: Hold, accounts: Iterable[Account]) -> None:
-        """Some accounts of a hold that is in doubt are charged elsewhere from now on: here, it is on the others."""
+        """Some accounts of a hold that is in doubt are charged elsewhere from now on: here, it is on the others.
+
+        Its key is free again; on no account any more, it is forgotten.
+        """
         handed = set(accounts)
         for account in handed:
             account.in_doubt -= hold.amounts[account.unit]
             account.open_holds -= 1
         hold.accounts = tuple(account for account in hold.accounts if account not in handed)
+        if hold.key is not None:
+            self._open_by_key.pop(hold.key, None)
+        if not hold.accounts:
+            self._open.pop(hold.hold_id, None)
         self._book.drop_over(handed)
 
     def resolve(self, hold_id: int, amounts: Mapping[Unit, int]) -> Settlement:
@@ -298,8 +305,8 @@ class LedgerState:
             for account in hold.accounts:
                 account.open_holds -= 1
                 account.in_doubt -= amounts[account.unit]
-        del self._open[hold.hold_id]
-        if hold.key is not None:
+        self._open.pop(hold.hold_id, None)
+        if hold.key is not None and self._open_by_key.get(hold.key) is hold:
             del self._open_by_key[hold.key]
         return amounts
 
@@ -310,7 +317,7 @@ class LedgerState:
             budget=name, scope=account.scope, period=account.period.name, unit=account.unit, held=held, billed=billed
         )
         if not account.budget.shadow:
-            self._frozen[name] = f"a bill of {billed:,} was above its hold of {held:,} {account.unit}"
+            self._frozen[name] = overrun_reason(billed, held, account.unit)
         return incident
 
     def _require(self, budget: str) -> Budget:

@@ -1,15 +1,17 @@
 """SQL in, Structs out: what the runtime log says."""
 
-from hivecost.queries.breakdown import session_events, unpriced_reasons
-from hivecost.queries.budgets import BudgetChange, BudgetState, load_budget_changes, load_budgets
-from hivecost.queries.instants import Moment
+from hivecost.queries.breakdown import pruned_before, session_events, unpriced_reasons
+from hivecost.queries.budgets import load_budget_changes, load_budgets
+from hivecost.queries.instants import Moment, instant_ns
 from hivecost.queries.repricings import RepricedTotals, load_repriced
 from hivecost.queries.runtime_log import ModelTotals, NodeDetails, NodeTotals, Run, RuntimeLogStore, SessionDetails
 from hivecost.queries.sessions import SessionMetrics, SessionState, SessionStore, SessionTimestamps
 from hivecost.queries.spend import SpendRow, SpendStore
+from hivecost.queries.spending import Spending, pruned_calls, spending_since
 from hivecost.queries.steps import Step
 from hivecost.queries.totals import LoggedTotals
-from hivecost.queries.turns import turn_pages, turns_since
+from hivecost.queries.turns import turn_pages
+from hivecost.store import BudgetChange, BudgetState
 
 __all__ = [
     "BudgetChange",
@@ -29,12 +31,16 @@ __all__ = [
     "SessionTimestamps",
     "SpendRow",
     "SpendStore",
+    "Spending",
     "Step",
+    "instant_ns",
     "load_budget_changes",
     "load_budgets",
     "load_repriced",
+    "pruned_before",
+    "pruned_calls",
     "session_events",
+    "spending_since",
     "turn_pages",
-    "turns_since",
     "unpriced_reasons",
 ]

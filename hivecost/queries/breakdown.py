@@ -8,13 +8,23 @@ from typing import Final
 
 from hivecost.errors import EventFormatError, StoreCorruptError
 from hivecost.events import Event, EventType, decode_json
+from hivecost.queries.instants import local_iso
 from hivecost.queries.reader import reading
 
 LOAD_EVENTS: Final = "SELECT type, payload FROM events WHERE session_id = :session_id ORDER BY timestamp_ns, id"
 LOAD_UNPRICED: Final = """
     SELECT coalesce(nullif(reason, ''), 'no price table was asked'), count(*) FROM turns
     WHERE session_id = :session_id AND cost_nanousd IS NULL
-    GROUP BY 1 ORDER BY 2 DESC, 1"""
+    GROUP BY 1
+    UNION ALL
+    SELECT 'the reason was pruned with the turn', sum(unpriced_calls + invalid_calls) AS calls FROM pruned_turns
+    WHERE session_id = :session_id HAVING calls
+    ORDER BY 2 DESC, 1"""
+
+#: A session whose time does not reach back that far lost nothing.
+LOAD_PRUNED_BEFORE: Final = """
+    SELECT timestamp_ns FROM pruned_before
+    WHERE id = 1 AND timestamp_ns > (SELECT started_ns FROM sessions WHERE session_id = :session_id)"""
 
 
 async def session_events(base_path: str | Path, session_id: str, event_types: Sequence[EventType]) -> list[Event]:
@@ -32,3 +42,13 @@ async def unpriced_reasons(base_path: str | Path, session_id: str) -> dict[str, 
     """Why turns of the session have no cost, and how many each, the most frequent first. Raises StoreErrors."""
     async with reading(Path(base_path)) as log:
         return dict(await log.rows(LOAD_UNPRICED, {"session_id": session_id}))
+
+
+async def pruned_before(base_path: str | Path, session_id: str) -> str | None:
+    """The moment (ISO 8601, local time) before which the session's turns and events were pruned.
+
+    None where nothing of it was. Raises StoreErrors.
+    """
+    async with reading(Path(base_path)) as log:
+        rows = await log.rows(LOAD_PRUNED_BEFORE, {"session_id": session_id})
+    return local_iso(rows[0][0]) if rows else None

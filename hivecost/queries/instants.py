@@ -28,6 +28,11 @@ def since_ns(moment: Moment | None, zone: tzinfo | None = None) -> int:
     return _EARLIEST_NS if moment is None else _within(to_ns(_placed(_parsed("since", moment), zone)))
 
 
+def instant_ns(key: str, moment: Moment) -> int:
+    """The moment, or the start of the day, in local time; `key` names it in the ConfigError for one that is none."""
+    return _within(to_ns(_placed(_parsed(key, moment), None)))
+
+
 def until_ns(moment: Moment | None, zone: tzinfo | None = None) -> int:
     """The first nanosecond that no longer counts: that moment itself, or for a date the end of its day."""
     if moment is None:

@@ -30,17 +30,29 @@ class NodeTotals(LoggedTotals, frozen=True, kw_only=True):
 
 
 class NodeDetails(NodeTotals, frozen=True, kw_only=True):
-    """A node of a session: its sums, the models it used in the order of first use, its steps."""
+    """A node of a session: its sums, the models it used in the order of first use, its steps.
+
+    Where the log was pruned, `pruned_steps` more were counted in the sums than are in `steps`.
+    """
 
     models: tuple[str, ...]
     steps: tuple[Step, ...]
 
+    @property
+    def pruned_steps(self) -> int:
+        return self.llm_calls - len(self.steps)
+
 
 class SessionDetails(msgspec.Struct, frozen=True, kw_only=True):
-    """A session by its nodes, in the order of their first turn."""
+    """A session by its nodes, in the order of their first turn; before them those whose turns were all pruned."""
 
     session_id: str
     nodes: tuple[NodeDetails, ...]
+
+    @property
+    def pruned_steps(self) -> int:
+        """Turns that are in the sums, and no longer in the log."""
+        return sum(node.pruned_steps for node in self.nodes)
 
 
 class ModelTotals(LoggedTotals, frozen=True, kw_only=True):
@@ -71,6 +83,7 @@ class Run(LoggedTotals, frozen=True, kw_only=True):
 
 LOAD_NODES: Final = f"""
     SELECT node_id, {SUMS_OF_ROLLUPS} FROM nodes WHERE session_id = :session_id GROUP BY node_id"""
+LOAD_NODE_MODELS: Final = "SELECT node_id, model FROM nodes WHERE session_id = :session_id"
 LOAD_MODELS: Final = f"""
     SELECT model, provider, {SUMS_OF_ROLLUPS} FROM nodes WHERE session_id = :session_id
     GROUP BY model, provider ORDER BY model, provider"""
@@ -97,11 +110,15 @@ class RuntimeLogStore:
         async with reading(self._base_path) as log:
             await session_state(log, self._base_path, session_id)
             nodes = await log.rows(LOAD_NODES, {"session_id": session_id})
+            models = await log.rows(LOAD_NODE_MODELS, {"session_id": session_id})
             steps = await _steps(log, session_id, None, None)
-        return SessionDetails(session_id=session_id, nodes=_nodes(nodes, steps))
+        return SessionDetails(session_id=session_id, nodes=_nodes(nodes, models, steps))
 
     async def load_steps(self, session_id: str, node_id: str | None = None, limit: int | None = None) -> list[Step]:
-        """The session's turns in the order they were logged; [] for an unknown session. Raises StoreErrors."""
+        """The session's turns in the order they were logged, but for those that were pruned. Raises StoreErrors.
+
+        [] for an unknown session.
+        """
         async with reading(self._base_path) as log:
             return await _steps(log, session_id, node_id, limit)
 
@@ -155,20 +172,27 @@ async def _steps(log: Reader, session_id: str, node_id: str | None, limit: int |
     return [to_step(row) for row in rows]
 
 
-def _nodes(rows: list[Row], steps: list[Step]) -> tuple[NodeDetails, ...]:
+def _nodes(rows: list[Row], models: list[Row], steps: list[Step]) -> tuple[NodeDetails, ...]:
     steps_by_node: dict[str, list[Step]] = defaultdict(list)
     for step in steps:
         steps_by_node[step.node_id].append(step)
     sums_by_node = {node_id: sums(values) for node_id, *values in rows}
+    pruned = [node_id for node_id in sums_by_node if node_id not in steps_by_node]
     return tuple(
         NodeDetails(
             node_id=node_id,
-            models=tuple(dict.fromkeys(step.model for step in steps)),
-            steps=tuple(steps),
+            models=_models(steps_by_node[node_id], [model for its_node, model in models if its_node == node_id]),
+            steps=tuple(steps_by_node[node_id]),
             **sums_by_node[node_id],
         )
-        for node_id, steps in steps_by_node.items()
+        for node_id in (*pruned, *steps_by_node)
     )
+
+
+def _models(steps: list[Step], models: list[str]) -> tuple[str, ...]:
+    """In the order of first use, after those that only pruned turns used."""
+    used = dict.fromkeys(step.model for step in steps)
+    return tuple(dict.fromkeys((*(model for model in models if model not in used), *used)))
 
 
 def _run(row: Row) -> Run:

@@ -39,30 +39,15 @@ def turns_page_sql(wanted: Mapping[str, str | None]) -> str:
         ORDER BY timestamp_ns, id LIMIT {_PAGE_ROWS}"""
 
 
-async def turns_since(base_path: str | Path, first_ns: int) -> AsyncIterator[LLMTurnComplete]:
-    """Every turn logged before the call that happened at `first_ns` or later, oldest first. Raises StoreErrors."""
-    async for page in _pages(base_path, first_ns, until_ns(None), None):
-        for turn in page:
-            yield turn
-
-
 async def turn_pages(
     base_path: str | Path, *, since: Moment | None = None, until: Moment | None = None, model: str | None = None
 ) -> AsyncIterator[list[LLMTurnComplete]]:
     """The turns logged before the call that happened from `since` up to `until` (a date: its whole day), oldest first.
 
-    Up to 1,000 at a time, so that each page can be handled with the log closed. Raises ConfigError for a date that is
-    none, and StoreErrors.
+    Up to 1,000 at a time, each page read by itself and handled with the log closed, so that neither memory nor the
+    write-ahead log grows with the number of turns. Raises ConfigError for a date that is none, and StoreErrors.
     """
-    async for page in _pages(base_path, since_ns(since), until_ns(until), model):
-        yield page
-
-
-async def _pages(
-    base_path: str | Path, first_ns: int, end_ns: int, model: str | None
-) -> AsyncIterator[list[LLMTurnComplete]]:
-    """Read page by page, so that neither memory nor the write-ahead log grows with the number of turns."""
-    place: dict[str, Any] = {"timestamp_ns": first_ns, "id": -1, "until_ns": end_ns, "model": model}
+    place: dict[str, Any] = {"timestamp_ns": since_ns(since), "id": -1, "until_ns": until_ns(until), "model": model}
     sql = turns_page_sql({"model": model})
     async with reading(Path(base_path)) as log:
         ((place["last_id"],),) = await log.rows(LAST_TURN, {})
@@ -79,7 +64,7 @@ async def _pages(
 def to_step(row: Row | list[Any]) -> Step:
     """The row, in the order of COLUMNS, as a step."""
     values = dict(zip(_FIELDS, row, strict=False))
-    values["tags"] = _decoded(row[_TAGS])
+    values["tags"] = decoded(row[_TAGS])
     values["cost_status"] = row[_STATUS] or CostStatus.UNPRICED.value
     return Step(**values)
 
@@ -91,10 +76,10 @@ def to_turn(row: Row | list[Any]) -> LLMTurnComplete:
     return LLMTurnComplete(
         **{name: values[name] for name in _DIRECT},
         service_tier=values["service_tier"],
-        tags=_decoded(row[_TAGS]),
+        tags=decoded(row[_TAGS]),
         usage=Usage(*row[_USAGE]),
         cost=_cost(row[_COST]),
-        raw_usage=None if raw_usage is None else _decoded(raw_usage),
+        raw_usage=None if raw_usage is None else decoded(raw_usage),
     )
 
 
@@ -104,7 +89,8 @@ def _cost(row: Row | list[Any]) -> Cost | None:
     return Cost(**dict(zip(Cost.__struct_fields__, (CostStatus(row[0]), *row[1:]), strict=True)))
 
 
-def _decoded(text: str) -> dict[str, Any]:
+def decoded(text: str) -> dict[str, Any]:
+    """A JSON object of the log. Raises StoreCorruptError for anything else."""
     try:
         return msgspec.json.decode(text, type=dict[str, Any])
     except msgspec.DecodeError as error:

@@ -3,7 +3,7 @@
 from hivecost.reports.advice import DOWNGRADE_RULE, Advice, Batching, Compression, Downgrade, load_advice
 from hivecost.reports.advice_terminal import render_advice
 from hivecost.reports.budgets import BudgetLedgerLine, BudgetReport, load_budget_report, load_doubts, require_ledger
-from hivecost.reports.budgets_terminal import format_amount, render_budgets, render_changes, render_doubts
+from hivecost.reports.budgets_terminal import render_budgets, render_changes, render_doubts
 from hivecost.reports.caching import CachingLine
 from hivecost.reports.json_document import to_json
 from hivecost.reports.rates import render_rate_changes, render_rate_list, render_rates
@@ -24,7 +24,6 @@ __all__ = [
     "RepricedModel",
     "RepricingReport",
     "SessionReport",
-    "format_amount",
     "load_advice",
     "load_budget_report",
     "load_doubts",

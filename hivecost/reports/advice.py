@@ -83,6 +83,8 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     batching: list[Batching]
     #: Calls without a known cost, which no suggestion counts.
     left_out_calls: int
+    #: Turns that are in the sums, and no longer in the log: nothing is suggested for them.
+    pruned_calls: int
     snapshot: str
 
 
@@ -114,6 +116,7 @@ async def load_advice(
         could_downgrade=_downgrades(known, book, to_models),
         batching=_batchings(known, book),
         left_out_calls=len(steps) - len(known),
+        pruned_calls=max(state.metrics.llm_calls - len(steps), 0),
         snapshot=book.snapshot,
     )
 

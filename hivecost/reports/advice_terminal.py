@@ -50,3 +50,5 @@ def render_advice(advice: Advice) -> None:
         console.print("[bold]Batching[/bold]    no call was dearer than a known batch rate")
     if advice.left_out_calls:
         console.print(f"{advice.left_out_calls:,} calls have no known cost and are left out.", style="yellow")
+    if advice.pruned_calls:
+        console.print(f"{advice.pruned_calls:,} calls were pruned from the log and are left out.", style="yellow")

@@ -22,6 +22,8 @@ class BudgetLedgerLine(msgspec.Struct, frozen=True, kw_only=True):
     window: Window
     timezone: str
     limit: int
+    #: What the configuration said last; another one than `limit` where an operator changed that since.
+    configured_limit: int
     #: It only says what it would do.
     shadow: bool
     #: Why nothing is granted; "" while it is.
@@ -72,6 +74,7 @@ def _line(state: BudgetState, accounts: list[AccountStatus]) -> BudgetLedgerLine
         window=state.window,
         timezone=state.timezone,
         limit=state.limit,
+        configured_limit=state.configured_limit,
         shadow=state.shadow,
         frozen=state.frozen,
         accounts=[account for account in accounts if account.budget == state.name],

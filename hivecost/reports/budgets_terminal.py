@@ -10,8 +10,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from hivecost.clock import to_datetime
-from hivecost.ledger import AccountStatus, Unit
-from hivecost.money import format_usd
+from hivecost.ledger import AccountStatus
+from hivecost.ledger.amounts import format_amount
 from hivecost.queries import BudgetChange
 from hivecost.reports.budgets import BudgetLedgerLine, BudgetReport
 from hivecost.reports.console import report_console
@@ -34,11 +34,8 @@ def render_budgets(report: BudgetReport) -> None:
         if not line.accounts:
             table.add_row(*_cells_without_account(line))
     console.print(table)
-    for line in report.budgets:
-        if line.frozen:
-            console.print(f"[red]Frozen[/red]    {escape(line.budget)}: {escape(line.frozen)}")
-    if any(account.in_doubt for line in report.budgets for account in line.accounts):
-        console.print("[yellow]In doubt[/yellow]  `hivecost budget doubts` lists the holds, `resolve` settles them")
+    for note in _notes(report):
+        console.print(note)
 
 
 def render_doubts(holds: Sequence[DoubtfulHold], now: datetime) -> None:
@@ -71,14 +68,24 @@ def render_changes(changes: Sequence[BudgetChange]) -> None:
     for heading in ("When", "Who", "What", "Subject", "Detail"):
         table.add_column(heading, no_wrap=heading == "When")
     for change in changes:
-        when = change.at[:19].replace("T", " ")
+        when = f"{change.at.astimezone():%Y-%m-%d %H:%M:%S}"
         table.add_row(when, escape(change.who), change.what, escape(change.subject), escape(change.detail))
     console.print(table)
 
 
-def format_amount(amount: int, unit: Unit) -> str:
-    """`$0.5000`, `1,000 tokens`, `1 call`."""
-    return format_usd(amount) if unit == "usd" else f"{amount:,} {unit if amount != 1 else unit.removesuffix('s')}"
+def _notes(report: BudgetReport) -> Iterator[str]:
+    """What of it needs someone to look, and how."""
+    for line in report.budgets:
+        if line.limit != line.configured_limit:
+            limits = (format_amount(limit, line.unit) for limit in (line.limit, line.configured_limit))
+            yield f"Changed   {escape(line.budget)}: {' in force, '.join(limits)} configured (`hivecost budget audit`)"
+    for line in report.budgets:
+        if line.frozen:
+            yield f"[red]Frozen[/red]    {escape(line.budget)}: {escape(line.frozen)}"
+    if any(line.frozen for line in report.budgets):
+        yield "          `hivecost budget unfreeze NAME` grants again, once someone has looked"
+    if any(account.in_doubt for line in report.budgets for account in line.accounts):
+        yield "[yellow]In doubt[/yellow]  `hivecost budget doubts` lists the holds, `resolve` settles them"
 
 
 def _cells(line: BudgetLedgerLine, account: AccountStatus, now: datetime) -> Iterator[str]:

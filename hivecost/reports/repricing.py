@@ -15,7 +15,7 @@ from hivecost.clock import SYSTEM_CLOCK, Clock, to_datetime
 from hivecost.events import Cost, LLMTurnComplete
 from hivecost.money import format_usd
 from hivecost.pricing import Kept, PriceBook, reprice_turn
-from hivecost.queries import Moment, turn_pages
+from hivecost.queries import Moment, pruned_calls, turn_pages
 from hivecost.reports.console import report_console
 from hivecost.store import Repricing, write_repricings
 
@@ -92,6 +92,8 @@ async def reprice_log(
                 sums.add(repricing.old_nanousd, repricing.new_nanousd)
         if not dry_run:
             await write_repricings(Path(base_path), repricings)
+    if gone := await pruned_calls(base_path, since=since, until=until, model=model):
+        kept["they were pruned from the log"] = gone
     lines = sorted(models.values(), key=lambda line: (-abs(line.new_nanousd - line.old_nanousd), line.model))
     return RepricingReport(
         run_id=run_id if total.calls else "", snapshot=book.snapshot, total=total, models=lines, kept=dict(kept)

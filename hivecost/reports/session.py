@@ -16,6 +16,7 @@ from hivecost.queries import (
     SessionState,
     SessionStore,
     load_repriced,
+    pruned_before,
     session_events,
     unpriced_reasons,
 )
@@ -42,6 +43,8 @@ class SessionReport(msgspec.Struct, frozen=True, kw_only=True):
     budgets: list[BudgetLine]
     #: Why turns have no cost, with how many each.
     unpriced: dict[str, int]
+    #: Before this (ISO 8601, local time) turns and events of it were pruned; its sums stayed. None where none were.
+    pruned_before: str | None = None
     #: What `hivecost reprice` found for it, beside the costs above; None when it was never asked.
     repriced: RepricedTotals | None = None
 
@@ -57,6 +60,7 @@ async def load_session_report(base_path: str | Path, session_id: str = "latest")
         models=await log.load_models(state.session_id),
         budgets=_budget_lines([e for e in events if isinstance(e, BudgetWarning | BudgetExceeded)]),
         unpriced=await unpriced_reasons(base_path, state.session_id),
+        pruned_before=await pruned_before(base_path, state.session_id),
         repriced=await load_repriced(base_path, state.session_id),
     )
 

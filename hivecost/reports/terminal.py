@@ -64,7 +64,7 @@ def render_session(report: SessionReport, console: Console | None = None) -> Non
         )
     for line in report.budgets:
         console.print(f"[bold]Budget[/bold]    {_budget(line)}")
-    if not report.budgets:
+    if not report.budgets and report.pruned_before is None:
         console.print("[bold]Budget[/bold]    none was touched")
     for reason, calls in report.unpriced.items():
         console.print(
@@ -72,6 +72,12 @@ def render_session(report: SessionReport, console: Console | None = None) -> Non
         )
     if not report.unpriced:
         console.print("[bold]Unpriced[/bold]  none: every turn has a price")
+    if report.pruned_before is not None:
+        console.print(
+            f"[bold]Pruned[/bold]    before {report.pruned_before[:16].replace('T', ' ')}: the sums are whole, "
+            "turns and what budgets did are not in the log any more",
+            style="yellow",
+        )
 
 
 def render_sessions(sessions: Sequence[SessionState], base_path: Path, console: Console | None = None) -> None:

@@ -1,5 +1,6 @@
 """Hosts agents: executions, the gate, cancellation, plugins."""
 
+from hivecost.runtime.budgets import RuntimeBudgets
 from hivecost.runtime.config import RuntimeConfig
 from hivecost.runtime.config_reload import ConfigReload
 from hivecost.runtime.execution import Execution, current_execution
@@ -21,6 +22,7 @@ __all__ = [
     "NodeSpec",
     "PluginRack",
     "PluginStatus",
+    "RuntimeBudgets",
     "RuntimeConfig",
     "RuntimeStatistics",
     "Turn",

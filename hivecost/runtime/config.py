@@ -18,7 +18,9 @@ class RuntimeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     #: Write every event to `<base_path>/hivecost.db`.
     log: bool = True
     #: What happens to an execution that looks like a runaway.
-    runaway: Literal["warn", "cancel", "off"] = "warn"
+    runaway: Literal["warn", "throttle", "cancel", "off"] = "warn"
+    #: The seconds between its turns when it is throttled.
+    runaway_throttle_s: float = 5.0
     #: When it looks like one.
     runaway_rules: RunawayRules = RunawayRules()
     #: How long closing waits for subscribers before it counts the rest as lost.
@@ -27,9 +29,9 @@ class RuntimeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     cancel_grace_s: float = 5.0
 
     def __post_init__(self) -> None:
-        if self.runaway not in ("warn", "cancel", "off"):
-            raise ConfigError("config.runaway", "one of warn, cancel, off", got=self.runaway)
-        for key in ("close_timeout_s", "cancel_grace_s"):
+        if self.runaway not in ("warn", "throttle", "cancel", "off"):
+            raise ConfigError("config.runaway", "one of warn, throttle, cancel, off", got=self.runaway)
+        for key in ("runaway_throttle_s", "close_timeout_s", "cancel_grace_s"):
             value = getattr(self, key)
             if not isinstance(value, int | float) or not 0 < value < 1e6:
                 raise ConfigError(f"config.{key}", "seconds above 0", got=value)

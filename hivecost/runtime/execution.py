@@ -98,6 +98,7 @@ class Execution:
         *,
         input_tokens: int = 0,
         max_tokens: int = 0,
+        stream_tokens: int = 0,
         prompt: Any = None,
         attempts: int = 1,
         provider: str = "",
@@ -106,13 +107,15 @@ class Execution:
 
         `input_tokens` is the most the prompt can count; without it, a text `prompt` (messages, tools) is bounded by its
         bytes. `max_tokens` is the output limit you mean to send: send `turn.max_tokens` and `turn.model`, a hard
-        budget may have lowered them. `attempts` is how often the call may be sent, retries of an SDK included.
-        Entering waits for rate limits and raises BudgetExceededError when a budget refuses the turn, PriceUnknownError
-        where a hard budget in USD meets a model without a price, and ExecutionCancelledError after a cancellation.
+        budget may have lowered them. With `stream_tokens` a hard budget holds only so much of the output at first: read
+        the answer through `turn.stream(response)`, which holds more as it comes. `attempts` is how often the call may
+        be sent, retries of an SDK included. Entering waits for rate limits and raises BudgetExceededError when a budget
+        refuses the turn, PriceUnknownError where a hard budget in USD meets a model without a price, and
+        ExecutionCancelledError after a cancellation.
         """
         checked_name("ctx.turn(model)", model)
-        counts = (("input_tokens", input_tokens, 0), ("max_tokens", max_tokens, 0), ("attempts", attempts, 1))
-        for name, count, least in counts:
+        counts = {"input_tokens": input_tokens, "max_tokens": max_tokens, "stream_tokens": stream_tokens}
+        for name, count, least in (*((name, count, 0) for name, count in counts.items()), ("attempts", attempts, 1)):
             if type(count) is not int or count < least:
                 raise ConfigError(f"ctx.turn({name}=…)", f"a whole number, {least} or more", got=count)
         node = _current_node.get()
@@ -124,6 +127,7 @@ class Execution:
             provider=provider,
             input_tokens=input_tokens or (0 if prompt is None else input_token_bound(prompt)),
             max_tokens=max_tokens,
+            stream_tokens=stream_tokens,
             attempts=attempts,
             tags=self.tags,
             **who,
@@ -159,7 +163,7 @@ class Execution:
         which would wait for itself.
         """
         if threading.get_ident() == self._loop_thread_id:
-            raise HiveCostError("this code runs on the event loop: write `async with ctx.turn(...)`")
+            raise HiveCostError("this code runs on the event loop: write `async with ctx.turn(...)`, `async for`")
         try:
             anyio.from_thread.run(function)
         except anyio.NoEventLoopError:  # a thread of the agent's own

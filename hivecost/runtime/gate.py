@@ -15,11 +15,10 @@ from hivecost.bus import Loop, current_loop
 from hivecost.clock import Clock
 from hivecost.errors import LedgerUnavailableError
 from hivecost.events import Cost, Event, Usage
-from hivecost.ledger import Budget
+from hivecost.ledger import Budget, LedgerStore, OpenLedger
 from hivecost.plugin import GateCheck, TurnEnd, TurnOutcome, TurnRequest
 from hivecost.pricing import PriceBook
 from hivecost.runtime.hard_budgets import Admission, HardBudgets
-from hivecost.store import Ledger
 
 _log = logging.getLogger("hivecost.runtime")
 _NOT_SENT: Final = TurnOutcome(total_tokens=0)
@@ -28,15 +27,21 @@ _NOT_SENT: Final = TurnOutcome(total_tokens=0)
 class Gate:
     """Awaits the checks that plugins added, then holds money on the hard budgets."""
 
-    def __init__(self, hard: Iterable[Budget]) -> None:
+    def __init__(self, hard: Iterable[Budget], open_ledger: OpenLedger) -> None:
         self._budgets = tuple(hard)
+        self._open_ledger = open_ledger
         self._checks: list[GateCheck] = []
-        self._ledger: Ledger | None = None
+        self._ledger: LedgerStore | None = None
         self._hard: HardBudgets | None = None
         self._loop: Loop | None = None
 
     @property
-    def ledger(self) -> Ledger:
+    def budgets(self) -> tuple[Budget, ...]:
+        """The hard budgets, as configured last."""
+        return self._budgets
+
+    @property
+    def ledger(self) -> LedgerStore:
         """The ledger of the hard budgets. Raises LedgerUnavailableError where there are none, or while it is closed."""
         if self._ledger is None:
             raise LedgerUnavailableError("no ledger is open: it is, while a runtime with mode='hard' budgets runs")
@@ -51,7 +56,7 @@ class Gate:
         if not self._budgets:
             yield
             return
-        async with Ledger.open(base_path, budgets=self._budgets, clock=clock) as ledger:
+        async with self._open_ledger(base_path, budgets=self._budgets, clock=clock) as ledger:
             self._ledger = ledger
             self._hard = HardBudgets(ledger, self._budgets, prices, clock, publish)
             try:
@@ -59,18 +64,14 @@ class Gate:
             finally:
                 self._ledger = None
 
-    async def set_limits(self, base_path: Path, budgets: Iterable[Budget], *, clock: Clock, by: str) -> None:
-        """Give budgets other limits, for all processes and after restarts; while closed, from the next opening on.
+    async def set_limits(self, budgets: Iterable[Budget], *, by: str) -> None:
+        """Configure other limits, for all processes and after restarts; while closed, from the next opening on.
 
-        Raises LedgerUnavailableError.
+        Raises LedgerUnavailableError, and ConfigError for budgets that differ in more.
         """
         changed = {budget.name: budget for budget in budgets}
         if changed and self._ledger is not None:
-            for budget in changed.values():
-                await self._ledger.set_limit(budget.name, budget.limit, by=by)
-            # Opening one configures it: a restart then knows the limit as the configured one, not as an operator's.
-            async with Ledger.open(base_path, budgets=tuple(changed.values()), clock=clock):
-                pass
+            await self._ledger.configure(changed.values(), by=by)
         self._budgets = tuple(changed.get(budget.name, budget) for budget in self._budgets)
 
     def add_check(self, check: GateCheck) -> Callable[[], None]:
@@ -84,14 +85,21 @@ class Gate:
         ends: list[TurnEnd] = []
         try:
             for check in list(self._checks):
-                end = await check(request)
-                if end is not None:
-                    ends.append(end)
+                answer = await check(request)
+                if isinstance(answer, TurnRequest):
+                    request = answer
+                elif answer is not None:
+                    ends.append(answer)
             admission = Admission(request) if self._hard is None else await self._hard.admit(request)
         except BaseException:
             self._end(tuple(ends), _NOT_SENT)
             raise
         return replace(admission, ends=tuple(ends))
+
+    async def extend(self, admission: Admission, input_tokens: int, output_tokens: int) -> None:
+        """Hold what so many tokens can cost, where less is held. Raises as `admit` does."""
+        if self._hard is not None:
+            await self._hard.extend(admission, input_tokens, output_tokens)
 
     def settle(
         self, admission: Admission, usage: Usage, cost: Cost, *, is_final: bool, retry_after_s: float | None = None
@@ -118,6 +126,8 @@ class Gate:
 
     def forget_execution(self, execution_id: str) -> None:
         """It is over: its own accounts are not asked for again."""
+        if self._hard is not None:
+            self._hard.forget_execution(execution_id)
         if self._ledger is not None:
             self._ledger.forget_execution(execution_id)
 

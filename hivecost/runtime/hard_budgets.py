@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable
 from typing import Final
 
 import msgspec
@@ -14,16 +14,26 @@ from hivecost.errors import (
     BudgetBusyError,
     BudgetExceededError,
     BudgetExhaustedError,
-    ConfigError,
     LedgerUnavailableError,
-    PriceUnknownError,
 )
-from hivecost.events import AlertRaised, BudgetExceeded, Cost, Event, Usage, attribution_fields
-from hivecost.ledger import Budget, Unit, attribution, warning_of
+from hivecost.events import BudgetExceeded, Cost, Event, Usage, attribution_fields
+from hivecost.ledger import (
+    Budget,
+    LedgerStore,
+    LedgerStoreHold,
+    SoftLimits,
+    Unit,
+    attribution,
+    overrun_of,
+    soft_refusal,
+    warning_of,
+)
 from hivecost.plugin import TurnEnd, TurnRequest
 from hivecost.pricing import PriceBook
+from hivecost.runtime.turn_bound import TurnBounds
+from hivecost.runtime.turn_hold import is_above, lacking, refusal_to_extend
 from hivecost.signals import budget_exhausted
-from hivecost.store import Ledger, LedgerHold
+from hivecost.subscribers.turn_throttle import TurnThrottle
 
 #: A turn that is clamped below this answers nothing worth its prompt.
 CLAMP_TOKENS_MIN: Final = 16
@@ -31,14 +41,13 @@ CLAMP_TOKENS_MIN: Final = 16
 PAUSE_POLL_S: Final = 0.25
 
 _log = logging.getLogger("hivecost.budgets")
-_DOWNGRADE: Final = "downgrade:"
 
 
 class Admission(msgspec.Struct, frozen=True):
     """What the gate lets pass: the request as it may be sent, and what is held for it."""
 
     request: TurnRequest
-    hold: LedgerHold | None = None
+    hold: LedgerStoreHold | None = None
     #: What gate checks want to be told at its end.
     ends: tuple[TurnEnd, ...] = ()
 
@@ -48,7 +57,7 @@ class HardBudgets:
 
     def __init__(
         self,
-        ledger: Ledger,
+        ledger: LedgerStore,
         budgets: tuple[Budget, ...],
         prices: PriceBook,
         clock: Clock,
@@ -56,26 +65,29 @@ class HardBudgets:
     ) -> None:
         self._ledger = ledger
         self._budgets = {budget.name: budget for budget in budgets}
-        self._prices = prices
+        self._bounds = TurnBounds(prices, clock)
+        self._soft = SoftLimits()
+        self._throttle = TurnThrottle(clock, publish)
         self._clock = clock
         self._publish = publish
 
     async def admit(self, request: TurnRequest) -> Admission:
         """Hold an upper bound of what the turn can cost on every budget that it counts on.
 
-        Too little left: the request comes back with a smaller `max_tokens` or another model, or waits, as the budget
-        says. Raises BudgetExhaustedError, BudgetBusyError, PriceUnknownError for a model whose cost nobody can bound,
-        and LedgerUnavailableError.
+        Too little left, or past a soft limit: the request comes back with a smaller `max_tokens` or another model, or
+        waits, as the budget says. Raises BudgetExhaustedError, BudgetBusyError, PriceUnknownError for a model whose
+        cost nobody can bound, and LedgerUnavailableError.
         """
         paused = False
+        softened: set[str] = set()
+        downgraded: set[str] = set()
         while True:
             who = attribution(request)
             units = {budget.counted_unit for budget in self._budgets.values() if budget.applies_to(who)}
             if not units:
                 return Admission(request)
-            bound = self._bound(request, units)
             try:
-                return Admission(request, await self._hold(who, bound))
+                hold = await self._hold(who, self._bounds.of(request, units))
             except BudgetExceededError as refusal:
                 if self._pauses(refusal):
                     if not paused:
@@ -83,20 +95,71 @@ class HardBudgets:
                         paused = True
                     await self._clock.sleep(PAUSE_POLL_S)
                 else:
-                    request = await self._alternative(request, refusal)
+                    request = await self._alternative(request, refusal, downgraded)
+                continue
+            again = await self._soften(request, hold, softened)
+            if again is None:
+                return Admission(request, hold)
+            request = again
 
-    async def _hold(self, who: dict[str, str], bound: dict[Unit, int]) -> LedgerHold:
+    async def _hold(self, who: dict[str, str], bound: dict[Unit, int]) -> LedgerStoreHold:
         nanousd, tokens, calls = bound.get("usd"), bound.get("tokens"), bound["calls"]
         hold = self._ledger.reserve_nowait(who, nanousd=nanousd, tokens=tokens, calls=calls)
         return hold or await self._ledger.reserve(who, nanousd=nanousd, tokens=tokens, calls=calls)
 
+    async def _soften(self, request: TurnRequest, hold: LedgerStoreHold, done: set[str]) -> TurnRequest | None:
+        """The request to try again because an account is past its soft limit; None when it may be sent.
+
+        A turn that waits, or is tried with another model, holds nothing meanwhile. Each of the `done` budgets has had
+        its say.
+        """
+        step = self._soft.next_step(hold.accounts, request.execution_id, request.model, done)
+        if step is None:
+            self._soft.passed(hold.accounts, request.execution_id)
+            return None
+        hold.release()
+        account, budget = step.account, step.account.budget
+        done.add(budget.name)
+        if step.action == "downgrade":
+            return replace(request, model=budget.soft_model, provider="")
+        if step.action == "refuse":
+            refusal = soft_refusal(account, request.execution_id)
+            self._report(request, refusal, "refused")
+            raise refusal
+        await self._throttle.wait(request, account.key, budget.throttle_s, limiter=budget.name)
+        return request
+
+    async def extend(self, admission: Admission, input_tokens: int, output_tokens: int) -> None:
+        """Hold what a turn under way costs with so many tokens, where that is more than is held for it.
+
+        Nothing waits here, because its provider would not. Raises BudgetExceededError and LedgerUnavailableError.
+        """
+        hold, request = admission.hold, admission.request
+        if hold is None or hold.state in ("settled", "released"):
+            return
+        output_max = max(request.max_tokens, output_tokens)
+        grown = replace(request, input_tokens=input_tokens, max_tokens=output_max, stream_tokens=output_tokens)
+        bound = self._bounds.of(grown, {account.unit for account in hold.accounts})
+        more = lacking(hold, bound)
+        if not more:
+            return
+        try:
+            await hold.extend(nanousd=more.get("usd"), tokens=more.get("tokens"))
+        except BudgetExceededError as error:
+            refusal = refusal_to_extend(error, hold, more, request.execution_id)
+            self._report(request, refusal, "stopped")
+            raise refusal from None
+
     def settle(self, admission: Admission, usage: Usage, cost: Cost, *, is_final: bool) -> None:
-        """Charge the bill; what nobody knows for sure stays in doubt, at the whole hold. From any thread."""
+        """Charge the bill; what nobody knows for sure stays in doubt, at the whole hold. From any thread.
+
+        What was used for sure, and is more than the hold already, is charged as a bill.
+        """
         hold = admission.hold
         if hold is None:
             return
         try:
-            if not is_final or cost.nanousd is None:
+            if cost.nanousd is None or not (is_final or is_above(hold, cost.nanousd, usage.total_tokens)):
                 hold.doubt()
                 return
             settlement = hold.settle(nanousd=cost.nanousd, tokens=usage.total_tokens, calls=1)
@@ -106,16 +169,7 @@ class HardBudgets:
         if settlement is None:
             return
         for incident in settlement.incidents:
-            self._publish(
-                AlertRaised(
-                    timestamp_ns=self._clock.now_ns(),
-                    **attribution_fields(admission.request),
-                    rule="budget.overrun",
-                    severity="P1",
-                    message=f"a bill of {incident.billed:,} {incident.unit} was above its hold of {incident.held:,}: "
-                    f"budget {incident.budget!r} is frozen until someone looks",
-                )
-            )
+            self._publish(overrun_of(incident, admission.request, self._clock.now_ns()))
         for crossing in settlement.crossings:
             self._publish(warning_of(crossing, admission.request, self._clock.now_ns()))
 
@@ -124,31 +178,19 @@ class HardBudgets:
         if admission.hold is not None:
             admission.hold.release()
 
-    def _bound(self, request: TurnRequest, counted: Collection[Unit]) -> dict[Unit, int]:
-        """The most that all attempts of the turn can cost, in each unit that is counted."""
-        if "usd" in counted or "tokens" in counted:
-            for name in ("input_tokens", "max_tokens"):
-                if not getattr(request, name):
-                    raise ConfigError(f"ctx.turn({name}=…)", "the most it can be: a hard budget holds money for it")
-        bound: dict[Unit, int] = {"calls": request.attempts}
-        if "tokens" in counted:
-            bound["tokens"] = request.attempts * (request.input_tokens + request.max_tokens)
-        if "usd" in counted:
-            nanousd = self._prices.upper_bound_nanousd(
-                request.model,
-                input_tokens=request.input_tokens,
-                output_tokens=request.max_tokens,
-                provider=request.provider,
-                at_ns=self._clock.now_ns(),
-            )
-            if nanousd is None:
-                raise PriceUnknownError(request.model, suggestions=self._prices.suggestions(request.model))
-            bound["usd"] = request.attempts * nanousd
-        return bound
+    def forget_execution(self, execution_id: str) -> None:
+        """It is over."""
+        self._soft.forget_execution(execution_id)
 
-    async def _alternative(self, request: TurnRequest, refusal: BudgetExceededError) -> TurnRequest:
-        """The request as it may be tried again; raises the refusal when there is none."""
-        on_short = self._budgets[refusal.budget].on_short
+    async def _alternative(
+        self, request: TurnRequest, refusal: BudgetExceededError, downgraded: set[str]
+    ) -> TurnRequest:
+        """The request as it may be tried again; raises the refusal when there is none.
+
+        Each budget downgrades a turn once, or two of them would send it to and fro.
+        """
+        budget = self._budgets[refusal.budget]
+        on_short = budget.on_short
         if on_short == "clamp":
             clamped = await self._clamped(request)
             if clamped is not None:
@@ -156,8 +198,9 @@ class HardBudgets:
         elif on_short == "wait" and isinstance(refusal, BudgetBusyError):
             await self._clock.sleep(refusal.retry_after_s)
             return request
-        elif on_short.startswith(_DOWNGRADE) and request.model != on_short.removeprefix(_DOWNGRADE):
-            return replace(request, model=on_short.removeprefix(_DOWNGRADE), provider="")
+        elif budget.short_model not in ("", request.model) and budget.name not in downgraded:
+            downgraded.add(budget.name)
+            return replace(request, model=budget.short_model, provider="")
         self._report(request, refusal, "refused")
         raise refusal
 
@@ -167,7 +210,7 @@ class HardBudgets:
         low, high = 0, request.max_tokens - 1
         while low < high:
             middle = (low + high + 1) // 2
-            bound = self._bound(replace(request, max_tokens=middle), counted)
+            bound = self._bounds.of(replace(request, max_tokens=middle), counted)
             if all(bound[unit] <= left for unit, left in counted.items()):
                 low = middle
             else:

@@ -24,10 +24,11 @@ from hivecost.errors import (
     UnknownEntryPointError,
 )
 from hivecost.events import Event, LLMTurnComplete
-from hivecost.ledger import Budget
+from hivecost.ledger import Budget, OpenLedger
 from hivecost.plugin import GateCheck, Plugin, load_plugin_class, require_plugin
 from hivecost.pricing import PriceBook
 from hivecost.runtime.admission import admit_turn
+from hivecost.runtime.budgets import RuntimeBudgets
 from hivecost.runtime.config import RuntimeConfig, read_config
 from hivecost.runtime.config_file import ConfigFile, read_config_file, require_distinct
 from hivecost.runtime.config_reload import ConfigReload, compare, with_limits
@@ -37,7 +38,7 @@ from hivecost.runtime.gate import Gate
 from hivecost.runtime.plugins import AttachedPlugin, PluginRack
 from hivecost.runtime.result import ExecutionResult
 from hivecost.signals import subscriber_failed
-from hivecost.store import open_price_book
+from hivecost.store import Ledger, open_price_book
 from hivecost.subscribers import BudgetWatcher, LogWriter, RunawayBreaker, UsageAggregator
 
 _log = logging.getLogger("hivecost.runtime")
@@ -67,7 +68,8 @@ class AgentRuntime:
     `base_path` is the folder of the runtime log. `budgets` are watched or held, `prices` is the user's own table
     (`{"my-model": {"input": 2.50, "output": 10.00}}`, USD per 1M tokens, or the path of a TOML file) and wins over
     those of the last `hivecost prices update` and the shipped ones, `plugins` attach in order. `config` is the path of
-    a `hivecost.toml`, whose budgets come before those given here, or settings in Python.
+    a `hivecost.toml`, whose budgets come before those given here, or settings in Python. `open_ledger` makes the ledger
+    of the hard budgets, where it is not to be the one in `base_path`; `hivecost.testing.LedgerContract` tests another.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class AgentRuntime:
         plugins: Iterable[Plugin] = (),
         config: RuntimeConfig | Mapping[str, Any] | str | Path | None = None,
         clock: Clock = SYSTEM_CLOCK,
+        open_ledger: OpenLedger = Ledger.open,
     ) -> None:
         self.base_path = Path(base_path)
         self.clock = clock
@@ -96,8 +99,10 @@ class AgentRuntime:
         self.log = LogWriter()
         budgets = require_distinct((*(self._file.budgets if self._file else ()), *self._own_budgets))
         #: What turns pass before they are sent; `gate.ledger` is that of the hard budgets.
-        self.gate = Gate(budget for budget in budgets if budget.mode == "hard")
+        self.gate = Gate((budget for budget in budgets if budget.mode == "hard"), open_ledger)
         self._watcher = BudgetWatcher(budget for budget in budgets if budget.mode != "hard")
+        #: How the budgets stand, and changing them while agents run.
+        self.budgets = RuntimeBudgets(self.gate, self._watcher.accounts, clock)
         self.plugins = PluginRack(self)
         self._entry_points: dict[str, EntryPoint] = {}
         self._executions = Executions(self, cancel_grace_s=self.config.cancel_grace_s)
@@ -113,7 +118,13 @@ class AgentRuntime:
             self.plugins.register(self.log)
         self.plugins.register(self.usage)
         if self.config.runaway != "off":
-            self.plugins.register(RunawayBreaker(self.config.runaway_rules, action=self.config.runaway))
+            self.plugins.register(
+                RunawayBreaker(
+                    self.config.runaway_rules,
+                    action=self.config.runaway,
+                    throttle_s=self.config.runaway_throttle_s,
+                )
+            )
         if self._watcher.accounts.budgets:
             self.plugins.register(self._watcher)
 
@@ -313,11 +324,7 @@ class AgentRuntime:
         fresh = read_config_file(self._file.path)
         require_distinct((*fresh.budgets, *self._own_budgets))
         reload = compare(self._file, fresh)
-        hard = [budget for budget in reload.limits if budget.mode == "hard"]
-        await self.gate.set_limits(self.base_path, hard, clock=self.clock, by=fresh.path.name)
-        for budget in reload.limits:
-            if budget.mode != "hard":
-                self._watcher.accounts.set_limit(budget.name, str(budget.limit))
+        await self.budgets.configure(reload.limits, by=fresh.path.name)
         self._file = with_limits(self._file, reload.limits)
         return reload
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import AsyncIterable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
-from hivecost.errors import HiveCostError
+from hivecost.errors import BudgetExceededError, HiveCostError
 from hivecost.events import Cost, CostStatus, LLMTurnComplete, Usage, attribution_fields
 from hivecost.plugin import TurnRequest
 from hivecost.pricing import UsageReading, UsageStatus, UsageStream, read_usage
 from hivecost.runtime.hard_budgets import Admission
 from hivecost.runtime.outcome import refusal_status, retry_after_s, was_never_sent
+from hivecost.runtime.streaming import Chunk, Coverage, TurnStream
 
 if TYPE_CHECKING:
     from hivecost.runtime.execution import Execution
@@ -83,9 +85,22 @@ class Turn:
 
     def observe(self, chunk: object) -> None:
         """Take note of one chunk or event of a stream, as the provider's SDK gives it."""
-        if self._stream is None:
-            self._stream = UsageStream()
-        self._stream.observe(chunk)
+        self._seen().observe(chunk)
+
+    def stream(self, response: AsyncIterable[Chunk] | Iterable[Chunk]) -> TurnStream[Chunk]:
+        """`async for chunk in turn.stream(response):` (or `for` in a sync agent) reads what is paid for.
+
+        Each chunk is observed. Before more is read the turn's hold covers what was seen, with half of `stream_tokens`
+        ahead; where no hard budget can pay for that, the provider's stream is closed and BudgetExceededError raised:
+        the turn is settled with the usage so far, and its whole hold stays in doubt.
+
+        What was seen is bounded by its bytes, a token being at least one, or by the provider's running count. Two
+        things cannot be bounded so: what it generates ahead of what was read (half of `stream_tokens` is assumed), and
+        reasoning that it bills and hides: that is held for when the provider counts it, and is an overrun where
+        nothing is left then. Leave `stream_tokens` out to be strict about both: `max_tokens` are then held in full.
+        """
+        seen = self._seen()
+        return TurnStream(response, seen, Coverage(self._execution, self._admission, seen))
 
     def settle(self, response: object = None, *, stop_reason: str = "") -> Cost:
         """Count and price the turn, and publish LLM_TURN_COMPLETE. Synchronous, so no cancellation can divide it.
@@ -108,6 +123,11 @@ class Turn:
         """Nothing was sent: the turn leaves no trace."""
         self._released = True
         self._execution.gate.release(self._admission)
+
+    def _seen(self) -> UsageStream:
+        if self._stream is None:
+            self._stream = UsageStream()
+        return self._stream
 
     def _leave(self, error: BaseException | None) -> None:
         if self._settled is not None or self._released:
@@ -163,4 +183,6 @@ class Turn:
 
 
 def _stop_reason(error: BaseException) -> str:
+    if isinstance(error, BudgetExceededError):
+        return "budget"
     return "error" if isinstance(error, Exception) else "cancelled"

@@ -3,20 +3,26 @@
 from hivecost.store.database import database_path, open_reader
 from hivecost.store.deletion import delete_session
 from hivecost.store.faults import named_faults
-from hivecost.store.ledger import DoubtAmount, DoubtfulHold, Ledger, LedgerHold
+from hivecost.store.ledger import BudgetChange, BudgetState, DoubtAmount, DoubtfulHold, Ledger, LedgerHold
 from hivecost.store.rates import current_rates_path, open_price_book, previous_rates_path, read_rates, save_rates
 from hivecost.store.repricings import Repricing, write_repricings
-from hivecost.store.rollups import QUARTER_HOUR_NS, SUMS
+from hivecost.store.retention import Pruned, prune
+from hivecost.store.rollups import PRUNED_KEYS, QUARTER_HOUR, QUARTER_HOUR_NS, SUMS
 from hivecost.store.statistics import StoreStatistics
 from hivecost.store.writer import Store
 
 __all__ = [
+    "PRUNED_KEYS",
+    "QUARTER_HOUR",
     "QUARTER_HOUR_NS",
     "SUMS",
+    "BudgetChange",
+    "BudgetState",
     "DoubtAmount",
     "DoubtfulHold",
     "Ledger",
     "LedgerHold",
+    "Pruned",
     "Repricing",
     "Store",
     "StoreStatistics",
@@ -27,6 +33,7 @@ __all__ = [
     "open_price_book",
     "open_reader",
     "previous_rates_path",
+    "prune",
     "read_rates",
     "save_rates",
     "write_repricings",

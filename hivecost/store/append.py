@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
+from typing import Final
 
 import msgspec
 
@@ -27,6 +28,11 @@ _ROW_FAULTS = (
     sqlite3.ProgrammingError,
 )
 
+_LAST_IDS: Final = "SELECT " + ", ".join(
+    f"(SELECT coalesce(max(id), 0) FROM {table})" for table in ("turns", "events", "executions")
+)
+_PRUNED_BEFORE: Final = "SELECT timestamp_ns FROM pruned_before WHERE id = 1"
+
 
 class Appended(msgspec.Struct):
     """What became of a batch, event by event."""
@@ -37,6 +43,8 @@ class Appended(msgspec.Struct):
     faults: dict[int, Exception]
     #: Events whose tags were cut.
     truncated: int
+    #: Events from before what was pruned: nobody can tell any more whether they were logged and counted.
+    late: int = 0
 
 
 def append(connection: sqlite3.Connection, events: Sequence[Event]) -> Appended:
@@ -78,14 +86,16 @@ def _append_each(connection: sqlite3.Connection, events: Sequence[Event]) -> App
         total.inserted += one.inserted
         total.faults |= one.faults
         total.truncated += one.truncated
+        total.late += one.late
     return total
 
 
 def _insert(connection: sqlite3.Connection, events: Sequence[Event]) -> Appended:
     fitting = [with_short_tags(event) for event in events]
-    turns = [turn_row(event) for event in fitting if isinstance(event, LLMTurnComplete)]
-    others = [event_row(event) for event in fitting if not isinstance(event, LLMTurnComplete)]
-    last_turn, last_event, last_execution = (_last_id(connection, table) for table in ("turns", "events", "executions"))
+    timely = _timely(connection, fitting)
+    turns = [turn_row(event) for event in timely if isinstance(event, LLMTurnComplete)]
+    others = [event_row(event) for event in timely if not isinstance(event, LLMTurnComplete)]
+    last_turn, last_event, last_execution = connection.execute(_LAST_IDS).fetchone()
     count = 0
     if turns:
         count += connection.executemany(INSERT_TURN, turns).rowcount
@@ -97,11 +107,16 @@ def _insert(connection: sqlite3.Connection, events: Sequence[Event]) -> Appended
     settle_sessions(connection, last_event, last_execution)
     everything = count == len(events)
     inserted = [True] * count if everything else _really_inserted(connection, events, last_turn, last_event)
-    return Appended(inserted, {}, sum(cut is not event for cut, event in zip(fitting, events, strict=True)))
+    truncated = sum(cut is not event for cut, event in zip(fitting, events, strict=True))
+    return Appended(inserted, {}, truncated, late=len(events) - len(timely))
 
 
-def _last_id(connection: sqlite3.Connection, table: str) -> int:
-    return int(connection.execute(f"SELECT coalesce(max(id), 0) FROM {table}").fetchone()[0])
+def _timely(connection: sqlite3.Connection, events: list[Event]) -> list[Event]:
+    """Those that would be known as duplicates if they were; the ids of others may have been pruned."""
+    pruned_before = connection.execute(_PRUNED_BEFORE).fetchone()
+    if pruned_before is None:
+        return events
+    return [event for event in events if event.timestamp_ns >= pruned_before[0]]
 
 
 def _really_inserted(

@@ -6,6 +6,7 @@ Nothing here may open the file with `open()`: closing it would drop the POSIX lo
 from __future__ import annotations
 
 import errno
+import logging
 import os
 import sqlite3
 import stat
@@ -14,8 +15,10 @@ from typing import Final
 from urllib.parse import quote
 
 from hivecost.errors import StoreUnusablePathError, StoreVersionError
-from hivecost.store.faults import named_faults
+from hivecost.store.faults import is_transient, named_faults
 from hivecost.store.schema import check_version, latest_version, migrate
+
+_log = logging.getLogger(__name__)
 
 DATABASE_NAME: Final = "hivecost.db"
 
@@ -23,6 +26,10 @@ DATABASE_NAME: Final = "hivecost.db"
 _BUSY_TIMEOUT_S: Final = 5.0
 #: The WAL goes back into the database when it has grown by this much.
 _CHECKPOINT_BYTES: Final = 8 * 2**20
+#: From here on it is said, at each doubling, that a reader keeps the WAL from going back.
+_WAL_LARGE_BYTES: Final = 64 * 2**20
+#: What SQLite's rollback journal starts with when it is complete.
+_JOURNAL_MAGIC: Final = bytes.fromhex("d9d505f920a163d7")
 
 
 def database_path(base_path: Path) -> Path:
@@ -44,7 +51,7 @@ def is_file(path: Path) -> bool:
 def wal_bytes(path: Path) -> int:
     """The size of the write-ahead log beside the database; 0 when there is none."""
     try:
-        return path.with_name(f"{path.name}-wal").stat().st_size
+        return os.stat(f"{path}-wal").st_size  # noqa: PTH116  # after every commit; a Path takes longer to make
     except FileNotFoundError:
         return 0
 
@@ -55,7 +62,7 @@ def open_writer(base_path: Path) -> sqlite3.Connection:
     Raises StoreErrors and sqlite3.Error. A file that is not ours, or newer than we are, is left as it is.
     """
     path = database_path(base_path)
-    if is_file(path):
+    if is_file(path) and not _is_half_made(path):
         # Read-only first: a connection that may write could change the file even by closing it.
         _connect_read_only(path).close()
     connection = _connect(path, mode="rwc")
@@ -66,6 +73,8 @@ def open_writer(base_path: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous = FULL")
         # SQLite before 3.51.3 can corrupt a WAL that is reset while another connection writes; we checkpoint by hand.
         connection.execute("PRAGMA wal_autocheckpoint = 0")
+        # What a reader made it grow to, the WAL would keep when it is written from its start again.
+        connection.execute(f"PRAGMA journal_size_limit = {_CHECKPOINT_BYTES}")
         migrate(connection, check_version(connection, path))
         # SQLite opens a file that may not be written all the same, and says so at the first write only.
         connection.execute("BEGIN IMMEDIATE")
@@ -84,7 +93,7 @@ def open_reader(base_path: Path) -> sqlite3.Connection:
     """
     path = database_path(base_path)
     with named_faults(path):
-        if not is_file(path):
+        if not is_file(path) or _is_half_made(path):
             return _empty()
         connection = _connect_read_only(path)
         version = check_version(connection, path)
@@ -99,15 +108,41 @@ def open_reader(base_path: Path) -> sqlite3.Connection:
 def checkpoint_if_grown(connection: sqlite3.Connection, path: Path, grown_from_bytes: int) -> int:
     """Move the WAL into the database if it grew enough since `grown_from_bytes`; gives the size to grow from next.
 
-    Readers are never waited for: what they still need stays in the WAL until the next time.
+    Readers are never waited for: what they still need stays in the WAL until the next time. So does what the disk has
+    no room for: it is committed all the same.
     """
     size_bytes = wal_bytes(path)
     if size_bytes < grown_from_bytes + _CHECKPOINT_BYTES:
         return min(size_bytes, grown_from_bytes)
     connection.execute("PRAGMA busy_timeout = 0")
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    except sqlite3.OperationalError as error:
+        if not is_transient(error):
+            raise
+        _log.warning("%s: its write-ahead log grows, it cannot be moved into the database: %s", path, error)
     connection.execute(f"PRAGMA busy_timeout = {int(_BUSY_TIMEOUT_S * 1000)}")
-    return wal_bytes(path)
+    left_bytes = wal_bytes(path)
+    if left_bytes.bit_length() > max(grown_from_bytes, _WAL_LARGE_BYTES - 1).bit_length():
+        _log.warning(
+            "%s: its write-ahead log has %d MB and grows, because some program reads the database in one long "
+            "transaction (a sqlite3 shell, a backup, a dashboard); it shrinks when that ends",
+            path,
+            left_bytes // 10**6,
+        )
+    return left_bytes
+
+
+def _is_half_made(path: Path) -> bool:
+    """Whether SQLite's first write to the file was cut short: its journal says that there was nothing before.
+
+    A connection that may write makes the file empty again; until then no other can read it.
+    """
+    try:
+        header = path.with_name(f"{path.name}-journal").read_bytes()[:20]
+    except FileNotFoundError:
+        return False
+    return header.startswith(_JOURNAL_MAGIC) and header[16:] == bytes(4)
 
 
 def _connect(path: Path, *, mode: str) -> sqlite3.Connection:

@@ -12,7 +12,7 @@ from hivecost.store.faults import named_faults
 from hivecost.store.os_lock import run_locked
 from hivecost.store.rollups import subtract_session
 
-_TABLES: Final = ("turns", "repricings", "events", "executions", "nodes", "sessions")
+_TABLES: Final = ("turns", "pruned_turns", "repricings", "events", "executions", "nodes", "sessions")
 
 
 async def delete_session(base_path: Path, session_id: str) -> bool:

@@ -32,13 +32,20 @@ _NAMED_SUMS: Final = ", ".join(f"{expression} AS {name}" for name, expression in
 #: Without NOT INDEXED the planner walks the index of the GROUP BY through the whole table.
 _NEW: Final = "FROM turns NOT INDEXED WHERE id > :last_turn"
 _OF_SESSION: Final = "FROM turns WHERE session_id = :session_id"
-#: Rounded down before 1970 too.
-_QUARTER_HOUR: Final = (
+#: Of a turn; rounded down before 1970 too.
+QUARTER_HOUR: Final = (
     f"(timestamp_ns - (timestamp_ns % {QUARTER_HOUR_NS} + {QUARTER_HOUR_NS}) % {QUARTER_HOUR_NS}) / {QUARTER_HOUR_NS}"
 )
 
 
-def _add_to(table: str) -> str:
+#: What else a turn that was pruned is still known by, beside its quarter-hour: all that budgets can tell apart.
+PRUNED_KEYS: Final = (
+    *("session_id", "node_id", "agent_id", "user_id", "org_id", "task_id", "tags", "provider", "model"),
+)
+
+
+def add_to(table: str) -> str:
+    """For an upsert of sums."""
     return ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in SUMS)
 
 
@@ -47,15 +54,23 @@ def _fold_quarter_hours(rows: str, sign: int) -> str:
     sums = ", ".join(f"{sign} * {expression}" for expression in SUMS.values())
     return f"""
         INSERT INTO quarter_hours (quarter_hour, {keys}, {_NAMES})
-        SELECT {_QUARTER_HOUR} AS quarter_hour, {keys}, {sums} {rows} GROUP BY quarter_hour, {keys}
-        ON CONFLICT DO UPDATE SET {_add_to("quarter_hours")}"""
+        SELECT {QUARTER_HOUR} AS quarter_hour, {keys}, {sums} {rows} GROUP BY quarter_hour, {keys}
+        ON CONFLICT DO UPDATE SET {add_to("quarter_hours")}"""
+
+
+#: Each row of them is a sum already.
+_SUBTRACT_PRUNED_TIME: Final = f"""
+    INSERT INTO quarter_hours (quarter_hour, org_id, user_id, agent_id, provider, model, {_NAMES})
+    SELECT quarter_hour, org_id, user_id, agent_id, provider, model, {", ".join(f"-{name}" for name in SUMS)}
+    FROM pruned_turns WHERE session_id = :session_id
+    ON CONFLICT DO UPDATE SET {add_to("quarter_hours")}"""
 
 
 _FOLD_NODES: Final = f"""
     INSERT INTO nodes (session_id, node_id, provider, model, {_NAMES})
     SELECT session_id, node_id, provider, model, {", ".join(SUMS.values())} {_NEW} AND session_id <> ''
     GROUP BY session_id, node_id, provider, model
-    ON CONFLICT DO UPDATE SET {_add_to("nodes")}"""
+    ON CONFLICT DO UPDATE SET {add_to("nodes")}"""
 
 _FOLD_EXECUTIONS: Final = f"""
     INSERT INTO executions (session_id, execution_id, started_ns, agent_id, user_id, org_id, {_NAMES})
@@ -65,7 +80,7 @@ _FOLD_EXECUTIONS: Final = f"""
     WHERE true
     ON CONFLICT (session_id, execution_id) DO UPDATE SET
         started_ns = min(executions.started_ns, excluded.started_ns),
-        {keep_identity("executions")}, {_add_to("executions")}"""
+        {keep_identity("executions")}, {add_to("executions")}"""
 
 _FOLD_SESSIONS: Final = f"""
     INSERT INTO sessions (session_id, started_ns, updated_ns, agent_id, user_id, org_id, {_NAMES})
@@ -77,12 +92,14 @@ _FOLD_SESSIONS: Final = f"""
     ON CONFLICT DO UPDATE SET
         started_ns = min(sessions.started_ns, excluded.started_ns),
         updated_ns = max(sessions.updated_ns, excluded.updated_ns),
-        {keep_identity("sessions")}, {_add_to("sessions")}"""
+        {keep_identity("sessions")}, {add_to("sessions")}"""
 
 _FOLD_TIME: Final = _fold_quarter_hours(_NEW, 1)
 _SUBTRACT_TIME: Final = _fold_quarter_hours(_OF_SESSION, -1)
 _DROP_EMPTY_TIME: Final = f"""
-    DELETE FROM quarter_hours WHERE llm_calls = 0 AND quarter_hour IN (SELECT {_QUARTER_HOUR} {_OF_SESSION})"""
+    DELETE FROM quarter_hours WHERE llm_calls = 0 AND quarter_hour IN (
+        SELECT {QUARTER_HOUR} {_OF_SESSION}
+        UNION SELECT quarter_hour FROM pruned_turns WHERE session_id = :session_id)"""
 
 
 def fold_turns(connection: sqlite3.Connection, last_turn: int) -> None:
@@ -92,6 +109,6 @@ def fold_turns(connection: sqlite3.Connection, last_turn: int) -> None:
 
 
 def subtract_session(connection: sqlite3.Connection, session_id: str) -> None:
-    """Take the session's turns out of the time rollups; inside the transaction that deletes them."""
-    for statement in (_SUBTRACT_TIME, _DROP_EMPTY_TIME):
+    """Take the session's turns, the pruned ones too, out of the time rollups; in the transaction that deletes them."""
+    for statement in (_SUBTRACT_TIME, _SUBTRACT_PRUNED_TIME, _DROP_EMPTY_TIME):
         connection.execute(statement, {"session_id": session_id})

@@ -7,6 +7,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import astuple
 
 from hivecost.events import ATTRIBUTION_FIELDS, USAGE_FIELDS, Cost, CostStatus, Event, LLMTurnComplete, UnknownEvent
 from hivecost.events import encode_json as event_to_json
@@ -58,10 +59,7 @@ def _insert(table: str, columns: tuple[str, ...]) -> str:
 INSERT_TURN: Final = _insert("turns", TURN_COLUMNS)
 INSERT_EVENT: Final = _insert("events", EVENT_COLUMNS)
 
-_turn_head: Final[Callable[[Any], Row]] = attrgetter(
-    *TURN_COLUMNS[: TURN_COLUMNS.index("service_tier") + 1], *(f"usage.{name}" for name in USAGE_FIELDS)
-)
-_cost_fields: Final[Callable[[Any], Row]] = attrgetter(*Cost.__struct_fields__)
+_turn_head: Final[Callable[[Any], Row]] = attrgetter(*TURN_COLUMNS[: TURN_COLUMNS.index("service_tier") + 1])
 _event_head: Final[Callable[[Any], Row]] = attrgetter(*EVENT_COLUMNS[:-2])
 _NO_COST: Final = (None, None, "", "", "", "", None, None, None)
 _to_json: Final = msgspec.json.Encoder().encode
@@ -71,8 +69,10 @@ def turn_row(turn: LLMTurnComplete) -> Row:
     """The turn in the order of TURN_COLUMNS."""
     tags = _to_json(turn.tags).decode() if turn.tags else "{}"
     raw_usage = None if turn.raw_usage is None else _to_json(turn.raw_usage).decode()
-    latency_ms = min(max(int(turn.latency_ms), 0), LATENCY_MS_MAX)
-    return (*_turn_head(turn), tags, raw_usage, latency_ms, *_cost_row(turn.cost))
+    latency_ms = turn.latency_ms
+    if type(latency_ms) is not int or not 0 <= latency_ms <= LATENCY_MS_MAX:
+        latency_ms = min(max(int(latency_ms), 0), LATENCY_MS_MAX)
+    return (*_turn_head(turn), *astuple(turn.usage), tags, raw_usage, latency_ms, *_cost_row(turn.cost))
 
 
 def event_row(event: Event) -> Row:
@@ -90,4 +90,6 @@ def _cost_row(cost: Cost | None) -> Row:
         cost = Cost(
             status=CostStatus.INVALID, source=cost.source, rate=cost.rate, snapshot=cost.snapshot, reason=reason
         )
-    return _cost_fields(cost)
+    status, *amounts = astuple(cost)
+    # A plain text: sqlite3 asks its adapters first about every subclass, which costs more than the insert of the value.
+    return (str(status), *amounts)

@@ -1,4 +1,4 @@
-"""What a Store counts: every event is written, a duplicate, lost or still queued."""
+"""What a Store counts: every event is written, a duplicate, late, lost or still queued."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ class StoreStatistics(msgspec.Struct, frozen=True, kw_only=True):
     duplicates: int
     #: Accepted or refused, and not committed; `last_error` says why.
     lost: int
+    #: From before the instant up to which the log was pruned, and so not logged: they may have been already.
+    late: int
     #: Logged with their tags cut.
     truncated: int
     commits: int
@@ -35,7 +37,7 @@ class Tally:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.written = self.duplicates = self.lost = self.truncated = self.commits = 0
+        self.written = self.duplicates = self.lost = self.late = self.truncated = self.commits = 0
         self.last_error: StoreError | None = None
 
     def lose(self, count: int, error: StoreError) -> None:
@@ -53,6 +55,8 @@ class Tally:
         """The batch went through, but for its duplicates and its faults."""
         self.commits += bool(appended.inserted)
         self.truncated += appended.truncated
+        self.late += appended.late
+        self.duplicates -= appended.late  # below, they are among those that were not inserted
         start = 0
         for request in batch:
             stop = start + len(request.events)
@@ -74,6 +78,7 @@ class Tally:
             written=self.written,
             duplicates=self.duplicates,
             lost=self.lost,
+            late=self.late,
             truncated=self.truncated,
             commits=self.commits,
             last_error="" if self.last_error is None else str(self.last_error),

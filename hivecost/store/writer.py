@@ -176,6 +176,8 @@ class Store:
         if isinstance(outcome, StoreError):
             self._tally.failed(batch, outcome)
         else:
+            if outcome.late and not self._tally.late:
+                _log.warning("%s: was pruned; events from before that are counted as late, not logged", self._path)
             self._tally.committed(batch, outcome)
         self._requests.finish(batch)
 

@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
+from msgspec.structs import replace
+
 from hivecost.bus import DropNewest
 from hivecost.errors import BudgetExceededError, BudgetExhaustedError, ReentrancyError, StoreError
 from hivecost.events import (
@@ -17,11 +19,22 @@ from hivecost.events import (
     LLMTurnComplete,
     attribution_fields,
 )
-from hivecost.ledger import AccountStatus, Budget, Calendar, Crossing, SpendAccounts, attribution, warning_of
+from hivecost.ledger import (
+    AccountStatus,
+    Budget,
+    Calendar,
+    Crossing,
+    SoftLimits,
+    SpendAccounts,
+    attribution,
+    soft_refusal,
+    warning_of,
+)
 from hivecost.money import format_usd
 from hivecost.plugin import PluginHost, TurnRequest
-from hivecost.queries import turns_since
 from hivecost.signals import budget_exhausted
+from hivecost.subscribers.past_spending import count_past_spending
+from hivecost.subscribers.turn_throttle import TurnThrottle
 
 QUEUE_MAX: Final = 100_000
 
@@ -31,7 +44,8 @@ _log = logging.getLogger("hivecost.budgets")
 class BudgetWatcher:
     """Stops after the fact: an execution that takes an account over its limit is cancelled when its turn is reported.
 
-    The overshoot is at most the turns in flight. A turn of an account that is over already is refused at the gate.
+    The overshoot is at most the turns in flight. A turn of an account that is over already is refused at the gate; past
+    a soft limit, or where a budget throttles, it may have to wait there, or to take another model.
     What was spent before a restart is read back from the runtime log.
     """
 
@@ -39,6 +53,7 @@ class BudgetWatcher:
 
     def __init__(self, budgets: Iterable[Budget]) -> None:
         self.accounts = SpendAccounts(budgets)
+        self._soft = SoftLimits()
         self._is_recovered = False
 
     @asynccontextmanager
@@ -49,10 +64,18 @@ class BudgetWatcher:
             for event in events:
                 self._handle(host, event)
 
-        async def check(request: TurnRequest) -> None:
-            with suppress(ReentrancyError):  # a handler that takes turns cannot wait for handlers
-                await host.bus.drain(subscription)
-            self._check(host, request)
+        throttle = TurnThrottle(host.clock, host.bus.publish_nowait)
+
+        async def check(request: TurnRequest) -> TurnRequest | None:
+            allowed, softened = request, set[str]()
+            while True:
+                with suppress(ReentrancyError):  # a handler that takes turns cannot wait for handlers
+                    await host.bus.drain(subscription)
+                self._check(host, allowed)
+                again = await self._soften(host, throttle, allowed, softened)
+                if again is None:
+                    return None if allowed is request else allowed
+                allowed = again
 
         subscription = host.bus.subscribe(
             event_types=[EventType.LLM_TURN_COMPLETE, EventType.EXECUTION_COMPLETED],
@@ -82,14 +105,14 @@ class BudgetWatcher:
         if since_ns is None:
             return
         try:
-            async for turn in turns_since(host.base_path, since_ns):
-                self._count(turn)
+            await count_past_spending(self.accounts, host.base_path, since_ns)
         except StoreError as error:
             _log.error("what was spent before is unknown, budgets count from zero: %s", error)
 
     def _handle(self, host: PluginHost, event: Event) -> None:
         if isinstance(event, ExecutionCompleted):
             self.accounts.forget_execution(event.execution_id)
+            self._soft.forget_execution(event.execution_id)
         elif isinstance(event, LLMTurnComplete):
             for crossing in self._count(event):
                 if crossing.exceeded:
@@ -103,7 +126,7 @@ class BudgetWatcher:
 
     def _exceed(self, host: PluginHost, turn: LLMTurnComplete, crossing: Crossing) -> None:
         budget = self.accounts.budgets[crossing.budget]
-        action = "none"
+        action = "throttled" if budget.on_exceed == "throttle" and not budget.shadow else "none"
         if _stops(budget):
             error = BudgetExceededError(_sentence(crossing), budget=crossing.budget, execution_id=turn.execution_id)
             after_turn = budget.cancel == "after_turn"
@@ -142,6 +165,27 @@ class BudgetWatcher:
                     execution_id=request.execution_id,
                     reset_at=account.reset_at,
                 )
+
+    async def _soften(
+        self, host: PluginHost, throttle: TurnThrottle, request: TurnRequest, done: set[str]
+    ) -> TurnRequest | None:
+        """The request to look at again because an account is past its soft limit; None when it may be sent.
+
+        Each of the `done` budgets has had its say.
+        """
+        accounts = self.accounts.find(attribution(request), host.clock.now_ns())
+        step = self._soft.next_step(accounts, request.execution_id, request.model, done)
+        if step is None:
+            self._soft.passed(accounts, request.execution_id)
+            return None
+        account, budget = step.account, step.account.budget
+        done.add(budget.name)
+        if step.action == "refuse":
+            raise soft_refusal(account, request.execution_id)
+        if step.action == "downgrade":
+            return replace(request, model=budget.soft_model, provider="")
+        await throttle.wait(request, account.key, budget.throttle_s, limiter=budget.name)
+        return request
 
 
 def _stops(budget: Budget) -> bool:

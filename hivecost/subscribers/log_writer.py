@@ -37,6 +37,8 @@ class LogWriter:
         self._store: Store | None = None
         self._host: PluginHost | None = None
         self._subscription = ""
+        #: What the next flush has to say.
+        self._loss: StoreError | None = None
 
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
@@ -58,11 +60,15 @@ class LogWriter:
                 host.bus.unsubscribe(self._subscription)
 
     async def flush(self) -> None:
-        """Return when everything published so far is committed. Raises StoreError if the log cannot be written."""
+        """Return when everything published so far is committed. Raises StoreError if the log cannot be written.
+
+        The first flush after a loss raises, too, when the log can be written again.
+        """
         if self._host is not None:
             await self._host.bus.drain(self._subscription)
-        if self.error is not None:
-            raise self.error
+        loss, self._loss = self.error or self._loss, None
+        if loss is not None:
+            raise loss
 
     @property
     def lost(self) -> int:
@@ -79,6 +85,7 @@ class LogWriter:
         try:
             await self._store.write(events)
         except StoreError as error:
+            self._loss = error
             self._note(error)
         else:
             self.error = None

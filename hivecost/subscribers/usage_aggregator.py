@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
+from functools import lru_cache
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final, Literal, get_args
 
@@ -30,10 +32,24 @@ class UsageAggregator:
     name = "usage-aggregator"
 
     def __init__(self, *, values_max: int = VALUES_MAX) -> None:
-        self.total = Totals()
-        self.forgotten = 0
+        self._total = Totals()
+        self._forgotten = 0
         self._values_max = values_max
         self._sums: dict[str, OrderedDict[str, Totals]] = {dimension: OrderedDict() for dimension in DIMENSIONS}
+        #: What came last, by all that tells turns apart; it goes into each dimension's sums when somebody asks.
+        self._recent: dict[tuple[Any, ...], Totals] = {}
+
+    @property
+    def total(self) -> Totals:
+        """The sums of all turns."""
+        self._fold()
+        return self._total
+
+    @property
+    def forgotten(self) -> int:
+        """Values that were dropped with their sums, over all dimensions."""
+        self._fold()
+        return self._forgotten
 
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
@@ -47,11 +63,22 @@ class UsageAggregator:
 
     def add(self, turns: Iterable[LLMTurnComplete]) -> None:
         """Count these turns in every dimension they have a value for."""
+        recent = self._recent
         for turn in turns:
-            self.total.add(turn)
-            for dimension, value in _values(turn):
+            key = (*_whose(turn), turn.timestamp_ns // _DAY_NS)
+            recent[key] = totals = recent.pop(key, None) or Totals()  # those used last are at the end
+            totals.add(turn)
+            if len(recent) > self._values_max:
+                self._fold()
+                recent = self._recent
+
+    def _fold(self) -> None:
+        recent, self._recent = self._recent, {}
+        for (*whose, day), added in recent.items():
+            self._total.merge(added)
+            for dimension, value in zip(DIMENSIONS, (*whose, _name_of(day)), strict=True):
                 if value:
-                    self._at(dimension, value).add(turn)
+                    self._at(dimension, value).merge(added)
 
     def _at(self, dimension: str, value: str) -> Totals:
         sums = self._sums[dimension]
@@ -60,7 +87,7 @@ class UsageAggregator:
             totals = sums[value] = Totals()
             if len(sums) > self._values_max:
                 sums.popitem(last=False)
-                self.forgotten += 1
+                self._forgotten += 1
         else:
             sums.move_to_end(value)
         return totals
@@ -72,6 +99,7 @@ class UsageAggregator:
         """
         if dimension not in DIMENSIONS:
             raise ConfigError("dimension", f"one of {', '.join(DIMENSIONS)}", got=dimension)
+        self._fold()
         return MappingProxyType(self._sums[dimension])
 
     def top(
@@ -87,7 +115,7 @@ class UsageAggregator:
     def as_dict(self) -> dict[str, Any]:
         """Everything, as plain numbers: `total`, then `by_agent`, `by_model` and so on."""
         return {
-            "total": self.total.as_metrics(),
+            "total": self.total.as_metrics(),  # folds what came last
             **{
                 f"by_{dimension}": {value: totals.as_metrics() for value, totals in sums.items()}
                 for dimension, sums in self._sums.items()
@@ -95,15 +123,13 @@ class UsageAggregator:
         }
 
 
-def _values(turn: LLMTurnComplete) -> tuple[tuple[str, str], ...]:
-    return (
-        ("execution", turn.execution_id),
-        ("session", turn.session_id),
-        ("node", turn.node_id),
-        ("agent", turn.agent_id),
-        ("model", turn.model),
-        ("user", turn.user_id),
-        ("org", turn.org_id),
-        ("task", turn.task_id),
-        ("day", f"{to_datetime(turn.timestamp_ns):%Y-%m-%d}"),
-    )
+#: In the order of the dimensions, but for the day.
+_whose: Final = attrgetter(
+    *("execution_id", "session_id", "node_id", "agent_id", "model", "user_id", "org_id", "task_id"),
+)
+_DAY_NS: Final = 86_400 * 10**9
+
+
+@lru_cache(maxsize=64)
+def _name_of(day: int) -> str:
+    return f"{to_datetime(day * _DAY_NS):%Y-%m-%d}"

@@ -1,7 +1,8 @@
 """Forks writers that are killed at random moments; run as `kill_loop.py BASE_PATH ORACLE KILLS WRITERS MUTANT SEED`.
 
-A writer resends the last events of the one before it, and appends every acknowledged event id to a file, which
-survives its death. After each kill the log is checked by the ORACLE; prints the first problems as JSON, or [].
+A writer resends what the one before it did not acknowledge, and some that it did. It appends every acknowledged event
+id to a file, which survives its death. After each kill the log is checked by the ORACLE; prints the first problems as
+JSON, or [].
 MUTANT is a way to be wrong that the checks must catch, or "none".
 """
 
@@ -15,6 +16,7 @@ import random
 import signal
 import sys
 import time
+from itertools import count
 from pathlib import Path
 
 from hivecost.events import Cost, CostStatus, ExecutionStarted, LLMTurnComplete, Usage
@@ -56,8 +58,7 @@ class Acknowledging(Store):
             self.acknowledge(events)
 
     def acknowledge(self, events):
-        turns = [event.event_id for event in events if isinstance(event, LLMTurnComplete)]
-        os.write(self.file, "".join(f"{event_id}\n" for event_id in turns).encode())
+        os.write(self.file, "".join(f"{event.event_id}\n" for event in events).encode())
 
 
 def sums_in_a_second_transaction():
@@ -127,6 +128,16 @@ def load_oracle(path):
     return oracle
 
 
+def lost(oracle, path, event_ids):
+    rows = oracle.rows(path, "SELECT event_id FROM turns UNION ALL SELECT event_id FROM events")
+    missing = set(event_ids) - {row["event_id"] for row in rows}
+    return [f"acknowledged and not there: {sorted(missing)}"] if missing else []
+
+
+def first_unacknowledged(event_ids, writer):
+    return next(number for number in count(1) if f"{writer}-{number}" not in event_ids)
+
+
 def one_round(base_path, acknowledged, mutant, first, chance):
     """Every writer starts with its own first number; all are killed together, some commits and a moment later."""
     children = [
@@ -152,14 +163,12 @@ def main():
     problems = []
     for _ in range(int(kills)):
         one_round(base_path, acknowledged, mutant, first, chance)
-        event_ids = acknowledged.read_text().split()
-        problems = oracle.problems(Path(base_path) / "hivecost.db", event_ids)
+        path, event_ids = Path(base_path) / "hivecost.db", set(acknowledged.read_text().split())
+        problems = lost(oracle, path, event_ids) + oracle.problems(path)
         if problems:
             break
-        numbers = [(int(writer), int(number)) for writer, number in (event_id.split("-") for event_id in event_ids)]
-        for mine in range(int(writers)):
-            last = max((number for writer, number in numbers if writer == mine), default=0)
-            first[mine] = max(1, last - RESENT)
+        # All before these is acknowledged, so that resending leaves no gap.
+        first = [max(1, first_unacknowledged(event_ids, writer) - RESENT) for writer in range(len(first))]
     print(json.dumps(problems))
 
 

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 from hivecost.errors import BudgetExceededError, LedgerUnavailableError
 from hivecost.ledger import Budget, Hold, LedgerState
 from hivecost.store import Ledger
-from hivecost.store.ledger import database, desk, recovery, visitor
+from hivecost.store.ledger import database, recovery, visitor
 from hivecost.testing import TURN_HEADER
 
 NANOUSD_PER_TOKEN = 1_000
@@ -86,13 +86,6 @@ def refund_on_crash():
 
 def settle_twice():
     """What was settled is not marked as such in the transaction that settles it."""
-    apply = desk.Desk.apply
-
-    def late(self, batch, committed):
-        time.sleep(0.1)  # as if the machine were busy
-        apply(self, batch, committed)
-
-    desk.Desk.apply = late
     replay = recovery.Recovery._replay
 
     def forgetful(self, connection, process_id, journal):

@@ -37,13 +37,12 @@ def test_the_bill_never_exceeds_what_the_ledger_knows(found_after):
     assert found["calls"] > 2 * KILLS
 
 
+#: Not "settle_twice": bills in doubt hide it here. It is caught at its kill points.
 MISTAKES = [
     ("refund_on_crash", ["billed is above"]),
     ("lease_before_its_commit", ["above the limit", "billed is above"]),
     ("check_without_hold", ["above the limit", "billed is above"]),
 ]
-if KILLS >= 200:  # bills in doubt hide a settlement that counts twice: it takes hundreds of kills to stand out
-    MISTAKES.append(("settle_twice", ["settled is above billed"]))
 
 
 @pytest.mark.timeout(400)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import anyio
 import pytest
@@ -13,7 +16,9 @@ from typer.testing import CliRunner
 
 import hivecost as hc
 from hivecost.cli import app
+from hivecost.cli.budget import budget as budget_app
 from hivecost.reports import load_budget_report, render_budgets, render_doubts
+from hivecost.runtime.config_file import read_config_file
 from hivecost.store import Ledger
 from hivecost.testing import FakeClock
 
@@ -133,7 +138,10 @@ def test_a_limit_is_changed(ledger, budget, status, command, limit, said):
     assert line["limit"] == limit
     assert [a["settled"] for a in line["accounts"]] == [a["settled"] for a in before]
     (change, *_) = json.loads(budget("audit", "--json"))
-    assert (change["who"], change["what"], change["subject"]) == ("ada", "set_limit", command[1])
+    assert (change["who"], change["what"], change["subject"]) == ("ada", f"{command[0]}_limit", command[1])
+    (note,) = [note for note in budget("status").splitlines() if note.startswith("Changed ")]
+    assert note.startswith(f"Changed   {command[1]}: {change['detail'].rpartition('to ')[2]} in force, ")
+    assert change["detail"].endswith(said.rpartition("→ ")[2] if "→" in said else "$0.1000")
 
 
 @pytest.mark.parametrize(
@@ -143,9 +151,9 @@ def test_a_limit_is_changed(ledger, budget, status, command, limit, said):
         (["freeze", "day"], "got 'day'"),
         (["set", "org day", "5"], "limit: expected an amount with its unit, .*, got '5'"),
         (["raise", "org day", "+"], "amount: expected an amount with its unit, .*, got '\\+'"),
-        (["raise", "org day", "+-5usd"], "amount: expected a limit above zero"),
-        (["raise", "org day", "0usd"], "amount: expected a limit above zero"),
-        (["raise", "org day", "five usd"], "amount: expected a limit above zero"),
+        (["raise", "org day", "+-5usd"], "amount: expected an amount above zero"),
+        (["raise", "org day", "0usd"], "amount: expected an amount above zero"),
+        (["raise", "org day", "five usd"], "amount: expected an amount above zero"),
         (["raise", "org day", "1000 tokens"], "amount: expected an amount in usd, which budget 'org day' counts"),
         (["raise", "tokens", "1.5 tokens"], "amount: expected a whole number of tokens"),
         (["resolve", "nothing", "--never-sent"], "id of a hold that is in doubt; .*, got 'nothing'"),
@@ -178,7 +186,7 @@ def test_a_budget_is_frozen_until_someone_has_looked(ledger, budget, status):
     """With the reason, as it was written, and who it was."""
     assert "nothing more is granted" in budget("freeze", "org day", "--reason", "5 usd [odd]", "--by", "eve")
     assert status()["org day"]["frozen"] == "5 usd [odd]"
-    assert "org day: 5 usd [odd]" in budget("status")
+    assert "org day: 5 usd [odd]\n          `hivecost budget unfreeze NAME` grants again" in budget("status")
     assert "granted again; it was frozen: 5 usd [odd]" in budget("unfreeze", "org day", "--by", "ada")
     assert "was not frozen" in budget("unfreeze", "org day")
     assert status()["org day"]["frozen"] == ""
@@ -261,6 +269,60 @@ def test_doubts_name_every_account_once(ledger, base_path, capsys):
     assert "(2 h ago)" in out
     assert "50 tokens" in out
     assert "$0.2500" in out
+
+
+# -- docs/budgets.md -------------------------------------------------------------------------------------------------
+
+PAGE = Path(__file__).parents[2] / "docs" / "budgets.md"
+
+
+def commands_of(page: str) -> dict[str, tuple[list[str], str]]:
+    """The commands that a page shows, by name: their arguments, and the answer that stands below each."""
+    shown: dict[str, tuple[list[str], str]] = {}
+    name = ""
+    for line in page.splitlines():
+        if line.startswith(("    hivecost budget ", "        hivecost budget ")):
+            arguments = shlex.split(line)[2:]
+            name = arguments[0]
+            shown[name] = arguments, ""
+        elif name and (not line or line.startswith("    ")):
+            shown[name] = shown[name][0], f"{shown[name][1]}\n{line}"
+        else:
+            name = ""
+    return shown
+
+
+def plain(text: str) -> str:
+    """Without times and the width of columns."""
+    for pattern in (r"\d{4}-\d\d-\d\d", r"\d\d:\d\d(:\d\d)?", r"\((in )?\d+ \w+( ago)?\)", r"─+"):
+        text = re.sub(pattern, "", text)
+    return " ".join(text.split())
+
+
+async def seed_page(base_path, budgets) -> None:
+    """Forty turns of Ada's that are settled, one that broke off, and one of Bob's."""
+    async with Ledger.open(base_path, budgets=[budget for budget in budgets if budget.mode == "hard"]) as ledger:
+        for number, (user, usd) in enumerate([*[("ada", "0.06")] * 40, ("ada", ""), ("bob", "0.06")]):
+            who = {"org": "acme", "user": user, "execution": f"e{number}"}
+            async with await ledger.reserve(who, usd="0.07") as hold:
+                if usd:
+                    hold.settle(usd=usd)
+
+
+def test_the_page_about_budgets_shows_what_these_commands_print(base_path, budget, tmp_path):
+    """All of them, but for times; what is shown is what a reader gets who does the same in that order."""
+    page = PAGE.read_text(encoding="utf-8")
+    (tmp_path / "hivecost.toml").write_text(re.search(r"```toml\n(.*?)```", page, re.DOTALL)[1], encoding="utf-8")
+    anyio.run(seed_page, base_path, read_config_file(tmp_path / "hivecost.toml").budgets)
+    shown = commands_of(page)
+    assert set(shown) == {command.name or command.callback.__name__ for command in budget_app.registered_commands}
+    shown["unfreeze it"] = (
+        ["unfreeze", "per run", "--by", "ada"],
+        "per run: granted again; it was frozen: the planner loops",
+    )
+    for name in ("status", "raise", "doubts", "resolve", "unfreeze", "freeze", "unfreeze it", "set", "audit"):
+        arguments, answer = shown[name]
+        assert plain(budget(*arguments)) == plain(answer), name
 
 
 # -- while a runtime in another process runs ------------------------------------------------------------------------

@@ -15,6 +15,7 @@ SAYS = {
     "quickstart.py": ["completed 3 calls 0.03 USD", "cancelled 5 calls: budget 'per run'"],
     "budget_in_a_handler.py": ["cancelled 11000 tokens: token budget exhausted: 11,000 tokens"],
     "sync_agent.py": ["cancelled 5 calls: budget 'calls per run'"],
+    "streaming.py": ["completed 250 words, 0.00275 USD", "stopped early", "cancelled: budget 'per run'"],
     "own_plugin.py": ["eager waited 0.", "completed 4 calls"],
     "daily_report.py": [
         "1 sessions, 33,000 tokens, $0.0490, 1 turns without a price",

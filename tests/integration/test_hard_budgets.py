@@ -254,3 +254,123 @@ async def test_a_refusal_says_how_the_account_stands_now(tmp_path):
         (5_000_000, 5_000_000, "refused"),
         (10_000_000, 12_000_000, "refused"),
     ]
+
+
+# -- soft limits ---------------------------------------------------------------------------------------------------
+
+
+def soft(on_soft: str, **settings) -> hc.Budget:
+    return hard("10 calls", **{"soft_limit": 3, "on_soft": on_soft, "warn": (), "on_short": "refuse", **settings})
+
+
+async def spend(ctx, turns):
+    """Settle so many turns; gives the models that were asked."""
+    models = []
+    for _ in range(turns):
+        async with ctx.turn("m", input_tokens=10, max_tokens=10) as turn:
+            models.append(turn.model)
+            turn.settle(hc.Usage(10, 10))
+    return models
+
+
+def soft_runtime(tmp_path, *budgets: hc.Budget, **settings) -> hc.AgentRuntime:
+    runtime = hc.AgentRuntime(tmp_path, budgets=budgets, prices=PRICES, **settings)
+    runtime.entry_point("spend")(spend)
+    return runtime
+
+
+async def test_reaching_the_soft_limit_warns_once(tmp_path):
+    """on_soft="alert": one BUDGET_WARNING with what is used of the limit; turns pass up to the limit."""
+    runtime = soft_runtime(tmp_path, soft("alert"))
+    warnings = []
+    runtime.bus.subscribe(event_types=[hc.EventType.BUDGET_WARNING], handler=warnings.append)
+    async with runtime:
+        result = await runtime.trigger_and_wait("spend", 11)
+    assert result.metrics["llm_calls"] == 10
+    assert [(event.used, event.limit, event.fraction) for event in warnings] == [(3, 10, 0.3)]
+
+
+async def test_past_the_soft_limit_turns_pass_one_by_one(tmp_path):
+    """on_soft="throttle": a turn that waits holds nothing, says RATE_LIMITED, and can be cancelled."""
+    clock = FakeClock()
+    runtime = soft_runtime(tmp_path, soft("throttle", throttle_s=2.0), clock=clock)
+    limited = []
+    runtime.bus.subscribe(event_types=[hc.EventType.RATE_LIMITED], handler=limited.append)
+    async with runtime:
+        assert (await runtime.trigger_and_wait("spend", 4)).status == "completed"
+        waiting = await runtime.trigger("spend", 1)
+        cancelled = await runtime.trigger("spend", 1)
+        await clock.wait_for_sleepers()
+        await anyio.wait_all_tasks_blocked()
+        (account,) = await runtime.gate.ledger.status()
+        assert (account.settled, account.held) == (4, 0)
+        await runtime.cancel_execution(cancelled, "enough")
+        clock.advance(2.0)
+        with anyio.fail_after(10):
+            assert (await runtime.wait(waiting)).metrics["llm_calls"] == 1
+            assert (await runtime.wait(cancelled)).metrics["llm_calls"] == 0
+        await runtime.bus.drain()
+        (account,) = await runtime.gate.ledger.status()
+    assert [(event.limiter, event.waited_ms, event.execution_id) for event in limited] == [("b", 2_000, waiting)]
+    assert (account.settled, account.held, account.in_doubt) == (5, 0, 0)
+
+
+async def test_past_the_soft_limit_only_running_executions_go_on(tmp_path):
+    """on_soft="finish": what began before may use the rest, what begins now is refused and leaves nothing held."""
+    runtime = soft_runtime(tmp_path, soft("finish", window="day"))
+    go, ready = anyio.Event(), anyio.Event()
+    refusals = []
+    runtime.bus.subscribe(event_types=[hc.EventType.BUDGET_EXCEEDED], handler=refusals.append)
+
+    @runtime.entry_point("patient")
+    async def patient(ctx, _):
+        await spend(ctx, 3)
+        ready.set()
+        await go.wait()
+        await spend(ctx, 3)
+
+    async with runtime:
+        execution_id = await runtime.trigger("patient")
+        await ready.wait()
+        refused = await runtime.trigger_and_wait("spend", 1)
+        go.set()
+        finished = await runtime.wait(execution_id)
+        again = await runtime.trigger_and_wait("patient")
+        (account,) = await runtime.gate.ledger.status()
+    assert isinstance(refused.error, hc.BudgetExhaustedError)
+    assert refused.error.reset_at is not None
+    assert (finished.status, finished.metrics["llm_calls"]) == ("completed", 6)
+    assert isinstance(again.error, hc.BudgetExhaustedError)
+    assert (account.settled, account.held) == (6, 0)
+    assert [(event.action, event.used, event.limit) for event in refusals] == [("refused", 3, 10), ("refused", 6, 10)]
+
+
+async def test_past_the_soft_limit_turns_take_the_cheaper_model(tmp_path):
+    """on_soft="downgrade:MODEL": held and priced at that model's rate."""
+    runtime = soft_runtime(tmp_path, soft("downgrade:cheap"), hc.Budget("usd", "$1", mode="hard"))
+    async with runtime:
+        result = await runtime.trigger_and_wait("spend", 5)
+        usd = next(row for row in await runtime.gate.ledger.status() if row.budget == "usd")
+    assert result.output == ["m"] * 3 + ["cheap"] * 2
+    assert (usd.settled, usd.held) == (3 * 50_000 + 2 * 5_000, 0)
+
+
+async def test_budgets_that_downgrade_to_each_other_come_to_an_end(tmp_path):
+    """Two that are short, each with the other's model as its way out: refused, not sent to and fro forever."""
+    one = hc.Budget("one", "$0.00001", mode="hard", on_short="downgrade:cheap", match={"model": "m"})
+    two = hc.Budget("two", "$0.000001", mode="hard", on_short="downgrade:m", match={"model": "cheap"})
+    runtime = soft_runtime(tmp_path, one, two)
+    async with runtime:
+        with anyio.fail_after(10):
+            result = await runtime.trigger_and_wait("spend", 1)
+    assert isinstance(result.error, hc.BudgetExhaustedError)
+
+
+async def test_a_restart_knows_that_the_soft_limit_was_reached(tmp_path):
+    """What is settled is in the ledger: the next runtime goes on where the last one was."""
+    async with soft_runtime(tmp_path, soft("finish")) as runtime:
+        assert (await runtime.trigger_and_wait("spend", 4)).status == "completed"
+    async with soft_runtime(tmp_path, soft("finish")) as runtime:
+        refused = await runtime.trigger_and_wait("spend", 1)
+    assert isinstance(refused.error, hc.BudgetExhaustedError)
+    assert "soft limit" in str(refused.error)

@@ -54,7 +54,8 @@ class Clients:
         """`client.….create(...)`: a response, or something to await."""
         prefix = "async_" if is_async else ""
         if api == "messages":
-            return self[f"{prefix}claude"].messages.create(model=CLAUDE, max_tokens=100, messages=HELLO, **more)
+            more.setdefault("max_tokens", 100)
+            return self[f"{prefix}claude"].messages.create(model=CLAUDE, messages=HELLO, **more)
         if api == "responses":
             return self[f"{prefix}gpt"].responses.create(model=GPT, input=HELLO, **more)
         if more.get("stream"):
@@ -337,3 +338,104 @@ async def test_another_model_that_answers_is_the_one_that_is_priced(provider, ma
     result, (turn,) = await run_agent(async_agent(make_clients(), "chat", stream=False))
     assert turn.model == "gpt-4o-mini"
     assert result.metrics["cost_nanousd"] == provider.bill_nanousd(rates)
+
+
+# -- streams that are paid for as they come --------------------------------------------------------------------------
+
+#: Two answers in full, at 2,000 tokens each, could not be held: $0.02 (GPT) and $0.03 (Claude) apiece.
+LIMITS = {"chat": "$0.009", "responses": "$0.009", "messages": "$0.013"}
+MAX_TOKENS = {"chat": "max_tokens", "responses": "max_output_tokens", "messages": "max_tokens"}
+
+
+def async_reader(clients: Clients, api: str, counts: list[int]) -> Callable[..., Any]:
+    async def agent(ctx: hc.Execution, _: object) -> None:
+        chunks = 0
+        async with ctx.turn(MODELS[api], prompt=HELLO, max_tokens=2_000, stream_tokens=100) as turn:
+            limit = {MAX_TOKENS[api]: turn.max_tokens}
+            async with await clients.create(api, is_async=True, stream=True, **limit) as response:
+                try:
+                    async for _chunk in turn.stream(response):
+                        chunks += 1
+                finally:
+                    counts.append(chunks)
+            turn.settle()
+
+    return agent
+
+
+def sync_reader(clients: Clients, api: str, counts: list[int]) -> Callable[..., Any]:
+    def agent(ctx: hc.Execution, _: object) -> None:
+        chunks = 0
+        with ctx.turn(MODELS[api], prompt=HELLO, max_tokens=2_000, stream_tokens=100) as turn:
+            limit = {MAX_TOKENS[api]: turn.max_tokens}
+            with clients.create(api, is_async=False, stream=True, **limit) as response:
+                try:
+                    for _chunk in turn.stream(response):
+                        chunks += 1
+                finally:
+                    counts.append(chunks)
+            turn.settle()
+
+    return agent
+
+
+READERS = {"async": async_reader, "sync": sync_reader}
+
+
+@pytest.fixture
+def run_readers(base_path, prices, make_clients):
+    """Run agents that read streams under one hard budget, at once; gives their results, the account, the chunks."""
+
+    async def run(api: str, kind: str, executions: int = 1) -> tuple[list[hc.ExecutionResult], hc.AccountStatus, list]:
+        budget = hc.Budget("all", limit=LIMITS[api], mode="hard", on_short="refuse")
+        runtime = hc.AgentRuntime(base_path, prices=prices, budgets=[budget])
+        results: list[hc.ExecutionResult] = []
+        counts: list[int] = []
+        runtime.entry_point("api")(READERS[kind](make_clients(), api, counts))
+
+        async def one() -> None:
+            results.append(await runtime.trigger_and_wait("api"))
+
+        async with runtime:
+            with anyio.fail_after(60):
+                async with anyio.create_task_group() as group:
+                    for _ in range(executions):
+                        group.start_soon(one)
+            (account,) = await runtime.gate.ledger.status()
+        return results, account, counts
+
+    return run
+
+
+@every_api
+@every_kind
+async def test_a_stream_stops_before_its_budget_is_passed(provider, run_readers, rates, api, kind):
+    """An answer of 1,000 tokens where the budget pays for fewer: hung up on, and the bill is within what is held.
+
+    The provider stops generating when it is hung up on, here 50 tokens after what was read at most.
+    """
+    provider.always(Behaviour(text="word " * 800, cut_after_chunks=250))
+    (result,), account, (chunks,) = await run_readers(api, kind)
+    assert isinstance(result.error, hc.BudgetExhaustedError), result.error
+    assert 100 < chunks < 250
+    assert 0 < provider.bill_nanousd(rates) <= account.settled + account.held + account.in_doubt <= account.limit
+    assert (account.settled, account.held) == (0, 0)
+
+
+@every_api
+@every_kind
+async def test_a_short_answer_passes_under_the_same_budget(provider, run_readers, rates, api, kind):
+    """Its maximum could not be held; what it really takes can, and is settled at the bill."""
+    provider.always(Behaviour(text="word " * 100))
+    (result,), account, _ = await run_readers(api, kind)
+    assert result.status == "completed", result.error
+    assert (account.settled, account.held, account.in_doubt) == (provider.bill_nanousd(rates), 0, 0)
+
+
+@every_api
+async def test_two_streams_at_once_share_a_budget(provider, run_readers, rates, api):
+    """Neither could be held in full, and both pass."""
+    provider.always(Behaviour(text="word " * 40))
+    results, account, _ = await run_readers(api, "async", executions=2)
+    assert [result.status for result in results] == ["completed"] * 2, [result.error for result in results]
+    assert (account.settled, account.held, account.in_doubt) == (provider.bill_nanousd(rates), 0, 0)

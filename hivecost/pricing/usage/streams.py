@@ -8,7 +8,9 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from hivecost.events import Usage
 from hivecost.pricing.readings import UsageReading, UsageStatus
+from hivecost.pricing.usage.deltas import answer_bytes, plain_text_bytes
 from hivecost.pricing.usage.detection import Found, find_usage, flavor_of
 from hivecost.pricing.usage.reader import read_usage
 from hivecost.pricing.usage.views import decoded, items, plain, snake, text, view
@@ -37,11 +39,38 @@ class UsageStream:
         self._usage: dict[str, Any] = {}
         self._facts: dict[str, Any] = {}
         self._finished = False
+        self._counted = Usage()
+        self._bytes_since = 0
+
+    @property
+    def counted(self) -> Usage:
+        """The provider's own running count; zeros before it says one."""
+        return self._counted
+
+    @property
+    def output_bound(self) -> int:
+        """The most output tokens that what has come so far can be.
+
+        The provider's running count, and one more for each byte of UTF-8 that came with it or after it: a token is at
+        least one byte. Reasoning that a provider neither shows nor counts yet is not in it: nobody can bound that.
+        """
+        return self._counted.output_tokens + self._bytes_since
+
+    @property
+    def is_finished(self) -> bool:
+        """The provider has said the final counts."""
+        return self._finished
 
     def observe(self, chunk: object) -> None:
-        """Take one chunk: dict, SDK object, JSON text or a line of server-sent events. Never raises."""
+        """Take one chunk: dict, SDK object, JSON text, a line of server-sent events, bare text. Never raises."""
+        event: Mapping[str, Any] = {}
         with suppress(Exception):  # a chunk nobody can read tells nothing; the stream then counts as cut
-            self._observe(view(decoded(_event_data(chunk))))
+            event = view(decoded(_event_data(chunk)))
+        with suppress(Exception):
+            if event:
+                self._observe(event)
+            else:
+                self._bytes_since += plain_text_bytes(chunk)
 
     def reading(self) -> UsageReading:
         """What is known now: `estimated` while the stream is not at its end, `missing` without any usage."""
@@ -60,6 +89,18 @@ class UsageStream:
         stopped = _stop(event, "choices") or _stop(event, "candidates")
         self._facts.update(stopped)
         self._finished = self._finished or self._is_last(found, event, stopped)
+        if found.usage:
+            self._take_count()
+        self._bytes_since += answer_bytes(event)
+
+    def _take_count(self) -> None:
+        """A count that grew stands for all that came before it; one that is only said again, or cannot be, does not."""
+        reading = self.reading()
+        if reading.status not in (UsageStatus.OK, UsageStatus.ESTIMATED):
+            return
+        if reading.usage.output_tokens > self._counted.output_tokens:
+            self._bytes_since = 0
+        self._counted = reading.usage
 
     def _shape(self, found: Found, event: Mapping[str, Any]) -> str | None:
         if text(event.get("type")) == "message_start":

@@ -1,7 +1,8 @@
 """The durable ledger: holds decided in memory against committed leases, recovered after any crash."""
 
-from hivecost.store.ledger.doubts import DoubtAmount, DoubtfulHold
+from hivecost.ledger import BudgetState, DoubtAmount, DoubtfulHold
 from hivecost.store.ledger.hold import LedgerHold
 from hivecost.store.ledger.ledger import Ledger
+from hivecost.store.ledger.records import BudgetChange
 
-__all__ = ["DoubtAmount", "DoubtfulHold", "Ledger", "LedgerHold"]
+__all__ = ["BudgetChange", "BudgetState", "DoubtAmount", "DoubtfulHold", "Ledger", "LedgerHold"]

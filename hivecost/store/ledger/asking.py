@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from hivecost.clock import to_datetime
 from hivecost.ledger import Refusal, RefusalKind, lease_amount
 from hivecost.ledger.account import Account
+from hivecost.ledger.hold import finality
 from hivecost.store.ledger.accounts import Sums, change_lease, sums_of
 from hivecost.store.ledger.batch import Answer, Ask, BudgetRow
 
@@ -57,7 +58,7 @@ class Lender:
         answers = [self._short_answer(account, ask, sums[account]) for account in short]
         if answers:
             # Of several the one that lasts longest.
-            return min(answers, key=lambda answer: answer.worth_waiting)
+            return max(answers, key=lambda answer: (not answer.worth_waiting, _finality(answer)))
         for account, amount in lacking.items():
             self._lend(account, amount, self._left(account, sums[account]))
         for account in ask.accounts:
@@ -120,3 +121,7 @@ class Lender:
             self._connection.execute(
                 "INSERT OR IGNORE INTO ledger_requests VALUES (?, ?)", [self._process_id, self._row_ids[account]]
             )
+
+
+def _finality(answer: Answer) -> int:
+    return -1 if answer.refusal is None else finality(answer.refusal)

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 from hivecost.clock import Clock
 from hivecost.errors import LedgerUnavailableError
 from hivecost.ledger import AccountStatus, Budget, Hold, Incident, LedgerState, Refusal, Settlement, Unit
+from hivecost.ledger.amounts import overrun_reason
 from hivecost.money import to_usd
 from hivecost.store.ledger.batch import Ask, Batch, Bill, BudgetRow, Committed, sums_of_bills
 from hivecost.store.ledger.hold import LedgerHold
 from hivecost.store.ledger.journal import Journal, key_bytes
-from hivecost.store.ledger.leases import Leases, is_durable, room_of
+from hivecost.store.ledger.leases import Leases, execution_of, is_durable, room_of
 from hivecost.store.ledger.undivided import Undivided, undivided
 
 if TYPE_CHECKING:
@@ -38,6 +39,8 @@ class Desk(Undivided):
         self._state = LedgerState(budgets, opened=self._leases.opened)
         self._open: dict[int, LedgerHold] = {}
         self._doubts: dict[int, LedgerHold] = {}
+        #: Holds in doubt on an execution's own accounts, by execution.
+        self._doubts_of: dict[str, list[LedgerHold]] = {}
         self._bills: list[Bill] = []
         self._freezes: dict[str, str] = {}
         self._settlements = 0
@@ -65,9 +68,9 @@ class Desk(Undivided):
         return len(self._bills) * 2 > self.journal.holds_max
 
     @property
-    def is_full(self) -> bool:
-        """Whether no hold can be written down."""
-        return not self.journal.free
+    def is_full_of_open(self) -> bool:
+        """Whether no hold can be written down, and none of those that are has been settled or doubted."""
+        return not self.journal.free and not self.has_news
 
     @undivided
     def reserve(
@@ -131,6 +134,9 @@ class Desk(Undivided):
             return False
         if hold.place is not None:
             self._doubts[hold.pure.hold_id] = hold
+        for account in hold.accounts:
+            if not is_durable(account):
+                self._doubts_of.setdefault(execution_of(account), []).append(hold)
         return True
 
     @undivided
@@ -150,7 +156,12 @@ class Desk(Undivided):
 
     @undivided
     def forget_execution(self, execution_id: str) -> None:
+        """It is over: what is in doubt on its own accounts stands in nobody's way any more."""
         self._state.forget_execution(execution_id)
+        for hold in self._doubts_of.pop(execution_id, ()):
+            if hold.pure.state == "in_doubt":
+                self._state.hand_over(hold.pure, [a for a in hold.pure.accounts if not is_durable(a)])
+                self._forget_if_empty(hold)
 
     @undivided
     def collect(self, asks: list[Ask], contested: Container[int]) -> Batch:
@@ -272,7 +283,7 @@ class Desk(Undivided):
         """Until someone has looked, in every process; shadow budgets go on."""
         for incident in incidents:
             if not self.budgets[incident.budget].shadow:
-                reason = f"a bill of {incident.billed:,} was above its hold of {incident.held:,} {incident.unit}"
+                reason = overrun_reason(incident.billed, incident.held, incident.unit)
                 self._freezes[incident.budget] = reason
                 self._state.freeze(incident.budget, reason)
 
@@ -281,8 +292,13 @@ class Desk(Undivided):
         hold.handed_over = True
         durable = [account for account in hold.accounts if is_durable(account)]
         self._state.hand_over(hold.pure, durable)
+        self._forget_if_empty(hold)
         for account in durable:
             account.cap -= hold.amounts[account.unit] if account.leased else 0
+
+    def _forget_if_empty(self, hold: LedgerHold) -> None:
+        if not hold.pure.accounts:
+            self._open.pop(hold.pure.hold_id, None)
 
     def _let_go(self, hold: LedgerHold) -> None:
         """The database has it."""

@@ -5,32 +5,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Mapping
 
-import msgspec
-
 from hivecost.errors import ConfigError
-from hivecost.ledger import Unit
-from hivecost.store.ledger.controls import freeze_for_bill, record_change
-
-
-class DoubtAmount(msgspec.Struct, frozen=True, kw_only=True):
-    """What a hold in doubt is charged on one account."""
-
-    budget: str
-    scope: str
-    period: str
-    unit: Unit
-    amount: int
-
-
-class DoubtfulHold(msgspec.Struct, frozen=True, kw_only=True):
-    """A hold that may have been sent, and whose bill nobody knows."""
-
-    hold_id: str
-    key: str
-    #: Why: `left unsettled`, `its process died`, `power loss`, ….
-    reason: str
-    since_ns: int
-    amounts: tuple[DoubtAmount, ...]
+from hivecost.ledger import DoubtAmount, DoubtfulHold, Unit
+from hivecost.ledger.amounts import format_exactly
+from hivecost.store.ledger.controls import freeze_for_bill, is_text, record_change
 
 
 def doubt(
@@ -74,10 +52,10 @@ def resolve(connection: sqlite3.Connection, hold_id: str, billed: Mapping[Unit, 
 def resolve_by_hand(
     connection: sqlite3.Connection, hold_id: str, billed: Mapping[Unit, int], *, by: str, now_ns: int
 ) -> None:
-    """The same, on record. Raises ConfigError when no hold of this id is in doubt."""
-    if not resolve(connection, hold_id, billed, by=by, now_ns=now_ns):
-        raise ConfigError(f"hold {hold_id}", "the id of a hold that is in doubt")
-    detail = ", ".join(f"{amount:,} {unit}" for unit, amount in billed.items()) or "as held"
+    """The same, on record. Raises ConfigError when no hold of this id is in doubt, and for nobody who does it."""
+    if not is_text(hold_id) or not resolve(connection, hold_id, billed, by=by, now_ns=now_ns):
+        raise ConfigError(f"hold {hold_id!r}", "the id of a hold that is in doubt, as in_doubt() lists them")
+    detail = ", ".join(format_exactly(amount, unit) for unit, amount in billed.items()) or "as held"
     record_change(connection, "resolve", hold_id, detail, who=by, now_ns=now_ns)
 
 

@@ -3,30 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from decimal import Decimal
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import msgspec
 
-from hivecost.errors import ConfigError
-from hivecost.ledger import Hold, HoldState, Refusal, Settlement, Unit
-from hivecost.ledger.account import Account
-from hivecost.money import to_nanousd
+from hivecost.ledger import Account, Hold, HoldState, Refusal, Settlement, Unit, USDAmount, amounts_of
 
 if TYPE_CHECKING:
     from hivecost.store.ledger.desk import Desk
     from hivecost.store.ledger.ledger import Ledger
 
-USDAmount = str | int | float | Decimal
-
 
 class LedgerHold(msgspec.Struct, eq=False):
     """`async with await ledger.reserve(...) as hold:` left unsettled, by an exception or not, the hold is in doubt.
 
-    In doubt it stays charged until its usage arrives (`settle`), or someone resolves it. All methods but `extend` are
-    synchronous, safe in any cancellation and over threads. They raise LedgerUnavailableError once the ledger is closed:
-    what is not settled by then is in doubt.
+    In doubt it stays charged until its usage arrives (`settle`), or someone resolves it. All methods but `extend` and
+    `observe` are synchronous, safe in any cancellation and over threads. They raise LedgerUnavailableError once the
+    ledger is closed: what is not settled by then is in doubt.
     """
 
     _ledger: Ledger
@@ -101,6 +95,25 @@ class LedgerHold(msgspec.Struct, eq=False):
         """Set more aside, on all accounts of the hold or on none. Raises as `Ledger.reserve` does."""
         await self._ledger.extend(self, amounts_of(usd, nanousd, tokens, calls))
 
+    async def observe(
+        self,
+        usd: USDAmount | None = None,
+        *,
+        nanousd: int | None = None,
+        tokens: int | None = None,
+        calls: int | None = None,
+    ) -> None:
+        """It has cost so much so far: keeps at least an eighth more than that set aside.
+
+        Where less is, extends the hold to a quarter more. Raises as `Ledger.reserve` does: stop then, and settle at
+        what it has cost.
+        """
+        seen = amounts_of(usd, nanousd, tokens, calls)
+        short = {unit: amount for unit, amount in seen.items() if amount + amount // 8 > self.amounts.get(unit, 0)}
+        if short:
+            more = {unit: amount + amount // 4 - self.amounts.get(unit, 0) for unit, amount in short.items()}
+            await self._ledger.extend(self, more)
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -109,19 +122,3 @@ class LedgerHold(msgspec.Struct, eq=False):
     ) -> None:
         if self.pure.state == "held":
             self._desk.doubt(self)
-
-
-def amounts_of(usd: USDAmount | None, nanousd: int | None, tokens: int | None, calls: int | None) -> dict[Unit, int]:
-    """The amounts that are given, by unit. Raises ConfigError for USD that cannot be, or is given twice."""
-    amounts: dict[Unit, int] = {}
-    if usd is not None:
-        if nanousd is not None:
-            raise ConfigError("usd", "either usd or nanousd, not both")
-        amounts["usd"] = to_nanousd(usd, key="usd")
-    elif nanousd is not None:
-        amounts["usd"] = nanousd
-    if tokens is not None:
-        amounts["tokens"] = tokens
-    if calls is not None:
-        amounts["calls"] = calls
-    return amounts

@@ -88,6 +88,11 @@ def is_durable(account: Account) -> bool:
     return account.budget.window != "execution"
 
 
+def execution_of(account: Account) -> str:
+    """Whose account it is, of those that are an execution's own."""
+    return account.values[account.budget.account_attributes.index("execution")]
+
+
 def room_of(account: Account) -> int:
     """What could be held on it without asking."""
     return account.cap - account.settled - account.held - account.in_doubt

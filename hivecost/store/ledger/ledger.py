@@ -6,7 +6,7 @@ import logging
 import os
 import sqlite3
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -17,18 +17,28 @@ from anyio.abc import TaskGroup
 
 from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.errors import HiveCostError, LedgerUnavailableError, StoreError
-from hivecost.ledger import AccountStatus, Budget, LedgerState, Refusal, Unit
-from hivecost.ledger.budget import Limit
+from hivecost.ledger import (
+    AccountStatus,
+    Budget,
+    BudgetState,
+    DoubtfulHold,
+    LedgerState,
+    Limit,
+    Refusal,
+    Unit,
+    USDAmount,
+    amounts_of,
+)
 from hivecost.store.database import database_path
 from hivecost.store.faults import to_store_error
-from hivecost.store.ledger import controls, doubts
+from hivecost.store.ledger import controls, doubts, records
 from hivecost.store.ledger.batch import Ask, Batch
 from hivecost.store.ledger.database import Errand, LedgerDatabase
 from hivecost.store.ledger.desk import Desk
-from hivecost.store.ledger.doubts import DoubtfulHold
 from hivecost.store.ledger.folder import LedgerFolder
-from hivecost.store.ledger.hold import LedgerHold, USDAmount, amounts_of
+from hivecost.store.ledger.hold import LedgerHold
 from hivecost.store.ledger.journal import Journal
+from hivecost.store.ledger.records import BudgetChange
 from hivecost.store.ledger.status import read_remaining, read_status
 from hivecost.store.ledger.visitor import Visitor
 from hivecost.store.os_lock import run_locked
@@ -148,7 +158,7 @@ class Ledger:
                 if desk.is_crowded:
                     visitor.wake()
                 return answer
-            if asked and not isinstance(answer, Refusal) and desk.is_full:
+            if asked and not isinstance(answer, Refusal) and desk.is_full_of_open:
                 raise LedgerUnavailableError(f"{self._holds_max:,} holds are open at once; raise holds_max")
             if asked and isinstance(answer, Refusal) and desk.decides_alone(answer.budget):
                 raise answer.error(execution_id)
@@ -223,7 +233,7 @@ class Ledger:
         nanousd: int | None = None,
         tokens: int | None = None,
         calls: int | None = None,
-        by: str = "",
+        by: str,
     ) -> None:
         """Settle a hold that is in doubt at what it really cost (0, if it was never sent), whoever made it.
 
@@ -233,22 +243,57 @@ class Ledger:
         now_ns = self._clock.now_ns()
         await self._do(partial(doubts.resolve_by_hand, hold_id=hold_id, billed=billed, by=by, now_ns=now_ns))
 
-    async def set_limit(self, budget: str, limit: Limit, *, by: str) -> None:
+    async def budgets(self) -> list[BudgetState]:
+        """All budgets that were ever configured on this base path, as they are in force for all processes, by name."""
+        states: list[BudgetState] = await self._do(records.list_budgets)
+        return states
+
+    async def changes(self, limit: int = 100) -> list[BudgetChange]:
+        """The newest entries of the audit trail, the newest first: who changed what, when. Raises ConfigError."""
+        changes: list[BudgetChange] = await self._do(partial(records.list_changes, limit=limit))
+        return changes
+
+    async def configure(self, budgets: Iterable[Budget], *, by: str = "configuration") -> None:
+        """Bring other limits of budgets that this Ledger has into force, as opening it with them would.
+
+        A limit that an operator set stays until another one is configured. All of them, or none: raises ConfigError
+        for a budget that it was not opened with, and for any other difference than the limit.
+        """
+        changed = tuple(budgets)
+        controls.require_same_but_limit(changed, self._budgets)
+        now_ns = self._clock.now_ns()
+        await self._do(partial(controls.configure, budgets=changed, now_ns=now_ns, who=by))
+
+    async def set_limit(self, budget: str, limit: Limit, *, by: str) -> int:
         """Give a budget another limit, for all processes and after restarts; what was spent stays.
 
         In its own unit if `limit` names none. Other processes know within a beat of what they already leased.
-        Raises ConfigError.
+        Gives the limit in what the budget counts: nano-USD, tokens or calls. Raises ConfigError.
         """
         now_ns = self._clock.now_ns()
-        await self._do(partial(controls.set_limit, budget=budget, limit=limit, who=by, now_ns=now_ns))
+        after: int = await self._do(partial(controls.set_limit, budget=budget, limit=limit, who=by, now_ns=now_ns))
+        return after
+
+    async def raise_limit(self, budget: str, by_amount: Limit, *, by: str) -> int:
+        """Raise the limit that is in force by an amount above zero, such as `"$5"`; otherwise as `set_limit`.
+
+        Read and written in one transaction: of two that raise at once, both count. Gives the new limit.
+        """
+        now_ns = self._clock.now_ns()
+        errand = partial(controls.raise_limit, budget=budget, by_amount=by_amount, who=by, now_ns=now_ns)
+        after: int = await self._do(errand)
+        return after
 
     async def freeze(self, budget: str, reason: str, *, by: str) -> None:
-        """Grant nothing more on a budget, in all processes within a beat; what is held may still be settled."""
+        """Grant nothing more on a budget, in all processes within a beat; what is held may still be settled.
+
+        Raises ConfigError.
+        """
         now_ns = self._clock.now_ns()
         await self._do(partial(controls.freeze, budget=budget, reason=reason, who=by, now_ns=now_ns))
 
     async def unfreeze(self, budget: str, *, by: str) -> bool:
-        """Someone has looked: grant again. False if it was not frozen."""
+        """Someone has looked: grant again. False if it was not frozen. Raises ConfigError."""
         now_ns = self._clock.now_ns()
         done: bool = await self._do(partial(controls.unfreeze, budget=budget, who=by, now_ns=now_ns))
         return done

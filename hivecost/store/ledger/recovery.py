@@ -7,7 +7,7 @@ import os
 import sqlite3
 from pathlib import Path
 
-from hivecost.ledger import UNITS
+from hivecost.ledger import UNITS, Unit
 from hivecost.store.ledger.accounts import change_lease, charge
 from hivecost.store.ledger.controls import freeze_for_bill, record_change
 from hivecost.store.ledger.doubts import doubt, is_known, resolve
@@ -95,7 +95,7 @@ class Recovery:
         process_id: int,
         slot: Slot,
         held: dict[int, int],
-        units: dict[int, tuple[str, str]],
+        units: dict[int, tuple[str, Unit]],
     ) -> None:
         billed = {row_id: slot.billed[UNITS.index(unit)] for row_id, (_, unit) in units.items()}
         charge(connection, process_id, billed, held)
@@ -130,9 +130,9 @@ def _take_back(connection: sqlite3.Connection, process_id: int, amounts: dict[in
         change_lease(connection, process_id, row_id, -amount)
 
 
-def _units(connection: sqlite3.Connection, slot: Slot) -> dict[int, tuple[str, str]]:
+def _units(connection: sqlite3.Connection, slot: Slot) -> dict[int, tuple[str, Unit]]:
     """(budget, unit) by row of the accounts. Raises TornJournalError for one that is not there."""
-    found: dict[int, tuple[str, str]] = {}
+    found: dict[int, tuple[str, Unit]] = {}
     for row_id in slot.accounts:
         row = connection.execute(
             "SELECT name, unit FROM ledger_budgets JOIN ledger_accounts ON budget = name WHERE id = ?", [row_id]

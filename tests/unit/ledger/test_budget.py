@@ -5,7 +5,7 @@ from decimal import Decimal
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hivecost.errors import ConfigError
@@ -51,10 +51,11 @@ def test_limits_as_people_write_them(limit, unit, expected):
         ("plenty", ""),
         ("$5 tokens", ""),
         ("5 apples", ""),
-        (5, "apples"),
         ("5 calls", "tokens"),
         (1.5, "tokens"),
         (10**19, "tokens"),
+        (Decimal("1e999999999"), "tokens"),
+        (Decimal("sNaN"), ""),
         ([5], ""),
     ],
 )
@@ -90,12 +91,54 @@ def test_a_limit_that_cannot_be_is_refused(limit, unit):
         ("on_exceed", "explode"),
         ("cancel", "later"),
         ("shadow", "no"),
+        ("shadow", 1),
     ],
 )
 def test_a_field_that_cannot_be_is_refused(field, value):
     """The error names the budget and the field."""
     with pytest.raises(ConfigError, match=rf"budget 'b'\.{field}"):
         Budget("b", limit="$1", **{field: value})
+
+
+@pytest.mark.parametrize("unit", [5, 0, None, False, True, b"usd", [], ["usd"], "apples", " ", Decimal(1)])
+def test_a_unit_that_is_none_is_refused(unit):
+    """By its own name, with those there are."""
+    with pytest.raises(ConfigError, match=r"budget 'b'\.unit: expected one of 'usd', 'tokens', 'calls'"):
+        Budget("b", limit=5, unit=unit)
+
+
+WORDS = ["$5", "1e999999999", "1_000 tokens", "usd", "day", "hard", "UTC", "pause", "downgrade:m", Budget, object()]
+odd = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.decimals()
+    | st.text()
+    | st.binary()
+    | st.dates()
+    | st.sampled_from(WORDS),
+    lambda parts: st.lists(parts, max_size=3) | st.tuples(parts) | st.dictionaries(st.text() | st.none(), parts),
+    max_leaves=4,
+)
+
+
+@given(st.dictionaries(st.sampled_from(Budget.__struct_fields__), odd, min_size=1))
+@example({"unit": 5})
+@example({"shadow": Decimal("sNaN")})
+@example({"limit": 10**5000})
+def test_whatever_it_is_given_is_a_budget_or_a_named_mistake(fields):
+    """Never another exception than a ConfigError, and if one field alone is wrong, it names that one."""
+    problem = ""
+    try:
+        made = Budget(**{"name": "b", "limit": 5} | fields)
+    except ConfigError as error:
+        problem = str(error)
+    if problem:
+        assert len(fields) > 1 or f".{next(iter(fields))}" in problem
+    else:
+        assert 0 < made.limit_amount <= 10**18
+        assert msgspec.structs.replace(made, shadow=False).limit_amount == made.limit_amount
 
 
 @pytest.mark.parametrize("name", ["", "  ", None, 5])
@@ -136,3 +179,45 @@ def test_what_a_mode_cannot_do_is_refused(mode, on_exceed):
     """Only what holds money before a turn can pause it, and what holds it always refuses."""
     with pytest.raises(ConfigError, match="on_exceed"):
         Budget("b", "$1", mode=mode, on_exceed=on_exceed)
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"soft_limit": "$1"}, r"soft_limit: expected less than the limit, got '1'"),
+        ({"soft_limit": "5 tokens"}, r"soft_limit: expected an amount above zero"),
+        ({"soft_limit": 0}, r"soft_limit: expected"),
+        ({"soft_limit": "$0.5", "on_soft": "beg"}, r"on_soft: expected one of 'alert', 'throttle', 'finish'"),
+        ({"soft_limit": "$0.5", "on_soft": "downgrade:"}, r"on_soft: expected one of 'alert', 'throttle', 'finish'"),
+        ({"on_soft": "throttle"}, r"on_soft: expected a soft_limit beside it"),
+        ({"soft_limit": "$0.5", "on_soft": "finish", "mode": "observe"}, r"on_soft: expected 'alert'"),
+        ({"soft_limit": "$0.5", "on_soft": "finish", "window": "execution"}, r"on_soft: expected a window"),
+        ({"throttle_s": 0}, r"throttle_s: expected seconds above 0, got 0"),
+        ({"throttle_s": math.inf}, r"throttle_s: expected seconds above 0"),
+        ({"throttle_s": True}, r"throttle_s: expected seconds above 0"),
+        ({"on_exceed": "throttle", "mode": "hard"}, r"on_exceed: .* set a soft_limit with on_soft='throttle'"),
+        ({"on_exceed": "throttle", "mode": "observe"}, r"on_exceed: .* mode='stop_after' can throttle"),
+    ],
+)
+def test_a_soft_limit_that_cannot_be_is_refused(settings, message):
+    """The error names the field and the way out."""
+    with pytest.raises(ConfigError, match=r"budget 'b'\." + message):
+        Budget("b", "$1", **settings)
+
+
+def test_a_soft_limit_is_written_like_the_limit():
+    """A number counts in the budget's unit; without one there is no amount."""
+    assert Budget("b", "$1").soft_amount is None
+    assert Budget("b", "$1", soft_limit="$0.75").soft_amount == 750_000_000
+    assert Budget("b", "1000 tokens", soft_limit=750).soft_amount == 750
+    cheaper = Budget("b", "$1", soft_limit=0.5, on_soft="downgrade:m:1", on_short="downgrade:n")
+    assert (cheaper.soft_model, cheaper.short_model) == ("m:1", "n")
+    assert (Budget("b", "$1").soft_model, Budget("b", "$1").short_model) == ("", "")
+
+
+def test_a_limit_may_be_lowered_below_the_soft_one_while_it_runs():
+    """Nothing raises then, and raised again, both are as they were."""
+    budget = Budget("b", "$1", soft_limit="$0.75", on_soft="throttle")
+    lowered = budget.with_limit("$0.50")
+    assert (lowered.limit_amount, lowered.soft_amount) == (500_000_000, 750_000_000)
+    assert lowered.with_limit("$1") == budget

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from hivecost.queries import breakdown, repricings, runtime_log, sessions, spend, turns
+from hivecost.queries import breakdown, repricings, runtime_log, sessions, spend, spending, turns
 from hivecost.store import lifecycles, open_reader, rollups
 
 SESSION = {"session_id": "s"}
 NAMES = (
     *("session_id", "status", "agent_id", "node_id", "since_ns", "until_ns", "limit", "id", "timestamp_ns", "last_id"),
-    *("model", "first", "end", "last_turn", "last_event", "last_execution"),
+    *("model", "first", "last", "end", "last_turn", "last_event", "last_execution"),
 )
 QUERIES = {
     "read a session": (sessions.READ_SESSION, "sessions USING PRIMARY KEY (session_id=?)"),
@@ -22,8 +22,11 @@ QUERIES = {
     "load nodes": (runtime_log.LOAD_NODES, "nodes USING PRIMARY KEY (session_id=?)"),
     "load steps": (runtime_log.load_steps_sql(SESSION), "turns_by_session (session_id=?)"),
     "load a node's": (runtime_log.load_steps_sql({**SESSION, "node_id": "n"}), "turns_by_session (session_id=?)"),
+    "models of nodes": (runtime_log.LOAD_NODE_MODELS, "nodes USING PRIMARY KEY (session_id=?)"),
     "load models": (runtime_log.LOAD_MODELS, "nodes USING PRIMARY KEY (session_id=?)"),
     "unpriced turns": (breakdown.LOAD_UNPRICED, "turns_without_cost (session_id=?)"),
+    "pruned unpriced turns": (breakdown.LOAD_UNPRICED, "pruned_turns USING PRIMARY KEY (session_id=?)"),
+    "pruned before": (breakdown.LOAD_PRUNED_BEFORE, "sessions USING PRIMARY KEY (session_id=?)"),
     "events of a session": (breakdown.LOAD_EVENTS, "events_by_session (session_id=?)"),
     "list runs": (runtime_log.list_runs_sql({}), "executions_by_start (started_ns>? AND started_ns<?)"),
     "list a session's": (runtime_log.list_runs_sql(SESSION), "executions_by_end (session_id=?)"),
@@ -41,11 +44,22 @@ QUERIES = {
         spend.spend_sql(("day",), ("user",), {"agent_id": "a"}),
         "quarter_hours USING PRIMARY KEY (quarter_hour>? AND quarter_hour<?)",
     ),
+    "quarter-hours since": (spending.LOAD_BUSY, "quarter_hours USING PRIMARY KEY (quarter_hour>?)"),
+    "spending of turns": (spending.LOAD_SPENDING, "turns_by_time (timestamp_ns>? AND timestamp_ns<?)"),
+    "spending of pruned turns": (
+        spending.LOAD_SPENDING,
+        "pruned_turns_by_time (quarter_hour>? AND quarter_hour<?)",
+    ),
+    "count what was pruned": (spending.COUNT_PRUNED, "pruned_turns_by_time (quarter_hour>? AND quarter_hour<?)"),
     "fold time": (rollups._FOLD_TIME, "turns USING INTEGER PRIMARY KEY (rowid>?)"),
     "fold nodes": (rollups._FOLD_NODES, "turns USING INTEGER PRIMARY KEY (rowid>?)"),
     "fold executions": (rollups._FOLD_EXECUTIONS, "turns USING INTEGER PRIMARY KEY (rowid>?)"),
     "fold sessions": (rollups._FOLD_SESSIONS, "turns USING INTEGER PRIMARY KEY (rowid>?)"),
     "subtract a session": (rollups._SUBTRACT_TIME, "turns_by_session (session_id=?)"),
+    "subtract a pruned session": (
+        rollups._SUBTRACT_PRUNED_TIME,
+        "pruned_turns USING PRIMARY KEY (session_id=?)",
+    ),
     "drop what is empty": (rollups._DROP_EMPTY_TIME, "quarter_hours USING PRIMARY KEY (quarter_hour=?)"),
     "start executions": (lifecycles._START_EXECUTIONS, "events USING INTEGER PRIMARY KEY (rowid>?)"),
     "end executions": (lifecycles._END_EXECUTIONS, "events USING INTEGER PRIMARY KEY (rowid>?)"),

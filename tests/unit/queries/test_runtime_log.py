@@ -9,7 +9,7 @@ import pytest
 
 from hivecost.errors import SessionNotFoundError, StoreCorruptError
 from hivecost.events import Cost, CostStatus, ExecutionCompleted, ExecutionStarted, LLMTurnComplete, Usage
-from hivecost.queries import RuntimeLogStore, turns_since
+from hivecost.queries import RuntimeLogStore, turn_pages
 from hivecost.store.runtime_log import RuntimeLog
 
 pytestmark = pytest.mark.anyio
@@ -144,20 +144,21 @@ async def test_turns_come_back_as_they_were(tmp_path, write):
     """Every field of the event, from the moment asked for on, oldest first."""
     plain = LLMTurnComplete(timestamp_ns=5)
     estimated = LLMTurnComplete(timestamp_ns=7, cost=Cost(status=CostStatus.ESTIMATED, nanousd=0))
-    await write(FULL, estimated, plain, LLMTurnComplete(timestamp_ns=4))
-    assert [event async for event in turns_since(tmp_path, 5)] == [plain, estimated, FULL]
+    await write(FULL, estimated, plain)
+    assert [page async for page in turn_pages(tmp_path)] == [[plain, estimated, FULL]]
+    assert [page async for page in turn_pages(tmp_path, since="2020-01-01")] == [[FULL]]
 
 
-async def test_turns_since_reads_any_number(tmp_path):
+async def test_any_number_of_turns_is_read(tmp_path):
     """Page by page, with many at the same instant; what is logged meanwhile is left to the next call."""
     log = RuntimeLog(tmp_path)
     events = [LLMTurnComplete(timestamp_ns=number // 1700) for number in range(3500)]
     log.append(events)
     read = []
-    async for event in turns_since(tmp_path, 0):
-        if len(read) == 1:
+    async for page in turn_pages(tmp_path):
+        if not read:
             log.append([LLMTurnComplete(timestamp_ns=10**9)])
-        read.append(event)
+        read += page
     log.close()
     assert read == events
 
@@ -166,7 +167,7 @@ async def test_a_missing_database_reads_as_empty(tmp_path):
     """No runs, no steps, no turns."""
     store = RuntimeLogStore(tmp_path / "none")
     assert await store.list_runs() == await store.load_steps("s") == await store.load_models("s") == []
-    assert [event async for event in turns_since(tmp_path / "none", 0)] == []
+    assert [page async for page in turn_pages(tmp_path / "none")] == []
 
 
 @pytest.mark.parametrize("tags", ["'{'", "CAST(x'ff' AS TEXT)"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from hivecost.queries import load_budget_changes, load_budgets
 from hivecost.runtime.config_file import read_config_file
 from hivecost.runtime.toml_document import TomlDocument
 
-EXAMPLE = Path(__file__).parents[3] / "examples" / "hivecost.toml"
+ROOT = Path(__file__).parents[3]
+EXAMPLE = ROOT / "examples" / "hivecost.toml"
+PAGE = (ROOT / "docs" / "budgets.md").read_text(encoding="utf-8")
 
 PRICES = "\n[prices.m]\ninput = 1\noutput = 2\n\n[runtime]\nlog = false\n"
 ONE = '[[budget]]\nname = "b"\nlimit = "{limit}"\nwindow = "total"\nmode = "{mode}"\n' + PRICES
@@ -91,6 +94,38 @@ def test_one_file_holds_all(tmp_path):
     assert list(runtime._watcher.accounts.budgets.values()) == [second, third, own]
 
 
+def test_soft_limits_are_read(tmp_path):
+    """`soft_limit`, `on_soft`, `throttle_s` and `on_exceed` stand there as in Python; mistakes name their line."""
+    path = tmp_path / "hivecost.toml"
+    path.write_text(
+        '[[budget]]\nname = "a"\nlimit = "$1"\nsoft_limit = "$0.80"\non_soft = "downgrade:m"\n'
+        '[[budget]]\nname = "b"\nlimit = "9 calls"\nsoft_limit = 5\non_soft = "throttle"\nthrottle_s = 2.5\n'
+        'on_exceed = "throttle"\n'
+    )
+    assert read_config_file(path).budgets == (
+        hc.Budget("a", "$1", soft_limit="$0.80", on_soft="downgrade:m"),
+        hc.Budget("b", "9 calls", soft_limit=5, on_soft="throttle", throttle_s=2.5, on_exceed="throttle"),
+    )
+    path.write_text('[[budget]]\nname = "a"\nlimit = "$1"\nsoft_limit = "$2"\n')
+    with pytest.raises(hc.ConfigError, match=r'hivecost\.toml:4: budget "a"\.soft_limit: expected less than the limit'):
+        read_config_file(path)
+
+
+def test_the_page_about_budgets_tells_every_key(write):
+    """Its table has them all, with what holds unless they are given, and its example can be read."""
+    table = PAGE.partition("| key |")[2].partition("\n\n")[0]
+    described = dict(re.findall(r"^\| `(\w+)` \| .* \| ([^|]+) \|$", table, re.MULTILINE))
+    assert list(described) == list(hc.Budget.__struct_fields__)
+    plain = hc.Budget("b", limit=1)
+    for name, unless in described.items():
+        if unless.startswith("`"):
+            shown = getattr(plain, name)
+            assert unless.strip("`") in (str(shown), json.dumps(shown)), name
+    (example,) = re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)
+    names = [budget.name for budget in read_config_file(write(example)).budgets]
+    assert names == ["per run", "acme's day", "month"]
+
+
 texts = st.text(st.characters(min_codepoint=32, exclude_categories=["C"]), min_size=1).filter(str.strip)
 budgets = st.fixed_dictionaries(
     {"name": texts, "limit": st.integers(1, 10**6).map("{} calls".format)},
@@ -149,9 +184,9 @@ B = '[[budget]]\nname = "a"\nlimit = "$1"\n[[budget]]\n'
     ("text", "message"),
     [
         (B + 'name = "o d"\nlimit = "$1"\nwindow = "dya"', ":7: budget \"o d\".window: expected one of 'execution'"),
-        (B + 'name = "b"\nlimit = "5 euros"', ':6: budget "b".limit: expected a limit above zero'),
+        (B + 'name = "b"\nlimit = "5 euros"', ':6: budget "b".limit: expected an amount above zero'),
         (B + 'name = "b"\nlimit = -5', ':6: budget "b".limit: expected an amount in USD'),
-        (B + 'name = "b"\nlimit = 2026-01-01', ':6: budget "b".limit: expected a limit above zero'),
+        (B + 'name = "b"\nlimit = 2026-01-01', ':6: budget "b".limit: expected an amount above zero'),
         (B + 'name = "b"', ':4: budget "b".limit: expected a value: every budget has one'),
         (B + "limit = 1", ":4: budget[1].name: expected a value: every budget has one"),
         (B + "limit = 1\nname = 5", ":6: budget[1].name: expected a text in quotes, got 5"),
@@ -169,7 +204,7 @@ B = '[[budget]]\nname = "a"\nlimit = "$1"\n[[budget]]\n'
         ("[runtime]\nlogg = true", ":2: runtime.logg: expected no such key, but some of log, runaway"),
         ("[runtime]\nrunaway_rules = {}", ":2: runtime.runaway_rules: expected no such key"),
         ('\n[runtime]\nlog = "yes"', ":3: runtime.log: expected `bool`, got `str`"),
-        ('[runtime]\nrunaway = "stop"', ":2: runtime.runaway: expected one of warn, cancel, off"),
+        ('[runtime]\nrunaway = "stop"', ":2: runtime.runaway: expected one of warn, throttle, cancel, off"),
         ("[runtime]\nclose_timeout_s = -1", ":2: runtime.close_timeout_s: expected seconds above 0, got -1"),
         ("runtime = 5", ":1: runtime: expected a table [runtime], got 5"),
         ("[runaway]\nrepeats = 1", ":2: runaway.repeats: expected a whole number, 2 or more, got 1"),
@@ -238,7 +273,7 @@ async def test_a_restart_goes_by_the_file(make, tmp_path, last):
     async with make(last, "hard"):
         assert await limit_in_force(tmp_path) == last
     changes = await load_budget_changes(tmp_path / "data")
-    assert ("hivecost.toml", "set_limit", "b", "$2.0000") in {(c.who, c.what, c.subject, c.detail) for c in changes}
+    assert ("hivecost.toml", "configure", "b", "$2.0000") in {(c.who, c.what, c.subject, c.detail) for c in changes}
 
 
 @pytest.mark.anyio

@@ -85,3 +85,35 @@ def test_a_wal_left_behind_is_checkpointed(tmp_path, monkeypatch):
     assert wal_bytes(tmp_path / "hivecost.db") == 0
     log.close()
     keeper.close()
+
+
+def test_what_a_long_reader_made_of_the_wal_goes_with_it(log, tmp_path):
+    """Also where all of the WAL is in the database already, so that SQLite writes it from its start again by itself."""
+    log.append(batch())
+    reader = open_reader(tmp_path)
+    while wal_bytes(tmp_path / "hivecost.db") < 5 * LIMIT_BYTES:
+        log.append(batch())
+    latest = open_reader(tmp_path)  # needs nothing but what was written last, and keeps the WAL as long as it is
+    reader.close()
+    log._checkpointed_bytes = 0
+    log.append([])
+    assert wal_bytes(tmp_path / "hivecost.db") > 5 * LIMIT_BYTES
+    latest.close()
+    log.append(batch())
+    assert wal_bytes(tmp_path / "hivecost.db") <= LIMIT_BYTES
+
+
+def test_a_reader_without_end_is_named(log, tmp_path, monkeypatch, caplog):
+    """At each doubling from a size on, not at each commit; and not when the WAL is small."""
+    monkeypatch.setattr(database, "_WAL_LARGE_BYTES", 4 * LIMIT_BYTES)
+    log.append(batch())
+    reader = open_reader(tmp_path)
+    sizes = []
+    while wal_bytes(tmp_path / "hivecost.db") < 20 * LIMIT_BYTES:
+        log.append(batch())
+        sizes.append(wal_bytes(tmp_path / "hivecost.db"))
+    reader.close()
+    said = [record.message for record in caplog.records if "one long transaction" in record.message]
+    assert len(said) == 3
+    assert str(tmp_path / "hivecost.db") in said[0]
+    assert len(sizes) > 3 * len(said)

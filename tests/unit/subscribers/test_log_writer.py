@@ -52,7 +52,7 @@ async def test_a_log_that_cannot_be_opened_does_not_stop_the_agents(make_logged,
 
 
 async def test_a_log_that_can_be_opened_later_is_written_from_then_on(make_logged, tmp_path):
-    """Once the obstacle is gone, events are written again; the gap stays counted, the error is over."""
+    """Once the obstacle is gone, events are written again; one flush tells of the gap, which stays counted."""
     obstacle = tmp_path / "data"
     obstacle.write_text("I am a file")
     runtime = make_logged()
@@ -63,6 +63,8 @@ async def test_a_log_that_can_be_opened_later_is_written_from_then_on(make_logge
         assert lost == 3
         obstacle.unlink()
         result = await runtime.trigger_and_wait("spend", [TURN] * 2)
+        with pytest.raises(hc.StoreError, match="use a folder"):
+            await runtime.flush()
         await runtime.flush()
         assert runtime.log.error is None
     state = await hc.SessionStore(runtime.base_path).read_state(result.session_id)

@@ -1,0 +1,108 @@
+"""What a runtime takes of a process: memory idle and with 10,000 executions, and threads."""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import tempfile
+import threading
+from collections.abc import Callable, Coroutine
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+Result = tuple[str, float, float, bool]
+Measure = Callable[[str], Coroutine[Any, Any, tuple[float, ...]]]
+
+EXECUTIONS = 10_000
+#: What each may take at most.
+IDLE_MB, EXECUTION_BYTES, THREADS, THREADS_AFTER = 40.0, 20_000.0, 2.0, 0.0
+
+
+def results() -> list[Result]:
+    """(name, budget, figure, whether it is kept), each measured in a process of its own."""
+    idle_mb, threads, threads_after = _measured(_idle)
+    execution_bytes, _ = _measured(_crowded)
+    return [
+        _kept("MB of RSS that an open runtime with a log and budgets adds to bare Python", IDLE_MB, idle_mb),
+        _kept("threads that an open runtime with a log and budgets keeps, beside the main one", THREADS, threads),
+        _kept("threads that are left when it is closed and its loop has ended", THREADS_AFTER, threads_after),
+        _kept(
+            f"bytes of RSS for each of {EXECUTIONS:,} executions that wait in a turn", EXECUTION_BYTES, execution_bytes
+        ),
+    ]
+
+
+def _kept(name: str, budget: float, figure: float) -> Result:
+    return name, budget, figure, figure <= budget
+
+
+def _measured(measure: Measure) -> tuple[float, ...]:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=_in_process, args=(measure, theirs))
+    process.start()
+    figures: tuple[float, ...] = ours.recv()
+    process.join()
+    return figures
+
+
+def _in_process(measure: Measure, pipe: Connection) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        figures = asyncio.run(measure(folder))
+    pipe.send((*figures, threading.active_count() - 1))
+
+
+def _rss_bytes() -> int:
+    """Of this process now; Linux only, as are the budgets."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024
+    raise OSError("/proc/self/status has no VmRSS")
+
+
+async def _idle(folder: str) -> tuple[float, ...]:
+    """(MB, threads while open); the imports are part of the MB."""
+    bare_bytes = _rss_bytes()
+    import hivecost as hc  # noqa: PLC0415  # measured
+
+    budgets = [hc.Budget("run", "$1", window="execution", mode="hard"), hc.Budget("day", "$9", window="day")]
+    async with hc.AgentRuntime(folder, budgets=budgets) as runtime:
+        await runtime.bus.publish(hc.LLMTurnComplete(model="gpt-4o", provider="openai", usage=hc.Usage(1_200, 300)))
+        await runtime.flush()
+        idle_mb = (_rss_bytes() - bare_bytes) / 2**20
+        threads = threading.active_count() - 1
+    return idle_mb, threads
+
+
+async def _crowded(folder: str) -> tuple[float, ...]:
+    import hivecost as hc  # noqa: PLC0415  # as above
+
+    budgets = [hc.Budget("run", "$1", window="execution", mode="hard"), hc.Budget("day", "$99999", window="day")]
+    runtime = hc.AgentRuntime(folder, budgets=budgets)
+    all_wait, go, waiting = asyncio.Event(), asyncio.Event(), 0
+
+    @runtime.entry_point("agent")
+    async def agent(ctx: hc.Execution, _: Any) -> None:
+        nonlocal waiting
+        async with ctx.turn("gpt-4o", input_tokens=1_200, max_tokens=800, provider="openai") as turn:
+            waiting += 1
+            if waiting == EXECUTIONS:
+                all_wait.set()
+            await go.wait()
+            turn.settle(hc.Usage(1_200, 300))
+
+    async with runtime:
+        before_bytes = _rss_bytes()
+        for _number in range(EXECUTIONS):
+            await runtime.trigger("agent")
+        await all_wait.wait()
+        await runtime.flush()
+        each_bytes = (_rss_bytes() - before_bytes) / EXECUTIONS
+        go.set()
+    return (each_bytes,)
+
+
+if __name__ == "__main__":
+    for name, goal, figure, met in results():
+        print(f"{'met   ' if met else 'MISSED'} {figure:8.2f} (goal {goal:g})  {name}")

@@ -1,0 +1,68 @@
+"""`hivecost prune`: old turns leave the log, what they add up to stays."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+import typer
+
+from hivecost.cli.options import DEFAULT_DATA, DataOption, JsonOption
+from hivecost.errors import ConfigError
+
+_AGE: Final = re.compile(r"(\d{1,5})([hdw])")
+_HOURS: Final = {"h": 1, "d": 24, "w": 7 * 24}
+
+
+def prune(
+    data: DataOption = DEFAULT_DATA,
+    *,
+    keep: Annotated[str, typer.Option(metavar="AGE", help="Keep what is younger: 90d, 12w or 48h.")] = "",
+    before: Annotated[str, typer.Option(metavar="DATE", help="Or: prune up to this local day or moment.")] = "",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how much that is, and delete nothing.")] = False,
+    vacuum: Annotated[
+        bool,
+        typer.Option("--vacuum", help="Give the space back to the disk; needs twice the file's size, writers wait."),
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Delete old turns and events; the sums of sessions, nodes and days stay exactly as they are.
+
+    Budgets count on as before. Steps, repricings and what budgets did in those turns are gone for good.
+    """
+    import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
+
+    from hivecost.reports import to_json  # noqa: PLC0415  # the same
+    from hivecost.store import prune as prune_log  # noqa: PLC0415  # the same
+
+    before_ns = _before_ns(keep, before)
+
+    async def run() -> None:
+        pruned = await prune_log(data, before_ns, dry_run=dry_run, vacuum=vacuum)
+        if json:
+            typer.echo(to_json(pruned))
+            return
+        rows = f"{pruned.turns:,} turns and {pruned.events:,} other events"
+        size = f"{pruned.bytes_freed / 1e6:,.1f} MB"
+        if dry_run:
+            typer.echo(f"Would prune {rows}, about {size} of {pruned.file_bytes / 1e6:,.1f} MB. Nothing was deleted.")
+        elif vacuum:
+            typer.echo(f"Pruned {rows}. The file is {size} smaller: {pruned.file_bytes / 1e6:,.1f} MB.")
+        else:
+            typer.echo(f"Pruned {rows}. {size} came free in the file for what is logged next (--vacuum shrinks it).")
+
+    anyio.run(run)
+
+
+def _before_ns(keep: str, before: str) -> int:
+    from hivecost.clock import SYSTEM_CLOCK  # noqa: PLC0415  # as above
+    from hivecost.queries import instant_ns  # noqa: PLC0415  # as above
+
+    if bool(keep) == bool(before):
+        raise ConfigError("prune", "one of --keep AGE (such as 90d) and --before DATE (such as 2026-08-01)")
+    if before:
+        return instant_ns("--before", before)
+    age = _AGE.fullmatch(keep)
+    if age is None:
+        raise ConfigError("--keep", "a number of hours, days or weeks such as 48h, 90d or 12w", got=keep)
+    return SYSTEM_CLOCK.now_ns() - int(age[1]) * _HOURS[age[2]] * 3600 * 10**9

@@ -1,0 +1,89 @@
+"""What happens to turns past a budget's soft limit, and past its limit where that only slows them down."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from typing import Final, Literal
+
+import msgspec
+
+from hivecost.errors import BudgetExhaustedError
+from hivecost.ledger.account import Account, AccountKey
+from hivecost.ledger.amounts import format_amount
+
+SoftAction = Literal["refuse", "downgrade", "throttle"]
+
+#: Of several the first: there is no use in waiting for a turn that is refused afterwards.
+_ORDER: Final[tuple[SoftAction, ...]] = ("refuse", "downgrade", "throttle")
+
+
+class SoftStep(msgspec.Struct, frozen=True):
+    """What to do with a turn before it may pass, and the account that says so."""
+
+    action: SoftAction
+    account: Account
+
+
+class SoftLimits:
+    """Decides by what is settled on a turn's accounts, and does nothing: that is the caller's.
+
+    Remembers, for `on_soft="finish"`, which executions had a turn on an account before it reached its soft limit.
+    """
+
+    def __init__(self) -> None:
+        self._begun: dict[str, set[tuple[str, AccountKey]]] = {}
+
+    def next_step(
+        self, accounts: Iterable[Account], execution_id: str, model: str, done: Collection[str]
+    ) -> SoftStep | None:
+        """What stands between a turn and the provider; None: nothing. `done` budgets have had their say."""
+        steps = [
+            SoftStep(action, account)
+            for account in accounts
+            if account.budget.name not in done
+            if (action := self._action(account, execution_id, model)) is not None
+        ]
+        return min(steps, key=lambda step: _ORDER.index(step.action), default=None)
+
+    def passed(self, accounts: Iterable[Account], execution_id: str) -> None:
+        """A turn of the execution is sent."""
+        for account in accounts:
+            if account.budget.on_soft == "finish":
+                self._begun.setdefault(execution_id, set()).add((account.budget.name, account.key))
+
+    def forget_execution(self, execution_id: str) -> None:
+        """The execution is over."""
+        self._begun.pop(execution_id, None)
+
+    def _action(self, account: Account, execution_id: str, model: str) -> SoftAction | None:
+        budget = account.budget
+        if budget.shadow:
+            return None
+        is_slowed = budget.on_exceed == "throttle" and account.settled >= account.limit
+        if budget.soft_amount is None or account.settled < budget.soft_amount:
+            return "throttle" if is_slowed else None
+        has_begun = (budget.name, account.key) in self._begun.get(execution_id, ())
+        if budget.on_soft == "finish" and not has_begun:
+            return "refuse"
+        if is_slowed or budget.on_soft == "throttle":
+            return "throttle"
+        return "downgrade" if budget.soft_model not in ("", model) else None
+
+
+def soft_refusal(account: Account, execution_id: str) -> BudgetExhaustedError:
+    """Why a new execution is refused while others finish."""
+    budget, status = account.budget, account.status()
+    settled, soft, limit = (
+        format_amount(amount, status.unit) for amount in (status.settled, budget.soft_amount or 0, status.limit)
+    )
+    whose = f" ({status.scope})" if status.scope else ""
+    error = BudgetExhaustedError(
+        f"budget {budget.name!r}{whose} is past its soft limit of {soft} in period {status.period}, and lets only "
+        f"executions finish that began before: {settled} of {limit} are settled",
+        budget=budget.name,
+        execution_id=execution_id,
+        reset_at=status.reset_at,
+    )
+    error.scope, error.period = status.scope, status.period
+    error.used, error.limit = status.settled, status.limit
+    return error

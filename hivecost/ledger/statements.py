@@ -1,0 +1,47 @@
+"""What a ledger tells of its budgets and of the holds in doubt, over all processes."""
+
+from __future__ import annotations
+
+import msgspec
+
+from hivecost.ledger.amounts import Unit
+from hivecost.ledger.period import Window
+
+
+class DoubtAmount(msgspec.Struct, frozen=True, kw_only=True):
+    """What a hold in doubt is charged on one account."""
+
+    budget: str
+    scope: str
+    period: str
+    unit: Unit
+    amount: int
+
+
+class DoubtfulHold(msgspec.Struct, frozen=True, kw_only=True):
+    """A hold that may have been sent, and whose bill nobody knows."""
+
+    hold_id: str
+    key: str
+    #: Why: `left unsettled`, `its process died`, `power loss`, ….
+    reason: str
+    since_ns: int
+    amounts: tuple[DoubtAmount, ...]
+
+
+class BudgetState(msgspec.Struct, frozen=True, kw_only=True):
+    """A hard budget as it is in force for all processes. Limits are integers in `unit`: nano-USD, tokens or calls."""
+
+    name: str
+    limit: int
+    #: What the configuration said last; another one than `limit` where an operator changed that since.
+    configured_limit: int
+    unit: Unit
+    window: Window
+    timezone: str
+    #: Each of their values has an account of its own.
+    attributes: tuple[str, ...]
+    #: It only says what it would do.
+    shadow: bool
+    #: Why nothing is granted; "" while it is.
+    frozen: str

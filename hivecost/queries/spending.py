@@ -1,0 +1,92 @@
+"""What was spent, as finely as budgets count it: from the turns in the log, and from the sums of those pruned."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from hivecost.queries.instants import Moment, since_ns, until_ns
+from hivecost.queries.reader import reading
+from hivecost.queries.totals import SUM_COLUMNS, LoggedTotals, sums
+from hivecost.queries.turns import decoded
+from hivecost.store import PRUNED_KEYS, QUARTER_HOUR, QUARTER_HOUR_NS, SUMS
+
+#: Turns whose sums are read in one go, about; a busier quarter-hour is read whole.
+_PAGE_CALLS: Final = 20_000
+
+_KEYS: Final = ", ".join(PRUNED_KEYS)
+
+
+class Spending(LoggedTotals, frozen=True, kw_only=True):
+    """The sums of the turns of one quarter-hour that no budget tells apart."""
+
+    #: The start of the quarter-hour; no period of a budget begins inside one.
+    timestamp_ns: int
+    session_id: str
+    node_id: str
+    agent_id: str
+    user_id: str
+    org_id: str
+    task_id: str
+    tags: dict[str, str]
+    provider: str
+    model: str
+
+
+LOAD_BUSY: Final = """
+    SELECT quarter_hour, sum(llm_calls) FROM quarter_hours WHERE quarter_hour >= :first GROUP BY 1 ORDER BY 1"""
+LOAD_SPENDING: Final = f"""
+    SELECT quarter_hour, {_KEYS}, {SUM_COLUMNS} FROM pruned_turns WHERE quarter_hour BETWEEN :first AND :last
+    UNION ALL
+    SELECT {QUARTER_HOUR} AS quarter_hour, {_KEYS}, {", ".join(SUMS.values())} FROM turns
+    WHERE timestamp_ns >= :first * {QUARTER_HOUR_NS} AND timestamp_ns < (:last + 1) * {QUARTER_HOUR_NS}
+    GROUP BY quarter_hour, {_KEYS}"""
+COUNT_PRUNED: Final = """
+    SELECT coalesce(sum(llm_calls), 0) FROM pruned_turns
+    WHERE quarter_hour >= :first AND quarter_hour < :end AND model = coalesce(:model, model)"""
+
+
+async def spending_since(base_path: str | Path, first_ns: int) -> AsyncIterator[Spending]:
+    """What was logged before the call, pruned or not, since the quarter-hour of `first_ns`, oldest first.
+
+    Read some quarter-hours at a time, each in a snapshot of its own: neither memory nor the write-ahead log grows with
+    the number of turns, and a turn that is pruned meanwhile is counted once. Raises StoreErrors.
+    """
+    async with reading(Path(base_path)) as log:
+        busy = await log.rows(LOAD_BUSY, {"first": first_ns // QUARTER_HOUR_NS})
+    for first, last in _pages(busy):
+        async with reading(Path(base_path)) as log:
+            rows = await log.rows(LOAD_SPENDING, {"first": first, "last": last})
+        for quarter_hour, *values in rows:
+            fields: dict[str, Any] = dict(zip(PRUNED_KEYS, values, strict=False))
+            fields["tags"] = decoded(fields["tags"])
+            fields |= sums(values[len(PRUNED_KEYS) :])
+            yield Spending(timestamp_ns=quarter_hour * QUARTER_HOUR_NS, **fields)
+
+
+async def pruned_calls(
+    base_path: str | Path, *, since: Moment | None = None, until: Moment | None = None, model: str | None = None
+) -> int:
+    """How many turns from `since` up to `until` (a date: its whole day; to the quarter-hour) were pruned.
+
+    Raises ConfigError for a date that is none, and StoreErrors.
+    """
+    place = {"first": since_ns(since) // QUARTER_HOUR_NS, "end": -(-until_ns(until) // QUARTER_HOUR_NS), "model": model}
+    async with reading(Path(base_path)) as log:
+        ((calls,),) = await log.rows(COUNT_PRUNED, place)
+    return int(calls)
+
+
+def _pages(busy: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+    """(first, last) quarter-hour of runs of them that hold a page of turns together."""
+    first = last = None
+    calls = 0
+    for quarter_hour, its_calls in busy:
+        if first is not None and last is not None and calls + its_calls > _PAGE_CALLS:
+            yield first, last
+            first, calls = None, 0
+        first = quarter_hour if first is None else first
+        last, calls = quarter_hour, calls + its_calls
+    if first is not None and last is not None:
+        yield first, last

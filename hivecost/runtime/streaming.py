@@ -1,0 +1,132 @@
+"""An answer that is read no further than it is paid for."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+
+from hivecost.errors import HiveCostError
+from hivecost.pricing import UsageStream
+from hivecost.runtime.hard_budgets import Admission
+
+if TYPE_CHECKING:
+    from hivecost.runtime.execution import Execution
+
+_log = logging.getLogger("hivecost.budgets")
+Chunk = TypeVar("Chunk")
+
+
+class Coverage:
+    """What a turn's hold covers of a stream, and what it has to before more is read.
+
+    With `stream_tokens` at least half of them are held ahead of what was seen, up to `max_tokens`, where the provider
+    stops by itself. A provider that counts more than was held is believed: of reasoning that it hides it tells at the
+    end, and its bill is then held for before it is settled.
+    """
+
+    def __init__(self, execution: Execution, admission: Admission, seen: UsageStream) -> None:
+        request = admission.request
+        self._execution = execution
+        self._admission = admission
+        self._seen = seen
+        self._step = request.stream_tokens
+        self._output_max = request.max_tokens
+        self._input_tokens = request.input_tokens
+        self._output_tokens = request.held_tokens
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether more may be read; otherwise `extend` first."""
+        return self._wanted() == (self._input_tokens, self._output_tokens)
+
+    async def extend(self) -> None:
+        """Hold as much more as is wanted. Raises BudgetExceededError and LedgerUnavailableError."""
+        wanted = self._wanted()
+        await self._execution.gate.extend(self._admission, *wanted)
+        self._input_tokens, self._output_tokens = wanted
+
+    def extend_from_thread(self) -> None:
+        """The same in a sync agent."""
+        self._execution.call_from_thread(self.extend)
+
+    def _wanted(self) -> tuple[int, int]:
+        """Input and output tokens."""
+        seen, counted = self._seen, self._seen.counted
+        output = max(self._output_tokens, counted.output_tokens)
+        may_grow = not seen.is_finished and self._output_tokens < self._output_max
+        if may_grow and seen.output_bound + (self._step + 1) // 2 > self._output_tokens:
+            output = max(output, min(seen.output_bound + self._step, self._output_max))
+        return max(self._input_tokens, counted.input_tokens), output
+
+
+class TurnStream(Generic[Chunk]):
+    """`async for chunk in turn.stream(response):`, or `for` in a sync agent: the provider's chunks as they are.
+
+    When no budget can pay for what may come next, the provider's stream is closed, and BudgetExceededError raised;
+    LedgerUnavailableError when the ledger cannot be asked.
+    """
+
+    def __init__(self, source: AsyncIterable[Chunk] | Iterable[Chunk], seen: UsageStream, coverage: Coverage) -> None:
+        self._source = source
+        self._seen = seen
+        self._coverage = coverage
+        self._chunks: Iterator[Chunk]
+        self._async_chunks: AsyncIterator[Chunk]
+
+    def __aiter__(self) -> Self:
+        source = self._source
+        self._async_chunks = aiter(source if isinstance(source, AsyncIterable) else _each(source))
+        return self
+
+    async def __anext__(self) -> Chunk:
+        if not self._coverage.is_enough:
+            try:
+                await self._coverage.extend()
+            except HiveCostError:
+                await _aclose(self._source)
+                raise
+        return self._observed(await anext(self._async_chunks))
+
+    def __iter__(self) -> Self:
+        if not isinstance(self._source, Iterable):
+            raise TypeError(f"{type(self._source).__name__} is asynchronous: write `async for … in turn.stream(…)`")
+        self._chunks = iter(self._source)
+        return self
+
+    def __next__(self) -> Chunk:
+        if not self._coverage.is_enough:
+            try:
+                self._coverage.extend_from_thread()
+            except HiveCostError:
+                _close(self._source)
+                raise
+        return self._observed(next(self._chunks))
+
+    def _observed(self, chunk: Chunk) -> Chunk:
+        self._seen.observe(chunk)
+        return chunk
+
+
+async def _each(chunks: Iterable[Chunk]) -> AsyncIterator[Chunk]:
+    for chunk in chunks:
+        yield chunk
+
+
+async def _aclose(source: object) -> None:
+    closing = _close(source)
+    if inspect.isawaitable(closing):
+        try:
+            await closing
+        except Exception as error:  # the edge: a provider's fault must not hide why its stream was stopped
+            _log.warning("%r could not be closed: %r", source, error)
+
+
+def _close(source: object) -> Any:
+    """Hang up on the provider, so that it stops: what there is to await, if there is."""
+    close = getattr(source, "aclose", None) or getattr(source, "close", None)
+    try:
+        return None if close is None else close()
+    except Exception as error:  # the edge: as above
+        _log.warning("%r could not be closed: %r", source, error)

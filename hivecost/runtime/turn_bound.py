@@ -1,0 +1,51 @@
+"""The most that a turn can cost, in every unit that hard budgets count."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from hivecost.clock import Clock
+from hivecost.errors import ConfigError, PriceUnknownError
+from hivecost.ledger import Unit
+from hivecost.plugin import TurnRequest
+from hivecost.pricing import PriceBook
+
+
+class TurnBounds:
+    """Bounds requests by what they say, at the rates of a price book."""
+
+    def __init__(self, prices: PriceBook, clock: Clock) -> None:
+        self._prices = prices
+        self._clock = clock
+
+    def of(self, request: TurnRequest, counted: Collection[Unit]) -> dict[Unit, int]:
+        """The bound over all attempts, `stream_tokens` of output for the last one.
+
+        Of an earlier attempt nobody saw how much was generated, so it counts with `max_tokens` in full. Raises
+        ConfigError where the request says no bound, and PriceUnknownError for a model that nobody can bound.
+        """
+        if "usd" in counted or "tokens" in counted:
+            for name in ("input_tokens", "max_tokens"):
+                if not getattr(request, name):
+                    raise ConfigError(f"ctx.turn({name}=…)", "the most it can be: a hard budget holds money for it")
+        bound: dict[Unit, int] = {"calls": request.attempts}
+        if "tokens" in counted:
+            earlier_tokens = (request.attempts - 1) * (request.input_tokens + request.max_tokens)
+            bound["tokens"] = earlier_tokens + request.input_tokens + request.held_tokens
+        if "usd" in counted:
+            bound["usd"] = self._nanousd(request, request.held_tokens)
+            if request.attempts > 1:
+                bound["usd"] += (request.attempts - 1) * self._nanousd(request, request.max_tokens)
+        return bound
+
+    def _nanousd(self, request: TurnRequest, output_tokens: int) -> int:
+        nanousd = self._prices.upper_bound_nanousd(
+            request.model,
+            input_tokens=request.input_tokens,
+            output_tokens=output_tokens,
+            provider=request.provider,
+            at_ns=self._clock.now_ns(),
+        )
+        if nanousd is None:
+            raise PriceUnknownError(request.model, suggestions=self._prices.suggestions(request.model))
+        return nanousd

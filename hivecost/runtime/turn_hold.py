@@ -1,0 +1,41 @@
+"""A turn's hold, compared with what the turn may cost, did cost, and was refused."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from msgspec.structs import replace
+
+from hivecost.errors import BudgetBusyError, BudgetExceededError
+from hivecost.ledger import LedgerStoreHold, Unit
+from hivecost.ledger.hold import refusal_of
+
+
+def lacking(hold: LedgerStoreHold, bound: Mapping[Unit, int]) -> dict[Unit, int]:
+    """What is not held of a bound, by unit."""
+    return {unit: amount - hold.amounts[unit] for unit, amount in bound.items() if amount > hold.amounts[unit]}
+
+
+def is_above(hold: LedgerStoreHold, nanousd: int, tokens: int) -> bool:
+    """Whether so much is more than what is held, on any account that counts it."""
+    used: dict[Unit, int] = {"usd": nanousd, "tokens": tokens}
+    return any(used.get(account.unit, 0) > hold.amounts[account.unit] for account in hold.accounts)
+
+
+def refusal_to_extend(
+    error: BudgetExceededError, hold: LedgerStoreHold, more: Mapping[Unit, int], execution_id: str
+) -> BudgetExceededError:
+    """The error as its turn should see it: what is busy with nothing but this turn's own hold is exhausted."""
+    error.execution_id = execution_id
+    account = next(account for account in hold.accounts if account.budget.name == error.budget)
+    needed, own = more[account.unit], hold.amounts[account.unit]
+    if not isinstance(error, BudgetBusyError) or needed <= account.limit - account.settled - account.in_doubt - own:
+        return error
+    refusal = replace(
+        refusal_of(account, needed),
+        kind="exhausted",
+        remaining=error.limit - error.used,
+        limit=error.limit,
+        reset_at=account.status().reset_at,
+    )
+    return refusal.error(execution_id)

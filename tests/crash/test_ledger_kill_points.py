@@ -1,0 +1,186 @@
+"""H1 and H5 at chosen moments: whatever a process was doing when it was killed, its recovery is exact, and done once.
+
+`ledger_kill_points.py` has the steps of its life. Whether one that is cut short counts is said here for each point.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.timeout(400)
+
+SCRIPT = Path(__file__).with_name("ledger_kill_points.py")
+TRANSACT = "database.LedgerDatabase._transact"
+COMMIT = "database.LedgerDatabase._commit"
+LEAVE = "database.LedgerDatabase.leave"
+
+
+def point(step, where, when, call=1, *, counts=False):
+    return [step, where, when, call, counts]
+
+
+OPENING = [
+    point("open", "journal.Journal.__init__", "after"),
+    point("open", TRANSACT, "before"),
+    point("open", "database.LedgerDatabase._enter", "before"),
+    point("open", "database.LedgerDatabase._enter", "after"),
+    point("open", TRANSACT, "after"),
+    point("open", "desk.Desk.apply", "before"),
+]
+HOLDING = [
+    point("reserve paid", TRANSACT, "before"),
+    point("reserve paid", COMMIT, "before"),
+    point("reserve paid", "asking.Lender.answer", "after"),
+    point("reserve paid", COMMIT, "after"),
+    point("reserve paid", TRANSACT, "after"),
+    point("reserve paid", "desk.Desk.apply", "before"),
+    point("reserve paid", "desk.Desk.apply", "after"),
+    point("reserve paid", "desk.Desk.reserve", "after", 2, counts=True),
+    point("reserve lost", "desk.Desk.reserve", "before"),
+    point("reserve lost", "desk.Desk.reserve", "after", counts=True),
+]
+DECIDING = [
+    point("settle paid", "desk.Desk.settle", "before"),
+    point("settle paid", "journal.Journal.settle", "before"),
+    point("settle paid", "journal.Journal.settle", "after", counts=True),
+    point("settle paid", "desk.Desk.settle", "after", counts=True),
+    point("doubt lost", "desk.Desk.doubt", "before"),
+    point("doubt lost", "desk.Desk.doubt", "after"),
+    point("release unsent", "desk.Desk.release", "before"),
+    point("release unsent", "journal.Journal.release", "before"),
+    point("release unsent", "journal.Journal.release", "after", counts=True),
+    point("release unsent", "desk.Desk.release", "after", counts=True),
+    point("extend grown", "desk.Desk.extend", "before"),
+    point("extend grown", "journal.Journal.extend", "before"),
+    point("extend grown", "journal.Journal.extend", "after", counts=True),
+    point("extend grown", "desk.Desk.extend", "after", counts=True),
+    point("settle late", "desk.Desk.settle", "before"),
+    point("settle late", "desk.Desk.settle", "after", counts=True),
+    point("settle grown", "journal.Journal.settle", "before"),
+    point("settle grown", "journal.Journal.settle", "after", counts=True),
+    point("settle big", "desk.Desk.settle", "before"),
+    point("settle big", "desk.Desk.settle", "after", counts=True),
+]
+#: A bill and two doubts go to the database, and leave the journal only once they are there.
+COMMITTING = [
+    point("visit", "desk.Desk.collect", "before"),
+    point("visit", "desk.Desk.collect", "after"),
+    point("visit", TRANSACT, "before"),
+    point("visit", COMMIT, "before"),
+    point("visit", "database.doubt", "after"),
+    point("visit", "database.charge", "before"),
+    point("visit", "database.charge", "after"),
+    point("visit", COMMIT, "after"),
+    point("visit", TRANSACT, "after"),
+    point("visit", "desk.Desk.apply", "before"),
+    point("visit", "journal.Journal.release", "after", 1),
+    point("visit", "journal.Journal.release", "after", 2),
+    point("visit", "journal.Journal.release", "before", 3),
+    point("visit", "desk.Desk.apply", "after"),
+]
+#: A late bill, a bill of an extended hold and a new lease, in one transaction.
+LENDING = [
+    point("reserve big", TRANSACT, "before"),
+    point("reserve big", "database.resolve", "after"),
+    point("reserve big", COMMIT, "after"),
+    point("reserve big", TRANSACT, "after"),
+    point("reserve big", "desk.Desk.apply", "before"),
+    point("reserve big", "journal.Journal.release", "after"),
+    point("reserve big", "desk.Desk.apply", "after"),
+    point("reserve big", "desk.Desk.reserve", "after", 2, counts=True),
+]
+CLOSING = [
+    point("close", "desk.Desk.leave", "before"),
+    point("close", "desk.Desk.leave", "after"),
+    point("close", LEAVE, "before"),
+    point("close", "database.forget", "before"),
+    point("close", "database.forget", "after"),
+    point("close", TRANSACT, "after"),
+    point("close", "folder.LedgerFolder.remove", "before"),
+    point("close", "folder.Path.unlink", "after"),
+    point("close", LEAVE, "after"),
+    point("close", "database.LedgerDatabase.close", "before"),
+]
+#: The process that recovers another is killed as well; the first died after a commit that it did not know of.
+RECOVERING = [
+    point("recover", "database.LedgerDatabase._enter", "before"),
+    point("recover", "recovery.Recovery._recover", "before"),
+    point("recover", "recovery.doubt", "after"),
+    point("recover", "recovery.forget", "before"),
+    point("recover", "recovery.Recovery._recover", "after"),
+    point("recover", "database.LedgerDatabase._enter", "after"),
+    point("recover", "recovery.Recovery.finish", "before"),
+    point("recover", "folder.LedgerFolder.remove", "before"),
+    point("recover", "folder.Path.unlink", "after"),
+    point("recover", "recovery.Recovery.finish", "after"),
+    point("recover", TRANSACT, "after"),
+    point("recover", "desk.Desk.apply", "before"),
+    point("recover", LEAVE, "before"),
+]
+POINTS = [*OPENING, *HOLDING, *DECIDING, *COMMITTING, *LENDING, *CLOSING, *RECOVERING]
+
+STEPS = [
+    *("open", "reserve paid", "reserve lost", "settle paid", "doubt lost", "release unsent", "extend grown", "visit"),
+    *("settle late", "settle grown", "reserve big", "settle big", "close", "recover"),
+]
+
+
+def name_of(case):
+    if isinstance(case, str):
+        return case
+    step, where, when, call, _ = case
+    return f"{step}: {when} {where.split('.', 1)[-1]}{f' {call}' * (call > 1)}"
+
+
+def run(cases, base_path, mutant="none"):
+    """The problems of each case, by its name."""
+    script = [sys.executable, str(SCRIPT), str(base_path), mutant]
+    done = subprocess.run(script, input=json.dumps(cases), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return dict(zip(map(name_of, cases), json.loads(done.stdout), strict=True))
+
+
+@pytest.fixture(scope="module")
+def problems_at(tmp_path_factory):
+    """All of them in one process that forks, because starting one takes longer than dying."""
+    return run([*POINTS, *STEPS], tmp_path_factory.mktemp("points"))
+
+
+@pytest.mark.parametrize("name", list(map(name_of, POINTS)))
+def test_killed_there_it_is_recovered_exactly(problems_at, name):
+    """Settled is what was settled, in doubt what was open, all else is usable; at each later look too."""
+    assert problems_at[name] == []
+
+
+@pytest.mark.parametrize("name", list(map(name_of, STEPS)))
+def test_killed_at_any_line_a_step_counts_or_does_not(problems_at, name):
+    """There is no moment at which a step is half done, and one from which on it is."""
+    assert problems_at[name] == []
+
+
+MISTAKES = {
+    "settle_twice": [
+        point("visit", TRANSACT, "after"),
+        point("visit", "desk.Desk.apply", "before"),
+        point("recover", "recovery.Recovery._recover", "before"),
+    ],
+    "refund_on_crash": [
+        point("reserve lost", "desk.Desk.reserve", "after", counts=True),
+        point("settle paid", "journal.Journal.settle", "before"),
+        point("recover", "recovery.Recovery._recover", "after"),
+    ],
+    "lease_before_its_commit": [point("settle big", "desk.Desk.settle", "after", counts=True)],
+    "check_without_hold": [point("reserve big", "desk.Desk.reserve", "after", 2, counts=True)],
+}
+
+
+@pytest.mark.parametrize("mutant", MISTAKES)
+def test_a_wrong_ledger_is_caught(tmp_path, mutant):
+    """The checks above can fail: each of these mistakes shows at each of its points, every time."""
+    for name, problems in run(MISTAKES[mutant], tmp_path, mutant).items():
+        assert any(problem.startswith("look 1") for problem in problems), (name, problems)

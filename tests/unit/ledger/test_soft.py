@@ -1,0 +1,133 @@
+"""Soft limits as pure policy: what stands between a turn and the provider, by what is settled."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hivecost.clock import to_datetime
+from hivecost.errors import BudgetExhaustedError
+from hivecost.ledger import Budget, SoftLimits, SpendAccounts, soft_refusal
+
+WHO = {"execution": "e1", "user": "ada"}
+
+
+def spent(settled: int, *budgets: Budget) -> tuple:
+    """The accounts of these budgets in calls, with so many calls on them."""
+    accounts = SpendAccounts(budgets)
+    if settled:
+        accounts.add(WHO, 1, 0, 0, settled)
+    return accounts.find(WHO, 1)
+
+
+def soft(on_soft: str, name: str = "b", **settings) -> Budget:
+    return Budget(name, **{"limit": "10 calls", "soft_limit": 7, "window": "day", "on_soft": on_soft, **settings})
+
+
+def action(accounts, model: str = "dear", done=(), limits: SoftLimits | None = None) -> str | None:
+    step = (limits or SoftLimits()).next_step(accounts, "e1", model, done)
+    return None if step is None else step.action
+
+
+@pytest.mark.parametrize(
+    ("on_soft", "expected"),
+    [("alert", None), ("throttle", "throttle"), ("finish", "refuse"), ("downgrade:cheap", "downgrade")],
+)
+@pytest.mark.parametrize("mode", ["stop_after", "hard"])
+@given(settled=st.integers(0, 12))
+def test_the_action_begins_at_the_soft_limit(on_soft, expected, mode, settled):
+    """Below it nothing happens; from it on, what `on_soft` says."""
+    accounts = spent(settled, soft(on_soft, mode=mode))
+    assert action(accounts) == (expected if settled >= 7 else None)
+
+
+def test_a_shadow_budget_only_decides():
+    """It lets everything pass."""
+    for on_soft in ("throttle", "finish", "downgrade:cheap"):
+        assert action(spent(9, soft(on_soft, shadow=True))) is None
+    assert action(spent(12, soft("alert", shadow=True, on_exceed="throttle"))) is None
+
+
+def test_a_turn_of_the_cheaper_model_passes():
+    """It is where the downgrade leads to."""
+    accounts = spent(8, soft("downgrade:cheap"))
+    assert (action(accounts, "dear"), action(accounts, "cheap")) == ("downgrade", None)
+
+
+def test_each_budget_has_its_say_once():
+    """Two that downgrade to each other's model do not send a turn to and fro."""
+    accounts = spent(8, soft("downgrade:x", "one"), soft("downgrade:y", "two"))
+    assert action(accounts, "x", done={"one"}) == "downgrade"
+    assert action(accounts, "y", done={"one", "two"}) is None
+
+
+def test_a_turn_that_is_refused_does_not_wait_first():
+    """Of several steps the final one, whatever the order of the budgets."""
+    for budgets in ((soft("throttle", "one"), soft("finish", "two")), (soft("finish", "two"), soft("throttle", "one"))):
+        assert action(spent(8, *budgets)) == "refuse"
+
+
+def test_finish_is_for_those_that_began_before():
+    """An execution that passed below the soft limit goes on beyond it, others are refused; forgotten, it is new."""
+    limits, budget = SoftLimits(), soft("finish")
+    limits.passed(spent(6, budget), "e1")
+    accounts = spent(8, budget)
+    assert action(accounts, limits=limits) is None
+    assert limits.next_step(accounts, "e2", "dear", ()).action == "refuse"
+    limits.forget_execution("e1")
+    assert action(accounts, limits=limits) == "refuse"
+
+
+def test_finish_looks_at_each_account():
+    """Having had a turn on one account opens no other."""
+    limits, budget = SoftLimits(), soft("finish", per="user")
+    limits.passed(spent(6, budget), "e1")
+    accounts = SpendAccounts([budget])
+    accounts.add({**WHO, "user": "bob"}, 1, 0, 0, 8)
+    assert action(accounts.find({**WHO, "user": "bob"}, 1), limits=limits) == "refuse"
+
+
+@given(settled=st.integers(0, 15))
+def test_past_the_limit_a_budget_may_throttle(settled):
+    """on_exceed="throttle" of stop_after: one by one from the limit on, whatever happened before it."""
+    plain = Budget("b", limit="10 calls", on_exceed="throttle")
+    assert action(spent(settled, plain)) == ("throttle" if settled >= 10 else None)
+    cheaper = soft("downgrade:cheap", on_exceed="throttle")
+    expected = None if settled < 7 else "downgrade" if settled < 10 else "throttle"
+    assert action(spent(settled, cheaper)) == expected
+    assert action(spent(settled, soft("finish", on_exceed="throttle"))) == (None if settled < 7 else "refuse")
+
+
+def test_a_soft_limit_above_a_lowered_limit_is_out_of_reach():
+    """What was lowered below it applies; raised again, the soft limit is back."""
+    accounts = SpendAccounts([soft("throttle", on_exceed="alert")])
+    accounts.set_limit("b", "5 calls")
+    assert [c.fraction for c in accounts.add(WHO, 1, 0, 0, 4)] == [0.8]
+    assert action(accounts.find(WHO, 1)) is None
+    accounts.set_limit("b", "20 calls")
+    assert [c.fraction for c in accounts.add(WHO, 1, 0, 0, 4)] == [0.35]
+    assert action(accounts.find(WHO, 1)) == "throttle"
+
+
+def test_reaching_it_warns_once():
+    """Like the fractions of `warn`, in their order, and once where it is one of them."""
+    accounts = SpendAccounts([soft("alert", warn=(0.5, 0.9)), soft("alert", "same", warn=(0.7,))])
+    seen = [[(c.budget, c.fraction, c.exceeded) for c in accounts.add(WHO, 1, 0, 0)] for _ in range(10)]
+    assert seen[4] == [("b", 0.5, False)]
+    assert seen[6] == [("b", 0.7, False), ("same", 0.7, False)]
+    assert seen[8] == [("b", 0.9, False)]
+    assert [crossings for crossings in seen if crossings] == [seen[4], seen[6], seen[8]]
+
+
+def test_the_refusal_names_budget_amounts_and_the_way_out():
+    """And when the period begins anew."""
+    (account,) = spent(8, soft("finish", per="user"))
+    error = soft_refusal(account, "e2")
+    assert isinstance(error, BudgetExhaustedError)
+    assert str(error) == (
+        "budget 'b' (user=ada) is past its soft limit of 7 calls in period 1970-01-01, and lets only executions finish "
+        "that began before: 8 calls of 10 calls are settled"
+    )
+    assert (error.budget, error.execution_id, error.scope, error.used, error.limit) == ("b", "e2", "user=ada", 8, 10)
+    assert error.reset_at == to_datetime(24 * 3600 * 10**9)
