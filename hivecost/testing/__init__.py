@@ -1,9 +1,10 @@
-"""How others test against hivecost: a provider that keeps its own bill, and a clock that stands still."""
+"""How others test against it: a provider that keeps its own bill, a clock that stands still, a ledger's contract."""
 
 from hivecost.testing.behaviour import BEHAVIOUR_HEADER, Behaviour
 from hivecost.testing.bill import BilledTokens, BillEntry, TokenRates, read_bill, sum_nanousd, sum_tokens
 from hivecost.testing.clock import FakeClock
 from hivecost.testing.emulator import TURN_HEADER, ProviderEmulator
+from hivecost.testing.ledger_contract import LedgerContract
 from hivecost.testing.tokens import count_tokens, prompt_tokens
 
 __all__ = [
@@ -13,6 +14,7 @@ __all__ = [
     "BillEntry",
     "BilledTokens",
     "FakeClock",
+    "LedgerContract",
     "ProviderEmulator",
     "TokenRates",
     "count_tokens",

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from decimal import Decimal
+from pathlib import Path
 
 import hivecost as hc
+from hivecost.ledger import LedgerStore, LedgerStoreHold, OpenLedger
+from hivecost.testing import LedgerContract
 
 runtime = hc.AgentRuntime(
     "data",
@@ -128,6 +131,28 @@ async def report(session_id: str) -> Decimal:
 async def pace(limiter: hc.RateLimiter) -> float:
     async with limiter:
         return await limiter.acquire()
+
+
+open_ledger: OpenLedger = hc.Ledger.open
+elsewhere = hc.AgentRuntime("data", open_ledger=open_ledger)
+
+
+class TestLedger(LedgerContract):
+    """A backend is what has the methods; nothing is to be inherited."""
+
+    def open(self, place: Path, budgets: Sequence[hc.Budget], clock: hc.Clock) -> LedgerStore:
+        return hc.Ledger.open(place, budgets=budgets, clock=clock)
+
+
+async def spend(ledger: LedgerStore) -> list[hc.DoubtfulHold]:
+    hold: LedgerStoreHold = ledger.reserve_nowait({"org": "acme"}, usd="0.01") or await ledger.reserve({}, usd=0.01)
+    async with hold:
+        await hold.extend(tokens=10)
+        settlement = hold.settle(usd="0.007")
+        print(settlement and settlement.incidents, hold.amounts["usd"], hold.accounts[0].settled)
+    limit: int = await ledger.raise_limit("org day", "$5", by="ada")
+    print(limit, [row.remaining for row in await ledger.status()], await ledger.remaining({"org": "acme"}))
+    return await ledger.in_doubt()
 
 
 node = hc.NodeSpec(id="researcher", loop_config={"max_history_tokens": 100_000})

@@ -1,0 +1,219 @@
+"""What a runtime asks of the ledger that holds its money, wherever that keeps it: `hivecost.Ledger` is one in SQLite.
+
+Another one passes `hivecost.testing.LedgerContract`, and is given as `AgentRuntime(…, open_ledger=…)`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+from hivecost.clock import Clock
+from hivecost.ledger.account import Account, AccountStatus
+from hivecost.ledger.amounts import Unit, USDAmount
+from hivecost.ledger.budget import Budget, Limit
+from hivecost.ledger.hold import HoldState, Refusal, Settlement
+from hivecost.ledger.statements import BudgetState, DoubtfulHold
+
+
+class LedgerStoreHold(Protocol):
+    """Money that is set aside for one attempt. Left unsettled, by an exception or not, it is in doubt.
+
+    `settle`, `release` and `doubt` never wait, are safe in any cancellation, and may be called from any thread. Once
+    the ledger is closed what is not settled is in doubt, and they raise LedgerUnavailableError; `doubt` need not.
+    """
+
+    @property
+    def hold_id(self) -> str:
+        """Unique where the ledger keeps its holds; what `LedgerStore.resolve` takes."""
+        ...
+
+    @property
+    def key(self) -> str | None: ...
+
+    @property
+    def state(self) -> HoldState: ...
+
+    @property
+    def accounts(self) -> tuple[Account, ...]:
+        """All that it was made on, with the limits and sums that this process knows: soft limits go by `settled`."""
+        ...
+
+    @property
+    def amounts(self) -> Mapping[Unit, int]:
+        """What is set aside, by unit."""
+        ...
+
+    @property
+    def shadowed(self) -> tuple[Refusal, ...]:
+        """What shadow budgets would have refused."""
+        ...
+
+    def settle(
+        self,
+        usd: USDAmount | None = None,
+        *,
+        nanousd: int | None = None,
+        tokens: int | None = None,
+        calls: int | None = None,
+    ) -> Settlement | None:
+        """Charge the bill and give the rest back; None, and nothing changes, if that was done before.
+
+        A unit that is not named is charged as it was held. A bill above its hold, or of one that was released, is
+        charged in full and freezes the budget: `Settlement.incidents`. Raises ConfigError for an amount that cannot be.
+        """
+        ...
+
+    def release(self) -> bool:
+        """Give the whole hold back, because it is sure that nothing was sent; False if it is not held any more."""
+        ...
+
+    def doubt(self) -> bool:
+        """It may have been sent, and nobody knows the bill; False if it is not held any more."""
+        ...
+
+    async def extend(
+        self,
+        usd: USDAmount | None = None,
+        *,
+        nanousd: int | None = None,
+        tokens: int | None = None,
+        calls: int | None = None,
+    ) -> None:
+        """Set more aside, on all accounts of the hold or on none. Raises as `LedgerStore.reserve` does."""
+        ...
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+
+class LedgerStore(Protocol):
+    """Holds money before each attempt, so that no account is ever spent beyond its limit.
+
+    Open inside `async with`, once: its budgets, all `mode="hard"`, come into force then, and what others left behind
+    that died is in doubt. Many may be open on one place at once, in as many processes, and spend the same accounts.
+    Opening, and every method of one that is not open, raises LedgerUnavailableError: nothing is granted on a guess.
+    The coroutines belong to the event loop that opened it. Those who change something say who they are: `by`.
+    """
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
+
+    async def reserve(
+        self,
+        attribution: Mapping[str, str],
+        usd: USDAmount | None = None,
+        *,
+        nanousd: int | None = None,
+        tokens: int | None = None,
+        calls: int = 1,
+        key: str | None = None,
+    ) -> LedgerStoreHold:
+        """Set the most that an attempt can cost aside, on every account it counts on or on none of them.
+
+        Its periods are those of this instant, whenever it is settled. With a `key` that something held by this
+        ledger has, gives that hold. Raises BudgetExhaustedError (`reset_at`), BudgetBusyError (`retry_after_s`),
+        LedgerUnavailableError, and ConfigError for amounts that cannot be.
+        """
+        ...
+
+    def reserve_nowait(
+        self,
+        attribution: Mapping[str, str],
+        usd: USDAmount | None = None,
+        *,
+        nanousd: int | None = None,
+        tokens: int | None = None,
+        calls: int = 1,
+        key: str | None = None,
+    ) -> LedgerStoreHold | None:
+        """The same without waiting; None where that cannot be decided so, and `await reserve(…)` must be.
+
+        One that always has to ask elsewhere always gives None. Raises LedgerUnavailableError and ConfigError.
+        """
+        ...
+
+    async def status(self) -> list[AccountStatus]:
+        """One row for each account, over all processes, and those of this one's executions.
+
+        Periods that are over are left out, unless something is still held or in doubt there.
+        """
+        ...
+
+    async def remaining(self, attribution: Mapping[str, str]) -> dict[Unit, int]:
+        """The most that a turn with these attributes could hold now, by the units that any enforced budget counts."""
+        ...
+
+    async def in_doubt(self) -> list[DoubtfulHold]:
+        """The holds in doubt of all processes, oldest first."""
+        ...
+
+    async def resolve(
+        self,
+        hold_id: str,
+        usd: USDAmount | None = None,
+        *,
+        nanousd: int | None = None,
+        tokens: int | None = None,
+        calls: int | None = None,
+        by: str,
+    ) -> None:
+        """Settle a hold that is in doubt at what it really cost (0, if it was never sent), whoever made it.
+
+        A unit that is not named is charged as it was held. Raises ConfigError when no hold of this id is in doubt.
+        """
+        ...
+
+    async def budgets(self) -> list[BudgetState]:
+        """All budgets that were ever configured here, as they are in force for all processes, by name."""
+        ...
+
+    async def configure(self, budgets: Iterable[Budget], *, by: str) -> None:
+        """Bring other limits of budgets that it was opened with into force, as opening it with them would.
+
+        A limit that an operator set stays until another one is configured. All of them, or none: raises ConfigError
+        for a budget that it was not opened with, and for any other difference than the limit.
+        """
+        ...
+
+    async def set_limit(self, budget: str, limit: Limit, *, by: str) -> int:
+        """Give a budget another limit, for all processes and after restarts; what was spent stays.
+
+        In its own unit if `limit` names none. Gives it in what the budget counts. Raises ConfigError.
+        """
+        ...
+
+    async def raise_limit(self, budget: str, by_amount: Limit, *, by: str) -> int:
+        """Raise the limit that is in force by an amount above zero; of two that raise at once, both count.
+
+        Gives the new limit in what the budget counts. Raises ConfigError.
+        """
+        ...
+
+    async def freeze(self, budget: str, reason: str, *, by: str) -> None:
+        """Grant nothing more on a budget, in any process; what is held may still be settled. Raises ConfigError."""
+        ...
+
+    async def unfreeze(self, budget: str, *, by: str) -> bool:
+        """Someone has looked: grant again. False if it was not frozen. Raises ConfigError."""
+        ...
+
+    def forget_execution(self, execution_id: str) -> None:
+        """The execution is over: drop its own accounts, each once nothing is held on it any more."""
+        ...
+
+
+class OpenLedger(Protocol):
+    """Makes the ledger of a runtime, to be opened with `async with`: `Ledger.open` is one."""
+
+    def __call__(self, base_path: Path, *, budgets: Sequence[Budget], clock: Clock) -> LedgerStore:
+        """A ledger of these budgets, all `mode="hard"`. One that keeps no files has no use for `base_path`."""
+        ...

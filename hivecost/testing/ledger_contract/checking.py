@@ -1,0 +1,123 @@
+"""What the tests of the contract share: how a ledger is opened, how it stands, and what it raises.
+
+Assertions here say what they compared, because pytest explains only those in test files.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import Any, Final, Generic, TypeVar
+
+import anyio
+
+from hivecost.clock import SYSTEM_CLOCK, Clock
+from hivecost.errors import BudgetExhaustedError
+from hivecost.ledger import Budget, LedgerStore, LedgerStoreHold
+
+#: How long to wait, in seconds, for what takes a moment: another ledger of the place knows, a lease comes back.
+PATIENCE_S: Final = 30.0
+_AGAIN_AFTER_S: Final = 0.02
+
+CENT: Final = 10_000_000
+DOLLAR: Final = 100 * CENT
+ACME: Final = {"org": "acme", "agent": "planner"}
+
+E = TypeVar("E", bound=BaseException)
+
+
+class OpensLedgers(ABC):
+    """Opens ledgers for the tests."""
+
+    @abstractmethod
+    def open(self, place: Path, budgets: Sequence[Budget], clock: Clock) -> LedgerStore:
+        """The ledger of a place, for `async with`. One that keeps no files takes `place` as a name."""
+
+    def opened(self, place: Path, *budgets: Budget, clock: Clock = SYSTEM_CLOCK) -> LedgerStore:
+        """The same; a dollar for all is the budget if none is given."""
+        return self.open(place, budgets or (total(),), clock)
+
+
+class Raised(Generic[E]):
+    """What was raised."""
+
+    error: E
+
+
+@contextmanager
+def raises(expected: type[E]) -> Iterator[Raised[E]]:
+    """The block must raise this; other errors come through."""
+    raised: Raised[E] = Raised()
+    try:
+        yield raised
+    except expected as error:
+        raised.error = error
+        return
+    raise AssertionError(f"{expected.__name__} must be raised, and nothing was")
+
+
+def same(found: object, expected: object) -> None:
+    """They must be equal."""
+    if found != expected:
+        raise AssertionError(f"expected {expected!r}, found {found!r}")
+
+
+def one_of(found: object, *expected: object) -> None:
+    """It must be equal to one of them."""
+    if found not in expected:
+        raise AssertionError(f"expected one of {expected!r}, found {found!r}")
+
+
+def within(low: float, found: float, high: float) -> None:
+    """It must be from `low` to `high`."""
+    if not low <= found <= high:
+        raise AssertionError(f"expected {low:,} to {high:,}, found {found:,}")
+
+
+def total(limit: str = "$1", **more: Any) -> Budget:
+    """A hard budget over everything."""
+    return Budget("all", limit, mode="hard", **more)
+
+
+async def sums(ledger: LedgerStore, budget: str = "all") -> tuple[int, int, int]:
+    """What is settled, held and in doubt on all accounts of a budget that the ledger shows."""
+    rows = [row for row in await ledger.status() if row.budget == budget]
+    return sum(row.settled for row in rows), sum(row.held for row in rows), sum(row.in_doubt for row in rows)
+
+
+async def hold_of(ledger: LedgerStore, attribution: Mapping[str, str] = ACME, **amounts: Any) -> LedgerStoreHold:
+    """A hold, got as the gate of a runtime gets one."""
+    return ledger.reserve_nowait(attribution, **amounts) or await ledger.reserve(attribution, **amounts)
+
+
+async def until_refused(ledger: LedgerStore, **amounts: Any) -> BudgetExhaustedError:
+    """Why nothing is granted any more, once the ledger knows what another one of the place does."""
+    async with in_time("nothing more is granted"):
+        while True:
+            try:
+                (await hold_of(ledger, **amounts)).release()
+            except BudgetExhaustedError as error:
+                return error
+            await anyio.sleep(_AGAIN_AFTER_S)
+
+
+async def until_granted(ledger: LedgerStore, **amounts: Any) -> LedgerStoreHold:
+    """A hold, once the ledger knows that there is room again."""
+    async with in_time("there is room again"):
+        while True:
+            try:
+                return await hold_of(ledger, **amounts)
+            except BudgetExhaustedError:
+                await anyio.sleep(_AGAIN_AFTER_S)
+
+
+@asynccontextmanager
+async def in_time(what: str) -> AsyncIterator[None]:
+    """The block must end while the tests have patience."""
+    try:
+        with anyio.fail_after(PATIENCE_S):
+            yield
+    except TimeoutError:
+        raise AssertionError(f"{what}: not within {PATIENCE_S:.0f} s") from None

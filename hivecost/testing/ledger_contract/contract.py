@@ -1,0 +1,25 @@
+"""The whole contract: what the author of a backend subclasses."""
+
+from __future__ import annotations
+
+from hivecost.testing.ledger_contract.bills import BillPromises
+from hivecost.testing.ledger_contract.controls import ControlPromises
+from hivecost.testing.ledger_contract.doubts import DoubtPromises
+from hivecost.testing.ledger_contract.holds import HoldPromises
+from hivecost.testing.ledger_contract.periods import PeriodPromises
+from hivecost.testing.ledger_contract.sharing import SharingPromises
+
+
+class LedgerContract(HoldPromises, BillPromises, DoubtPromises, PeriodPromises, SharingPromises, ControlPromises):
+    """What every `hivecost.ledger.LedgerStore` keeps, as tests for pytest with the plugin of anyio.
+
+    pytestmark = pytest.mark.anyio
+
+    class TestMyLedger(LedgerContract):
+        def open(self, place, budgets, clock):
+            return MyLedger(place, budgets, clock)
+
+    They run on asyncio and on trio, unless the file has a fixture `anyio_backend` that says which. Each has a place of
+    its own, where nothing is yet, and opens it several times, one after the other or at once. None of them kills: what
+    becomes of holds whose process dies, or whose machine does, is for the backend's own tests.
+    """

@@ -1,0 +1,120 @@
+"""H5 and H8: what nobody knows the bill of stays charged, and what cannot be asked grants nothing."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from hivecost.errors import ConfigError, LedgerUnavailableError
+from hivecost.ledger import Budget
+from hivecost.testing.ledger_contract.checking import (
+    ACME,
+    CENT,
+    OpensLedgers,
+    hold_of,
+    raises,
+    same,
+    sums,
+    total,
+    until_refused,
+)
+
+
+class DoubtPromises(OpensLedgers):
+    """What is in doubt."""
+
+    async def test_left_unsettled_it_is_in_doubt(self, tmp_path: Path) -> None:
+        """H5: charged at the hold, be it left by an error or not; it cannot be released any more."""
+        async with self.opened(tmp_path) as ledger:
+            for error in (ZeroDivisionError, KeyboardInterrupt, None):
+                with suppress(ZeroDivisionError, KeyboardInterrupt):
+                    async with await hold_of(ledger, usd="0.10", key=str(error)) as hold:
+                        if error is not None:
+                            raise error
+                same((hold.state, hold.release(), hold.doubt()), ("in_doubt", False, False))
+            same(await sums(ledger), (0, 0, 30 * CENT))
+            same({one.key for one in await ledger.in_doubt()}, {str(ZeroDivisionError), str(KeyboardInterrupt), "None"})
+            same(await ledger.remaining(ACME), {"usd": 70 * CENT})
+
+    async def test_a_doubt_outlives_its_ledger_until_someone_resolves_it(self, tmp_path: Path) -> None:
+        """Another ledger of the place sees it, and so does one that opens it later; resolved, it is so for all."""
+        async with self.opened(tmp_path) as one, self.opened(tmp_path) as two:
+            async with await hold_of(one, usd="0.40", key="k") as hold:
+                pass
+            same(await sums(one), (0, 0, 40 * CENT))
+            same([found.hold_id for found in await two.in_doubt()], [hold.hold_id])
+        async with self.opened(tmp_path) as ledger:
+            (doubt,) = await ledger.in_doubt()
+            same((doubt.hold_id, doubt.key, doubt.reason != ""), (hold.hold_id, "k", True))
+            same([(one.budget, one.unit, one.amount) for one in doubt.amounts], [("all", "usd", 40 * CENT)])
+            await ledger.resolve(doubt.hold_id, usd="0.10", by="ada")
+            same((await sums(ledger), await ledger.in_doubt()), ((10 * CENT, 0, 0), []))
+            for hold_id in (doubt.hold_id, "no such hold"):
+                with raises(ConfigError):
+                    await ledger.resolve(hold_id, usd="0.10", by="ada")
+        async with self.opened(tmp_path) as ledger:
+            same((await sums(ledger), await ledger.in_doubt()), ((10 * CENT, 0, 0), []))
+
+    async def test_what_is_open_when_the_ledger_closes_is_in_doubt(self, tmp_path: Path) -> None:
+        """H5: its hold says that it is too late, so that nobody believes it was charged."""
+        async with self.opened(tmp_path) as ledger:
+            hold = await hold_of(ledger, usd="0.40", key="k")
+        with raises(LedgerUnavailableError):
+            hold.settle(usd="0.10")
+        async with self.opened(tmp_path) as ledger:
+            same((await sums(ledger), [one.key for one in await ledger.in_doubt()]), ((0, 0, 40 * CENT), ["k"]))
+
+    async def test_usage_that_arrives_late_settles_what_was_in_doubt(self, tmp_path: Path) -> None:
+        """Before anybody looked, and after: charged at the bill, once."""
+        run = Budget("run", "$0.50", window="execution", mode="hard")
+        who = {"execution": "e1"}
+        async with self.opened(tmp_path, total(), run) as ledger:
+            for settled, look_first in ((9, False), (18, True)):
+                async with await hold_of(ledger, who, usd="0.10") as hold:
+                    pass
+                if look_first:
+                    same(await sums(ledger), (9 * CENT, 0, 10 * CENT))
+                same(hold.settle(usd="0.09") is None, False)
+                same((hold.settle(usd="0.10"), await ledger.in_doubt()), (None, []))
+                same((await sums(ledger), await sums(ledger, "run")), ((settled * CENT, 0, 0),) * 2)
+
+    async def test_a_doubt_is_resolved_at_whatever_it_cost(self, tmp_path: Path) -> None:
+        """Nothing if it was never sent; as held where no bill is named; above the hold it is an overrun (H9)."""
+        calls = Budget("calls", "9 calls", mode="hard")
+        bills: list[tuple[dict[str, Any], int]] = [({"usd": 0}, 0), ({}, 10), ({"usd": "0.25"}, 25)]
+        for number, (bill, settled) in enumerate(bills):
+            place = tmp_path / str(number)
+            async with self.opened(place, total(), calls) as ledger, self.opened(place, total(), calls) as other:
+                async with await hold_of(ledger, usd="0.10"):
+                    pass
+                same(await sums(ledger), (0, 0, 10 * CENT))
+                (doubt,) = await other.in_doubt()
+                await other.resolve(doubt.hold_id, **bill, by="ada")
+                same((await sums(ledger), await sums(ledger, "calls")), ((settled * CENT, 0, 0), (1, 0, 0)))
+                if settled > 10:
+                    await until_refused(ledger, usd="0.10")
+
+    async def test_what_is_not_open_grants_nothing(self, tmp_path: Path) -> None:
+        """H8: before it is opened, and after it is closed."""
+        ledger = self.opened(tmp_path)
+        for _ in range(2):
+            with raises(LedgerUnavailableError):
+                await ledger.reserve(ACME, usd="0.01")
+            with raises(LedgerUnavailableError):
+                ledger.reserve_nowait(ACME, usd="0.01")
+            for look in (ledger.status, ledger.in_doubt, ledger.budgets):
+                with raises(LedgerUnavailableError):
+                    await look()
+            with raises(LedgerUnavailableError):
+                await ledger.set_limit("all", 2, by="ada")
+            ledger = self.opened(tmp_path)
+            async with ledger:
+                pass
+
+    async def test_only_hard_budgets_can_be_held_on(self, tmp_path: Path) -> None:
+        """The others hold nothing, and two of one name would be told apart by nobody."""
+        for budgets in ((Budget("all", 1),), (total(), total())):
+            with raises(ConfigError):
+                async with self.opened(tmp_path, *budgets):
+                    pass
