@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from threading import get_ident
 from types import TracebackType
 from typing import Any, Final, Self
@@ -12,6 +12,7 @@ from typing import Any, Final, Self
 import anyio
 import anyio.lowlevel
 
+from hivecost.bus.done import DONE
 from hivecost.bus.inbox import Inbox
 from hivecost.bus.loops import Loop, current_loop
 from hivecost.bus.overflow import DropOldest, Overflow
@@ -195,8 +196,8 @@ class EventBus:
 
     # -- publishing --------------------------------------------------------------------------------------------
 
-    async def publish(self, event: Event) -> None:
-        """Queue the event with every matching subscription, in one step that cancellation cannot divide.
+    def publish(self, event: Event) -> Coroutine[Any, Any, None]:
+        """`await bus.publish(event)` queues it with every matching subscription, in one step that nothing can divide.
 
         Waits only before a full queue, as its policy says. Raises BusClosedError when the bus is not open.
         """
@@ -207,20 +208,24 @@ class EventBus:
                 self._begin_run(event)
             self._slack -= 1
             tail.run.append(event if self._admit is None else self._admit(event))
-            return
+            return DONE
+        return self._publish_carefully(event)
+
+    async def _publish_carefully(self, event: Event) -> None:
         loop = self._require_open()
         self._routes.require_event(event)
         if not loop.is_here():
             self._publish_from_thread(event, loop)
             return
-        if self._slack == 0:
-            await anyio.lowlevel.checkpoint()
+        was_used_up = self._slack == 0
         self._spread()
         if any(subscription.is_full for subscription in self._routes.matching(event)):
             await self._wait_for_room(event)
             self._require_open()
         self._take_inbox()
         self._deliver(event)
+        if was_used_up:
+            await anyio.lowlevel.checkpoint()
 
     async def _wait_for_room(self, event: Event) -> None:
         for _ in range(_TURNS_GRANTED):  # a subscriber that merely waits for its turn gets it

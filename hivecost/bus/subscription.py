@@ -6,7 +6,6 @@ import inspect
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
-from itertools import islice
 from operator import length_hint
 from typing import Any, Final
 
@@ -70,6 +69,7 @@ class Subscription:
         self._on_failure = on_failure
         self._on_drop = on_drop
         self._batch: Iterator[Event] | None = None  # handed on one by one: what it has left is still to be handled
+        self._later = 0  # and these after it
         self._in_hand = 0  # events that the handler works on
         self._taken = 0  # events that left the buffer, for the handler or for good
         self._refused = 0  # dropped before they were accepted
@@ -92,7 +92,7 @@ class Subscription:
 
     @property
     def _in_flight(self) -> int:
-        return self._in_hand + (0 if self._batch is None else length_hint(self._batch))
+        return self._in_hand + (0 if self._batch is None else length_hint(self._batch) + self._later)
 
     @property
     def _accepted(self) -> int:
@@ -216,12 +216,16 @@ class Subscription:
 
     async def _each(self, batch: list[Event]) -> None:
         hand_on = self._await_each if self._is_async else self._call_each
-        self._batch = iter(batch)
         for start in range(0, len(batch), _YIELD_EVERY):
             if start:
                 await anyio.lowlevel.checkpoint()
+                if self.ended:
+                    return
+            part = batch[start : start + _YIELD_EVERY]
+            self._later = len(batch) - start - len(part)
+            self._batch = iter(part)
             self._in_hand = 1
-            await hand_on(islice(self._batch, _YIELD_EVERY))
+            await hand_on(self._batch)
             self._in_hand = 0
             if self.ended:
                 return
@@ -325,7 +329,7 @@ class Subscription:
         lost = self.pending
         self._taken += len(self.buffer)
         self.buffer.clear()
-        self._batch, self._in_hand = None, 0
+        self._batch, self._in_hand, self._later = None, 0, 0
         if lost:
             self._discarded += lost
             self._on_drop(self, lost, why)
