@@ -24,7 +24,7 @@ lint: $(VENV)/.test
 types: $(VENV)/.test
 	$(BIN)/mypy
 
-bench: $(VENV)/.test
+bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks
 
 # The crash tests in their long form: how many processes are killed, power cuts, and runtimes on a full disk.
@@ -45,6 +45,8 @@ lock: $(VENV)/.test
 		pyproject.toml -o requirements/core.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--group test pyproject.toml -o requirements/test.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--group bench pyproject.toml -o requirements/bench.txt
 
 clean:
 	rm -rf $(VENV) .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis hivecost-demo
@@ -60,4 +62,8 @@ $(VENV)/.core: $(VENV)/.venv requirements/core.txt pyproject.toml
 
 $(VENV)/.test: $(VENV)/.core requirements/test.txt
 	$(PIP) install -q --require-hashes -r requirements/test.txt
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.test requirements/bench.txt
+	$(PIP) install -q --require-hashes -r requirements/bench.txt
 	@touch $@

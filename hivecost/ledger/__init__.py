@@ -7,7 +7,7 @@ from hivecost.ledger.backend import LedgerStore, LedgerStoreHold, OpenLedger
 from hivecost.ledger.budget import Budget, CancelWhen, Limit, Mode, OnExceed
 from hivecost.ledger.hold import BUSY_RETRY_AFTER_S, Hold, HoldState, Incident, Refusal, RefusalKind, Settlement
 from hivecost.ledger.lease import lease_amount
-from hivecost.ledger.notices import overrun_of, rate_limited_of, warning_of
+from hivecost.ledger.notices import exceeded_of, overrun_of, rate_limited_of, warning_of
 from hivecost.ledger.period import WINDOWS, Calendar, Period, Window, period_at
 from hivecost.ledger.runaway import RunawayDetector, RunawayRules, Verdict
 from hivecost.ledger.snapshot import AccountSnapshot, HoldSnapshot, LedgerSnapshot
@@ -60,6 +60,7 @@ __all__ = [
     "Window",
     "amounts_of",
     "attribution",
+    "exceeded_of",
     "lease_amount",
     "overrun_of",
     "period_at",

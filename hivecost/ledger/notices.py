@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-from hivecost.events import AlertRaised, BudgetWarning, LLMTurnComplete, RateLimited, attribution_fields
+from hivecost.errors import BudgetExceededError
+from hivecost.events import (
+    AlertRaised,
+    BudgetExceeded,
+    BudgetWarning,
+    LLMTurnComplete,
+    RateLimited,
+    attribution_fields,
+)
 from hivecost.ledger.account import Crossing
-from hivecost.ledger.amounts import overrun_reason
+from hivecost.ledger.amounts import Unit, overrun_reason
 from hivecost.ledger.hold import Incident
 from hivecost.plugin import TurnRequest
 
@@ -21,6 +29,23 @@ def warning_of(crossing: Crossing, cause: LLMTurnComplete | TurnRequest, at_ns: 
         used=crossing.used,
         limit=crossing.limit,
         fraction=crossing.fraction,
+    )
+
+
+def exceeded_of(
+    spent: Crossing | BudgetExceededError, unit: Unit, cause: LLMTurnComplete | TurnRequest, action: str, at_ns: int
+) -> BudgetExceeded:
+    """What a turn did that went over a limit, or would have, and what was done about it."""
+    return BudgetExceeded(
+        timestamp_ns=at_ns,
+        **attribution_fields(cause),
+        budget=spent.budget,
+        scope=spent.scope,
+        period=spent.period,
+        unit=unit,
+        used=spent.used,
+        limit=spent.limit,
+        action=action,
     )
 
 

@@ -16,7 +16,7 @@ from hivecost.errors import (
     BudgetExhaustedError,
     LedgerUnavailableError,
 )
-from hivecost.events import BudgetExceeded, Cost, Event, Usage, attribution_fields
+from hivecost.events import Cost, Event, Usage
 from hivecost.ledger import (
     Budget,
     LedgerStore,
@@ -24,6 +24,7 @@ from hivecost.ledger import (
     SoftLimits,
     Unit,
     attribution,
+    exceeded_of,
     overrun_of,
     soft_refusal,
     warning_of,
@@ -221,26 +222,15 @@ class HardBudgets:
         return isinstance(refusal, BudgetExhaustedError) and self._budgets[refusal.budget].on_exceed == "pause"
 
     def _report(self, request: TurnRequest, refusal: BudgetExceededError, action: str) -> None:
-        budget = self._budgets[refusal.budget]
+        unit = self._budgets[refusal.budget].counted_unit
+        exceeded = exceeded_of(refusal, unit, request, action, self._clock.now_ns())
         budget_exhausted.announce(
             self,
-            budget=budget.name,
-            scope=refusal.scope,
-            execution_id=request.execution_id,
-            used=refusal.used,
-            limit=refusal.limit,
-            unit=budget.counted_unit,
+            budget=exceeded.budget,
+            scope=exceeded.scope,
+            execution_id=exceeded.execution_id,
+            used=exceeded.used,
+            limit=exceeded.limit,
+            unit=exceeded.unit,
         )
-        self._publish(
-            BudgetExceeded(
-                timestamp_ns=self._clock.now_ns(),
-                **attribution_fields(request),
-                budget=budget.name,
-                scope=refusal.scope,
-                period=refusal.period,
-                unit=budget.counted_unit,
-                used=refusal.used,
-                limit=refusal.limit,
-                action=action,
-            )
-        )
+        self._publish(exceeded)

@@ -11,14 +11,7 @@ from msgspec.structs import replace
 
 from hivecost.bus import DropNewest
 from hivecost.errors import BudgetExceededError, BudgetExhaustedError, ReentrancyError, StoreError
-from hivecost.events import (
-    BudgetExceeded,
-    Event,
-    EventType,
-    ExecutionCompleted,
-    LLMTurnComplete,
-    attribution_fields,
-)
+from hivecost.events import Event, EventType, ExecutionCompleted, LLMTurnComplete
 from hivecost.ledger import (
     AccountStatus,
     Budget,
@@ -27,10 +20,11 @@ from hivecost.ledger import (
     SoftLimits,
     SpendAccounts,
     attribution,
+    exceeded_of,
     soft_refusal,
     warning_of,
 )
-from hivecost.money import format_usd
+from hivecost.ledger.amounts import format_amount
 from hivecost.plugin import PluginHost, TurnRequest
 from hivecost.signals import budget_exhausted
 from hivecost.subscribers.past_spending import count_past_spending
@@ -132,28 +126,17 @@ class BudgetWatcher:
             after_turn = budget.cancel == "after_turn"
             if host.cancel_execution_nowait(turn.execution_id, error, after_turn=after_turn):
                 action = "cancelled"
+        exceeded = exceeded_of(crossing, crossing.unit, turn, action, host.clock.now_ns())
         budget_exhausted.announce(
             self,
-            budget=crossing.budget,
-            scope=crossing.scope,
-            execution_id=turn.execution_id,
-            used=crossing.used,
-            limit=crossing.limit,
-            unit=crossing.unit,
+            budget=exceeded.budget,
+            scope=exceeded.scope,
+            execution_id=exceeded.execution_id,
+            used=exceeded.used,
+            limit=exceeded.limit,
+            unit=exceeded.unit,
         )
-        host.bus.publish_nowait(
-            BudgetExceeded(
-                timestamp_ns=host.clock.now_ns(),
-                **attribution_fields(turn),
-                budget=crossing.budget,
-                scope=crossing.scope,
-                period=crossing.period,
-                unit=crossing.unit,
-                used=crossing.used,
-                limit=crossing.limit,
-                action=action,
-            )
-        )
+        host.bus.publish_nowait(exceeded)
 
     def _check(self, host: PluginHost, request: TurnRequest) -> None:
         """Refuse a turn of an account that is over its limit already."""
@@ -201,9 +184,5 @@ def _oldest_start_ns(budgets: Iterable[Budget], now_ns: int) -> int | None:
 def _sentence(account: Crossing | AccountStatus) -> str:
     used = account.used if isinstance(account, Crossing) else account.settled
     whose = f" of {account.scope}" if account.scope else ""
-    spent, limit = (_amount(amount, account.unit) for amount in (used, account.limit))
+    spent, limit = (format_amount(amount, account.unit) for amount in (used, account.limit))
     return f"budget {account.budget!r}{whose} is spent: {spent} of {limit}"
-
-
-def _amount(amount: int, unit: str) -> str:
-    return format_usd(amount) if unit == "usd" else f"{amount:,} {unit}"

@@ -299,7 +299,7 @@ class Ledger:
         return done
 
     def forget_execution(self, execution_id: str) -> None:
-        """The execution is over: drop its own accounts, but for those with open holds."""
+        """The execution is over: drop its own accounts, each once nothing is held on it any more."""
         self._require_open()[0].forget_execution(execution_id)
 
     async def _do(self, errand: Errand) -> Any:
