@@ -6,6 +6,7 @@ import inspect
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
+from itertools import islice
 from operator import length_hint
 from typing import Any, Final
 
@@ -20,6 +21,8 @@ from hivecost.events import Event
 #: List handlers get at most this many events at a time; per-event handlers yield to the loop this often.
 BATCH_MAX: Final = 1_000
 _YIELD_EVERY: Final = 256
+#: A publisher that waits for room looks again after so long, while a slow handler works through its events.
+_LOOK_AGAIN_S: Final = 0.002
 #: Why events were lost when their bus was closed before they could be handled.
 CLOSED: Final = "the bus closed"
 
@@ -68,8 +71,8 @@ class Subscription:
         )
         self._on_failure = on_failure
         self._on_drop = on_drop
-        self._batch: Iterator[Event] | None = None  # handed on one by one: what it has left is still to be handled
-        self._later = 0  # and these after it
+        self._batch: Iterator[Event] = iter(())  # what it has left is still to be handled
+        self._part: Iterator[Event] = iter(())  # and this before it, one by one
         self._in_hand = 0  # events that the handler works on
         self._taken = 0  # events that left the buffer, for the handler or for good
         self._refused = 0  # dropped before they were accepted
@@ -78,8 +81,7 @@ class Subscription:
         self._task: Task | None = None
         self._wakeup: Wakeup | None = None
         self._finished: anyio.Event | None = None
-        self._is_watched = False  # ended, or somebody waits for room, or waited in vain
-        self._stalled = False
+        self._stalled_at: int | None = None  # somebody waited in vain while so many were done
         self._room_waiters: deque[anyio.Event] = deque()
         self._done_waiters: list[tuple[int, anyio.Event]] = []
 
@@ -92,7 +94,7 @@ class Subscription:
 
     @property
     def _in_flight(self) -> int:
-        return self._in_hand + (0 if self._batch is None else length_hint(self._batch) + self._later)
+        return self._in_hand + length_hint(self._part) + length_hint(self._batch)
 
     @property
     def _accepted(self) -> int:
@@ -150,7 +152,7 @@ class Subscription:
         """True when a publisher that finds this queue full should wait for it."""
         return (
             isinstance(self.overflow, Block)
-            and not (self._stalled or self.ended)
+            and not (self._stalled_at == self._done or self.ended)
             and current_subscription.get() is not self
         )
 
@@ -161,10 +163,12 @@ class Subscription:
             while self.is_full and not self.ended:
                 waiter = anyio.Event()
                 self._room_waiters.append(waiter)
-                self._is_watched = True
-                await waiter.wait()
+                with anyio.move_on_after(_LOOK_AGAIN_S):
+                    await waiter.wait()
+                if not waiter.is_set():
+                    self._room_waiters.remove(waiter)
         if scope.cancelled_caught:
-            self._stalled = self._is_watched = True
+            self._stalled_at = self._done
 
     # -- handing on --------------------------------------------------------------------------------------------
 
@@ -172,7 +176,7 @@ class Subscription:
         """Ready for another run of the bus; False while a handler call of the last run still ignores its end."""
         if not self.is_finished:
             return False
-        self.ended, self._stalled, self._task = False, False, None
+        self.ended, self._stalled_at, self._task = False, None, None
         return True
 
     def start(self, loop: Loop) -> None:
@@ -216,22 +220,14 @@ class Subscription:
 
     async def _each(self, batch: list[Event]) -> None:
         hand_on = self._await_each if self._is_async else self._call_each
-        for start in range(0, len(batch), _YIELD_EVERY):
-            if start:
-                await anyio.lowlevel.checkpoint()
-                if self.ended:
-                    return
-            part = batch[start : start + _YIELD_EVERY]
-            self._later = len(batch) - start - len(part)
-            self._batch = iter(part)
-            self._in_hand = 1
-            await hand_on(self._batch)
+        self._batch = iter(batch)
+        while part := list(islice(self._batch, _YIELD_EVERY)):
+            self._part, self._in_hand = iter(part), 1
+            await hand_on(self._part)
             self._in_hand = 0
-            if self.ended:
-                return
-        self._batch = None
-        if self._is_watched or self._done_waiters:
             self._report_progress()
+            if length_hint(self._batch):
+                await anyio.lowlevel.checkpoint()
 
     async def _await_each(self, events: Iterator[Event]) -> None:
         handler = self._handler
@@ -242,8 +238,6 @@ class Subscription:
                 self._report_failure(event, error)
             except anyio.get_cancelled_exc_class() as error:
                 self._survive_foreign_cancellation(event, error)
-            if self._is_watched and self._has_to_stop():
-                return
 
     async def _call_each(self, events: Iterator[Event]) -> None:
         handler = self._handler
@@ -256,8 +250,6 @@ class Subscription:
                 self._report_failure(event, error)
             except anyio.get_cancelled_exc_class() as error:
                 self._survive_foreign_cancellation(event, error)
-            if self._is_watched and self._has_to_stop():
-                return
 
     async def _as_list(self, batch: list[Event]) -> None:
         self._in_hand = len(batch)
@@ -274,16 +266,7 @@ class Subscription:
             if self.ended:
                 return
             self._in_hand -= len(part)
-            if self._is_watched or self._done_waiters:
-                self._report_progress()
-
-    def _has_to_stop(self) -> bool:
-        """After an event, when someone watches: the handler has let go of it, and the next one is not begun."""
-        if not self.ended:
-            self._in_hand = 0
             self._report_progress()
-            self._in_hand = 1 if self._batch is not None and length_hint(self._batch) else 0
-        return self.ended
 
     def _report_failure(self, event: Event | list[Event], error: Exception) -> None:
         self._failed += 1
@@ -297,11 +280,10 @@ class Subscription:
 
     def _report_progress(self) -> None:
         """Tell those who wait for room, or for what they published to be handled."""
-        self._stalled = False
         for _ in range(min(self.free, len(self._room_waiters))):
             self._room_waiters.popleft().set()
-        self._wake_done_waiters()
-        self._is_watched = bool(self._room_waiters)
+        if self._done_waiters:
+            self._wake_done_waiters()
 
     def _wake_done_waiters(self) -> None:
         done = self._done
@@ -325,11 +307,13 @@ class Subscription:
         """Hand nothing on any more; what was still pending is counted as lost. Loop thread only."""
         if self.ended:
             return
-        self.ended = self._is_watched = True
+        self.ended = True
         lost = self.pending
         self._taken += len(self.buffer)
         self.buffer.clear()
-        self._batch, self._in_hand, self._later = None, 0, 0
+        self._in_hand = 0
+        for left in (self._part, self._batch):
+            deque(left, maxlen=0)  # whoever goes through it comes to its end
         if lost:
             self._discarded += lost
             self._on_drop(self, lost, why)
