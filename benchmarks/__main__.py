@@ -11,7 +11,8 @@ import sys
 from pathlib import Path
 
 SUITES = (
-    *("imports", "footprint", "bus", "pricing", "ledger", "ledger_store", "rate_limits"),
+    *("imports", "footprint", "bus", "bus_peers", "slow_subscribers"),
+    *("pricing", "ledger", "ledger_store", "rate_limits"),
     *("store", "end_to_end", "large_store"),
 )
 
@@ -24,7 +25,7 @@ def main() -> int:
     for suite in suites:
         for name, goal, figure, met in importlib.import_module(f"benchmarks.{suite}").results():
             rows.append({"suite": suite, "name": name, "goal": goal, "figure": figure, "met": met})
-            print(f"{'met   ' if met else 'MISSED'} {suite:<12} {figure:8.2f}   goal {goal:8.2f}   {name}", flush=True)
+            print(f"{'met   ' if met else 'MISSED'} {suite:<16} {figure:8.2f}   goal {goal:8.2f}   {name}", flush=True)
     if out is not None:
         out.write_text(json.dumps(rows, indent=2))
     return 0 if all(row["met"] for row in rows) else 1

@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         UsageReading,
         UsageStream,
         calculate_cost,
+        count_tokens,
         read_usage,
         select_model,
     )
@@ -167,6 +168,7 @@ __all__ = [
     "budget_exhausted",
     "calculate_cost",
     "cancellation_ignored",
+    "count_tokens",
     "current_execution",
     "events_dropped",
     "execution_cancelled",
@@ -244,6 +246,7 @@ _ROOMS = {
         "UsageReading",
         "UsageStream",
         "calculate_cost",
+        "count_tokens",
         "read_usage",
         "select_model",
     ),

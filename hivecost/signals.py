@@ -24,7 +24,7 @@ class ControlSignal(blinker.Signal):
 
     def announce(self, sender: Any, **facts: Any) -> None:
         """Call every receiver; one that raises is logged by name and hinders nobody."""
-        for receiver in list(self.receivers_for(sender)):
+        for receiver in list(self.receivers_for(sender)) if self.receivers else ():
             try:
                 receiver(sender, **facts)
             except Exception:

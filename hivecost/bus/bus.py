@@ -155,19 +155,25 @@ class EventBus:
             collect=self._spread,
             on_failure=self._report_failure,
             on_drop=self._report_drop,
+            on_end=self._abandon,
         )
         types = _checked_types(event_types)
         self._subscriptions[subscription.id] = subscription
-        if self._loop is None or self._loop.is_here():
-            self._register(subscription, types)
-        else:
-            self._loop.call_threadsafe(lambda: self._register(subscription, types))
+        self._do_in_order(lambda: self._register(subscription, types))
         return subscription.id
+
+    def _do_in_order(self, change: Callable[[], None]) -> None:
+        """After what was published before, on the loop's thread."""
+        if self._loop is None or self._loop.is_here():
+            self.collect()
+            change()
+        else:
+            self._put_in_inbox(change, self._loop)
 
     def _register(self, subscription: Subscription, types: frozenset[EventType]) -> None:
         """On the loop's thread, where no publisher is counting on the slack of the queues there were."""
         if subscription.id in self._subscriptions:
-            self.collect()
+            self._spread()
             self._routes.add(subscription, types)
             self._look_closer()
             if self._loop is not None:
@@ -178,17 +184,19 @@ class EventBus:
         subscription = self._subscriptions.pop(subscription_id, None)
         if subscription is None:
             return False
-        if self._loop is None or self._loop.is_here():
-            self._retire(subscription)
-        else:
-            self._loop.call_threadsafe(lambda: self._retire(subscription))
+        self._do_in_order(lambda: self._retire(subscription, "unsubscribed"))
         return True
 
-    def _retire(self, subscription: Subscription) -> None:
-        self.collect()
+    def _abandon(self, subscription: Subscription) -> None:
+        """Its task ended by itself, because its handler cancelled it."""
+        self._subscriptions.pop(subscription.id, None)
+        self._retire(subscription, "the subscriber's task ended")
+
+    def _retire(self, subscription: Subscription, why: str) -> None:
+        self._spread()
         self._routes.remove(subscription)
         self._look_closer()
-        subscription.end("unsubscribed")
+        subscription.end(why)
         figures = subscription.statistics()
         self._ended_dropped += figures.dropped
         self._ended_failed += figures.failed
@@ -203,11 +211,13 @@ class EventBus:
         """
         if self._slack > 0 and get_ident() == self._open_thread_id:
             # As in publish_nowait(), written out: it is a call less on the path of every event.
+            if self._admit is not None:
+                event = self._admit(event)  # before the tail is looked at: it may look at the bus itself
             tail = self._tail
             if type(event) is not tail.kind:
                 self._begin_run(event)
             self._slack -= 1
-            tail.run.append(event if self._admit is None else self._admit(event))
+            tail.run.append(event)
             return DONE
         return self._publish_carefully(event)
 
@@ -215,36 +225,41 @@ class EventBus:
         loop = self._require_open()
         self._routes.require_event(event)
         if not loop.is_here():
-            self._publish_from_thread(event, loop)
+            self._put_in_inbox(event, loop)
             return
-        was_used_up = self._slack == 0
-        self._spread()
-        if any(subscription.is_full for subscription in self._routes.matching(event)):
+        if self._slack == 0:
+            await anyio.lowlevel.checkpoint()
+            self._require_open()
+        self.collect()
+        if any(s.awaits_turn or s.blocks_publisher() for s in self._full_for(event)):
             await self._wait_for_room(event)
             self._require_open()
-        self._take_inbox()
         self._deliver(event)
-        if was_used_up:
-            await anyio.lowlevel.checkpoint()
+
+    def _full_for(self, event: Event) -> list[Subscription]:
+        return [subscription for subscription in self._routes.matching(event) if subscription.is_full]
 
     async def _wait_for_room(self, event: Event) -> None:
         for _ in range(_TURNS_GRANTED):  # a subscriber that merely waits for its turn gets it
+            if not any(subscription.awaits_turn for subscription in self._full_for(event)):
+                break
             await anyio.lowlevel.checkpoint()
-            self._spread()
-            if not any(subscription.is_full for subscription in self._routes.matching(event)):
-                return
-        while blocking := [s for s in self._routes.matching(event) if s.is_full and s.blocks_publisher()]:
+            self.collect()
+        while blocking := [subscription for subscription in self._full_for(event) if subscription.blocks_publisher()]:
             await blocking[0].wait_for_room()
+            self.collect()
 
     def publish_nowait(self, event: Event) -> None:
         """The same without ever waiting, from any thread: a full queue drops as its policy says (Block: the newest)."""
         if self._slack > 0 and get_ident() == self._open_thread_id:
             # There is room in every queue for `_slack` more events, and nothing needs a closer look.
+            if self._admit is not None:
+                event = self._admit(event)
             tail = self._tail
             if type(event) is not tail.kind:
                 self._begin_run(event)
             self._slack -= 1
-            tail.run.append(event if self._admit is None else self._admit(event))
+            tail.run.append(event)
             return
         loop = self._require_open()
         self._routes.require_event(event)
@@ -252,12 +267,15 @@ class EventBus:
             self._take_inbox()
             self._deliver(event)
         else:
-            self._publish_from_thread(event, loop)
+            self._put_in_inbox(event, loop)
 
     def _begin_run(self, event: Event) -> None:
         """The event is of another class than the one before, or the first since the tail was handed on."""
         self._routes.require_event(event)
         self._tail.begin(type(event))
+        self._wake_soon()
+
+    def _wake_soon(self) -> None:
         if not self._wake_scheduled and self._loop is not None:
             self._wake_scheduled = True
             self._loop.call_soon(self._wake)
@@ -287,9 +305,11 @@ class EventBus:
             event = self._admit(event)
         self._spread()
         self._published += 1
-        for subscription in self._routes.matching(event):
-            subscription.offer(event)
+        self._wake_soon()
+        losers = [subscription for subscription in self._routes.matching(event) if not subscription.offer(event)]
         self._find_slack()
+        for subscription in losers:  # last, because who is told may publish
+            self._report_drop(subscription, 1, "queue full")
 
     def _find_slack(self) -> None:
         """How many events may be appended without a look at any queue; looked for now and then while there is none."""
@@ -300,7 +320,7 @@ class EventBus:
         if self._slack != 0 or not self._accepting or self._closing:
             self._slack = min(self._slack, -1)
             return
-        free = min((s.free for s in self._subscriptions.values()), default=MAX_QUEUE)
+        free = min((s.free for s in list(self._subscriptions.values())), default=MAX_QUEUE)
         self._slack = min(free, _SLACK_MAX) or -_SLACK_PAUSE
         if self._inbox:
             self._look_closer()  # another thread published meanwhile, and is to be taken in first
@@ -309,19 +329,22 @@ class EventBus:
         """The next event takes the slow path, which then finds the slack anew."""
         self._slack = -1
 
-    def _publish_from_thread(self, event: Event, loop: Loop) -> None:
-        tell = self._inbox.put(event)
+    def _put_in_inbox(self, item: Event | Callable[[], None], loop: Loop) -> None:
+        tell = self._inbox.put(item)
         self._look_closer()
         if tell:
             loop.call_threadsafe(self._take_inbox)
 
     def _take_inbox(self) -> None:
-        """Deliver what other threads published, in their order."""
+        """Deliver what other threads published, and do what they changed, in their order."""
         if not self._inbox:
             return
-        for event in self._inbox.take():
+        for item in self._inbox.take():
+            if not isinstance(item, Event):
+                item()
+                continue
             try:
-                self._deliver(event)
+                self._deliver(item)
             except Exception as error:  # the edge: its publisher is gone, and those behind it must go on
                 self._inbox.drop(f"{error!r}")
 
@@ -408,13 +431,16 @@ class EventBus:
         if isinstance(error, BudgetExceededError):
             _log.warning("handler %s: %s", subscription.name, error)  # a decision, not a fault
         else:
-            _log.error("handler %s raised %r; it gets the next event", subscription.name, error, exc_info=error)
+            count = subscription.count_failures_like(error)
+            if is_round(count):  # a traceback for each would take the loop from everybody else
+                text = "handler %s raised %r, %d times so far; it gets the next event"
+                _log.error(text, subscription.name, error, count, exc_info=error)
         subscriber_failed.announce(
             self, subscription_id=subscription.id, name=subscription.name, event=event, error=error
         )
 
     def _report_drop(self, subscription: Subscription, count: int, why: str) -> None:
-        total = subscription.statistics().dropped
+        total = subscription.dropped
         if why == CLOSED or is_round(total):
             _log.warning("subscription %s has lost %d events (%s)", subscription.name, total, why)
         events_dropped.announce(self, subscription_id=subscription.id, name=subscription.name, count=count, why=why)

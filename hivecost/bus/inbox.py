@@ -1,10 +1,11 @@
-"""What other threads published, until the loop takes it in: one wakeup for all of it."""
+"""What other threads published and changed, until the loop takes it in: one wakeup for all of it."""
 
 from __future__ import annotations
 
 import logging
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 from hivecost.bus.rounding import is_round
@@ -13,6 +14,9 @@ from hivecost.signals import events_dropped
 
 #: Events from other threads that wait for the loop to take them in.
 INBOX_MAX: Final = 100_000
+
+#: An event, or a change to who subscribes.
+Item = Event | Callable[[], None]
 
 _log = logging.getLogger("hivecost.bus")
 
@@ -24,28 +28,28 @@ class Inbox:
         self.dropped = 0
         self._bus = bus
         self._lock = threading.Lock()
-        self._events: deque[Event] = deque()
+        self._items: deque[Item] = deque()
         self._announced = False
 
     def __bool__(self) -> bool:
-        return bool(self._events)
+        return bool(self._items)
 
-    def put(self, event: Event) -> bool:
-        """Keep the event, if there is room; True when the loop is to be told, which it was not yet."""
-        if len(self._events) >= INBOX_MAX:
+    def put(self, item: Item) -> bool:
+        """Keep it, if it is a change or there is room; True when the loop is to be told, which it was not yet."""
+        if isinstance(item, Event) and len(self._items) >= INBOX_MAX:
             self.drop("the inbox is full: the loop takes nothing in")
             return False
         with self._lock:
-            self._events.append(event)
+            self._items.append(item)
             announced, self._announced = self._announced, True
         return not announced
 
-    def take(self) -> deque[Event]:
+    def take(self) -> deque[Item]:
         """Everything in it, in the order of its arrival."""
         with self._lock:
-            events, self._events = self._events, deque()
+            items, self._items = self._items, deque()
             self._announced = False
-        return events
+        return items
 
     def drop(self, why: str) -> None:
         """One event is lost: counted and signalled."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from itertools import islice
@@ -19,8 +19,8 @@ from hivecost.bus.statistics import SubscriptionStatistics
 from hivecost.events import Event
 
 #: List handlers get at most this many events at a time; per-event handlers yield to the loop this often.
-BATCH_MAX: Final = 1_000
-_YIELD_EVERY: Final = 256
+BATCH_MAX: Final = 4_000
+_YIELD_EVERY: Final = 1_000
 #: A publisher that waits for room looks again after so long, while a slow handler works through its events.
 _LOOK_AGAIN_S: Final = 0.002
 #: Why events were lost when their bus was closed before they could be handled.
@@ -31,6 +31,7 @@ current_subscription: ContextVar[Subscription | None] = ContextVar("hivecost_sub
 
 OnFailure = Callable[["Subscription", "Event | list[Event]", Exception], None]
 OnDrop = Callable[["Subscription", int, str], None]
+OnEnd = Callable[["Subscription"], None]
 
 
 class Subscription:
@@ -54,6 +55,7 @@ class Subscription:
         collect: Callable[[], None],
         on_failure: OnFailure,
         on_drop: OnDrop,
+        on_end: OnEnd,
     ) -> None:
         self.id = subscription_id
         self.name = name
@@ -65,12 +67,13 @@ class Subscription:
         self._sleepers = sleepers
         self._collect = collect
         self._handler = handler
-        self._run_batch = self._as_list if batch else self._each
+        self._is_list = batch
         self._is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
             getattr(handler, "__call__", None)  # noqa: B004  # the method itself is inspected, not callability
         )
         self._on_failure = on_failure
         self._on_drop = on_drop
+        self._on_end = on_end
         self._batch: Iterator[Event] = iter(())  # what it has left is still to be handled
         self._part: Iterator[Event] = iter(())  # and this before it, one by one
         self._in_hand = 0  # events that the handler works on
@@ -78,6 +81,7 @@ class Subscription:
         self._refused = 0  # dropped before they were accepted
         self._discarded = 0  # dropped after
         self._failed = 0
+        self._failures: Counter[type[Exception]] = Counter()
         self._task: Task | None = None
         self._wakeup: Wakeup | None = None
         self._finished: anyio.Event | None = None
@@ -90,11 +94,7 @@ class Subscription:
     @property
     def pending(self) -> int:
         """Events that wait or are in the handler's hands."""
-        return len(self.buffer) + self._in_flight
-
-    @property
-    def _in_flight(self) -> int:
-        return self._in_hand + length_hint(self._part) + length_hint(self._batch)
+        return len(self.buffer) + self._in_hand + length_hint(self._part) + length_hint(self._batch)
 
     @property
     def _accepted(self) -> int:
@@ -102,7 +102,12 @@ class Subscription:
 
     @property
     def _done(self) -> int:
-        return self._taken - self._in_flight
+        return self._taken + len(self.buffer) - self.pending
+
+    @property
+    def dropped(self) -> int:
+        """Events that it lost."""
+        return self._refused + self._discarded
 
     @property
     def is_finished(self) -> bool:
@@ -122,15 +127,19 @@ class Subscription:
         """True when every filter matches."""
         return all(getattr(event, field) == value for field, value in self.filters.items())
 
-    def offer(self, event: Event) -> None:
-        """Queue the event, or do what the overflow policy says. Loop thread only; never waits."""
-        if self.is_full and not self._make_room():
+    @property
+    def awaits_turn(self) -> bool:
+        """Its handler is not at work: what waits only has to be let run."""
+        return not self._in_hand
+
+    def offer(self, event: Event) -> bool:
+        """Queue the event, or do what the overflow policy says; False when one was lost. Loop thread only."""
+        was_full = self.is_full
+        if was_full and not self._make_room():
             self._refused += 1
-            self._on_drop(self, 1, "queue full")
-            return
+            return False
         self.buffer.append(event)
-        if self in self._sleepers:
-            self.wake()
+        return not was_full
 
     def wake(self) -> None:
         """End its sleep, if it sleeps."""
@@ -140,12 +149,14 @@ class Subscription:
 
     def _make_room(self) -> bool:
         """Drop the oldest waiting event where the policy allows it; what the handler holds cannot be dropped."""
-        if not isinstance(self.overflow, DropOldest) or not self.buffer:
+        if not isinstance(self.overflow, DropOldest):
             return False
-        self.buffer.popleft()
-        self._taken += 1
+        if next(self._part, None) is None and next(self._batch, None) is None:
+            if not self.buffer:
+                return False
+            self.buffer.popleft()
+            self._taken += 1
         self._discarded += 1
-        self._on_drop(self, 1, "queue full")
         return True
 
     def blocks_publisher(self) -> bool:
@@ -201,8 +212,8 @@ class Subscription:
                     await anyio.lowlevel.checkpoint()
         finally:
             self._sleepers.discard(self)
-            self._collect()
-            self.end("the subscriber's task ended")
+            if not self.ended:  # its handler cancelled it
+                self._on_end(self)
             if self._finished is not None:
                 self._finished.set()
 
@@ -218,20 +229,20 @@ class Subscription:
         self._taken += len(batch)
         return batch
 
-    async def _each(self, batch: list[Event]) -> None:
-        hand_on = self._await_each if self._is_async else self._call_each
+    async def _run_batch(self, batch: list[Event]) -> None:
+        hand_on = self._as_list if self._is_list else self._await_each if self._is_async else self._call_each
+        size = BATCH_MAX if self._is_list else _YIELD_EVERY
         self._batch = iter(batch)
-        while part := list(islice(self._batch, _YIELD_EVERY)):
-            self._part, self._in_hand = iter(part), 1
-            await hand_on(self._part)
+        while part := list(islice(self._batch, size)):
+            await hand_on(part)
             self._in_hand = 0
             self._report_progress()
             if length_hint(self._batch):
                 await anyio.lowlevel.checkpoint()
 
-    async def _await_each(self, events: Iterator[Event]) -> None:
-        handler = self._handler
-        for event in events:
+    async def _await_each(self, part: list[Event]) -> None:
+        handler, self._part, self._in_hand = self._handler, iter(part), 1
+        for event in self._part:
             try:
                 await handler(event)
             except Exception as error:  # the edge: a handler's fault is its own
@@ -239,9 +250,9 @@ class Subscription:
             except anyio.get_cancelled_exc_class() as error:
                 self._survive_foreign_cancellation(event, error)
 
-    async def _call_each(self, events: Iterator[Event]) -> None:
-        handler = self._handler
-        for event in events:
+    async def _call_each(self, part: list[Event]) -> None:
+        handler, self._part, self._in_hand = self._handler, iter(part), 1
+        for event in self._part:
             try:
                 result = handler(event)
                 if result is not None and inspect.isawaitable(result):
@@ -251,22 +262,21 @@ class Subscription:
             except anyio.get_cancelled_exc_class() as error:
                 self._survive_foreign_cancellation(event, error)
 
-    async def _as_list(self, batch: list[Event]) -> None:
-        self._in_hand = len(batch)
-        for start in range(0, len(batch), BATCH_MAX):
-            part = batch[start : start + BATCH_MAX]
-            try:
-                result = self._handler(part)
-                if result is not None and inspect.isawaitable(result):
-                    await result
-            except Exception as error:  # the edge: a handler's fault is its own
-                self._report_failure(part, error)
-            except anyio.get_cancelled_exc_class() as error:
-                self._survive_foreign_cancellation(part, error)
-            if self.ended:
-                return
-            self._in_hand -= len(part)
-            self._report_progress()
+    async def _as_list(self, part: list[Event]) -> None:
+        self._in_hand = len(part)
+        try:
+            result = self._handler(part)
+            if result is not None and inspect.isawaitable(result):
+                await result
+        except Exception as error:  # the edge: a handler's fault is its own
+            self._report_failure(part, error)
+        except anyio.get_cancelled_exc_class() as error:
+            self._survive_foreign_cancellation(part, error)
+
+    def count_failures_like(self, error: Exception) -> int:
+        """How often it has raised an error of this class, this time included."""
+        self._failures[type(error)] += 1
+        return self._failures[type(error)]
 
     def _report_failure(self, event: Event | list[Event], error: Exception) -> None:
         self._failed += 1
@@ -340,7 +350,7 @@ class Subscription:
             published=self._accepted + self._refused,
             handled=self._done - self._discarded,
             failed=self._failed,
-            dropped=self._refused + self._discarded,
+            dropped=self.dropped,
             queued=self.pending,
             max_queue=self.max_queue,
         )

@@ -10,6 +10,7 @@ from hivecost.pricing.quotes import Quote
 from hivecost.pricing.readings import UsageReading, UsageStatus
 from hivecost.pricing.repricing import Kept, reprice_turn
 from hivecost.pricing.selection import ModelChoice, select_model
+from hivecost.pricing.tokenizer import count_tokens
 from hivecost.pricing.usage import FLAVORS, UsageStream, read_usage
 
 __all__ = [
@@ -25,6 +26,7 @@ __all__ = [
     "UsageStream",
     "believable_book",
     "calculate_cost",
+    "count_tokens",
     "default_book",
     "describe",
     "diff_rates",

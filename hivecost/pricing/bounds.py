@@ -19,14 +19,22 @@ def input_token_bound(prompt: Any) -> int:
     than bytes; each list item may cost TEMPLATE_TOKENS more. Images, audio and files count by other rules: raises
     ConfigError when the prompt holds any, and for what is no JSON.
     """
-    if isinstance(prompt, str):
-        return len(prompt.encode()) + TEMPLATE_TOKENS
-    if _has_media(prompt):
+    return len(sent_bytes(prompt)) + template_bound(prompt)
+
+
+def sent_bytes(prompt: Any) -> bytes:
+    """The text in UTF-8, or the prompt as JSON. Raises ConfigError as `input_token_bound` does."""
+    if not isinstance(prompt, str) and _has_media(prompt):
         raise ConfigError("prompt", "text only: give input_tokens=… for a prompt with images, audio or files")
     try:
-        return len(msgspec.json.encode(prompt)) + TEMPLATE_TOKENS * (1 + _items(prompt))
+        return prompt.encode() if isinstance(prompt, str) else msgspec.json.encode(prompt)
     except (TypeError, ValueError, msgspec.EncodeError) as error:
         raise ConfigError("prompt", f"a text, or what can be sent as JSON ({error})") from None
+
+
+def template_bound(prompt: Any) -> int:
+    """The tokens a chat template may add: TEMPLATE_TOKENS once, and for each list item."""
+    return TEMPLATE_TOKENS * (1 + _items(prompt))
 
 
 def _has_media(value: Any) -> bool:

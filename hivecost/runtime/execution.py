@@ -106,12 +106,13 @@ class Execution:
         """The gate for one LLM call: `async with ctx.turn(model=…) as turn:` (or `with` in a sync agent).
 
         `input_tokens` is the most the prompt can count; without it, a text `prompt` (messages, tools) is bounded by its
-        bytes. `max_tokens` is the output limit you mean to send: send `turn.max_tokens` and `turn.model`, a hard
-        budget may have lowered them. With `stream_tokens` a hard budget holds only so much of the output at first: read
-        the answer through `turn.stream(response)`, which holds more as it comes. `attempts` is how often the call may
-        be sent, retries of an SDK included. Entering waits for rate limits and raises BudgetExceededError when a budget
-        refuses the turn, PriceUnknownError where a hard budget in USD meets a model without a price, and
-        ExecutionCancelledError after a cancellation.
+        bytes. `hivecost.count_tokens(prompt, model)` gives a tighter `input_tokens` for OpenAI's models. `max_tokens`
+        is the output limit you mean to send: send `turn.max_tokens` and `turn.model`, a hard budget may have lowered
+        them. With `stream_tokens` a hard budget holds only so much of the output at first: read the answer through
+        `turn.stream(response)`, which holds more as it comes. `attempts` is how often the call may be sent, retries of
+        an SDK included. Entering waits for rate limits and raises BudgetExceededError when a budget refuses the turn,
+        PriceUnknownError where a hard budget in USD meets a model without a price, and ExecutionCancelledError after a
+        cancellation.
         """
         checked_name("ctx.turn(model)", model)
         counts = {"input_tokens": input_tokens, "max_tokens": max_tokens, "stream_tokens": stream_tokens}

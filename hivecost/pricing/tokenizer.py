@@ -1,0 +1,85 @@
+"""How many tokens a prompt is, by the tokenizer of the model itself: OpenAI's models only (extra `tokens`)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, Final
+
+import msgspec
+
+from hivecost.errors import ConfigError
+from hivecost.pricing.bounds import sent_bytes, template_bound
+from hivecost.pricing.names import GATEWAYS, PROVIDER_NAMES, spellings
+
+#: The vocabulary of each family of models, as OpenAI's tiktoken lists them.
+_VOCABULARIES: Final = {
+    "o200k_base": re.compile(r"(?:(?:chat)?gpt-4o|gpt-4\.[15]|gpt-5|o[134])(?!\w)"),
+    "cl100k_base": re.compile(r"gpt-(?:4|3\.5|35)(?![\w.])"),
+}
+
+#: Where such a name means OpenAI's model.
+_HOSTS: Final = GATEWAYS | {"", "azure"}
+
+
+def count_tokens(prompt: Any, model: str) -> int:
+    """The tokens of a text prompt, or of messages and tools, for `ctx.turn(model, input_tokens=…)`: a tight bound.
+
+    A text counts as the model's tokenizer counts it. Messages count as their JSON text does, or as all the strings in
+    it do one by one, whichever is more: an upper estimate relative to the contents, as OpenAI does not publish how
+    tools are written out. Both get what the chat template may add, and neither is ever more than the byte bound of
+    `ctx.turn(prompt=…)`, which also stands in for a text the tokenizer does not take (over 200,000 tokens or a million
+    characters). The first call for a model's vocabulary loads it, from the disk.
+
+    Raises ConfigError for any model but OpenAI's (others publish no tokenizer that is a proven count), without the
+    package bpe-openai, for images, audio and files, and for what is no JSON.
+    """
+    vocabulary = _vocabulary(model)
+    sent = sent_bytes(prompt)
+    tokens = _tokens(sent.decode(), vocabulary)
+    if not isinstance(prompt, str):
+        tokens = max(tokens, sum(_tokens(text, vocabulary) for text in _strings(msgspec.json.decode(sent))))
+    return min(tokens, len(sent)) + template_bound(prompt)
+
+
+def _vocabulary(model: str) -> str:
+    for host, name in spellings(model.lower()):
+        if PROVIDER_NAMES.get(host, host) in _HOSTS:
+            for vocabulary, family in _VOCABULARIES.items():
+                if family.match(name.removeprefix("ft:")):
+                    return vocabulary
+    raise ConfigError(
+        "count_tokens(model)",
+        "a model of OpenAI's: for others no tokenizer is a proven count, give ctx.turn(input_tokens=…) or (prompt=…)",
+        got=model,
+    )
+
+
+def _tokens(text: str, vocabulary: str) -> int:
+    encoding = _encoding(vocabulary)
+    try:
+        return len(encoding.encode_ordinary(text))
+    except ValueError:  # too long for the package
+        return len(text.encode())
+
+
+@cache
+def _encoding(vocabulary: str) -> Any:
+    try:
+        import bpe_openai  # type: ignore[import-untyped]  # noqa: PLC0415  # an extra, without types
+    except ImportError:
+        raise ConfigError("count_tokens", "the package bpe-openai: pip install 'hivecost[tokens]'") from None
+    return bpe_openai.get_encoding(vocabulary)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        yield from value
+        for item in value.values():
+            yield from _strings(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from _strings(item)

@@ -1,0 +1,255 @@
+"""Moments at which the fast path could break a promise, one by one."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from hivecost.bus import BATCH_MAX, Block, DropNewest, DropOldest, EventBus
+from hivecost.events import AlertRaised, CustomEvent, EventType, ToolCallCompleted
+from hivecost.signals import events_dropped
+
+pytestmark = pytest.mark.anyio
+
+
+def numbered(number: int) -> CustomEvent:
+    return CustomEvent(name=str(number))
+
+
+def numbers(events) -> list[int]:
+    return [int(event.name) for event in events]
+
+
+def in_a_thread(function: Callable[[], object]) -> None:
+    thread = threading.Thread(target=function)
+    thread.start()
+    thread.join()
+
+
+async def test_b1_a_subscription_sees_nothing_of_a_thread_that_was_published_before_it():
+    """B1: what another thread published is older than what the loop does after it."""
+    seen = []
+    async with EventBus() as bus:
+        await bus.publish(numbered(0))
+        in_a_thread(lambda: bus.publish_nowait(numbered(1)))
+        bus.subscribe(handler=seen.append)
+        await bus.publish(numbered(2))
+        await bus.drain()
+    assert numbers(seen) == [2]
+
+
+async def test_b1_who_is_told_of_a_drop_may_publish_and_all_agree_on_the_order():
+    """B1: an event published while another one is being queued comes after it, everywhere."""
+    first, last, hang = [], [], anyio.Event()
+    async with EventBus() as bus:
+
+        async def hanging(event):
+            await hang.wait()
+
+        def on_drop(sender, **_):
+            bus.publish_nowait(AlertRaised())
+
+        bus.subscribe(handler=lambda event: first.append(event.type))
+        bus.subscribe(handler=hanging, event_types=[EventType.CUSTOM], max_queue=1, overflow=DropNewest())
+        bus.subscribe(handler=lambda event: last.append(event.type))
+        events_dropped.connect(on_drop, sender=bus)
+        bus.publish_nowait(numbered(0))
+        bus.publish_nowait(numbered(1))
+        hang.set()
+        await bus.drain()
+    assert first == last == [EventType.CUSTOM, EventType.CUSTOM, EventType.ALERT_RAISED]
+
+
+async def test_b3_who_is_told_of_a_drop_may_publish_and_the_queue_keeps_its_limit():
+    """B3: the room that DropOldest makes is taken by the event it was made for."""
+    async with EventBus(close_timeout_s=0.01) as bus:
+
+        async def hanging(event):
+            await anyio.sleep_forever()
+
+        def on_drop(sender, **_):
+            if not told:
+                told.append(True)
+                bus.publish_nowait(AlertRaised())
+
+        told = []
+        bus.subscribe(handler=hanging, max_queue=2, overflow=DropOldest())
+        events_dropped.connect(on_drop, sender=bus)
+        for number in range(3):
+            bus.publish_nowait(numbered(number))
+        (figures,) = bus.statistics().subscriptions
+        assert (figures.published, figures.queued, figures.dropped) == (4, 2, 2)
+
+
+async def test_b3_drop_oldest_displaces_what_waits_behind_the_event_in_hand():
+    """B3: with DropOldest the newest stay, also when the oldest were already taken out of the queue together."""
+    gate, seen = anyio.Event(), []
+
+    async def gated(event):
+        await gate.wait()
+        seen.append(event)
+
+    async with EventBus() as bus:
+        bus.subscribe(handler=gated, overflow=DropOldest(), max_queue=3)
+        for number in range(3):
+            await bus.publish(numbered(number))
+        await anyio.wait_all_tasks_blocked()  # 0 is in the handler's hands, 1 and 2 wait behind it
+        for number in range(3, 10):
+            bus.publish_nowait(numbered(number))
+        gate.set()
+        await bus.drain()
+        assert bus.statistics().dropped == 7
+    assert numbers(seen) == [0, 8, 9]
+
+
+async def test_b3_block_waits_for_room_that_a_thread_has_just_taken():
+    """B3: with Block nothing is dropped that could have waited, whoever filled the queue."""
+    seen = []
+    async with EventBus() as bus:
+        bus.subscribe(handler=seen.append, max_queue=1, overflow=Block(timeout_s=60))
+        in_a_thread(lambda: bus.publish_nowait(numbered(0)))
+        await bus.publish(numbered(1))
+        await bus.drain()
+    assert numbers(seen) == [0, 1]
+
+
+async def test_b3_block_waits_again_when_others_took_the_room():
+    """B3: a publisher that wakes up to a queue which was filled meanwhile waits on."""
+    gate, seen = anyio.Event(), []
+
+    async def gated(event):
+        if not gate.is_set():
+            await gate.wait()
+        seen.append(event)
+
+    async with EventBus() as bus:
+        bus.subscribe(handler=gated, event_types=[EventType.CUSTOM], overflow=Block(timeout_s=60), max_queue=4)
+
+        async def fill_again() -> None:
+            await gate.wait()
+            for number in range(4, 8):
+                await bus.publish(numbered(number))
+
+        async with anyio.create_task_group() as group:
+            for number in range(4):
+                bus.publish_nowait(numbered(number))
+            await anyio.wait_all_tasks_blocked()
+            group.start_soon(fill_again)
+            group.start_soon(bus.publish, numbered(8))
+            await anyio.wait_all_tasks_blocked()
+            bus.unsubscribe(bus.subscribe(handler=print, event_types=[EventType.TOOL_CALL_COMPLETED]))
+            gate.set()
+        await bus.drain()
+        assert bus.statistics().dropped == 0
+    assert sorted(numbers(seen)) == list(range(9))
+
+
+async def test_b5_unsubscribing_while_the_subscriber_pauses_inside_a_long_batch():
+    """B5: a subscription may end between any two of its events."""
+    seen, other = [], []
+    async with EventBus() as bus:
+        leaving = bus.subscribe(handler=seen.append)
+        bus.subscribe(handler=other.append)
+        for number in range(4_000):
+            bus.publish_nowait(numbered(number))
+        while not seen:
+            await anyio.lowlevel.checkpoint()
+        bus.unsubscribe(leaving)
+        handled = len(seen)
+        await bus.drain()
+        assert bus.statistics().dropped == 4_000 - handled
+    assert 0 < handled == len(seen) < 4_000
+    assert len(other) == 4_000
+
+
+async def test_draining_one_subscription_waits_for_all_lists_in_flight():
+    """drain() returns when all that was published before it is handled or lost, displaced events or not."""
+    gates, handled = [anyio.Event() for _ in range(4)], []
+
+    async def gated(events):
+        await gates[calls.pop()].wait()
+        handled.extend(numbers(events))
+
+    calls = [3, 2, 1, 0]
+    async with EventBus() as bus:
+        subscription = bus.subscribe(handler=gated, batch=True, max_queue=2 * BATCH_MAX + 1)
+        for number in range(2 * BATCH_MAX):
+            bus.publish_nowait(numbered(number))
+        await anyio.wait_all_tasks_blocked()
+        at_return = []
+
+        async def drain() -> None:
+            await bus.drain(subscription)
+            at_return.extend(handled)
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(drain)
+            await anyio.wait_all_tasks_blocked()
+            for number in range(BATCH_MAX + 5):
+                bus.publish_nowait(numbered(10_000 + number))
+            for gate in gates:
+                gate.set()
+                await anyio.wait_all_tasks_blocked()
+        await bus.drain()
+    assert [number for number in handled if number < 10_000] == [n for n in at_return if n < 10_000]
+
+
+async def test_what_admits_events_may_look_at_the_bus_and_change_their_type():
+    """An event that `admit` lets through arrives, as what it lets it through, whatever it does meanwhile."""
+    seen = []
+
+    def admit(event):
+        bus.statistics()
+        return ToolCallCompleted() if event.name == "2" else event
+
+    async with EventBus(admit=admit) as bus:
+        bus.subscribe(handler=seen.append, event_types=[EventType.CUSTOM])
+        for number in range(5):
+            await bus.publish(numbered(number))
+        await bus.drain()
+    assert numbers(seen) == [0, 1, 3, 4]
+
+
+async def test_b5_subscribing_and_unsubscribing_on_another_thread_disturbs_no_publisher():
+    """B5: subscriptions come and go on a thread while the loop publishes into full queues."""
+    ended = threading.Event()
+
+    def come_and_go() -> None:
+        while not ended.is_set():
+            bus.unsubscribe(bus.subscribe(handler=print, event_types=[EventType.TOOL_CALL_COMPLETED]))
+
+    async with EventBus() as bus:
+        for _ in range(10):
+            bus.subscribe(handler=lambda event: None, max_queue=2, overflow=DropNewest())
+        thread = threading.Thread(target=come_and_go)
+        thread.start()
+        try:
+            for number in range(2_000):
+                await bus.publish(numbered(number))
+        finally:
+            ended.set()
+            thread.join()
+        await bus.drain()
+        assert bus.statistics().published == 2_000
+
+
+async def test_what_a_thread_subscribes_to_it_sees_from_then_on():
+    """subscribe() and unsubscribe() hold from their return, on any thread."""
+    seen, left = [], []
+    async with EventBus() as bus:
+        leaving = bus.subscribe(handler=left.append)
+
+        def subscribe_and_publish() -> None:
+            bus.subscribe(handler=seen.append)
+            bus.unsubscribe(leaving)
+            bus.publish_nowait(numbered(0))
+
+        in_a_thread(subscribe_and_publish)
+        await bus.publish(numbered(1))
+        await bus.drain()
+    assert numbers(seen) == [0, 1]
+    assert left == []
