@@ -174,10 +174,12 @@ class Subscription:
             while self.is_full and not self.ended:
                 waiter = anyio.Event()
                 self._room_waiters.append(waiter)
-                with anyio.move_on_after(_LOOK_AGAIN_S):
-                    await waiter.wait()
-                if not waiter.is_set():
-                    self._room_waiters.remove(waiter)
+                try:
+                    with anyio.move_on_after(_LOOK_AGAIN_S):
+                        await waiter.wait()
+                finally:
+                    if not waiter.is_set():
+                        self._room_waiters.remove(waiter)
         if scope.cancelled_caught:
             self._stalled_at = self._done
 
@@ -327,8 +329,8 @@ class Subscription:
         if lost:
             self._discarded += lost
             self._on_drop(self, lost, why)
-        for room_waiter in self._room_waiters:
-            room_waiter.set()
+        while self._room_waiters:
+            self._room_waiters.popleft().set()
         self._wake_done_waiters()
         self.wake()
 

@@ -94,6 +94,7 @@ async def test_the_dead_are_recovered_by_whoever_runs_short(base_path):
         await die(dead)
         async with await ledger.reserve(ACME, usd="1") as hold:
             hold.settle()
+        assert await sums(ledger) == (1_000_000_000, 0, 0)
 
 
 @pytest.mark.parametrize("proof", ["power loss", "torn journal", "no journal"])

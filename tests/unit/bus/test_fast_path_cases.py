@@ -148,6 +148,25 @@ async def test_b3_block_waits_again_when_others_took_the_room():
     assert sorted(numbers(seen)) == list(range(9))
 
 
+async def test_b7_a_publisher_that_gave_up_waiting_leaves_nothing_behind():
+    """B7: neither a cancelled one nor one whose time is up stays in line for room."""
+    gate = anyio.Event()
+
+    async def gated(event):
+        await gate.wait()
+
+    async with EventBus() as bus:
+        bus.subscribe(handler=gated, overflow=Block(timeout_s=0.01), max_queue=1)
+        bus.publish_nowait(numbered(0))
+        await anyio.wait_all_tasks_blocked()
+        with anyio.move_on_after(0.001):
+            await bus.publish(numbered(1))
+        await bus.publish(numbered(2))
+        (subscription,) = bus._subscriptions.values()
+        assert len(subscription._room_waiters) == 0
+        gate.set()
+
+
 async def test_b5_unsubscribing_while_the_subscriber_pauses_inside_a_long_batch():
     """B5: a subscription may end between any two of its events."""
     seen, other = [], []
