@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
 from threading import get_ident
 from types import TracebackType
 from typing import Any, Final, Self
@@ -12,26 +13,25 @@ from typing import Any, Final, Self
 import anyio
 import anyio.lowlevel
 
+from hivecost.bus.announcements import announce_failure, announce_loss
 from hivecost.bus.done import DONE
 from hivecost.bus.inbox import Inbox
 from hivecost.bus.loops import Loop, current_loop
 from hivecost.bus.overflow import DropOldest, Overflow
-from hivecost.bus.rounding import is_round
 from hivecost.bus.routes import Routes
 from hivecost.bus.statistics import BusStatistics
-from hivecost.bus.subscription import CLOSED, Subscription, current_subscription
+from hivecost.bus.subscription import Subscription, current_subscription
 from hivecost.bus.tail import Tail
-from hivecost.errors import BudgetExceededError, BusClosedError, ConfigError, ReentrancyError
+from hivecost.errors import BusClosedError, ConfigError, ReentrancyError
 from hivecost.events import Event, EventType
-from hivecost.signals import events_dropped, subscriber_failed
 
 MAX_QUEUE: Final = 10_000
 #: drain() follows chains of handlers that publish this deep.
 _DRAIN_ROUNDS: Final = 8
 #: A publisher that never waits yields after so many events, so that they are handled while they are in the caches.
-_SLACK_MAX: Final = 1024
-#: While a queue is full, so many events go the careful way before room is looked for in all of them again.
-_SLACK_PAUSE: Final = 64
+_RUN_MAX: Final = 1_024
+#: While a queue that blocks is full, so many events go the careful way before room is looked for in all of them again.
+_LOOK_PAUSE: Final = 64
 #: A publisher that finds a full queue yields this often before anything is dropped; waking up takes one or two.
 _TURNS_GRANTED: Final = 3
 
@@ -61,7 +61,9 @@ class EventBus:
         self._sleepers: set[Subscription] = set()
         self._wake_scheduled = False
         self._tail = Tail()
-        self._slack = -1
+        self._room_till_turn = False  # found beside a busy subscriber that drops, which may be done by the next turn
+        self._look_pause = 0
+        self._since_turn = 0
         self._open_thread_id = 0
         self._subscriptions: dict[str, Subscription] = {}
         self._leaving: list[Subscription] = []  # unsubscribed, but their handler has not returned yet
@@ -81,7 +83,7 @@ class EventBus:
         self._accepting, self._closing = True, False
         self._open_thread_id = get_ident()
         self._wake_scheduled = False
-        self._look_closer()
+        self._since_turn = 0
         for subscription in list(self._subscriptions.values()):
             if subscription.reopen():
                 subscription.start(self._loop)
@@ -99,12 +101,12 @@ class EventBus:
         if not self._accepting or self._closing:
             return
         self._closing = True
-        self._look_closer()
+        self._tail.close()
         subscriptions = list(self._subscriptions.values())
         with anyio.CancelScope(shield=True):
             with anyio.move_on_after(self.close_timeout_s):
                 await self._settle_down(subscriptions)
-            self._take_inbox()
+            self.collect()
             self._accepting = False
             async with anyio.create_task_group() as stopping:
                 for subscription in (*subscriptions, *self._leaving):
@@ -153,8 +155,8 @@ class EventBus:
             filters={field: value for field, value in given.items() if value is not None},
             sleepers=self._sleepers,
             collect=self._spread,
-            on_failure=self._report_failure,
-            on_drop=self._report_drop,
+            on_failure=partial(announce_failure, self),
+            on_drop=partial(announce_loss, self),
             on_end=self._abandon,
         )
         types = _checked_types(event_types)
@@ -171,11 +173,11 @@ class EventBus:
             self._put_in_inbox(change, self._loop)
 
     def _register(self, subscription: Subscription, types: frozenset[EventType]) -> None:
-        """On the loop's thread, where no publisher is counting on the slack of the queues there were."""
+        """On the loop's thread, where no publisher is counting on the room in the queues there were."""
         if subscription.id in self._subscriptions:
             self._spread()
             self._routes.add(subscription, types)
-            self._look_closer()
+            self._tail.close()
             if self._loop is not None:
                 subscription.start(self._loop)
 
@@ -195,7 +197,6 @@ class EventBus:
     def _retire(self, subscription: Subscription, why: str) -> None:
         self._spread()
         self._routes.remove(subscription)
-        self._look_closer()
         subscription.end(why)
         figures = subscription.statistics()
         self._ended_dropped += figures.dropped
@@ -209,14 +210,13 @@ class EventBus:
 
         Waits only before a full queue, as its policy says. Raises BusClosedError when the bus is not open.
         """
-        if self._slack > 0 and get_ident() == self._open_thread_id:
+        tail = self._tail
+        if len(tail.run) < tail.room and get_ident() == self._open_thread_id:
             # As in publish_nowait(), written out: it is a call less on the path of every event.
             if self._admit is not None:
-                event = self._admit(event)  # before the tail is looked at: it may look at the bus itself
-            tail = self._tail
+                event = self._admit(event)  # first, because it may look at the bus itself
             if type(event) is not tail.kind:
                 self._begin_run(event)
-            self._slack -= 1
             tail.run.append(event)
             return DONE
         return self._publish_carefully(event)
@@ -227,21 +227,22 @@ class EventBus:
         if not loop.is_here():
             self._put_in_inbox(event, loop)
             return
-        if self._slack == 0:
-            await anyio.lowlevel.checkpoint()
-            self._require_open()
         self.collect()
-        if any(s.awaits_turn or s.blocks_publisher() for s in self._full_for(event)):
-            await self._wait_for_room(event)
-            self._require_open()
-        self._deliver(event)
+        if self._since_turn >= _RUN_MAX:
+            await anyio.lowlevel.checkpoint()
+            self.collect()
+        await self._wait_for_room(event)
+        self._require_open()
+        self._accept(event)
+        self._find_room()
 
     def _full_for(self, event: Event) -> list[Subscription]:
         return [subscription for subscription in self._routes.matching(event) if subscription.is_full]
 
     async def _wait_for_room(self, event: Event) -> None:
         for _ in range(_TURNS_GRANTED):  # a subscriber that merely waits for its turn gets it
-            if not any(subscription.awaits_turn for subscription in self._full_for(event)):
+            full = self._full_for(event)
+            if not any(subscription.awaits_turn for subscription in full):
                 break
             await anyio.lowlevel.checkpoint()
             self.collect()
@@ -251,28 +252,37 @@ class EventBus:
 
     def publish_nowait(self, event: Event) -> None:
         """The same without ever waiting, from any thread: a full queue drops as its policy says (Block: the newest)."""
-        if self._slack > 0 and get_ident() == self._open_thread_id:
-            # There is room in every queue for `_slack` more events, and nothing needs a closer look.
+        tail = self._tail
+        if len(tail.run) < tail.room and get_ident() == self._open_thread_id:
+            # So many events may come without a look at any queue, and no other thread has published meanwhile.
             if self._admit is not None:
                 event = self._admit(event)
-            tail = self._tail
             if type(event) is not tail.kind:
                 self._begin_run(event)
-            self._slack -= 1
             tail.run.append(event)
             return
         loop = self._require_open()
         self._routes.require_event(event)
         if loop.is_here():
-            self._take_inbox()
-            self._deliver(event)
+            self.collect()
+            self._accept(event)
+            self._find_room()
         else:
             self._put_in_inbox(event, loop)
+
+    def _accept(self, event: Event) -> None:
+        if self._admit is not None:
+            event = self._admit(event)
+        if type(event) is not self._tail.kind:
+            self._begin_run(event)
+        self._tail.run.append(event)
 
     def _begin_run(self, event: Event) -> None:
         """The event is of another class than the one before, or the first since the tail was handed on."""
         self._routes.require_event(event)
         self._tail.begin(type(event))
+        if self._inbox:  # another thread may have closed the tail just while it was begun
+            self._tail.close()
         self._wake_soon()
 
     def _wake_soon(self) -> None:
@@ -284,15 +294,23 @@ class EventBus:
         """Hand the tail on and wake who has something to do: once for all that is published until the loop turns."""
         self._wake_scheduled = False
         self._spread()
-        for subscription in [subscription for subscription in self._sleepers if subscription.buffer]:
+        self._since_turn = 0
+        for subscription in [subscription for subscription in self._sleepers if subscription.waiting]:
             subscription.wake()
 
     def _spread(self) -> None:
-        """Put what came the fast way into the queues that it goes to."""
-        if self._tail.kind is not None:
-            for event_type, events in self._tail.take():
-                self._published += len(events)
-                self._routes.spread(event_type, events)
+        """Put what was published into the queues that it goes to; what they have no room for is lost there."""
+        if not self._tail.runs:
+            return
+        losses = []
+        for event_type, events in self._tail.take():
+            self._published += len(events)
+            self._since_turn += len(events)
+            losses += self._routes.spread(event_type, events)
+        if self._room_till_turn or self._inbox:
+            self._tail.close()
+        for subscription, count in losses:  # last, because who is told may publish
+            announce_loss(self, subscription, count, "queue full")
 
     def _require_open(self) -> Loop:
         loop = self._loop
@@ -300,38 +318,31 @@ class EventBus:
             raise BusClosedError("the bus is not open; publish inside `async with bus:` (or `async with runtime:`)")
         return loop
 
-    def _deliver(self, event: Event) -> None:
-        if self._admit is not None:
-            event = self._admit(event)
-        self._spread()
-        self._published += 1
-        self._wake_soon()
-        losers = [subscription for subscription in self._routes.matching(event) if not subscription.offer(event)]
-        self._find_slack()
-        for subscription in losers:  # last, because who is told may publish
-            self._report_drop(subscription, 1, "queue full")
-
-    def _find_slack(self) -> None:
-        """How many events may be appended without a look at any queue; looked for now and then while there is none."""
-        if self._slack > 0:
-            self._slack -= 1  # what was just delivered took its place in the queues
+    def _find_room(self) -> None:
+        """How many events may follow without a look at any queue. Other threads may subscribe and publish meanwhile."""
+        if not self._accepting or self._closing:
             return
-        self._slack += 1
-        if self._slack != 0 or not self._accepting or self._closing:
-            self._slack = min(self._slack, -1)
+        if self._look_pause:
+            self._look_pause -= 1
             return
-        free = min((s.free for s in list(self._subscriptions.values())), default=MAX_QUEUE)
-        self._slack = min(free, _SLACK_MAX) or -_SLACK_PAUSE
+        room, self._room_till_turn = _RUN_MAX, False
+        for subscription in list(self._subscriptions.values()):
+            free = subscription.free
+            if free >= room:
+                continue
+            if subscription.drops_at_once:
+                self._room_till_turn = True
+            else:
+                room = free
+        if not room:
+            self._look_pause = _LOOK_PAUSE
+        self._tail.room = room
         if self._inbox:
-            self._look_closer()  # another thread published meanwhile, and is to be taken in first
-
-    def _look_closer(self) -> None:
-        """The next event takes the slow path, which then finds the slack anew."""
-        self._slack = -1
+            self._tail.close()
 
     def _put_in_inbox(self, item: Event | Callable[[], None], loop: Loop) -> None:
         tell = self._inbox.put(item)
-        self._look_closer()
+        self._tail.close()
         if tell:
             loop.call_threadsafe(self._take_inbox)
 
@@ -344,12 +355,12 @@ class EventBus:
                 item()
                 continue
             try:
-                self._deliver(item)
+                self._accept(item)
             except Exception as error:  # the edge: its publisher is gone, and those behind it must go on
                 self._inbox.drop(f"{error!r}")
 
     def collect(self) -> None:
-        """Take in at once what other threads published so far. Loop thread only."""
+        """Take in at once what was published so far, by other threads too. Loop thread only."""
         self._take_inbox()
         self._spread()
 
@@ -424,26 +435,6 @@ class EventBus:
             failed=self._ended_failed + sum(f.failed for f in figures),
             subscriptions=figures,
         )
-
-    # -- reporting ---------------------------------------------------------------------------------------------
-
-    def _report_failure(self, subscription: Subscription, event: Event | list[Event], error: Exception) -> None:
-        if isinstance(error, BudgetExceededError):
-            _log.warning("handler %s: %s", subscription.name, error)  # a decision, not a fault
-        else:
-            count = subscription.count_failures_like(error)
-            if is_round(count):  # a traceback for each would take the loop from everybody else
-                text = "handler %s raised %r, %d times so far; it gets the next event"
-                _log.error(text, subscription.name, error, count, exc_info=error)
-        subscriber_failed.announce(
-            self, subscription_id=subscription.id, name=subscription.name, event=event, error=error
-        )
-
-    def _report_drop(self, subscription: Subscription, count: int, why: str) -> None:
-        total = subscription.dropped
-        if why == CLOSED or is_round(total):
-            _log.warning("subscription %s has lost %d events (%s)", subscription.name, total, why)
-        events_dropped.announce(self, subscription_id=subscription.id, name=subscription.name, count=count, why=why)
 
 
 def _checked_types(event_types: Iterable[EventType | str] | None) -> frozenset[EventType]:

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
-from hivecost.bus.rounding import is_round
+from hivecost.bus.rounding import reaches_round_number
 from hivecost.events import Event
 from hivecost.signals import events_dropped
 
@@ -54,6 +54,6 @@ class Inbox:
     def drop(self, why: str) -> None:
         """One event is lost: counted and signalled."""
         self.dropped += 1
-        if is_round(self.dropped):
+        if reaches_round_number(self.dropped):
             _log.warning("%d events from other threads are lost (%s)", self.dropped, why)
         events_dropped.announce(self._bus, subscription_id="", name="inbox", count=1, why=why)

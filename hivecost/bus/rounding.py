@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 
-def is_round(number: int) -> bool:
-    """1, 10, 100, …: so that a flood of losses is no flood of lines."""
-    return str(number).rstrip("0") == "1"
+def reaches_round_number(count: int, added: int = 1) -> bool:
+    """True when adding so many made it 1, 10, 100, … or led past one: so that a flood is no flood of lines."""
+    before = count - added
+    return not before or len(str(count)) > len(str(before))

@@ -32,15 +32,17 @@ class Routes:
         plain, keyed = self._plain[event.type], self._keyed[event.type]
         return (*plain, *_matching(keyed, event)) if keyed else plain
 
-    def spread(self, event_type: EventType, events: list[Event]) -> None:
-        """Queue events of one type with every subscription that wants them; there is room for all of them."""
-        for subscription in self._plain[event_type]:
-            subscription.buffer.extend(events)
+    def spread(self, event_type: EventType, events: list[Event]) -> list[tuple[Subscription, int]]:
+        """Queue events of one type with every subscription that wants them; gives who lost how many, if any did."""
+        wanted: dict[Subscription, list[Event]] = {}
         keyed = self._keyed[event_type]
         if keyed:
             for event in events:
                 for subscription in _matching(keyed, event):
-                    subscription.buffer.append(event)
+                    wanted.setdefault(subscription, []).append(event)
+        losses = [(subscription, subscription.take_in(events)) for subscription in self._plain[event_type]]
+        losses += [(subscription, subscription.take_in(some)) for subscription, some in wanted.items()]
+        return [(subscription, lost) for subscription, lost in losses if lost]
 
     def add(self, subscription: Subscription, event_types: frozenset[EventType]) -> None:
         self._types[subscription.id] = event_types

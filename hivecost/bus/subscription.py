@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextvars import ContextVar
-from itertools import islice
+from itertools import chain, islice
 from operator import length_hint
 from typing import Any, Final
 
@@ -20,7 +20,7 @@ from hivecost.events import Event
 
 #: List handlers get at most this many events at a time; per-event handlers yield to the loop this often.
 BATCH_MAX: Final = 4_000
-_YIELD_EVERY: Final = 1_000
+_YIELD_EVERY: Final = 1_024
 #: A publisher that waits for room looks again after so long, while a slow handler works through its events.
 _LOOK_AGAIN_S: Final = 0.002
 #: Why events were lost when their bus was closed before they could be handled.
@@ -35,10 +35,11 @@ OnEnd = Callable[["Subscription"], None]
 
 
 class Subscription:
-    """Events go into `buffer` and out to the handler in order, one wakeup per batch.
+    """Runs of events come in, and go to the handler in order, one wakeup for all that wait.
 
-    `collect` brings what was published, and is not in the buffer yet, there. The batch in flight stays on the
-    subscription, so nothing is lost sight of when the task is cancelled in the middle of it.
+    A run is shared with the other subscriptions: each keeps an iterator as its place in it. `collect` brings in what
+    was published and is not here yet. The part in flight stays on the subscription, so nothing is lost sight of when
+    the task is cancelled in the middle of it.
     """
 
     def __init__(
@@ -62,22 +63,22 @@ class Subscription:
         self.overflow = overflow
         self.max_queue = max_queue
         self.filters = filters
-        self.buffer: deque[Event] = deque()
+        self.waiting = 0  # events in `_runs`
         self.ended = False
         self._sleepers = sleepers
         self._collect = collect
         self._handler = handler
-        self._is_list = batch
-        self._is_async = inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(
-            getattr(handler, "__call__", None)  # noqa: B004  # the method itself is inspected, not callability
-        )
         self._on_failure = on_failure
         self._on_drop = on_drop
         self._on_end = on_end
-        self._batch: Iterator[Event] = iter(())  # what it has left is still to be handled
-        self._part: Iterator[Event] = iter(())  # and this before it, one by one
+        self._hand_on: Callable[[Iterator[Event]], Coroutine[Any, Any, None]] = (
+            self._as_list if batch else self._await_each if _is_async(handler) else self._call_each
+        )
+        self._part_max = BATCH_MAX if batch else _YIELD_EVERY
+        self._runs: deque[Iterator[Event]] = deque()
+        self._part: Iterator[Event] = iter(())  # what it has left comes before them, one by one
         self._in_hand = 0  # events that the handler works on
-        self._taken = 0  # events that left the buffer, for the handler or for good
+        self._accepted = 0
         self._refused = 0  # dropped before they were accepted
         self._discarded = 0  # dropped after
         self._failed = 0
@@ -94,15 +95,11 @@ class Subscription:
     @property
     def pending(self) -> int:
         """Events that wait or are in the handler's hands."""
-        return len(self.buffer) + self._in_hand + length_hint(self._part) + length_hint(self._batch)
-
-    @property
-    def _accepted(self) -> int:
-        return self._taken + len(self.buffer)
+        return self.waiting + self._in_hand + length_hint(self._part)
 
     @property
     def _done(self) -> int:
-        return self._taken + len(self.buffer) - self.pending
+        return self._accepted - self.pending
 
     @property
     def dropped(self) -> int:
@@ -132,32 +129,53 @@ class Subscription:
         """Its handler is not at work: what waits only has to be let run."""
         return not self._in_hand
 
-    def offer(self, event: Event) -> bool:
-        """Queue the event, or do what the overflow policy says; False when one was lost. Loop thread only."""
-        was_full = self.is_full
-        if was_full and not self._make_room():
-            self._refused += 1
-            return False
-        self.buffer.append(event)
-        return not was_full
+    @property
+    def drops_at_once(self) -> bool:
+        """No publisher need wait before it: it would lose events all the same until its handler is done."""
+        return not (self.awaits_turn or isinstance(self.overflow, Block))
+
+    def take_in(self, events: list[Event]) -> int:
+        """Queue events, which nobody changes any more, as far as the overflow policy lets it.
+
+        Gives how many were lost. Loop thread only.
+        """
+        lost = max(0, self.pending + len(events) - self.max_queue)
+        if lost:
+            events = self._fit(events, lost)
+        self._runs.append(iter(events))
+        self.waiting += len(events)
+        self._accepted += len(events)
+        return lost
+
+    def _fit(self, events: list[Event], lost: int) -> list[Event]:
+        """Drop so many: DropOldest those that wait longest, as what the handler holds cannot be, else the last."""
+        if isinstance(self.overflow, DropOldest):
+            lost -= self._displace(lost)
+            kept = events[lost:]
+        else:
+            kept = events[: len(events) - lost]
+        self._refused += lost
+        return kept
+
+    def _displace(self, most: int) -> int:
+        dropped = _skip(self._part, most)
+        while dropped < most and self._runs:
+            skipped = _skip(self._runs[0], most - dropped)
+            self.waiting -= skipped
+            dropped += skipped
+            self._forget_empty_runs()
+        self._discarded += dropped
+        return dropped
+
+    def _forget_empty_runs(self) -> None:
+        while self._runs and not length_hint(self._runs[0]):
+            self._runs.popleft()
 
     def wake(self) -> None:
         """End its sleep, if it sleeps."""
         self._sleepers.discard(self)
         if self._wakeup is not None:
             self._wakeup.set()
-
-    def _make_room(self) -> bool:
-        """Drop the oldest waiting event where the policy allows it; what the handler holds cannot be dropped."""
-        if not isinstance(self.overflow, DropOldest):
-            return False
-        if next(self._part, None) is None and next(self._batch, None) is None:
-            if not self.buffer:
-                return False
-            self.buffer.popleft()
-            self._taken += 1
-        self._discarded += 1
-        return True
 
     def blocks_publisher(self) -> bool:
         """True when a publisher that finds this queue full should wait for it."""
@@ -202,16 +220,19 @@ class Subscription:
         current_subscription.set(self)
         assert self._wakeup is not None  # noqa: S101  # made before the task
         try:
+            self._collect()
             while not self.ended:
-                self._collect()
-                if not self.buffer:
+                if self.waiting:
+                    await self._hand_on(self._take())
+                    self._in_hand = 0
+                    self._report_progress()
+                    self._collect()
+                    if self.waiting:
+                        await anyio.lowlevel.checkpoint()
+                else:
                     self._sleepers.add(self)
                     await self._wakeup.wait()
-                    continue
-                await self._run_batch(self._take())
-                self._collect()
-                if self.buffer:
-                    await anyio.lowlevel.checkpoint()
+                    self._collect()
         finally:
             self._sleepers.discard(self)
             if not self.ended:  # its handler cancelled it
@@ -219,32 +240,24 @@ class Subscription:
             if self._finished is not None:
                 self._finished.set()
 
-    def _take(self) -> list[Event]:
-        """Everything that waits, but nothing that comes after what somebody waits for."""
-        if self._done_waiters:
-            awaited = min(target for target, _ in self._done_waiters) - self._taken
-            if 0 < awaited < len(self.buffer):
-                self._taken += awaited
-                return [self.buffer.popleft() for _ in range(awaited)]
-        batch = list(self.buffer)
-        self.buffer.clear()
-        self._taken += len(batch)
-        return batch
+    def _take(self) -> Iterator[Event]:
+        """The next part for the handler: a run as it is, or of short ones as many as make a part."""
+        most = self._part_max
+        if self._done_waiters:  # nothing that comes after what somebody waits for
+            awaited = min(target for target, _ in self._done_waiters) - (self._accepted - self.waiting)
+            most = min(most, awaited) if awaited > 0 else most
+        count = length_hint(self._runs[0])
+        if count <= most and (len(self._runs) == 1 or count > most // 2):
+            self.waiting -= count
+            return self._runs.popleft()
+        part = list(islice(chain.from_iterable(self._runs), most))
+        self.waiting -= len(part)
+        self._forget_empty_runs()
+        return iter(part)
 
-    async def _run_batch(self, batch: list[Event]) -> None:
-        hand_on = self._as_list if self._is_list else self._await_each if self._is_async else self._call_each
-        size = BATCH_MAX if self._is_list else _YIELD_EVERY
-        self._batch = iter(batch)
-        while part := list(islice(self._batch, size)):
-            await hand_on(part)
-            self._in_hand = 0
-            self._report_progress()
-            if length_hint(self._batch):
-                await anyio.lowlevel.checkpoint()
-
-    async def _await_each(self, part: list[Event]) -> None:
-        handler, self._part, self._in_hand = self._handler, iter(part), 1
-        for event in self._part:
+    async def _await_each(self, part: Iterator[Event]) -> None:
+        handler, self._part, self._in_hand = self._handler, part, 1
+        for event in part:
             try:
                 await handler(event)
             except Exception as error:  # the edge: a handler's fault is its own
@@ -252,9 +265,9 @@ class Subscription:
             except anyio.get_cancelled_exc_class() as error:
                 self._survive_foreign_cancellation(event, error)
 
-    async def _call_each(self, part: list[Event]) -> None:
-        handler, self._part, self._in_hand = self._handler, iter(part), 1
-        for event in self._part:
+    async def _call_each(self, part: Iterator[Event]) -> None:
+        handler, self._part, self._in_hand = self._handler, part, 1
+        for event in part:
             try:
                 result = handler(event)
                 if result is not None and inspect.isawaitable(result):
@@ -264,16 +277,17 @@ class Subscription:
             except anyio.get_cancelled_exc_class() as error:
                 self._survive_foreign_cancellation(event, error)
 
-    async def _as_list(self, part: list[Event]) -> None:
-        self._in_hand = len(part)
+    async def _as_list(self, part: Iterator[Event]) -> None:
+        events = list(part)  # its own, to do with as it likes
+        self._in_hand = len(events)
         try:
-            result = self._handler(part)
+            result = self._handler(events)
             if result is not None and inspect.isawaitable(result):
                 await result
         except Exception as error:  # the edge: a handler's fault is its own
-            self._report_failure(part, error)
+            self._report_failure(events, error)
         except anyio.get_cancelled_exc_class() as error:
-            self._survive_foreign_cancellation(part, error)
+            self._survive_foreign_cancellation(events, error)
 
     def count_failures_like(self, error: Exception) -> int:
         """How often it has raised an error of this class, this time included."""
@@ -321,11 +335,9 @@ class Subscription:
             return
         self.ended = True
         lost = self.pending
-        self._taken += len(self.buffer)
-        self.buffer.clear()
-        self._in_hand = 0
-        for left in (self._part, self._batch):
-            deque(left, maxlen=0)  # whoever goes through it comes to its end
+        self._runs.clear()
+        self.waiting = self._in_hand = 0
+        _skip(self._part, lost)  # whoever goes through it comes to its end
         if lost:
             self._discarded += lost
             self._on_drop(self, lost, why)
@@ -356,3 +368,15 @@ class Subscription:
             queued=self.pending,
             max_queue=self.max_queue,
         )
+
+
+def _is_async(handler: Callable[[Any], Any]) -> bool:
+    call = getattr(handler, "__call__", None)  # noqa: B004  # the method itself is inspected, not callability
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)
+
+
+def _skip(run: Iterator[Event], most: int) -> int:
+    """Go past so many events, or to the end; gives how many it were."""
+    count = min(most, length_hint(run))
+    deque(islice(run, count), maxlen=0)
+    return count

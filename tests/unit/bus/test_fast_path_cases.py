@@ -81,6 +81,7 @@ async def test_b3_who_is_told_of_a_drop_may_publish_and_the_queue_keeps_its_limi
         events_dropped.connect(on_drop, sender=bus)
         for number in range(3):
             bus.publish_nowait(numbered(number))
+        await anyio.wait_all_tasks_blocked()
         (figures,) = bus.statistics().subscriptions
         assert (figures.published, figures.queued, figures.dropped) == (4, 2, 2)
 
@@ -268,3 +269,132 @@ async def test_what_a_thread_subscribes_to_it_sees_from_then_on():
         await bus.drain()
     assert numbers(seen) == [0, 1]
     assert left == []
+
+
+async def test_b1_what_a_thread_published_before_comes_before():
+    """B1: an event that another thread has published goes ahead of what the loop publishes afterwards."""
+    seen = []
+    async with EventBus() as bus:
+        bus.subscribe(handler=seen.append)
+        await bus.publish(numbered(0))
+        in_a_thread(lambda: bus.publish_nowait(numbered(1)))
+        await bus.publish(numbered(2))
+        await bus.drain()
+    assert numbers(seen) == [0, 1, 2]
+
+
+async def test_subscribing_on_a_thread_divides_what_that_thread_publishes():
+    """A subscription made on a thread sees what that thread publishes after it, one that left what was before."""
+    seen = []
+    async with EventBus() as bus:
+        leaving = bus.subscribe(handler=seen.append)
+
+        def publish_and_subscribe() -> None:
+            bus.publish_nowait(numbered(0))
+            bus.subscribe(handler=seen.append)
+            bus.unsubscribe(leaving)
+            bus.publish_nowait(numbered(1))
+
+        in_a_thread(publish_and_subscribe)
+        await bus.drain()
+        assert bus.statistics().dropped == 1  # 0, which waited for the one that left
+    assert numbers(seen) == [1]
+
+
+async def test_b3_block_loses_nothing_when_kinds_of_events_alternate():
+    """B3: the room in a queue is one, whatever comes in."""
+    seen = []
+    async with EventBus() as bus:
+        bus.subscribe(handler=seen.append, overflow=Block(timeout_s=60), max_queue=4)
+        for number in range(100):
+            await bus.publish(numbered(number) if number % 3 else AlertRaised())
+        await bus.drain()
+        assert bus.statistics().dropped == 0
+    assert len(seen) == 100
+
+
+async def test_b3_a_subscriber_that_was_busy_once_loses_nothing_to_a_tight_publisher():
+    """Whoever only waits for its turn gets it, also when it was at work the last time somebody looked."""
+    gate, seen = anyio.Event(), []
+
+    async def gated(event):
+        if not gate.is_set():
+            await gate.wait()
+        seen.append(event)
+
+    async with EventBus() as bus:
+        bus.subscribe(handler=gated, max_queue=10, overflow=DropOldest())
+        for number in range(10):
+            await bus.publish(numbered(number))
+            await anyio.wait_all_tasks_blocked()
+        await bus.publish(numbered(10))
+        await anyio.wait_all_tasks_blocked()
+        lost = bus.statistics().dropped
+        gate.set()
+        await bus.drain()
+        for number in range(11, 1_000):
+            await bus.publish(numbered(number))
+        await bus.drain()
+        assert bus.statistics().dropped == lost == 1
+    assert numbers(seen)[-1] == 999
+
+
+async def test_drain_does_not_wait_for_what_is_published_after_it():
+    """drain() returns while later events are still being worked on."""
+    first, others, seen = anyio.Event(), anyio.Event(), []
+
+    async def gated(event):
+        await {"0": first, "1": first}.get(event.name, others).wait()
+        seen.append(event)
+
+    async with EventBus() as bus:
+        subscription = bus.subscribe(handler=gated)
+        await bus.publish(numbered(0))
+        await anyio.wait_all_tasks_blocked()
+        await bus.publish(numbered(1))
+        async with anyio.create_task_group() as group:
+
+            async def drain() -> None:
+                with anyio.fail_after(5):
+                    await bus.drain(subscription)
+                assert numbers(seen) == [0, 1]
+                others.set()
+
+            group.start_soon(drain)
+            await anyio.wait_all_tasks_blocked()
+            for number in range(2, 20):
+                await bus.publish(numbered(number))
+            first.set()
+        await bus.drain()
+    assert len(seen) == 20
+
+
+async def test_b3_block_loses_nothing_to_a_publisher_that_was_there_first():
+    """B3: what a publisher knows of the queues ends when another one comes."""
+    seen = []
+    async with EventBus() as bus:
+        await bus.publish(numbered(0))
+        bus.subscribe(handler=seen.append, overflow=Block(timeout_s=60), max_queue=4)
+        for number in range(1, 100):
+            await bus.publish(numbered(number))
+        await bus.drain()
+    assert numbers(seen) == list(range(1, 100))
+
+
+async def test_b2_a_list_handler_may_do_with_its_list_what_it_likes():
+    """B2: the list is its own; what it removes from it is not missed elsewhere."""
+    seen, others = [], []
+
+    def greedy(events):
+        while events:
+            seen.append(events.pop())
+
+    async with EventBus() as bus:
+        bus.subscribe(handler=greedy, batch=True)
+        bus.subscribe(handler=others.append)
+        bus.subscribe(handler=others.extend, batch=True)
+        for number in range(5):
+            await bus.publish(numbered(number))
+        await bus.drain()
+    assert len(seen) == 5
+    assert sorted(numbers(others)) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
