@@ -229,12 +229,13 @@ class EventBus:
             return
         self.collect()
         if self._since_turn >= _RUN_MAX:
+            self._wake()  # before the publisher comes back, not after
             await anyio.lowlevel.checkpoint()
             self.collect()
-        await self._wait_for_room(event)
+        if not self._find_room():
+            await self._wait_for_room(event)
         self._require_open()
         self._accept(event)
-        self._find_room()
 
     def _full_for(self, event: Event) -> list[Subscription]:
         return [subscription for subscription in self._routes.matching(event) if subscription.is_full]
@@ -265,8 +266,8 @@ class EventBus:
         self._routes.require_event(event)
         if loop.is_here():
             self.collect()
-            self._accept(event)
             self._find_room()
+            self._accept(event)
         else:
             self._put_in_inbox(event, loop)
 
@@ -318,13 +319,16 @@ class EventBus:
             raise BusClosedError("the bus is not open; publish inside `async with bus:` (or `async with runtime:`)")
         return loop
 
-    def _find_room(self) -> None:
-        """How many events may follow without a look at any queue. Other threads may subscribe and publish meanwhile."""
+    def _find_room(self) -> bool:
+        """How many events may come without a look at any queue; False: somebody is to be looked at now.
+
+        Loop thread only, with all that was published handed on; other threads may subscribe and publish meanwhile.
+        """
         if not self._accepting or self._closing:
-            return
+            return False
         if self._look_pause:
             self._look_pause -= 1
-            return
+            return False
         room, self._room_till_turn = _RUN_MAX, False
         for subscription in list(self._subscriptions.values()):
             free = subscription.free
@@ -334,11 +338,12 @@ class EventBus:
                 self._room_till_turn = True
             else:
                 room = free
+        self._tail.room = room
         if not room:
             self._look_pause = _LOOK_PAUSE
-        self._tail.room = room
         if self._inbox:
             self._tail.close()
+        return room > 0
 
     def _put_in_inbox(self, item: Event | Callable[[], None], loop: Loop) -> None:
         tell = self._inbox.put(item)

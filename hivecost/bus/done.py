@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine
+import weakref
+from collections.abc import Coroutine, Iterator
 from typing import Any, Final
+
+
+def _nothing() -> Iterator[Any]:
+    yield from ()
+
+
+#: A generator that is over, and is so each time it is asked.
+_OVER: Final = _nothing()
+next(_OVER, None)
 
 
 class _Done(Coroutine[Any, Any, None]):
@@ -11,8 +21,8 @@ class _Done(Coroutine[Any, Any, None]):
 
     __slots__ = ()
 
-    #: An iterator that is over, made in C.
-    __await__ = ().__iter__  # type: ignore[assignment]  # `await` takes any iterator
+    #: Calling a weak reference gives what it refers to, and is C all the way.
+    __await__ = weakref.ref(_OVER)  # type: ignore[assignment]  # `await` takes whatever gives an iterator
 
     def send(self, value: object) -> Any:
         raise StopIteration

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol
 
 import anyio.lowlevel
@@ -30,7 +30,7 @@ class Wakeup(Protocol):
 
     def set(self) -> None: ...
 
-    async def wait(self) -> None: ...
+    def wait(self) -> Awaitable[None]: ...
 
 
 class Loop(Protocol):
@@ -70,12 +70,9 @@ class _AsyncioWakeup:
         if future is not None and not future.done():
             future.set_result(None)
 
-    async def wait(self) -> None:
+    def wait(self) -> Awaitable[None]:
         self._future = self._loop.create_future()
-        try:
-            await self._future
-        finally:
-            self._future = None
+        return self._future
 
 
 class _AsyncioLoop:

@@ -37,9 +37,9 @@ OnEnd = Callable[["Subscription"], None]
 class Subscription:
     """Runs of events come in, and go to the handler in order, one wakeup for all that wait.
 
-    A run is shared with the other subscriptions: each keeps an iterator as its place in it. `collect` brings in what
-    was published and is not here yet. The part in flight stays on the subscription, so nothing is lost sight of when
-    the task is cancelled in the middle of it.
+    A run is shared with the other subscriptions, so nobody changes it. `collect` brings in what was published and is
+    not here yet. The part in flight stays on the subscription, so nothing is lost sight of when the task is cancelled
+    in the middle of it.
     """
 
     def __init__(
@@ -71,11 +71,12 @@ class Subscription:
         self._on_failure = on_failure
         self._on_drop = on_drop
         self._on_end = on_end
-        self._hand_on: Callable[[Iterator[Event]], Coroutine[Any, Any, None]] = (
+        self._hand_on: Callable[[list[Event]], Coroutine[Any, Any, None]] = (
             self._as_list if batch else self._await_each if _is_async(handler) else self._call_each
         )
         self._part_max = BATCH_MAX if batch else _YIELD_EVERY
-        self._runs: deque[Iterator[Event]] = deque()
+        self._runs: deque[list[Event]] = deque()
+        self._offset = 0  # so many of the first run are gone
         self._part: Iterator[Event] = iter(())  # what it has left comes before them, one by one
         self._in_hand = 0  # events that the handler works on
         self._accepted = 0
@@ -142,7 +143,7 @@ class Subscription:
         lost = max(0, self.pending + len(events) - self.max_queue)
         if lost:
             events = self._fit(events, lost)
-        self._runs.append(iter(events))
+        self._runs.append(events)
         self.waiting += len(events)
         self._accepted += len(events)
         return lost
@@ -158,18 +159,19 @@ class Subscription:
         return kept
 
     def _displace(self, most: int) -> int:
-        dropped = _skip(self._part, most)
-        while dropped < most and self._runs:
-            skipped = _skip(self._runs[0], most - dropped)
-            self.waiting -= skipped
-            dropped += skipped
-            self._forget_empty_runs()
-        self._discarded += dropped
-        return dropped
+        dropped = min(most, length_hint(self._part))
+        _skip(self._part, dropped)
+        waited = min(most - dropped, self.waiting)
+        self._pass_by(waited)
+        self._discarded += dropped + waited
+        return dropped + waited
 
-    def _forget_empty_runs(self) -> None:
-        while self._runs and not length_hint(self._runs[0]):
-            self._runs.popleft()
+    def _pass_by(self, count: int) -> None:
+        """So many of those that wait longest wait no more."""
+        self.waiting -= count
+        self._offset += count
+        while self._runs and self._offset >= len(self._runs[0]):
+            self._offset -= len(self._runs.popleft())
 
     def wake(self) -> None:
         """End its sleep, if it sleeps."""
@@ -240,24 +242,21 @@ class Subscription:
             if self._finished is not None:
                 self._finished.set()
 
-    def _take(self) -> Iterator[Event]:
+    def _take(self) -> list[Event]:
         """The next part for the handler: a run as it is, or of short ones as many as make a part."""
         most = self._part_max
         if self._done_waiters:  # nothing that comes after what somebody waits for
             awaited = min(target for target, _ in self._done_waiters) - (self._accepted - self.waiting)
             most = min(most, awaited) if awaited > 0 else most
-        count = length_hint(self._runs[0])
-        if count <= most and (len(self._runs) == 1 or count > most // 2):
-            self.waiting -= count
-            return self._runs.popleft()
-        part = list(islice(chain.from_iterable(self._runs), most))
-        self.waiting -= len(part)
-        self._forget_empty_runs()
-        return iter(part)
+        part = self._runs[0]
+        if self._offset or len(part) > most or (len(self._runs) > 1 and len(part) < most // 4):
+            part = list(islice(chain.from_iterable(self._runs), self._offset, self._offset + most))
+        self._pass_by(len(part))
+        return part
 
-    async def _await_each(self, part: Iterator[Event]) -> None:
-        handler, self._part, self._in_hand = self._handler, part, 1
-        for event in part:
+    async def _await_each(self, part: list[Event]) -> None:
+        handler, self._part, self._in_hand = self._handler, iter(part), 1
+        for event in self._part:
             try:
                 await handler(event)
             except Exception as error:  # the edge: a handler's fault is its own
@@ -265,9 +264,9 @@ class Subscription:
             except anyio.get_cancelled_exc_class() as error:
                 self._survive_foreign_cancellation(event, error)
 
-    async def _call_each(self, part: Iterator[Event]) -> None:
-        handler, self._part, self._in_hand = self._handler, part, 1
-        for event in part:
+    async def _call_each(self, part: list[Event]) -> None:
+        handler, self._part, self._in_hand = self._handler, iter(part), 1
+        for event in self._part:
             try:
                 result = handler(event)
                 if result is not None and inspect.isawaitable(result):
@@ -277,8 +276,8 @@ class Subscription:
             except anyio.get_cancelled_exc_class() as error:
                 self._survive_foreign_cancellation(event, error)
 
-    async def _as_list(self, part: Iterator[Event]) -> None:
-        events = list(part)  # its own, to do with as it likes
+    async def _as_list(self, part: list[Event]) -> None:
+        events = part.copy()  # its own, to do with as it likes
         self._in_hand = len(events)
         try:
             result = self._handler(events)
@@ -336,7 +335,7 @@ class Subscription:
         self.ended = True
         lost = self.pending
         self._runs.clear()
-        self.waiting = self._in_hand = 0
+        self.waiting = self._offset = self._in_hand = 0
         _skip(self._part, lost)  # whoever goes through it comes to its end
         if lost:
             self._discarded += lost
@@ -375,8 +374,5 @@ def _is_async(handler: Callable[[Any], Any]) -> bool:
     return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)
 
 
-def _skip(run: Iterator[Event], most: int) -> int:
-    """Go past so many events, or to the end; gives how many it were."""
-    count = min(most, length_hint(run))
-    deque(islice(run, count), maxlen=0)
-    return count
+def _skip(part: Iterator[Event], count: int) -> None:
+    deque(islice(part, count), maxlen=0)
