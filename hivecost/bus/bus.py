@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from functools import partial
 from threading import get_ident
 from types import TracebackType
@@ -102,14 +102,13 @@ class EventBus:
             return
         self._closing = True
         self._tail.close()
-        subscriptions = list(self._subscriptions.values())
         with anyio.CancelScope(shield=True):
             with anyio.move_on_after(self.close_timeout_s):
-                await self._settle_down(subscriptions)
+                await self._settle_down()
             self.collect()
             self._accepting = False
             async with anyio.create_task_group() as stopping:
-                for subscription in (*subscriptions, *self._leaving):
+                for subscription in (*list(self._subscriptions.values()), *self._leaving):
                     stopping.start_soon(self._stop, subscription)
         self._leaving.clear()
         self._loop = None
@@ -152,7 +151,7 @@ class EventBus:
             batch=batch,
             overflow=DropOldest() if overflow is None else overflow,
             max_queue=max_queue,
-            filters={field: value for field, value in given.items() if value is not None},
+            filters=_checked_filters(given),
             sleepers=self._sleepers,
             collect=self._spread,
             on_failure=partial(announce_failure, self),
@@ -178,7 +177,7 @@ class EventBus:
             self._spread()
             self._routes.add(subscription, types)
             self._tail.close()
-            if self._loop is not None:
+            if self._loop is not None and self._accepting:
                 subscription.start(self._loop)
 
     def unsubscribe(self, subscription_id: str) -> bool:
@@ -381,14 +380,15 @@ class EventBus:
         if here is not None and subscription_id in (None, here.id):
             raise ReentrancyError("drain() inside a handler would wait for that handler itself")
         if subscription_id is None:
-            await self._settle_down(list(self._subscriptions.values()))
+            await self._settle_down()
         elif subscription_id in self._subscriptions:
             self.collect()
             await self._subscriptions[subscription_id].wait_done()
 
-    async def _settle_down(self, subscriptions: list[Subscription]) -> None:
+    async def _settle_down(self) -> None:
         for _ in range(_DRAIN_ROUNDS):
             self.collect()
+            subscriptions = list(self._subscriptions.values())
             if not any(subscription.pending for subscription in subscriptions):
                 return
             for subscription in subscriptions:
@@ -455,3 +455,11 @@ def _checked_types(event_types: Iterable[EventType | str] | None) -> frozenset[E
     if not types:
         raise ConfigError("subscribe(event_types=…)", "at least one event type, or None for all", got=event_types)
     return types
+
+
+def _checked_filters(given: Mapping[str, str | None]) -> dict[str, str]:
+    filters = {field: value for field, value in given.items() if value is not None}
+    for field, value in filters.items():
+        if not isinstance(value, str):
+            raise ConfigError(f"subscribe({field}=…)", "the text to look for, or None for all", got=value)
+    return filters

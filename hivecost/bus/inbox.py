@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from hivecost.bus.rounding import reaches_round_number
@@ -44,12 +44,14 @@ class Inbox:
             announced, self._announced = self._announced, True
         return not announced
 
-    def take(self) -> deque[Item]:
-        """Everything in it, in the order of its arrival."""
+    def take(self) -> Iterator[Item]:
+        """What is in it now, in the order of its arrival; who takes in meanwhile goes on where this stands."""
         with self._lock:
-            items, self._items = self._items, deque()
             self._announced = False
-        return items
+            count = len(self._items)
+        for _ in range(count):
+            if self._items:
+                yield self._items.popleft()
 
     def drop(self, why: str) -> None:
         """One event is lost: counted and signalled."""

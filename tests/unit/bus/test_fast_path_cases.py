@@ -398,3 +398,51 @@ async def test_b2_a_list_handler_may_do_with_its_list_what_it_likes():
         await bus.drain()
     assert len(seen) == 5
     assert sorted(numbers(others)) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4]
+
+
+async def test_b1_who_is_told_of_a_loss_while_the_inbox_is_taken_in_overtakes_nobody():
+    """B1: what threads published stays in its order, also when a receiver of a signal publishes meanwhile."""
+    seen = []
+
+    def on_drop(sender, **_):
+        in_a_thread(lambda: bus.publish_nowait(numbered(3)))
+        bus.publish_nowait(numbered(4))
+
+    async with EventBus() as bus:
+        leaving = bus.subscribe(handler=print, name="leaving")
+        bus.subscribe(handler=seen.append)
+        bus.publish_nowait(numbered(0))
+        events_dropped.connect(on_drop, sender=bus)
+
+        def unsubscribe_and_publish() -> None:
+            bus.unsubscribe(leaving)
+            bus.publish_nowait(numbered(1))
+            bus.publish_nowait(numbered(2))
+
+        in_a_thread(unsubscribe_and_publish)
+        await bus.drain()
+        events_dropped.disconnect(on_drop, sender=bus)
+    assert numbers(seen) == [0, 1, 2, 3, 4]
+
+
+async def test_b6_a_handler_that_subscribes_while_the_bus_closes_is_drained_and_stopped():
+    """B6: after close() no handler runs, whenever it came."""
+    seen = []
+
+    async def late(event):
+        for _ in range(5):
+            await anyio.wait_all_tasks_blocked()
+        seen.append(event)
+
+    async def early(event):
+        await anyio.wait_all_tasks_blocked()  # the bus is closing by now
+        if event.name == "0":
+            bus.subscribe(handler=late)
+            await bus.publish(numbered(1))
+
+    async with EventBus() as bus:
+        bus.subscribe(handler=early)
+        bus.publish_nowait(numbered(0))
+    handled = len(seen)
+    await anyio.wait_all_tasks_blocked()
+    assert handled == len(seen) == 1

@@ -521,6 +521,7 @@ async def test_unsubscribing_stops_calls_and_counts_what_waited():
         ({"handler": print, "event_types": []}, "at least one"),
         ({"handler": print, "max_queue": 0}, "1 or more"),
         ({"handler": print, "max_queue": True}, "whole number"),
+        ({"handler": print, "session_id": ["s1"]}, "session_id"),
     ],
 )
 def test_what_cannot_work_is_refused_at_once(arguments, message):
