@@ -27,7 +27,7 @@ def announce_failure(bus: object, subscription: Subscription, event: Event | lis
 
 def announce_loss(bus: object, subscription: Subscription, count: int, why: str) -> None:
     """So many more events are lost to it."""
-    total = subscription.dropped
+    total = subscription.queue.dropped
     if why == CLOSED or reaches_round_number(total, count):
         _log.warning("subscription %s has lost %d events (%s)", subscription.name, total, why)
     events_dropped.announce(bus, subscription_id=subscription.id, name=subscription.name, count=count, why=why)

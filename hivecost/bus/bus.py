@@ -237,7 +237,7 @@ class EventBus:
         self._accept(event)
 
     def _full_for(self, event: Event) -> list[Subscription]:
-        return [subscription for subscription in self._routes.matching(event) if subscription.is_full]
+        return [subscription for subscription in self._routes.matching(event) if subscription.queue.free <= 0]
 
     async def _wait_for_room(self, event: Event) -> None:
         for _ in range(_TURNS_GRANTED):  # a subscriber that merely waits for its turn gets it
@@ -295,7 +295,7 @@ class EventBus:
         self._wake_scheduled = False
         self._spread()
         self._since_turn = 0
-        for subscription in [subscription for subscription in self._sleepers if subscription.waiting]:
+        for subscription in [subscription for subscription in self._sleepers if subscription.queue.waiting]:
             subscription.wake()
 
     def _spread(self) -> None:
@@ -330,7 +330,7 @@ class EventBus:
             return False
         room, self._room_till_turn = _RUN_MAX, False
         for subscription in list(self._subscriptions.values()):
-            free = subscription.free
+            free = subscription.queue.free
             if free >= room:
                 continue
             if subscription.drops_at_once:
@@ -389,7 +389,7 @@ class EventBus:
         for _ in range(_DRAIN_ROUNDS):
             self.collect()
             subscriptions = list(self._subscriptions.values())
-            if not any(subscription.pending for subscription in subscriptions):
+            if not any(subscription.queue.pending for subscription in subscriptions):
                 return
             for subscription in subscriptions:
                 await subscription.wait_done()

@@ -40,8 +40,8 @@ class Routes:
             for event in events:
                 for subscription in _matching(keyed, event):
                     wanted.setdefault(subscription, []).append(event)
-        losses = [(subscription, subscription.take_in(events)) for subscription in self._plain[event_type]]
-        losses += [(subscription, subscription.take_in(some)) for subscription, some in wanted.items()]
+        losses = [(subscription, subscription.queue.take_in(events)) for subscription in self._plain[event_type]]
+        losses += [(subscription, subscription.queue.take_in(some)) for subscription, some in wanted.items()]
         return [(subscription, lost) for subscription, lost in losses if lost]
 
     def add(self, subscription: Subscription, event_types: frozenset[EventType]) -> None:

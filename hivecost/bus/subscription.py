@@ -1,20 +1,19 @@
-"""One subscriber: its buffer, its task, its counts."""
+"""One subscriber: its queue, its task, and those who wait for it."""
 
 from __future__ import annotations
 
 import inspect
 from collections import Counter, deque
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextvars import ContextVar
-from itertools import chain, islice
-from operator import length_hint
 from typing import Any, Final
 
 import anyio
 import anyio.lowlevel
 
 from hivecost.bus.loops import Loop, Task, Wakeup
-from hivecost.bus.overflow import Block, DropOldest, Overflow
+from hivecost.bus.overflow import Block, Overflow
+from hivecost.bus.queue import Queue
 from hivecost.bus.statistics import SubscriptionStatistics
 from hivecost.events import Event
 
@@ -35,11 +34,9 @@ OnEnd = Callable[["Subscription"], None]
 
 
 class Subscription:
-    """Runs of events come in, and go to the handler in order, one wakeup for all that wait.
+    """Hands what is in its queue to the handler, in order, one wakeup for all that waits.
 
-    A run is shared with the other subscriptions, so nobody changes it. `collect` brings in what was published and is
-    not here yet. The part in flight stays on the subscription, so nothing is lost sight of when the task is cancelled
-    in the middle of it.
+    `collect` brings what was published, and is not in the queue yet, there.
     """
 
     def __init__(
@@ -60,10 +57,8 @@ class Subscription:
     ) -> None:
         self.id = subscription_id
         self.name = name
-        self.overflow = overflow
-        self.max_queue = max_queue
+        self.queue = Queue(max_queue, overflow)
         self.filters = filters
-        self.waiting = 0  # events in `_runs`
         self.ended = False
         self._sleepers = sleepers
         self._collect = collect
@@ -75,13 +70,6 @@ class Subscription:
             self._as_list if batch else self._await_each if _is_async(handler) else self._call_each
         )
         self._part_max = BATCH_MAX if batch else _YIELD_EVERY
-        self._runs: deque[list[Event]] = deque()
-        self._offset = 0  # so many of the first run are gone
-        self._part: Iterator[Event] = iter(())  # what it has left comes before them, one by one
-        self._in_hand = 0  # events that the handler works on
-        self._accepted = 0
-        self._refused = 0  # dropped before they were accepted
-        self._discarded = 0  # dropped after
         self._failed = 0
         self._failures: Counter[type[Exception]] = Counter()
         self._task: Task | None = None
@@ -91,35 +79,7 @@ class Subscription:
         self._room_waiters: deque[anyio.Event] = deque()
         self._done_waiters: list[tuple[int, anyio.Event]] = []
 
-    # -- taking in ---------------------------------------------------------------------------------------------
-
-    @property
-    def pending(self) -> int:
-        """Events that wait or are in the handler's hands."""
-        return self.waiting + self._in_hand + length_hint(self._part)
-
-    @property
-    def _done(self) -> int:
-        return self._accepted - self.pending
-
-    @property
-    def dropped(self) -> int:
-        """Events that it lost."""
-        return self._refused + self._discarded
-
-    @property
-    def is_finished(self) -> bool:
-        """True once no handler call is running nor will be."""
-        return self._finished is None or self._finished.is_set()
-
-    @property
-    def free(self) -> int:
-        """How many more events it takes."""
-        return self.max_queue - self.pending
-
-    @property
-    def is_full(self) -> bool:
-        return self.pending >= self.max_queue
+    # -- its queue ---------------------------------------------------------------------------------------------
 
     def wants(self, event: Event) -> bool:
         """True when every filter matches."""
@@ -128,50 +88,12 @@ class Subscription:
     @property
     def awaits_turn(self) -> bool:
         """Its handler is not at work: what waits only has to be let run."""
-        return not self._in_hand
+        return not self.queue.in_hand
 
     @property
     def drops_at_once(self) -> bool:
         """No publisher need wait before it: it would lose events all the same until its handler is done."""
-        return not (self.awaits_turn or isinstance(self.overflow, Block))
-
-    def take_in(self, events: list[Event]) -> int:
-        """Queue events, which nobody changes any more, as far as the overflow policy lets it.
-
-        Gives how many were lost. Loop thread only.
-        """
-        lost = max(0, self.pending + len(events) - self.max_queue)
-        if lost:
-            events = self._fit(events, lost)
-        self._runs.append(events)
-        self.waiting += len(events)
-        self._accepted += len(events)
-        return lost
-
-    def _fit(self, events: list[Event], lost: int) -> list[Event]:
-        """Drop so many: DropOldest those that wait longest, as what the handler holds cannot be, else the last."""
-        if isinstance(self.overflow, DropOldest):
-            lost -= self._displace(lost)
-            kept = events[lost:]
-        else:
-            kept = events[: len(events) - lost]
-        self._refused += lost
-        return kept
-
-    def _displace(self, most: int) -> int:
-        dropped = min(most, length_hint(self._part))
-        _skip(self._part, dropped)
-        waited = min(most - dropped, self.waiting)
-        self._pass_by(waited)
-        self._discarded += dropped + waited
-        return dropped + waited
-
-    def _pass_by(self, count: int) -> None:
-        """So many of those that wait longest wait no more."""
-        self.waiting -= count
-        self._offset += count
-        while self._runs and self._offset >= len(self._runs[0]):
-            self._offset -= len(self._runs.popleft())
+        return not (self.awaits_turn or isinstance(self.queue.overflow, Block))
 
     def wake(self) -> None:
         """End its sleep, if it sleeps."""
@@ -182,16 +104,16 @@ class Subscription:
     def blocks_publisher(self) -> bool:
         """True when a publisher that finds this queue full should wait for it."""
         return (
-            isinstance(self.overflow, Block)
-            and not (self._stalled_at == self._done or self.ended)
+            isinstance(self.queue.overflow, Block)
+            and not (self._stalled_at == self.queue.done or self.ended)
             and current_subscription.get() is not self
         )
 
     async def wait_for_room(self) -> None:
         """Wait until there is room, as long as `Block` grants; past that, nobody waits until the subscriber moves."""
-        assert isinstance(self.overflow, Block)  # noqa: S101  # blocks_publisher() was asked
-        with anyio.move_on_after(self.overflow.timeout_s) as scope:
-            while self.is_full and not self.ended:
+        assert isinstance(self.queue.overflow, Block)  # noqa: S101  # blocks_publisher() was asked
+        with anyio.move_on_after(self.queue.overflow.timeout_s) as scope:
+            while self.queue.free <= 0 and not self.ended:
                 waiter = anyio.Event()
                 self._room_waiters.append(waiter)
                 try:
@@ -201,9 +123,14 @@ class Subscription:
                     if not waiter.is_set():
                         self._room_waiters.remove(waiter)
         if scope.cancelled_caught:
-            self._stalled_at = self._done
+            self._stalled_at = self.queue.done
 
     # -- handing on --------------------------------------------------------------------------------------------
+
+    @property
+    def is_finished(self) -> bool:
+        """True once no handler call is running nor will be."""
+        return self._finished is None or self._finished.is_set()
 
     def reopen(self) -> bool:
         """Ready for another run of the bus; False while a handler call of the last run still ignores its end."""
@@ -224,12 +151,12 @@ class Subscription:
         try:
             self._collect()
             while not self.ended:
-                if self.waiting:
-                    await self._hand_on(self._take())
-                    self._in_hand = 0
+                if self.queue.waiting:
+                    await self._hand_on(self.queue.take(self._part_max, self._awaited()))
+                    self.queue.in_hand = 0
                     self._report_progress()
                     self._collect()
-                    if self.waiting:
+                    if self.queue.waiting:
                         await anyio.lowlevel.checkpoint()
                 else:
                     self._sleepers.add(self)
@@ -242,21 +169,9 @@ class Subscription:
             if self._finished is not None:
                 self._finished.set()
 
-    def _take(self) -> list[Event]:
-        """The next part for the handler: a run as it is, or of short ones as many as make a part."""
-        most = self._part_max
-        if self._done_waiters:  # nothing that comes after what somebody waits for
-            awaited = min(target for target, _ in self._done_waiters) - (self._accepted - self.waiting)
-            most = min(most, awaited) if awaited > 0 else most
-        part = self._runs[0]
-        if self._offset or len(part) > most or (len(self._runs) > 1 and len(part) < most // 4):
-            part = list(islice(chain.from_iterable(self._runs), self._offset, self._offset + most))
-        self._pass_by(len(part))
-        return part
-
     async def _await_each(self, part: list[Event]) -> None:
-        handler, self._part, self._in_hand = self._handler, iter(part), 1
-        for event in self._part:
+        handler = self._handler
+        for event in self.queue.one_by_one(part):
             try:
                 await handler(event)
             except Exception as error:  # the edge: a handler's fault is its own
@@ -265,8 +180,8 @@ class Subscription:
                 self._survive_foreign_cancellation(event, error)
 
     async def _call_each(self, part: list[Event]) -> None:
-        handler, self._part, self._in_hand = self._handler, iter(part), 1
-        for event in self._part:
+        handler = self._handler
+        for event in self.queue.one_by_one(part):
             try:
                 result = handler(event)
                 if result is not None and inspect.isawaitable(result):
@@ -277,8 +192,7 @@ class Subscription:
                 self._survive_foreign_cancellation(event, error)
 
     async def _as_list(self, part: list[Event]) -> None:
-        events = part.copy()  # its own, to do with as it likes
-        self._in_hand = len(events)
+        events = self.queue.hand_over(part)
         try:
             result = self._handler(events)
             if result is not None and inspect.isawaitable(result):
@@ -305,13 +219,17 @@ class Subscription:
 
     def _report_progress(self) -> None:
         """Tell those who wait for room, or for what they published to be handled."""
-        for _ in range(min(self.free, len(self._room_waiters))):
+        for _ in range(min(self.queue.free, len(self._room_waiters))):
             self._room_waiters.popleft().set()
         if self._done_waiters:
             self._wake_done_waiters()
 
+    def _awaited(self) -> int | None:
+        """How many events the next of those who wait waits for."""
+        return min(target for target, _ in self._done_waiters) if self._done_waiters else None
+
     def _wake_done_waiters(self) -> None:
-        done = self._done
+        done = self.queue.done
         for target, waiter in self._done_waiters:
             if done >= target:
                 waiter.set()
@@ -319,8 +237,8 @@ class Subscription:
 
     async def wait_done(self) -> None:
         """Return when everything accepted so far is handled or lost."""
-        target = self._accepted
-        if self._done >= target:
+        target = self.queue.accepted
+        if self.queue.done >= target:
             return
         waiter = anyio.Event()
         self._done_waiters.append((target, waiter))
@@ -333,12 +251,8 @@ class Subscription:
         if self.ended:
             return
         self.ended = True
-        lost = self.pending
-        self._runs.clear()
-        self.waiting = self._offset = self._in_hand = 0
-        _skip(self._part, lost)  # whoever goes through it comes to its end
+        lost = self.queue.clear()
         if lost:
-            self._discarded += lost
             self._on_drop(self, lost, why)
         while self._room_waiters:
             self._room_waiters.popleft().set()
@@ -357,22 +271,19 @@ class Subscription:
         return self._finished.is_set()
 
     def statistics(self) -> SubscriptionStatistics:
+        queue = self.queue
         return SubscriptionStatistics(
             subscription_id=self.id,
             name=self.name,
-            published=self._accepted + self._refused,
-            handled=self._done - self._discarded,
+            published=queue.accepted + queue.refused,
+            handled=queue.done - queue.discarded,
             failed=self._failed,
-            dropped=self.dropped,
-            queued=self.pending,
-            max_queue=self.max_queue,
+            dropped=queue.dropped,
+            queued=queue.pending,
+            max_queue=queue.most,
         )
 
 
 def _is_async(handler: Callable[[Any], Any]) -> bool:
     call = getattr(handler, "__call__", None)  # noqa: B004  # the method itself is inspected, not callability
     return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(call)
-
-
-def _skip(part: Iterator[Event], count: int) -> None:
-    deque(islice(part, count), maxlen=0)
