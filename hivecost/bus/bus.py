@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from threading import get_ident
 from types import TracebackType
@@ -14,31 +14,22 @@ import anyio
 import anyio.lowlevel
 
 from hivecost.bus.announcements import announce_failure, announce_loss
-from hivecost.bus.done import DONE
-from hivecost.bus.inbox import Inbox
-from hivecost.bus.loops import Loop, current_loop
+from hivecost.bus.loops import current_loop
 from hivecost.bus.overflow import DropOldest, Overflow
-from hivecost.bus.routes import Routes
+from hivecost.bus.publishing import Publishing
 from hivecost.bus.statistics import BusStatistics
 from hivecost.bus.subscription import Subscription, current_subscription
-from hivecost.bus.tail import Tail
-from hivecost.errors import BusClosedError, ConfigError, ReentrancyError
+from hivecost.errors import ConfigError, ReentrancyError
 from hivecost.events import Event, EventType
 
 MAX_QUEUE: Final = 10_000
 #: drain() follows chains of handlers that publish this deep.
 _DRAIN_ROUNDS: Final = 8
-#: A publisher that never waits yields after so many events, so that they are handled while they are in the caches.
-_RUN_MAX: Final = 1_024
-#: While a queue that blocks is full, so many events go the careful way before room is looked for in all of them again.
-_LOOK_PAUSE: Final = 64
-#: A publisher that finds a full queue yields this often before anything is dropped; waking up takes one or two.
-_TURNS_GRANTED: Final = 3
 
 _log = logging.getLogger("hivecost.bus")
 
 
-class EventBus:
+class EventBus(Publishing):
     """Carries events from any number of publishers to any number of subscriptions.
 
     `async with EventBus() as bus` opens it; leaving drains it for at most `close_timeout_s`, then counts the rest as
@@ -54,25 +45,11 @@ class EventBus:
         close_timeout_s: float = 10.0,
         cancel_grace_s: float = 1.0,
     ) -> None:
+        super().__init__(admit)
         self.close_timeout_s = close_timeout_s
         self.cancel_grace_s = cancel_grace_s
-        self._admit = admit
-        self._routes = Routes()
-        self._sleepers: set[Subscription] = set()
-        self._wake_scheduled = False
-        self._tail = Tail()
-        self._room_till_turn = False  # found beside a busy subscriber that drops, which may be done by the next turn
-        self._look_pause = 0
-        self._since_turn = 0
-        self._open_thread_id = 0
-        self._subscriptions: dict[str, Subscription] = {}
         self._leaving: list[Subscription] = []  # unsubscribed, but their handler has not returned yet
         self._ids = itertools.count(1)
-        self._loop: Loop | None = None
-        self._accepting = False
-        self._closing = False
-        self._inbox = Inbox(self)
-        self._published = 0
         self._ended_dropped = 0
         self._ended_failed = 0
 
@@ -201,172 +178,6 @@ class EventBus:
         self._ended_dropped += figures.dropped
         self._ended_failed += figures.failed
         self._leaving = [s for s in (*self._leaving, subscription) if not s.is_finished]
-
-    # -- publishing --------------------------------------------------------------------------------------------
-
-    def publish(self, event: Event) -> Coroutine[Any, Any, None]:
-        """`await bus.publish(event)` queues it with every matching subscription, in one step that nothing can divide.
-
-        Waits only before a full queue, as its policy says. Raises BusClosedError when the bus is not open.
-        """
-        tail = self._tail
-        if len(tail.run) < tail.room and get_ident() == self._open_thread_id:
-            # As in publish_nowait(), written out: it is a call less on the path of every event.
-            if self._admit is not None:
-                event = self._admit(event)  # first, because it may look at the bus itself
-            if type(event) is not tail.kind:
-                self._begin_run(event)
-            tail.run.append(event)
-            return DONE
-        return self._publish_carefully(event)
-
-    async def _publish_carefully(self, event: Event) -> None:
-        loop = self._require_open()
-        self._routes.require_event(event)
-        if not loop.is_here():
-            self._put_in_inbox(event, loop)
-            return
-        self.collect()
-        if self._since_turn >= _RUN_MAX:
-            self._wake()  # before the publisher comes back, not after
-            await anyio.lowlevel.checkpoint()
-            self.collect()
-        if not self._find_room():
-            await self._wait_for_room(event)
-        self._require_open()
-        self._accept(event)
-
-    def _full_for(self, event: Event) -> list[Subscription]:
-        return [subscription for subscription in self._routes.matching(event) if subscription.queue.free <= 0]
-
-    async def _wait_for_room(self, event: Event) -> None:
-        for _ in range(_TURNS_GRANTED):  # a subscriber that merely waits for its turn gets it
-            full = self._full_for(event)
-            if not any(subscription.awaits_turn for subscription in full):
-                break
-            await anyio.lowlevel.checkpoint()
-            self.collect()
-        while blocking := [subscription for subscription in self._full_for(event) if subscription.blocks_publisher()]:
-            await blocking[0].wait_for_room()
-            self.collect()
-
-    def publish_nowait(self, event: Event) -> None:
-        """The same without ever waiting, from any thread: a full queue drops as its policy says (Block: the newest)."""
-        tail = self._tail
-        if len(tail.run) < tail.room and get_ident() == self._open_thread_id:
-            # So many events may come without a look at any queue, and no other thread has published meanwhile.
-            if self._admit is not None:
-                event = self._admit(event)
-            if type(event) is not tail.kind:
-                self._begin_run(event)
-            tail.run.append(event)
-            return
-        loop = self._require_open()
-        self._routes.require_event(event)
-        if loop.is_here():
-            self.collect()
-            self._find_room()
-            self._accept(event)
-        else:
-            self._put_in_inbox(event, loop)
-
-    def _accept(self, event: Event) -> None:
-        if self._admit is not None:
-            event = self._admit(event)
-        if type(event) is not self._tail.kind:
-            self._begin_run(event)
-        self._tail.run.append(event)
-
-    def _begin_run(self, event: Event) -> None:
-        """The event is of another class than the one before, or the first since the tail was handed on."""
-        self._routes.require_event(event)
-        self._tail.begin(type(event))
-        if self._inbox:  # another thread may have closed the tail just while it was begun
-            self._tail.close()
-        self._wake_soon()
-
-    def _wake_soon(self) -> None:
-        if not self._wake_scheduled and self._loop is not None:
-            self._wake_scheduled = True
-            self._loop.call_soon(self._wake)
-
-    def _wake(self) -> None:
-        """Hand the tail on and wake who has something to do: once for all that is published until the loop turns."""
-        self._wake_scheduled = False
-        self._spread()
-        self._since_turn = 0
-        for subscription in [subscription for subscription in self._sleepers if subscription.queue.waiting]:
-            subscription.wake()
-
-    def _spread(self) -> None:
-        """Put what was published into the queues that it goes to; what they have no room for is lost there."""
-        if not self._tail.runs:
-            return
-        losses = []
-        for event_type, events in self._tail.take():
-            self._published += len(events)
-            self._since_turn += len(events)
-            losses += self._routes.spread(event_type, events)
-        if self._room_till_turn or self._inbox:
-            self._tail.close()
-        for subscription, count in losses:  # last, because who is told may publish
-            announce_loss(self, subscription, count, "queue full")
-
-    def _require_open(self) -> Loop:
-        loop = self._loop
-        if loop is None or not self._accepting or (self._closing and current_subscription.get() is None):
-            raise BusClosedError("the bus is not open; publish inside `async with bus:` (or `async with runtime:`)")
-        return loop
-
-    def _find_room(self) -> bool:
-        """How many events may come without a look at any queue; False: somebody is to be looked at now.
-
-        Loop thread only, with all that was published handed on; other threads may subscribe and publish meanwhile.
-        """
-        if not self._accepting or self._closing:
-            return False
-        if self._look_pause:
-            self._look_pause -= 1
-            return False
-        room, self._room_till_turn = _RUN_MAX, False
-        for subscription in list(self._subscriptions.values()):
-            free = subscription.queue.free
-            if free >= room:
-                continue
-            if subscription.drops_at_once:
-                self._room_till_turn = True
-            else:
-                room = free
-        self._tail.room = room
-        if not room:
-            self._look_pause = _LOOK_PAUSE
-        if self._inbox:
-            self._tail.close()
-        return room > 0
-
-    def _put_in_inbox(self, item: Event | Callable[[], None], loop: Loop) -> None:
-        tell = self._inbox.put(item)
-        self._tail.close()
-        if tell:
-            loop.call_threadsafe(self._take_inbox)
-
-    def _take_inbox(self) -> None:
-        """Deliver what other threads published, and do what they changed, in their order."""
-        if not self._inbox:
-            return
-        for item in self._inbox.take():
-            if not isinstance(item, Event):
-                item()
-                continue
-            try:
-                self._accept(item)
-            except Exception as error:  # the edge: its publisher is gone, and those behind it must go on
-                self._inbox.drop(f"{error!r}")
-
-    def collect(self) -> None:
-        """Take in at once what was published so far, by other threads too. Loop thread only."""
-        self._take_inbox()
-        self._spread()
 
     # -- waiting -----------------------------------------------------------------------------------------------
 

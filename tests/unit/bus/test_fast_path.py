@@ -370,7 +370,7 @@ steps = st.one_of(
 def test_each_subscription_sees_exactly_what_was_published_while_it_was_there(backend, plan, first, admits, sizes):
     """B1, B3, B5, B7: all of it, in order, less the counted drops; never over max_queue; figures right at any time."""
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("hivecost.bus.bus._LOOK_PAUSE", sizes[0])
+        patched.setattr("hivecost.bus.publishing._LOOK_PAUSE", sizes[0])
         patched.setattr("hivecost.bus.subscription.BATCH_MAX", sizes[1])
         patched.setattr("hivecost.bus.subscription._YIELD_EVERY", sizes[2])
         play = Play([*(("subscribe", spec) for spec in first), *plan], admits=admits)
