@@ -6,13 +6,12 @@ own, so that none runs in what another has left behind.
 
 from __future__ import annotations
 
+import argparse
 import json
 import sys
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
-from benchmarks.suite import Row, results_of
+from benchmarks.suite import in_process, results_of
 
 SUITES = (
     *("imports", "footprint", "bus", "bus_peers", "slow_subscribers"),
@@ -22,22 +21,20 @@ SUITES = (
 
 
 def main() -> int:
-    arguments = sys.argv[1:]
-    out = Path(arguments.pop(arguments.index("--json") + 1)) if "--json" in arguments else None
-    suites = [name for name in arguments if name != "--json"] or SUITES
+    parser = argparse.ArgumentParser(prog="python -m benchmarks")
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"of {', '.join(SUITES)}; all without")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows as JSON too")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.suites) - set(SUITES):
+        parser.error(f"no suite is called {', '.join(sorted(unknown))}")
     rows = []
-    for suite in suites:
-        for name, goal, figure, met in _in_process(suite):
+    for suite in arguments.suites or SUITES:
+        for name, goal, figure, met in in_process(results_of, suite):
             rows.append({"suite": suite, "name": name, "goal": goal, "figure": figure, "met": met})
             print(f"{'met   ' if met else 'MISSED'} {suite:<16} {figure:8.2f}   goal {goal:8.2f}   {name}", flush=True)
-    if out is not None:
-        out.write_text(json.dumps(rows, indent=2))
+    if arguments.json is not None:
+        arguments.json.write_text(json.dumps(rows, indent=2))
     return 0 if all(row["met"] for row in rows) else 1
-
-
-def _in_process(suite: str) -> list[Row]:
-    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(results_of, suite).result()
 
 
 if __name__ == "__main__":

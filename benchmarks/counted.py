@@ -1,0 +1,170 @@
+"""What `benchmarks.instructions` counts: the other suites' workloads, by name and in two sizes.
+
+`python -m benchmarks.counted NAME ITEMS` runs one. Each function imports only what it runs, because start-up is slow
+under valgrind.
+"""
+# ruff: noqa: PLC0415
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import sys
+import tempfile
+from collections.abc import Callable
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from benchmarks import bus
+from hivecost.events import LLMTurnComplete
+
+if TYPE_CHECKING:
+    from hivecost.store.rows import Row
+
+SUBSCRIBERS = (1, 4, 16)
+BATCH = 1_000
+
+
+class Workload(NamedTuple):
+    """Runs so many items; the two sizes differ in items and in nothing else."""
+
+    run: Callable[[int], object]
+    small: int = 2_000
+    large: int = 6_000
+
+
+def _events(events: int) -> None:
+    for number in range(events):
+        bus._turn(number)
+
+
+def _to_bus(run: bus.Run, subscribers: int, events: int) -> None:
+    asyncio.run(run(subscribers, events))
+
+
+def _handled_lists(events: int) -> None:
+    """The handler alone: the same event, in lists."""
+    count, batch = bus.Count(), [bus._turn(0)] * BATCH
+    for _ in range(events // BATCH):
+        count.many(batch)
+
+
+def _sums_on_dicts(pairs: int) -> None:
+    from benchmarks.ledger import seconds_in_dicts
+
+    seconds_in_dicts(pairs)
+
+
+def _in_memory(pairs: int) -> None:
+    from benchmarks import ledger
+
+    for _ in range(pairs // ledger.PAIRS):
+        ledger._seconds_in_ledger()
+
+
+def _in_lease(pairs: int) -> None:
+    """Reserve and settle alone: the process ends at once, and brings nothing to the database."""
+    asyncio.run(_spend(pairs, closing=False))
+
+
+def _in_lease_and_closed(pairs: int) -> None:
+    """And brought to the database, all at once."""
+    asyncio.run(_spend(pairs, closing=True))
+
+
+async def _spend(pairs: int, *, closing: bool) -> None:
+    from benchmarks import ledger_store
+    from benchmarks.ledger import WHO
+    from hivecost.store import Ledger
+
+    ledger_store.PAIRS = pairs  # the process is its own
+    with tempfile.TemporaryDirectory() as folder:
+        async with Ledger.open(folder, budgets=ledger_store.BUDGETS) as ledger:
+            (await ledger.reserve(WHO, nanousd=10_000, tokens=1_000)).settle(nanousd=7_000, tokens=800)
+            ledger_store._seconds_in_lease(ledger)
+            if not closing:
+                shutil.rmtree(folder)
+                os._exit(0)
+
+
+def _prices(turns: int) -> None:
+    from benchmarks import pricing
+    from hivecost.pricing import PriceBook
+
+    pricing._ours_s(PriceBook(), [("openai", "gpt-4o")], turns)
+
+
+def _prices_by_genai(turns: int) -> None:
+    from benchmarks import pricing
+
+    pricing._theirs_s([("openai", "gpt-4o")], turns)
+
+
+def _turns(turns: int) -> list[LLMTurnComplete]:
+    from benchmarks import store
+
+    return [store.turn(number) for number in range(turns)]
+
+
+def _rows(turns: int) -> list[Row]:
+    from hivecost.store.rows import turn_row
+
+    return [turn_row(turn) for turn in _turns(turns)]
+
+
+def _inserted(turns: int) -> None:
+    """The rows alone, in transactions that are committed, without the sums."""
+    from benchmarks import store
+    from hivecost.store.rows import INSERT_TURN
+
+    rows = _rows(turns)
+    with tempfile.TemporaryDirectory() as folder:
+        asyncio.run(store._make_tables(folder))
+        with closing(sqlite3.connect(Path(folder, "hivecost.db"))) as connection:
+            for start in range(0, turns, BATCH):
+                with connection:
+                    connection.executemany(INSERT_TURN, rows[start : start + BATCH])
+
+
+def _inserted_and_summed(turns: int) -> None:
+    from benchmarks import store
+
+    store.seconds_in_sqlite(_turns(turns), BATCH)
+
+
+def _stored(turns: int) -> None:
+    from benchmarks import store
+
+    asyncio.run(store._seconds_in_store(_turns(turns), BATCH))
+
+
+_WAYS: dict[str, bus.Run] = {
+    "calls": bus._direct,
+    "lists": partial(bus._bus, batch=True),
+    "awaits": bus._direct_async,
+    "async": partial(bus._bus, batch=False),
+}
+WORKLOADS = {
+    **{f"{way} {n}": Workload(partial(_to_bus, run, n)) for way, run in _WAYS.items() for n in SUBSCRIBERS},
+    "event": Workload(_events),
+    "handled lists": Workload(_handled_lists),
+    "dicts": Workload(_sums_on_dicts),
+    "memory": Workload(_in_memory, 5_000, 15_000),
+    "lease": Workload(_in_lease, 500, 2_000),
+    "closed": Workload(_in_lease_and_closed, 500, 2_000),
+    "price": Workload(_prices),
+    "calc_price": Workload(_prices_by_genai, 100, 300),
+    "turns": Workload(_turns),
+    "rows": Workload(_rows),
+    "inserted": Workload(_inserted),
+    "summed": Workload(_inserted_and_summed),
+    "stored": Workload(_stored),
+}
+
+
+if __name__ == "__main__":
+    WORKLOADS[sys.argv[1]].run(int(sys.argv[2]))
