@@ -41,7 +41,7 @@ class Publishing:
         self._sleepers: set[Subscription] = set()
         self._wake_scheduled = False
         self._tail = Tail()
-        self._room_till_turn = False  # found beside a busy subscriber that drops, which may be done by the next turn
+        self._passed_over: list[Subscription] = []  # busy, and full before the room that was found is used up
         self._look_pause = 0
         self._since_turn = 0
         self._open_thread_id = 0
@@ -147,6 +147,9 @@ class Publishing:
 
     def _spread(self) -> None:
         """Put what was published into the queues that it goes to; what they have no room for is lost there."""
+        if self._passed_over and any(subscription.awaits_turn for subscription in self._passed_over):
+            self._passed_over = []
+            self._tail.close()  # now it is worth a publisher's while to wait for it
         if not self._tail.runs:
             return
         losses = []
@@ -154,7 +157,7 @@ class Publishing:
             self._published += len(events)
             self._since_turn += len(events)
             losses += self._routes.spread(event_type, events)
-        if self._room_till_turn or self._inbox:
+        if self._inbox:
             self._tail.close()
         for subscription, count in losses:  # last, because who is told may publish
             announce_loss(self, subscription, count, "queue full")
@@ -175,13 +178,13 @@ class Publishing:
         if self._look_pause:
             self._look_pause -= 1
             return False
-        room, self._room_till_turn = _RUN_MAX, False
+        room, self._passed_over = _RUN_MAX, []
         for subscription in list(self._subscriptions.values()):
             free = subscription.queue.free
             if free >= room:
                 continue
             if subscription.drops_at_once:
-                self._room_till_turn = True
+                self._passed_over.append(subscription)
             else:
                 room = free
         self._tail.room = room
