@@ -56,9 +56,10 @@ class Queue:
         lost = max(0, self.pending + len(events) - self.most)
         if lost:
             events = self._fit(events, lost)
-        self._runs.append(events)
-        self.waiting += len(events)
-        self.accepted += len(events)
+        if events:
+            self._runs.append(events)
+            self.waiting += len(events)
+            self.accepted += len(events)
         return lost
 
     def _fit(self, events: list[Event], lost: int) -> list[Event]:

@@ -446,3 +446,24 @@ async def test_b6_a_handler_that_subscribes_while_the_bus_closes_is_drained_and_
     handled = len(seen)
     await anyio.wait_all_tasks_blocked()
     assert handled == len(seen) == 1
+
+
+async def test_a_list_handler_is_never_called_with_nothing():
+    """Of events that are all lost nothing is handed on."""
+    gate, calls = anyio.Event(), []
+
+    async def gated(events):
+        calls.append(numbers(events))
+        await gate.wait()
+
+    async with EventBus() as bus:
+        bus.subscribe(handler=gated, batch=True, overflow=DropNewest(), max_queue=2)
+        for number in range(8):
+            bus.publish_nowait(numbered(number))
+            if number % 2:
+                await anyio.wait_all_tasks_blocked()
+        gate.set()
+        await bus.drain()
+        bus.publish_nowait(numbered(8))
+        await bus.drain()
+    assert calls == [[0, 1], [8]]
