@@ -21,6 +21,8 @@ def local_iso(timestamp_ns: int) -> str:
 #: Where every timestamp of the log lies between.
 _EARLIEST_NS: Final = -(2**63)
 _LATEST_NS: Final = 2**63 - 1
+#: Further away than any log goes, and leap years, so that every date has its place in them.
+_YEARS: Final = (1704, 2204)
 
 
 def since_ns(moment: Moment | None, zone: tzinfo | None = None) -> int:
@@ -56,12 +58,14 @@ def _within(timestamp_ns: int) -> int:
 
 
 def _parsed(key: str, moment: Moment) -> datetime | date:
-    if not isinstance(moment, str):
-        return moment
-    try:
-        return date.fromisoformat(moment) if len(moment) <= len("2026-11-22") else datetime.fromisoformat(moment)
-    except ValueError:
-        raise ConfigError(key, 'an ISO date or time such as "2026-11-22"', got=moment) from None
+    if isinstance(moment, str):
+        try:
+            is_date = len(moment) <= len("2026-11-22")
+            moment = date.fromisoformat(moment) if is_date else datetime.fromisoformat(moment)
+        except ValueError:
+            raise ConfigError(key, 'an ISO date or time such as "2026-11-22"', got=moment) from None
+    # `0001-01-01` and `9999-12-31` mean everything, and are at the end of what a datetime holds.
+    return moment.replace(year=min(max(moment.year, _YEARS[0]), _YEARS[1]))
 
 
 def _placed(moment: datetime | date, zone: tzinfo | None) -> datetime:
