@@ -14,7 +14,7 @@ from hivecost.bus.done import DONE
 from hivecost.bus.inbox import Inbox
 from hivecost.bus.loops import Loop
 from hivecost.bus.routes import Routes
-from hivecost.bus.subscription import Subscription, current_subscription
+from hivecost.bus.subscription import CLOSED, Subscription, current_subscription
 from hivecost.bus.tail import Tail
 from hivecost.errors import BusClosedError
 from hivecost.events import Event
@@ -207,6 +207,9 @@ class Publishing:
         for item in self._inbox.take():
             if not isinstance(item, Event):
                 item()
+                continue
+            if not self._accepting:
+                self._inbox.drop(CLOSED)  # its publisher looked just before
                 continue
             try:
                 self._accept(item)

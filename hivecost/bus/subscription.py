@@ -20,8 +20,6 @@ from hivecost.events import Event
 #: List handlers get at most this many events at a time; per-event handlers yield to the loop this often.
 BATCH_MAX: Final = 4_000
 _YIELD_EVERY: Final = 1_024
-#: A publisher that waits for room looks again after so long, while a slow handler works through its events.
-_LOOK_AGAIN_S: Final = 0.002
 #: Why events were lost when their bus was closed before they could be handled.
 CLOSED: Final = "the bus closed"
 
@@ -117,8 +115,7 @@ class Subscription:
                 waiter = anyio.Event()
                 self._room_waiters.append(waiter)
                 try:
-                    with anyio.move_on_after(_LOOK_AGAIN_S):
-                        await waiter.wait()
+                    await waiter.wait()
                 finally:
                     if not waiter.is_set():
                         self._room_waiters.remove(waiter)
@@ -170,7 +167,7 @@ class Subscription:
                 self._finished.set()
 
     async def _await_each(self, part: list[Event]) -> None:
-        handler = self._handler
+        handler, room_waiters = self._handler, self._room_waiters
         for event in self.queue.one_by_one(part):
             try:
                 await handler(event)
@@ -178,9 +175,11 @@ class Subscription:
                 self._report_failure(event, error)
             except anyio.get_cancelled_exc_class() as error:
                 self._survive_foreign_cancellation(event, error)
+            if room_waiters:
+                self._report_progress()
 
     async def _call_each(self, part: list[Event]) -> None:
-        handler = self._handler
+        handler, room_waiters = self._handler, self._room_waiters
         for event in self.queue.one_by_one(part):
             try:
                 result = handler(event)
@@ -190,6 +189,8 @@ class Subscription:
                 self._report_failure(event, error)
             except anyio.get_cancelled_exc_class() as error:
                 self._survive_foreign_cancellation(event, error)
+            if room_waiters:
+                self._report_progress()
 
     async def _as_list(self, part: list[Event]) -> None:
         events = self.queue.hand_over(part)

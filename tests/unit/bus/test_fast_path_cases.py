@@ -467,3 +467,46 @@ async def test_a_list_handler_is_never_called_with_nothing():
         bus.publish_nowait(numbered(8))
         await bus.drain()
     assert calls == [[0, 1], [8]]
+
+
+async def test_b3_who_waits_for_room_gets_it_while_the_handler_is_still_at_its_part():
+    """B3: with Block a publisher goes on when there is room, not when all that waited before it is handled."""
+    gates = [anyio.Event() for _ in range(5)]
+
+    async def gated(event):
+        await gates[int(event.name)].wait()
+
+    async with EventBus() as bus:
+        bus.subscribe(handler=gated, overflow=Block(timeout_s=60), max_queue=4)
+        for number in range(4):
+            await bus.publish(numbered(number))
+        await anyio.wait_all_tasks_blocked()
+        let_in = anyio.Event()
+
+        async def publish() -> None:
+            await bus.publish(numbered(4))
+            let_in.set()
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(publish)
+            await anyio.wait_all_tasks_blocked()
+            assert not let_in.is_set()
+            gates[0].set()
+            gates[1].set()
+            await anyio.wait_all_tasks_blocked()
+            assert let_in.is_set()
+            for gate in gates:
+                gate.set()
+
+
+async def test_b6_what_a_thread_brings_too_late_is_counted_as_lost():
+    """B6: a thread that found the bus open, and comes when it is closed, loses an event that is counted."""
+    async with EventBus() as bus:
+        bus.subscribe(handler=print)
+        loop = bus._loop
+    in_a_thread(lambda: bus._put_in_inbox(numbered(0), loop))
+    await anyio.wait_all_tasks_blocked()
+    assert bus.statistics().inbox_dropped == 1
+    async with bus:
+        await bus.drain()
+        assert bus.statistics().published == 0
