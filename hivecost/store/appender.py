@@ -45,11 +45,10 @@ class Appender:
 
     async def append(self, events: Sequence[Event]) -> Appended:
         """Commit the events, with new attempts while the fault may pass; opens for the batch when not open."""
-        append = self._log.append if self._keep_open else self._log.append_once
         waits_s = iter(RETRY_WAITS_S)
         while self._fatal is None:
             try:
-                return await run_locked(self._base_path, partial(append, events))
+                return await run_locked(self._base_path, partial(self._append, events))
             except StoreError as error:
                 raise self._remembered(error) from None
             except (sqlite3.Error, OSError) as error:
@@ -57,7 +56,8 @@ class Appender:
                 if wait_s is None:
                     raise self._remembered(to_store_error(error, self._path)) from error
             await self._clock.sleep(wait_s)
-        raise self._fatal
+        # Each batch that met it would add its frames, and its events with them.
+        raise self._fatal.with_traceback(None)
 
     async def close(self) -> None:
         """Close the database under the lock; when cancelled, that is done without us as soon as the lock is free."""
@@ -66,6 +66,10 @@ class Appender:
             await run_locked(self._base_path, self._log.close, give_up=False)
         except (sqlite3.Error, OSError) as error:
             raise to_store_error(error, self._path) from error
+
+    def _append(self, events: Sequence[Event]) -> Appended:
+        # Asked under the lock: whoever waited for it behind `close` leaves nothing open.
+        return self._log.append(events) if self._keep_open else self._log.append_once(events)
 
     def _remembered(self, error: StoreError) -> StoreError:
         if isinstance(error, StoreCorruptError | StoreVersionError):

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Mapping
 
 import msgspec
 
 from hivecost.errors import StoreError
 from hivecost.store.append import Appended
-from hivecost.store.requests import Request
 
 
 class StoreStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,43 +31,27 @@ class StoreStatistics(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Tally:
-    """The counts while they run, and the answers they are taken from."""
+    """The counts while they run."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self) -> None:
         self.written = self.duplicates = self.lost = self.late = self.truncated = self.commits = 0
         self.last_error: StoreError | None = None
 
-    def lose(self, count: int, error: StoreError) -> None:
-        self.lost += count
-        if count:
-            self.last_error = error
+    def lose(self, error: StoreError) -> None:
+        """One event is lost."""
+        self.lost += 1
+        self.last_error = error
 
-    def failed(self, batch: Sequence[Request], error: StoreError) -> None:
-        """Nothing of this batch was committed."""
-        for request in batch:
-            request.error = error
-            self.lose(len(request.events), error)
-
-    def committed(self, batch: Sequence[Request], appended: Appended) -> None:
-        """The batch went through, but for its duplicates and its faults."""
-        self.commits += bool(appended.inserted)
-        self.truncated += appended.truncated
+    def finished(self, appended: Appended, errors: Mapping[int, StoreError]) -> None:
+        """A batch went through, but for its duplicates and for these errors."""
+        count, written = len(appended.inserted), sum(appended.inserted)
+        self.commits += len(errors) < count
+        self.written += written
         self.late += appended.late
-        self.duplicates -= appended.late  # below, they are among those that were not inserted
-        start = 0
-        for request in batch:
-            stop = start + len(request.events)
-            request.inserted = sum(appended.inserted[start:stop])
-            faults = {index: fault for index, fault in appended.faults.items() if start <= index < stop}
-            for index, fault in faults.items():
-                event = request.events[index - start]
-                culprit = getattr(event, "event_id", event)  # it may be no event at all
-                request.error = StoreError(f"{self._path}: event {culprit!r:.100} cannot be logged: {fault}")
-                self.lose(1, request.error)
-            self.written += request.inserted
-            self.duplicates += len(request.events) - request.inserted - len(faults)
-            start = stop
+        self.truncated += appended.truncated
+        self.duplicates += count - written - appended.late - len(errors)
+        for error in errors.values():
+            self.lose(error)
 
     def statistics(self, *, queued: int, queue_max: int) -> StoreStatistics:
         return StoreStatistics(

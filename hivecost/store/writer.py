@@ -16,8 +16,8 @@ from hivecost.errors import StoreError
 from hivecost.events import Event
 from hivecost.store.append import Appended
 from hivecost.store.appender import Appender
+from hivecost.store.batches import Batch, Batches
 from hivecost.store.database import database_path
-from hivecost.store.requests import Request, Requests
 from hivecost.store.statistics import StoreStatistics, Tally
 
 _log = logging.getLogger(__name__)
@@ -27,7 +27,8 @@ class Store:
     """Writes the runtime log of a base path: `async with Store("data") as store: await store.write(events)`.
 
     Any number of tasks may use it, and any number of processes one base path. While it is not open, nothing runs
-    behind it: events queue up, and `write` and `flush` open the database, commit and close it by themselves.
+    behind it: events queue up, and `write` and `flush` open the database, commit and close it by themselves, one
+    after the other.
 
     Opening raises StoreErrors. After that, a fault costs events, which are counted, and not the agent: it is raised
     only where somebody waits for a commit. Past `close_timeout_s`, closing counts what is left as lost.
@@ -45,22 +46,25 @@ class Store:
         self._appender = Appender(Path(base_path), clock)
         self._queue_max = queue_max
         self._close_timeout_s = close_timeout_s
-        self._requests = Requests()
-        self._tally = Tally(self._path)
+        self._batches = Batches()
+        self._tally = Tally()
+        self._lost_at_flush = 0
         self._tasks: TaskGroup | None = None
         self._writing = False
         self._closing = False
         self._wakeup = anyio.Event()
+        self._alone = anyio.Lock()  # held by the one who commits while no writer runs
         self._scope: anyio.CancelScope | None = None  # made when it opens: a Store may be made outside of any loop
 
     async def __aenter__(self) -> Self:
-        if self._tasks is not None:
-            raise StoreError(f"{self._path}: this Store is open already; make another one")
-        await self._appender.open()
-        self._closing, self._writing = False, True
-        self._scope = scope = anyio.CancelScope(shield=True)
-        self._tasks = await anyio.create_task_group().__aenter__()
-        self._tasks.start_soon(self._run, scope, name=f"writer of {self._path}")
+        async with self._alone:
+            if self._tasks is not None:
+                raise StoreError(f"{self._path}: this Store is open already; make another one")
+            await self._appender.open()
+            self._closing, self._writing = False, True
+            self._scope = scope = anyio.CancelScope(shield=True)
+            self._tasks = await anyio.create_task_group().__aenter__()
+            self._tasks.start_soon(self._run, scope, name=f"writer of {self._path}")
         return self
 
     async def __aexit__(
@@ -85,101 +89,119 @@ class Store:
 
         Waits for room first. Raises a StoreError when any of them could not be logged; the others are.
         """
-        await self._wait_for_room()
+        if self._is_full:
+            await self._wait_for_room()
         return await self._submit(tuple(events))
 
     async def record(self, event: Event, *, durable: bool = False) -> None:
         """Queue the event, waiting for room; with `durable`, return after its commit or raise a StoreError."""
-        if durable:
-            await self.write((event,))
-        else:
+        if self._is_full:
             await self._wait_for_room()
-            self._put(Request((event,)))
+        if durable:
+            await self._submit((event,))
+        else:
+            self._put((event,))
 
     def record_nowait(self, event: Event) -> bool:
         """Queue the event, from the event loop's thread; False, and counted as lost, when the queue is full."""
-        if self._requests.events_count >= self._queue_max:
-            self._tally.lose(1, StoreError(f"{self._path}: {self._queue_max:,} events wait already; its disk is slow"))
+        if self._is_full:
+            self._tally.lose(StoreError(f"{self._path}: {self._queue_max:,} events wait already; its disk is slow"))
             return False
-        self._put(Request((event,)))
+        self._put((event,))
         return True
 
     async def flush(self) -> None:
-        """Return after the commit that holds all events queued so far. Raises a StoreError if any was lost."""
-        lost_before = self._tally.lost
+        """Return after the commit that holds all events queued so far.
+
+        Raises a StoreError if any was lost since the last flush, whoever has been told of it.
+        """
+        lost_before = self._lost_at_flush
         await self._submit(())
+        self._lost_at_flush = self._tally.lost
         if self._tally.lost > lost_before and self._tally.last_error is not None:
             raise self._tally.last_error
 
     def statistics(self) -> StoreStatistics:
         """The counts as they stand."""
-        return self._tally.statistics(queued=self._requests.events_count, queue_max=self._queue_max)
+        return self._tally.statistics(queued=self._batches.events_count, queue_max=self._queue_max)
 
-    def _put(self, request: Request) -> None:
-        self._requests.put(request)
+    @property
+    def _is_full(self) -> bool:
+        return self._batches.events_count >= self._queue_max
+
+    def _put(self, events: tuple[Event, ...]) -> Batch:
+        batch = self._batches.put(events)
         self._wakeup.set()
+        return batch
 
     async def _submit(self, events: tuple[Event, ...]) -> int:
-        done = anyio.Event()
-        request = Request(events, done)
-        self._put(request)
+        batch = self._put(events)
+        stop = len(batch.events)
         if not self._writing:
-            await self._drain()
-        await done.wait()
-        if request.error is not None:
-            raise request.error
-        return request.inserted
+            await self._commit_alone(batch)
+        await batch.wait()
+        return batch.inserted(stop - len(events), stop)
 
     async def _wait_for_room(self) -> None:
-        while self._requests.events_count >= self._queue_max:
-            if self._requests and not self._writing:
-                await self._drain()
+        while self._is_full and self._batches:
+            if self._writing:
+                await self._batches.oldest.wait()
             else:
-                await self._requests.room()
+                await self._commit_alone(self._batches.oldest)
 
     async def _run(self, scope: anyio.CancelScope) -> None:
         """The writer task. It ends when closing finds nothing to do, or at the deadline; no other cancellation does."""
         try:
             with scope:
-                while not self._closing or self._requests:
-                    await self._drain()
-                    if not self._closing and not self._requests:
+                while not self._closing or self._batches:
+                    while self._batches:
+                        await self._commit_oldest()
+                    if not self._closing:
                         self._wakeup = anyio.Event()
                         await self._wakeup.wait()
         finally:
             self._writing = False
-            while batch := self._requests.take():
-                self._finish(batch, self._given_up())
+            while self._batches:
+                given_up = StoreError(f"{self._path}: closed before these events were committed")
+                self._finish_oldest(_nothing_of(self._batches.oldest.events, given_up))
 
-    async def _drain(self) -> None:
-        while batch := self._requests.take():
-            outcome: Appended | StoreError = self._given_up()
-            try:
-                outcome = await self._append(batch)
-            finally:
-                self._finish(batch, outcome)
+    async def _commit_alone(self, batch: Batch) -> None:
+        """Commit what is queued up to this batch, if nobody has; whoever is cancelled leaves it to the next."""
+        async with self._alone:
+            while not self._writing and not batch.is_finished:
+                await self._commit_oldest()
 
-    async def _append(self, batch: Sequence[Request]) -> Appended | StoreError:
-        events = [event for request in batch for event in request.events]
+    async def _commit_oldest(self) -> None:
+        # It leaves the queue when its end is known: a cancelled commit may be tried again, rows are never doubled.
+        self._finish_oldest(await self._append(self._batches.close_oldest().events))
+
+    async def _append(self, events: Sequence[Event]) -> Appended:
         try:
             return await self._appender.append(events) if events else Appended([], {}, 0)
         except StoreError as error:
             if str(error) != str(self._tally.last_error):  # a broken disk says the same with every batch
                 _log.error("events are lost: %s", error)
-            return error
+            return _nothing_of(events, error)
         except Exception as error:
             # A fault of ours costs this batch, never the writer.
             _log.exception("%s: %d events are lost", self._path, len(events))
-            return StoreError(f"{self._path}: {error!r}; this is a fault of hivecost, report it")
+            return _nothing_of(events, StoreError(f"{self._path}: {error!r}; this is a fault of hivecost, report it"))
 
-    def _finish(self, batch: Sequence[Request], outcome: Appended | StoreError) -> None:
-        if isinstance(outcome, StoreError):
-            self._tally.failed(batch, outcome)
-        else:
-            if outcome.late and not self._tally.late:
-                _log.warning("%s: was pruned; events from before that are counted as late, not logged", self._path)
-            self._tally.committed(batch, outcome)
-        self._requests.finish(batch)
+    def _finish_oldest(self, appended: Appended) -> None:
+        if appended.late and not self._tally.late:
+            _log.warning("%s: was pruned; events from before that are counted as late, not logged", self._path)
+        events = self._batches.oldest.events
+        errors = {index: self._named(events[index], fault) for index, fault in appended.faults.items()}
+        self._tally.finished(appended, errors)
+        self._batches.finish_oldest(appended.inserted, errors)
 
-    def _given_up(self) -> StoreError:
-        return StoreError(f"{self._path}: closed before these events were committed")
+    def _named(self, event: Event, fault: Exception) -> StoreError:
+        if isinstance(fault, StoreError):
+            return fault
+        culprit = getattr(event, "event_id", event)  # it may be no event at all
+        return StoreError(f"{self._path}: event {culprit!r:.100} cannot be logged: {fault}")
+
+
+def _nothing_of(events: Sequence[Event], error: StoreError) -> Appended:
+    """What becomes of a batch that is lost."""
+    return Appended([False] * len(events), dict.fromkeys(range(len(events)), error), 0)

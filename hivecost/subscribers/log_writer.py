@@ -68,7 +68,7 @@ class LogWriter:
             await self._host.bus.drain(self._subscription)
         loss, self._loss = self.error or self._loss, None
         if loss is not None:
-            raise loss
+            raise loss.with_traceback(None)  # each flush would add its frames, and what those hold
 
     @property
     def lost(self) -> int:

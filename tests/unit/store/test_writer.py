@@ -12,7 +12,7 @@ from anyio.lowlevel import checkpoint
 
 from hivecost.errors import StoreCorruptError, StoreError, StoreUnusablePathError
 from hivecost.events import CustomEvent, LLMTurnComplete
-from hivecost.store import Store, os_lock, runtime_log
+from hivecost.store import Store, os_lock
 from hivecost.store.appender import RETRY_WAITS_S
 
 pytestmark = pytest.mark.anyio
@@ -20,26 +20,6 @@ pytestmark = pytest.mark.anyio
 
 def turns(count, **fields):
     return [LLMTurnComplete(session_id="s", **fields) for _ in range(count)]
-
-
-@pytest.fixture
-def logged(base_path, oracle):
-    """The event ids in the log."""
-    return lambda: [row["event_id"] for row in oracle.rows(base_path / "hivecost.db", "SELECT event_id FROM turns")]
-
-
-@pytest.fixture
-def fail(monkeypatch):
-    """The next commits end in these errors."""
-    real, waiting = runtime_log.append, []
-
-    def append(connection, events):
-        if waiting:
-            raise waiting.pop(0)
-        return real(connection, events)
-
-    monkeypatch.setattr(runtime_log, "append", append)
-    return waiting
 
 
 def full():
@@ -124,6 +104,19 @@ async def test_a_full_queue_refuses_and_counts(base_path):
     assert store.statistics().written == 12
 
 
+async def test_who_waits_for_room_sleeps(base_path, held):
+    """Until the commit that makes it is through; nobody looks again and again."""
+    async with Store(base_path, queue_max=1) as store, anyio.create_task_group() as tasks:
+        tasks.start_soon(store.write, turns(1))
+        await held.begun()
+        tasks.start_soon(store.record, turns(1)[0])
+        with anyio.fail_after(30):
+            await anyio.wait_all_tasks_blocked()
+        assert store.statistics().queued == 1
+        held.let_go()
+    assert store.statistics().written == 2
+
+
 async def test_a_passing_fault_is_tried_again(base_path, clock, fail, logged):
     """With growing waits, until there is room; nothing is lost or doubled."""
     async with Store(base_path, clock=clock) as store:
@@ -142,7 +135,7 @@ async def test_a_lasting_fault_costs_the_batch_and_not_the_writer(base_path, clo
             await store.write(turns(2))
         assert store.statistics().lost == 2
         assert await store.write(turns(1)) == 1
-        assert len(logged()) == 1
+        assert (len(logged()), store.statistics().commits) == (1, 1)
     assert "make room" in store.statistics().last_error
 
 
@@ -152,6 +145,23 @@ async def test_flush_says_that_something_was_lost(base_path, clock, fail):
         fail += [full() for _ in range(len(RETRY_WAITS_S) + 1)]
         store.record_nowait(turns(1)[0])
         with pytest.raises(StoreUnusablePathError):
+            await store.flush()
+        await store.flush()
+
+
+async def test_flush_says_what_was_lost_before_it(base_path, fail):
+    """S1: nobody waited for that commit, and the flush after it does not say that all is well; once."""
+    async with Store(base_path) as store:
+        fail.append(StoreError("no disk"))
+        store.record_nowait(turns(1)[0])
+        await anyio.wait_all_tasks_blocked()
+        while not store.statistics().lost:
+            await checkpoint()
+        for _ in range(2):
+            with anyio.CancelScope() as scope:
+                scope.cancel()
+                await store.flush()  # one that was cancelled has told nobody
+        with pytest.raises(StoreError, match="no disk"):
             await store.flush()
         await store.flush()
 

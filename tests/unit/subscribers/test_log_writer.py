@@ -72,6 +72,18 @@ async def test_a_log_that_can_be_opened_later_is_written_from_then_on(make_logge
     assert runtime.log.lost == lost
 
 
+async def test_an_error_that_every_flush_raises_does_not_collect_their_frames(make_logged, tmp_path):
+    """Agents that flush now and then while the log is broken leave nothing behind in its error."""
+    (tmp_path / "data").write_text("I am a file")
+    runtime, lengths = make_logged(), set()
+    async with runtime:
+        for _ in range(5):
+            with pytest.raises(hc.StoreError) as told:
+                await runtime.flush()
+            lengths.add(len(told.traceback))
+    assert len(lengths) == 1
+
+
 async def test_what_its_queue_could_not_hold_is_counted_on_the_bus(tmp_path):
     """A writer that is too slow drops the newest, and the bus says how many."""
     runtime = hc.AgentRuntime(tmp_path, config={"log": False}, plugins=[hc.LogWriter(max_queue=10)])

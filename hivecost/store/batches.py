@@ -1,0 +1,92 @@
+"""What waits to be written: events in batches, each of which is one commit."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import anyio
+
+from hivecost.errors import StoreError
+from hivecost.events import Event
+
+#: A batch closes with the events that reach this; larger transactions are no faster.
+BATCH_EVENTS_MAX: Final = 4096
+
+
+class Batch:
+    """Events that are committed together, and what became of them. All who wait for one commit share one wakeup."""
+
+    __slots__ = ("_done", "_errors", "_inserted", "events", "is_finished")
+
+    def __init__(self) -> None:
+        self.events: list[Event] = []
+        self.is_finished = False
+        self._inserted: Sequence[bool] = ()
+        self._errors: Mapping[int, StoreError] = {}
+        self._done: anyio.Event | None = None  # made by the first who waits
+
+    async def wait(self) -> None:
+        """Return when the commit is through, or can never be."""
+        if not self.is_finished:
+            if self._done is None:
+                self._done = anyio.Event()
+            await self._done.wait()
+
+    def inserted(self, start: int, stop: int) -> int:
+        """How many of these events were new. Raises the StoreError of the first that could not be logged."""
+        if self._errors:
+            for index in range(start, stop):
+                if index in self._errors:
+                    # Each who raised it would add their frames, and what those hold.
+                    raise self._errors[index].with_traceback(None)
+        return sum(self._inserted[start:stop])
+
+    def finish(self, inserted: Sequence[bool], errors: Mapping[int, StoreError]) -> None:
+        """Answer all who wait: for each event whether its row is new, and by index why it cannot be logged."""
+        self._inserted, self._errors, self.is_finished = inserted, errors, True
+        if self._done is not None:
+            self._done.set()
+
+
+class Batches:
+    """The queue. `events_count` is what it holds; a batch is in it until it is finished."""
+
+    def __init__(self) -> None:
+        self._unfinished: deque[Batch] = deque()
+        self._open: Batch | None = None  # the last, while it takes more events
+        self.events_count = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._unfinished)
+
+    @property
+    def oldest(self) -> Batch:
+        """The batch that is finished next. Raises IndexError when nothing waits."""
+        return self._unfinished[0]
+
+    def put(self, events: Sequence[Event]) -> Batch:
+        """The batch to whose end they went."""
+        batch = self._open
+        if batch is None:
+            batch = self._open = Batch()
+            self._unfinished.append(batch)
+        batch.events.extend(events)
+        self.events_count += len(events)
+        if len(batch.events) >= BATCH_EVENTS_MAX:
+            self._open = None
+        return batch
+
+    def close_oldest(self) -> Batch:
+        """The batch to commit next; what comes from now on goes into another."""
+        batch = self.oldest
+        if batch is self._open:
+            self._open = None
+        return batch
+
+    def finish_oldest(self, inserted: Sequence[bool], errors: Mapping[int, StoreError]) -> None:
+        """Answer those who wait for it."""
+        batch = self._unfinished.popleft()
+        self.events_count -= len(batch.events)
+        batch.finish(inserted, errors)

@@ -1,0 +1,175 @@
+"""Those whose events share a commit share its wakeup, and nothing else."""
+
+from __future__ import annotations
+
+import anyio
+import pytest
+from anyio.lowlevel import checkpoint
+
+from hivecost.errors import StoreCorruptError, StoreError
+from hivecost.events import LLMTurnComplete
+from hivecost.store import Store, batches
+
+pytestmark = pytest.mark.anyio
+
+
+def turns(count, **fields):
+    return [LLMTurnComplete(session_id="s", **fields) for _ in range(count)]
+
+
+def frames(error):
+    traceback, count = error.__traceback__, 0
+    while traceback is not None:
+        traceback, count = traceback.tb_next, count + 1
+    return count
+
+
+class Writers:
+    """Tasks that each wait for their own events."""
+
+    def __init__(self, store, tasks):
+        self._store, self._tasks = store, tasks
+        self.answers = {}
+
+    def start(self, name, events):
+        scope = anyio.CancelScope()
+
+        async def write():
+            with scope:
+                try:
+                    self.answers[name] = await self._store.write(events)
+                except StoreError as error:
+                    self.answers[name] = error
+
+        self._tasks.start_soon(write)
+        return scope
+
+
+async def test_who_comes_during_a_commit_waits_for_the_next_one(base_path, held, logged):
+    """S1: its events are not in the commit that is under way, and that one's end is not its answer."""
+    async with Store(base_path) as store, anyio.create_task_group() as tasks:
+        writers = Writers(store, tasks)
+        writers.start("first", turns(1))
+        await held.begun()
+        writers.start("late", turns(2))
+        await anyio.wait_all_tasks_blocked()
+        assert writers.answers == {}
+        held.let_go()
+        tasks.start_soon(store.flush)
+    assert (writers.answers, held.sizes, len(logged())) == ({"first": 1, "late": 2}, [1, 2], 3)
+
+
+async def test_who_gives_up_takes_nobody_along(base_path, held, logged):
+    """One of several who wait for a commit is cancelled while it is under way: all their events are logged."""
+    async with Store(base_path) as store, anyio.create_task_group() as tasks:
+        writers = Writers(store, tasks)
+        writers.start("before", turns(1))
+        await held.begun()
+        scopes = [writers.start(number, turns(1)) for number in range(5)]
+        await anyio.wait_all_tasks_blocked()
+        held.let_go(1)
+        await held.begun()
+        for number in (0, 2, 4):
+            scopes[number].cancel()
+        await anyio.wait_all_tasks_blocked()
+        held.let_go()
+    assert writers.answers == {"before": 1, 1: 1, 3: 1}
+    assert (held.sizes, len(logged()), store.statistics().written) == ([1, 5], 6, 6)
+
+
+async def test_who_gives_up_in_line_takes_nobody_along(base_path, held, logged):
+    """The same while their batch still waits for the one before it."""
+    async with Store(base_path) as store, anyio.create_task_group() as tasks:
+        writers = Writers(store, tasks)
+        writers.start("before", turns(1))
+        await held.begun()
+        scopes = [writers.start(number, turns(1)) for number in range(3)]
+        await anyio.wait_all_tasks_blocked()
+        scopes[0].cancel()
+        await anyio.wait_all_tasks_blocked()
+        held.let_go()
+    assert writers.answers == {"before": 1, 1: 1, 2: 1}
+    assert len(logged()) == 4
+
+
+async def test_an_error_reaches_those_whose_events_were_lost_and_nobody_else(base_path, fail, held, logged):
+    """The batch before it and the batch after it know nothing of it."""
+    fail += [None, StoreError("the disk fails once"), None]
+    async with Store(base_path) as store, anyio.create_task_group() as tasks:
+        writers = Writers(store, tasks)
+        writers.start("before", turns(1))
+        await held.begun()
+        writers.start("lost", turns(2))
+        writers.start("lost, too", turns(1))
+        await anyio.wait_all_tasks_blocked()
+        held.let_go()
+        while "lost" not in writers.answers:
+            await checkpoint()
+        writers.start("after", turns(3))
+    assert (writers.answers["before"], writers.answers["after"], held.sizes) == (1, 3, [1, 3, 3])
+    assert {str(writers.answers[name]) for name in ("lost", "lost, too")} == {"the disk fails once"}
+    assert (store.statistics().lost, len(logged())) == (3, 4)
+
+
+async def test_each_learns_of_its_own_rows_where_batches_meet(base_path, monkeypatch):
+    """However the events are divided into commits, each number is that of the writer's own new rows."""
+    monkeypatch.setattr(batches, "BATCH_EVENTS_MAX", 4)
+    known = turns(1)
+    async with Store(base_path) as store:
+        await store.write(known)
+        async with anyio.create_task_group() as tasks:
+            writers = Writers(store, tasks)
+            for size in range(8):
+                writers.start(size, [*known, *turns(size)])
+        assert store.statistics().commits > 2
+    assert writers.answers == {size: size for size in range(8)}
+
+
+async def test_closing_past_its_deadline_tells_everybody_who_waits(base_path, clock, fail):
+    """Those of the batch that was being tried, and those in line behind it."""
+
+    async def forever(_seconds):
+        await anyio.sleep_forever()
+
+    clock.sleep = forever
+    fail.append(OSError(28, "No space left on device"))
+    async with anyio.create_task_group() as tasks, Store(base_path, clock=clock, close_timeout_s=0.05) as store:
+        writers = Writers(store, tasks)
+        for number in range(3):
+            writers.start(number, turns(1))
+        await anyio.wait_all_tasks_blocked()
+        while fail:
+            await checkpoint()
+        for number in range(3, 6):
+            writers.start(number, turns(1))
+        await anyio.wait_all_tasks_blocked()
+    assert ["closed before" in str(writers.answers[number]) for number in range(6)] == [True] * 6
+    assert store.statistics().lost == 6
+
+
+async def test_an_error_that_many_wait_for_does_not_collect_their_frames(base_path, fail, held):
+    """Each has its own way in the traceback, not that of all who were told before; frames hold what agents work on."""
+    fail += [None, StoreError("no disk")]
+    async with Store(base_path) as store, anyio.create_task_group() as tasks:
+        writers = Writers(store, tasks)
+        tasks.start_soon(store.write, turns(1))
+        await held.begun()
+        for number in range(20):
+            writers.start(number, turns(1))
+        await anyio.wait_all_tasks_blocked()
+        held.let_go()
+    assert {type(error) for error in writers.answers.values()} == {StoreError}
+    assert max(frames(error) for error in writers.answers.values()) < 10
+
+
+async def test_an_error_of_every_batch_does_not_collect_their_events(base_path, fail):
+    """A corrupt file says the same with each; what was lost is not kept by the error that says so."""
+    fail.append(StoreCorruptError("malformed"))
+    async with Store(base_path) as store:
+        for number in range(20):
+            store.record_nowait(turns(1)[0])
+            while store.statistics().lost <= number:
+                await checkpoint()
+        with pytest.raises(StoreCorruptError) as told:
+            await store.flush()
+    assert frames(told.value) < 10
