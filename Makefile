@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 
-.PHONY: demo test lint types bench soak docs lock clean
+.PHONY: demo test lint types bench profile instructions soak docs lock clean
 
 demo: $(VENV)/.core
 	$(BIN)/hivecost demo
@@ -27,6 +27,13 @@ types: $(VENV)/.test
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks
 
+# Where the time goes: a sampling profile, and machine instructions, which need valgrind and some minutes.
+profile: $(VENV)/.bench
+	$(BIN)/python -m benchmarks.profiles
+
+instructions: $(VENV)/.core
+	$(BIN)/python -m benchmarks.instructions
+
 # The crash tests in their long form: how many processes are killed, power cuts, and runtimes on a full disk.
 soak: export HIVECOST_SOAK_KILLS ?= 200
 soak: export HIVECOST_SOAK_CUTS ?= 500
@@ -46,7 +53,7 @@ lock: $(VENV)/.test
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--group test pyproject.toml -o requirements/test.txt
 	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--group bench pyproject.toml -o requirements/bench.txt
+		--group bench -c requirements/test.txt pyproject.toml -o requirements/bench.txt
 
 clean:
 	rm -rf $(VENV) .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis hivecost-demo

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import resource
 import tempfile
 import time
 import tracemalloc
-from collections.abc import Awaitable, Callable
-from multiprocessing.connection import Connection
+from collections.abc import Callable, Coroutine
 from statistics import median, quantiles
 from time import perf_counter, perf_counter_ns, process_time
 from typing import Any
 
 import hivecost as hc
 from benchmarks.store import seconds_in_sqlite
+from benchmarks.suite import in_process
 from hivecost.events import Event
 
 Result = tuple[str, float, float, bool]
@@ -70,19 +69,15 @@ def _turn(number: int) -> hc.LLMTurnComplete:
     )
 
 
-def _saturated(name: str, run: Callable[[str, int], Awaitable[float]], events: int, goal: float) -> Result:
+def _saturated(name: str, run: Callable[[str, int], Coroutine[Any, Any, float]], events: int, goal: float) -> Result:
     ours_s, plain_s = [], []
     for _ in range(ROUNDS):  # by turns, so that both see the same machine
         with tempfile.TemporaryDirectory() as folder:
-            ours_s.append(asyncio.run(_awaited(run, folder, events)))
+            ours_s.append(asyncio.run(run(folder, events)))
         plain_s.append(seconds_in_sqlite([_turn(number) for number in range(events)], 1_000))
     ratio = median(plain_s) / median(ours_s)
     rate = events / median(ours_s)
     return f"{name}: {rate:,.0f}/s, of the rows in plain sqlite3 by 1,000", goal, ratio, ratio >= goal
-
-
-async def _awaited(run: Callable[[str, int], Awaitable[float]], folder: str, events: int) -> float:
-    return await run(folder, events)
 
 
 async def _published(folder: str, events: int) -> float:
@@ -173,11 +168,7 @@ def _bytes_of_an_event() -> float:
 
 def _many_executions() -> list[Result]:
     """In a process of its own, whose peak of memory is theirs alone."""
-    ours, theirs = multiprocessing.Pipe()
-    process = multiprocessing.get_context("spawn").Process(target=_in_process, args=(theirs,))
-    process.start()
-    seconds, peak_mb = ours.recv()
-    process.join()
+    seconds, peak_mb = in_process(_seconds_and_peak_mb)
     name = f"{EXECUTIONS:,} executions at once, {TURNS_EACH} turns each through the gate, to the last commit"
     seconds_goal, peak_goal_mb = EXECUTIONS_GOALS
     return [
@@ -186,10 +177,10 @@ def _many_executions() -> list[Result]:
     ]
 
 
-def _in_process(pipe: Connection) -> None:
+def _seconds_and_peak_mb() -> tuple[float, float]:
     with tempfile.TemporaryDirectory() as folder:
         seconds = asyncio.run(_all_at_once(folder))
-    pipe.send((seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024))
+    return seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 async def _all_at_once(folder: str) -> float:

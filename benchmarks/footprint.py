@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 import tempfile
 import threading
 from collections.abc import Callable, Coroutine
-from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+
+from benchmarks.suite import in_process
 
 Result = tuple[str, float, float, bool]
 Measure = Callable[[str], Coroutine[Any, Any, tuple[float, ...]]]
@@ -24,7 +24,7 @@ def results() -> list[Result]:
     idle_mb, threads, threads_after = _measured(_idle)
     execution_bytes, _ = _measured(_crowded)
     return [
-        _kept("MB of RSS that an open runtime with a log and budgets adds to bare Python", IDLE_MB, idle_mb),
+        _kept("MB of RSS that an open runtime with a log and budgets adds to Python with asyncio", IDLE_MB, idle_mb),
         _kept("threads that an open runtime with a log and budgets keeps, beside the main one", THREADS, threads),
         _kept("threads that are left when it is closed and its loop has ended", THREADS_AFTER, threads_after),
         _kept(
@@ -38,19 +38,15 @@ def _kept(name: str, budget: float, figure: float) -> Result:
 
 
 def _measured(measure: Measure) -> tuple[float, ...]:
-    context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    process = context.Process(target=_in_process, args=(measure, theirs))
-    process.start()
-    figures: tuple[float, ...] = ours.recv()
-    process.join()
-    return figures
+    """What a new process measures of itself; raises what it raises."""
+    return in_process(_figures, measure)
 
 
-def _in_process(measure: Measure, pipe: Connection) -> None:
+def _figures(measure: Measure) -> tuple[float, ...]:
+    threads_before = threading.active_count()
     with tempfile.TemporaryDirectory() as folder:
         figures = asyncio.run(measure(folder))
-    pipe.send((*figures, threading.active_count() - 1))
+    return (*figures, threading.active_count() - threads_before)
 
 
 def _rss_bytes() -> int:
@@ -63,7 +59,7 @@ def _rss_bytes() -> int:
 
 async def _idle(folder: str) -> tuple[float, ...]:
     """(MB, threads while open); the imports are part of the MB."""
-    bare_bytes = _rss_bytes()
+    bare_bytes, bare_threads = _rss_bytes(), threading.active_count()
     import hivecost as hc  # noqa: PLC0415  # measured
 
     budgets = [hc.Budget("run", "$1", window="execution", mode="hard"), hc.Budget("day", "$9", window="day")]
@@ -71,7 +67,7 @@ async def _idle(folder: str) -> tuple[float, ...]:
         await runtime.bus.publish(hc.LLMTurnComplete(model="gpt-4o", provider="openai", usage=hc.Usage(1_200, 300)))
         await runtime.flush()
         idle_mb = (_rss_bytes() - bare_bytes) / 2**20
-        threads = threading.active_count() - 1
+        threads = threading.active_count() - bare_threads
     return idle_mb, threads
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import multiprocessing
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from statistics import median
 from time import perf_counter
@@ -57,22 +57,27 @@ def _seconds_in_lease(ledger: Ledger) -> float:
 
 def _pairs_per_s(*, shared: bool) -> float:
     """What the processes do together; with an account each it is what the machine's cores can give."""
-    context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder:
-        pipes: list[Connection] = []
-        processes = []
-        for number in range(PROCESSES):
-            ours, theirs = context.Pipe()
-            place = folder if shared else f"{folder}/{number}"
-            processes.append(context.Process(target=_in_process, args=(place, theirs)))
-            processes[-1].start()
-            pipes.append(ours)
-        _each(pipes, lambda pipe: pipe.recv())  # all are open
-        _each(pipes, lambda pipe: pipe.send("go"))
-        rates = _each(pipes, lambda pipe: pipe.recv())
-        for process in processes:
-            process.join()
-        return sum(rates)
+        return sum(rates_in([folder if shared else f"{folder}/{number}" for number in range(PROCESSES)]))
+
+
+def rates_in(folders: Sequence[str]) -> list[float]:
+    """What a process in each folder does, all at once; raises EOFError when one of them dies."""
+    context = multiprocessing.get_context("spawn")
+    pipes: list[Connection] = []
+    processes = []
+    for folder in folders:
+        ours, theirs = context.Pipe()
+        processes.append(context.Process(target=_in_process, args=(folder, theirs), daemon=True))
+        processes[-1].start()
+        theirs.close()  # so that the pipe ends with the process
+        pipes.append(ours)
+    _each(pipes, lambda pipe: pipe.recv())  # all are open
+    _each(pipes, lambda pipe: pipe.send("go"))
+    rates = _each(pipes, lambda pipe: pipe.recv())
+    for process in processes:
+        process.join()
+    return rates
 
 
 def _each(pipes: list[Connection], work: Callable[[Connection], float | None]) -> list[float]:
