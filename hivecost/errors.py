@@ -72,10 +72,10 @@ class PriceUnknownError(HiveCostError, LookupError):
     """No price table knows `model`; `suggestions` are near names that are known."""
 
     def __init__(self, model: str, *, suggestions: tuple[str, ...] = ()) -> None:
-        near = f"; did you mean {', '.join(map(repr, suggestions))}?" if suggestions else ""
+        near = f" (did you mean {', '.join(map(repr, suggestions))}?)" if suggestions else ""
         super().__init__(
-            f"no price is known for model {model!r}{near} "
-            f'Give one: prices={{"{model}": {{"input": USD, "output": USD}}}} (per 1M tokens)'
+            f"no price is known for model {model!r}{near}; give one per 1M tokens: "
+            f'prices={{"{model}": {{"input": USD, "output": USD}}}}, or the same as TOML to a command with --prices'
         )
         self.model = model
         self.suggestions = suggestions

@@ -10,8 +10,8 @@ import msgspec
 
 from hivecost.errors import BudgetBusyError, BudgetExceededError, BudgetExhaustedError
 from hivecost.ledger.account import Account, Crossing
-from hivecost.ledger.amounts import Unit
-from hivecost.money import format_usd
+from hivecost.ledger.amounts import Unit, format_amount
+from hivecost.ledger.period import for_period, resetting
 
 HoldState = Literal["held", "in_doubt", "settled", "released"]
 RefusalKind = Literal["exhausted", "busy", "frozen"]
@@ -46,15 +46,19 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
     def _error(self, execution_id: str) -> BudgetExceededError:
         account = f"budget {self.budget!r}" + (f" ({self.scope})" if self.scope else "")
-        needed, remaining, limit = (_shown(amount, self.unit) for amount in (self.needed, self.remaining, self.limit))
-        amounts = f"needs {needed}, {remaining} of {limit} remain"
+        needed, remaining, limit = (
+            format_amount(amount, self.unit) for amount in (self.needed, self.remaining, self.limit)
+        )
+        amounts = f"needs up to {needed}, {remaining} of {limit} remain"
         if self.kind == "busy":
             message = f"{account} is held by other turns just now: {amounts}"
             return BudgetBusyError(
                 message, budget=self.budget, execution_id=execution_id, retry_after_s=BUSY_RETRY_AFTER_S
             )
-        state = "is frozen until someone looks" if self.kind == "frozen" else "is exhausted"
-        message = f"{account} {state} in period {self.period}: {amounts}"
+        state = (
+            "is exhausted" + for_period(self.period) if self.kind == "exhausted" else "is frozen until someone looks"
+        )
+        message = f"{account} {state}: {amounts}{resetting(self.reset_at)}"
         return BudgetExhaustedError(message, budget=self.budget, execution_id=execution_id, reset_at=self.reset_at)
 
 
@@ -115,7 +119,3 @@ def refusal_of(account: Account, needed: int, *, frozen: bool = False) -> Refusa
 def finality(refusal: Refusal) -> int:
     """The higher, the longer there is no use in asking again."""
     return _KIND_ORDER.index(refusal.kind)
-
-
-def _shown(amount: int, unit: Unit) -> str:
-    return format_usd(amount) if unit == "usd" else f"{amount:,} {unit}"

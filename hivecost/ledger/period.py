@@ -54,6 +54,19 @@ class Calendar:
         return self._last
 
 
+def for_period(name: str) -> str:
+    """` for the day 2026-11-22`, from the name of a period; "" for one that never ends."""
+    if name in WINDOWS:
+        return ""
+    window = "hour" if "T" in name else "week" if "W" in name else "month" if len(name) == len("2026-11") else "day"
+    return f" for the {window} {name}"
+
+
+def resetting(reset_at: datetime | None) -> str:
+    """`; it resets at 2026-11-22T23:00Z`; "" for None."""
+    return "" if reset_at is None else f"; it resets at {reset_at.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
+
+
 def load_zone(timezone: str, *, key: str = "timezone") -> ZoneInfo:
     """The IANA zone of this name. Raises ConfigError, naming `key`."""
     try:

@@ -9,15 +9,16 @@ from typing import Final
 import msgspec
 
 from hivecost.errors import SessionNotFoundError
+from hivecost.events import Totals
 from hivecost.money import USD, to_usd
 from hivecost.queries.filters import matching
 from hivecost.queries.instants import Moment, local_iso, since_ns, until_ns
 from hivecost.queries.reader import Reader, Row, reading
-from hivecost.queries.totals import SUM_COLUMNS, LoggedTotals, sums
+from hivecost.queries.totals import SUM_COLUMNS, sums
 from hivecost.store import database_path, delete_session
 
 
-class SessionMetrics(LoggedTotals, frozen=True, kw_only=True):
+class SessionMetrics(Totals, frozen=True, kw_only=True):
     """The sums of a session."""
 
     executions: int = 0
@@ -112,7 +113,10 @@ async def session_state(log: Reader, base_path: Path, session_id: str) -> Sessio
     """The session in this snapshot. Raises SessionNotFoundError."""
     rows = await log.rows(READ_SESSION, {"session_id": session_id})
     if not rows:
-        raise SessionNotFoundError(f"no session {session_id!r} is logged in {database_path(base_path)}")
+        raise SessionNotFoundError(
+            f"no session {session_id!r} is logged in {database_path(base_path)}; "
+            "`hivecost sessions` lists those that are"
+        )
     return _state(rows[0])
 
 

@@ -70,15 +70,19 @@ def to_step(row: Row | list[Any]) -> Step:
 
 
 def to_turn(row: Row | list[Any]) -> LLMTurnComplete:
-    """The row, in the order of COLUMNS, as the event it was."""
+    """The row, in the order of COLUMNS, as the event it was. Raises StoreCorruptError."""
     values = dict(zip(_FIELDS, row, strict=False))
     raw_usage = row[-1]
+    try:
+        usage, cost = Usage(*row[_USAGE]), _cost(row[_COST])
+    except ValueError as error:
+        raise StoreCorruptError(f"a turn in the log is damaged: {error}; restore a backup of hivecost.db") from error
     return LLMTurnComplete(
         **{name: values[name] for name in _DIRECT},
         service_tier=values["service_tier"],
         tags=decoded(row[_TAGS]),
-        usage=Usage(*row[_USAGE]),
-        cost=_cost(row[_COST]),
+        usage=usage,
+        cost=cost,
         raw_usage=None if raw_usage is None else decoded(raw_usage),
     )
 

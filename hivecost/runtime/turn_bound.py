@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from typing import Final
 
 from hivecost.clock import Clock
 from hivecost.errors import ConfigError, PriceUnknownError
 from hivecost.ledger import Unit
 from hivecost.plugin import TurnRequest
 from hivecost.pricing import PriceBook
+
+#: What a request must bound, and what an agent says it with.
+_BOUNDS: Final = {"input_tokens": "input_tokens=… or prompt=messages", "max_tokens": "max_tokens=…"}
 
 
 class TurnBounds:
@@ -25,9 +29,9 @@ class TurnBounds:
         ConfigError where the request says no bound, and PriceUnknownError for a model that nobody can bound.
         """
         if "usd" in counted or "tokens" in counted:
-            for name in ("input_tokens", "max_tokens"):
+            for name, given_as in _BOUNDS.items():
                 if not getattr(request, name):
-                    raise ConfigError(f"ctx.turn({name}=…)", "the most it can be: a hard budget holds money for it")
+                    raise ConfigError(f"ctx.turn({given_as})", "the most it can be: a hard budget holds money for it")
         bound: dict[Unit, int] = {"calls": request.attempts}
         if "tokens" in counted:
             earlier_tokens = (request.attempts - 1) * (request.input_tokens + request.max_tokens)

@@ -15,7 +15,7 @@ from typing import Final
 from urllib.parse import quote
 
 from hivecost.errors import StoreUnusablePathError, StoreVersionError
-from hivecost.store.faults import is_transient, named_faults
+from hivecost.store.faults import is_transient, named_faults, to_store_error
 from hivecost.store.schema import check_version, latest_version, migrate
 
 _log = logging.getLogger(__name__)
@@ -102,7 +102,9 @@ def open_reader(base_path: Path) -> sqlite3.Connection:
         connection.close()
         if version == 0:
             return _empty()
-    raise StoreVersionError(f"{path}: has the older version {version}; open it once with hivecost.Store to migrate it")
+    raise StoreVersionError(
+        f"{path}: has the older version {version}; a runtime that starts there brings it up to date"
+    )
 
 
 def checkpoint_if_grown(connection: sqlite3.Connection, path: Path, grown_from_bytes: int) -> int:
@@ -172,8 +174,10 @@ def _begun(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
     try:
         connection.execute("BEGIN")
         check_version(connection, path)
-    except BaseException:
+    except BaseException as error:
         connection.close()
+        if isinstance(error, UnicodeDecodeError):  # here, because only who reads the schema first meets its names
+            raise to_store_error(error, path) from error
         raise
     return connection
 

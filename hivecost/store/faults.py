@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,12 +12,14 @@ from typing import Final
 
 from hivecost.errors import StoreCorruptError, StoreError, StoreLockedError, StoreUnusablePathError
 
+_REPLACE: Final = "move it away (a new one is made), or restore a backup"
+
 #: Primary SQLite result code → the error and the way out.
 _BY_SQLITE_CODE: Final[dict[int, tuple[type[StoreError], str]]] = {
     sqlite3.SQLITE_BUSY: (StoreLockedError, "end the other program that writes to it, or use another base path"),
     sqlite3.SQLITE_LOCKED: (StoreLockedError, "end the other program that writes to it, or use another base path"),
-    sqlite3.SQLITE_CORRUPT: (StoreCorruptError, "move it away (a new one is made), or restore a backup"),
-    sqlite3.SQLITE_NOTADB: (StoreCorruptError, "move it away (a new one is made), or restore a backup"),
+    sqlite3.SQLITE_CORRUPT: (StoreCorruptError, _REPLACE),
+    sqlite3.SQLITE_NOTADB: (StoreCorruptError, _REPLACE),
     sqlite3.SQLITE_FULL: (StoreUnusablePathError, "make room on its disk"),
     sqlite3.SQLITE_READONLY: (StoreUnusablePathError, "make the file and its folder writable"),
     sqlite3.SQLITE_PERM: (StoreUnusablePathError, "make the file and its folder writable"),
@@ -36,6 +39,9 @@ _BY_ERRNO: Final = {
     errno.EDQUOT: "the disk quota is used up; make room",
 }
 
+#: SQL that is tested, and a file that lacks what it names.
+_LACKING: Final = re.compile("no such (table|column)|has no column named")
+
 _TRANSIENT_SQLITE_CODES: Final = frozenset(
     {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 )
@@ -44,8 +50,11 @@ _TRANSIENT_ERRNOS: Final = frozenset(
 )
 
 
-def to_store_error(error: sqlite3.Error | OSError, path: Path) -> StoreError:
+def to_store_error(error: sqlite3.Error | OSError | UnicodeDecodeError, path: Path) -> StoreError:
     """The named error for what SQLite or the system said about `path`."""
+    if isinstance(error, UnicodeDecodeError):
+        # SQLite's own message, which quotes names from a damaged schema.
+        return StoreCorruptError(f"{path}: its schema is damaged; {_REPLACE}")
     if isinstance(error, OSError):
         way_out = _BY_ERRNO.get(error.errno or 0, "use another base path")
         return StoreUnusablePathError(f"{error.filename or path}: {error.strerror or error}; {way_out}")
@@ -65,7 +74,7 @@ def named_faults(path: Path) -> Iterator[None]:
     """Raise StoreErrors instead of what SQLite and the system raise."""
     try:
         yield
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
         raise to_store_error(error, path) from error
 
 
@@ -74,4 +83,6 @@ def _primary_code(error: sqlite3.Error) -> int:
     if code is None:
         # Python itself found text that is no UTF-8; hivecost never writes such text.
         return sqlite3.SQLITE_CORRUPT if str(error).startswith("Could not decode") else sqlite3.SQLITE_ERROR
+    if code == sqlite3.SQLITE_ERROR and _LACKING.search(str(error)):
+        return sqlite3.SQLITE_CORRUPT
     return int(code) & 0xFF

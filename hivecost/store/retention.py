@@ -12,11 +12,12 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
+import anyio.to_thread
 import msgspec
 
 from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.errors import ConfigError
-from hivecost.store.database import checkpoint_if_grown, database_path, is_file, open_writer
+from hivecost.store.database import checkpoint_if_grown, database_path, is_file, open_reader, open_writer
 from hivecost.store.faults import named_faults
 from hivecost.store.os_lock import run_locked
 from hivecost.store.rollups import PRUNED_KEYS, QUARTER_HOUR, SUMS, add_to
@@ -77,7 +78,8 @@ async def prune(
     In transactions of 2,000 rows, each under the OS lock by itself: other writers wait for one of them at most, and a
     prune that is stopped can be started again. Events from before that reach the log later are not logged, but counted
     as `late`. `vacuum` rewrites the file without its free pages: meanwhile other writers wait, and the disk needs room
-    for twice the file. Raises ConfigError for an instant less than an hour ago, and StoreErrors.
+    for twice the file. `dry_run` only reads; it does not even migrate. Raises ConfigError for an instant less than an
+    hour ago, and StoreErrors.
     """
     if before_ns > clock.now_ns() - YOUNGEST_NS:
         raise ConfigError("prune before", "a moment at least an hour ago: events may still be on their way to the log")
@@ -86,7 +88,7 @@ async def prune(
         if not is_file(path):
             return Pruned(turns=0, events=0, bytes_freed=0, file_bytes=0)
         if dry_run:
-            return await _in_turn(base_path, partial(_counted, before_ns))
+            return await anyio.to_thread.run_sync(_would_prune, base_path, before_ns)
         free_before, file_before = await _in_turn(base_path, _sizes)
         turns, events = await _prune_all(base_path, before_ns, clock)
         free_bytes, file_bytes = await _in_turn(base_path, _vacuumed if vacuum else _sizes)
@@ -135,9 +137,11 @@ def _vacuumed(connection: sqlite3.Connection) -> tuple[int, int]:
     return _sizes(connection)
 
 
-def _counted(before_ns: int, connection: sqlite3.Connection) -> Pruned:
-    turns, events, all_rows = connection.execute(_COUNT, {"before_ns": before_ns}).fetchone()
-    free_bytes, file_bytes = _sizes(connection)
+def _would_prune(base_path: Path, before_ns: int) -> Pruned:
+    """Read only: a dry run does not even migrate."""
+    with closing(open_reader(base_path)) as connection:
+        turns, events, all_rows = connection.execute(_COUNT, {"before_ns": before_ns}).fetchone()
+        free_bytes, file_bytes = _sizes(connection)
     freed = (file_bytes - free_bytes) * (turns + events) // max(all_rows, 1)
     return Pruned(turns=turns, events=events, bytes_freed=freed, file_bytes=file_bytes)
 

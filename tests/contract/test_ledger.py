@@ -56,7 +56,7 @@ async def test_its_refusals_and_doubts_say_why(base_path):
         async with await ledger.reserve(ACME, usd="0.80", key="k"):
             pass
         assert [doubt.reason for doubt in await ledger.in_doubt()] == ["left unsettled"]
-        with pytest.raises(BudgetExhaustedError, match=r"needs \$0\.3000, \$0\.2000 of \$1\.0000 remain"):
+        with pytest.raises(BudgetExhaustedError, match=r"needs up to \$0\.3000, \$0\.2000 of \$1\.0000 remain"):
             await ledger.reserve(ACME, usd="0.30")
         await ledger.freeze("all", "a look", by="ada")
         with pytest.raises(BudgetExhaustedError, match="frozen"):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import anyio
 import anyio.lowlevel
 import httpx2
@@ -67,6 +69,25 @@ async def test_the_providers_own_bill_stays_within_the_limit(tmp_path, window, e
     assert all(isinstance(result.error, hc.BudgetExceededError) for result in results)
     assert sum(result.metrics["cost_nanousd"] for result in results) == billed
     assert 0.9 * 50_000_000 * accounts <= billed <= 50_000_000 * accounts
+
+
+@pytest.mark.parametrize(
+    ("bounds", "said"),
+    [
+        ({"max_tokens": 10}, r"ctx\.turn\(input_tokens=… or prompt=messages\): expected the most it can be"),
+        ({"input_tokens": 10}, r"ctx\.turn\(max_tokens=…\): expected the most it can be"),
+    ],
+)
+async def test_a_turn_without_bound_is_refused_with_the_way_out(tmp_path, bounds, said):
+    """Whatever the agent knows: the tokens of its prompt, or the prompt."""
+
+    async def agent(ctx, _):
+        async with ctx.turn("gpt-4o", **bounds):
+            pass
+
+    (refused,) = await run(hc.AgentRuntime(tmp_path, budgets=[hard("$1")]), agent)
+    assert isinstance(refused.error, hc.ConfigError)
+    assert re.match(said, str(refused.error))
 
 
 async def test_an_unpriced_model_is_refused_with_the_way_out(tmp_path):

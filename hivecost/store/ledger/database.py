@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -97,6 +98,9 @@ class LedgerDatabase:
             path = database_path(self._base_path)
             self._checkpointed_bytes = checkpoint_if_grown(connection, path, self._checkpointed_bytes)
         except BaseException:
+            # Closing alone may not end it: a cursor in the error's traceback keeps the connection, and its lock.
+            with suppress(sqlite3.Error):
+                connection.rollback()
             self.close()
             raise
         finally:

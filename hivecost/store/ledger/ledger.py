@@ -6,7 +6,7 @@ import logging
 import os
 import sqlite3
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -20,10 +20,7 @@ from hivecost.errors import HiveCostError, LedgerUnavailableError, StoreError
 from hivecost.ledger import (
     AccountStatus,
     Budget,
-    BudgetState,
-    DoubtfulHold,
     LedgerState,
-    Limit,
     Refusal,
     Unit,
     USDAmount,
@@ -31,14 +28,14 @@ from hivecost.ledger import (
 )
 from hivecost.store.database import database_path
 from hivecost.store.faults import to_store_error
-from hivecost.store.ledger import controls, doubts, records
+from hivecost.store.ledger import controls
 from hivecost.store.ledger.batch import Ask, Batch
 from hivecost.store.ledger.database import Errand, LedgerDatabase
 from hivecost.store.ledger.desk import Desk
+from hivecost.store.ledger.errands import LedgerErrands
 from hivecost.store.ledger.folder import LedgerFolder
 from hivecost.store.ledger.hold import LedgerHold
 from hivecost.store.ledger.journal import Journal
-from hivecost.store.ledger.records import BudgetChange
 from hivecost.store.ledger.status import read_remaining, read_status
 from hivecost.store.ledger.visitor import Visitor
 from hivecost.store.os_lock import run_locked
@@ -46,7 +43,7 @@ from hivecost.store.os_lock import run_locked
 _log = logging.getLogger(__name__)
 
 
-class Ledger:
+class Ledger(LedgerErrands):
     """Holds money before each attempt, so that no account is ever spent beyond its limit.
 
     async with Ledger.open("data", budgets=[Budget("org day", limit="$50", window="day", mode="hard")]) as ledger:
@@ -59,16 +56,11 @@ class Ledger:
     """
 
     def __init__(
-        self,
-        base_path: str | Path,
-        *,
-        budgets: Sequence[Budget] = (),
-        clock: Clock = SYSTEM_CLOCK,
-        holds_max: int = 8192,
-        close_timeout_s: float = 30.0,
+        self, base_path: Path, budgets: tuple[Budget, ...], clock: Clock, *, holds_max: int, close_timeout_s: float
     ) -> None:
-        self._base_path = Path(base_path)
-        self._budgets = tuple(budgets)
+        """To be had from `open`."""
+        self._base_path = base_path
+        self._budgets = budgets
         self._clock = clock
         self._holds_max = holds_max
         self._close_timeout_s = close_timeout_s
@@ -93,7 +85,7 @@ class Ledger:
         Opening raises LedgerUnavailableError, and ConfigError for budgets that are not `mode="hard"`, or that count
         otherwise than they did.
         """
-        return cls(base_path, budgets=budgets, clock=clock, holds_max=holds_max, close_timeout_s=close_timeout_s)
+        return cls(Path(base_path), tuple(budgets), clock, holds_max=holds_max, close_timeout_s=close_timeout_s)
 
     async def __aenter__(self) -> Self:
         if self._opened is not None:
@@ -219,84 +211,6 @@ class Ledger:
             lambda connection: read_remaining(connection, self._folder, accounts, desk.process_id)
         )
         return most
-
-    async def in_doubt(self) -> list[DoubtfulHold]:
-        """The holds in doubt of all processes, oldest first."""
-        holds: list[DoubtfulHold] = await self._do(doubts.list_doubts)
-        return holds
-
-    async def resolve(
-        self,
-        hold_id: str,
-        usd: USDAmount | None = None,
-        *,
-        nanousd: int | None = None,
-        tokens: int | None = None,
-        calls: int | None = None,
-        by: str,
-    ) -> None:
-        """Settle a hold that is in doubt at what it really cost (0, if it was never sent), whoever made it.
-
-        A unit that is not named is charged as it was held. Raises ConfigError when no hold of this id is in doubt.
-        """
-        billed = amounts_of(usd, nanousd, tokens, calls)
-        now_ns = self._clock.now_ns()
-        await self._do(partial(doubts.resolve_by_hand, hold_id=hold_id, billed=billed, by=by, now_ns=now_ns))
-
-    async def budgets(self) -> list[BudgetState]:
-        """All budgets that were ever configured on this base path, as they are in force for all processes, by name."""
-        states: list[BudgetState] = await self._do(records.list_budgets)
-        return states
-
-    async def changes(self, limit: int = 100) -> list[BudgetChange]:
-        """The newest entries of the audit trail, the newest first: who changed what, when. Raises ConfigError."""
-        changes: list[BudgetChange] = await self._do(partial(records.list_changes, limit=limit))
-        return changes
-
-    async def configure(self, budgets: Iterable[Budget], *, by: str = "configuration") -> None:
-        """Bring other limits of budgets that this Ledger has into force, as opening it with them would.
-
-        A limit that an operator set stays until another one is configured. All of them, or none: raises ConfigError
-        for a budget that it was not opened with, and for any other difference than the limit.
-        """
-        changed = tuple(budgets)
-        controls.require_same_but_limit(changed, self._budgets)
-        now_ns = self._clock.now_ns()
-        await self._do(partial(controls.configure, budgets=changed, now_ns=now_ns, who=by))
-
-    async def set_limit(self, budget: str, limit: Limit, *, by: str) -> int:
-        """Give a budget another limit, for all processes and after restarts; what was spent stays.
-
-        In its own unit if `limit` names none. Other processes know within a beat of what they already leased.
-        Gives the limit in what the budget counts: nano-USD, tokens or calls. Raises ConfigError.
-        """
-        now_ns = self._clock.now_ns()
-        after: int = await self._do(partial(controls.set_limit, budget=budget, limit=limit, who=by, now_ns=now_ns))
-        return after
-
-    async def raise_limit(self, budget: str, by_amount: Limit, *, by: str) -> int:
-        """Raise the limit that is in force by an amount above zero, such as `"$5"`; otherwise as `set_limit`.
-
-        Read and written in one transaction: of two that raise at once, both count. Gives the new limit.
-        """
-        now_ns = self._clock.now_ns()
-        errand = partial(controls.raise_limit, budget=budget, by_amount=by_amount, who=by, now_ns=now_ns)
-        after: int = await self._do(errand)
-        return after
-
-    async def freeze(self, budget: str, reason: str, *, by: str) -> None:
-        """Grant nothing more on a budget, in all processes within a beat; what is held may still be settled.
-
-        Raises ConfigError.
-        """
-        now_ns = self._clock.now_ns()
-        await self._do(partial(controls.freeze, budget=budget, reason=reason, who=by, now_ns=now_ns))
-
-    async def unfreeze(self, budget: str, *, by: str) -> bool:
-        """Someone has looked: grant again. False if it was not frozen. Raises ConfigError."""
-        now_ns = self._clock.now_ns()
-        done: bool = await self._do(partial(controls.unfreeze, budget=budget, who=by, now_ns=now_ns))
-        return done
 
     def forget_execution(self, execution_id: str) -> None:
         """The execution is over: drop its own accounts, each once nothing is held on it any more."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Sequence
 from datetime import datetime
@@ -11,7 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from hivecost.clock import to_datetime
-from hivecost.errors import ConfigError
+from hivecost.errors import ConfigError, StoreCorruptError
 from hivecost.ledger import BudgetState
 
 
@@ -46,7 +45,7 @@ def list_changes(connection: sqlite3.Connection, limit: int) -> list[BudgetChang
 
 
 def budget_of(row: Sequence[Any]) -> BudgetState:
-    """What a row of LOAD_BUDGETS says."""
+    """What a row of LOAD_BUDGETS says. Raises StoreCorruptError."""
     name, limit, configured_limit, unit, window, timezone, attributes, shadow, frozen = row
     return BudgetState(
         name=name,
@@ -55,10 +54,18 @@ def budget_of(row: Sequence[Any]) -> BudgetState:
         unit=unit,
         window=window,
         timezone=timezone,
-        attributes=tuple(json.loads(attributes)),
+        attributes=_attributes(attributes),
         shadow=bool(shadow),
         frozen=frozen,
     )
+
+
+def _attributes(text: str) -> tuple[str, ...]:
+    try:
+        return msgspec.json.decode(text, type=tuple[str, ...])
+    except msgspec.DecodeError as error:
+        problem = f"a budget in the ledger is damaged: {error}; restore a backup of hivecost.db"
+        raise StoreCorruptError(problem) from error
 
 
 def change_of(row: Sequence[Any]) -> BudgetChange:

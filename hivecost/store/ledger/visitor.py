@@ -137,14 +137,17 @@ class Visitor:
         except LedgerUnavailableError as error:
             self._fail(error)
         except Exception as error:
-            # A fault of ours costs those who wait, never the ledger.
+            # The edge: a fault of ours costs those who wait, never the ledger.
             _log.exception("%s: the ledger's visit failed", self._base_path)
             self._fail(LedgerUnavailableError(f"{self._base_path}: {error!r}; this is a fault of hivecost, report it"))
 
     async def _reasons(self) -> set[int] | None:
         """The leases to return at this beat; None when there is no reason to visit."""
         self._beats += 1
-        contested, last_change = await anyio.to_thread.run_sync(self._database.peek)
+        try:
+            contested, last_change = await anyio.to_thread.run_sync(self._database.peek)
+        except (sqlite3.Error, OSError):
+            return set()  # a visit works all the same, or says what is wrong
         if self._beats % _IDLE_BEATS == 0:
             contested |= self._desk.idle_rows()
         if self._has_changed or last_change != self._last_change:

@@ -73,7 +73,7 @@ def test_busy_and_exhausted_are_told_apart():
     assert isinstance(error, BudgetBusyError)
     assert (error.budget, error.execution_id, error.retry_after_s > 0) == ("b", "exec_1", True)
     assert (
-        "budget 'b' (user=ada) is held by other turns just now: needs 50 tokens, 40 tokens of 100 tokens remain"
+        "budget 'b' (user=ada) is held by other turns just now: needs up to 50 tokens, 40 tokens of 100 tokens remain"
         in str(error)
     )
 
@@ -82,6 +82,39 @@ def test_busy_and_exhausted_are_told_apart():
     assert isinstance(exhausted, BudgetExhaustedError)
     assert exhausted.reset_at == datetime(2026, 11, 23, tzinfo=UTC)
     assert refusal(ledger, 101, user="bob").reset_at is None  # no day has that much
+
+
+@pytest.mark.parametrize(
+    ("window", "whose", "period", "reset"),
+    [
+        ("execution", " (execution=e)", "", ""),
+        ("session", " (session=s)", "", ""),
+        ("total", "", "", ""),
+        ("hour", "", " for the hour 2026-11-22T13+01:00", "; it resets at 2026-11-22T13:00Z"),
+        ("day", "", " for the day 2026-11-22", "; it resets at 2026-11-22T23:00Z"),
+        ("week", "", " for the week 2026-W47", "; it resets at 2026-11-22T23:00Z"),
+        ("month", "", " for the month 2026-11", "; it resets at 2026-11-30T23:00Z"),
+    ],
+)
+def test_a_refusal_says_for_how_long(window, whose, period, reset):
+    """The period in words and when it ends; nothing of either where there is no end."""
+    ledger = LedgerState([tokens(3, window=window, timezone="Europe/Berlin")])
+    ledger.settle(reserve(ledger, 2, execution="e", session="s"), {"tokens": 2})
+    assert str(refusal(ledger, 2, execution="e", session="s").error()) == (
+        f"budget 'b'{whose} is exhausted{period}: needs up to 2 tokens, 1 token of 3 tokens remain{reset}"
+    )
+
+
+def test_waiting_for_what_no_period_has_is_not_advised():
+    """Neither for a turn beyond the limit, nor for a budget that someone has to look at."""
+    ledger = LedgerState([tokens(3, window="day")])
+    assert str(refusal(ledger, 4).error()) == (
+        "budget 'b' is exhausted for the day 2026-11-22: needs up to 4 tokens, 3 tokens of 3 tokens remain"
+    )
+    ledger.freeze("b", "a look")
+    assert str(refusal(ledger, 1).error()) == (
+        "budget 'b' is frozen until someone looks: needs up to 1 token, 3 tokens of 3 tokens remain"
+    )
 
 
 def test_of_several_refusals_the_most_final_one_is_given():

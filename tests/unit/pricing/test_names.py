@@ -98,6 +98,17 @@ def test_near_names_are_suggested(book):
     with pytest.raises(PriceUnknownError) as error:
         book.calculate_cost("gpt-4o-minni", 1, 1)
     assert "gpt-4o-mini" in error.value.suggestions
+    assert "did you mean 'gpt-4o-mini'" in str(error.value)
+
+
+def test_an_unknown_model_says_how_to_give_its_price(book):
+    """In code, and to the commands, in one sentence also where no name is near."""
+    with pytest.raises(PriceUnknownError) as error:
+        book.calculate_cost("nosuch", 1, 1)
+    assert str(error.value) == (
+        "no price is known for model 'nosuch'; give one per 1M tokens: "
+        'prices={"nosuch": {"input": USD, "output": USD}}, or the same as TOML to a command with --prices'
+    )
 
 
 def test_misses_are_remembered_within_a_limit(clock, monkeypatch):

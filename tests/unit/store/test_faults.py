@@ -69,6 +69,26 @@ def test_text_that_is_none_is_corruption():
         connection.close()
 
 
+def test_a_message_that_is_no_text_is_corruption():
+    """SQLite quotes names from a damaged schema, and Python cannot decode them."""
+    with pytest.raises(StoreCorruptError, match="its schema is damaged; move it away"), named_faults(PATH):
+        b"\xb3".decode()
+
+
+@pytest.mark.parametrize(
+    "missing", ["SELECT 1 FROM turns", "SELECT model FROM made", "INSERT INTO made (model) VALUES (1)"]
+)
+def test_tables_that_are_not_those_of_the_version_are_corruption(missing):
+    """The SQL is tested: it is the file that lacks something."""
+    connection = sqlite3.connect(":memory:")
+    try:
+        connection.execute("CREATE TABLE made (id)")
+        with pytest.raises(StoreCorruptError, match="move it away"), named_faults(PATH):
+            connection.execute(missing)
+    finally:
+        connection.close()
+
+
 def test_other_errors_pass():
     """A mistake in the caller's code is not the store's fault."""
     with pytest.raises(ValueError, match="mine"), named_faults(PATH):

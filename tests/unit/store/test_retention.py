@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hivecost.errors import ConfigError
+from hivecost.errors import ConfigError, StoreVersionError
 from hivecost.events import Cost, CostStatus, CustomEvent, ExecutionStarted, LLMTurnComplete, Usage
-from hivecost.store import Store, prune, retention
+from hivecost.store import Store, prune, retention, schema
 from hivecost.store.deletion import _delete
 from hivecost.store.runtime_log import RuntimeLog
 
@@ -192,6 +192,18 @@ def test_a_dry_run_deletes_nothing(log, base_path, count):
     assert (dry.turns, dry.events, count("turns")) == (30, 0, 40)
     assert 0 < dry.bytes_freed < dry.file_bytes
     assert log.append(some(1)).late == 0
+
+
+def test_a_dry_run_does_not_migrate(log, base_path, count, monkeypatch):
+    """It reads: a database of an older version is refused, and keeps it."""
+    log.append(some(30))
+    log.close()
+    before = (base_path / "hivecost.db").read_bytes()
+    newer = (*schema.migrations(), (schema.latest_version() + 1, "CREATE TABLE more (x);"))
+    monkeypatch.setattr(schema, "migrations", lambda: newer)
+    with pytest.raises(StoreVersionError, match="a runtime that starts there brings it up to date"):
+        pruned(base_path, HOUR_NS, dry_run=True)
+    assert (base_path / "hivecost.db").read_bytes() == before
 
 
 def test_what_is_freed_is_used_again_or_given_back(log, base_path):

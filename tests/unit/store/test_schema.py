@@ -87,12 +87,12 @@ def test_a_step_that_fails_leaves_nothing(tmp_path, monkeypatch):
 
 
 def test_a_reader_does_not_migrate(tmp_path, monkeypatch):
-    """An older database is refused by readers until a Store has opened it."""
+    """An older database is refused by readers until a writer has opened it."""
     open_writer(tmp_path).close()
     last = schema.latest_version()
     newer = (*schema.migrations(), (last + 1, "CREATE TABLE more (x);"))
     monkeypatch.setattr(schema, "migrations", lambda: newer)
-    with pytest.raises(StoreVersionError, match=rf"older version {last}; open it once with hivecost\.Store"):
+    with pytest.raises(StoreVersionError, match=rf"older version {last}; a runtime that starts there"):
         open_reader(tmp_path)
 
 

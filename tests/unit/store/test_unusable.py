@@ -234,6 +234,22 @@ async def test_a_flipped_byte_in_a_page(tmp_path):
     assert store.statistics().lost == 2
 
 
+async def test_a_schema_whose_names_are_no_text(tmp_path):
+    """SQLite quotes them in its message, which Python then cannot decode."""
+    log = RuntimeLog(tmp_path)
+    log.append(turns(5))
+    log.close()
+    path = tmp_path / "hivecost.db"
+    data = path.read_bytes()
+    data = data.replace(b"turns_by_session", b"turns\xb3by_session")
+    path.write_bytes(data.replace(b"CREATE INDEX turns\xb3by_session", b"CREATE INDEZ turns\xb3by_session"))
+    with pytest.raises(StoreCorruptError, match=r"hivecost\.db: its schema is damaged; move it away"):
+        open_reader(tmp_path)
+    with pytest.raises(StoreCorruptError, match="its schema is damaged"):
+        async with Store(tmp_path):
+            pass
+
+
 async def test_a_stranger_who_holds_the_database(tmp_path, clock, monkeypatch):
     """Another program that writes without our lock: tried a few times, then named."""
     monkeypatch.setattr(database, "_BUSY_TIMEOUT_S", 0.0)

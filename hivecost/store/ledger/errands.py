@@ -1,0 +1,103 @@
+"""What is asked and changed over all processes: an errand in the next transaction, durable when it returns."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+from hivecost.clock import Clock
+from hivecost.ledger import Budget, BudgetState, DoubtfulHold, Limit, USDAmount, amounts_of
+from hivecost.store.ledger import controls, doubts, records
+from hivecost.store.ledger.database import Errand
+from hivecost.store.ledger.records import BudgetChange
+
+
+class LedgerErrands(ABC):
+    """A Ledger's side of its operators. All raise LedgerUnavailableError while it is not open."""
+
+    _budgets: tuple[Budget, ...]
+    _clock: Clock
+
+    @abstractmethod
+    async def _do(self, errand: Errand) -> Any:
+        """What the errand gives, once it is durable."""
+
+    async def in_doubt(self) -> list[DoubtfulHold]:
+        """The holds in doubt of all processes, oldest first."""
+        holds: list[DoubtfulHold] = await self._do(doubts.list_doubts)
+        return holds
+
+    async def resolve(
+        self,
+        hold_id: str,
+        usd: USDAmount | None = None,
+        *,
+        nanousd: int | None = None,
+        tokens: int | None = None,
+        calls: int | None = None,
+        by: str,
+    ) -> None:
+        """Settle a hold that is in doubt at what it really cost (0, if it was never sent), whoever made it.
+
+        A unit that is not named is charged as it was held. Raises ConfigError when no hold of this id is in doubt.
+        """
+        billed = amounts_of(usd, nanousd, tokens, calls)
+        now_ns = self._clock.now_ns()
+        await self._do(partial(doubts.resolve_by_hand, hold_id=hold_id, billed=billed, by=by, now_ns=now_ns))
+
+    async def budgets(self) -> list[BudgetState]:
+        """All budgets that were ever configured on this base path, as they are in force for all processes, by name."""
+        states: list[BudgetState] = await self._do(records.list_budgets)
+        return states
+
+    async def changes(self, limit: int = 100) -> list[BudgetChange]:
+        """The newest entries of the audit trail, the newest first: who changed what, when. Raises ConfigError."""
+        changes: list[BudgetChange] = await self._do(partial(records.list_changes, limit=limit))
+        return changes
+
+    async def configure(self, budgets: Iterable[Budget], *, by: str = "configuration") -> None:
+        """Bring other limits of budgets that this Ledger has into force, as opening it with them would.
+
+        A limit that an operator set stays until another one is configured. All of them, or none: raises ConfigError
+        for a budget that it was not opened with, and for any other difference than the limit.
+        """
+        changed = tuple(budgets)
+        controls.require_same_but_limit(changed, self._budgets)
+        now_ns = self._clock.now_ns()
+        await self._do(partial(controls.configure, budgets=changed, now_ns=now_ns, who=by))
+
+    async def set_limit(self, budget: str, limit: Limit, *, by: str) -> int:
+        """Give a budget another limit, for all processes and after restarts; what was spent stays.
+
+        In its own unit if `limit` names none. Other processes know within a beat of what they already leased.
+        Gives the limit in what the budget counts: nano-USD, tokens or calls. Raises ConfigError.
+        """
+        now_ns = self._clock.now_ns()
+        after: int = await self._do(partial(controls.set_limit, budget=budget, limit=limit, who=by, now_ns=now_ns))
+        return after
+
+    async def raise_limit(self, budget: str, by_amount: Limit, *, by: str) -> int:
+        """Raise the limit that is in force by an amount above zero, such as `"$5"`; otherwise as `set_limit`.
+
+        Read and written in one transaction: of two that raise at once, both count. Gives the new limit.
+        """
+        now_ns = self._clock.now_ns()
+        errand = partial(controls.raise_limit, budget=budget, by_amount=by_amount, who=by, now_ns=now_ns)
+        after: int = await self._do(errand)
+        return after
+
+    async def freeze(self, budget: str, reason: str, *, by: str) -> None:
+        """Grant nothing more on a budget, in all processes within a beat; what is held may still be settled.
+
+        Raises ConfigError.
+        """
+        now_ns = self._clock.now_ns()
+        await self._do(partial(controls.freeze, budget=budget, reason=reason, who=by, now_ns=now_ns))
+
+    async def unfreeze(self, budget: str, *, by: str) -> bool:
+        """Someone has looked: grant again. False if it was not frozen. Raises ConfigError."""
+        now_ns = self._clock.now_ns()
+        done: bool = await self._do(partial(controls.unfreeze, budget=budget, who=by, now_ns=now_ns))
+        return done
