@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from operator import add, attrgetter
+from typing import Any, Final
 
 import msgspec
 
@@ -11,11 +12,13 @@ from hivecost.events.turns import LLMTurnComplete
 from hivecost.money import USD, to_usd
 
 
-class Totals(msgspec.Struct):
+class Totals(msgspec.Struct, frozen=True):
     """What some turns add up to. Adding is exact, so any partition of the turns adds up to the same."""
 
     llm_calls: int = 0
+    #: Includes cache reads and writes.
     input_tokens: int = 0
+    #: Includes reasoning.
     output_tokens: int = 0
     cache_read_tokens: int = 0
     cache_write_tokens: int = 0
@@ -25,6 +28,7 @@ class Totals(msgspec.Struct):
     unpriced_calls: int = 0
     #: Turns whose reported usage, or cost, cannot be.
     invalid_calls: int = 0
+    #: Turns in `cost_nanousd` whose usage is not final.
     estimated_calls: int = 0
     latency_ms: int = 0
 
@@ -33,49 +37,48 @@ class Totals(msgspec.Struct):
         return self.input_tokens + self.output_tokens
 
     @property
+    def cached_tokens(self) -> int:
+        return self.cache_read_tokens
+
+    @property
     def cost_usd(self) -> USD:
-        """The exact cost of the turns that have one."""
+        """The exact cost in USD of the turns that have one."""
         return to_usd(self.cost_nanousd)
 
-    def add(self, turn: LLMTurnComplete) -> None:
-        """Count one more turn."""
+    def plus(self, turn: LLMTurnComplete) -> Totals:
+        """The sums with one more turn."""
         usage, cost = turn.usage, turn.cost
-        self.llm_calls += 1
-        self.input_tokens += usage.input_tokens
-        self.output_tokens += usage.output_tokens
-        self.cache_read_tokens += usage.cache_read_tokens
-        self.cache_write_tokens += usage.cache_write_tokens
-        self.reasoning_tokens += usage.reasoning_tokens
-        self.latency_ms += turn.latency_ms
-        if cost is None or cost.nanousd is None:
-            if cost is not None and cost.status is CostStatus.INVALID:
-                self.invalid_calls += 1
-            else:
-                self.unpriced_calls += 1
-        else:
-            self.cost_nanousd += cost.nanousd
-            if cost.status is CostStatus.ESTIMATED:
-                self.estimated_calls += 1
+        nanousd = None if cost is None else cost.nanousd
+        is_invalid = is_estimated = False
+        if cost is not None and cost.status is not CostStatus.PRICED:
+            is_invalid = nanousd is None and cost.status is CostStatus.INVALID
+            is_estimated = nanousd is not None and cost.status is CostStatus.ESTIMATED
+        return Totals(
+            self.llm_calls + 1,
+            self.input_tokens + usage.input_tokens,
+            self.output_tokens + usage.output_tokens,
+            self.cache_read_tokens + usage.cache_read_tokens,
+            self.cache_write_tokens + usage.cache_write_tokens,
+            self.reasoning_tokens + usage.reasoning_tokens,
+            self.cost_nanousd + (nanousd or 0),
+            self.unpriced_calls + (nanousd is None and not is_invalid),
+            self.invalid_calls + is_invalid,
+            self.estimated_calls + is_estimated,
+            self.latency_ms + turn.latency_ms,
+        )
 
-    def merge(self, other: Totals) -> None:
-        """Count what `other` counted, too."""
-        self.llm_calls += other.llm_calls
-        self.input_tokens += other.input_tokens
-        self.output_tokens += other.output_tokens
-        self.cache_read_tokens += other.cache_read_tokens
-        self.cache_write_tokens += other.cache_write_tokens
-        self.reasoning_tokens += other.reasoning_tokens
-        self.cost_nanousd += other.cost_nanousd
-        self.unpriced_calls += other.unpriced_calls
-        self.invalid_calls += other.invalid_calls
-        self.estimated_calls += other.estimated_calls
-        self.latency_ms += other.latency_ms
+    def __add__(self, other: Totals) -> Totals:
+        """The sums of both."""
+        return Totals(*map(add, _sums(self), _sums(other)))
 
     def as_metrics(self) -> dict[str, Any]:
         """Every sum by its name, and `total_tokens`, `cached_tokens` and `cost_usd` (a float)."""
         return {
-            **msgspec.structs.asdict(self),
+            **dict(zip(Totals.__struct_fields__, _sums(self), strict=True)),
             "total_tokens": self.total_tokens,
-            "cached_tokens": self.cache_read_tokens,
+            "cached_tokens": self.cached_tokens,
             "cost_usd": float(self.cost_usd),
         }
+
+
+_sums: Final = attrgetter(*Totals.__struct_fields__)

@@ -103,6 +103,11 @@ class Account(msgspec.Struct, eq=False):
     def remaining(self) -> int:
         return max(0, self.limit - self.settled - self.held - self.in_doubt)
 
+    @property
+    def is_spent(self) -> bool:
+        """Nothing is left, or less than that; what is held does not count."""
+        return self.settled >= self.limit
+
     def set_limit(self, limit: int) -> None:
         """Measure against another limit; the fractions of it that are not reached yet will warn again."""
         self.limit = limit

@@ -1,10 +1,12 @@
-"""Who spends: flat attributes, taken from an event after the call or from a request before it."""
+"""Who spends: flat attributes, taken from a turn after the call or from a request before it."""
 
 from __future__ import annotations
 
+from functools import lru_cache
+from operator import attrgetter
 from typing import Final
 
-from hivecost.events import Event
+from hivecost.events import LLMTurnComplete
 from hivecost.plugin import TurnRequest
 
 #: Attribute → the field it is read from. Any other attribute is a tag.
@@ -19,19 +21,25 @@ _FIELDS: Final = {
     "session": "session_id",
     "execution": "execution_id",
 }
+_read: Final = attrgetter(*_FIELDS.values())
 
 #: The attributes that every turn may have; tags come on top and never take these names.
 ATTRIBUTES: Final = tuple(_FIELDS)
 
 
-def attribution(source: Event | TurnRequest) -> dict[str, str]:
+def attribution(source: LLMTurnComplete | TurnRequest) -> dict[str, str]:
     """The attributes that are set, such as `{"user": "ada", "model": "gpt-4o", "customer": "acme"}`.
 
     A tag that is called like a fixed attribute is left out: nobody moves spend to another account with a tag.
     """
-    found = {name: tag for name, tag in source.tags.items() if name not in _FIELDS}
-    for name, field in _FIELDS.items():
-        value = getattr(source, field, "")
-        if value:
-            found[name] = value
+    found = _named(_read(source)).copy()
+    for name, tag in source.tags.items():
+        if name not in _FIELDS:
+            found[name] = tag
     return found
+
+
+@lru_cache(maxsize=4_096)
+def _named(values: tuple[str, ...]) -> dict[str, str]:
+    """Remembered, because one execution takes many turns."""
+    return {name: value for name, value in zip(ATTRIBUTES, values, strict=True) if value}

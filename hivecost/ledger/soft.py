@@ -10,6 +10,7 @@ import msgspec
 from hivecost.errors import BudgetExhaustedError
 from hivecost.ledger.account import Account, AccountKey
 from hivecost.ledger.amounts import format_amount
+from hivecost.ledger.period import for_period, resetting
 
 SoftAction = Literal["refuse", "downgrade", "throttle"]
 
@@ -59,7 +60,7 @@ class SoftLimits:
         budget = account.budget
         if budget.shadow:
             return None
-        is_slowed = budget.on_exceed == "throttle" and account.settled >= account.limit
+        is_slowed = budget.on_exceed == "throttle" and account.is_spent
         if budget.soft_amount is None or account.settled < budget.soft_amount:
             return "throttle" if is_slowed else None
         has_begun = (budget.name, account.key) in self._begun.get(execution_id, ())
@@ -78,8 +79,8 @@ def soft_refusal(account: Account, execution_id: str) -> BudgetExhaustedError:
     )
     whose = f" ({status.scope})" if status.scope else ""
     error = BudgetExhaustedError(
-        f"budget {budget.name!r}{whose} is past its soft limit of {soft} in period {status.period}, and lets only "
-        f"executions finish that began before: {settled} of {limit} are settled",
+        f"budget {budget.name!r}{whose} is past its soft limit of {soft}{for_period(status.period)}, and lets only "
+        f"executions finish that began before: {settled} of {limit} are settled{resetting(status.reset_at)}",
         budget=budget.name,
         execution_id=execution_id,
         reset_at=status.reset_at,

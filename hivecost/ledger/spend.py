@@ -57,11 +57,6 @@ class SpendAccounts:
         """The accounts that a turn with these attributes counts on at this instant."""
         return self._book.find(attribution, at_ns)
 
-    def exceeded(self, attribution: Mapping[str, str], at_ns: int) -> list[AccountStatus]:
-        """The accounts with nothing left for a turn with these attributes: spent in full, or over the limit."""
-        accounts = self._book.find(attribution, at_ns)
-        return [account.status() for account in accounts if account.settled >= account.limit]
-
     def forget_execution(self, execution_id: str) -> None:
         """The execution is over: drop the accounts that were its own."""
         self._book.forget_execution(execution_id)

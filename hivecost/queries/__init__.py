@@ -7,16 +7,15 @@ from hivecost.queries.repricings import RepricedTotals, load_repriced
 from hivecost.queries.runtime_log import ModelTotals, NodeDetails, NodeTotals, Run, RuntimeLogStore, SessionDetails
 from hivecost.queries.sessions import SessionMetrics, SessionState, SessionStore, SessionTimestamps
 from hivecost.queries.spend import SpendRow, SpendStore
-from hivecost.queries.spending import Spending, pruned_calls, spending_since
+from hivecost.queries.spending import PAGE_TURNS, Spending, last_turn, pruned_calls, spending_since, turns_after
 from hivecost.queries.steps import Step
-from hivecost.queries.totals import LoggedTotals
 from hivecost.queries.turns import turn_pages
 from hivecost.store import BudgetChange, BudgetState
 
 __all__ = [
+    "PAGE_TURNS",
     "BudgetChange",
     "BudgetState",
-    "LoggedTotals",
     "ModelTotals",
     "Moment",
     "NodeDetails",
@@ -34,6 +33,7 @@ __all__ = [
     "Spending",
     "Step",
     "instant_ns",
+    "last_turn",
     "load_budget_changes",
     "load_budgets",
     "load_repriced",
@@ -42,5 +42,6 @@ __all__ = [
     "session_events",
     "spending_since",
     "turn_pages",
+    "turns_after",
     "unpriced_reasons",
 ]

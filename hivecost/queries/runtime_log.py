@@ -9,16 +9,17 @@ from typing import Final
 
 import msgspec
 
+from hivecost.events import Totals
 from hivecost.queries.filters import matching
 from hivecost.queries.instants import Moment, local_iso, since_ns, until_ns
 from hivecost.queries.reader import Reader, Row, reading
 from hivecost.queries.sessions import SessionState, session_state
 from hivecost.queries.steps import Step
-from hivecost.queries.totals import SUMS_OF_ROLLUPS, LoggedTotals, sums
+from hivecost.queries.totals import SUM_NAMES, SUMS_OF_ROLLUPS, sums
 from hivecost.queries.turns import COLUMNS, to_step
 
 
-class NodeTotals(LoggedTotals, frozen=True, kw_only=True):
+class NodeTotals(Totals, frozen=True, kw_only=True):
     """The sums of one node in a session."""
 
     #: "" for turns outside any node.
@@ -55,14 +56,14 @@ class SessionDetails(msgspec.Struct, frozen=True, kw_only=True):
         return sum(node.pruned_steps for node in self.nodes)
 
 
-class ModelTotals(LoggedTotals, frozen=True, kw_only=True):
+class ModelTotals(Totals, frozen=True, kw_only=True):
     """The sums of one model in a session."""
 
     model: str
     provider: str
 
 
-class Run(LoggedTotals, frozen=True, kw_only=True):
+class Run(Totals, frozen=True, kw_only=True):
     """An execution and its sums."""
 
     session_id: str
@@ -90,7 +91,7 @@ LOAD_MODELS: Final = f"""
 _RUN_COLUMNS: Final = (
     *("session_id", "execution_id", "status", "entry_point", "error", "agent_id", "user_id", "org_id", "duration_ms"),
     *("started_ns", "ended_ns"),
-    *LoggedTotals.__struct_fields__,
+    *SUM_NAMES,
 )
 
 

@@ -8,11 +8,12 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from hivecost.errors import ConfigError
+from hivecost.events import Totals
 from hivecost.queries.filters import matching
 from hivecost.queries.instants import Moment, find_zone, since_ns, until_ns
 from hivecost.queries.periods import PERIODS, period_labels
 from hivecost.queries.reader import Row, reading
-from hivecost.queries.totals import SUMS_OF_ROLLUPS, LoggedTotals, sums
+from hivecost.queries.totals import SUMS_OF_ROLLUPS, sums
 from hivecost.store import QUARTER_HOUR_NS
 
 #: What to group by → its column.
@@ -26,7 +27,7 @@ _COLUMNS: Final = {
 GROUPS: Final = (*PERIODS, *_COLUMNS)
 
 
-class SpendRow(LoggedTotals, frozen=True, kw_only=True):
+class SpendRow(Totals, frozen=True, kw_only=True):
     """The sums of one group."""
 
     #: What was grouped by → its value, such as `{"day": "2026-11-22", "model": "gpt-4o"}`.

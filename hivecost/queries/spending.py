@@ -6,19 +6,24 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
+from hivecost.events import Totals
 from hivecost.queries.instants import Moment, since_ns, until_ns
-from hivecost.queries.reader import reading
-from hivecost.queries.totals import SUM_COLUMNS, LoggedTotals, sums
-from hivecost.queries.turns import decoded
+from hivecost.queries.reader import Row, reading
+from hivecost.queries.totals import SUM_COLUMNS, sums
+from hivecost.queries.turns import LAST_TURN, decoded
 from hivecost.store import PRUNED_KEYS, QUARTER_HOUR, QUARTER_HOUR_NS, SUMS
 
 #: Turns whose sums are read in one go, about; a busier quarter-hour is read whole.
 _PAGE_CALLS: Final = 20_000
+#: Turns that are read one by one in one go: to count them takes the event loop some milliseconds.
+PAGE_TURNS: Final = 200
 
 _KEYS: Final = ", ".join(PRUNED_KEYS)
 
 
-class Spending(LoggedTotals, frozen=True, kw_only=True):
+class Spending(Totals, frozen=True, kw_only=True):
     """The sums of the turns of one quarter-hour that no budget tells apart."""
 
     #: The start of the quarter-hour; no period of a budget begins inside one.
@@ -34,6 +39,19 @@ class Spending(LoggedTotals, frozen=True, kw_only=True):
     model: str
 
 
+class LoggedTurn(msgspec.Struct, frozen=True):
+    """A turn in the log. What it spent is decoded only if asked for: most that a process reads are its own."""
+
+    row_id: int
+    event_id: str
+    columns: Row
+
+    @property
+    def spending(self) -> Spending:
+        """What it spent, at the start of its quarter-hour. Raises StoreCorruptError."""
+        return _spending(self.columns)
+
+
 LOAD_BUSY: Final = """
     SELECT quarter_hour, sum(llm_calls) FROM quarter_hours WHERE quarter_hour >= :first GROUP BY 1 ORDER BY 1"""
 LOAD_SPENDING: Final = f"""
@@ -41,28 +59,50 @@ LOAD_SPENDING: Final = f"""
     UNION ALL
     SELECT {QUARTER_HOUR} AS quarter_hour, {_KEYS}, {", ".join(SUMS.values())} FROM turns
     WHERE timestamp_ns >= :first * {QUARTER_HOUR_NS} AND timestamp_ns < (:last + 1) * {QUARTER_HOUR_NS}
+        AND id <= :last_id
     GROUP BY quarter_hour, {_KEYS}"""
+LOAD_AFTER: Final = f"""
+    SELECT id, event_id, {QUARTER_HOUR} AS quarter_hour, {_KEYS}, {", ".join(SUMS.values())} FROM turns
+    WHERE id > :row_id GROUP BY id ORDER BY id LIMIT {PAGE_TURNS}"""
 COUNT_PRUNED: Final = """
     SELECT coalesce(sum(llm_calls), 0) FROM pruned_turns
     WHERE quarter_hour >= :first AND quarter_hour < :end AND model = coalesce(:model, model)"""
 
 
-async def spending_since(base_path: str | Path, first_ns: int) -> AsyncIterator[Spending]:
-    """What was logged before the call, pruned or not, since the quarter-hour of `first_ns`, oldest first.
+async def last_turn(base_path: str | Path) -> int:
+    """Up to where the log goes now: the row of its last turn, 0 where there is none. Raises StoreErrors."""
+    async with reading(Path(base_path)) as log:
+        ((row_id,),) = await log.rows(LAST_TURN, {})
+    return int(row_id)
+
+
+async def spending_since(
+    base_path: str | Path, first_ns: int, *, last_id: int | None = None
+) -> AsyncIterator[Spending]:
+    """What was logged before the call (up to `last_turn`), pruned or not, since the quarter-hour of `first_ns`.
+
+    Oldest first.
 
     Read some quarter-hours at a time, each in a snapshot of its own: neither memory nor the write-ahead log grows with
     the number of turns, and a turn that is pruned meanwhile is counted once. Raises StoreErrors.
     """
     async with reading(Path(base_path)) as log:
         busy = await log.rows(LOAD_BUSY, {"first": first_ns // QUARTER_HOUR_NS})
+        if last_id is None:
+            ((last_id,),) = await log.rows(LAST_TURN, {})
     for first, last in _pages(busy):
         async with reading(Path(base_path)) as log:
-            rows = await log.rows(LOAD_SPENDING, {"first": first, "last": last})
-        for quarter_hour, *values in rows:
-            fields: dict[str, Any] = dict(zip(PRUNED_KEYS, values, strict=False))
-            fields["tags"] = decoded(fields["tags"])
-            fields |= sums(values[len(PRUNED_KEYS) :])
-            yield Spending(timestamp_ns=quarter_hour * QUARTER_HOUR_NS, **fields)
+            rows = await log.rows(LOAD_SPENDING, {"first": first, "last": last, "last_id": last_id})
+        for row in rows:
+            yield _spending(row)
+
+
+async def turns_after(base_path: str | Path, row_id: int) -> tuple[list[LoggedTurn], int]:
+    """The next turns in the log, at most PAGE_TURNS, and its last row. Raises StoreErrors."""
+    async with reading(Path(base_path)) as log:
+        rows = await log.rows(LOAD_AFTER, {"row_id": row_id})
+        ((last_id,),) = await log.rows(LAST_TURN, {})
+    return [LoggedTurn(row[0], row[1], row[2:]) for row in rows], int(last_id)
 
 
 async def pruned_calls(
@@ -76,6 +116,14 @@ async def pruned_calls(
     async with reading(Path(base_path)) as log:
         ((calls,),) = await log.rows(COUNT_PRUNED, place)
     return int(calls)
+
+
+def _spending(row: Row) -> Spending:
+    quarter_hour, *values = row
+    fields: dict[str, Any] = dict(zip(PRUNED_KEYS, values, strict=False))
+    fields["tags"] = decoded(fields["tags"])
+    fields |= sums(values[len(PRUNED_KEYS) :])
+    return Spending(timestamp_ns=quarter_hour * QUARTER_HOUR_NS, **fields)
 
 
 def _pages(busy: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:

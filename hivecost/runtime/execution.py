@@ -115,8 +115,12 @@ class Execution:
         cancellation.
         """
         checked_name("ctx.turn(model)", model)
-        counts = {"input_tokens": input_tokens, "max_tokens": max_tokens, "stream_tokens": stream_tokens}
-        for name, count, least in (*((name, count, 0) for name, count in counts.items()), ("attempts", attempts, 1)):
+        for name, count, least in (
+            ("input_tokens", input_tokens, 0),
+            ("max_tokens", max_tokens, 0),
+            ("stream_tokens", stream_tokens, 0),
+            ("attempts", attempts, 1),
+        ):
             if type(count) is not int or count < least:
                 raise ConfigError(f"ctx.turn({name}=…)", f"a whole number, {least} or more", got=count)
         node = _current_node.get()

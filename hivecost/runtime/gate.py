@@ -94,7 +94,7 @@ class Gate:
         except BaseException:
             self._end(tuple(ends), _NOT_SENT)
             raise
-        return replace(admission, ends=tuple(ends))
+        return replace(admission, ends=tuple(ends)) if ends else admission
 
     async def extend(self, admission: Admission, input_tokens: int, output_tokens: int) -> None:
         """Hold what so many tokens can cost, where less is held. Raises as `admit` does."""

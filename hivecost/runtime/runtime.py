@@ -13,7 +13,7 @@ import anyio
 import anyio.abc
 import msgspec
 
-from hivecost.bus import EventBus, current_loop
+from hivecost.bus import EventBus
 from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.errors import (
     BudgetExceededError,
@@ -35,6 +35,7 @@ from hivecost.runtime.config_reload import ConfigReload, compare, with_limits
 from hivecost.runtime.entry_point import EntryPoint
 from hivecost.runtime.executions import Executions
 from hivecost.runtime.gate import Gate
+from hivecost.runtime.hosting import hosting
 from hivecost.runtime.plugins import AttachedPlugin, PluginRack
 from hivecost.runtime.result import ExecutionResult
 from hivecost.signals import subscriber_failed
@@ -54,12 +55,6 @@ class RuntimeStatistics(msgspec.Struct, frozen=True, kw_only=True):
     foreign_turns: int
     #: Events that agents reported when the bus was closed already.
     events_lost: int
-
-
-class _Hosted(msgspec.Struct):
-    """How the block of a runtime ended."""
-
-    failure: BaseException | None = None
 
 
 class AgentRuntime:
@@ -189,7 +184,7 @@ class AgentRuntime:
                     await self.plugins.start(plugin_tasks)
                     failure = self._unwatched_budgets()
                     if failure is None:
-                        async with self._hosting() as hosted:
+                        async with hosting(self._executions) as hosted:
                             yield
                         failure = hosted.failure
                 finally:
@@ -200,24 +195,6 @@ class AgentRuntime:
         failure = self._executions.fatal or failure
         if failure is not None:
             raise failure
-
-    @asynccontextmanager
-    async def _hosting(self) -> AsyncIterator[_Hosted]:
-        """Executions may run until the block ends; then those that do are waited for, or cancelled if it raised."""
-        hosted = _Hosted()
-        async with anyio.create_task_group() as group:
-            self._executions.open(group, current_loop())
-            try:
-                yield hosted
-            except Exception as error:  # kept for later: a task group would wrap it
-                hosted.failure = error
-                self._executions.cancel_all("the block of the runtime raised")
-            except BaseException:
-                self._executions.cancel_all("the block of the runtime was cancelled")
-                raise
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await self._executions.close()
 
     def _unwatched_budgets(self) -> PluginError | None:
         """Budgets that are not watched would be none: their watcher is the one plugin that must start."""
@@ -351,7 +328,7 @@ class AgentRuntime:
         if execution is None:
             self._foreign_turns += 1
         else:
-            execution.totals.add(event)
+            execution.totals = execution.totals.plus(event)
         return event
 
     async def flush(self) -> None:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
+import anyio
 from msgspec.structs import replace
 
 from hivecost.bus import DropNewest
-from hivecost.errors import BudgetExceededError, BudgetExhaustedError, ReentrancyError, StoreError
+from hivecost.errors import BudgetExceededError, BudgetExhaustedError, ReentrancyError
 from hivecost.events import Event, EventType, ExecutionCompleted, LLMTurnComplete
 from hivecost.ledger import (
+    Account,
     AccountStatus,
     Budget,
-    Calendar,
     Crossing,
     SoftLimits,
     SpendAccounts,
@@ -27,20 +27,19 @@ from hivecost.ledger import (
 from hivecost.ledger.amounts import format_amount
 from hivecost.plugin import PluginHost, TurnRequest
 from hivecost.signals import budget_exhausted
-from hivecost.subscribers.past_spending import count_past_spending
+from hivecost.subscribers.logged_spending import LoggedSpending
 from hivecost.subscribers.turn_throttle import TurnThrottle
 
 QUEUE_MAX: Final = 100_000
-
-_log = logging.getLogger("hivecost.budgets")
 
 
 class BudgetWatcher:
     """Stops after the fact: an execution that takes an account over its limit is cancelled when its turn is reported.
 
-    The overshoot is at most the turns in flight. A turn of an account that is over already is refused at the gate; past
-    a soft limit, or where a budget throttles, it may have to wait there, or to take another model.
-    What was spent before a restart is read back from the runtime log.
+    The overshoot is at most the turns in flight, and what other processes spent since the last look into the runtime
+    log: there is one every two seconds, beside the turns. A turn of an account that is spent already is refused at the
+    gate; past a soft limit, or where a budget throttles, it may have to wait there, or to take another model.
+    What was spent before a restart is read from the log before the first turn.
     """
 
     name = "budget-watcher"
@@ -48,15 +47,18 @@ class BudgetWatcher:
     def __init__(self, budgets: Iterable[Budget]) -> None:
         self.accounts = SpendAccounts(budgets)
         self._soft = SoftLimits()
-        self._is_recovered = False
+        self._logged = LoggedSpending(self.accounts)
 
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
-        await self._recover(host)
+        await self._logged.recover(host.base_path, host.clock)
 
         def handle(events: list[Event]) -> None:
             for event in events:
                 self._handle(host, event)
+
+        async def drain() -> None:
+            await host.bus.drain(subscription)
 
         throttle = TurnThrottle(host.clock, host.bus.publish_nowait)
 
@@ -64,9 +66,10 @@ class BudgetWatcher:
             allowed, softened = request, set[str]()
             while True:
                 with suppress(ReentrancyError):  # a handler that takes turns cannot wait for handlers
-                    await host.bus.drain(subscription)
-                self._check(host, allowed)
-                again = await self._soften(host, throttle, allowed, softened)
+                    await drain()
+                accounts = self.accounts.find(attribution(allowed), host.clock.now_ns())
+                _refuse_spent(accounts, allowed)
+                again = await self._soften(throttle, accounts, allowed, softened)
                 if again is None:
                     return None if allowed is request else allowed
                 allowed = again
@@ -80,28 +83,19 @@ class BudgetWatcher:
             name=self.name,
         )
         remove_check = host.add_gate_check(check)
-        try:
-            yield
-        finally:
-            remove_check()
-            host.bus.unsubscribe(subscription)
+        async with anyio.create_task_group() as looking:
+            looking.start_soon(self._logged.follow, host.base_path, host.clock, drain)
+            try:
+                yield
+                await drain()  # what others said while they stopped
+            finally:
+                remove_check()
+                host.bus.unsubscribe(subscription)
+                looking.cancel_scope.cancel()
 
     def status(self) -> list[AccountStatus]:
         """One row for each account that was spent on."""
         return self.accounts.status()
-
-    async def _recover(self, host: PluginHost) -> None:
-        """Count again, once, what the log says was spent in the periods that are still open."""
-        if self._is_recovered:
-            return
-        self._is_recovered = True
-        since_ns = _oldest_start_ns(self.accounts.budgets.values(), host.clock.now_ns())
-        if since_ns is None:
-            return
-        try:
-            await count_past_spending(self.accounts, host.base_path, since_ns)
-        except StoreError as error:
-            _log.error("what was spent before is unknown, budgets count from zero: %s", error)
 
     def _handle(self, host: PluginHost, event: Event) -> None:
         if isinstance(event, ExecutionCompleted):
@@ -115,6 +109,7 @@ class BudgetWatcher:
                     host.bus.publish_nowait(warning_of(crossing, event, host.clock.now_ns()))
 
     def _count(self, turn: LLMTurnComplete) -> list[Crossing]:
+        self._logged.counted(turn.event_id)
         nanousd = None if turn.cost is None else turn.cost.nanousd
         return self.accounts.add(attribution(turn), turn.timestamp_ns, nanousd, turn.usage.total_tokens)
 
@@ -138,25 +133,13 @@ class BudgetWatcher:
         )
         host.bus.publish_nowait(exceeded)
 
-    def _check(self, host: PluginHost, request: TurnRequest) -> None:
-        """Refuse a turn of an account that is over its limit already."""
-        for account in self.accounts.exceeded(attribution(request), host.clock.now_ns()):
-            if _stops(self.accounts.budgets[account.budget]):
-                raise BudgetExhaustedError(
-                    _sentence(account),
-                    budget=account.budget,
-                    execution_id=request.execution_id,
-                    reset_at=account.reset_at,
-                )
-
     async def _soften(
-        self, host: PluginHost, throttle: TurnThrottle, request: TurnRequest, done: set[str]
+        self, throttle: TurnThrottle, accounts: tuple[Account, ...], request: TurnRequest, done: set[str]
     ) -> TurnRequest | None:
         """The request to look at again because an account is past its soft limit; None when it may be sent.
 
         Each of the `done` budgets has had its say.
         """
-        accounts = self.accounts.find(attribution(request), host.clock.now_ns())
         step = self._soft.next_step(accounts, request.execution_id, request.model, done)
         if step is None:
             self._soft.passed(accounts, request.execution_id)
@@ -175,10 +158,14 @@ def _stops(budget: Budget) -> bool:
     return budget.mode == "stop_after" and budget.on_exceed == "cancel" and not budget.shadow
 
 
-def _oldest_start_ns(budgets: Iterable[Budget], now_ns: int) -> int | None:
-    """Where the oldest open period of these budgets begins; None when none outlives its execution."""
-    lasting = [budget for budget in budgets if budget.window != "execution"]
-    return min((Calendar(b.window, b.timezone).period_at(now_ns).start_ns for b in lasting), default=None)
+def _refuse_spent(accounts: Iterable[Account], request: TurnRequest) -> None:
+    """Raise for a turn of an account that is spent already."""
+    for account in accounts:
+        if account.is_spent and _stops(account.budget):
+            status = account.status()
+            raise BudgetExhaustedError(
+                _sentence(status), budget=status.budget, execution_id=request.execution_id, reset_at=status.reset_at
+            )
 
 
 def _sentence(account: Crossing | AccountStatus) -> str:

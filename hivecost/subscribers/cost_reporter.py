@@ -19,6 +19,8 @@ from hivecost.events import (
 from hivecost.money import format_usd
 from hivecost.plugin import PluginHost
 
+#: Ways in which a budget ends an execution, soon after.
+_ENDING: Final = ("cancelled", "refused", "stopped")
 #: What was done about a budget that is spent, in words.
 _DONE: Final = {
     "cancelled": "the execution is cancelled",
@@ -41,6 +43,7 @@ class CostReporter:
 
     def __init__(self, write: Callable[[str], object] = print) -> None:
         self._write = write
+        self._explained: dict[str, str] = {}  # execution that a budget is about to end → the budget
 
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
@@ -57,14 +60,14 @@ class CostReporter:
         )
         try:
             yield
+            await host.bus.drain(subscription)  # what others said while they stopped
         finally:
-            await host.bus.drain(subscription)
             host.bus.unsubscribe(subscription)
 
     def _report(self, event: Event) -> None:
         match event:
             case ExecutionCompleted():
-                self._write(_execution_line(event))
+                self._write(_execution_line(event, self._explained.pop(event.execution_id, "")))
             case BudgetWarning():
                 self._write(
                     f"▲ {event.agent_id}: {event.fraction:.0%} of budget {event.budget!r} used: "
@@ -75,13 +78,16 @@ class CostReporter:
                     f"■ {event.agent_id}: budget {event.budget!r} is spent: "
                     f"{_share(event.used, event.limit, event.unit)}; {_DONE.get(event.action, event.action)}"
                 )
+                if event.action in _ENDING:
+                    self._explained[event.execution_id] = event.budget
             case AlertRaised():
                 self._write(f"▲ {event.agent_id}: {event.rule}: {event.message}")
             case RateLimited():
                 self._write(f"… {event.agent_id}: waited {event.waited_ms / 1_000:.1f} s for {event.limiter}")
 
 
-def _execution_line(event: ExecutionCompleted) -> str:
+def _execution_line(event: ExecutionCompleted, explained: str) -> str:
+    """With the error, or its name alone where it is that of the `explained` budget."""
     cost = format_usd(event.cost_nanousd)
     if event.unpriced_calls:
         cost += f" + {event.unpriced_calls} unpriced"
@@ -91,7 +97,9 @@ def _execution_line(event: ExecutionCompleted) -> str:
         f"{_MARKS[event.status]} {event.agent_id}: {event.status.value}, "
         f"{event.llm_calls} {calls}, {tokens:,} tokens, {cost}"
     )
-    return f"{line} ({event.error})" if event.error else line
+    name, _, reason = event.error.partition(": ")
+    error = name if explained and reason.startswith(f"budget {explained!r}") else event.error
+    return f"{line} ({error})" if error else line
 
 
 def _share(used: int, limit: int, unit: str) -> str:

@@ -66,6 +66,7 @@ class RunawayBreaker:
         remove_check = host.add_gate_check(check) if self._action == "throttle" else None
         try:
             yield
+            await host.bus.drain(subscription)  # what others said while they stopped
         finally:
             if remove_check is not None:
                 remove_check()

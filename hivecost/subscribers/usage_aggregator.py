@@ -32,7 +32,7 @@ class UsageAggregator:
     name = "usage-aggregator"
 
     def __init__(self, *, values_max: int = VALUES_MAX) -> None:
-        self._total = Totals()
+        self._total = _NOTHING
         self._forgotten = 0
         self._values_max = values_max
         self._sums: dict[str, OrderedDict[str, Totals]] = {dimension: OrderedDict() for dimension in DIMENSIONS}
@@ -58,6 +58,7 @@ class UsageAggregator:
         )
         try:
             yield
+            await host.bus.drain(subscription)  # what others said while they stopped
         finally:
             host.bus.unsubscribe(subscription)
 
@@ -66,8 +67,7 @@ class UsageAggregator:
         recent = self._recent
         for turn in turns:
             key = (*_whose(turn), turn.timestamp_ns // _DAY_NS)
-            recent[key] = totals = recent.pop(key, None) or Totals()  # those used last are at the end
-            totals.add(turn)
+            recent[key] = recent.pop(key, _NOTHING).plus(turn)  # those used last are at the end
             if len(recent) > self._values_max:
                 self._fold()
                 recent = self._recent
@@ -75,22 +75,17 @@ class UsageAggregator:
     def _fold(self) -> None:
         recent, self._recent = self._recent, {}
         for (*whose, day), added in recent.items():
-            self._total.merge(added)
+            self._total += added
             for dimension, value in zip(DIMENSIONS, (*whose, _name_of(day)), strict=True):
                 if value:
-                    self._at(dimension, value).merge(added)
+                    self._add_to(dimension, value, added)
 
-    def _at(self, dimension: str, value: str) -> Totals:
+    def _add_to(self, dimension: str, value: str, added: Totals) -> None:
         sums = self._sums[dimension]
-        totals = sums.get(value)
-        if totals is None:
-            totals = sums[value] = Totals()
-            if len(sums) > self._values_max:
-                sums.popitem(last=False)
-                self._forgotten += 1
-        else:
-            sums.move_to_end(value)
-        return totals
+        sums[value] = sums.pop(value, _NOTHING) + added
+        if len(sums) > self._values_max:
+            sums.popitem(last=False)
+            self._forgotten += 1
 
     def by(self, dimension: Dimension) -> Mapping[str, Totals]:
         """The sums for each value, such as `by("model")["gpt-4o"].cost_usd`; a `day` is `2026-11-22`, in UTC.
@@ -123,6 +118,7 @@ class UsageAggregator:
         }
 
 
+_NOTHING: Final = Totals()
 #: In the order of the dimensions, but for the day.
 _whose: Final = attrgetter(
     *("execution_id", "session_id", "node_id", "agent_id", "model", "user_id", "org_id", "task_id"),

@@ -91,12 +91,23 @@ def test_impossible_counts_are_a_named_error(counts, named):
 def test_totals_count_unknown_costs_apart():
     """An unpriced turn adds tokens and one unpriced call, and nothing to the cost."""
     totals = Totals()
-    totals.add(LLMTurnComplete(usage=Usage(10, 5), cost=Cost(status=CostStatus.PRICED, nanousd=7)))
-    totals.add(LLMTurnComplete(usage=Usage(1, 1)))
-    totals.add(LLMTurnComplete(usage=Usage(1, 1), cost=Cost(status=CostStatus.ESTIMATED, nanousd=1)))
+    for cost in (Cost(status=CostStatus.PRICED, nanousd=7), None, Cost(status=CostStatus.ESTIMATED, nanousd=1)):
+        totals = totals.plus(LLMTurnComplete(usage=Usage(10, 5), cost=cost))
+    totals = totals.plus(LLMTurnComplete(cost=Cost(status=CostStatus.UNPRICED)))
+    totals = totals.plus(LLMTurnComplete(cost=Cost(status=CostStatus.INVALID)))
     metrics = totals.as_metrics()
-    assert (metrics["total_tokens"], metrics["cost_nanousd"]) == (19, 8)
-    assert (metrics["llm_calls"], metrics["unpriced_calls"], metrics["estimated_calls"]) == (3, 1, 1)
+    assert (metrics["llm_calls"], metrics["total_tokens"], metrics["cost_nanousd"]) == (5, 45, 8)
+    assert (metrics["unpriced_calls"], metrics["invalid_calls"], metrics["estimated_calls"]) == (2, 1, 1)
+
+
+def test_totals_are_values():
+    """What was handed out stays as it was: more turns make other totals."""
+    none = Totals()
+    one = none.plus(LLMTurnComplete(usage=Usage(10, 5), latency_ms=3))
+    assert (none.llm_calls, one.llm_calls, (one + one).llm_calls) == (0, 1, 2)
+    assert one + none == one
+    assert (one + one).as_metrics() == {name: 2 * amount for name, amount in one.as_metrics().items()}
+    assert {one: "may be a key"}[none + one] == "may be a key"
 
 
 def _ids(count: int) -> list[str]:

@@ -34,3 +34,9 @@ def test_a_tag_never_poses_as_a_fixed_attribute():
     """Neither over a value nor in the place of a missing one."""
     request = TurnRequest(model="gpt-4o", user_id="ada", tags={"user": "bob", "org": "evil", "team": "x"})
     assert attribution(request) == {"model": "gpt-4o", "user": "ada", "team": "x"}
+
+
+def test_the_answer_is_the_callers_own():
+    """Whoever adds to it changes nobody else's."""
+    attribution(TurnRequest(**WHO))["user"] = "mallory"
+    assert attribution(TurnRequest(**WHO))["user"] == "ada"

@@ -126,8 +126,8 @@ def test_the_refusal_names_budget_amounts_and_the_way_out():
     error = soft_refusal(account, "e2")
     assert isinstance(error, BudgetExhaustedError)
     assert str(error) == (
-        "budget 'b' (user=ada) is past its soft limit of 7 calls in period 1970-01-01, and lets only executions finish "
-        "that began before: 8 calls of 10 calls are settled"
+        "budget 'b' (user=ada) is past its soft limit of 7 calls for the day 1970-01-01, and lets only executions "
+        "finish that began before: 8 calls of 10 calls are settled; it resets at 1970-01-02T00:00Z"
     )
     assert (error.budget, error.execution_id, error.scope, error.used, error.limit) == ("b", "e2", "user=ada", 8, 10)
     assert error.reset_at == to_datetime(24 * 3600 * 10**9)

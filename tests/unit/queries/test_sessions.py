@@ -125,7 +125,7 @@ async def test_a_missing_database_reads_as_empty(tmp_path):
     store = SessionStore(tmp_path / "none")
     assert await store.list_sessions() == []
     assert await store.delete_session("s") is False
-    with pytest.raises(SessionNotFoundError, match=r"no session 's' is logged in .*hivecost\.db"):
+    with pytest.raises(SessionNotFoundError, match=r"no session 's' .*hivecost\.db; `hivecost sessions` lists"):
         await store.read_state("s")
     assert not (tmp_path / "none").exists()
 

@@ -9,6 +9,8 @@ import pytest
 
 import hivecost as hc
 from hivecost.clock import to_ns
+from hivecost.subscribers import logged_spending
+from hivecost.subscribers.logged_spending import LOOK_S, LoggedSpending
 from hivecost.testing import FakeClock
 
 pytestmark = pytest.mark.anyio
@@ -268,13 +270,75 @@ async def test_old_periods_are_not_counted_again(make_runtime):
         assert (await runtime.trigger_and_wait("spend", [TURN])).status == "completed"
 
 
+async def look(*clocks: FakeClock) -> None:
+    """Let those watchers whose clocks these are look into the log."""
+    for clock in clocks:
+        clock.advance(LOOK_S)
+        await anyio.wait_all_tasks_blocked()
+        with anyio.fail_after(10):
+            await clock.wait_for_sleepers()
+
+
+@pytest.mark.parametrize("mode", ["observe", "stop_after"])
+async def test_marks_that_another_process_reaches_are_told_by_the_next_turn(make_runtime, collect, mode):
+    """Each process says them once, whoever reached them: the warnings, and the soft limit."""
+    clocks = FakeClock(), FakeClock()
+    budget = hc.Budget("all", "10 calls", window="day", mode=mode, warn=(0.5,), soft_limit=7)
+    ours, theirs = (make_runtime(budgets=[budget], clock=clock, config={"log": True}) for clock in clocks)
+    seen = [collect(runtime, WARNING) for runtime in (ours, theirs)]
+    async with ours, theirs:
+        for runtime in (ours, theirs):
+            await runtime.trigger_and_wait("spend", [TURN] * 4)
+            await runtime.flush()
+        await look(*clocks)
+        assert seen == [[], []]
+        for runtime in (ours, theirs):
+            await runtime.trigger_and_wait("spend", [TURN])
+        await ours.bus.drain()
+    for warnings in seen:
+        assert [(event.fraction, event.used) for event in warnings] == [(0.5, 9), (0.7, 9)]
+
+
+async def test_turns_do_not_wait_for_a_look(make_runtime, monkeypatch):
+    """However long the disk takes, they go on with what is known; a runtime that stops gives the look up."""
+    looking = anyio.Event()
+
+    async def stuck(base_path, row_id):
+        looking.set()
+        await anyio.sleep_forever()
+
+    monkeypatch.setattr(logged_spending, "turns_after", stuck)
+    clock = FakeClock()
+    runtime = make_runtime(budgets=[hc.Budget("day", "9 calls", window="day")], clock=clock)
+    with anyio.fail_after(10):
+        async with runtime:
+            await clock.wait_for_sleepers()
+            clock.advance(LOOK_S)
+            await looking.wait()
+            clock.advance(10 * LOOK_S)
+            results = [await runtime.trigger_and_wait("spend", [TURN] * 3) for _ in range(4)]
+    assert [result.status for result in results] == ["completed", "completed", "completed", "cancelled"]
+
+
+async def test_what_others_spent_while_a_runtime_was_closed_counts_when_it_opens_again(make_runtime):
+    """At once: its first turn is refused already."""
+    budget = hc.Budget("day", "5 calls", window="day")
+    ours, theirs = (make_runtime(budgets=[budget], config={"log": True}) for _ in range(2))
+    async with ours:
+        await ours.trigger_and_wait("spend", [TURN] * 2)
+    async with theirs:
+        assert (await theirs.trigger_and_wait("spend", [TURN] * 3)).status == "completed"
+    async with ours:
+        assert (await ours.trigger_and_wait("spend", [TURN])).status == "cancelled"
+
+
 async def test_a_runtime_whose_budgets_cannot_be_watched_does_not_start(make_runtime, monkeypatch):
     """No watcher, no limit: that is an error at the door, not a line in a log."""
 
-    async def broken(self, host):
+    async def broken(self, base_path, clock):
         raise RuntimeError("cannot recover")
 
-    monkeypatch.setattr(hc.BudgetWatcher, "_recover", broken)
+    monkeypatch.setattr(LoggedSpending, "recover", broken)
     runtime = make_runtime(budgets=[hc.Budget("b", "$1", window="day")])
     with pytest.raises(hc.PluginError, match="budget-watcher"):
         async with runtime:

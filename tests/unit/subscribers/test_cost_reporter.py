@@ -43,10 +43,40 @@ async def test_warnings_stops_and_waits_have_lines(make_runtime):
     warning, stop, end, wait, alert = lines
     assert warning == "▲ spend: 80% of budget 'usd' used: $0.0400 of $0.0500"
     assert stop == "■ spend: budget 'usd' is spent: $0.0600 of $0.0500; the execution is cancelled"
-    assert end.startswith("■ spend: cancelled, 3 calls, 45,000 tokens, $0.0600 (")
-    assert "BudgetExceededError: budget 'usd' of execution=" in end
+    assert end == "■ spend: cancelled, 3 calls, 45,000 tokens, $0.0600 (BudgetExceededError)"
     assert wait == "… a: waited 1.5 s for turn-pacer"
     assert alert == "■ a: budget 'calls' is spent: 3 of 2 calls; nothing is done about it"
+
+
+async def test_an_end_is_explained_where_nothing_was_said_before(make_runtime):
+    """A budget of the agent's own, and one that stopped another execution, are quoted in full."""
+    lines: list[str] = []
+    runtime = make_runtime(plugins=[hc.CostReporter(lines.append)])
+    mine, other = (
+        hc.ExecutionCompleted(
+            agent_id="a",
+            execution_id=name,
+            status=hc.ExecutionStatus.CANCELLED,
+            error="BudgetExceededError: budget 'b'",
+        )
+        for name in ("mine", "other")
+    )
+    async with runtime:
+        for action, execution_id, budget in [
+            ("none", "other", "b"),
+            ("cancelled", "mine", "c"),
+            ("refused", "mine", "b"),
+        ]:
+            await runtime.bus.publish(
+                hc.BudgetExceeded(agent_id="a", budget=budget, execution_id=execution_id, action=action)
+            )
+        for end in (mine, other, mine):
+            await runtime.bus.publish(end)
+    assert [line.partition(" (")[2] for line in lines[3:]] == [
+        "BudgetExceededError)",
+        "BudgetExceededError: budget 'b')",
+        "BudgetExceededError: budget 'b')",
+    ]
 
 
 async def test_a_line_that_cannot_be_written_harms_nobody(make_runtime):

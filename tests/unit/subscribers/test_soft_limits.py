@@ -83,7 +83,7 @@ async def test_a_turn_that_waits_can_be_cancelled(make_runtime):
     runtime = make_runtime(budgets=[soft("throttle", throttle_s=3600.0)], clock=clock)
     async with runtime:
         execution_id = await runtime.trigger("spend", [TURN] * 9)
-        await clock.wait_for_sleepers()
+        await clock.wait_for_sleepers(2)  # the watcher, between two looks into the log, and the turn
         await runtime.cancel_execution(execution_id, "enough")
         with anyio.fail_after(10):
             result = await runtime.wait(execution_id)
@@ -168,7 +168,7 @@ async def test_what_happened_while_a_turn_waited_counts(make_runtime):
     async with runtime:
         assert (await runtime.trigger_and_wait("spend", [TURN] * 4)).status == "completed"
         execution_id = await runtime.trigger("spend", [TURN])
-        await clock.wait_for_sleepers()
+        await clock.wait_for_sleepers(2)
         await runtime.bus.publish(hc.LLMTurnComplete(model="m", usage=hc.Usage(1, 1), execution_id="elsewhere"))
         clock.advance(1.0)
         with anyio.fail_after(10):

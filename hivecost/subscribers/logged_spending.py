@@ -1,0 +1,146 @@
+"""What the runtime log says was spent: before this start, and by other processes since."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Iterable
+from pathlib import Path
+from typing import Final
+
+import anyio.lowlevel
+
+from hivecost.clock import Clock
+from hivecost.errors import StoreError
+from hivecost.ledger import Account, Budget, Calendar, SpendAccounts, attribution
+from hivecost.plugin import TurnRequest
+from hivecost.queries import PAGE_TURNS, Spending, last_turn, spending_since, turns_after
+from hivecost.store import PRUNED_KEYS
+
+#: Between two looks into the log.
+LOOK_S: Final = 2.0
+#: Turns of this process that are counted, and not seen in the log yet.
+UNLOGGED_MAX: Final = 100_000
+
+#: Stands for the executions of before and elsewhere: the accounts that are their own are not counted here.
+_ELSEWHERE: Final = "elsewhere"
+
+_log = logging.getLogger("hivecost.budgets")
+
+Drain = Callable[[], Awaitable[None]]
+
+
+class LoggedSpending:
+    """Counts on some accounts what was logged and is not counted yet: each turn once, whoever took it.
+
+    Turns of this process are counted as they happen, and `counted` says so: they are left out when they reach the log.
+    Where more of them wait for that than are remembered, what others spend meanwhile is left out too.
+    """
+
+    def __init__(self, accounts: SpendAccounts) -> None:
+        self._accounts = accounts
+        #: In the order of the bus, which is that of the log.
+        self._unlogged: OrderedDict[str, None] = OrderedDict()
+        self._has_forgotten = False
+        #: The row up to which the log is counted; None: nobody knows.
+        self._last_id: int | None = None
+        self._is_recovered = False
+        self._is_failing = False
+
+    def counted(self, event_id: str) -> None:
+        """A turn of this process is counted already."""
+        if not self._is_recovered:
+            return
+        if len(self._unlogged) == UNLOGGED_MAX:
+            self._forget()
+        self._unlogged[event_id] = None
+
+    def _forget(self) -> None:
+        if not self._has_forgotten:
+            _log.error("%d turns wait for the log: till one is there, what others spend is not counted", UNLOGGED_MAX)
+        self._has_forgotten = True
+        self._unlogged.clear()
+
+    async def recover(self, base_path: Path, clock: Clock) -> None:
+        """Count what was logged in the periods that are still open, pruned turns included; a second time what is new.
+
+        Called while nothing else counts on the accounts.
+        """
+        if self._is_recovered:
+            await self.look(base_path, anyio.lowlevel.checkpoint)
+            return
+        since_ns = _oldest_start_ns(self._accounts.budgets.values(), clock.now_ns())
+        if since_ns is None:
+            return
+        self._is_recovered = True
+        try:
+            last_id = await last_turn(base_path)
+            async for spending in spending_since(base_path, since_ns, last_id=last_id):
+                for account in self._count(spending):
+                    if account.settled >= account.alarm_at:
+                        account.set_limit(account.limit)  # whoever reached its marks has told so
+        except StoreError as error:
+            _log.error("what was spent before is unknown, budgets count from zero: %s", error)
+        else:
+            self._last_id = last_id
+        self._accounts.forget_execution(_ELSEWHERE)
+
+    async def follow(self, base_path: Path, clock: Clock, drain: Drain) -> None:
+        """Look every `LOOK_S` for as long as this runs, which is beside the turns: none of them waits for it."""
+        while self._is_recovered:
+            await clock.sleep(LOOK_S)
+            await self.look(base_path, drain)
+
+    async def look(self, base_path: Path, drain: Drain) -> None:
+        """Count what others logged since; raises nothing. One at a time: one that is cancelled leaves it to the next.
+
+        `drain` returns when all turns that this process published before are `counted`, or were dropped: those are
+        counted here.
+        """
+        try:
+            while await self._count_page(base_path, drain):
+                pass
+        except Exception as error:  # the edge: without it, agents and their own spending go on
+            if not self._is_failing:
+                _log.error("what other processes spend is unknown, budgets go on without it: %r", error)
+            self._is_failing = True
+        else:
+            self._is_failing = False
+
+    async def _count_page(self, base_path: Path, drain: Drain) -> bool:
+        """False: that was the last one."""
+        if self._last_id is None:
+            self._last_id = await last_turn(base_path)
+        turns, end_id = await turns_after(base_path, self._last_id)
+        await drain()  # whatever of ours is among them was published before
+        self._last_id = min(self._last_id, end_id)  # the end of a log may be deleted
+        found = None
+        for turn in turns:
+            self._last_id = turn.row_id  # one that cannot be read is left out, and no other counts twice
+            if turn.event_id in self._unlogged:
+                found, self._has_forgotten = turn.event_id, False
+            elif not self._has_forgotten:
+                self._count(turn.spending)
+        # What came before a turn that is logged is logged, too, or lost.
+        while found is not None and self._unlogged.popitem(last=False)[0] != found:
+            pass
+        self._accounts.forget_execution(_ELSEWHERE)
+        return len(turns) == PAGE_TURNS
+
+    def _count(self, spending: Spending) -> tuple[Account, ...]:
+        """Add it up; the next turn on these accounts says which marks are reached."""
+        fields = {name: getattr(spending, name) for name in PRUNED_KEYS}
+        who, at_ns = attribution(TurnRequest(execution_id=_ELSEWHERE, **fields)), spending.timestamp_ns
+        amounts = {"usd": spending.cost_nanousd, "tokens": spending.total_tokens, "calls": spending.llm_calls}
+        accounts = self._accounts.find(who, at_ns)
+        for account in accounts:
+            account.used_at_ns = at_ns
+            account.settled += amounts[account.unit]
+            account.unpriced_calls += spending.unpriced_calls + spending.invalid_calls
+        return accounts
+
+
+def _oldest_start_ns(budgets: Iterable[Budget], now_ns: int) -> int | None:
+    """Where the oldest open period of these budgets begins; None when none outlives its execution."""
+    lasting = [budget for budget in budgets if budget.window != "execution"]
+    return min((Calendar(b.window, b.timezone).period_at(now_ns).start_ns for b in lasting), default=None)
