@@ -28,7 +28,8 @@ async def main():
     print(f"{today}: {len(sessions)} sessions, {tokens:,} tokens, ${cost:.4f}, {unpriced} turns without a price")
 
     for row in await hc.SpendStore("data").totals(by=("model",), since=today):
-        shown = "unknown" if row.unpriced_calls == row.llm_calls else f"${row.cost_usd:.4f}"
+        missing = row.unpriced_calls + row.invalid_calls
+        shown = "unknown" if missing == row.llm_calls else f"${row.cost_usd:.4f}"
         print(f"  {row.group['model']:<24} {row.llm_calls:>3} calls  {shown}")
 
 

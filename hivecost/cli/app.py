@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import sys
 from importlib.metadata import version
-from typing import Annotated
+from pathlib import Path
+from traceback import extract_tb
+from typing import Annotated, Final, NoReturn
 
 import typer
 
@@ -17,7 +19,11 @@ from hivecost.cli.prune import prune
 from hivecost.cli.report import report
 from hivecost.cli.reprice import reprice
 from hivecost.cli.sessions import sessions
-from hivecost.errors import HiveCostError
+from hivecost.cli.spend import spend
+from hivecost.errors import ConfigError, HiveCostError
+
+#: Where the files of this package are.
+_HOME: Final = f"{Path(__file__).parents[1]}/"
 
 app = typer.Typer(
     name="hivecost",
@@ -35,6 +41,7 @@ app.command()(prune)
 app.command()(report)
 app.command()(reprice)
 app.command()(sessions)
+app.command()(spend)
 
 
 def _show_version(wanted: bool) -> None:
@@ -53,9 +60,24 @@ def _options(
 
 
 def main() -> None:
-    """Run the command line; an error of ours is one line on stderr and exit status 1."""
+    """Run the command line. An error is one line on stderr; exit status 2 for what was asked wrongly, else 1."""
     try:
         app()
     except HiveCostError as error:
-        typer.echo(f"hivecost: {error}", err=True)
-        sys.exit(1)
+        _fail(str(error), 2 if isinstance(error, ConfigError) else 1)
+    except OSError as error:
+        _fail(f"{error.filename or 'standard output'}: {error.strerror or error}", 1)
+    except Exception as error:
+        _fail(f"a fault of hivecost itself, please report it: {_with_its_place(error)}", 1)
+
+
+def _fail(problem: str, status: int) -> NoReturn:
+    typer.echo(f"hivecost: {problem}", err=True)
+    sys.exit(status)
+
+
+def _with_its_place(error: Exception) -> str:
+    """What was raised, and the last line of ours that it came through."""
+    ours = [frame for frame in extract_tb(error.__traceback__) if frame.filename.startswith(_HOME)]
+    place = f" (hivecost/{ours[-1].filename.removeprefix(_HOME)}, line {ours[-1].lineno})" if ours else ""
+    return f"{type(error).__name__}: {error}{place}"

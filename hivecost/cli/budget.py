@@ -11,7 +11,10 @@ from hivecost.cli.options import DEFAULT_DATA, DataOption, JsonOption
 
 budget = typer.Typer(
     name="budget",
-    help='Hard budgets (mode="hard"): how they stand, and changing them while agents run.',
+    help=(
+        'Hard budgets (mode="hard"): how they stand, and changing them while agents run.\n\n'
+        "They are in the ledger of the data folder; one that a runtime opens itself (open_ledger=…) is not seen here."
+    ),
     no_args_is_help=True,
 )
 

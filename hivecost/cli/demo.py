@@ -1,4 +1,4 @@
-"""`hivecost demo`: three agents, one of them out of control, and what hivecost does about it. Offline."""
+"""`hivecost demo`: a runaway agent and a customer at its limit, and what hivecost does about both. Offline."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import shlex
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -23,7 +24,7 @@ DEMO_DATA = Path("hivecost-demo")
 def demo(
     data: Annotated[Path, typer.Option("--data", "-d", help="Where the demo's runtime log goes.")] = DEMO_DATA,
 ) -> None:
-    """Run three small agents against a provider emulator and watch a budget stop the one that loops."""
+    """Run four small agents against a provider emulator; budgets stop the one that loops, and a customer's day."""
     import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
 
     from hivecost.reports import load_session_report, render_session  # noqa: PLC0415  # the same
@@ -31,25 +32,42 @@ def demo(
     async def run() -> None:
         session_id = await _run_agents(data)
         render_session(await load_session_report(data, session_id))
-        again = [_own_command(), "report", session_id, "--data", str(data)]
-        typer.echo(f"\nSee it again:  {shlex.join(again)}")
+        _show_commands(
+            {
+                "See it again": ["report", session_id],
+                "Who spent it": ["spend", "--by", "user,agent"],
+                "What is left": ["budget", "status"],
+            },
+            data,
+        )
 
     anyio.run(run)
 
 
 async def _run_agents(data: Path) -> str:
+    import anyio  # noqa: PLC0415  # as above
+
     import hivecost as hc  # noqa: PLC0415  # as above
     from hivecost.cli.demo_agents import register_agents, serve_models  # noqa: PLC0415  # as above
 
-    budget = hc.Budget("per run", limit="$0.05", window="execution", mode="stop_after")
-    runtime = hc.AgentRuntime(data, budgets=[budget], plugins=[TurnTicker(), hc.CostReporter(typer.echo)])
+    per_run = hc.Budget("per run", limit="$0.05", window="execution", mode="stop_after")
+    a_day = hc.Budget("customer day", limit="$0.03", window="day", per="org", match={"org": "acme"}, mode="hard")
+    runtime = hc.AgentRuntime(data, budgets=[per_run, a_day], plugins=[TurnTicker(), hc.CostReporter(typer.echo)])
     session_id = hc.new_session_id(runtime.clock.now_ns())
-    typer.echo(f"Three agents, one budget: {format_usd(budget.limit_amount, decimals=2)} for each run.\n")
     with serve_models() as provider:
         register_agents(runtime, provider)
         async with runtime:
-            for name in ("planner", "researcher", "runaway"):
-                await runtime.trigger(name, session_id=session_id)
+            await runtime.flush()  # a folder that cannot be written is said now
+            typer.echo("Three agents at work. A run that has spent $0.05 is stopped.\n")
+            async with anyio.create_task_group() as tasks:
+                for agent, user in (("planner", "ada"), ("researcher", "ada"), ("runaway", "bob")):
+                    tasks.start_soon(partial(runtime.trigger_and_wait, agent, session_id=session_id, user_id=user))
+            typer.echo(
+                "\nThe customer acme has $0.03 a day, hard: a call that may not fit is never sent,\n"
+                "also not after a restart.\n"
+            )
+            await runtime.trigger_and_wait("support", session_id=session_id, user_id="eve", org_id="acme")
+            await runtime.flush()
     return session_id
 
 
@@ -70,9 +88,15 @@ class TurnTicker:
         cost = "no price" if turn.cost is None or turn.cost.nanousd is None else format_usd(turn.cost.nanousd)
         usage = turn.usage
         typer.echo(
-            f"  {turn.agent_id:<11} {turn.node_id:<10} {turn.model:<24} "
+            f"  {turn.agent_id:<10} {turn.node_id:<10} {turn.model:<20} "
             f"{usage.input_tokens:>7,} in {usage.output_tokens:>6,} out  {cost:>9}"
         )
+
+
+def _show_commands(commands: dict[str, list[str]], data: Path) -> None:
+    typer.echo()
+    for purpose, words in commands.items():
+        typer.echo(f"{purpose}:  {shlex.join([_own_command(), *words, '--data', str(data)])}")
 
 
 def _own_command() -> str:

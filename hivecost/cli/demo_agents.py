@@ -25,14 +25,14 @@ def serve_models() -> ProviderEmulator:
 
 
 def register_agents(runtime: AgentRuntime, provider: ProviderEmulator) -> None:
-    """Two async agents and one that is a plain function in a thread."""
+    """Three async agents, and one that is a plain function in a thread."""
     chat_url = f"{provider.openai_base_url}/chat/completions"
     messages_url = f"{provider.anthropic_base_url}/v1/messages"
 
     async def chat(ctx: Execution, prompt: str) -> None:
         async with (
             httpx2.AsyncClient(timeout=30) as client,
-            ctx.turn(_PLAN_MODEL, max_tokens=800, provider="openai") as turn,
+            ctx.turn(_PLAN_MODEL, input_tokens=2_400, max_tokens=300, provider="openai") as turn,
         ):
             response = await client.post(chat_url, json=_request(_PLAN_MODEL, prompt, turn.max_tokens))
             turn.settle(response.raise_for_status().json())
@@ -63,6 +63,12 @@ def register_agents(runtime: AgentRuntime, provider: ProviderEmulator) -> None:
         async with ctx.node("retry-loop"):
             while True:  # "I did not quite get that. Let me try again."
                 await chat(ctx, "Try again.")
+
+    @runtime.entry_point("support")
+    async def support(ctx: Execution, _: object) -> None:
+        async with ctx.node("answer"):
+            while True:  # one customer's question after the other
+                await chat(ctx, "Where is my parcel?")
 
 
 def _request(model: str, prompt: str, max_tokens: int) -> dict[str, Any]:

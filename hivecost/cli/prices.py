@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from hivecost.cli.options import DEFAULT_DATA, DataOption, JsonOption, PricesOption
+from hivecost.errors import ConfigError
 
 prices = typer.Typer(name="prices", help="The rates in use: show, list, update, diff.", no_args_is_help=True)
 
@@ -59,7 +60,11 @@ def list_(
     from hivecost.store import open_price_book  # noqa: PLC0415  # as above
 
     book = open_price_book(data, prices)
-    rows = [row for row in list_rates(book, at_ns=_instant_ns(at)) if provider in {"", row.provider}]
+    every = list(list_rates(book, at_ns=_instant_ns(at)))
+    rows = [row for row in every if provider in {"", row.provider}]
+    if not rows:
+        known = sorted({row.provider for row in every if row.provider})
+        raise ConfigError("--provider", f"one of {', '.join(known)}", got=provider)
     if json:
         typer.echo(to_json({"snapshot": book.snapshot, "rates": rows}))
     else:

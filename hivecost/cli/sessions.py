@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from hivecost.cli.options import DEFAULT_DATA, DataOption, JsonOption
+
+_Status = Literal["running", "completed", "failed", "cancelled"]
 
 
 def sessions(
@@ -14,10 +16,10 @@ def sessions(
     *,
     limit: Annotated[int, typer.Option(min=1, help="How many at most.")] = 20,
     since: Annotated[str | None, typer.Option(help="From this local day or moment on, such as 2026-11-22.")] = None,
-    until: Annotated[str | None, typer.Option(help="Until before this day or moment.")] = None,
+    until: Annotated[str | None, typer.Option(help="Up to this moment, or to the end of this day.")] = None,
     agent: Annotated[str | None, typer.Option(help="Only sessions of this agent.")] = None,
     user: Annotated[str | None, typer.Option(help="Only sessions of this user.")] = None,
-    status: Annotated[str | None, typer.Option(help="running, completed, failed or cancelled.")] = None,
+    status: Annotated[_Status | None, typer.Option(help="Only those that ended, or stand, like this.")] = None,
     json: JsonOption = False,
 ) -> None:
     """List sessions, the newest first, with what each of them cost."""

@@ -30,7 +30,10 @@ def count_tokens(prompt: Any, model: str) -> int:
     it do one by one, whichever is more: an upper estimate relative to the contents, as OpenAI does not publish how
     tools are written out. Both get what the chat template may add, and neither is ever more than the byte bound of
     `ctx.turn(prompt=…)`, which also stands in for a text the tokenizer does not take (over 200,000 tokens or a million
-    characters). The first call for a model's vocabulary loads it, from the disk.
+    characters).
+
+    The first call for a model's vocabulary loads it from the disk, about a second in which an event loop would stand
+    still: make it in a thread before, `await anyio.to_thread.run_sync(hc.count_tokens, "", model)`.
 
     Raises ConfigError for any model but OpenAI's (others publish no tokenizer that is a proven count), without the
     package bpe-openai, for images, audio and files, and for what is no JSON.

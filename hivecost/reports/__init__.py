@@ -9,6 +9,7 @@ from hivecost.reports.json_document import to_json
 from hivecost.reports.rates import render_rate_changes, render_rate_list, render_rates
 from hivecost.reports.repricing import RepricedModel, RepricingReport, render_repricing, reprice_log
 from hivecost.reports.session import BudgetLine, SessionReport, load_session_report
+from hivecost.reports.spend import SpendReport, load_spend, render_spend, spend_csv
 from hivecost.reports.terminal import render_session, render_sessions
 
 __all__ = [
@@ -24,10 +25,12 @@ __all__ = [
     "RepricedModel",
     "RepricingReport",
     "SessionReport",
+    "SpendReport",
     "load_advice",
     "load_budget_report",
     "load_doubts",
     "load_session_report",
+    "load_spend",
     "render_advice",
     "render_budgets",
     "render_changes",
@@ -38,7 +41,9 @@ __all__ = [
     "render_repricing",
     "render_session",
     "render_sessions",
+    "render_spend",
     "reprice_log",
     "require_ledger",
+    "spend_csv",
     "to_json",
 ]

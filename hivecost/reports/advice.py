@@ -11,7 +11,7 @@ import msgspec
 
 from hivecost.errors import PriceUnknownError
 from hivecost.events import ContextCompacted, CostStatus, EventType
-from hivecost.money import format_usd
+from hivecost.ledger.amounts import format_exactly
 from hivecost.pricing import PriceBook
 from hivecost.queries import RuntimeLogStore, SessionStore, Step, session_events
 from hivecost.reports.caching import CachingLine, caching_lines
@@ -169,7 +169,7 @@ def _downgrade(
         cheaper_nanousd=cheaper,
         saved_nanousd=cost - cheaper,
         arithmetic=f"{tokens_in:,} tokens in and {tokens_out:,} out: "
-        f"{format_usd(cost)} on {model} - {format_usd(cheaper)} on {to_model} = {format_usd(cost - cheaper)}",
+        f"{_usd(cost)} on {model} - {_usd(cheaper)} on {to_model} = {_usd(cost - cheaper)}",
     )
 
 
@@ -205,8 +205,8 @@ def _batching(model: str, steps: Sequence[Step], book: PriceBook) -> Batching | 
         cost_nanousd=cost,
         batch_nanousd=batch,
         saved_nanousd=cost - batch,
-        arithmetic=f"{calls:,} calls: {format_usd(cost)} - {format_usd(batch)} at the batch rate "
-        f"= {format_usd(cost - batch)}",
+        arithmetic=f"{calls:,} call{'s' * (calls > 1)}: {_usd(cost)} - {_usd(batch)} at the batch rate "
+        f"= {_usd(cost - batch)}",
     )
 
 
@@ -215,3 +215,8 @@ def _grouped(steps: Iterable[Step], key: Callable[[Step], Key]) -> dict[Key, lis
     for step in steps:
         groups[key(step)].append(step)
     return groups
+
+
+def _usd(nanousd: int) -> str:
+    """In full: what is worked out before the reader's eyes adds up to the last digit."""
+    return format_exactly(nanousd, "usd")

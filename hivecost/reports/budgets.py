@@ -62,7 +62,8 @@ async def require_ledger(base_path: str | Path) -> dict[str, BudgetState]:
     if not budgets:
         raise LedgerUnavailableError(
             f'{base_path}: there is no ledger yet: a runtime makes one when it runs with a mode="hard" budget there '
-            "(--data names another folder)"
+            "(--data names another folder). A runtime with open_ledger=… keeps its money elsewhere: "
+            "ask it with `await runtime.budgets.status()`"
         )
     return {budget.name: budget for budget in budgets}
 

@@ -5,35 +5,31 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 
-from rich import box
-from rich.markup import escape
-from rich.table import Table
-
 from hivecost.clock import to_datetime
 from hivecost.ledger import AccountStatus
 from hivecost.ledger.amounts import format_amount
 from hivecost.queries import BudgetChange
 from hivecost.reports.budgets import BudgetLedgerLine, BudgetReport
-from hivecost.reports.console import report_console
+from hivecost.reports.console import print_table, report_console, report_table, safe
 from hivecost.store import DoubtfulHold
 
 
 def render_budgets(report: BudgetReport) -> None:
     """Print how every hard budget stands, an account a line, and what of it needs someone to look."""
     console = report_console()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("Budget", "Scope", "Period"):
-        table.add_column(heading, no_wrap=heading == "Budget")
-    for heading in ("Limit", "Settled", "Held", "In doubt", "Remaining"):
-        table.add_column(heading, justify="right")
-    for heading in ("Resets at", "State"):
-        table.add_column(heading)
+    table = report_table(
+        "Budget",
+        "Scope",
+        "Period",
+        numbers=("Limit", "Settled", "Held", "In doubt", "Remaining"),
+        last=("Resets at", "State"),
+    )
     for line in report.budgets:
         for account in line.accounts:
             table.add_row(*_cells(line, account, report.at))
         if not line.accounts:
             table.add_row(*_cells_without_account(line))
-    console.print(table)
+    print_table(console, table)
     for note in _notes(report):
         console.print(note)
 
@@ -44,17 +40,14 @@ def render_doubts(holds: Sequence[DoubtfulHold], now: datetime) -> None:
     if not holds:
         console.print("No hold is in doubt.")
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("Hold", "Since", "Why", "Key", "Budget", "Scope", "Period"):
-        table.add_column(heading, no_wrap=heading == "Hold")
-    table.add_column("Charged", justify="right")
+    table = report_table("Since", "Why", "Key", "Budget", "Scope", "Period", ids=("Hold",), numbers=("Charged",))
     for hold in holds:
         since = to_datetime(hold.since_ns)
-        first = (hold.hold_id, f"{_local(since)} ({_span(now - since)} ago)", escape(hold.reason), escape(hold.key))
+        first = (hold.hold_id, f"{_local(since)} ({_span(now - since)} ago)", safe(hold.reason), safe(hold.key))
         for number, part in enumerate(hold.amounts):
-            where = (escape(part.budget), escape(part.scope), part.period, format_amount(part.amount, part.unit))
+            where = (safe(part.budget), safe(part.scope), part.period, format_amount(part.amount, part.unit))
             table.add_row(*(("",) * len(first) if number else first), *where)
-    console.print(table)
+    print_table(console, table)
     console.print("Each is charged in full until `hivecost budget resolve HOLD --usd AMOUNT | --never-sent`.")
 
 
@@ -64,13 +57,11 @@ def render_changes(changes: Sequence[BudgetChange]) -> None:
     if not changes:
         console.print("Nothing was changed yet.")
         return
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("When", "Who", "What", "Subject", "Detail"):
-        table.add_column(heading, no_wrap=heading == "When")
+    table = report_table("Who", "What", "Subject", "Detail", ids=("When",))
     for change in changes:
         when = f"{change.at.astimezone():%Y-%m-%d %H:%M:%S}"
-        table.add_row(when, escape(change.who), change.what, escape(change.subject), escape(change.detail))
-    console.print(table)
+        table.add_row(when, safe(change.who), change.what, safe(change.subject), safe(change.detail))
+    print_table(console, table)
 
 
 def _notes(report: BudgetReport) -> Iterator[str]:
@@ -78,10 +69,10 @@ def _notes(report: BudgetReport) -> Iterator[str]:
     for line in report.budgets:
         if line.limit != line.configured_limit:
             limits = (format_amount(limit, line.unit) for limit in (line.limit, line.configured_limit))
-            yield f"Changed   {escape(line.budget)}: {' in force, '.join(limits)} configured (`hivecost budget audit`)"
+            yield f"Changed   {safe(line.budget)}: {' in force, '.join(limits)} configured (`hivecost budget audit`)"
     for line in report.budgets:
         if line.frozen:
-            yield f"[red]Frozen[/red]    {escape(line.budget)}: {escape(line.frozen)}"
+            yield f"[red]Frozen[/red]    {safe(line.budget)}: {safe(line.frozen)}"
     if any(line.frozen for line in report.budgets):
         yield "          `hivecost budget unfreeze NAME` grants again, once someone has looked"
     if any(account.in_doubt for line in report.budgets for account in line.accounts):
@@ -89,8 +80,8 @@ def _notes(report: BudgetReport) -> Iterator[str]:
 
 
 def _cells(line: BudgetLedgerLine, account: AccountStatus, now: datetime) -> Iterator[str]:
-    yield escape(line.budget)
-    yield escape(account.scope) or "all"
+    yield safe(line.budget)
+    yield safe(account.scope) or "all"
     yield account.period
     for amount in (account.limit, account.settled, account.held, account.in_doubt, account.remaining):
         yield format_amount(amount, line.unit)
@@ -99,7 +90,7 @@ def _cells(line: BudgetLedgerLine, account: AccountStatus, now: datetime) -> Ite
 
 
 def _cells_without_account(line: BudgetLedgerLine) -> Iterator[str]:
-    yield escape(line.budget)
+    yield safe(line.budget)
     yield "each execution" if line.window == "execution" else "none yet"
     yield line.window
     yield format_amount(line.limit, line.unit)

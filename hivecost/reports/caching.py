@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from hivecost.money import format_usd
+from hivecost.ledger.amounts import format_exactly
 from hivecost.queries import Step
 
 #: USD per million tokens to nano-USD per token.
@@ -70,5 +70,10 @@ def _line(model: str, usd: dict[str, Decimal], steps: Sequence[Step]) -> Caching
         read_tokens=sum(step.cache_read_tokens for step in steps),
         write_tokens=sum(step.cache_write_tokens for step in steps),
         saved_nanousd=saved_nanousd,
-        arithmetic=f"({' + '.join(terms)}) / 1M{times} = {format_usd(saved_nanousd)}",
+        arithmetic=f"({' + '.join(terms)}) / 1M{times} = {_usd(saved_nanousd)}",
     )
+
+
+def _usd(nanousd: int) -> str:
+    """In full: what is worked out before the reader's eyes adds up to the last digit."""
+    return format_exactly(nanousd, "usd")

@@ -5,12 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from rich import box
-from rich.markup import escape
-from rich.table import Table
-
 from hivecost.pricing import RateChange, RateRow
-from hivecost.reports.console import report_console
+from hivecost.reports.console import print_table, report_console, report_table, safe
 
 _MAIN_UNITS: Final = ("input", "output", "cache_read", "cache_write")
 
@@ -21,19 +17,13 @@ def render_rates(asked: str, rows: Sequence[RateRow], snapshot: str) -> None:
     first = rows[0]
     where = f" at {first.provider}" if first.provider else ""
     meant = f"{asked} is " if asked != first.model else ""
-    console.print(f"\n[bold]{escape(meant + first.model)}[/bold]{where}   USD per 1M tokens   snapshot {snapshot}")
+    console.print(f"\n[bold]{safe(meant + first.model)}[/bold]{where}   USD per 1M tokens   snapshot {snapshot}")
     units = list(dict.fromkeys(unit for row in rows for unit in row.rates))
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("Tier", "Input above"):
-        table.add_column(heading)
-    for unit in units:
-        table.add_column(unit, justify="right")
-    for heading in ("Source", "Valid"):
-        table.add_column(heading)
+    table = report_table("Tier", "Input above", numbers=units, last=("Source", "Valid"))
     for row in rows:
         rates = (row.rates.get(unit, "") for unit in units)
         table.add_row(row.tier or "standard", _above(row), *rates, row.source, _validity(row))
-    console.print(table)
+    print_table(console, table)
     if any(row.above for row in rows):
         console.print("A request whose input is above the step is at that line's rates as a whole.", style="dim")
     if {"web_search", "request"}.intersection(units):
@@ -43,16 +33,11 @@ def render_rates(asked: str, rows: Sequence[RateRow], snapshot: str) -> None:
 def render_rate_list(rows: Sequence[RateRow], snapshot: str) -> None:
     """Print the standard rates of many models, a line each."""
     console = report_console()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("Provider", "Model"):
-        table.add_column(heading, no_wrap=heading == "Model")
-    for unit in _MAIN_UNITS:
-        table.add_column(unit, justify="right")
-    table.add_column("Source")
+    table = report_table("Provider", "Model", numbers=_MAIN_UNITS, last=("Source",))
     standard = [row for row in rows if not row.tier and not row.above]
     for row in standard:
-        table.add_row(row.provider, escape(row.model), *(row.rates.get(unit, "") for unit in _MAIN_UNITS), row.source)
-    console.print(table)
+        table.add_row(row.provider, safe(row.model), *(row.rates.get(unit, "") for unit in _MAIN_UNITS), row.source)
+    print_table(console, table)
     console.print(f"{len(standard):,} models   USD per 1M tokens   snapshot {snapshot}")
 
 
@@ -60,23 +45,19 @@ def render_rate_changes(changes: Sequence[RateChange], before: str, after: str) 
     """Print what an update changed, a rate a line."""
     console = report_console()
     if changes:
-        table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-        for heading in ("Provider", "Model", "Tier", "Input above", "Rate"):
-            table.add_column(heading, no_wrap=heading == "Model")
-        for heading in ("Before", "After"):
-            table.add_column(heading, justify="right")
+        table = report_table("Provider", "Model", "Tier", "Input above", "Rate", numbers=("Before", "After"))
         for change in changes:
             above = f"{change.above:,}" if change.above else ""
             table.add_row(
                 change.provider,
-                escape(change.model),
+                safe(change.model),
                 change.tier or "standard",
                 above,
                 change.unit,
                 change.before or "none",
                 change.after or "none",
             )
-        console.print(table)
+        print_table(console, table)
     models = len({(change.provider, change.model) for change in changes})
     console.print(f"{len(changes):,} rates of {models:,} models differ   {before} → {after}")
 

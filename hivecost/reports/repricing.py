@@ -7,16 +7,14 @@ from collections import Counter
 from pathlib import Path
 
 import msgspec
-from rich import box
-from rich.markup import escape
-from rich.table import Table
 
 from hivecost.clock import SYSTEM_CLOCK, Clock, to_datetime
 from hivecost.events import Cost, LLMTurnComplete
 from hivecost.money import format_usd
 from hivecost.pricing import Kept, PriceBook, reprice_turn
 from hivecost.queries import Moment, pruned_calls, turn_pages
-from hivecost.reports.console import report_console
+from hivecost.reports.console import print_table, report_console, report_table, safe
+from hivecost.reports.terminal import amount_of, counted
 from hivecost.store import Repricing, write_repricings
 
 
@@ -103,17 +101,15 @@ async def reprice_log(
 def render_repricing(report: RepricingReport) -> None:
     """Print a repricing: per model and in total, old and new side by side."""
     console = report_console()
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("Model", no_wrap=True)
-    for heading in ("Calls", "Changed", "Old", "New", "Difference", "Unpriced → priced", "Still unpriced"):
-        table.add_column(heading, justify="right")
+    numbers = ("Calls", "Changed", "Old", "New", "Difference", "Unpriced → priced", "Still unpriced")
+    table = report_table("Model", numbers=numbers)
     for line in report.models:
-        table.add_row(escape(line.model), *_cells(line))
+        table.add_row(safe(line.model), *_cells(line))
     table.add_section()
     table.add_row("Total", *_cells(report.total), style="bold")
-    console.print(table)
+    print_table(console, table)
     for reason, calls in report.kept.items():
-        console.print(f"{calls:,} calls keep their cost: {reason}", style="dim")
+        console.print(f"{counted(calls, 'call')} as before: {reason}", style="dim")
     console.print(f"Rates {report.snapshot}")
     if report.run_id:
         console.print(f"Kept as {report.run_id}; the turns keep what they were priced with.")
@@ -142,17 +138,15 @@ def _new_run_id(now_ns: int) -> str:
 
 
 def _cells(line: RepricedModel) -> tuple[str, ...]:
+    old = amount_of(line.old_nanousd, line.old_unpriced_calls, line.calls)
+    new = amount_of(line.new_nanousd, line.new_unpriced_calls, line.calls)
     difference = line.new_nanousd - line.old_nanousd
     return (
         f"{line.calls:,}",
         f"{line.changed_calls:,}",
-        _amount(line.old_nanousd, line.old_unpriced_calls, line.calls),
-        _amount(line.new_nanousd, line.new_unpriced_calls, line.calls),
-        ("+" if difference > 0 else "") + format_usd(difference),
+        old,
+        new,
+        "unknown" if "unknown" in {old, new} else f"{'+' * (difference > 0)}{format_usd(difference)}",
         f"{line.newly_priced_calls:,}",
         f"{line.new_unpriced_calls:,}",
     )
-
-
-def _amount(nanousd: int, unpriced_calls: int, calls: int) -> str:
-    return "unknown" if calls and unpriced_calls == calls else format_usd(nanousd)

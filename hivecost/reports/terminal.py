@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from hivecost.events import Totals
 from hivecost.money import format_usd
-from hivecost.reports.console import report_console
+from hivecost.queries import SessionState
+from hivecost.reports.console import print_table, report_console, report_table, safe
 from hivecost.reports.session import BudgetLine, SessionReport
-
-if TYPE_CHECKING:
-    from hivecost.queries import SessionState
 
 _STATUS_STYLES = {"completed": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
 
@@ -23,44 +20,23 @@ _STATUS_STYLES = {"completed": "green", "failed": "red", "cancelled": "yellow", 
 def render_session(report: SessionReport, console: Console | None = None) -> None:
     """Print a session's report: per node, per model, totals, budgets, and what has no price."""
     console = console or report_console()
-    state = report.session
-    console.print(f"\n[bold]Cost report[/bold]  {state.session_id}  {_status(state.status)}")
-    console.print(f"{state.timestamps.started_at}  {_counted(state.metrics.executions, 'execution')}\n", style="dim")
-    nodes = sorted(report.nodes, key=lambda node: -node.cost_nanousd)
+    state, metrics = report.session, report.session.metrics
+    console.print(f"\n[bold]Cost report[/bold]  {safe(state.session_id)}  {_status(state.status)}")
+    console.print(f"{_who_and_when(state)}\n", style="dim")
+    print_table(console, _spend_table("Node", ((node.node_id or "(no node)", node) for node in report.nodes)))
+    print_table(console, _spend_table("Model", ((model.model, model) for model in report.models)))
     console.print(
-        _spend_table(
-            "Node",
-            [
-                (
-                    n.node_id or "(no node)",
-                    n.llm_calls,
-                    n.input_tokens,
-                    n.output_tokens,
-                    n.cost_nanousd,
-                    n.unpriced_calls,
-                )
-                for n in nodes
-            ],
-        )
-    )
-    models = sorted(report.models, key=lambda model: -model.cost_nanousd)
-    console.print(
-        _spend_table(
-            "Model",
-            [(m.model, m.llm_calls, m.input_tokens, m.output_tokens, m.cost_nanousd, m.unpriced_calls) for m in models],
-        )
-    )
-    metrics = state.metrics
-    console.print(
-        f"[bold]Total[/bold]     {format_usd(metrics.total_cost_nanousd)}   {_counted(metrics.llm_calls, 'call')}   "
+        f"[bold]Total[/bold]     {known_cost(metrics)}   {counted(metrics.llm_calls, 'call')}   "
         f"{metrics.total_input_tokens:,} tokens in   {metrics.total_output_tokens:,} out   "
         f"{metrics.total_cached_tokens:,} cached"
     )
     if report.repriced is not None:
         again = report.repriced
+        new = amount_of(again.new_nanousd, again.new_unpriced_calls, again.calls)
+        old = amount_of(again.old_nanousd, again.old_unpriced_calls, again.calls)
         console.print(
-            f"[bold]Repriced[/bold]  {format_usd(again.new_nanousd)} at rates {again.snapshot}, for "
-            f"{_counted(again.calls, 'call')} that cost {format_usd(again.old_nanousd)} at the time"
+            f"[bold]Repriced[/bold]  {new} at rates {again.snapshot}, for {counted(again.calls, 'call')} "
+            f"whose cost was {old} at the time"
         )
     for line in report.budgets:
         console.print(f"[bold]Budget[/bold]    {_budget(line)}")
@@ -68,13 +44,13 @@ def render_session(report: SessionReport, console: Console | None = None) -> Non
         console.print("[bold]Budget[/bold]    none was touched")
     for reason, calls in report.unpriced.items():
         console.print(
-            f"[bold]Unpriced[/bold]  {_counted(calls, 'call')}, missing from the total: {reason}", style="yellow"
+            f"[bold]Unpriced[/bold]  {counted(calls, 'call')}, missing from the total: {safe(reason)}", style="yellow"
         )
     if not report.unpriced:
         console.print("[bold]Unpriced[/bold]  none: every turn has a price")
     if report.pruned_before is not None:
         console.print(
-            f"[bold]Pruned[/bold]    before {report.pruned_before[:16].replace('T', ' ')}: the sums are whole, "
+            f"[bold]Pruned[/bold]    before {_moment(report.pruned_before)[:16]}: the sums are whole, "
             "turns and what budgets did are not in the log any more",
             style="yellow",
         )
@@ -84,49 +60,74 @@ def render_sessions(sessions: Sequence[SessionState], base_path: Path, console: 
     """Print sessions, a line each."""
     console = console or report_console()
     if not sessions:
-        console.print(f"No sessions in {base_path}.")
+        console.print(f"No sessions in {safe(str(base_path))}.")
         return
-    table = Table(box=box.SIMPLE_HEAD)
-    for heading in ("Session", "Started", "Status", "Agent", "User"):
-        table.add_column(heading, no_wrap=heading == "Session")
-    for heading in ("Calls", "Tokens", "Cost", "Unpriced"):
-        table.add_column(heading, justify="right")
+    table = report_table(
+        "Status", "Agent", "User", ids=("Session", "Started"), numbers=("Calls", "Tokens", "Cost", "Unpriced")
+    )
     for state in sessions:
         metrics = state.metrics
         table.add_row(
-            state.session_id,
-            state.timestamps.started_at[:19].replace("T", " "),
+            safe(state.session_id),
+            _moment(state.timestamps.started_at)[:19],
             _status(state.status),
-            state.agent_id,
-            state.user_id,
+            safe(state.agent_id),
+            safe(state.user_id),
             f"{metrics.llm_calls:,}",
             f"{metrics.total_tokens:,}",
-            format_usd(metrics.total_cost_nanousd),
-            _unpriced(metrics.unpriced_calls),
+            known_cost(metrics),
+            missing_calls(metrics),
         )
-    console.print(table)
+    print_table(console, table)
 
 
-def _spend_table(heading: str, rows: Sequence[tuple[str, int, int, int, int, int]]) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column(heading, min_width=30)
-    for column in ("Calls", "Tokens in", "Tokens out", "Cost", "Unpriced"):
-        table.add_column(column, justify="right")
-    for name, calls, tokens_in, tokens_out, cost_nanousd, unpriced in rows:
-        cost = "unknown" if unpriced == calls else format_usd(cost_nanousd)
-        table.add_row(name, f"{calls:,}", f"{tokens_in:,}", f"{tokens_out:,}", cost, _unpriced(unpriced))
+def known_cost(sums: Totals) -> str:
+    """The cost of the turns that have one; `unknown` when none of them has."""
+    return amount_of(sums.cost_nanousd, sums.unpriced_calls + sums.invalid_calls, sums.llm_calls)
+
+
+def amount_of(nanousd: int, unknown_calls: int, calls: int) -> str:
+    """A sum over calls of which some have no amount; `unknown`, which is not $0, when none of them has."""
+    return "unknown" if calls and unknown_calls == calls else format_usd(nanousd)
+
+
+def missing_calls(sums: Totals) -> str:
+    """How many turns are missing from that cost."""
+    missing = sums.unpriced_calls + sums.invalid_calls
+    return f"[yellow]{missing:,}[/yellow]" if missing else "0"
+
+
+def _spend_table(heading: str, rows: Iterable[tuple[str, Totals]]) -> Table:
+    table = report_table(heading, numbers=("Calls", "Tokens in", "Tokens out", "Cost", "Unpriced"))
+    for name, sums in sorted(rows, key=lambda row: -row[1].cost_nanousd):
+        table.add_row(
+            safe(name),
+            f"{sums.llm_calls:,}",
+            f"{sums.input_tokens:,}",
+            f"{sums.output_tokens:,}",
+            known_cost(sums),
+            missing_calls(sums),
+        )
     return table
 
 
+def _who_and_when(state: SessionState) -> str:
+    names = (("agent", state.agent_id), ("user", state.user_id), ("org", state.org_id))
+    who = [f"{kind} {safe(name)}" for kind, name in names if name]
+    return "   ".join([_moment(state.timestamps.started_at), counted(state.metrics.executions, "execution"), *who])
+
+
+def _moment(iso: str) -> str:
+    """`2026-11-22 08:00:00 +01:00` of what ISO 8601 writes in local time."""
+    return f"{iso[:19].replace('T', ' ')} {iso[-6:]}"
+
+
 def _status(status: str) -> str:
-    return f"[{_STATUS_STYLES.get(status, 'white')}]{status}[/]"
+    return f"[{_STATUS_STYLES.get(status, 'white')}]{safe(status)}[/]"
 
 
-def _unpriced(calls: int) -> str:
-    return f"[yellow]{calls:,}[/yellow]" if calls else "0"
-
-
-def _counted(number: int, what: str) -> str:
+def counted(number: int, what: str) -> str:
+    """`1 call`, `2 calls`."""
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
@@ -137,4 +138,4 @@ def _budget(line: BudgetLine) -> str:
         else f"{line.used:,} of {line.limit:,} {line.unit}"
     )
     scope = f" ({line.scope})" if line.scope else ""
-    return f"{line.budget}{scope}: {amounts} used, {line.outcome}"
+    return f"{safe(line.budget + scope)}: {amounts} used, {line.outcome}"

@@ -65,7 +65,8 @@ def test_what_the_cache_saved_and_what_writing_it_cost(advise):
     assert found["cache_saved_nanousd"] == saved
     (line,) = found["caching"]
     assert line["arithmetic"] == (
-        "(8,000 read x ($3 - $0.3) + 1,500 written x ($3 - $3.75) + 500 written for an hour x ($3 - $6)) / 1M = $0.0190"
+        "(8,000 read x ($3 - $0.3) + 1,500 written x ($3 - $3.75) + 500 written for an hour x ($3 - $6)) / 1M"
+        " = $0.018975"
     )
     assert found["cached_tokens"] == 9_000
     assert found["cache_hit_ratio"] == round(9 / 21, 4)
@@ -112,7 +113,7 @@ def test_small_answers_of_an_expensive_model_could_downgrade(advise):
     now, then = 4_000 * 3000 + 40 * 15_000, 4_000 * 250 + 40 * 1000
     assert (first["cost_nanousd"], first["cheaper_nanousd"], first["saved_nanousd"]) == (now, then, now - then)
     assert (first["recommendation"], first["calls"], first["mean_output_tokens"]) == ("could_downgrade", 2, 20)
-    assert first["arithmetic"] == "4,000 tokens in and 40 out: $0.0126 on big - $0.0010 on small = $0.0116"
+    assert first["arithmetic"] == "4,000 tokens in and 40 out: $0.0126 on big - $0.00104 on small = $0.01156"
     assert found["downgrade_rule"] == DOWNGRADE_RULE
 
 
@@ -144,7 +145,7 @@ def test_what_batching_would_save(advise):
     assert standard == 2 * batch
     assert (line["calls"], line["cost_nanousd"], line["batch_nanousd"]) == (1, standard, batch)
     assert line["saved_nanousd"] == standard - batch
-    assert line["arithmetic"] == "1 calls: $0.0225 - $0.0112 at the batch rate = $0.0112"
+    assert line["arithmetic"] == "1 call: $0.0225 - $0.01125 at the batch rate = $0.01125"
 
 
 def test_a_session_that_is_not_there_is_named(base_path):
@@ -153,3 +154,10 @@ def test_a_session_that_is_not_there_is_named(base_path):
         done = CliRunner().invoke(app, ["advise", session, "--data", str(base_path)])
         assert isinstance(done.exception, hc.HiveCostError)
         assert str(base_path) in str(done.exception)
+
+
+def test_a_session_without_any_price_is_not_said_to_be_free(advise):
+    """Its cost is unknown, and so is what it could save."""
+    shown = advise(turn("a", "house", hc.Usage(1_000, 10)), form="")
+    assert f"{SESSION}, cost unknown" in shown
+    assert "1 call without a known cost: left out." in shown

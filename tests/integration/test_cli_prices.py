@@ -186,6 +186,7 @@ def test_show_tells_tiers_steps_dates_and_the_users_own(prices, tmp_path):
     assert "does not match" in CliRunner().invoke(app, ["prices", "show", "gpt-4o", "--at", "noon"]).output
     assert "is openai/gpt-4o" in prices("show", "openrouter/openai/gpt-4o-2024-08-06")
     assert "input" in prices("list", "--provider", "openai")
+    assert "--provider: expected one of anthropic, " in prices("list", "--provider", "nobody", status=1)
 
 
 def priced(stdin: bytes, *arguments: str) -> list[dict]:
@@ -222,7 +223,7 @@ def test_the_users_table_prices_the_lines(tmp_path):
     done = subprocess.run(
         [*COMMAND, "price", "--jsonl", "--prices", str(table)], capture_output=True, text=True, check=False
     )
-    assert (done.returncode, done.stdout) == (1, "")
+    assert (done.returncode, done.stdout) == (2, "")
     assert "own.toml" in done.stderr
     assert "Traceback" not in done.stderr
 

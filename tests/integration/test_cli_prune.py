@@ -96,7 +96,7 @@ def test_what_reads_turns_says_that_they_are_gone(run, base_path, log):
     assert repricing["kept"]["they were pruned from the log"] == 100
     advice = anyio.run(load_advice, base_path, hc.PriceBook(), "s0")
     assert (advice.pruned_calls, advice.left_out_calls) == (20, 0)
-    assert "20 calls were pruned" in run("advise", "s0")
+    assert "20 calls pruned from the log" in run("advise", "s0")
 
 
 BUDGETS = [

@@ -145,3 +145,15 @@ def test_it_reads_well(log, table, base_path):
     (house,) = [line.split() for line in done.stdout.splitlines() if line.split()[:1] == ["house"]]
     assert "unknown" in house
     assert "A dry run: nothing was written." in done.stdout
+
+
+def test_what_still_has_no_price_is_not_said_to_cost_nothing(base_path):
+    """Neither before nor after, nor is there a difference; the session's report says the same."""
+    turn = hc.LLMTurnComplete(session_id="s", execution_id="e", model="house", usage=hc.Usage(10, 10))
+    anyio.run(hc.Store(base_path).write, [turn])
+    shown = CliRunner().invoke(app, ["reprice", "--since", "2020-01-01", "--data", str(base_path)]).stdout
+    assert shown.count("unknown") == 6
+    report = CliRunner().invoke(app, ["report", "s", "--data", str(base_path)]).stdout
+    assert "Repriced  unknown at rates" in report
+    assert "for 1 call whose cost was unknown at the time" in report
+    assert "$0.0000" not in shown + report

@@ -11,9 +11,11 @@ import pytest
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 SAYS = {
+    "customer_day.py": ["cancelled after", "(org=acme) is exhausted", "together 0.", " USD of 0.50"],
     "config_file.py": ["cancelled 7 calls: budget 'per run'", "new limits: ['per run 0.50 usd']", "completed 20 calls"],
     "quickstart.py": ["completed 3 calls 0.03 USD", "cancelled 5 calls: budget 'per run'"],
     "budget_in_a_handler.py": ["cancelled 11000 tokens: token budget exhausted: 11,000 tokens"],
+    "sdk_loop.py": ["cancelled after 25 calls, 0.0042258 USD: budget 'per run'", "the providers billed 25 calls"],
     "sync_agent.py": ["cancelled 5 calls: budget 'calls per run'"],
     "streaming.py": ["completed 250 words, 0.00275 USD", "stopped early", "cancelled: budget 'per run'"],
     "own_plugin.py": ["eager waited 0.", "completed 4 calls"],

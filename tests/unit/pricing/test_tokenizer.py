@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import sys
+import threading
 from functools import cache
 
+import anyio
+import anyio.to_thread
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -158,3 +161,26 @@ def test_without_the_package_the_error_says_what_to_install(monkeypatch):
     tokenizer._encoding.cache_clear()
     with pytest.raises(ConfigError, match=r"pip install 'hivecost\[tokens\]'"):
         count_tokens("hello", "gpt-4o")
+
+
+@pytest.mark.anyio
+async def test_a_vocabulary_that_a_thread_loads_leaves_the_loop_free(monkeypatch):
+    """Loading takes a second: an event loop has it done before, in a thread, and loads nothing afterwards."""
+    import bpe_openai
+
+    whole = encoding("gpt-4o")
+    started, looped = threading.Event(), threading.Event()
+
+    def load(_):
+        started.set()
+        assert looped.wait(10), "the loop stood still"
+        return whole
+
+    monkeypatch.setattr(bpe_openai, "get_encoding", load)
+    tokenizer._encoding.cache_clear()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(anyio.to_thread.run_sync, count_tokens, "", "gpt-4o")
+        await anyio.to_thread.run_sync(started.wait)
+        looped.set()
+    monkeypatch.delattr(bpe_openai, "get_encoding")
+    assert count_tokens("hello world", "gpt-4o") == 2 + TEMPLATE_TOKENS

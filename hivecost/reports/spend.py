@@ -1,0 +1,99 @@
+"""Who spent what: by time, agent, user, organisation, model or provider."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from functools import reduce
+from operator import add
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from rich.console import Console
+
+from hivecost.errors import ConfigError
+from hivecost.events import Totals
+from hivecost.queries import Moment, SpendRow, SpendStore
+from hivecost.reports.console import print_table, report_console, report_table, safe
+from hivecost.reports.terminal import counted, known_cost, missing_calls
+
+_PERIODS: Final = frozenset({"hour", "day", "week", "month"})
+_SUMS: Final = (
+    *("llm_calls", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"),
+    *("cost_nanousd", "unpriced_calls", "invalid_calls", "estimated_calls"),
+)
+
+
+class SpendReport(msgspec.Struct, frozen=True, kw_only=True):
+    """The sums of every group, and of all of them."""
+
+    by: list[str]
+    #: Whose clocks say when an hour, a day, a week or a month begins.
+    timezone: str
+    #: Periods in their order, in each of them what cost most first.
+    rows: list[SpendRow]
+    total: Totals
+
+
+async def load_spend(
+    base_path: str | Path,
+    *,
+    by: Sequence[str],
+    since: Moment | None = None,
+    until: Moment | None = None,
+    timezone: str = "UTC",
+    agent: str | None = None,
+    user: str | None = None,
+    org: str | None = None,
+    model: str | None = None,
+) -> SpendReport:
+    """What was spent from `since` up to `until` (a date: its whole day in `timezone`), for each of the groups `by`.
+
+    Raises ConfigError for groups, dates and time zones that are none, and StoreErrors.
+    """
+    if len(set(by)) < len(by) or not by:
+        raise ConfigError("by", "groups, each named once, such as day,user", got=",".join(by))
+    rows = await SpendStore(base_path).totals(
+        by=by, since=since, until=until, timezone=timezone, model=model, agent_id=agent, user_id=user, org_id=org
+    )
+    rows.sort(key=lambda row: (*(row.group[name] for name in by if name in _PERIODS), -row.cost_nanousd))
+    sums = (Totals(**{name: getattr(row, name) for name in Totals.__struct_fields__}) for row in rows)
+    return SpendReport(by=list(by), timezone=timezone, rows=rows, total=reduce(add, sums, Totals()))
+
+
+def render_spend(report: SpendReport, base_path: Path, console: Console | None = None) -> None:
+    """Print who spent what, a group a line, and the total."""
+    console = console or report_console()
+    if not report.rows:
+        console.print(f"Nothing was spent in {safe(str(base_path))} in that time.")
+        return
+    headings = [name.capitalize() for name in report.by]
+    table = report_table(*headings, numbers=("Calls", "Tokens in", "Tokens out", "Cached", "Cost", "Unpriced"))
+    for row in report.rows:
+        table.add_row(*(safe(row.group[name]) or "(none)" for name in report.by), *_cells(row))
+    table.add_section()
+    table.add_row("Total", *[""] * (len(headings) - 1), *_cells(report.total), style="bold")
+    print_table(console, table)
+    if _PERIODS.intersection(report.by):
+        console.print(f"Times are those of {report.timezone}; --timezone names another zone.", style="dim")
+    if missing := report.total.unpriced_calls + report.total.invalid_calls:
+        console.print(f"{counted(missing, 'call')} without a known cost: missing from the sums.", style="yellow")
+
+
+def spend_csv(report: SpendReport) -> str:
+    """The groups as CSV with a line of names; amounts are exact, in USD and in nano-USD, and empty where unknown."""
+    text = io.StringIO()
+    lines = csv.writer(text, lineterminator="\n")
+    lines.writerow((*report.by, "cost_usd", *_SUMS))
+    for row in report.rows:
+        known = row.llm_calls > row.unpriced_calls + row.invalid_calls
+        sums = {name: getattr(row, name) for name in _SUMS} | ({} if known else {"cost_nanousd": ""})
+        lines.writerow((*(row.group[name] for name in report.by), f"{row.cost_usd:f}" if known else "", *sums.values()))
+    return text.getvalue()
+
+
+def _cells(sums: Totals) -> tuple[str, ...]:
+    counts = (sums.llm_calls, sums.input_tokens, sums.output_tokens, sums.cache_read_tokens)
+    return (*(f"{count:,}" for count in counts), known_cost(sums), missing_calls(sums))

@@ -1,0 +1,43 @@
+"""`hivecost demo`: the five minutes in which a stranger decides."""
+
+from __future__ import annotations
+
+import shlex
+
+import pytest
+from typer.testing import CliRunner
+
+from hivecost.cli import app
+
+
+def run(*arguments: str) -> str:
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 0, (done.output, done.exception)
+    return done.stdout
+
+
+@pytest.fixture
+def shown(base_path):
+    return run("demo", "--data", str(base_path))
+
+
+def test_the_demo_shows_what_it_promises(shown, base_path):
+    """A runaway is stopped, a customer's last call is never sent, and what it then offers to type works."""
+    assert "■ runaway: budget 'per run' is spent: $0.0516 of $0.0500; the execution is cancelled" in shown
+    assert "■ runaway: cancelled, 6 calls," in shown
+    assert "■ support: cancelled, 3 calls, 7,980 tokens, $0.0258" in shown
+    assert "Total     $0.1165   14 calls" in shown
+    assert "Unpriced  1 call, missing from the total: no price is known for model 'our-finetuned-llama'" in shown
+    ticks = [line for line in shown.splitlines() if line.startswith("  ")]
+    assert len(ticks) == 14
+    assert max(map(len, ticks)) < 80
+    offered = [shlex.split(line.partition(":  ")[2])[1:] for line in shown.splitlines()[-3:]]
+    again, who, left = (run(*command) for command in offered)
+    assert again.strip() in shown
+    assert [line.split()[:2] for line in who.splitlines()[2:5]] == [
+        ["bob", "runaway"],
+        ["eve", "support"],
+        ["ada", "researcher"],
+    ]
+    assert "customer day  org=acme" in left
+    assert "$0.0300  $0.0258  $0.0000   $0.0000    $0.0042" in left

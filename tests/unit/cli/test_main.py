@@ -1,0 +1,100 @@
+"""`hivecost` itself: what goes wrong is one line that names the culprit, and an exit status that scripts can use."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hivecost.cli import app as _app
+from hivecost.cli.app import main
+
+
+@pytest.fixture
+def hivecost(monkeypatch, capsys):
+    """Run the command line; (exit status, stdout, stderr)."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["hivecost", *arguments])
+        with pytest.raises(SystemExit) as left:
+            main()
+        shown = capsys.readouterr()
+        return int(left.value.code or 0), shown.out, shown.err
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["sessions", "--since", "2026-13-01"], "since: expected an ISO date or time"),
+        (["sessions", "--status", "broken"], "'broken' is not one of 'running', 'completed', 'failed', 'cancelled'"),
+        (["sessions", "--nope"], "No such option: --nope"),
+        (
+            ["spend", "--by", "day,customer"],
+            "by: expected some of hour, day, week, month, model, provider, agent, user",
+        ),
+        (["spend", "--by", "day,day"], "by: expected groups, each named once"),
+        (["spend", "--by", ""], "by: expected some of hour"),
+        (["spend", "--timezone", "Mars/Olympus"], "timezone: expected an IANA name"),
+        (["spend", "--csv", "--json"], "spend: expected one of --csv and --json"),
+        (["prune"], "prune: expected one of --keep AGE"),
+        (["reprice"], "Missing option '--since'"),
+        (["budget", "resolve", "1-1"], "resolve: expected what it cost"),
+        (["advise", "--prices", "nowhere.toml"], "nowhere.toml: prices: expected a readable TOML file"),
+        (["nonsense"], "No such command 'nonsense'"),
+    ],
+)
+def test_what_was_asked_wrongly_is_status_2(hivecost, tmp_path, arguments, said):
+    """The message says what was expected, and nothing is printed that a pipe would take for an answer."""
+    data = [] if arguments == ["nonsense"] else ["--data", str(tmp_path)]
+    status, out, err = hivecost(*arguments, *data)
+    assert (status, out) == (2, "")
+    assert said in " ".join(err.replace("│", " ").split())
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["report"], "no session was logged in {data} yet; name another folder with --data"),
+        (["report", "nobody"], "no session 'nobody' is logged in {data}/hivecost.db; `hivecost sessions` lists those"),
+        (["budget", "status"], "A runtime with open_ledger=… keeps its money elsewhere"),
+        (["prices", "show", "no-such-model"], "no price is known for model 'no-such-model'"),
+    ],
+)
+def test_what_could_not_be_done_is_status_1(hivecost, tmp_path, arguments, said):
+    """One line on stderr."""
+    status, out, err = hivecost(*arguments, "--data", str(tmp_path))
+    assert (status, out) == (1, "")
+    assert err.startswith("hivecost: ")
+    assert said.format(data=tmp_path) in err
+
+
+def test_a_fault_of_our_own_is_a_line_with_its_place(hivecost, monkeypatch, tmp_path):
+    """Nobody is shown a traceback; who reports the line says where it was."""
+
+    def broken(*_):
+        raise UnicodeDecodeError("utf-8", b"\xb3", 0, 1, "invalid start byte")
+
+    monkeypatch.setattr("hivecost.reports.render_sessions", broken)
+    status, _, err = hivecost("sessions", "--data", str(tmp_path))
+    assert status == 1
+    assert err.startswith("hivecost: a fault of hivecost itself, please report it: UnicodeDecodeError: 'utf-8' codec")
+    assert re.search(r"\(hivecost/cli/sessions\.py, line \d+\)\n$", err)
+
+
+def test_a_disk_that_is_full_behind_a_pipe_is_named(tmp_path):
+    """`hivecost sessions > file` on a full disk."""
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "hivecost", "sessions", "--data", str(tmp_path)]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (1, "hivecost: standard output: No space left on device\n")
+
+
+def test_every_command_says_what_it_does():
+    """`--help` has a line for each."""
+    assert all(command.callback is not None and command.callback.__doc__ for command in _app.registered_commands)
