@@ -178,7 +178,7 @@ class Publishing:
         if self._look_pause:
             self._look_pause -= 1
             return False
-        room, self._passed_over = _RUN_MAX, []
+        room, self._passed_over, tightest = _RUN_MAX, [], None
         for subscription in list(self._subscriptions.values()):
             free = subscription.queue.free
             if free >= room:
@@ -186,10 +186,10 @@ class Publishing:
             if subscription.drops_at_once:
                 self._passed_over.append(subscription)
             else:
-                room = free
+                room, tightest = free, subscription
         self._tail.room = room
-        if not room:
-            self._look_pause = _LOOK_PAUSE
+        if not room and tightest is not None and tightest.may_block:
+            self._look_pause = _LOOK_PAUSE  # one that drops is passed over as soon as it is at work
         if self._inbox:
             self._tail.close()
         return room > 0

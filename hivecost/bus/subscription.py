@@ -89,9 +89,14 @@ class Subscription:
         return not self.queue.in_hand
 
     @property
+    def may_block(self) -> bool:
+        """Publishers may have to wait before its queue."""
+        return isinstance(self.queue.overflow, Block)
+
+    @property
     def drops_at_once(self) -> bool:
         """No publisher need wait before it: it would lose events all the same until its handler is done."""
-        return not (self.awaits_turn or isinstance(self.queue.overflow, Block))
+        return not (self.awaits_turn or self.may_block)
 
     def wake(self) -> None:
         """End its sleep, if it sleeps."""
@@ -102,7 +107,7 @@ class Subscription:
     def blocks_publisher(self) -> bool:
         """True when a publisher that finds this queue full should wait for it."""
         return (
-            isinstance(self.queue.overflow, Block)
+            self.may_block
             and not (self._stalled_at == self.queue.done or self.ended)
             and current_subscription.get() is not self
         )
