@@ -1,7 +1,8 @@
 """`make bench`: every ratio with its goal, in one table; `python -m benchmarks bus pricing` runs only these.
 
-`--json FILE` writes the same as JSON. Exits with 1 when a goal is missed. Each suite has a process of its
-own, so that none runs in what another has left behind.
+In brackets, where rounds were compared: the least and the greatest of them. `--json FILE` writes the same as JSON.
+Exits with 1 when a goal is missed. Each suite has a process of its own, so that none runs in what another has left
+behind.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import json
 import sys
 from pathlib import Path
 
+from benchmarks.ratio import Ratio
 from benchmarks.suite import in_process, results_of
 
 SUITES = (
@@ -30,11 +32,17 @@ def main() -> int:
     rows = []
     for suite in arguments.suites or SUITES:
         for name, goal, figure, met in in_process(results_of, suite):
-            rows.append({"suite": suite, "name": name, "goal": goal, "figure": figure, "met": met})
-            print(f"{'met   ' if met else 'MISSED'} {suite:<16} {figure:8.2f}   goal {goal:8.2f}   {name}", flush=True)
+            spread = [figure.low, figure.high] if isinstance(figure, Ratio) else None
+            rows.append({"suite": suite, "name": name, "goal": goal, "figure": figure, "spread": spread, "met": met})
+            print(_line(suite, name, goal, figure, met), flush=True)
     if arguments.json is not None:
         arguments.json.write_text(json.dumps(rows, indent=2))
     return 0 if all(row["met"] for row in rows) else 1
+
+
+def _line(suite: str, name: str, goal: float, figure: float, met: bool) -> str:
+    spread = f"({figure.low:.2f} to {figure.high:.2f})" if isinstance(figure, Ratio) else ""
+    return f"{'met   ' if met else 'MISSED'} {suite:<16} {figure:8.2f} {spread:<17} goal {goal:8.2f}   {name}"
 
 
 if __name__ == "__main__":

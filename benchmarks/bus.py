@@ -6,10 +6,11 @@ import asyncio
 import threading
 from collections.abc import Callable, Coroutine
 from functools import partial
-from statistics import median, quantiles
+from statistics import quantiles
 from time import perf_counter_ns, process_time
 from typing import Any
 
+from benchmarks.ratio import Ratio, ratio_of
 from hivecost.bus import Block, EventBus
 from hivecost.events import LLMTurnComplete, Usage
 
@@ -45,7 +46,7 @@ class Count:
 
 def results() -> list[tuple[str, float, float, bool]]:
     """(name, goal, figure, whether the goal is met); the figure is a ratio of medians of one run."""
-    rows = []
+    rows: list[tuple[str, float, float, bool]] = []
     for subscribers, goal in LIST_GOALS.items():
         ratio = _ratio(partial(_bus, batch=True), _direct, subscribers)
         rows.append((f"list handlers, {subscribers} subscribers, of a loop of calls", goal, ratio, ratio >= goal))
@@ -60,14 +61,14 @@ def results() -> list[tuple[str, float, float, bool]]:
     return rows
 
 
-def _ratio(ours: Run, theirs: Run, subscribers: int) -> float:
+def _ratio(ours: Run, theirs: Run, subscribers: int) -> Ratio:
     """Our rate over theirs, measured by turns."""
     events = min(EVENTS, CALLS // subscribers)
     ours_s, theirs_s = [], []
     for _ in range(ROUNDS):
         ours_s.append(asyncio.run(ours(subscribers, events)))
         theirs_s.append(asyncio.run(theirs(subscribers, events)))
-    return median(theirs_s) / median(ours_s)
+    return ratio_of(theirs_s, ours_s)
 
 
 def _turn(number: int) -> LLMTurnComplete:

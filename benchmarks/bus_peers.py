@@ -21,6 +21,7 @@ import pyee.asyncio
 from blinker import Signal
 
 from benchmarks.bus import Count, Run, _bus, _direct_async, _turn
+from benchmarks.ratio import ratio_of
 from hivecost.events import LLMTurnComplete
 
 ROUNDS = 5
@@ -37,14 +38,6 @@ class Contender(NamedTuple):
     #: Of CALLS; slow ones make do with less.
     share: float = 1.0
     backend: str = "asyncio"
-
-
-class Rate(NamedTuple):
-    """Events per second."""
-
-    median: float
-    #: Of the rounds, from the slowest to the fastest, as a part of the median.
-    spread: float
 
 
 async def _blinker(subscribers: int, events: int) -> float:
@@ -205,16 +198,16 @@ LOOP_GOAL = 0.5
 
 def results() -> list[tuple[str, float, float, bool]]:
     """(name, goal, figure, whether the goal is met); the figure is our events per second over theirs."""
-    rows = []
+    rows: list[tuple[str, float, float, bool]] = []
     for subscribers in SUBSCRIBERS:
         rates = measure({**OURS, **PEERS}, subscribers)
         for peer in PEERS:
-            ratio = rates["hivecost"].median / rates[peer].median
+            ratio = ratio_of(rates["hivecost"], rates[peer])
             rows.append((f"async handlers, {subscribers} subscribers, over {peer}", 1.0, ratio, ratio > 1.0))
     for backend in LOOPS:
         for subscribers in SUBSCRIBERS:
             rates = measure(_under(backend), subscribers)
-            ratio = rates["hivecost"].median / rates["direct awaits"].median
+            ratio = ratio_of(rates["hivecost"], rates["direct awaits"])
             name = f"async handlers under {backend}, {subscribers} subscribers, of a loop of awaits"
             rows.append((name, LOOP_GOAL, ratio, ratio >= LOOP_GOAL))
     return rows
@@ -224,15 +217,15 @@ def _under(backend: str) -> dict[str, Contender]:
     return {name: contender._replace(backend=backend) for name, contender in (OURS | LIMIT).items()}
 
 
-def measure(contenders: dict[str, Contender], subscribers: int) -> dict[str, Rate]:
-    """The rate of each, all of them once in every round."""
+def measure(contenders: dict[str, Contender], subscribers: int) -> dict[str, list[float]]:
+    """The rates of each, all of them once in every round."""
     rates: dict[str, list[float]] = {name: [] for name in contenders}
     for _ in range(ROUNDS):
         for name, (run, share, backend) in contenders.items():
             events = max(20, int(CALLS * share / subscribers))
             gc.collect()
             rates[name].append(events / _run(backend, run, subscribers, events))
-    return {name: Rate(median(some), (max(some) - min(some)) / median(some)) for name, some in rates.items()}
+    return rates
 
 
 def _run(backend: str, run: Run, subscribers: int, events: int) -> float:
@@ -248,8 +241,11 @@ def main() -> None:
         print(f"{'events/s under ' + backend:<24}" + "".join(f"{n:>12} subscribers" for n in SUBSCRIBERS))
         columns = [measure(contenders, subscribers) for subscribers in SUBSCRIBERS]
         for name in contenders:
-            rates = [column[name] for column in columns]
-            print(f"{name:<24}" + "".join(f"{r.median:>15,.0f} ±{r.spread / 2:>5.0%} " for r in rates))
+            print(f"{name:<24}" + "".join(_cell(column[name]) for column in columns))
+
+
+def _cell(rates: list[float]) -> str:
+    return f"{median(rates):>15,.0f} ±{(max(rates) - min(rates)) / median(rates) / 2:>5.0%} "
 
 
 if __name__ == "__main__":

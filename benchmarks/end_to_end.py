@@ -13,6 +13,7 @@ from time import perf_counter, perf_counter_ns, process_time
 from typing import Any
 
 import hivecost as hc
+from benchmarks.ratio import ratio_of
 from benchmarks.store import seconds_in_sqlite
 from benchmarks.suite import in_process
 from hivecost.events import Event
@@ -75,7 +76,7 @@ def _saturated(name: str, run: Callable[[str, int], Coroutine[Any, Any, float]],
         with tempfile.TemporaryDirectory() as folder:
             ours_s.append(asyncio.run(run(folder, events)))
         plain_s.append(seconds_in_sqlite([_turn(number) for number in range(events)], 1_000))
-    ratio = median(plain_s) / median(ours_s)
+    ratio = ratio_of(plain_s, ours_s)
     rate = events / median(ours_s)
     return f"{name}: {rate:,.0f}/s, of the rows in plain sqlite3 by 1,000", goal, ratio, ratio >= goal
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
+from benchmarks.ratio import ratio_of
 from hivecost.queries import RuntimeLogStore, SessionStore, SpendStore, spending_since
 from hivecost.reports import load_session_report
 from hivecost.store import Store, database_path
@@ -84,7 +85,7 @@ async def _compared(name: str, read: Read, small: str, large: str) -> Result:
     for _ in range(ROUNDS):  # by turns, so that both see the same machine
         small_s.append(await _seconds(read, small))
         large_s.append(await _seconds(read, large))
-    ratio = median(large_s) / median(small_s)
+    ratio = ratio_of(large_s, small_s)
     return f"{name}, {1_000 * median(large_s):.1f} ms: from {LARGE:,} turns over {SMALL:,}", 1.5, ratio, ratio <= 1.5
 
 

@@ -7,10 +7,10 @@ import multiprocessing
 import tempfile
 from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
-from statistics import median
 from time import perf_counter
 
 from benchmarks.ledger import WHO, seconds_in_dicts
+from benchmarks.ratio import Ratio, ratio_of
 from hivecost.ledger import Budget
 from hivecost.store import Ledger
 
@@ -34,7 +34,7 @@ def results() -> list[tuple[str, float, float, bool]]:
     ]
 
 
-async def _ratio_in_lease() -> float:
+async def _ratio_in_lease() -> Ratio:
     ledger_s, dict_s = [], []
     with tempfile.TemporaryDirectory() as folder:
         async with Ledger.open(folder, budgets=BUDGETS) as ledger:
@@ -43,7 +43,7 @@ async def _ratio_in_lease() -> float:
                 ledger_s.append(_seconds_in_lease(ledger))
                 dict_s.append(seconds_in_dicts(PAIRS))
                 await ledger.status()  # commits, so that the journal has room
-    return median(ledger_s) / median(dict_s)
+    return ratio_of(ledger_s, dict_s)
 
 
 def _seconds_in_lease(ledger: Ledger) -> float:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from statistics import median
 from time import perf_counter, time_ns
 
 import genai_prices
 from genai_prices.data import providers
 
+from benchmarks.ratio import ratio_of
 from hivecost.events import Usage
 from hivecost.pricing import PriceBook
 
@@ -46,7 +46,7 @@ def _compared(
     for _ in range(ROUNDS):  # by turns, so that both see the same machine
         ours_s.append(_ours_s(book, models, repeats * 50) / 50)
         theirs_s.append(_theirs_s(models, repeats))
-    ratio = median(theirs_s) / median(ours_s)
+    ratio = ratio_of(theirs_s, ours_s)
     return (name, goal, ratio, ratio >= goal)
 
 

@@ -17,6 +17,7 @@ from time import perf_counter, perf_counter_ns
 from typing import Any, NamedTuple
 
 from benchmarks.bus import _turn
+from benchmarks.ratio import ratio_of
 from hivecost.bus import DropNewest, DropOldest, EventBus
 from hivecost.events import LLMTurnComplete
 
@@ -86,29 +87,24 @@ BAD: dict[str, Callable[[EventBus], None]] = {
 
 def results() -> list[tuple[str, float, float, bool]]:
     """(name, goal, figure, whether the goal is met); the figure is a median of p99s over that without the bad one."""
-    figures = measure()
-    quiet = figures.pop("nobody")
-    rows = []
-    for name, p99 in figures.items():
-        for what, ratio in (
-            ("publish()", p99.publish / quiet.publish),
-            ("publish to handled of others", p99.handled / quiet.handled),
-        ):
+    runs = measure()
+    quiet = runs.pop("nobody")
+    rows: list[tuple[str, float, float, bool]] = []
+    for name, some in runs.items():
+        for what, field in (("publish()", "publish"), ("publish to handled of others", "handled")):
+            ratio = ratio_of([getattr(p99, field) for p99 in some], [getattr(p99, field) for p99 in quiet])
             rows.append((f"p99 of {what}, with {name}", GOAL, ratio, ratio <= GOAL))
     return rows
 
 
-def measure() -> dict[str, P99]:
-    """The medians over all rounds."""
+def measure() -> dict[str, list[P99]]:
+    """Those of each round."""
     runs: dict[str, list[P99]] = {"nobody": [], **{name: [] for name in BAD}}
     with _log_to_nowhere():
         for _ in range(ROUNDS):
             for name, some in runs.items():
                 some.append(asyncio.run(_offer(BAD.get(name, _nobody))))
-    return {
-        name: P99(median(p99.publish for p99 in some), median(p99.handled for p99 in some))
-        for name, some in runs.items()
-    }
+    return runs
 
 
 async def _offer(subscribe_bad: Callable[[EventBus], None]) -> P99:
@@ -149,5 +145,6 @@ def _log_to_nowhere() -> Iterator[None]:
 
 
 if __name__ == "__main__":
-    for name, p99 in measure().items():
-        print(f"{name:<28} p99 of publish() {p99.publish:8.1f} µs, of publish to handled {p99.handled:8.1f} µs")
+    for name, some in measure().items():
+        publish, handled = median(p99.publish for p99 in some), median(p99.handled for p99 in some)
+        print(f"{name:<28} p99 of publish() {publish:8.1f} µs, of publish to handled {handled:8.1f} µs")

@@ -15,6 +15,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from time import perf_counter
 
+from benchmarks.ratio import ratio_of
 from hivecost.events import Cost, CostStatus, Event, LLMTurnComplete, Usage
 from hivecost.store import Store
 from hivecost.store.append import Appended
@@ -76,7 +77,7 @@ def _batches(size: int, events: int, goal: float) -> Result:
         turns = [turn(number) for number in range(events)]
         ours_s.append(asyncio.run(_seconds_in_store(turns, size)))
         plain_s.append(seconds_in_sqlite(turns, size))
-    ratio = median(plain_s) / median(ours_s)
+    ratio = ratio_of(plain_s, ours_s)
     name = f"durable, batches of {size:,}: {events / median(ours_s):,.0f} turns/s, of plain sqlite3"
     return name, goal, ratio, ratio >= goal
 
@@ -87,7 +88,7 @@ def _waiters() -> Result:
         turns = [turn(number) for number in range(WAITERS * EVENTS_EACH)]
         ours_s.append(asyncio.run(_seconds_of_waiters(turns)))
         plain_s.append(seconds_in_sqlite(turns, WAITERS))
-    ratio = median(plain_s) / median(ours_s)
+    ratio = ratio_of(plain_s, ours_s)
     name = (
         f"{WAITERS:,} tasks that each wait for their commit: {len(turns) / median(ours_s):,.0f} turns/s, "
         "of plain group commit"
