@@ -78,24 +78,36 @@ class Publishing:
             self._wake()  # before the publisher comes back, not after
             await anyio.lowlevel.checkpoint()
             self.collect()
-        if not self._find_room():
-            await self._wait_for_room(event)
-        self._require_open()
-        self._accept(event)
+        if self._find_room():
+            self._require_open()
+            self._accept(event)
+        else:
+            await self._accept_when_there_is_room(event)
 
     def _full_for(self, event: Event) -> list[Subscription]:
         return [subscription for subscription in self._routes.matching(event) if subscription.queue.free <= 0]
 
-    async def _wait_for_room(self, event: Event) -> None:
+    async def _accept_when_there_is_room(self, event: Event) -> None:
         for _ in range(_TURNS_GRANTED):  # a subscriber that merely waits for its turn gets it
             full = self._full_for(event)
             if not any(subscription.awaits_turn for subscription in full):
                 break
             await anyio.lowlevel.checkpoint()
             self.collect()
-        while blocking := [subscription for subscription in self._full_for(event) if subscription.blocks_publisher()]:
-            await blocking[0].wait_for_room()
-            self.collect()
+        waited: Subscription | None = None
+        try:
+            while blocking := [each for each in self._full_for(event) if each.blocks_publisher()]:
+                if waited is not None:
+                    waited.tell_of_room()
+                waited = blocking[0]
+                await waited.wait_for_room()
+                self.collect()
+            self._require_open()
+            self._accept(event)
+        except BaseException:
+            if waited is not None:
+                waited.tell_of_room()  # which is not taken here
+            raise
 
     def publish_nowait(self, event: Event) -> None:
         """The same without ever waiting, from any thread: a full queue drops as its policy says (Block: the newest)."""

@@ -223,10 +223,14 @@ class Subscription:
             raise error
         self._report_failure(event, RuntimeError(f"the handler awaited something that was cancelled: {error!r}"))
 
-    def _report_progress(self) -> None:
-        """Tell those who wait for room, or for what they published to be handled."""
+    def tell_of_room(self) -> None:
+        """As many of those who wait for room as there is room for, who waits longest first."""
         for _ in range(min(self.queue.free, len(self._room_waiters))):
             self._room_waiters.popleft().set()
+
+    def _report_progress(self) -> None:
+        """Tell those who wait for room, or for what they published to be handled."""
+        self.tell_of_room()
         if self._done_waiters:
             self._wake_done_waiters()
 

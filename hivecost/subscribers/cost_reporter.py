@@ -19,6 +19,8 @@ from hivecost.events import (
 from hivecost.money import format_usd
 from hivecost.plugin import PluginHost
 
+#: Executions remembered that a budget is about to end.
+EXPLAINED_MAX: Final = 1_000
 #: Ways in which a budget ends an execution, soon after.
 _ENDING: Final = ("cancelled", "refused", "stopped")
 #: What was done about a budget that is spent, in words.
@@ -80,6 +82,8 @@ class CostReporter:
                 )
                 if event.action in _ENDING:
                     self._explained[event.execution_id] = event.budget
+                    if len(self._explained) > EXPLAINED_MAX:  # an execution had ended before, and ends no more
+                        del self._explained[next(iter(self._explained))]
             case AlertRaised():
                 self._write(f"▲ {event.agent_id}: {event.rule}: {event.message}")
             case RateLimited():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 
 import anyio
 import anyio.lowlevel
@@ -510,3 +511,42 @@ async def test_b6_what_a_thread_brings_too_late_is_counted_as_lost():
     async with bus:
         await bus.drain()
         assert bus.statistics().published == 0
+
+
+@pytest.mark.parametrize("how", ["cancelled", "refused"])
+async def test_b3_room_that_a_publisher_does_not_take_is_the_next_ones(how):
+    """B3: who was given a place and left, cancelled or because its event is none, keeps nobody waiting."""
+    gate, seen, first = anyio.Event(), [], anyio.CancelScope()
+
+    def admit(event):
+        if event.name == "1" and how == "refused":
+            raise ValueError("not admitted")
+        return event
+
+    async def gated(event):
+        await gate.wait()
+        if how == "cancelled":
+            first.cancel()
+        seen.append(event)
+
+    async with EventBus(admit=admit) as bus:
+        bus.subscribe(handler=gated, overflow=Block(timeout_s=3_600), max_queue=1)
+        await bus.publish(numbered(0))
+        await anyio.wait_all_tasks_blocked()
+
+        async def leave() -> None:
+            with first, suppress(ValueError):
+                await bus.publish(numbered(1))
+
+        async def stay() -> None:
+            await bus.publish(numbered(2))
+
+        with anyio.fail_after(5):
+            async with anyio.create_task_group() as group:
+                group.start_soon(leave)
+                await anyio.wait_all_tasks_blocked()
+                group.start_soon(stay)
+                await anyio.wait_all_tasks_blocked()
+                gate.set()
+        await bus.drain()
+    assert numbers(seen) == [0, 2]

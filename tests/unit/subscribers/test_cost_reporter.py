@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import hivecost as hc
+from hivecost.subscribers.cost_reporter import EXPLAINED_MAX
 
 pytestmark = pytest.mark.anyio
 
@@ -77,6 +78,18 @@ async def test_an_end_is_explained_where_nothing_was_said_before(make_runtime):
         "BudgetExceededError: budget 'b')",
         "BudgetExceededError: budget 'b')",
     ]
+
+
+async def test_executions_that_had_ended_before_are_not_remembered_for_good(make_runtime):
+    """What is said of a budget after an execution's end costs no memory."""
+    reporter = hc.CostReporter(lambda line: None)
+    runtime = make_runtime(plugins=[reporter])
+    async with runtime:
+        for number in range(EXPLAINED_MAX + 10):
+            runtime.bus.publish_nowait(hc.BudgetExceeded(execution_id=str(number), budget="b", action="cancelled"))
+        await runtime.bus.drain()
+        assert len(reporter._explained) == EXPLAINED_MAX
+        assert "0" not in reporter._explained
 
 
 async def test_a_line_that_cannot_be_written_harms_nobody(make_runtime):
