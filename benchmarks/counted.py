@@ -119,7 +119,7 @@ def _rows(turns: int) -> list[Row]:
 def _inserted(turns: int) -> None:
     """The rows alone, in transactions that are committed, without the sums."""
     from benchmarks import store
-    from hivecost.store.rows import INSERT_TURN
+    from hivecost.store.inserts import TURNS, insert_sql
 
     rows = _rows(turns)
     with tempfile.TemporaryDirectory() as folder:
@@ -127,7 +127,7 @@ def _inserted(turns: int) -> None:
         with closing(sqlite3.connect(Path(folder, "hivecost.db"))) as connection:
             for start in range(0, turns, BATCH):
                 with connection:
-                    connection.executemany(INSERT_TURN, rows[start : start + BATCH])
+                    connection.executemany(insert_sql(TURNS), rows[start : start + BATCH])
 
 
 def _inserted_and_summed(turns: int) -> None:

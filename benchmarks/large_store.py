@@ -18,7 +18,7 @@ from benchmarks.ratio import ratio_of
 from hivecost.queries import RuntimeLogStore, SessionStore, SpendStore, spending_since
 from hivecost.reports import load_session_report
 from hivecost.store import Store, database_path
-from hivecost.store.lifecycles import settle_sessions
+from hivecost.store.lifecycles import count_executions
 from hivecost.store.rollups import fold_turns
 
 Result = tuple[str, float, float, bool]
@@ -112,7 +112,7 @@ async def _make(folder: str, turns: int) -> None:
         (last_execution,) = connection.execute("SELECT coalesce(max(id), 0) FROM executions").fetchone()
         connection.execute(_INSERT, place)
         fold_turns(connection, start)
-        settle_sessions(connection, 0, last_execution)
+        count_executions(connection, last_execution)
         connection.execute("COMMIT")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     connection.close()

@@ -19,8 +19,9 @@ from benchmarks.ratio import ratio_of
 from hivecost.events import Cost, CostStatus, Event, LLMTurnComplete, Usage
 from hivecost.store import Store
 from hivecost.store.append import Appended
+from hivecost.store.inserts import TURNS, insert_sql
 from hivecost.store.rollups import fold_turns
-from hivecost.store.rows import INSERT_TURN, Row, turn_row
+from hivecost.store.rows import Row, turn_row
 from hivecost.store.runtime_log import RuntimeLog
 
 Result = tuple[str, float, float, bool]
@@ -127,7 +128,7 @@ def seconds_in_sqlite(turns: Sequence[LLMTurnComplete], size: int) -> float:
         started_s = perf_counter()
         for start in range(0, len(rows), size):
             connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(INSERT_TURN, rows[start : start + size])
+            connection.executemany(insert_sql(TURNS), rows[start : start + size])
             fold_turns(connection, start)
             connection.execute("COMMIT")
         elapsed_s = perf_counter() - started_s

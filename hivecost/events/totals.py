@@ -12,7 +12,7 @@ from hivecost.events.turns import LLMTurnComplete
 from hivecost.money import USD, to_usd
 
 
-class Totals(msgspec.Struct, frozen=True):
+class Totals(msgspec.Struct, frozen=True, gc=False):
     """What some turns add up to. Adding is exact, so any partition of the turns adds up to the same."""
 
     llm_calls: int = 0

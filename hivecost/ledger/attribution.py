@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Hashable, Sequence
 from functools import lru_cache
 from operator import attrgetter
 from typing import Final
@@ -37,6 +38,14 @@ def attribution(source: LLMTurnComplete | TurnRequest) -> dict[str, str]:
         if name not in _FIELDS:
             found[name] = tag
     return found
+
+
+def key_reader(attributes: Sequence[str]) -> Callable[[LLMTurnComplete], Hashable]:
+    """Gives the same for turns that agree in these attributes, and only for them; quick if none of them is a tag."""
+    fields = [_FIELDS[name] for name in attributes if name in _FIELDS]
+    if len(fields) < len(attributes) or not fields:
+        return lambda turn: tuple(map(attribution(turn).get, attributes))
+    return attrgetter(*fields)
 
 
 @lru_cache(maxsize=4_096)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
 from typing import Final, NamedTuple
 
 from hivecost.errors import ConfigError
+from hivecost.events import LLMTurnComplete
 from hivecost.ledger.account import Account, AccountKey
+from hivecost.ledger.attribution import attribution, key_reader
 from hivecost.ledger.budget import Budget
 from hivecost.ledger.period import Calendar, Period
 
@@ -49,16 +51,24 @@ class AccountBook:
         self._accounts_max = accounts_max
         self._lines = {budget.name: _Line(budget, opened or _as_it_is) for budget in listed}
         self._attributes = tuple(dict.fromkeys(name for line in self._lines.values() for name in line.looks_at))
-        self._found: dict[tuple[str | None, ...], _Found] = {}
-        self._found_by_execution: dict[str, list[tuple[str | None, ...]]] = {}
+        self._key_of = key_reader(self._attributes)
+        self._found: dict[Hashable, _Found] = {}
+        self._found_by_execution: dict[str, list[Hashable]] = {}
 
     def find(self, attribution: Mapping[str, str], at_ns: int) -> tuple[Account, ...]:
         """The accounts that a turn with these attributes counts on at this instant, in the order of the budgets."""
-        values = tuple(map(attribution.get, self._attributes))
-        found = self._found.get(values)
+        key = tuple(map(attribution.get, self._attributes))
+        found = self._found.get(key)
         if found is None or not found.start_ns <= at_ns < found.end_ns:
-            found = self._look_up(attribution, at_ns)
-            self._remember(values, found, attribution.get("execution"))
+            found = self._look_up(key, attribution, at_ns)
+        return found.accounts
+
+    def find_of(self, turn: LLMTurnComplete) -> tuple[Account, ...]:
+        """The accounts that a turn counts on."""
+        key, at_ns = self._key_of(turn), turn.timestamp_ns
+        found = self._found.get(key)
+        if found is None or not found.start_ns <= at_ns < found.end_ns:
+            found = self._look_up(key, attribution(turn), at_ns)
         return found.accounts
 
     def accounts(self, budget: str | None = None) -> Iterator[Account]:
@@ -68,8 +78,8 @@ class AccountBook:
 
     def forget_execution(self, execution_id: str) -> None:
         """Drop the accounts of an execution that is over, but for those with open holds."""
-        for values in self._found_by_execution.pop(execution_id, ()):
-            self._found.pop(values, None)
+        for key in self._found_by_execution.pop(execution_id, ()):
+            self._found.pop(key, None)
         for line in self._lines.values():
             line.forget_execution(execution_id)
 
@@ -90,7 +100,7 @@ class AccountBook:
             if account.over:
                 self._lines[account.budget.name].drop(account)
 
-    def _look_up(self, attribution: Mapping[str, str], at_ns: int) -> _Found:
+    def _look_up(self, key: Hashable, attribution: Mapping[str, str], at_ns: int) -> _Found:
         accounts = []
         for line in self._lines.values():
             if line.matches(attribution):
@@ -102,14 +112,16 @@ class AccountBook:
         periods = [account.period for account in accounts]
         start_ns = max((period.start_ns for period in periods), default=0)
         end_ns = min((period.end_ns for period in periods if period.end_ns is not None), default=_FOREVER_NS)
-        return _Found(start_ns, end_ns, tuple(accounts))
+        found = _Found(start_ns, end_ns, tuple(accounts))
+        self._remember(key, found, attribution.get("execution"))
+        return found
 
-    def _remember(self, values: tuple[str | None, ...], found: _Found, execution_id: str | None) -> None:
+    def _remember(self, key: Hashable, found: _Found, execution_id: str | None) -> None:
         if len(self._found) >= _FOUND_MAX:
             self._forget_answers()
-        self._found[values] = found
+        self._found[key] = found
         if execution_id and "execution" in self._attributes:
-            self._found_by_execution.setdefault(execution_id, []).append(values)
+            self._found_by_execution.setdefault(execution_id, []).append(key)
 
     def _evict_from(self, line: _Line) -> None:
         if self._accounts_max is None or len(line.accounts) <= self._accounts_max:

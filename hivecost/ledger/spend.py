@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from hivecost.events import LLMTurnComplete
 from hivecost.ledger.account import Account, AccountStatus, Crossing
-from hivecost.ledger.amounts import Unit
 from hivecost.ledger.book import AccountBook
 from hivecost.ledger.budget import Budget
 
@@ -42,16 +42,12 @@ class SpendAccounts:
         Gives the warning fractions that were reached by it, each once per account, and, at every addition that
         leaves an account above its limit, that account again: the next turn on an exhausted account is stopped too.
         """
-        crossings: list[Crossing] = []
-        amounts: dict[Unit, int] = {"usd": nanousd or 0, "tokens": tokens, "calls": calls}
-        for account in self._book.find(attribution, at_ns):
-            account.used_at_ns = at_ns
-            account.settled += amounts[account.unit]
-            if nanousd is None:
-                account.unpriced_calls += calls
-            if account.settled >= account.alarm_at:
-                crossings.extend(account.crossings())
-        return crossings
+        return _add(self._book.find(attribution, at_ns), at_ns, nanousd, tokens, calls)
+
+    def add_turn(self, turn: LLMTurnComplete) -> list[Crossing]:
+        """The same for a turn that came back."""
+        nanousd, at_ns = None if turn.cost is None else turn.cost.nanousd, turn.timestamp_ns
+        return _add(self._book.find_of(turn), at_ns, nanousd, turn.usage.total_tokens, 1)
 
     def find(self, attribution: Mapping[str, str], at_ns: int) -> tuple[Account, ...]:
         """The accounts that a turn with these attributes counts on at this instant."""
@@ -68,3 +64,16 @@ class SpendAccounts:
     def status(self) -> list[AccountStatus]:
         """One row for each account, in the order of the budgets."""
         return [account.status() for account in self._book.accounts()]
+
+
+def _add(accounts: Iterable[Account], at_ns: int, nanousd: int | None, tokens: int, calls: int) -> list[Crossing]:
+    crossings: list[Crossing] = []
+    for account in accounts:
+        unit = account.unit
+        account.used_at_ns = at_ns
+        account.settled += (nanousd or 0) if unit == "usd" else tokens if unit == "tokens" else calls
+        if nanousd is None:
+            account.unpriced_calls += calls
+        if account.settled >= account.alarm_at:
+            crossings.extend(account.crossings())
+    return crossings

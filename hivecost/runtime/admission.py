@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import Final
 
-from msgspec.structs import replace
+from msgspec.structs import astuple, replace
 
 from hivecost.errors import EventFormatError
 from hivecost.events import ATTRIBUTION_FIELDS, Cost, CostStatus, LLMTurnComplete, Usage
@@ -20,7 +20,17 @@ _TYPES: Final = {
     "latency_ms": int,
 }
 _fields: Final = attrgetter(*_TYPES)
-_FIELD_TYPES: Final = list(_TYPES.values())
+#: The types of all fields of a turn that is as it must be: known at a glance.
+_COST: Final = Cost(status=CostStatus.PRICED, nanousd=0)
+_SHAPES: Final = frozenset(
+    tuple(map(type, astuple(turn)))
+    for turn in (
+        LLMTurnComplete(),
+        LLMTurnComplete(cost=_COST),
+        LLMTurnComplete(raw_usage={}),
+        LLMTurnComplete(cost=_COST, raw_usage={}),
+    )
+)
 #: What the runtime log can hold: 64 bits, and no time before 1970.
 _INTEGER_MAX: Final = 2**63 - 1
 _WITHOUT_AMOUNT: Final = frozenset({CostStatus.UNPRICED, CostStatus.INVALID})
@@ -32,9 +42,8 @@ def admit_turn(turn: LLMTurnComplete, prices: PriceBook) -> LLMTurnComplete:
     Usage and costs that cannot be were billed all the same: the turn counts, as `invalid`. Raises EventFormatError,
     naming the field, for a turn that nobody could attribute or log.
     """
-    fields = _fields(turn)
-    if list(map(type, fields)) != _FIELD_TYPES:
-        raise EventFormatError(_type_problem(fields))
+    if tuple(map(type, astuple(turn))) not in _SHAPES:
+        _require_types(turn)
     if not (0 <= turn.timestamp_ns <= _INTEGER_MAX and 0 <= turn.latency_ms <= _INTEGER_MAX):
         got = f"got {turn.timestamp_ns} and {turn.latency_ms}"
         raise EventFormatError(f"timestamp_ns and latency_ms of a turn must be from 0 to 2**63 - 1, {got}")
@@ -49,11 +58,10 @@ def admit_turn(turn: LLMTurnComplete, prices: PriceBook) -> LLMTurnComplete:
     return replace(turn, cost=Cost(status=CostStatus.INVALID, reason=problem)) if problem else turn
 
 
-def _type_problem(fields: tuple[object, ...]) -> str:
-    for (name, expected), field in zip(_TYPES.items(), fields, strict=True):
+def _require_types(turn: LLMTurnComplete) -> None:
+    for (name, expected), field in zip(_TYPES.items(), _fields(turn), strict=True):
         if type(field) is not expected:
-            return f"{name} of a turn must be of type {expected.__name__}, got {field!r:.100}"
-    raise AssertionError("called for fields that are as they must be")
+            raise EventFormatError(f"{name} of a turn must be of type {expected.__name__}, got {field!r:.100}")
 
 
 def _cost_problem(cost: object) -> str:

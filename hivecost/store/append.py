@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from operator import is_not
 from typing import Final
 
 import msgspec
 
 from hivecost.events import Event, LLMTurnComplete
-from hivecost.store.lifecycles import fold_events, settle_sessions
+from hivecost.store.inserts import EVENTS, TURNS, insert
+from hivecost.store.lifecycles import count_executions, fold_events, settle_sessions
 from hivecost.store.rollups import fold_turns
-from hivecost.store.rows import INSERT_EVENT, INSERT_TURN, event_row, turn_row
 from hivecost.store.tags import with_short_tags
 
 #: What an event can do to its own row; anything else is the file's fault, and the whole batch's.
@@ -28,10 +29,10 @@ _ROW_FAULTS = (
     sqlite3.ProgrammingError,
 )
 
-_LAST_IDS: Final = "SELECT " + ", ".join(
-    f"(SELECT coalesce(max(id), 0) FROM {table})" for table in ("turns", "events", "executions")
-)
-_PRUNED_BEFORE: Final = "SELECT timestamp_ns FROM pruned_before WHERE id = 1"
+#: The last id of each table, and up to when the log was pruned.
+_WHERE_IT_ENDS: Final = """
+    SELECT (SELECT coalesce(max(id), 0) FROM turns), (SELECT coalesce(max(id), 0) FROM events),
+           (SELECT coalesce(max(id), 0) FROM executions), (SELECT timestamp_ns FROM pruned_before WHERE id = 1)"""
 
 
 class Appended(msgspec.Struct):
@@ -52,9 +53,20 @@ def append(connection: sqlite3.Connection, events: Sequence[Event]) -> Appended:
 
     One event that cannot be a row never takes others with it. Raises sqlite3.Error for faults of the file.
     """
+    try:
+        return _in_transaction(_insert, connection, events)
+    except _ROW_FAULTS:
+        return _in_transaction(_insert_each, connection, events)
+
+
+def _in_transaction(
+    insert: Callable[[sqlite3.Connection, Sequence[Event]], Appended],
+    connection: sqlite3.Connection,
+    events: Sequence[Event],
+) -> Appended:
     connection.execute("BEGIN IMMEDIATE")
     try:
-        appended = _append_all(connection, events)
+        appended = insert(connection, events)
         connection.execute("COMMIT")
     except BaseException:
         if connection.in_transaction:
@@ -63,16 +75,7 @@ def append(connection: sqlite3.Connection, events: Sequence[Event]) -> Appended:
     return appended
 
 
-def _append_all(connection: sqlite3.Connection, events: Sequence[Event]) -> Appended:
-    connection.execute("SAVEPOINT batch")
-    try:
-        return _insert(connection, events)
-    except _ROW_FAULTS:
-        connection.execute("ROLLBACK TO batch")
-        return _append_each(connection, events)
-
-
-def _append_each(connection: sqlite3.Connection, events: Sequence[Event]) -> Appended:
+def _insert_each(connection: sqlite3.Connection, events: Sequence[Event]) -> Appended:
     """The slow way, for a batch with a culprit in it."""
     total = Appended([], {}, 0)
     for index, event in enumerate(events):
@@ -91,32 +94,26 @@ def _append_each(connection: sqlite3.Connection, events: Sequence[Event]) -> App
 
 
 def _insert(connection: sqlite3.Connection, events: Sequence[Event]) -> Appended:
-    fitting = [with_short_tags(event) for event in events]
-    timely = _timely(connection, fitting)
-    turns = [turn_row(event) for event in timely if isinstance(event, LLMTurnComplete)]
-    others = [event_row(event) for event in timely if not isinstance(event, LLMTurnComplete)]
-    last_turn, last_event, last_execution = connection.execute(_LAST_IDS).fetchone()
+    last_turn, last_event, last_execution, pruned_before_ns = connection.execute(_WHERE_IT_ENDS).fetchone()
+    fitting = timely = [with_short_tags(event) if event.tags else event for event in events]
+    if pruned_before_ns is not None:  # nobody would know earlier ones as duplicates: their ids may have been pruned
+        timely = [event for event in fitting if event.timestamp_ns >= pruned_before_ns]
+    turns = [event for event in timely if isinstance(event, LLMTurnComplete)]
+    others = [event for event in timely if not isinstance(event, LLMTurnComplete)]
     count = 0
-    if turns:
-        count += connection.executemany(INSERT_TURN, turns).rowcount
     if others:
-        count += connection.executemany(INSERT_EVENT, others).rowcount
+        count += insert(connection, EVENTS, others)
         fold_events(connection, last_event)
     if turns:
+        count += insert(connection, TURNS, turns)
         fold_turns(connection, last_turn)
-    settle_sessions(connection, last_event, last_execution)
+    count_executions(connection, last_execution)
+    if others:
+        settle_sessions(connection, last_event)
     everything = count == len(events)
     inserted = [True] * count if everything else _really_inserted(connection, events, last_turn, last_event)
-    truncated = sum(cut is not event for cut, event in zip(fitting, events, strict=True))
+    truncated = sum(map(is_not, fitting, events))
     return Appended(inserted, {}, truncated, late=len(events) - len(timely))
-
-
-def _timely(connection: sqlite3.Connection, events: list[Event]) -> list[Event]:
-    """Those that would be known as duplicates if they were; the ids of others may have been pruned."""
-    pruned_before = connection.execute(_PRUNED_BEFORE).fetchone()
-    if pruned_before is None:
-        return events
-    return [event for event in events if event.timestamp_ns >= pruned_before[0]]
 
 
 def _really_inserted(

@@ -75,7 +75,11 @@ def fold_events(connection: sqlite3.Connection, last_event: int) -> None:
         connection.execute(statement, {"last_event": last_event})
 
 
-def settle_sessions(connection: sqlite3.Connection, last_event: int, last_execution: int) -> None:
-    """Bring the status and the execution count of the sessions up to date, after all executions are there."""
+def count_executions(connection: sqlite3.Connection, last_execution: int) -> None:
+    """Count the executions after this id in their sessions, after turns and events have made theirs."""
     connection.execute(_COUNT_EXECUTIONS, {"last_execution": last_execution})
+
+
+def settle_sessions(connection: sqlite3.Connection, last_event: int) -> None:
+    """Bring the status of the sessions up to date, after all executions are there."""
     connection.execute(_SET_STATUS, {"last_event": last_event})

@@ -49,7 +49,11 @@ def exclusive(base_path: Path, *, wait: bool = True) -> Iterator[bool]:
 
     The file is opened anew each time: a lock that is kept open would live on in forked children.
     """
-    descriptor = os.open(base_path / LOCK_NAME, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+    try:
+        descriptor = _open(base_path / LOCK_NAME)
+    except FileNotFoundError:
+        base_path.mkdir(parents=True, exist_ok=True)
+        descriptor = _open(base_path / LOCK_NAME)
     try:
         held = _try_acquire(descriptor, wait=wait)
         try:
@@ -60,6 +64,10 @@ def exclusive(base_path: Path, *, wait: bool = True) -> Iterator[bool]:
                 _release(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
 
 
 def _try_acquire(descriptor: int, *, wait: bool) -> bool:
@@ -77,7 +85,7 @@ def try_lock_for_life(path: Path) -> int | None:
 
     Close it in forked children, or they hold the lock too.
     """
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+    descriptor = _open(path)
     try:
         if _try_acquire(descriptor, wait=False):
             return descriptor
@@ -102,7 +110,6 @@ async def run_locked(base_path: Path, work: Callable[[], T], *, give_up: bool = 
 
 def _attempt(base_path: Path, work: Callable[[], T], outcome: Future[T], wait: bool) -> bool:
     """Fill `outcome`, unless the lock cannot be had without waiting (False) or nobody wants it any more."""
-    base_path.mkdir(parents=True, exist_ok=True)
     with exclusive(base_path, wait=wait) as held:
         if held and outcome.set_running_or_notify_cancel():
             try:

@@ -1,4 +1,4 @@
-"""Events as rows of the log, and the statements that insert them."""
+"""Events as rows of the log."""
 
 from __future__ import annotations
 
@@ -49,18 +49,10 @@ EVENT_COLUMNS: Final = (
     "payload",
 )
 
-
-def _insert(table: str, columns: tuple[str, ...]) -> str:
-    marks = ", ".join("?" * len(columns))
-    # Only a known event id is passed over; any other conflict is a fault that must be heard.
-    return f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks}) ON CONFLICT (event_id) DO NOTHING"
-
-
-INSERT_TURN: Final = _insert("turns", TURN_COLUMNS)
-INSERT_EVENT: Final = _insert("events", EVENT_COLUMNS)
-
 _turn_head: Final[Callable[[Any], Row]] = attrgetter(*TURN_COLUMNS[: TURN_COLUMNS.index("service_tier") + 1])
 _event_head: Final[Callable[[Any], Row]] = attrgetter(*EVENT_COLUMNS[:-2])
+#: Plain texts: sqlite3 asks its adapters first about every subclass, which costs more than the insert of the value.
+_STATUS_TEXTS: Final = {status: str(status) for status in CostStatus}
 _NO_COST: Final = (None, None, "", "", "", "", None, None, None)
 _to_json: Final = msgspec.json.Encoder().encode
 
@@ -90,6 +82,4 @@ def _cost_row(cost: Cost | None) -> Row:
         cost = Cost(
             status=CostStatus.INVALID, source=cost.source, rate=cost.rate, snapshot=cost.snapshot, reason=reason
         )
-    status, *amounts = astuple(cost)
-    # A plain text: sqlite3 asks its adapters first about every subclass, which costs more than the insert of the value.
-    return (str(status), *amounts)
+    return (_STATUS_TEXTS.get(cost.status) or str(cost.status), *astuple(cost)[1:])

@@ -98,20 +98,16 @@ class BudgetWatcher:
         return self.accounts.status()
 
     def _handle(self, host: PluginHost, event: Event) -> None:
-        if isinstance(event, ExecutionCompleted):
-            self.accounts.forget_execution(event.execution_id)
-            self._soft.forget_execution(event.execution_id)
-        elif isinstance(event, LLMTurnComplete):
-            for crossing in self._count(event):
+        if isinstance(event, LLMTurnComplete):
+            self._logged.counted(event.event_id)
+            for crossing in self.accounts.add_turn(event):
                 if crossing.exceeded:
                     self._exceed(host, event, crossing)
                 else:
                     host.bus.publish_nowait(warning_of(crossing, event, host.clock.now_ns()))
-
-    def _count(self, turn: LLMTurnComplete) -> list[Crossing]:
-        self._logged.counted(turn.event_id)
-        nanousd = None if turn.cost is None else turn.cost.nanousd
-        return self.accounts.add(attribution(turn), turn.timestamp_ns, nanousd, turn.usage.total_tokens)
+        elif isinstance(event, ExecutionCompleted):
+            self.accounts.forget_execution(event.execution_id)
+            self._soft.forget_execution(event.execution_id)
 
     def _exceed(self, host: PluginHost, turn: LLMTurnComplete, crossing: Crossing) -> None:
         budget = self.accounts.budgets[crossing.budget]

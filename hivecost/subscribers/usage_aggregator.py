@@ -37,7 +37,8 @@ class UsageAggregator:
         self._values_max = values_max
         self._sums: dict[str, OrderedDict[str, Totals]] = {dimension: OrderedDict() for dimension in DIMENSIONS}
         #: What came last, by all that tells turns apart; it goes into each dimension's sums when somebody asks.
-        self._recent: dict[tuple[Any, ...], Totals] = {}
+        self._recent: dict[tuple[Any, int], _Recent] = {}
+        self._turns = 0
 
     @property
     def total(self) -> Totals:
@@ -64,21 +65,27 @@ class UsageAggregator:
 
     def add(self, turns: Iterable[LLMTurnComplete]) -> None:
         """Count these turns in every dimension they have a value for."""
-        recent = self._recent
+        recent, number = self._recent, self._turns
         for turn in turns:
-            key = (*_whose(turn), turn.timestamp_ns // _DAY_NS)
-            recent[key] = recent.pop(key, _NOTHING).plus(turn)  # those used last are at the end
-            if len(recent) > self._values_max:
-                self._fold()
-                recent = self._recent
+            number += 1
+            key = _whose(turn), turn.timestamp_ns // _DAY_NS
+            entry = recent.get(key)
+            if entry is None:
+                if len(recent) >= self._values_max:
+                    self._fold()
+                    recent = self._recent
+                entry = recent[key] = _Recent()
+            entry.totals = entry.totals.plus(turn)
+            entry.last_turn = number
+        self._turns = number
 
     def _fold(self) -> None:
         recent, self._recent = self._recent, {}
-        for (*whose, day), added in recent.items():
-            self._total += added
+        for (whose, day), entry in sorted(recent.items(), key=lambda item: item[1].last_turn):
+            self._total += entry.totals
             for dimension, value in zip(DIMENSIONS, (*whose, _name_of(day)), strict=True):
                 if value:
-                    self._add_to(dimension, value, added)
+                    self._add_to(dimension, value, entry.totals)
 
     def _add_to(self, dimension: str, value: str, added: Totals) -> None:
         sums = self._sums[dimension]
@@ -119,6 +126,18 @@ class UsageAggregator:
 
 
 _NOTHING: Final = Totals()
+
+
+class _Recent:
+    """What some turns add up to, and which of all turns was the last of them."""
+
+    __slots__ = ("last_turn", "totals")
+
+    def __init__(self) -> None:
+        self.totals = _NOTHING
+        self.last_turn = 0
+
+
 #: In the order of the dimensions, but for the day.
 _whose: Final = attrgetter(
     *("execution_id", "session_id", "node_id", "agent_id", "model", "user_id", "org_id", "task_id"),

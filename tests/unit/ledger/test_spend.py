@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from hivecost.clock import to_ns
 from hivecost.errors import ConfigError
-from hivecost.ledger import Budget, SpendAccounts
+from hivecost.events import Cost, CostStatus, LLMTurnComplete, Usage
+from hivecost.ledger import Budget, SpendAccounts, attribution
 
 NOON_NS = to_ns(datetime(2026, 11, 22, 12, tzinfo=UTC))
 DAY_NS = 24 * 3600 * 10**9
@@ -231,3 +232,40 @@ def test_the_sums_are_those_of_a_plain_dict(turns):
     assert {key: n for key, n in sums.items() if "T" not in key[2]} == {
         key: n for key, n in settled(accounts).items() if "T" not in key[2]
     }
+
+
+NAMES = st.sampled_from(["", "ada", "bob"])
+ATTRIBUTES = st.sampled_from(["user", "org", "model", "team", "execution"])
+MADE_TURNS = st.builds(
+    LLMTurnComplete,
+    timestamp_ns=st.integers(-2, 2).map(lambda days: NOON_NS + days * DAY_NS),
+    execution_id=NAMES,
+    user_id=NAMES,
+    org_id=NAMES,
+    model=NAMES,
+    tags=st.sampled_from([{}, {"team": "ada"}, {"team": ""}, {"user": "bob"}]),
+    usage=st.integers(0, 9).map(lambda tokens: Usage(tokens, tokens)),
+    cost=st.sampled_from(
+        [None, Cost(status=CostStatus.PRICED, nanousd=4 * 10**8), Cost(status=CostStatus.UNPRICED, reason="?")]
+    ),
+)
+MADE_BUDGETS = st.builds(
+    lambda number, per, match, window, limit: Budget(str(number), limit, per=per, match=match, window=window),
+    st.integers(),
+    st.lists(ATTRIBUTES, max_size=2, unique=True),
+    st.dictionaries(ATTRIBUTES, st.sampled_from(["ada", ["ada", "bob"]]), max_size=1),
+    st.sampled_from(["total", "day", "execution"]),
+    st.sampled_from(["$1", "20 tokens", "3 calls"]),
+)
+
+
+@given(st.lists(MADE_BUDGETS, max_size=3, unique_by=lambda budget: budget.name), st.lists(MADE_TURNS, max_size=20))
+def test_a_turn_counts_as_its_attributes_do(budgets, turns):
+    """Whichever way an account is found, the sums are the same and so is what they say."""
+    by_turn, by_attributes, mixed = SpendAccounts(budgets), SpendAccounts(budgets), SpendAccounts(budgets)
+    for turn in turns:
+        who, nanousd = attribution(turn), turn.cost and turn.cost.nanousd
+        said = by_attributes.add(who, turn.timestamp_ns, nanousd, turn.usage.total_tokens)
+        mixed.find(who, turn.timestamp_ns)
+        assert by_turn.add_turn(turn) == mixed.add_turn(turn) == said
+    assert by_turn.status() == mixed.status() == by_attributes.status()

@@ -85,9 +85,13 @@ def test_memory_is_bounded_and_what_went_is_counted():
     assert sorted(usage.by("agent")) == ["a", "c", "d"]
     assert usage.forgotten == 1
     assert usage.total.llm_calls == 5
+    usage.add([turn("d", 1, 1), turn("e", 1, 1), turn("d", 1, 1)])
+    assert sorted(usage.by("agent")) == ["a", "d", "e"]  # "c" was idle longest
+    usage.add([turn("a", 1, 1), turn("f", 1, 1)])
+    assert sorted(usage.by("agent")) == ["a", "d", "f"]
     usage.add(turn(f"agent {n}", 1, 1) for n in range(1_000))
     assert len(usage.by("agent")) == 3
-    assert usage.total.llm_calls == 1_005
+    assert usage.total.llm_calls == 1_010
 
 
 def test_days_are_utc():
