@@ -20,7 +20,7 @@ from hivecost.events import Event
 
 Result = tuple[str, float, float, bool]
 
-ROUNDS, EVENTS, GATED = 5, 10_000, 2_000
+ROUNDS, EVENTS, GATED = 11, 10_000, 2_000
 #: Offered per second → the goals for the p99 from publish to commit in ms, and for CPU in µs an event.
 OFFERED = {1_000: (100.0, 800.0), 10_000: (1_000.0, 250.0), 50_000: (10_000.0, 150.0)}
 OFFERED_SECONDS = 1.5

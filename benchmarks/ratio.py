@@ -8,7 +8,7 @@ from typing import Self
 
 
 class Ratio(float):
-    """The ratio of two medians; `low` and `high` are the least and the greatest ratio of one round."""
+    """The median of the rounds' ratios; `low` and `high` are the least and the greatest of them."""
 
     low: float
     high: float
@@ -23,6 +23,6 @@ class Ratio(float):
 
 
 def ratio_of(some: Sequence[float], others: Sequence[float]) -> Ratio:
-    """Of what was measured by turns, so that each round saw the same machine."""
+    """Of what was measured by turns, so that both of a round saw the same machine, which the next may not."""
     rounds = [one / other for one, other in zip(some, others, strict=True)]
-    return Ratio(median(some) / median(others), min(rounds), max(rounds))
+    return Ratio(median(rounds), min(rounds), max(rounds))

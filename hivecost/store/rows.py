@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import astuple
 
-from hivecost.events import ATTRIBUTION_FIELDS, USAGE_FIELDS, Cost, CostStatus, Event, LLMTurnComplete, UnknownEvent
+from hivecost.events import USAGE_FIELDS, Cost, CostStatus, Event, LLMTurnComplete, UnknownEvent
 from hivecost.events import encode_json as event_to_json
 from hivecost.money import TURN_COST_MAX_NANOUSD, format_usd
 
@@ -22,19 +22,10 @@ LATENCY_MS_MAX: Final = 10**9
 COST_COLUMNS: Final = tuple(
     {"status": "cost_status", "nanousd": "cost_nanousd"}.get(name, name) for name in Cost.__struct_fields__
 )
-TURN_COLUMNS: Final = (
-    "event_id",
-    "timestamp_ns",
-    *ATTRIBUTION_FIELDS,
-    "model",
-    "provider",
-    "stop_reason",
-    "service_tier",
-    *(name for name in USAGE_FIELDS),
-    "tags",
-    "raw_usage",
-    "latency_ms",
-    *COST_COLUMNS,
+#: The fields of a turn in order, with the parts of its usage and its cost in their places.
+_TURN_FIELDS: Final = LLMTurnComplete.__struct_fields__
+TURN_COLUMNS: Final = tuple(
+    column for field in _TURN_FIELDS for column in {"usage": USAGE_FIELDS, "cost": COST_COLUMNS}.get(field, (field,))
 )
 EVENT_COLUMNS: Final = (
     "event_id",
@@ -49,7 +40,6 @@ EVENT_COLUMNS: Final = (
     "payload",
 )
 
-_turn_head: Final[Callable[[Any], Row]] = attrgetter(*TURN_COLUMNS[: TURN_COLUMNS.index("service_tier") + 1])
 _event_head: Final[Callable[[Any], Row]] = attrgetter(*EVENT_COLUMNS[:-2])
 #: Plain texts: sqlite3 asks its adapters first about every subclass, which costs more than the insert of the value.
 _STATUS_TEXTS: Final = {status: str(status) for status in CostStatus}
@@ -59,12 +49,23 @@ _to_json: Final = msgspec.json.Encoder().encode
 
 def turn_row(turn: LLMTurnComplete) -> Row:
     """The turn in the order of TURN_COLUMNS."""
-    tags = _to_json(turn.tags).decode() if turn.tags else "{}"
-    raw_usage = None if turn.raw_usage is None else _to_json(turn.raw_usage).decode()
-    latency_ms = turn.latency_ms
+    # A subclass has its own fields behind these.
+    fields = astuple(turn)[: len(_TURN_FIELDS)]
+    *whose, tags, model, provider, usage, cost, latency_ms, stop_reason, service_tier, raw_usage = fields
     if type(latency_ms) is not int or not 0 <= latency_ms <= LATENCY_MS_MAX:
         latency_ms = min(max(int(latency_ms), 0), LATENCY_MS_MAX)
-    return (*_turn_head(turn), *astuple(turn.usage), tags, raw_usage, latency_ms, *_cost_row(turn.cost))
+    return (
+        *whose,
+        _to_json(tags).decode() if tags else "{}",
+        model,
+        provider,
+        *astuple(usage),
+        *_cost_row(cost),
+        latency_ms,
+        stop_reason,
+        service_tier,
+        None if raw_usage is None else _to_json(raw_usage).decode(),
+    )
 
 
 def event_row(event: Event) -> Row:

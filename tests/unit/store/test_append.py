@@ -70,3 +70,16 @@ def test_nothing_partial_is_kept(log, tmp_path, oracle, monkeypatch):
     monkeypatch.undo()
     for table in ("turns", "events", "sessions", "executions"):
         assert oracle.rows(tmp_path / "hivecost.db", f"SELECT 1 FROM {table}") == []
+
+
+class OwnTurn(LLMTurnComplete, frozen=True, kw_only=True, tag="own_turn"):
+    """A turn with a field of its own."""
+
+    prompt_id: str = ""
+
+
+def test_a_turn_of_a_class_of_its_own_is_logged_as_a_turn(log):
+    """What the log has no column for is left out."""
+    assert log.append([OwnTurn(session_id="s", model="gpt-4o", raw_usage={"a": 1}, prompt_id="p")]).inserted == [True]
+    row = log.open().execute("SELECT session_id, model, raw_usage FROM turns").fetchone()
+    assert row == ("s", "gpt-4o", '{"a":1}')
