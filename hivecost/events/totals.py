@@ -11,6 +11,10 @@ from hivecost.events.cost import CostStatus
 from hivecost.events.turns import LLMTurnComplete
 from hivecost.money import USD, to_usd
 
+#: Looked up once: an attribute of an enum is slow where a turn takes a microsecond.
+_INVALID: Final = CostStatus.INVALID
+_ESTIMATED: Final = CostStatus.ESTIMATED
+
 
 class Totals(msgspec.Struct, frozen=True, gc=False):
     """What some turns add up to. Adding is exact, so any partition of the turns adds up to the same."""
@@ -49,10 +53,13 @@ class Totals(msgspec.Struct, frozen=True, gc=False):
         """The sums with one more turn."""
         usage, cost = turn.usage, turn.cost
         nanousd = None if cost is None else cost.nanousd
-        is_invalid = is_estimated = False
-        if cost is not None and cost.status is not CostStatus.PRICED:
-            is_invalid = nanousd is None and cost.status is CostStatus.INVALID
-            is_estimated = nanousd is not None and cost.status is CostStatus.ESTIMATED
+        unpriced_calls, invalid_calls, estimated_calls = self.unpriced_calls, self.invalid_calls, self.estimated_calls
+        if cost is None or nanousd is None:
+            is_invalid = cost is not None and cost.status is _INVALID
+            unpriced_calls += not is_invalid
+            invalid_calls += is_invalid
+        elif cost.status is _ESTIMATED:
+            estimated_calls += 1
         return Totals(
             self.llm_calls + 1,
             self.input_tokens + usage.input_tokens,
@@ -61,9 +68,9 @@ class Totals(msgspec.Struct, frozen=True, gc=False):
             self.cache_write_tokens + usage.cache_write_tokens,
             self.reasoning_tokens + usage.reasoning_tokens,
             self.cost_nanousd + (nanousd or 0),
-            self.unpriced_calls + (nanousd is None and not is_invalid),
-            self.invalid_calls + is_invalid,
-            self.estimated_calls + is_estimated,
+            unpriced_calls,
+            invalid_calls,
+            estimated_calls,
             self.latency_ms + turn.latency_ms,
         )
 

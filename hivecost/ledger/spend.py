@@ -46,8 +46,9 @@ class SpendAccounts:
 
     def add_turn(self, turn: LLMTurnComplete) -> list[Crossing]:
         """The same for a turn that came back."""
-        nanousd, at_ns = None if turn.cost is None else turn.cost.nanousd, turn.timestamp_ns
-        return _add(self._book.find_of(turn), at_ns, nanousd, turn.usage.total_tokens, 1)
+        cost, usage = turn.cost, turn.usage
+        nanousd, tokens = None if cost is None else cost.nanousd, usage.input_tokens + usage.output_tokens
+        return _add(self._book.find_of(turn), turn.timestamp_ns, nanousd, tokens, 1)
 
     def find(self, attribution: Mapping[str, str], at_ns: int) -> tuple[Account, ...]:
         """The accounts that a turn with these attributes counts on at this instant."""
