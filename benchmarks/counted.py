@@ -116,24 +116,21 @@ def _rows(turns: int) -> list[Row]:
     return [turn_row(turn) for turn in _turns(turns)]
 
 
-def _inserted(turns: int) -> None:
-    """The rows alone, in transactions that are committed, without the sums."""
+def _inserted(turns: int, *, summed: bool = False) -> None:
+    """The rows alone, or with the sums, in transactions that are committed."""
     from benchmarks import store
-    from hivecost.store.inserts import TURNS, insert_sql
+    from hivecost.store.inserts import TURNS, insert
+    from hivecost.store.rollups import fold_turns
 
-    rows = _rows(turns)
+    events = _turns(turns)
     with tempfile.TemporaryDirectory() as folder:
         asyncio.run(store._make_tables(folder))
         with closing(sqlite3.connect(Path(folder, "hivecost.db"))) as connection:
             for start in range(0, turns, BATCH):
                 with connection:
-                    connection.executemany(insert_sql(TURNS), rows[start : start + BATCH])
-
-
-def _inserted_and_summed(turns: int) -> None:
-    from benchmarks import store
-
-    store.seconds_in_sqlite(_turns(turns), BATCH)
+                    insert(connection, TURNS, events[start : start + BATCH])
+                    if summed:
+                        fold_turns(connection, start)
 
 
 def _stored(turns: int) -> None:
@@ -161,7 +158,7 @@ WORKLOADS = {
     "turns": Workload(_turns),
     "rows": Workload(_rows),
     "inserted": Workload(_inserted),
-    "summed": Workload(_inserted_and_summed),
+    "summed": Workload(partial(_inserted, summed=True)),
     "stored": Workload(_stored),
 }
 

@@ -37,7 +37,7 @@ CONFIG = {"runaway": "off"}
 
 
 def results() -> list[Result]:
-    """(name, goal, figure, whether the goal is met); ratios are of medians of one run."""
+    """(name, goal, figure, whether the goal is met); figures are medians of one run."""
     rows = [
         _saturated("published turns, saturated", _published, EVENTS, 0.8),
         _saturated("turns through the gate with a hard budget, saturated", _through_the_gate, GATED, 0.1),

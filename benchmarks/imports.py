@@ -16,7 +16,7 @@ GOALS = {"import hivecost": 1.5, "from hivecost import AgentRuntime": 3.0}
 
 
 def results() -> list[tuple[str, float, float, bool]]:
-    """(name, goal, figure, whether the goal is met); the figure is a ratio of medians of one run."""
+    """(name, goal, figure, whether the goal is met); figures are medians of one run."""
     codes = ("pass", f"import {PEERS}", *GOALS)
     took_s: dict[str, list[float]] = {code: [] for code in codes}
     with tempfile.TemporaryDirectory() as bytecode:

@@ -35,7 +35,7 @@ BYTES_PER_TURN_MAX = 600
 
 
 def results() -> list[Result]:
-    """(name, goal, figure, whether the goal is met); the figure is a ratio of medians of one run."""
+    """(name, goal, figure, whether the goal is met); figures are medians of one run."""
     with tempfile.TemporaryDirectory() as small, tempfile.TemporaryDirectory() as large:
         for folder, turns in ((small, SMALL), (large, LARGE)):
             asyncio.run(_make(folder, turns))

@@ -13,7 +13,7 @@ WHO = {"org": "acme", "user": "ada", "agent": "planner", "execution": "exec_1", 
 
 
 def results() -> list[tuple[str, float, float, bool]]:
-    """(name, goal, figure, whether the goal is met); the figure is a ratio of medians of one run."""
+    """(name, goal, figure, whether the goal is met); figures are medians of one run."""
     ledger_s, dict_s = [], []
     for _ in range(ROUNDS):  # by turns, so that both see the same machine
         ledger_s.append(_seconds_in_ledger())

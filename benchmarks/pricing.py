@@ -17,7 +17,7 @@ GENAI_USAGE = genai_prices.Usage(input_tokens=12_000, output_tokens=800, cache_r
 
 
 def results() -> list[tuple[str, float, float, bool]]:
-    """(name, goal, figure, whether the goal is met); the figure is a ratio of medians of one run."""
+    """(name, goal, figure, whether the goal is met); figures are medians of one run."""
     book = PriceBook()
     one = [("openai", "gpt-4o")]
     mix = _mix(book)

@@ -42,7 +42,7 @@ def test_what_is_new_goes_in_once_and_in_order(table, parts):
 
 @pytest.mark.parametrize("count", [1, 5, 999, 1000])
 def test_statements_are_few(connection, count):
-    """So that a busy loop, which lets the writer go on after each, does not stop it."""
+    """Whatever the number of rows."""
     statements = []
     connection.set_trace_callback(statements.append)
     insert(connection, TURNS, [LLMTurnComplete() for _ in range(count)])
