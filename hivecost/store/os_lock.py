@@ -19,6 +19,8 @@ import anyio.from_thread
 import anyio.lowlevel
 import anyio.to_thread
 
+from hivecost.store.interpreter import shared_interpreter
+
 T = TypeVar("T")
 
 LOCK_NAME: Final = "hivecost.lock"
@@ -113,7 +115,8 @@ def _attempt(base_path: Path, work: Callable[[], T], outcome: Future[T], wait: b
     with exclusive(base_path, wait=wait) as held:
         if held and outcome.set_running_or_notify_cancel():
             try:
-                outcome.set_result(work())
+                with shared_interpreter():
+                    outcome.set_result(work())
             except BaseException as error:  # carried to the awaiting task, nothing is swallowed
                 outcome.set_exception(error)
         return held

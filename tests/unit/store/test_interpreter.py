@@ -1,0 +1,82 @@
+"""How long threads wait for the interpreter while something is written, and afterwards."""
+
+from __future__ import annotations
+
+import sys
+import threading
+
+import pytest
+
+from hivecost.events import LLMTurnComplete
+from hivecost.store import Store, runtime_log
+from hivecost.store.interpreter import SWITCH_S, shared_interpreter
+
+
+@pytest.fixture(autouse=True)
+def pythons_own():
+    before_s = sys.getswitchinterval()
+    sys.setswitchinterval(0.005)
+    yield
+    sys.setswitchinterval(before_s)
+
+
+@pytest.mark.anyio
+async def test_a_commit_shares_the_interpreter(tmp_path, monkeypatch):
+    """While it is under way, and not a moment longer."""
+    real, seen_s = runtime_log.append, []
+
+    def append(connection, events):
+        seen_s.append(sys.getswitchinterval())
+        return real(connection, events)
+
+    monkeypatch.setattr(runtime_log, "append", append)
+    async with Store(tmp_path) as store:
+        for _ in range(2):
+            await store.write([LLMTurnComplete()])
+            assert sys.getswitchinterval() == 0.005
+    assert seen_s == [SWITCH_S, SWITCH_S]
+
+
+def test_the_last_one_out_puts_it_back():
+    """Several may share it at once, in any order of leaving."""
+    inside, leave = threading.Barrier(3), [threading.Event(), threading.Event()]
+
+    def share(event):
+        with shared_interpreter():
+            inside.wait(30)
+            assert event.wait(30)
+
+    threads = [threading.Thread(target=share, args=(event,)) for event in leave]
+    for thread in threads:
+        thread.start()
+    inside.wait(30)
+    for event, thread, expected_s in zip(leave, threads, [SWITCH_S, 0.005], strict=True):
+        assert sys.getswitchinterval() == SWITCH_S
+        event.set()
+        thread.join(30)
+        assert sys.getswitchinterval() == expected_s
+
+
+def test_what_raises_puts_it_back():
+    """As what returns does."""
+    with pytest.raises(ValueError, match="mine"), shared_interpreter():
+        raise ValueError("mine")
+    assert sys.getswitchinterval() == 0.005
+
+
+@pytest.mark.parametrize("interval_us", [1, 100, 499, 500, 501, 700, 1_001, 5_000, 100_000])
+def test_any_interval_comes_back_as_it_was(interval_us):
+    """To the microsecond, and a shorter one is never changed."""
+    sys.setswitchinterval(interval_us * 1e-6 + 5e-7)
+    before_s = sys.getswitchinterval()
+    for _ in range(3):
+        with shared_interpreter():
+            assert sys.getswitchinterval() == min(before_s, SWITCH_S)
+        assert sys.getswitchinterval() == before_s
+
+
+def test_what_others_set_meanwhile_stays():
+    """It is theirs."""
+    with shared_interpreter():
+        sys.setswitchinterval(0.002)
+    assert sys.getswitchinterval() == 0.002
