@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
@@ -26,12 +27,13 @@ class UsageAggregator:
     """Adds up every turn it is given, exactly, and answers at once.
 
     As a plugin it counts what its runtime publishes; `add` counts turns from elsewhere. The runtime log keeps
-    everything; this keeps the last `values_max` values of each dimension.
+    everything; this keeps the last `values_max` values of each dimension. Any thread may add and ask.
     """
 
     name = "usage-aggregator"
 
     def __init__(self, *, values_max: int = VALUES_MAX) -> None:
+        self._lock = threading.Lock()
         self._total = _NOTHING
         self._forgotten = 0
         self._values_max = values_max
@@ -43,14 +45,16 @@ class UsageAggregator:
     @property
     def total(self) -> Totals:
         """The sums of all turns."""
-        self._fold()
-        return self._total
+        with self._lock:
+            self._fold()
+            return self._total
 
     @property
     def forgotten(self) -> int:
         """Values that were dropped with their sums, over all dimensions."""
-        self._fold()
-        return self._forgotten
+        with self._lock:
+            self._fold()
+            return self._forgotten
 
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
@@ -65,6 +69,10 @@ class UsageAggregator:
 
     def add(self, turns: Iterable[LLMTurnComplete]) -> None:
         """Count these turns in every dimension they have a value for."""
+        with self._lock:
+            self._add(turns)
+
+    def _add(self, turns: Iterable[LLMTurnComplete]) -> None:
         recent, number = self._recent, self._turns
         for turn in turns:
             number += 1
@@ -95,14 +103,15 @@ class UsageAggregator:
             self._forgotten += 1
 
     def by(self, dimension: Dimension) -> Mapping[str, Totals]:
-        """The sums for each value, such as `by("model")["gpt-4o"].cost_usd`; a `day` is `2026-11-22`, in UTC.
+        """The sums as they stand, such as `by("model")["gpt-4o"].cost_usd`; a `day` is `2026-11-22`, in UTC.
 
         Raises ConfigError for a dimension there is none of.
         """
         if dimension not in DIMENSIONS:
             raise ConfigError("dimension", f"one of {', '.join(DIMENSIONS)}", got=dimension)
-        self._fold()
-        return MappingProxyType(self._sums[dimension])
+        with self._lock:
+            self._fold()
+            return MappingProxyType(dict(self._sums[dimension]))
 
     def top(
         self,
@@ -116,11 +125,14 @@ class UsageAggregator:
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, as plain numbers: `total`, then `by_agent`, `by_model` and so on."""
+        with self._lock:
+            self._fold()
+            total, sums = self._total, {dimension: dict(sums) for dimension, sums in self._sums.items()}
         return {
-            "total": self.total.as_metrics(),  # folds what came last
+            "total": total.as_metrics(),
             **{
-                f"by_{dimension}": {value: totals.as_metrics() for value, totals in sums.items()}
-                for dimension, sums in self._sums.items()
+                f"by_{dimension}": {value: totals.as_metrics() for value, totals in values.items()}
+                for dimension, values in sums.items()
             },
         }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+import threading
 from collections import Counter
 
 import pytest
@@ -92,6 +94,31 @@ def test_memory_is_bounded_and_what_went_is_counted():
     usage.add(turn(f"agent {n}", 1, 1) for n in range(1_000))
     assert len(usage.by("agent")) == 3
     assert usage.total.llm_calls == 1_010
+
+
+def test_any_thread_may_add_and_ask():
+    """Nobody sees half of what was added before they asked, and nothing is lost."""
+    usage, wrong = hc.UsageAggregator(), []
+    before_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+
+    def work(name):
+        for n in range(1, 101):
+            usage.add([turn(f"{name} {number}", 1, 1) for number in range(20)])
+            if usage.total.llm_calls < 20 * n or sum(each.llm_calls for each in usage.by("agent").values()) < 20 * n:
+                wrong.append(n)
+            usage.top("agent")
+            usage.as_dict()
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    sys.setswitchinterval(before_s)
+    assert wrong == []
+    assert usage.total.llm_calls == 4 * 100 * 20
+    assert {totals.llm_calls for totals in usage.by("agent").values()} == {100}
 
 
 def test_days_are_utc():
