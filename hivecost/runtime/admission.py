@@ -20,8 +20,8 @@ _TYPES: Final = {
     "latency_ms": int,
 }
 _fields: Final = attrgetter(*_TYPES)
-#: The types of all fields of a turn that is as it must be: known at a glance.
 _COST: Final = Cost(status=CostStatus.PRICED, nanousd=0)
+#: The types of all fields of a turn that is as it must be: known at a glance.
 _SHAPES: Final = frozenset(
     tuple(map(type, astuple(turn)))
     for turn in (

@@ -44,5 +44,6 @@ def _leave() -> None:
     global _sharing  # noqa: PLW0603  # the same
     with _lock:
         _sharing -= 1
-        if not _sharing and _before_s > SWITCH_S == sys.getswitchinterval():
+        is_ours = _before_s > SWITCH_S and sys.getswitchinterval() == SWITCH_S
+        if is_ours and not _sharing:
             sys.setswitchinterval(_before_s + 5e-7)  # it is cut to whole microseconds

@@ -7,6 +7,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import lru_cache
+from itertools import islice
 from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final, Literal, get_args
@@ -33,7 +34,9 @@ class UsageAggregator:
     name = "usage-aggregator"
 
     def __init__(self, *, values_max: int = VALUES_MAX) -> None:
-        self._lock = threading.Lock()
+        #: Adding never waits for whoever asks: `_folding` comes first, and `_adding` is held for moments. Both let the
+        #: same thread in again, because a signal handler may ask.
+        self._folding, self._adding = threading.RLock(), threading.RLock()
         self._total = _NOTHING
         self._forgotten = 0
         self._values_max = values_max
@@ -45,14 +48,14 @@ class UsageAggregator:
     @property
     def total(self) -> Totals:
         """The sums of all turns."""
-        with self._lock:
+        with self._folding:
             self._fold()
             return self._total
 
     @property
     def forgotten(self) -> int:
         """Values that were dropped with their sums, over all dimensions."""
-        with self._lock:
+        with self._folding:
             self._fold()
             return self._forgotten
 
@@ -69,26 +72,27 @@ class UsageAggregator:
 
     def add(self, turns: Iterable[LLMTurnComplete]) -> None:
         """Count these turns in every dimension they have a value for."""
-        with self._lock:
-            self._add(turns)
-
-    def _add(self, turns: Iterable[LLMTurnComplete]) -> None:
-        recent, number = self._recent, self._turns
-        for turn in turns:
-            number += 1
-            key = _whose(turn), turn.timestamp_ns // _DAY_NS
-            entry = recent.get(key)
-            if entry is None:
-                if len(recent) >= self._values_max:
+        arriving = iter(turns)
+        while some := list(islice(arriving, _AT_ONCE)):  # whoever makes them may be slow, or ask
+            with self._adding:
+                self._add(some)
+            if len(self._recent) > self._values_max:
+                with self._folding:
                     self._fold()
-                    recent = self._recent
-                entry = recent[key] = _Recent()
+
+    def _add(self, turns: list[LLMTurnComplete]) -> None:
+        for turn in turns:
+            self._turns += 1
+            key = _whose(turn), turn.timestamp_ns // _DAY_NS
+            entry = self._recent.get(key)  # a signal handler that asks puts another dict there
+            if entry is None:
+                entry = self._recent[key] = _Recent()
             entry.totals = entry.totals.plus(turn)
-            entry.last_turn = number
-        self._turns = number
+            entry.last_turn = self._turns
 
     def _fold(self) -> None:
-        recent, self._recent = self._recent, {}
+        with self._adding:
+            recent, self._recent = self._recent, {}
         for (whose, day), entry in sorted(recent.items(), key=lambda item: item[1].last_turn):
             self._total += entry.totals
             for dimension, value in zip(DIMENSIONS, (*whose, _name_of(day)), strict=True):
@@ -109,7 +113,7 @@ class UsageAggregator:
         """
         if dimension not in DIMENSIONS:
             raise ConfigError("dimension", f"one of {', '.join(DIMENSIONS)}", got=dimension)
-        with self._lock:
+        with self._folding:
             self._fold()
             return MappingProxyType(dict(self._sums[dimension]))
 
@@ -125,7 +129,7 @@ class UsageAggregator:
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, as plain numbers: `total`, then `by_agent`, `by_model` and so on."""
-        with self._lock:
+        with self._folding:
             self._fold()
             total, sums = self._total, {dimension: dict(sums) for dimension, sums in self._sums.items()}
         return {
@@ -155,6 +159,8 @@ _whose: Final = attrgetter(
     *("execution_id", "session_id", "node_id", "agent_id", "model", "user_id", "org_id", "task_id"),
 )
 _DAY_NS: Final = 86_400 * 10**9
+#: Turns that are added before another thread has its turn.
+_AT_ONCE: Final = 1_000
 
 
 @lru_cache(maxsize=64)

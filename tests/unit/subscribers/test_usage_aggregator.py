@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 from collections import Counter
@@ -119,6 +120,67 @@ def test_any_thread_may_add_and_ask():
     assert wrong == []
     assert usage.total.llm_calls == 4 * 100 * 20
     assert {totals.llm_calls for totals in usage.by("agent").values()} == {100}
+
+
+def test_turns_may_come_slowly_from_somebody_who_asks():
+    """While they are awaited, others add and ask, and whoever makes them may ask, too."""
+    usage, waits, go_on = hc.UsageAggregator(), threading.Event(), threading.Event()
+
+    def slowly():
+        yield turn("slow", 1, 1)
+        assert usage.total.llm_calls == 0  # what was made is added with the next thousand
+        waits.set()
+        assert go_on.wait(30)
+        yield turn("slow", 1, 1)
+
+    slow = threading.Thread(target=lambda: usage.add(slowly()))
+    slow.start()
+    assert waits.wait(30)
+    quick = threading.Thread(target=lambda: usage.add([turn("quick", 1, 1)]))
+    quick.start()
+    quick.join(30)
+    assert usage.total.llm_calls == 1
+    go_on.set()
+    slow.join(30)
+    assert {agent: totals.llm_calls for agent, totals in usage.by("agent").items()} == {"quick": 1, "slow": 2}
+
+
+def test_adding_does_not_wait_for_who_asks(monkeypatch):
+    """A thread that folds for long keeps the loop's turns waiting for a moment only."""
+    usage, folds, go_on, real = hc.UsageAggregator(), threading.Event(), threading.Event(), hc.UsageAggregator._add_to
+
+    def slowly(self, *args):
+        folds.set()
+        assert go_on.wait(30)
+        real(self, *args)
+
+    monkeypatch.setattr(hc.UsageAggregator, "_add_to", slowly)
+    usage.add([turn("a", 1, 1)])
+    asking = threading.Thread(target=lambda: usage.by("agent"))
+    asking.start()
+    assert folds.wait(30)
+    adding = threading.Thread(target=lambda: usage.add([turn("b", 1, 1)]), daemon=True)
+    adding.start()
+    adding.join(10)
+    assert not adding.is_alive()
+    go_on.set()
+    asking.join(30)
+    assert usage.total.llm_calls == 2
+
+
+def test_a_signal_handler_may_ask():
+    """In the middle of adding; nothing waits for itself, and what is added afterwards counts."""
+    usage = hc.UsageAggregator()
+    before = signal.signal(signal.SIGALRM, lambda *_: usage.as_dict())
+    signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+    try:
+        for _ in range(50):
+            usage.add([turn(f"agent {number}", 1, 1) for number in range(100)])
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+    usage.add([turn("last", 1, 1)])
+    assert usage.by("agent")["last"].llm_calls == 1
 
 
 def test_days_are_utc():
