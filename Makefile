@@ -39,7 +39,7 @@ soak: export HIVECOST_SOAK_KILLS ?= 200
 soak: export HIVECOST_SOAK_CUTS ?= 500
 soak: export HIVECOST_SOAK_FULL_DISKS ?= 100
 soak: $(VENV)/.test
-	$(BIN)/pytest -q --timeout 3000 tests/crash tests/contract
+	$(BIN)/pytest -q --timeout 3000 -o faulthandler_timeout=3300 tests/crash tests/contract
 
 # Every command of the README and of docs/ is run, and every link is followed.
 docs: $(VENV)/.test

@@ -35,8 +35,9 @@ class UsageAggregator:
 
     def __init__(self, *, values_max: int = VALUES_MAX) -> None:
         #: Adding never waits for whoever asks: `_folding` comes first, and `_adding` is held for moments. Both let the
-        #: same thread in again, because a signal handler may ask.
+        #: same thread in again, because a signal handler may ask; it is told what stood before, and leaves it alone.
         self._folding, self._adding = threading.RLock(), threading.RLock()
+        self._in_fold = self._in_add = False
         self._total = _NOTHING
         self._forgotten = 0
         self._values_max = values_max
@@ -81,18 +82,33 @@ class UsageAggregator:
                     self._fold()
 
     def _add(self, turns: list[LLMTurnComplete]) -> None:
-        for turn in turns:
-            self._turns += 1
-            key = _whose(turn), turn.timestamp_ns // _DAY_NS
-            entry = self._recent.get(key)  # a signal handler that asks puts another dict there
-            if entry is None:
-                entry = self._recent[key] = _Recent()
-            entry.totals = entry.totals.plus(turn)
-            entry.last_turn = self._turns
+        recent, self._in_add = self._recent, True
+        try:
+            for turn in turns:
+                self._turns += 1
+                key = _whose(turn), turn.timestamp_ns // _DAY_NS
+                entry = recent.get(key)
+                if entry is None:
+                    entry = recent[key] = _Recent()
+                entry.totals = entry.totals.plus(turn)
+                entry.last_turn = self._turns
+        finally:
+            self._in_add = False
 
     def _fold(self) -> None:
+        if self._in_fold:
+            return
         with self._adding:
+            if self._in_add:
+                return
             recent, self._recent = self._recent, {}
+        self._in_fold = True
+        try:
+            self._fold_in(recent)
+        finally:
+            self._in_fold = False
+
+    def _fold_in(self, recent: dict[tuple[Any, int], _Recent]) -> None:
         for (whose, day), entry in sorted(recent.items(), key=lambda item: item[1].last_turn):
             self._total += entry.totals
             for dimension, value in zip(DIMENSIONS, (*whose, _name_of(day)), strict=True):

@@ -168,19 +168,36 @@ def test_adding_does_not_wait_for_who_asks(monkeypatch):
     assert usage.total.llm_calls == 2
 
 
+class Interrupting(str):
+    """A name that is sent a signal whenever it is looked up, but for the lookups of whoever handles it."""
+
+    handled = False
+
+    def __hash__(self):
+        if not Interrupting.handled:
+            signal.raise_signal(signal.SIGUSR1)
+        return super().__hash__()
+
+
 def test_a_signal_handler_may_ask():
-    """In the middle of adding; nothing waits for itself, and what is added afterwards counts."""
-    usage = hc.UsageAggregator()
-    before = signal.signal(signal.SIGALRM, lambda *_: usage.as_dict())
-    signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+    """In the middle of adding or of an answer; nothing waits for itself, and every turn counts once."""
+    usage, answers = hc.UsageAggregator(values_max=3), []
+
+    def ask(*_):
+        Interrupting.handled = True
+        answers.append(usage.as_dict()["total"]["llm_calls"])
+        Interrupting.handled = False
+
+    before = signal.signal(signal.SIGUSR1, ask)
     try:
-        for _ in range(50):
-            usage.add([turn(f"agent {number}", 1, 1) for number in range(100)])
+        for n in range(1, 6):
+            usage.add([turn(Interrupting(name), 1, 1) for name in "aabc"])
+            assert usage.total.llm_calls == 4 * n
+        assert {agent: totals.llm_calls for agent, totals in usage.by("agent").items()} == {"a": 10, "b": 5, "c": 5}
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-    usage.add([turn("last", 1, 1)])
-    assert usage.by("agent")["last"].llm_calls == 1
+        signal.signal(signal.SIGUSR1, before)
+    assert len(answers) > 40
+    assert answers == sorted(answers)
 
 
 def test_days_are_utc():
