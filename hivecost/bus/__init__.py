@@ -2,10 +2,10 @@
 
 from hivecost.bus.bus import MAX_QUEUE, EventBus
 from hivecost.bus.inbox import INBOX_MAX
-from hivecost.bus.loops import Loop, Task, current_loop
 from hivecost.bus.overflow import Block, DropNewest, DropOldest, Overflow
 from hivecost.bus.statistics import BusStatistics, SubscriptionStatistics
 from hivecost.bus.subscription import BATCH_MAX
+from hivecost.loops import Loop, Task, current_loop
 
 __all__ = [
     "BATCH_MAX",

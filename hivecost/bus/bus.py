@@ -14,13 +14,13 @@ import anyio
 import anyio.lowlevel
 
 from hivecost.bus.announcements import announce_failure, announce_loss
-from hivecost.bus.loops import current_loop
 from hivecost.bus.overflow import DropOldest, Overflow
 from hivecost.bus.publishing import Publishing
 from hivecost.bus.statistics import BusStatistics
 from hivecost.bus.subscription import Subscription, current_subscription
 from hivecost.errors import ConfigError, ReentrancyError
 from hivecost.events import Event, EventType
+from hivecost.loops import current_loop
 
 MAX_QUEUE: Final = 10_000
 #: drain() follows chains of handlers that publish this deep.

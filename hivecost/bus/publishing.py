@@ -12,12 +12,12 @@ import anyio.lowlevel
 from hivecost.bus.announcements import announce_loss
 from hivecost.bus.done import DONE
 from hivecost.bus.inbox import Inbox
-from hivecost.bus.loops import Loop
 from hivecost.bus.routes import Routes
 from hivecost.bus.subscription import CLOSED, Subscription, current_subscription
 from hivecost.bus.tail import Tail
 from hivecost.errors import BusClosedError
 from hivecost.events import Event
+from hivecost.loops import Loop
 
 #: A publisher that never waits yields after so many events, so that they are handled while they are in the caches.
 _RUN_MAX: Final = 1_024

@@ -11,11 +11,11 @@ from typing import Any, Final
 import anyio
 import anyio.lowlevel
 
-from hivecost.bus.loops import Loop, Task, Wakeup
 from hivecost.bus.overflow import Block, Overflow
 from hivecost.bus.queue import Queue
 from hivecost.bus.statistics import SubscriptionStatistics
 from hivecost.events import Event
+from hivecost.loops import Loop, Task, Wakeup
 
 #: List handlers get at most this many events at a time; per-event handlers yield to the loop this often.
 BATCH_MAX: Final = 4_000

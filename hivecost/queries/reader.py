@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import aiosqlite
 import anyio
-import anyio.to_thread
 
-from hivecost.store import database_path, named_faults, open_reader
+from hivecost.store import database_path, named_faults, open_reader, run_in_thread
 
 Row = tuple[Any, ...]
 
@@ -33,7 +33,7 @@ async def reading(base_path: Path) -> AsyncIterator[Reader]:
     with named_faults(database_path(base_path)):
         # Opened by us: where aiosqlite fails to connect, its thread may outlive the event loop and complain.
         with anyio.CancelScope(shield=True):
-            opened = await anyio.to_thread.run_sync(open_reader, base_path)
+            opened = await run_in_thread(partial(open_reader, base_path))
             connection = await aiosqlite.Connection(lambda: opened, iter_chunk_size=64)
         try:
             yield Reader(connection)

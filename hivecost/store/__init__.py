@@ -9,6 +9,7 @@ from hivecost.store.repricings import Repricing, write_repricings
 from hivecost.store.retention import Pruned, prune
 from hivecost.store.rollups import PRUNED_KEYS, QUARTER_HOUR, QUARTER_HOUR_NS, SUMS
 from hivecost.store.statistics import StoreStatistics
+from hivecost.store.threads import run_in_thread
 from hivecost.store.writer import Store
 
 __all__ = [
@@ -35,6 +36,7 @@ __all__ = [
     "previous_rates_path",
     "prune",
     "read_rates",
+    "run_in_thread",
     "save_rates",
     "write_repricings",
 ]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -11,10 +12,11 @@ from typing import Final
 from hivecost.clock import Clock
 from hivecost.errors import StoreCorruptError, StoreError, StoreVersionError
 from hivecost.events import Event
+from hivecost.loops import Loop
 from hivecost.store.append import Appended
 from hivecost.store.database import database_path
 from hivecost.store.faults import is_transient, to_store_error
-from hivecost.store.os_lock import run_locked
+from hivecost.store.os_lock import run_locked, start_locked
 from hivecost.store.runtime_log import RuntimeLog
 
 #: How long a batch waits before each new attempt.
@@ -43,11 +45,24 @@ class Appender:
             raise to_store_error(error, self._path) from error
         self._keep_open, self._fatal = True, None
 
-    async def append(self, events: Sequence[Event]) -> Appended:
+    def attempt(self, loop: Loop, events: Sequence[Event], then: Callable[[], object]) -> Future[Appended]:
+        """Commit the events at once if nothing is in the way; `then` tells the loop of the end.
+
+        Without a result in it by then, hand it to `append`, which sees to the rest.
+        """
+        if self._fatal is None:
+            return start_locked(loop, self._base_path, partial(self._append, events), then)
+        loop.call_soon(then)
+        return Future()
+
+    async def append(self, events: Sequence[Event], tried: Future[Appended] | None = None) -> Appended:
         """Commit the events, with new attempts while the fault may pass; opens for the batch when not open."""
         waits_s = iter(RETRY_WAITS_S)
         while self._fatal is None:
             try:
+                if tried is not None and tried.done():
+                    first, tried = tried, None
+                    return first.result()
                 return await run_locked(self._base_path, partial(self._append, events))
             except StoreError as error:
                 raise self._remembered(error) from None

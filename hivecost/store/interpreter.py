@@ -10,11 +10,14 @@ from typing import Final
 
 #: How long a thread waits before it asks for the interpreter. Python's 5 ms begin anew with each turn of the loop, so
 #: that beside one with shorter turns a commit takes seconds.
-SWITCH_S: Final = 0.0005
+SWITCH_S: Final = 0.0001
+
+#: Python cuts intervals to whole microseconds.
+_HALF_A_MICROSECOND: Final = 5e-7
 
 _lock = threading.Lock()
 _sharing = 0
-_before_s = 0.0
+_before_s = _ours_s = 0.0
 
 
 @contextmanager
@@ -31,12 +34,13 @@ def shared_interpreter() -> Iterator[None]:
 
 
 def _enter() -> None:
-    global _sharing, _before_s  # noqa: PLW0603  # as the interval is: one for the process
+    global _sharing, _before_s, _ours_s  # noqa: PLW0603  # as the interval is: one for the process
     with _lock:
         if not _sharing:
             _before_s = sys.getswitchinterval()
             if _before_s > SWITCH_S:
-                sys.setswitchinterval(SWITCH_S)
+                sys.setswitchinterval(SWITCH_S + _HALF_A_MICROSECOND)
+            _ours_s = sys.getswitchinterval()
         _sharing += 1
 
 
@@ -44,6 +48,5 @@ def _leave() -> None:
     global _sharing  # noqa: PLW0603  # the same
     with _lock:
         _sharing -= 1
-        is_ours = _before_s > SWITCH_S and sys.getswitchinterval() == SWITCH_S
-        if is_ours and not _sharing:
-            sys.setswitchinterval(_before_s + 5e-7)  # it is cut to whole microseconds
+        if not _sharing and _ours_s != _before_s and sys.getswitchinterval() == _ours_s:
+            sys.setswitchinterval(_before_s + _HALF_A_MICROSECOND)

@@ -11,15 +11,17 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, InvalidStateError
 from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
 import anyio
 import anyio.from_thread
 import anyio.lowlevel
-import anyio.to_thread
 
+from hivecost.loops import Loop
 from hivecost.store.interpreter import shared_interpreter
+from hivecost.store.threads import run_in_thread, start_in_thread
 
 T = TypeVar("T")
 
@@ -105,9 +107,26 @@ async def run_locked(base_path: Path, work: Callable[[], T], *, give_up: bool = 
     work is then not done, or with `give_up=False` done without us as soon as the lock is free.
     """
     outcome: Future[T] = Future()
-    if not await anyio.to_thread.run_sync(_attempt, base_path, work, outcome, False):
+    if not await run_in_thread(partial(_attempt, base_path, work, outcome, False)):
         await _run_when_free(base_path, work, outcome, give_up)
     return outcome.result()
+
+
+def start_locked(loop: Loop, base_path: Path, work: Callable[[], T], then: Callable[[], object]) -> Future[T]:
+    """Begin the work now, unless the lock is taken. When the loop is told, by `then`, the future is done if it was not.
+
+    Loop thread only.
+    """
+    outcome: Future[T] = Future()
+
+    def attempt() -> None:
+        try:
+            _attempt(base_path, work, outcome, False)
+        except OSError as error:
+            outcome.set_exception(error)
+
+    start_in_thread(loop, attempt, then)
+    return outcome
 
 
 def _attempt(base_path: Path, work: Callable[[], T], outcome: Future[T], wait: bool) -> bool:
@@ -115,20 +134,23 @@ def _attempt(base_path: Path, work: Callable[[], T], outcome: Future[T], wait: b
     with exclusive(base_path, wait=wait) as held:
         if held and outcome.set_running_or_notify_cancel():
             try:
-                with shared_interpreter():
-                    outcome.set_result(work())
+                outcome.set_result(work())
             except BaseException as error:  # carried to the awaiting task, nothing is swallowed
                 outcome.set_exception(error)
         return held
 
 
 async def _run_when_free(base_path: Path, work: Callable[[], T], outcome: Future[T], give_up: bool) -> None:
-    """Wait in a daemon thread, because anyio's own threads would keep the process alive while they wait."""
+    """Wait in a daemon thread, because those of a pool would keep the process alive while they wait."""
     done, token = anyio.Event(), anyio.lowlevel.current_token()
+
+    def work_shared() -> T:
+        with shared_interpreter():
+            return work()
 
     def wait_and_run() -> None:
         try:
-            _attempt(base_path, work, outcome, True)
+            _attempt(base_path, work_shared, outcome, True)
         except OSError as error:
             with suppress(InvalidStateError):  # cancelled meanwhile: nobody asks
                 outcome.set_exception(error)

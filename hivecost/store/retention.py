@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-import anyio.to_thread
 import msgspec
 
 from hivecost.clock import SYSTEM_CLOCK, Clock
@@ -21,6 +20,7 @@ from hivecost.store.database import checkpoint_if_grown, database_path, is_file,
 from hivecost.store.faults import named_faults
 from hivecost.store.os_lock import run_locked
 from hivecost.store.rollups import PRUNED_KEYS, QUARTER_HOUR, SUMS, add_to
+from hivecost.store.threads import run_in_thread
 
 T = TypeVar("T")
 
@@ -88,7 +88,7 @@ async def prune(
         if not is_file(path):
             return Pruned(turns=0, events=0, bytes_freed=0, file_bytes=0)
         if dry_run:
-            return await anyio.to_thread.run_sync(_would_prune, base_path, before_ns)
+            return await run_in_thread(partial(_would_prune, base_path, before_ns))
         free_before, file_before = await _in_turn(base_path, _sizes)
         turns, events = await _prune_all(base_path, before_ns, clock)
         free_bytes, file_bytes = await _in_turn(base_path, _vacuumed if vacuum else _sizes)

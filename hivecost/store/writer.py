@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import anyio
 from anyio.abc import TaskGroup
@@ -14,11 +15,17 @@ from anyio.abc import TaskGroup
 from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.errors import StoreError
 from hivecost.events import Event
+from hivecost.loops import Loop, current_loop
 from hivecost.store.append import Appended
 from hivecost.store.appender import Appender
 from hivecost.store.batches import Batch, Batches
 from hivecost.store.database import database_path
 from hivecost.store.statistics import StoreStatistics, Tally
+from hivecost.store.threads import kept_threads
+
+#: A batch of so many is committed without waiting for more to come until the loop turns.
+_BEGIN_AT_ONCE: Final = 256
+_NOTHING: Final = Appended([], {}, 0)
 
 _log = logging.getLogger(__name__)
 
@@ -50,6 +57,9 @@ class Store:
         self._tally = Tally()
         self._lost_at_flush = 0
         self._tasks: TaskGroup | None = None
+        self._loop: Loop | None = None  # while commits may be begun on it
+        self._attempt: Future[Appended] | None = None  # to commit the oldest batch
+        self._under_way = False
         self._writing = False
         self._closing = False
         self._wakeup = anyio.Event()
@@ -61,7 +71,7 @@ class Store:
             if self._tasks is not None:
                 raise StoreError(f"{self._path}: this Store is open already; make another one")
             await self._appender.open()
-            self._closing, self._writing = False, True
+            self._closing, self._writing, self._loop = False, True, current_loop()
             self._scope = scope = anyio.CancelScope(shield=True)
             self._tasks = await anyio.create_task_group().__aenter__()
             self._tasks.start_soon(self._run, scope, name=f"writer of {self._path}")
@@ -131,7 +141,10 @@ class Store:
 
     def _put(self, events: tuple[Event, ...]) -> Batch:
         batch = self._batches.put(events)
-        self._wakeup.set()
+        if len(batch.events) >= _BEGIN_AT_ONCE:
+            self._begin()
+        if not self._under_way:
+            self._wakeup.set()
         return batch
 
     async def _submit(self, events: tuple[Event, ...]) -> int:
@@ -149,21 +162,55 @@ class Store:
             else:
                 await self._commit_alone(self._batches.oldest)
 
+    def _begin(self) -> None:
+        """Commit the oldest batch in a thread, unless that is under way or the writer task has to see to it."""
+        while self._loop is not None and self._attempt is None and self._batches:
+            events = self._batches.close_oldest().events
+            if events:
+                self._under_way = True
+                self._attempt = self._appender.attempt(self._loop, events, self._end)
+            else:
+                self._finish_oldest(_NOTHING)
+
+    def _end(self) -> None:
+        """The attempt has come to its end; if it went well the next begins, without waiting for any task."""
+        attempt, self._under_way = self._attempt, False
+        if attempt is not None and attempt.done() and attempt.exception() is None:
+            self._attempt = None
+            self._finish_oldest(attempt.result())
+            self._begin()
+        if not self._under_way:
+            self._wakeup.set()
+
     async def _run(self, scope: anyio.CancelScope) -> None:
         """The writer task. It ends when closing finds nothing to do, or at the deadline; no other cancellation does."""
         try:
-            with scope:
+            with kept_threads(), scope:
                 while not self._closing or self._batches:
-                    while self._batches:
-                        await self._commit_oldest()
-                    if not self._closing:
-                        self._wakeup = anyio.Event()
-                        await self._wakeup.wait()
+                    self._begin()
+                    if self._attempt is not None and not self._under_way:
+                        await self._commit_oldest(self._attempt)
+                        self._attempt = None
+                    elif not self._closing or self._batches:
+                        await self._rest()
         finally:
-            self._writing = False
-            while self._batches:
-                given_up = StoreError(f"{self._path}: closed before these events were committed")
-                self._finish_oldest(_nothing_of(self._batches.oldest.events, given_up))
+            self._loop = None
+            try:
+                with anyio.CancelScope(shield=True):
+                    while self._under_way:
+                        await self._rest()
+            finally:
+                self._give_up()
+
+    async def _rest(self) -> None:
+        self._wakeup = anyio.Event()
+        await self._wakeup.wait()
+
+    def _give_up(self) -> None:
+        self._writing, self._under_way, self._attempt = False, False, None
+        while self._batches:
+            given_up = StoreError(f"{self._path}: closed before these events were committed")
+            self._finish_oldest(_nothing_of(self._batches.oldest.events, given_up))
 
     async def _commit_alone(self, batch: Batch) -> None:
         """Commit what is queued up to this batch, if nobody has; whoever is cancelled leaves it to the next."""
@@ -171,13 +218,13 @@ class Store:
             while not self._writing and not batch.is_finished:
                 await self._commit_oldest()
 
-    async def _commit_oldest(self) -> None:
+    async def _commit_oldest(self, tried: Future[Appended] | None = None) -> None:
         # It leaves the queue when its end is known: a cancelled commit may be tried again, rows are never doubled.
-        self._finish_oldest(await self._append(self._batches.close_oldest().events))
+        self._finish_oldest(await self._append(self._batches.close_oldest().events, tried))
 
-    async def _append(self, events: Sequence[Event]) -> Appended:
+    async def _append(self, events: Sequence[Event], tried: Future[Appended] | None) -> Appended:
         try:
-            return await self._appender.append(events) if events else Appended([], {}, 0)
+            return await self._appender.append(events, tried) if events else _NOTHING
         except StoreError as error:
             if str(error) != str(self._tally.last_error):  # a broken disk says the same with every batch
                 _log.error("events are lost: %s", error)

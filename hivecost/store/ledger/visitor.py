@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import anyio
-import anyio.to_thread
 
 from hivecost.errors import HiveCostError, LedgerUnavailableError, StoreError
 from hivecost.ledger import Refusal
@@ -20,6 +19,7 @@ from hivecost.store.ledger.batch import Ask
 from hivecost.store.ledger.database import Errand, LedgerDatabase
 from hivecost.store.ledger.desk import Desk
 from hivecost.store.os_lock import run_locked
+from hivecost.store.threads import kept_threads, run_in_thread
 
 _log = logging.getLogger(__name__)
 
@@ -93,7 +93,7 @@ class Visitor:
     async def run(self) -> None:
         """Visit whenever there is a reason. Whoever cancels its surroundings may still settle, and wait for it."""
         try:
-            with anyio.CancelScope(shield=True) as self._scope:
+            with kept_threads(), anyio.CancelScope(shield=True) as self._scope:
                 woken = await self._rest()
                 while not self._stopping:
                     await self._beat(woken=woken)
@@ -145,7 +145,7 @@ class Visitor:
         """The leases to return at this beat; None when there is no reason to visit."""
         self._beats += 1
         try:
-            contested, last_change = await anyio.to_thread.run_sync(self._database.peek)
+            contested, last_change = await run_in_thread(self._database.peek)
         except (sqlite3.Error, OSError):
             return set()  # a visit works all the same, or says what is wrong
         if self._beats % _IDLE_BEATS == 0:

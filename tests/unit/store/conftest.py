@@ -88,6 +88,10 @@ class HeldCommits:
         assert await anyio.to_thread.run_sync(self._begun.wait, 30)
         self._begun.clear()
 
+    def has_begun(self, within_s):
+        """The same, while the loop stands still; False when none begins in time."""
+        return self._begun.wait(within_s)
+
     def let_go(self, count=1000):
         self._free.release(count)
 

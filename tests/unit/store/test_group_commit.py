@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+
 import anyio
 import pytest
 from anyio.lowlevel import checkpoint
@@ -173,3 +176,75 @@ async def test_an_error_of_every_batch_does_not_collect_their_events(base_path, 
         with pytest.raises(StoreCorruptError) as told:
             await store.flush()
     assert frames(told.value) < 10
+
+
+async def test_a_large_batch_waits_for_no_turn_of_the_loop(base_path, held):
+    """It begins where it is handed over; what few events there are waits for those that come until the loop turns."""
+    async with Store(base_path) as store:
+        for event in turns(255):
+            store.record_nowait(event)
+        assert not held.has_begun(0.05)
+        store.record_nowait(turns(1)[0])
+        assert held.has_begun(30)
+        store.record_nowait(turns(1)[0])
+        held.let_go()
+        await store.flush()
+    assert (held.sizes, store.statistics().written) == ([256, 1], 257)
+
+
+async def test_who_flushes_behind_a_large_batch_waits_for_it(base_path, held):
+    """S1, with nothing of its own to write."""
+    done = []
+
+    async def flush():
+        await store.flush()
+        done.append(True)
+
+    async with Store(base_path) as store, anyio.create_task_group() as tasks:
+        for event in turns(300):
+            store.record_nowait(event)
+        await held.begun()
+        tasks.start_soon(flush)
+        await anyio.wait_all_tasks_blocked()
+        assert done == []
+        held.let_go()
+    assert done == [True]
+
+
+async def test_closing_past_its_deadline_waits_for_the_commit_under_way(base_path, held, logged):
+    """What it commits is not lost; what stands in line behind it is."""
+    async with anyio.create_task_group() as tasks, Store(base_path, close_timeout_s=0.05) as store:
+        writers = Writers(store, tasks)
+        writers.start("under way", turns(1))
+        await held.begun()
+        writers.start("in line", turns(2))
+        await anyio.wait_all_tasks_blocked()
+        threading.Timer(0.3, held.let_go).start()
+    assert writers.answers["under way"] == 1
+    assert "closed before" in str(writers.answers["in line"])
+    assert (store.statistics().written, store.statistics().lost, len(logged())) == (1, 2, 1)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_writer_task_that_is_cancelled_counts_what_it_commits(base_path, held, logged):
+    """As asyncio does when its loop ends: the commit under way is waited for, and its rows count as written."""
+    store, opened = Store(base_path), asyncio.Event()
+
+    async def keep_open():
+        async with store:
+            opened.set()
+            await asyncio.sleep(60)
+
+    keeping = asyncio.create_task(keep_open())
+    await opened.wait()
+    store.record_nowait(turns(1)[0])
+    await held.begun()
+    store.record_nowait(turns(1)[0])
+    (writer,) = [task for task in asyncio.all_tasks() if task.get_name().startswith("writer of")]
+    writer.cancel()
+    await anyio.wait_all_tasks_blocked()
+    held.let_go()
+    keeping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await keeping
+    assert (store.statistics().written, store.statistics().lost, len(logged())) == (1, 1, 1)

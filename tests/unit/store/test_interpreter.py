@@ -34,7 +34,7 @@ async def test_a_commit_shares_the_interpreter(tmp_path, monkeypatch):
         for _ in range(2):
             await store.write([LLMTurnComplete()])
             assert sys.getswitchinterval() == 0.005
-    assert seen_s == [SWITCH_S, SWITCH_S]
+    assert seen_s == pytest.approx([SWITCH_S, SWITCH_S])
 
 
 def test_the_last_one_out_puts_it_back():
@@ -51,10 +51,10 @@ def test_the_last_one_out_puts_it_back():
         thread.start()
     inside.wait(30)
     for event, thread, expected_s in zip(leave, threads, [SWITCH_S, 0.005], strict=True):
-        assert sys.getswitchinterval() == SWITCH_S
+        assert sys.getswitchinterval() == pytest.approx(SWITCH_S)
         event.set()
         thread.join(30)
-        assert sys.getswitchinterval() == expected_s
+        assert sys.getswitchinterval() == pytest.approx(expected_s)
 
 
 def test_what_raises_puts_it_back():
@@ -64,14 +64,14 @@ def test_what_raises_puts_it_back():
     assert sys.getswitchinterval() == 0.005
 
 
-@pytest.mark.parametrize("interval_us", [1, 100, 499, 500, 501, 700, 1_001, 5_000, 100_000])
+@pytest.mark.parametrize("interval_us", [1, 20, 99, 100, 101, 700, 1_001, 5_000, 100_000])
 def test_any_interval_comes_back_as_it_was(interval_us):
     """To the microsecond, and a shorter one is never changed."""
     sys.setswitchinterval(interval_us * 1e-6 + 5e-7)
     before_s = sys.getswitchinterval()
     for _ in range(3):
         with shared_interpreter():
-            assert sys.getswitchinterval() == min(before_s, SWITCH_S)
+            assert sys.getswitchinterval() == pytest.approx(min(before_s, SWITCH_S))
         assert sys.getswitchinterval() == before_s
 
 

@@ -16,13 +16,13 @@ pytestmark = pytest.mark.anyio
 @pytest.mark.parametrize("fault", [sqlite3.OperationalError("disk I/O error"), OSError(5, "Input/output error")])
 async def test_a_look_that_fails_is_a_reason_to_visit(base_path, budgets, monkeypatch, caplog, fault):
     """What the disk does to a look between two visits is no fault of ours, and no news while visits work."""
-    failed = anyio.Event()
+    failed, token = anyio.Event(), anyio.lowlevel.current_token()
     peek = LedgerDatabase.peek
 
     def failing(database):
         if failed.is_set():
             return peek(database)
-        anyio.from_thread.run_sync(failed.set)
+        anyio.from_thread.run_sync(failed.set, token=token)
         raise fault
 
     async with Ledger.open(base_path, budgets=budgets) as ledger:

@@ -1,4 +1,4 @@
-"""What the bus needs of an event loop, for asyncio and for trio.
+"""What hivecost needs of an event loop, for asyncio and for trio.
 
 anyio covers waiting; tasks and wakeups go straight to the loop: a task outside any task group can be abandoned
 when it ignores its cancellation (so that closing always ends), and a bare future wakes a task fastest.

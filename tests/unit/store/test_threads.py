@@ -1,0 +1,139 @@
+"""Threads that write: theirs is no line that agents can fill, and they outlive neither forks nor loops."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from contextlib import asynccontextmanager
+
+import anyio
+import anyio.from_thread
+import anyio.lowlevel
+import anyio.to_thread
+import pytest
+
+from hivecost.events import LLMTurnComplete
+from hivecost.ledger import Budget
+from hivecost.loops import current_loop
+from hivecost.queries import SpendStore
+from hivecost.store import Ledger, Store
+from hivecost.store.threads import kept_threads, run_in_thread, start_in_thread
+
+pytestmark = pytest.mark.anyio
+
+
+@asynccontextmanager
+async def tools_that_block():
+    """As many as anyio has threads for."""
+    token, busy, go_on = anyio.lowlevel.current_token(), anyio.Semaphore(0), threading.Event()
+
+    def block():
+        anyio.from_thread.run_sync(busy.release, token=token)
+        assert go_on.wait(60)
+
+    async with anyio.create_task_group() as tasks:
+        threads = int(anyio.to_thread.current_default_thread_limiter().total_tokens)
+        for _ in range(threads):
+            tasks.start_soon(anyio.to_thread.run_sync, block)
+        for _ in range(threads):
+            await busy.acquire()
+        try:
+            with anyio.fail_after(30):
+                yield
+        finally:
+            go_on.set()
+
+
+async def test_tools_that_keep_all_threads_busy_hold_up_no_commit(tmp_path):
+    """Turns are logged and reservations granted."""
+    budgets = [Budget("all", "$1", mode="hard")]
+    async with Store(tmp_path) as store, Ledger.open(tmp_path, budgets=budgets) as ledger, tools_that_block():
+        assert await store.write([LLMTurnComplete()]) == 1
+        (await ledger.reserve({"user": "ada"}, usd="0.10")).settle()
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_tools_that_keep_all_threads_busy_hold_up_no_reader(tmp_path):
+    """Nor whoever looks at what was spent."""
+    await Store(tmp_path).write([LLMTurnComplete(model="m")])
+    async with tools_that_block():
+        assert len(await SpendStore(tmp_path).totals()) == 1
+
+
+async def test_work_begins_before_the_loop_turns():
+    """However long the loop stands still after that."""
+    begun, done = threading.Event(), anyio.Event()
+    ended = start_in_thread(current_loop(), begun.set, done.set)
+    assert begun.wait(30)
+    assert not done.is_set()
+    with anyio.fail_after(30):
+        await done.wait()
+    assert ended.done()
+
+
+async def test_threads_end_when_nobody_keeps_them():
+    """With the last work; while they are kept, they wait for more."""
+
+    def count():
+        return sum(thread.name.startswith("hivecost") for thread in threading.enumerate())
+
+    with kept_threads(), kept_threads():
+        first = await run_in_thread(threading.get_ident)
+        assert await run_in_thread(threading.get_ident) == first
+        assert count() == 1
+    await run_in_thread(int)
+    with anyio.fail_after(30):
+        while count():
+            await anyio.sleep(0.01)
+
+
+async def test_who_is_cancelled_before_it_begins_begins_nothing():
+    """As with everything that anyio waits for."""
+    done = []
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await run_in_thread(lambda: done.append(True))
+    assert (scope.cancelled_caught, done) == (True, [])
+
+
+async def test_an_error_comes_out_where_it_was_awaited():
+    """And the thread takes the next work."""
+    with pytest.raises(ZeroDivisionError):
+        await run_in_thread(lambda: 1 // 0)
+    assert await run_in_thread(lambda: "next") == "next"
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+def test_work_that_ends_after_its_loop(anyio_backend):
+    """Nobody is told, and nothing complains."""
+    go_on = threading.Event()
+
+    async def leave():
+        return start_in_thread(current_loop(), lambda: go_on.wait(30), pytest.fail)
+
+    ended = asyncio.run(leave())
+    go_on.set()
+    assert ended.result(30)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+def test_a_forked_child_writes_with_threads_of_its_own(tmp_path, anyio_backend):
+    """Those of its parent are not there."""
+    script = """
+import asyncio, os, sys, warnings
+warnings.simplefilter("ignore")
+from hivecost.events import LLMTurnComplete
+from hivecost.store import Store
+def write():
+    return asyncio.run(Store(sys.argv[1]).write([LLMTurnComplete()]))
+assert write() == 1
+child = os.fork()
+if child == 0:
+    os._exit(write())
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 1
+"""
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, timeout=60)
