@@ -23,7 +23,7 @@ from hivecost.store.database import database_path
 from hivecost.store.statistics import StoreStatistics, Tally
 from hivecost.store.threads import kept_threads
 
-#: A batch of so many is committed without waiting for more to come until the loop turns.
+#: Who hands over so many at once does not wait for those that others bring until the loop turns.
 _BEGIN_AT_ONCE: Final = 256
 _NOTHING: Final = Appended([], {}, 0)
 
@@ -141,7 +141,7 @@ class Store:
 
     def _put(self, events: tuple[Event, ...]) -> Batch:
         batch = self._batches.put(events)
-        if len(batch.events) >= _BEGIN_AT_ONCE:
+        if len(events) >= _BEGIN_AT_ONCE:
             self._begin()
         if not self._under_way:
             self._wakeup.set()
