@@ -88,5 +88,7 @@ class Batches:
     def finish_oldest(self, inserted: Sequence[bool], errors: Mapping[int, StoreError]) -> None:
         """Answer those who wait for it."""
         batch = self._unfinished.popleft()
+        if batch is self._open:
+            self._open = None
         self.events_count -= len(batch.events)
         batch.finish(inserted, errors)

@@ -37,6 +37,7 @@ _BY_ERRNO: Final = {
     errno.EROFS: "its disk is read-only; use another base path",
     errno.ENOSPC: "make room on its disk",
     errno.EDQUOT: "the disk quota is used up; make room",
+    errno.EAGAIN: "end other programs, or raise the limits of threads and processes",
 }
 
 #: SQL that is tested, and a file that lacks what it names.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Iterator
@@ -47,6 +48,18 @@ def _enter() -> None:
 def _leave() -> None:
     global _sharing  # noqa: PLW0603  # the same
     with _lock:
-        _sharing -= 1
+        _sharing = max(_sharing - 1, 0)  # a forked child may leave what its parent entered
         if not _sharing and _ours_s != _before_s and sys.getswitchinterval() == _ours_s:
             sys.setswitchinterval(_before_s + _HALF_A_MICROSECOND)
+
+
+def _renew_after_fork() -> None:
+    global _lock, _sharing  # noqa: PLW0603  # the threads that held and shared it are not there
+    _lock = threading.Lock()
+    if _sharing:
+        _sharing = 1
+        _leave()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew_after_fork)

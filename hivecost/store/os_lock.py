@@ -5,6 +5,7 @@ The wait is the kernel's, without polling, and the kernel frees the lock when it
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import threading
@@ -21,7 +22,7 @@ import anyio.lowlevel
 
 from hivecost.loops import Loop
 from hivecost.store.interpreter import shared_interpreter
-from hivecost.store.threads import run_in_thread, start_in_thread
+from hivecost.store.threads import run_in_thread, start_in_thread, start_thread
 
 T = TypeVar("T")
 
@@ -119,13 +120,13 @@ def start_locked(loop: Loop, base_path: Path, work: Callable[[], T], then: Calla
     """
     outcome: Future[T] = Future()
 
-    def attempt() -> None:
-        try:
-            _attempt(base_path, work, outcome, False)
-        except OSError as error:
+    def carry(ended: Future[bool]) -> None:
+        error = ended.exception()
+        if error is not None:  # the lock's own, or there is no thread
             outcome.set_exception(error)
 
-    start_in_thread(loop, attempt, then)
+    ended = start_in_thread(loop, partial(_attempt, base_path, work, outcome, False), then)
+    ended.add_done_callback(carry)
     return outcome
 
 
@@ -157,11 +158,13 @@ async def _run_when_free(base_path: Path, work: Callable[[], T], outcome: Future
         with suppress(anyio.RunFinishedError):
             anyio.from_thread.run_sync(done.set, token=token)
 
-    threading.Thread(target=wait_and_run, name="hivecost waits for its lock", daemon=True).start()
+    start_thread(threading.Thread(target=wait_and_run, name="hivecost waits for its lock", daemon=True))
     try:
         await done.wait()
     except anyio.get_cancelled_exc_class():
         if give_up and not outcome.cancel():
             with anyio.CancelScope(shield=True):
                 await done.wait()
+            if anyio.current_effective_deadline() == -math.inf:
+                return  # what was done counts; a scope's cancellation comes again with the next wait
         raise

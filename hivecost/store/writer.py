@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -167,15 +168,18 @@ class Store:
         while self._loop is not None and self._attempt is None and self._batches:
             events = self._batches.close_oldest().events
             if events:
+                self._attempt = self._appender.attempt(self._loop, events, partial(self._end, self._batches.oldest))
                 self._under_way = True
-                self._attempt = self._appender.attempt(self._loop, events, self._end)
             else:
                 self._finish_oldest(_NOTHING)
 
-    def _end(self) -> None:
+    def _end(self, batch: Batch) -> None:
         """The attempt has come to its end; if it went well the next begins, without waiting for any task."""
-        attempt, self._under_way = self._attempt, False
-        if attempt is not None and attempt.done() and attempt.exception() is None:
+        attempt = self._attempt
+        if batch.is_finished or attempt is None:
+            return  # it was given up
+        self._under_way = False
+        if attempt.done() and attempt.exception() is None:
             self._attempt = None
             self._finish_oldest(attempt.result())
             self._begin()
@@ -245,8 +249,9 @@ class Store:
     def _named(self, event: Event, fault: Exception) -> StoreError:
         if isinstance(fault, StoreError):
             return fault
-        culprit = getattr(event, "event_id", event)  # it may be no event at all
-        return StoreError(f"{self._path}: event {culprit!r:.100} cannot be logged: {fault}")
+        event_id = event.event_id if isinstance(event, Event) else None  # it may be no event at all
+        culprit = repr(event_id) if isinstance(event_id, str) else f"of type {type(event).__name__}"
+        return StoreError(f"{self._path}: event {culprit:.100} cannot be logged: {fault}")
 
 
 def _nothing_of(events: Sequence[Event], error: StoreError) -> Appended:

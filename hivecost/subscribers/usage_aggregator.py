@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from functools import lru_cache
@@ -28,16 +28,18 @@ class UsageAggregator:
     """Adds up every turn it is given, exactly, and answers at once.
 
     As a plugin it counts what its runtime publishes; `add` counts turns from elsewhere. The runtime log keeps
-    everything; this keeps the last `values_max` values of each dimension. Any thread may add and ask.
+    everything; this keeps the last `values_max` values of each dimension. Any thread may add and ask, and so may signal
+    handlers; one that comes while its own thread counts is told the sums as they stand.
     """
 
     name = "usage-aggregator"
 
     def __init__(self, *, values_max: int = VALUES_MAX) -> None:
-        #: Adding never waits for whoever asks: `_folding` comes first, and `_adding` is held for moments. Both let the
-        #: same thread in again, because a signal handler may ask; it is told what stood before, and leaves it alone.
-        self._folding, self._adding = threading.RLock(), threading.RLock()
-        self._in_fold = self._in_add = False
+        #: What was added and is not counted yet; whoever has the lock counts it, so that adding waits for nobody.
+        self._arrived: deque[list[LLMTurnComplete]] = deque()
+        self._lock = threading.RLock()
+        #: Who has the lock is counting; a signal handler that comes between leaves everything alone.
+        self._counting = False
         self._total = _NOTHING
         self._forgotten = 0
         self._values_max = values_max
@@ -49,15 +51,15 @@ class UsageAggregator:
     @property
     def total(self) -> Totals:
         """The sums of all turns."""
-        with self._folding:
-            self._fold()
+        with self._lock:
+            self._count(everything=True)
             return self._total
 
     @property
     def forgotten(self) -> int:
         """Values that were dropped with their sums, over all dimensions."""
-        with self._folding:
-            self._fold()
+        with self._lock:
+            self._count(everything=True)
             return self._forgotten
 
     @asynccontextmanager
@@ -75,40 +77,39 @@ class UsageAggregator:
         """Count these turns in every dimension they have a value for."""
         arriving = iter(turns)
         while some := list(islice(arriving, _AT_ONCE)):  # whoever makes them may be slow, or ask
-            with self._adding:
-                self._add(some)
-            if len(self._recent) > self._values_max:
-                with self._folding:
-                    self._fold()
+            self._arrived.append(some)
+            if self._lock.acquire(blocking=False):
+                try:
+                    self._count()
+                finally:
+                    self._lock.release()
+
+    def _count(self, *, everything: bool = False) -> None:
+        """Count what has arrived; `everything` goes on into the sums of each dimension. Under the lock."""
+        if self._counting:
+            return
+        self._counting = True
+        try:
+            for _ in range(len(self._arrived)):
+                self._add(self._arrived.popleft())
+            if everything or len(self._recent) > self._values_max:
+                self._fold()
+        finally:
+            self._counting = False
 
     def _add(self, turns: list[LLMTurnComplete]) -> None:
-        recent, self._in_add = self._recent, True
-        try:
-            for turn in turns:
-                self._turns += 1
-                key = _whose(turn), turn.timestamp_ns // _DAY_NS
-                entry = recent.get(key)
-                if entry is None:
-                    entry = recent[key] = _Recent()
-                entry.totals = entry.totals.plus(turn)
-                entry.last_turn = self._turns
-        finally:
-            self._in_add = False
+        recent = self._recent
+        for turn in turns:
+            self._turns += 1
+            key = _whose(turn), turn.timestamp_ns // _DAY_NS
+            entry = recent.get(key)
+            if entry is None:
+                entry = recent[key] = _Recent()
+            entry.totals = entry.totals.plus(turn)
+            entry.last_turn = self._turns
 
     def _fold(self) -> None:
-        if self._in_fold:
-            return
-        with self._adding:
-            if self._in_add:
-                return
-            recent, self._recent = self._recent, {}
-        self._in_fold = True
-        try:
-            self._fold_in(recent)
-        finally:
-            self._in_fold = False
-
-    def _fold_in(self, recent: dict[tuple[Any, int], _Recent]) -> None:
+        recent, self._recent = self._recent, {}
         for (whose, day), entry in sorted(recent.items(), key=lambda item: item[1].last_turn):
             self._total += entry.totals
             for dimension, value in zip(DIMENSIONS, (*whose, _name_of(day)), strict=True):
@@ -117,7 +118,8 @@ class UsageAggregator:
 
     def _add_to(self, dimension: str, value: str, added: Totals) -> None:
         sums = self._sums[dimension]
-        sums[value] = sums.pop(value, _NOTHING) + added
+        sums[value] = sums.get(value, _NOTHING) + added
+        sums.move_to_end(value)
         if len(sums) > self._values_max:
             sums.popitem(last=False)
             self._forgotten += 1
@@ -129,8 +131,8 @@ class UsageAggregator:
         """
         if dimension not in DIMENSIONS:
             raise ConfigError("dimension", f"one of {', '.join(DIMENSIONS)}", got=dimension)
-        with self._folding:
-            self._fold()
+        with self._lock:
+            self._count(everything=True)
             return MappingProxyType(dict(self._sums[dimension]))
 
     def top(
@@ -145,8 +147,8 @@ class UsageAggregator:
 
     def as_dict(self) -> dict[str, Any]:
         """Everything, as plain numbers: `total`, then `by_agent`, `by_model` and so on."""
-        with self._folding:
-            self._fold()
+        with self._lock:
+            self._count(everything=True)
             total, sums = self._total, {dimension: dict(sums) for dimension, sums in self._sums.items()}
         return {
             "total": total.as_metrics(),

@@ -36,7 +36,10 @@ def check(batch, stop, fates):
 
 
 @given(
-    st.lists(st.one_of(st.lists(st.sampled_from(FATES), max_size=5), st.sampled_from(["begin", "end"])), max_size=40)
+    st.lists(
+        st.one_of(st.lists(st.sampled_from(FATES), max_size=5), st.sampled_from(["begin", "end", "give up"])),
+        max_size=40,
+    )
 )
 def test_everybody_gets_the_answer_to_their_own_events(steps):
     """However puts fall between the beginnings and ends of commits; the queue's count is that of the unfinished."""
@@ -51,6 +54,9 @@ def test_everybody_gets_the_answer_to_their_own_events(steps):
             assert under_way is queue.oldest
         elif step == "end" and under_way is not None:
             finish(queue, under_way)
+            under_way = None
+        elif step == "give up" and queue:  # whether or not it was begun
+            finish(queue, queue.oldest)
             under_way = None
         assert queue.events_count == sum(len(fates) for batch, _, fates in put if not batch.is_finished)
     assert not queue

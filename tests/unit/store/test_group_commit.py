@@ -11,7 +11,7 @@ from anyio.lowlevel import checkpoint
 
 from hivecost.errors import StoreCorruptError, StoreError
 from hivecost.events import LLMTurnComplete
-from hivecost.store import Store, batches
+from hivecost.store import Store, batches, os_lock
 
 pytestmark = pytest.mark.anyio
 
@@ -223,6 +223,72 @@ async def test_closing_past_its_deadline_waits_for_the_commit_under_way(base_pat
     assert writers.answers["under way"] == 1
     assert "closed before" in str(writers.answers["in line"])
     assert (store.statistics().written, store.statistics().lost, len(logged())) == (1, 2, 1)
+
+
+async def test_a_store_that_gave_up_may_be_used_again(base_path, held, logged):
+    """S1: what stood in line when it was closed is lost, and nobody who comes later is answered with that."""
+    async with anyio.create_task_group() as tasks, Store(base_path, close_timeout_s=0.05) as store:
+        tasks.start_soon(store.write, turns(1))
+        await held.begun()
+        store.record_nowait(turns(1)[0])
+        threading.Timer(0.3, held.let_go).start()
+    assert await store.write(turns(3)) == 3
+    async with store:
+        assert await store.write(turns(2)) == 2
+    assert (store.statistics().written, store.statistics().lost, len(logged())) == (6, 1, 6)
+
+
+async def test_a_commit_that_began_after_a_wait_counts_past_the_deadline(base_path, held, logged):
+    """Somebody else held the lock first; closing waits for the commit, and its rows are not called lost."""
+    holding = os_lock.exclusive(base_path)
+    async with anyio.create_task_group() as tasks, Store(base_path, close_timeout_s=0.05) as store:
+        writers = Writers(store, tasks)
+        holding.__enter__()
+        writers.start("late", turns(1))
+        await anyio.wait_all_tasks_blocked()
+        holding.__exit__(None, None, None)
+        await held.begun()
+        threading.Timer(0.3, held.let_go).start()
+    assert writers.answers == {"late": 1}
+    assert (store.statistics().written, store.statistics().lost, len(logged())) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_an_end_that_comes_when_all_is_given_up_ends_nothing_else(base_path, held, logged):
+    """The writer was cancelled twice, and the Store is open again when the loop hears of that commit."""
+    store, opened, ends = Store(base_path), asyncio.Event(), []
+    attempt = store._appender.attempt
+    store._appender.attempt = lambda loop, events, then: attempt(loop, events, lambda: ends.append(then))
+
+    async def keep_open():
+        async with store:
+            opened.set()
+            await asyncio.sleep(60)
+
+    keeping = asyncio.create_task(keep_open())
+    await opened.wait()
+    store.record_nowait(turns(1)[0])
+    await held.begun()
+    (writer,) = [task for task in asyncio.all_tasks() if task.get_name().startswith("writer of")]
+    while not writer.done():
+        writer.cancel()
+        await asyncio.sleep(0)
+    held.let_go(1)
+    while not ends:
+        await asyncio.sleep(0.001)
+    keeping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await keeping
+    store._appender.attempt = attempt
+    async with store:
+        writing = asyncio.create_task(store.write(turns(2)))
+        await held.begun()
+        ends.pop()()
+        await anyio.wait_all_tasks_blocked()
+        assert not writing.done()
+        held.let_go()
+        assert await writing == 2
+    assert (held.sizes, len(logged())) == ([1, 2], 3)
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import threading
 
@@ -80,3 +82,30 @@ def test_what_others_set_meanwhile_stays():
     with shared_interpreter():
         sys.setswitchinterval(0.002)
     assert sys.getswitchinterval() == 0.002
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_forked_child_waits_as_long_as_before():
+    """Forked while a thread of its parent shares the interpreter: that thread is not there to put it back."""
+    script = """
+import os, sys, threading, warnings
+warnings.simplefilter("ignore")
+from hivecost.store import interpreter
+inside, leave = threading.Event(), threading.Event()
+def share():
+    with interpreter.shared_interpreter(), interpreter._lock:
+        inside.set()
+        leave.wait(30)
+threading.Thread(target=share).start()
+inside.wait(30)
+if os.fork() == 0:
+    before_s = sys.getswitchinterval()
+    with interpreter.shared_interpreter():
+        within_s = sys.getswitchinterval()
+    print(before_s, round(within_s, 6), sys.getswitchinterval(), flush=True)
+    os._exit(0)
+os.wait()
+leave.set()
+"""
+    told = subprocess.run([sys.executable, "-c", script], check=True, timeout=60, capture_output=True, text=True)
+    assert told.stdout == f"0.005 {SWITCH_S} 0.005\n"

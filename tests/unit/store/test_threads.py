@@ -15,11 +15,13 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
+from hivecost.errors import StoreError
 from hivecost.events import LLMTurnComplete
 from hivecost.ledger import Budget
 from hivecost.loops import current_loop
 from hivecost.queries import SpendStore
-from hivecost.store import Ledger, Store
+from hivecost.store import Ledger, Store, threads
+from hivecost.store.appender import RETRY_WAITS_S
 from hivecost.store.threads import kept_threads, run_in_thread, start_in_thread
 
 pytestmark = pytest.mark.anyio
@@ -35,10 +37,10 @@ async def tools_that_block():
         assert go_on.wait(60)
 
     async with anyio.create_task_group() as tasks:
-        threads = int(anyio.to_thread.current_default_thread_limiter().total_tokens)
-        for _ in range(threads):
+        count = int(anyio.to_thread.current_default_thread_limiter().total_tokens)
+        for _ in range(count):
             tasks.start_soon(anyio.to_thread.run_sync, block)
-        for _ in range(threads):
+        for _ in range(count):
             await busy.acquire()
         try:
             with anyio.fail_after(30):
@@ -88,6 +90,61 @@ async def test_threads_end_when_nobody_keeps_them():
     with anyio.fail_after(30):
         while count():
             await anyio.sleep(0.01)
+
+
+async def test_a_thread_that_cannot_be_started_costs_events_and_not_the_store(base_path, clock, monkeypatch):
+    """The system has none left for a while: tried again, then counted as lost by a named error; the next is written."""
+    start, refused = threading.Thread.start, []
+
+    def refuse(thread):
+        if len(refused) < 4:
+            refused.append(thread)
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    async with Store(base_path, clock=clock) as store:
+        monkeypatch.setattr(threads, "_threads", threads._Threads())  # none waits for work
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(StoreError, match=r"no thread can be started .* raise the limits"):
+            await store.write([LLMTurnComplete()] * 300)
+        assert await store.write([LLMTurnComplete()]) == 1
+        assert (len(refused), store.statistics().lost) == (4, 300)
+    assert tuple(clock.slept_s) == RETRY_WAITS_S
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+def test_a_loop_that_outlives_the_main_thread_goes_on(tmp_path, anyio_backend):
+    """Agents in a thread of their own are logged to their end, and then the process ends."""
+    script = """
+import asyncio, sys, threading
+from hivecost.events import LLMTurnComplete
+from hivecost.store import Store
+async def agents():
+    async with Store(sys.argv[1]) as store:
+        await store.write([LLMTurnComplete()])
+        while threading.main_thread().is_alive():
+            await asyncio.sleep(0.01)
+        print(await store.write([LLMTurnComplete()]), await store.write([LLMTurnComplete() for _ in range(300)]))
+threading.Thread(target=asyncio.run, args=(agents(),)).start()
+"""
+    arguments = [sys.executable, "-c", script, str(tmp_path)]
+    assert subprocess.run(arguments, check=True, timeout=60, capture_output=True, text=True).stdout == "1 300\n"
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+def test_a_store_that_is_left_open_does_not_keep_the_process(tmp_path, anyio_backend):
+    """Its loop was stopped in the middle: its thread ends soon after the program."""
+    script = """
+import asyncio, sys
+from hivecost.events import LLMTurnComplete
+from hivecost.store import Store
+async def main():
+    await Store(sys.argv[1]).__aenter__()
+loop = asyncio.new_event_loop()
+loop.run_until_complete(main())
+loop.run_until_complete(asyncio.sleep(0.1))
+"""
+    subprocess.run([sys.executable, "-W", "ignore", "-c", script, str(tmp_path)], check=True, timeout=60)
 
 
 async def test_who_is_cancelled_before_it_begins_begins_nothing():

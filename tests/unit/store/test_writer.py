@@ -187,6 +187,22 @@ async def test_a_fault_of_ours_ends_no_writer(base_path, fail, caplog):
     assert "RuntimeError: a bug" in caplog.text
 
 
+async def test_what_is_no_event_and_cannot_be_shown_ends_no_writer(base_path):
+    """The error says what it is; those beside it are logged."""
+
+    class Stranger:
+        tags = None
+
+        def __repr__(self):
+            raise ValueError("no")
+
+    async with Store(base_path) as store:
+        with pytest.raises(StoreError, match="event of type Stranger cannot be logged"):
+            await store.write([*turns(1), Stranger()])
+        assert await store.write(turns(1)) == 1
+    assert (store.statistics().written, store.statistics().lost) == (2, 1)
+
+
 async def test_closing_drains(base_path, logged):
     """What was recorded before the end of the block is committed."""
     async with Store(base_path) as store:

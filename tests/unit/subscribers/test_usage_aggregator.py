@@ -200,6 +200,49 @@ def test_a_signal_handler_may_ask():
     assert answers == sorted(answers)
 
 
+def test_a_signal_handler_may_add():
+    """In the middle of adding, too; nothing is lost."""
+    usage, added = hc.UsageAggregator(), []
+
+    def add(*_):
+        Interrupting.handled = True
+        usage.add([turn("handler", 1, 1)])
+        added.append(True)
+        Interrupting.handled = False
+
+    before = signal.signal(signal.SIGUSR1, add)
+    try:
+        for _ in range(5):
+            usage.add([turn(Interrupting("a"), 1, 1) for _ in range(4)])
+        total = usage.total.llm_calls  # counting is interrupted for the last time
+        assert total <= usage.total.llm_calls == 20 + len(added)
+        assert len(added) > 20
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def test_a_signal_handler_and_a_thread_may_ask_at_once():
+    """While the interrupted one is adding: neither waits for the other forever."""
+    usage, asked = hc.UsageAggregator(), []
+    asking = threading.Thread(target=lambda: asked.append(usage.total.llm_calls))
+
+    def ask(*_):
+        Interrupting.handled = True
+        if not asked and not asking.is_alive():
+            asking.start()
+            asking.join(0.2)  # it may have to wait for what is being added
+            asked.append(usage.total.llm_calls)
+
+    before = signal.signal(signal.SIGUSR1, ask)
+    try:
+        usage.add([turn(Interrupting("a"), 1, 1)])
+        asking.join(30)
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+        Interrupting.handled = False
+    assert asked == [0, 1]
+
+
 def test_days_are_utc():
     """One nanosecond before midnight UTC belongs to the day before."""
     midnight = 1_795_305_600 * 10**9
