@@ -6,7 +6,6 @@ import itertools
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from threading import get_ident
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -58,7 +57,7 @@ class EventBus(Publishing):
     async def __aenter__(self) -> Self:
         self._loop = current_loop()
         self._accepting, self._closing = True, False
-        self._open_thread_id = get_ident()
+        self._is_here = self._loop.is_here
         self._wake_scheduled = False
         self._since_turn = 0
         for subscription in list(self._subscriptions.values()):
@@ -241,7 +240,7 @@ class EventBus(Publishing):
 
     def statistics(self) -> BusStatistics:
         """Counts of the bus and of each of its subscriptions."""
-        if get_ident() == self._open_thread_id:
+        if self._is_here():
             self._spread()
         figures = tuple(subscription.statistics() for subscription in list(self._subscriptions.values()))
         return BusStatistics(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from threading import get_ident
 from typing import Any, Final
 
 import anyio
@@ -44,7 +43,7 @@ class Publishing:
         self._passed_over: list[Subscription] = []  # busy, and full before the room that was found is used up
         self._look_pause = 0
         self._since_turn = 0
-        self._open_thread_id = 0
+        self._is_here: Callable[[], bool] = bool  # nowhere; then on the thread where it was opened
         self._loop: Loop | None = None
         self._accepting = False
         self._closing = False
@@ -56,8 +55,11 @@ class Publishing:
 
         Waits only before a full queue, as its policy says. Raises BusClosedError when the bus is not open.
         """
-        tail = self._tail
-        if len(tail.run) < tail.room and get_ident() == self._open_thread_id:
+        tail, is_here = (
+            self._tail,
+            self._is_here,
+        )  # not called as an attribute, which is slower
+        if len(tail.run) < tail.room and is_here():
             # As in publish_nowait(), written out: it is a call less on the path of every event.
             if self._admit is not None:
                 event = self._admit(event)  # first, because it may look at the bus itself
@@ -112,7 +114,7 @@ class Publishing:
     def publish_nowait(self, event: Event) -> None:
         """The same without ever waiting, from any thread: a full queue drops as its policy says (Block: the newest)."""
         tail = self._tail
-        if len(tail.run) < tail.room and get_ident() == self._open_thread_id:
+        if len(tail.run) < tail.room and self._is_here():
             # So many events may come without a look at any queue, and no other thread has published meanwhile.
             if self._admit is not None:
                 event = self._admit(event)
