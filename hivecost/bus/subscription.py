@@ -70,8 +70,10 @@ class Subscription:
         self._part_max = BATCH_MAX if batch else _YIELD_EVERY
         self._failed = 0
         self._failures: Counter[type[Exception]] = Counter()
+        self._loop: Loop | None = None
         self._task: Task | None = None
         self._wakeup: Wakeup | None = None
+        self._has_paused = False  # its handler let the loop turn
         self._finished: anyio.Event | None = None
         self._stalled_at: int | None = None  # somebody waited in vain while so many were done
         self._room_waiters: deque[anyio.Event] = deque()
@@ -144,7 +146,7 @@ class Subscription:
     def start(self, loop: Loop) -> None:
         if self._task is None and not self.ended:
             self._finished = anyio.Event()
-            self._wakeup = loop.new_wakeup()
+            self._loop, self._wakeup = loop, loop.new_wakeup()
             self._task = loop.spawn(self._run, f"hivecost subscription {self.name}")
 
     async def _run(self) -> None:
@@ -154,11 +156,12 @@ class Subscription:
             self._collect()
             while not self.ended:
                 if self.queue.waiting:
+                    self._has_paused = False
                     await self._hand_on(self.queue.take(self._part_max, self._awaited()))
                     self.queue.in_hand = 0
                     self._report_progress()
                     self._collect()
-                    if self.queue.waiting:
+                    if self.queue.waiting and not self._has_paused:
                         await anyio.lowlevel.checkpoint()
                 else:
                     self._sleepers.add(self)
@@ -202,11 +205,16 @@ class Subscription:
         try:
             result = self._handler(events)
             if result is not None and inspect.isawaitable(result):
+                assert self._loop is not None  # noqa: S101  # set before the task
+                self._loop.call_soon(self._note_pause)
                 await result
         except Exception as error:  # the edge: a handler's fault is its own
             self._report_failure(events, error)
         except anyio.get_cancelled_exc_class() as error:
             self._survive_foreign_cancellation(events, error)
+
+    def _note_pause(self) -> None:
+        self._has_paused = True
 
     def count_failures_like(self, error: Exception) -> int:
         """How often it has raised an error of this class, this time included."""

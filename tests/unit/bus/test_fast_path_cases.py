@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from itertools import pairwise
 
 import anyio
 import anyio.lowlevel
@@ -550,3 +551,31 @@ async def test_b3_room_that_a_publisher_does_not_take_is_the_next_ones(how):
                 gate.set()
         await bus.drain()
     assert numbers(seen) == [0, 2]
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize(("pauses", "turns"), [(0, 1), (1, 1), (3, 3)])
+async def test_between_two_lists_the_loop_turns(anyio_backend, pauses, turns):
+    """Others have their turn; a handler that has let the loop turn by itself gets its next list without one more."""
+    turned, seen = 0, []
+
+    async def handle(_events):
+        seen.append(turned)
+        for _ in range(pauses):
+            await anyio.lowlevel.checkpoint()
+
+    async def count():
+        nonlocal turned
+        while True:
+            await anyio.lowlevel.checkpoint()
+            turned += 1
+
+    async with EventBus() as bus, anyio.create_task_group() as tasks:
+        bus.subscribe(handler=handle, batch=True, max_queue=10_000)
+        for number in range(10_000):
+            bus.publish_nowait(numbered(number))
+        tasks.start_soon(count)
+        await bus.drain()
+        tasks.cancel_scope.cancel()
+    assert len(seen) > 5
+    assert {later - earlier for earlier, later in pairwise(seen[1:])} == {turns}
