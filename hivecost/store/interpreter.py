@@ -11,7 +11,7 @@ from typing import Final
 
 #: How long a thread waits before it asks for the interpreter. Python's 5 ms begin anew with each turn of the loop, so
 #: that beside one with shorter turns a commit takes seconds.
-SWITCH_S: Final = 0.0001
+SWITCH_S: Final = 0.0005
 
 #: Python cuts intervals to whole microseconds.
 _HALF_A_MICROSECOND: Final = 5e-7
