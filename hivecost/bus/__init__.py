@@ -5,7 +5,6 @@ from hivecost.bus.inbox import INBOX_MAX
 from hivecost.bus.overflow import Block, DropNewest, DropOldest, Overflow
 from hivecost.bus.statistics import BusStatistics, SubscriptionStatistics
 from hivecost.bus.subscription import BATCH_MAX
-from hivecost.loops import Loop, Task, current_loop
 
 __all__ = [
     "BATCH_MAX",
@@ -16,9 +15,6 @@ __all__ = [
     "DropNewest",
     "DropOldest",
     "EventBus",
-    "Loop",
     "Overflow",
     "SubscriptionStatistics",
-    "Task",
-    "current_loop",
 ]

@@ -55,10 +55,8 @@ class Publishing:
 
         Waits only before a full queue, as its policy says. Raises BusClosedError when the bus is not open.
         """
-        tail, is_here = (
-            self._tail,
-            self._is_here,
-        )  # not called as an attribute, which is slower
+        tail = self._tail
+        is_here = self._is_here  # called as an attribute it would be looked up as a method, which is slower
         if len(tail.run) < tail.room and is_here():
             # As in publish_nowait(), written out: it is a call less on the path of every event.
             if self._admit is not None:

@@ -13,10 +13,10 @@ import anyio
 import anyio.from_thread
 import anyio.lowlevel
 
-from hivecost.bus import Task
 from hivecost.clock import Clock
 from hivecost.errors import ConfigError, ExecutionCancelledError, HiveCostError
 from hivecost.events import Event, Totals
+from hivecost.loops import Task
 from hivecost.plugin import TurnRequest
 from hivecost.pricing import PriceBook, input_token_bound
 from hivecost.runtime.attribution import checked_name, checked_tags

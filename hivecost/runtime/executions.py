@@ -10,9 +10,9 @@ from typing import Any, Final, Protocol
 import anyio
 import anyio.abc
 
-from hivecost.bus import Loop
 from hivecost.errors import BudgetExceededError, ExecutionCancelledError, HiveCostError
 from hivecost.events import ExecutionCompleted, ExecutionStarted, ExecutionStatus, new_execution_id, new_session_id
+from hivecost.loops import Loop
 from hivecost.runtime.attribution import checked_text
 from hivecost.runtime.entry_point import THREADS_MAX, EntryPoint
 from hivecost.runtime.execution import Execution, ExecutionHost

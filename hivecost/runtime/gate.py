@@ -11,11 +11,11 @@ from typing import Final
 import anyio.lowlevel
 from msgspec.structs import replace
 
-from hivecost.bus import Loop, current_loop
 from hivecost.clock import Clock
 from hivecost.errors import LedgerUnavailableError
 from hivecost.events import Cost, Event, Usage
 from hivecost.ledger import Budget, LedgerStore, OpenLedger
+from hivecost.loops import Loop, current_loop
 from hivecost.plugin import GateCheck, TurnEnd, TurnOutcome, TurnRequest
 from hivecost.pricing import PriceBook
 from hivecost.runtime.hard_budgets import Admission, HardBudgets

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 import anyio
 import msgspec
 
-from hivecost.bus import current_loop
+from hivecost.loops import current_loop
 from hivecost.runtime.executions import Executions
 
 
