@@ -48,6 +48,20 @@ class Writers:
         return scope
 
 
+async def kept_open(store):
+    """A task in which the store is open until somebody cancels it."""
+    opened = asyncio.Event()
+
+    async def keep_open():
+        async with store:
+            opened.set()
+            await asyncio.sleep(60)
+
+    keeping = asyncio.create_task(keep_open())
+    await opened.wait()
+    return keeping
+
+
 async def test_who_comes_during_a_commit_waits_for_the_next_one(base_path, held, logged):
     """S1: its events are not in the commit that is under way, and that one's end is not its answer."""
     async with Store(base_path) as store, anyio.create_task_group() as tasks:
@@ -256,17 +270,10 @@ async def test_a_commit_that_began_after_a_wait_counts_past_the_deadline(base_pa
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_an_end_that_comes_when_all_is_given_up_ends_nothing_else(base_path, held, logged):
     """The writer was cancelled twice, and the Store is open again when the loop hears of that commit."""
-    store, opened, ends = Store(base_path), asyncio.Event(), []
+    store, ends = Store(base_path), []
     attempt = store._appender.attempt
     store._appender.attempt = lambda loop, events, then: attempt(loop, events, lambda: ends.append(then))
-
-    async def keep_open():
-        async with store:
-            opened.set()
-            await asyncio.sleep(60)
-
-    keeping = asyncio.create_task(keep_open())
-    await opened.wait()
+    keeping = await kept_open(store)
     store.record_nowait(turns(1)[0])
     await held.begun()
     (writer,) = [task for task in asyncio.all_tasks() if task.get_name().startswith("writer of")]
@@ -294,15 +301,8 @@ async def test_an_end_that_comes_when_all_is_given_up_ends_nothing_else(base_pat
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_writer_task_that_is_cancelled_counts_what_it_commits(base_path, held, logged):
     """As asyncio does when its loop ends: the commit under way is waited for, and its rows count as written."""
-    store, opened = Store(base_path), asyncio.Event()
-
-    async def keep_open():
-        async with store:
-            opened.set()
-            await asyncio.sleep(60)
-
-    keeping = asyncio.create_task(keep_open())
-    await opened.wait()
+    store = Store(base_path)
+    keeping = await kept_open(store)
     store.record_nowait(turns(1)[0])
     await held.begun()
     store.record_nowait(turns(1)[0])
