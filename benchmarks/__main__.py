@@ -1,8 +1,9 @@
 """`make bench`: every ratio with its goal, in one table; `python -m benchmarks bus pricing` runs only these.
 
-In brackets, where rounds were compared: the least and the greatest of them. `--json FILE` writes the same as JSON.
-Exits with 1 when a goal is missed. Each suite has a process of its own, so that none runs in what another has left
-behind.
+All suites run three times, one after the other, and a row shows the figure in the middle: a stretch of some minutes in
+which the machine is busy or slow decides none. In brackets is the least and the greatest of all rounds. `--passes 1`
+is for a quick look, `--json FILE` writes the same as JSON. Exits with 1 when a goal is missed. Each suite has a process
+of its own, so that none runs in what another has left behind.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ import json
 import sys
 from pathlib import Path
 
-from benchmarks.ratio import Ratio
-from benchmarks.suite import in_process, results_of
+from benchmarks.figure import Figure
+from benchmarks.suite import Row, in_process, middle_of, results_of
 
 SUITES = (
     *("imports", "footprint", "bus", "bus_peers", "slow_subscribers"),
@@ -25,24 +26,40 @@ SUITES = (
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"of {', '.join(SUITES)}; all without")
+    parser.add_argument("--passes", type=int, default=3, choices=(1, 3, 5), help="how often each is run; 3 without")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows as JSON too")
     arguments = parser.parse_args()
     if unknown := set(arguments.suites) - set(SUITES):
         parser.error(f"no suite is called {', '.join(sorted(unknown))}")
-    rows = []
-    for suite in arguments.suites or SUITES:
-        for name, goal, figure, met in in_process(results_of, suite):
-            spread = [figure.low, figure.high] if isinstance(figure, Ratio) else None
-            rows.append({"suite": suite, "name": name, "goal": goal, "figure": figure, "spread": spread, "met": met})
-            print(_line(suite, name, goal, figure, met), flush=True)
+    suites = arguments.suites or SUITES
+    passes = [_run(suites, f"pass {number} of {arguments.passes}") for number in range(1, arguments.passes + 1)]
+    rows = [
+        (suite, *middle_of(measured))
+        for suite in suites
+        for measured in zip(*(each[suite] for each in passes), strict=True)
+    ]
+    print(*(_line(*row) for row in rows), sep="\n")
     if arguments.json is not None:
-        arguments.json.write_text(json.dumps(rows, indent=2))
-    return 0 if all(row["met"] for row in rows) else 1
+        arguments.json.write_text(json.dumps([_as_json(*row) for row in rows], indent=2))
+    return 0 if all(met for *_, met in rows) else 1
 
 
-def _line(suite: str, name: str, goal: float, figure: float, met: bool) -> str:
-    spread = f"({figure.low:.2f} to {figure.high:.2f})" if isinstance(figure, Ratio) else ""
-    return f"{'met   ' if met else 'MISSED'} {suite:<16} {figure:8.2f} {spread:<17} goal {goal:8.2f}   {name}"
+def _run(suites: list[str], what: str) -> dict[str, list[Row]]:
+    rows = {}
+    for suite in suites:
+        print(f"{what}: {suite}", file=sys.stderr, flush=True)
+        rows[suite] = in_process(results_of, suite)
+    return rows
+
+
+def _as_json(suite: str, name: str, goal: float, figure: Figure, met: bool) -> dict[str, object]:
+    spread = [figure.low, figure.high]
+    return {"suite": suite, "name": name, "goal": goal, "figure": figure, "spread": spread, "met": met}
+
+
+def _line(suite: str, name: str, goal: float, figure: Figure, met: bool) -> str:
+    spread = f"({figure.low:,.2f} to {figure.high:,.2f})" if figure.low < figure.high else ""
+    return f"{'met   ' if met else 'MISSED'} {suite:<16} {figure:9,.2f} {spread:<22} goal {goal:9,.2f}   {name}"
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from statistics import quantiles
 from time import perf_counter_ns, process_time
 from typing import Any
 
-from benchmarks.ratio import Ratio, ratio_of
+from benchmarks.figure import Figure, ratio_of
 from hivecost.bus import Block, EventBus
 from hivecost.events import LLMTurnComplete, Usage
 
@@ -61,7 +61,7 @@ def results() -> list[tuple[str, float, float, bool]]:
     return rows
 
 
-def _ratio(ours: Run, theirs: Run, subscribers: int) -> Ratio:
+def _ratio(ours: Run, theirs: Run, subscribers: int) -> Figure:
     """Our rate over theirs, measured by turns."""
     events = min(EVENTS, CALLS // subscribers)
     ours_s, theirs_s = [], []

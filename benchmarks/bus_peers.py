@@ -21,7 +21,7 @@ import pyee.asyncio
 from blinker import Signal
 
 from benchmarks.bus import Count, Run, _bus, _direct_async, _turn
-from benchmarks.ratio import ratio_of
+from benchmarks.figure import ratio_of
 from hivecost.events import LLMTurnComplete
 
 ROUNDS = 5

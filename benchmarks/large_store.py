@@ -14,7 +14,7 @@ from pathlib import Path
 from statistics import median
 from time import perf_counter
 
-from benchmarks.ratio import ratio_of
+from benchmarks.figure import ratio_of
 from hivecost.queries import RuntimeLogStore, SessionStore, SpendStore, spending_since
 from hivecost.reports import load_session_report
 from hivecost.store import Store, database_path

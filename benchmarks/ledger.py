@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from time import perf_counter, time_ns
 
-from benchmarks.ratio import ratio_of
+from benchmarks.figure import ratio_of
 from hivecost.ledger import Budget, Hold, LedgerState
 
 ROUNDS, PAIRS = 30, 5_000

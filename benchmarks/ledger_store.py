@@ -9,8 +9,8 @@ from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from time import perf_counter
 
+from benchmarks.figure import Figure, ratio_of
 from benchmarks.ledger import WHO, seconds_in_dicts
-from benchmarks.ratio import Ratio, ratio_of
 from hivecost.ledger import Budget
 from hivecost.store import Ledger
 
@@ -34,7 +34,7 @@ def results() -> list[tuple[str, float, float, bool]]:
     ]
 
 
-async def _ratio_in_lease() -> Ratio:
+async def _ratio_in_lease() -> Figure:
     ledger_s, dict_s = [], []
     with tempfile.TemporaryDirectory() as folder:
         async with Ledger.open(folder, budgets=BUDGETS) as ledger:

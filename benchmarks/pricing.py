@@ -7,7 +7,7 @@ from time import perf_counter, time_ns
 import genai_prices
 from genai_prices.data import providers
 
-from benchmarks.ratio import ratio_of
+from benchmarks.figure import ratio_of
 from hivecost.events import Usage
 from hivecost.pricing import PriceBook
 

@@ -17,7 +17,7 @@ from time import perf_counter, perf_counter_ns
 from typing import Any, NamedTuple
 
 from benchmarks.bus import _turn
-from benchmarks.ratio import ratio_of
+from benchmarks.figure import ratio_of
 from hivecost.bus import DropNewest, DropOldest, EventBus
 from hivecost.events import LLMTurnComplete
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from statistics import median, quantiles
 from time import perf_counter
 
-from benchmarks.ratio import ratio_of
+from benchmarks.figure import ratio_of
 from hivecost.events import Cost, CostStatus, Event, LLMTurnComplete, Usage
 from hivecost.store import Store
 from hivecost.store.append import Appended

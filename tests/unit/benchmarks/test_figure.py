@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from benchmarks.ratio import Ratio, ratio_of
+from benchmarks.figure import Figure, ratio_of
 
 
 def test_a_ratio_of_medians_with_the_spread_of_its_rounds():
@@ -23,5 +23,5 @@ def test_rounds_are_compared_with_their_own():
 
 def test_it_comes_whole_out_of_the_process_that_measured_it():
     """A suite runs in a process of its own."""
-    ratio = pickle.loads(pickle.dumps(Ratio(2.0, 1.5, 2.5)))
+    ratio = pickle.loads(pickle.dumps(Figure(2.0, 1.5, 2.5)))
     assert (ratio, ratio.low, ratio.high) == (2.0, 1.5, 2.5)
