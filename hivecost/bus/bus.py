@@ -130,6 +130,7 @@ class EventBus(Publishing):
             filters=_checked_filters(given),
             sleepers=self._sleepers,
             collect=self._spread,
+            turns=lambda: self._turns,
             on_failure=partial(announce_failure, self),
             on_drop=partial(announce_loss, self),
             on_end=self._abandon,

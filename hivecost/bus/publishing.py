@@ -39,6 +39,7 @@ class Publishing:
         self._subscriptions: dict[str, Subscription] = {}
         self._sleepers: set[Subscription] = set()
         self._wake_scheduled = False
+        self._turns = 0  # of the loop, in which something was published
         self._tail = Tail()
         self._passed_over: list[Subscription] = []  # busy, and full before the room that was found is used up
         self._look_pause = 0
@@ -147,7 +148,11 @@ class Publishing:
     def _wake_soon(self) -> None:
         if not self._wake_scheduled and self._loop is not None:
             self._wake_scheduled = True
-            self._loop.call_soon(self._wake)
+            self._loop.call_soon(self._wake_in_turn)
+
+    def _wake_in_turn(self) -> None:
+        self._turns += 1
+        self._wake()
 
     def _wake(self) -> None:
         """Hand the tail on and wake who has something to do: once for all that is published until the loop turns."""

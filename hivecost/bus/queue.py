@@ -96,9 +96,11 @@ class Queue:
         """
         if until is not None and until > self.accepted - self.waiting:
             most = min(most, until - (self.accepted - self.waiting))
-        part = self._runs[0]
-        if self._offset or len(part) > most or (len(self._runs) > 1 and len(part) < most // 4):
-            part = list(islice(chain.from_iterable(self._runs), self._offset, self._offset + most))
+        part, end = self._runs[0], self._offset + most
+        if len(self._runs) > 1 and len(part) - self._offset < most // 4:
+            part = list(islice(chain.from_iterable(self._runs), self._offset, end))
+        elif self._offset or end < len(part):
+            part = part[self._offset : end]
         self._pass_by(len(part))
         return part
 

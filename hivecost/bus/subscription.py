@@ -34,7 +34,8 @@ OnEnd = Callable[["Subscription"], None]
 class Subscription:
     """Hands what is in its queue to the handler, in order, one wakeup for all that waits.
 
-    `collect` brings what was published, and is not in the queue yet, there.
+    `collect` brings what was published, and is not in the queue yet, there; `turns` counts those of the loop in which
+    something was published.
     """
 
     def __init__(
@@ -49,6 +50,7 @@ class Subscription:
         filters: Mapping[str, str],
         sleepers: set[Subscription],
         collect: Callable[[], None],
+        turns: Callable[[], int],
         on_failure: OnFailure,
         on_drop: OnDrop,
         on_end: OnEnd,
@@ -58,8 +60,11 @@ class Subscription:
         self.queue = Queue(max_queue, overflow)
         self.filters = filters
         self.ended = False
+        #: Its handler is not at work: what waits only has to be let run.
+        self.awaits_turn = True
         self._sleepers = sleepers
         self._collect = collect
+        self._turns = turns
         self._handler = handler
         self._on_failure = on_failure
         self._on_drop = on_drop
@@ -70,10 +75,8 @@ class Subscription:
         self._part_max = BATCH_MAX if batch else _YIELD_EVERY
         self._failed = 0
         self._failures: Counter[type[Exception]] = Counter()
-        self._loop: Loop | None = None
         self._task: Task | None = None
         self._wakeup: Wakeup | None = None
-        self._has_paused = False  # its handler let the loop turn
         self._finished: anyio.Event | None = None
         self._stalled_at: int | None = None  # somebody waited in vain while so many were done
         self._room_waiters: deque[anyio.Event] = deque()
@@ -84,11 +87,6 @@ class Subscription:
     def wants(self, event: Event) -> bool:
         """True when every filter matches."""
         return all(getattr(event, field) == value for field, value in self.filters.items())
-
-    @property
-    def awaits_turn(self) -> bool:
-        """Its handler is not at work: what waits only has to be let run."""
-        return not self.queue.in_hand
 
     @property
     def may_block(self) -> bool:
@@ -140,13 +138,13 @@ class Subscription:
         """Ready for another run of the bus; False while a handler call of the last run still ignores its end."""
         if not self.is_finished:
             return False
-        self.ended, self._stalled_at, self._task = False, None, None
+        self.ended, self._stalled_at, self._task, self.awaits_turn = False, None, None, True
         return True
 
     def start(self, loop: Loop) -> None:
         if self._task is None and not self.ended:
             self._finished = anyio.Event()
-            self._loop, self._wakeup = loop, loop.new_wakeup()
+            self._wakeup = loop.new_wakeup()
             self._task = loop.spawn(self._run, f"hivecost subscription {self.name}")
 
     async def _run(self) -> None:
@@ -155,18 +153,20 @@ class Subscription:
         try:
             self._collect()
             while not self.ended:
-                if self.queue.waiting:
-                    self._has_paused = False
-                    await self._hand_on(self.queue.take(self._part_max, self._awaited()))
-                    self.queue.in_hand = 0
-                    self._report_progress()
-                    self._collect()
-                    if self.queue.waiting and not self._has_paused:
-                        await anyio.lowlevel.checkpoint()
-                else:
+                if not self.queue.waiting:
+                    self.awaits_turn = True
                     self._sleepers.add(self)
                     await self._wakeup.wait()
                     self._collect()
+                    continue
+                self.awaits_turn, turns = False, self._turns()
+                await self._hand_on(self.queue.take(self._part_max, self._awaited()))
+                self.queue.in_hand = 0
+                self._report_progress()
+                self._collect()
+                if self.queue.waiting and self._turns() == turns:  # else others had theirs
+                    self.awaits_turn = True
+                    await anyio.lowlevel.checkpoint()
         finally:
             self._sleepers.discard(self)
             if not self.ended:  # its handler cancelled it
@@ -205,16 +205,11 @@ class Subscription:
         try:
             result = self._handler(events)
             if result is not None and inspect.isawaitable(result):
-                assert self._loop is not None  # noqa: S101  # set before the task
-                self._loop.call_soon(self._note_pause)
                 await result
         except Exception as error:  # the edge: a handler's fault is its own
             self._report_failure(events, error)
         except anyio.get_cancelled_exc_class() as error:
             self._survive_foreign_cancellation(events, error)
-
-    def _note_pause(self) -> None:
-        self._has_paused = True
 
     def count_failures_like(self, error: Exception) -> int:
         """How often it has raised an error of this class, this time included."""

@@ -556,7 +556,7 @@ async def test_b3_room_that_a_publisher_does_not_take_is_the_next_ones(how):
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 @pytest.mark.parametrize(("pauses", "turns"), [(0, 1), (1, 1), (3, 3)])
 async def test_between_two_lists_the_loop_turns(anyio_backend, pauses, turns):
-    """Others have their turn; a handler that has let the loop turn by itself gets its next list without one more."""
+    """Others have their turn; a handler beside which something was published has let the loop turn by itself."""
     turned, seen = 0, []
 
     async def handle(_events):
@@ -567,11 +567,12 @@ async def test_between_two_lists_the_loop_turns(anyio_backend, pauses, turns):
     async def count():
         nonlocal turned
         while True:
+            bus.publish_nowait(AlertRaised())
             await anyio.lowlevel.checkpoint()
             turned += 1
 
     async with EventBus() as bus, anyio.create_task_group() as tasks:
-        bus.subscribe(handler=handle, batch=True, max_queue=10_000)
+        bus.subscribe(handler=handle, batch=True, max_queue=10_000, event_types=[EventType.CUSTOM])
         for number in range(10_000):
             bus.publish_nowait(numbered(number))
         tasks.start_soon(count)
@@ -579,3 +580,31 @@ async def test_between_two_lists_the_loop_turns(anyio_backend, pauses, turns):
         tasks.cancel_scope.cancel()
     assert len(seen) > 5
     assert {later - earlier for earlier, later in pairwise(seen[1:])} == {turns}
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])  # trio's tasks have their turns in any order
+async def test_b2_a_publisher_does_not_wait_for_one_that_is_slow_again_at_once(anyio_backend):
+    """B2: a full queue that drops is worth waiting for while its handler only waits for its turn."""
+    turned = waited = 0
+
+    async def handle(_):
+        await anyio.lowlevel.checkpoint()
+
+    async def count():
+        nonlocal turned
+        while True:
+            await anyio.lowlevel.checkpoint()
+            turned += 1
+
+    async with EventBus() as bus, anyio.create_task_group() as tasks:
+        bus.subscribe(handler=handle, max_queue=20)
+        tasks.start_soon(count)
+        for number in range(2_000):
+            before = turned
+            await bus.publish(numbered(number))
+            waited += turned - before
+            if not number % 40:
+                await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
+    assert bus.statistics().dropped > 500
+    assert waited == 0
