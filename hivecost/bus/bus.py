@@ -57,7 +57,7 @@ class EventBus(Publishing):
     async def __aenter__(self) -> Self:
         self._loop = current_loop()
         self._accepting, self._closing = True, False
-        self._is_here = self._loop.is_here
+        self._here = self._loop.here
         self._wake_scheduled = False
         self._since_turn = 0
         for subscription in list(self._subscriptions.values()):
@@ -241,7 +241,7 @@ class EventBus(Publishing):
 
     def statistics(self) -> BusStatistics:
         """Counts of the bus and of each of its subscriptions."""
-        if self._is_here():
+        if self._here._is_owned():
             self._spread()
         figures = tuple(subscription.statistics() for subscription in list(self._subscriptions.values()))
         return BusStatistics(

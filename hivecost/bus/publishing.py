@@ -16,7 +16,7 @@ from hivecost.bus.subscription import CLOSED, Subscription, current_subscription
 from hivecost.bus.tail import Tail
 from hivecost.errors import BusClosedError
 from hivecost.events import Event
-from hivecost.loops import Loop
+from hivecost.loops import Loop, nowhere
 
 #: A publisher that never waits yields after so many events, so that they are handled while they are in the caches.
 _RUN_MAX: Final = 1_024
@@ -44,7 +44,7 @@ class Publishing:
         self._passed_over: list[Subscription] = []  # busy, and full before the room that was found is used up
         self._look_pause = 0
         self._since_turn = 0
-        self._is_here: Callable[[], bool] = bool  # nowhere; then on the thread where it was opened
+        self._here = nowhere()  # then the thread where it was opened
         self._loop: Loop | None = None
         self._accepting = False
         self._closing = False
@@ -57,8 +57,7 @@ class Publishing:
         Waits only before a full queue, as its policy says. Raises BusClosedError when the bus is not open.
         """
         tail = self._tail
-        is_here = self._is_here  # called as an attribute it would be looked up as a method, which is slower
-        if len(tail.run) < tail.room and is_here():
+        if len(tail.run) < tail.room and self._here._is_owned():
             # As in publish_nowait(), written out: it is a call less on the path of every event.
             if self._admit is not None:
                 event = self._admit(event)  # first, because it may look at the bus itself
@@ -113,7 +112,7 @@ class Publishing:
     def publish_nowait(self, event: Event) -> None:
         """The same without ever waiting, from any thread: a full queue drops as its policy says (Block: the newest)."""
         tail = self._tail
-        if len(tail.run) < tail.room and self._is_here():
+        if len(tail.run) < tail.room and self._here._is_owned():
             # So many events may come without a look at any queue, and no other thread has published meanwhile.
             if self._admit is not None:
                 event = self._admit(event)
