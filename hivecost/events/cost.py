@@ -23,6 +23,9 @@ class CostStatus(StrEnum):
     #: The usage that was reported cannot be. The amount is None.
     INVALID = "invalid"
 
+    #: In C, as for EventType: each row that is logged looks its status up.
+    __hash__ = str.__hash__
+
 
 class Cost(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """The cost of one turn in nano-USD, with the rate it was priced with, so that a price update never rewrites it."""

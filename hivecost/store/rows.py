@@ -43,27 +43,29 @@ EVENT_COLUMNS: Final = (
 _event_head: Final[Callable[[Any], Row]] = attrgetter(*EVENT_COLUMNS[:-2])
 #: Plain texts: sqlite3 asks its adapters first about every subclass, which costs more than the insert of the value.
 _STATUS_TEXTS: Final = {status: str(status) for status in CostStatus}
+#: So many of a turn's fields, up to its tags, are columns as they are.
+_WHOSE: Final = _TURN_FIELDS.index("tags")
 _NO_COST: Final = (None, None, "", "", "", "", None, None, None)
 _to_json: Final = msgspec.json.Encoder().encode
 
 
 def turn_row(turn: LLMTurnComplete) -> Row:
     """The turn in the order of TURN_COLUMNS."""
+    fields = astuple(turn)
     # A subclass has its own fields behind these.
-    fields = astuple(turn)[: len(_TURN_FIELDS)]
-    *whose, tags, model, provider, usage, cost, latency_ms, stop_reason, service_tier, raw_usage = fields
+    tags, model, provider, usage, cost, latency_ms, stop, tier, raw_usage = fields[_WHOSE : len(_TURN_FIELDS)]
     if type(latency_ms) is not int or not 0 <= latency_ms <= LATENCY_MS_MAX:
         latency_ms = min(max(int(latency_ms), 0), LATENCY_MS_MAX)
     return (
-        *whose,
+        *fields[:_WHOSE],
         _to_json(tags).decode() if tags else "{}",
         model,
         provider,
         *astuple(usage),
         *_cost_row(cost),
         latency_ms,
-        stop_reason,
-        service_tier,
+        stop,
+        tier,
         None if raw_usage is None else _to_json(raw_usage).decode(),
     )
 
@@ -77,9 +79,10 @@ def event_row(event: Event) -> Row:
 def _cost_row(cost: Cost | None) -> Row:
     if cost is None:
         return _NO_COST
-    if cost.nanousd is not None and not 0 <= cost.nanousd <= TURN_COST_MAX_NANOUSD:
+    nanousd = cost.nanousd
+    if nanousd is not None and not 0 <= nanousd <= TURN_COST_MAX_NANOUSD:
         # One absurd bill must not spoil every sum it goes into; the turn itself is kept.
-        reason = f"a cost of {format_usd(cost.nanousd)} for one turn cannot be"
+        reason = f"a cost of {format_usd(nanousd)} for one turn cannot be"
         cost = Cost(
             status=CostStatus.INVALID, source=cost.source, rate=cost.rate, snapshot=cost.snapshot, reason=reason
         )
