@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
@@ -16,7 +16,7 @@ from hivecost.bus.announcements import announce_failure, announce_loss
 from hivecost.bus.overflow import DropOldest, Overflow
 from hivecost.bus.publishing import Publishing
 from hivecost.bus.statistics import BusStatistics
-from hivecost.bus.subscription import Subscription, current_subscription
+from hivecost.bus.subscription import TASK_ENDED, Subscription, current_subscription
 from hivecost.errors import ConfigError, ReentrancyError
 from hivecost.events import Event, EventType
 from hivecost.loops import current_loop
@@ -86,7 +86,7 @@ class EventBus(Publishing):
             async with anyio.create_task_group() as stopping:
                 for subscription in (*list(self._subscriptions.values()), *self._leaving):
                     stopping.start_soon(self._stop, subscription)
-        self._leaving.clear()
+        self._see_off(self._leaving)
         self._loop = None
 
     async def _stop(self, subscription: Subscription) -> None:
@@ -158,7 +158,10 @@ class EventBus(Publishing):
                 subscription.start(self._loop)
 
     def unsubscribe(self, subscription_id: str) -> bool:
-        """No call starts after this; what still waited is counted as dropped. False when the id is not known."""
+        """No call starts after this; what still waited is counted as dropped. False when the id is not known.
+
+        A call that is under way goes on to its end.
+        """
         subscription = self._subscriptions.pop(subscription_id, None)
         if subscription is None:
             return False
@@ -168,16 +171,22 @@ class EventBus(Publishing):
     def _abandon(self, subscription: Subscription) -> None:
         """Its task ended by itself, because its handler cancelled it."""
         self._subscriptions.pop(subscription.id, None)
-        self._retire(subscription, "the subscriber's task ended")
+        self._retire(subscription, TASK_ENDED)
 
     def _retire(self, subscription: Subscription, why: str) -> None:
         self._spread()
         self._routes.remove(subscription)
         subscription.end(why)
-        figures = subscription.statistics()
-        self._ended_dropped += figures.dropped
-        self._ended_failed += figures.failed
-        self._leaving = [s for s in (*self._leaving, subscription) if not s.is_finished]
+        self._leaving.append(subscription)
+        self._see_off([each for each in self._leaving if each.is_finished])
+
+    def _see_off(self, leaving: Sequence[Subscription]) -> None:
+        """Nothing more is known of them than what they lost, and how often they failed."""
+        for subscription in leaving:
+            figures = subscription.statistics()
+            self._ended_dropped += figures.dropped
+            self._ended_failed += figures.failed
+        self._leaving = [each for each in self._leaving if each not in leaving]
 
     # -- waiting -----------------------------------------------------------------------------------------------
 
@@ -243,13 +252,14 @@ class EventBus(Publishing):
         """Counts of the bus and of each of its subscriptions."""
         if self._here._is_owned():
             self._spread()
-        figures = tuple(subscription.statistics() for subscription in list(self._subscriptions.values()))
+        figures = [subscription.statistics() for subscription in list(self._subscriptions.values())]
+        leaving = [subscription.statistics() for subscription in list(self._leaving)]
         return BusStatistics(
             published=self._published,
             inbox_dropped=self._inbox.dropped,
-            dropped=self._inbox.dropped + self._ended_dropped + sum(f.dropped for f in figures),
-            failed=self._ended_failed + sum(f.failed for f in figures),
-            subscriptions=figures,
+            dropped=self._inbox.dropped + self._ended_dropped + sum(f.dropped for f in (*figures, *leaving)),
+            failed=self._ended_failed + sum(f.failed for f in (*figures, *leaving)),
+            subscriptions=tuple(figures),
         )
 
 

@@ -115,11 +115,17 @@ class Queue:
         return self._part
 
     def clear(self) -> int:
-        """Drop everything, what is in the handler's hands too; gives how many events it were."""
-        lost = self.pending
+        """Drop everything but what is in the handler's hands; gives how many events it were."""
+        lost = self.pending - self.in_hand
         _skip(self._part, lost)  # whoever goes through it comes to its end
         self._runs.clear()
-        self.waiting = self._offset = self.in_hand = 0
+        self.waiting = self._offset = 0
+        self.discarded += lost
+        return lost
+
+    def give_up_in_hand(self) -> int:
+        """The handler will not be done with them; gives how many they were."""
+        lost, self.in_hand = self.in_hand, 0
         self.discarded += lost
         return lost
 

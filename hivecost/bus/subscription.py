@@ -22,6 +22,8 @@ BATCH_MAX: Final = 4_000
 _YIELD_EVERY: Final = 1_024
 #: Why events were lost when their bus was closed before they could be handled.
 CLOSED: Final = "the bus closed"
+#: The same when a handler cancelled the task that it runs in.
+TASK_ENDED: Final = "the subscriber's task ended"
 
 #: The subscription whose handler the current code runs in.
 current_subscription: ContextVar[Subscription | None] = ContextVar("hivecost_subscription", default=None)
@@ -169,8 +171,10 @@ class Subscription:
                     await anyio.lowlevel.checkpoint()
         finally:
             self._sleepers.discard(self)
+            why = CLOSED if self.ended else TASK_ENDED
             if not self.ended:  # its handler cancelled it
                 self._on_end(self)
+            self._give_up_in_hand(why)
             if self._finished is not None:
                 self._finished.set()
 
@@ -260,7 +264,7 @@ class Subscription:
     # -- ending ------------------------------------------------------------------------------------------------
 
     def end(self, why: str) -> None:
-        """Hand nothing on any more; what was still pending is counted as lost. Loop thread only."""
+        """Hand nothing on any more; what still waited is counted as lost. Loop thread only."""
         if self.ended:
             return
         self.ended = True
@@ -269,8 +273,14 @@ class Subscription:
             self._on_drop(self, lost, why)
         while self._room_waiters:
             self._room_waiters.popleft().set()
-        self._wake_done_waiters()
+        while self._done_waiters:
+            self._done_waiters.pop()[1].set()
         self.wake()
+
+    def _give_up_in_hand(self, why: str) -> None:
+        lost = self.queue.give_up_in_hand()
+        if lost:
+            self._on_drop(self, lost, why)
 
     async def stop(self, grace_s: float) -> bool:
         """Cancel the task and wait for it; False when it ignores that for `grace_s` and is abandoned."""
@@ -281,6 +291,7 @@ class Subscription:
             self._task.cancel()
         with anyio.move_on_after(grace_s):
             await self._finished.wait()
+        self._give_up_in_hand(CLOSED)
         return self._finished.is_set()
 
     def statistics(self) -> SubscriptionStatistics:

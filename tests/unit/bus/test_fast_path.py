@@ -54,12 +54,11 @@ class Spec(msgspec.Struct, frozen=True):
 
 
 class Watched:
-    """A subscription, and the model of it: what may still come, what is in the handler's hands, what was lost."""
+    """A subscription, and the model of it: what may still come, what was handled, what was lost."""
 
     def __init__(self, play: Play, spec: Spec) -> None:
         self.play, self.spec = play, spec
         self.to_come: deque[int] = deque()
-        self.in_hand = 0
         self.published = 0
         self.returned = 0
         self.failed = 0
@@ -101,7 +100,6 @@ class Watched:
             if lost and place and isinstance(self.spec.overflow, DropOldest):
                 self.play.faults.append(f"{self.id} lost {lost}, which did not wait longest")
             self.check_lost(lost)
-        self.in_hand += len(events)
 
     def skip_to(self, number: int) -> list[int]:
         if number not in self.to_come:
@@ -114,13 +112,10 @@ class Watched:
             self.play.faults.append(f"{self.id} lost {owed}, whose publisher would have waited")
 
     def finish(self, events: list[Event]) -> None:
-        if not self.ended:
-            self.in_hand -= len(events)
-            self.returned += len(events)
+        self.returned += len(events)
 
     def end(self) -> None:
         self.ended = True
-        self.in_hand = 0
         self.gate.set()
 
     # -- the handlers ------------------------------------------------------------------------------------------

@@ -511,6 +511,66 @@ async def test_unsubscribing_stops_calls_and_counts_what_waited():
     assert seen == []
 
 
+@pytest.mark.parametrize("batch", [False, True])
+async def test_what_a_handler_works_on_while_it_unsubscribes_is_not_lost(batch, caplog):
+    """B5: it goes on to its end, and a handler that takes one event and leaves is no loss to anybody."""
+    seen = []
+    async with EventBus() as bus:
+
+        async def once(given):
+            bus.unsubscribe(subscription)
+            await anyio.lowlevel.checkpoint()
+            seen.append(given)
+
+        subscription = bus.subscribe(handler=once, batch=batch)
+        await bus.publish(numbered(0))
+        await anyio.wait_all_tasks_blocked()
+        assert bus.statistics().dropped == 0
+    assert len(seen) == 1
+    assert bus.statistics().dropped == 0
+    assert not caplog.records
+
+
+async def test_who_is_unsubscribed_and_never_done_loses_the_event_in_hand_when_the_bus_closes():
+    """B6: it is counted, and only then; failures after the end are counted, too."""
+    go_on = anyio.Event()
+
+    async def hang(event):
+        await anyio.sleep_forever()
+
+    async def fail(event):
+        await go_on.wait()
+        raise ValueError("mine")
+
+    async with EventBus(close_timeout_s=0.05) as bus:
+        for handler in (hang, fail):
+            subscription = bus.subscribe(handler=handler)
+            bus.publish_nowait(numbered(0))
+            bus.publish_nowait(numbered(1))
+            await anyio.wait_all_tasks_blocked()
+            bus.unsubscribe(subscription)
+        assert (bus.statistics().dropped, bus.statistics().failed) == (2, 0)
+        go_on.set()
+        await anyio.wait_all_tasks_blocked()
+        assert (bus.statistics().dropped, bus.statistics().failed) == (2, 1)
+    assert (bus.statistics().dropped, bus.statistics().failed) == (3, 1)
+
+
+async def test_a_drain_ends_with_the_subscription_that_it_waits_for():
+    """Unsubscribing one that hangs frees whoever waits for it."""
+
+    async def hang(event):
+        await anyio.sleep_forever()
+
+    with anyio.fail_after(10):
+        async with EventBus(close_timeout_s=0.05) as bus, anyio.create_task_group() as tasks:
+            subscription = bus.subscribe(handler=hang)
+            await bus.publish(numbered(0))
+            tasks.start_soon(bus.drain, subscription)
+            await anyio.wait_all_tasks_blocked()
+            bus.unsubscribe(subscription)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

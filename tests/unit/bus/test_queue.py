@@ -14,7 +14,7 @@ from hivecost.events import CustomEvent, Event
 steps = st.one_of(
     st.tuples(st.just("come"), st.integers(1, 6)),
     st.tuples(st.just("take"), st.integers(1, 6), st.one_of(st.none(), st.integers(0, 40))),
-    st.tuples(st.sampled_from(["next", "finish", "clear"])),
+    st.tuples(st.sampled_from(["next", "finish", "clear", "give_up"])),
 )
 
 
@@ -64,10 +64,17 @@ class Model:
             self.next()
 
     def clear(self) -> None:
-        lost = len(self.waiting) + self.is_busy
+        lost = len(self.waiting)
         assert self.queue.clear() == lost
         self.lost += lost
-        self.waiting, self.is_busy = [], False
+        self.waiting = []
+
+    def give_up(self) -> None:
+        """Only who hands nothing on any more does."""
+        self.clear()
+        assert self.queue.give_up_in_hand() == self.is_busy
+        self.lost += self.is_busy
+        self.is_busy = False
 
     def check(self) -> None:
         queue = self.queue
