@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Self
@@ -47,7 +47,7 @@ class EventBus(Publishing):
         super().__init__(admit)
         self.close_timeout_s = close_timeout_s
         self.cancel_grace_s = cancel_grace_s
-        self._leaving: list[Subscription] = []  # unsubscribed, but their handler has not returned yet
+        self._leaving: dict[str, Subscription] = {}  # unsubscribed, but their handler has not returned yet
         self._ids = itertools.count(1)
         self._ended_dropped = 0
         self._ended_failed = 0
@@ -81,12 +81,14 @@ class EventBus(Publishing):
         with anyio.CancelScope(shield=True):
             with anyio.move_on_after(self.close_timeout_s):
                 await self._settle_down()
+                for subscription in list(self._leaving.values()):
+                    await subscription.wait_finished()
             self.collect()
             self._accepting = False
             async with anyio.create_task_group() as stopping:
-                for subscription in (*list(self._subscriptions.values()), *self._leaving):
+                for subscription in (*list(self._subscriptions.values()), *list(self._leaving.values())):
                     stopping.start_soon(self._stop, subscription)
-        self._see_off(self._leaving)
+        self._see_off()
         self._loop = None
 
     async def _stop(self, subscription: Subscription) -> None:
@@ -165,36 +167,37 @@ class EventBus(Publishing):
         subscription = self._subscriptions.pop(subscription_id, None)
         if subscription is None:
             return False
+        self._leaving[subscription.id] = subscription
         self._do_in_order(lambda: self._retire(subscription, "unsubscribed"))
         return True
 
     def _abandon(self, subscription: Subscription) -> None:
         """Its task ended by itself, because its handler cancelled it."""
         self._subscriptions.pop(subscription.id, None)
+        self._leaving[subscription.id] = subscription
         self._retire(subscription, TASK_ENDED)
 
     def _retire(self, subscription: Subscription, why: str) -> None:
         self._spread()
         self._routes.remove(subscription)
         subscription.end(why)
-        self._leaving.append(subscription)
-        self._see_off([each for each in self._leaving if each.is_finished])
+        self._see_off()
 
-    def _see_off(self, leaving: Sequence[Subscription]) -> None:
-        """Nothing more is known of them than what they lost, and how often they failed."""
-        for subscription in leaving:
+    def _see_off(self) -> None:
+        """Of those whose handler has returned, only what they lost and how often they failed is kept."""
+        for subscription in [each for each in list(self._leaving.values()) if each.ended and each.is_finished]:
+            del self._leaving[subscription.id]
             figures = subscription.statistics()
             self._ended_dropped += figures.dropped
             self._ended_failed += figures.failed
-        self._leaving = [each for each in self._leaving if each not in leaving]
 
     # -- waiting -----------------------------------------------------------------------------------------------
 
     async def drain(self, subscription_id: str | None = None) -> None:
         """Return when everything published before the call is handled, follow-up events of handlers included.
 
-        With an id, only that subscription is waited for. Raises ReentrancyError inside a handler that would wait
-        for itself.
+        With an id, only that subscription is waited for. The last call of one that was unsubscribed may still be under
+        way. Raises ReentrancyError inside a handler that would wait for itself.
         """
         here = current_subscription.get()
         if here is not None and subscription_id in (None, here.id):
@@ -253,7 +256,7 @@ class EventBus(Publishing):
         if self._here._is_owned():
             self._spread()
         figures = [subscription.statistics() for subscription in list(self._subscriptions.values())]
-        leaving = [subscription.statistics() for subscription in list(self._leaving)]
+        leaving = [subscription.statistics() for subscription in list(self._leaving.values())]
         return BusStatistics(
             published=self._published,
             inbox_dropped=self._inbox.dropped,

@@ -62,6 +62,8 @@ class Subscription:
         self.queue = Queue(max_queue, overflow)
         self.filters = filters
         self.ended = False
+        self._why_ended = ""
+        self._is_abandoned = False  # its handler ignored its cancellation
         #: Its handler is not at work: what waits only has to be let run.
         self.awaits_turn = True
         self._sleepers = sleepers
@@ -140,7 +142,8 @@ class Subscription:
         """Ready for another run of the bus; False while a handler call of the last run still ignores its end."""
         if not self.is_finished:
             return False
-        self.ended, self._stalled_at, self._task, self.awaits_turn = False, None, None, True
+        self.ended, self._is_abandoned, self.awaits_turn = False, False, True
+        self._stalled_at, self._task = None, None
         return True
 
     def start(self, loop: Loop) -> None:
@@ -171,10 +174,9 @@ class Subscription:
                     await anyio.lowlevel.checkpoint()
         finally:
             self._sleepers.discard(self)
-            why = CLOSED if self.ended else TASK_ENDED
             if not self.ended:  # its handler cancelled it
                 self._on_end(self)
-            self._give_up_in_hand(why)
+            self._give_up_in_hand()
             if self._finished is not None:
                 self._finished.set()
 
@@ -255,7 +257,7 @@ class Subscription:
     async def wait_done(self) -> None:
         """Return when everything accepted so far is handled or lost."""
         target = self.queue.accepted
-        if self.queue.done >= target:
+        if self.ended or self.queue.done >= target:
             return
         waiter = anyio.Event()
         self._done_waiters.append((target, waiter))
@@ -267,7 +269,7 @@ class Subscription:
         """Hand nothing on any more; what still waited is counted as lost. Loop thread only."""
         if self.ended:
             return
-        self.ended = True
+        self.ended, self._why_ended = True, why
         lost = self.queue.clear()
         if lost:
             self._on_drop(self, lost, why)
@@ -277,22 +279,28 @@ class Subscription:
             self._done_waiters.pop()[1].set()
         self.wake()
 
-    def _give_up_in_hand(self, why: str) -> None:
+    def _give_up_in_hand(self) -> None:
         lost = self.queue.give_up_in_hand()
         if lost:
-            self._on_drop(self, lost, why)
+            self._on_drop(self, lost, self._why_ended)
+
+    async def wait_finished(self) -> None:
+        """Return when no handler call is running any more; at once in that call, and where it was abandoned."""
+        if self._finished is not None and not self._is_abandoned and current_subscription.get() is not self:
+            await self._finished.wait()
 
     async def stop(self, grace_s: float) -> bool:
         """Cancel the task and wait for it; False when it ignores that for `grace_s` and is abandoned."""
         self.end(CLOSED)
-        if self._task is None or self._finished is None or current_subscription.get() is self:
+        if self._task is None or self.is_finished or self._is_abandoned or current_subscription.get() is self:
             return True
-        if not self._finished.is_set():
-            self._task.cancel()
+        self._why_ended = CLOSED
+        self._task.cancel()
         with anyio.move_on_after(grace_s):
-            await self._finished.wait()
-        self._give_up_in_hand(CLOSED)
-        return self._finished.is_set()
+            await self.wait_finished()
+        self._is_abandoned = not self.is_finished
+        self._give_up_in_hand()
+        return not self._is_abandoned
 
     def statistics(self) -> SubscriptionStatistics:
         queue = self.queue

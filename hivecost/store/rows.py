@@ -40,6 +40,7 @@ EVENT_COLUMNS: Final = (
     "payload",
 )
 
+_turn_fields: Final[Callable[[Any], Row]] = attrgetter(*_TURN_FIELDS)
 _event_head: Final[Callable[[Any], Row]] = attrgetter(*EVENT_COLUMNS[:-2])
 #: Plain texts: sqlite3 asks its adapters first about every subclass, which costs more than the insert of the value.
 _STATUS_TEXTS: Final = {status: str(status) for status in CostStatus}
@@ -51,9 +52,9 @@ _to_json: Final = msgspec.json.Encoder().encode
 
 def turn_row(turn: LLMTurnComplete) -> Row:
     """The turn in the order of TURN_COLUMNS."""
-    fields = astuple(turn)
-    # A subclass has its own fields behind these.
-    tags, model, provider, usage, cost, latency_ms, stop, tier, raw_usage = fields[_WHOSE : len(_TURN_FIELDS)]
+    # A subclass has fields of its own, before or behind these.
+    fields = astuple(turn) if type(turn) is LLMTurnComplete else _turn_fields(turn)
+    tags, model, provider, usage, cost, latency_ms, stop, tier, raw_usage = fields[_WHOSE:]
     if type(latency_ms) is not int or not 0 <= latency_ms <= LATENCY_MS_MAX:
         latency_ms = min(max(int(latency_ms), 0), LATENCY_MS_MAX)
     return (

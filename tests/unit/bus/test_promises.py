@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 from collections import Counter
+from contextlib import suppress
 
 import anyio
 import pytest
@@ -569,6 +571,148 @@ async def test_a_drain_ends_with_the_subscription_that_it_waits_for():
             tasks.start_soon(bus.drain, subscription)
             await anyio.wait_all_tasks_blocked()
             bus.unsubscribe(subscription)
+
+
+async def test_a_drain_does_not_wait_for_one_that_ended_while_it_waited_for_another():
+    """Neither when that is unsubscribed, nor when the bus closes and cancels both."""
+    go_on = anyio.Event()
+
+    async def hang(event):
+        await anyio.sleep_forever()
+
+    async def gated(event):
+        await go_on.wait()
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks, EventBus(close_timeout_s=0.05) as bus:
+            bus.subscribe(handler=gated)
+            ending = bus.subscribe(handler=hang)
+            await bus.publish(numbered(0))
+            tasks.start_soon(bus.drain)
+            await anyio.wait_all_tasks_blocked()
+            bus.unsubscribe(ending)
+            go_on.set()
+        async with anyio.create_task_group() as tasks, EventBus(close_timeout_s=0.05) as bus:
+            for _ in range(3):
+                bus.subscribe(handler=hang)
+            await bus.publish(numbered(0))
+            tasks.start_soon(bus.drain)
+            await anyio.wait_all_tasks_blocked()
+
+
+async def test_b6_closing_waits_for_the_last_call_of_one_that_was_unsubscribed():
+    """B6: until its deadline, as for others; then it is cancelled and counted."""
+    seen = []
+
+    async def once(event):
+        bus.unsubscribe(subscription)
+        await anyio.sleep(0.02)
+        seen.append(event)
+
+    async with EventBus() as bus:
+        subscription = bus.subscribe(handler=once)
+        await bus.publish(numbered(0))
+        await anyio.wait_all_tasks_blocked()
+    assert (len(seen), bus.statistics().dropped) == (1, 0)
+
+
+async def test_b4_a_handler_that_leaves_and_closes_the_bus_is_still_counted_when_it_fails():
+    """B4: its failure is known after the bus has closed."""
+
+    async def leave(event):
+        bus.unsubscribe(subscription)
+        await bus.aclose()
+        raise ValueError("mine")
+
+    async with EventBus(close_timeout_s=0.05) as bus:
+        subscription = bus.subscribe(handler=leave)
+        await bus.publish(numbered(0))
+        await anyio.wait_all_tasks_blocked()
+    await anyio.wait_all_tasks_blocked()
+    assert (bus.statistics().dropped, bus.statistics().failed) == (0, 1)
+
+
+async def test_b4_an_abandoned_handler_that_fails_later_is_counted():
+    """B4, B6: who ignored its cancellation has lost the event, and may still fail; the next closing leaves it alone."""
+    release = anyio.Event()
+
+    async def stubborn(event):
+        bus.unsubscribe(subscription)
+        while not release.is_set():
+            with suppress(anyio.get_cancelled_exc_class()), anyio.CancelScope(shield=True):
+                await release.wait()
+        raise ValueError("mine")
+
+    async with EventBus(close_timeout_s=0.02, cancel_grace_s=0.02) as bus:
+        subscription = bus.subscribe(handler=stubborn)
+        await bus.publish(numbered(0))
+        await anyio.wait_all_tasks_blocked()
+    bus.close_timeout_s = bus.cancel_grace_s = 3_600
+    with anyio.fail_after(10):
+        async with bus:
+            pass
+    release.set()
+    await anyio.wait_all_tasks_blocked()
+    assert (bus.statistics().dropped, bus.statistics().failed) == (1, 1)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_b3_what_a_handler_loses_that_leaves_and_cancels_its_own_task_is_said_as_it_was(anyio_backend):
+    """B3: once, with the reason, and never fewer than before."""
+    told, seen = [], []
+
+    def on_drop(sender, *, count, why, **_):
+        told.append((count, why))
+
+    async def leave(event):
+        thread = threading.Thread(target=lambda: seen.append((bus.unsubscribe(subscription), bus.statistics().dropped)))
+        thread.start()
+        thread.join()
+        asyncio.current_task().cancel()
+        await anyio.lowlevel.checkpoint()
+
+    async with EventBus() as bus:
+        events_dropped.connect(on_drop, sender=bus)
+        subscription = bus.subscribe(handler=leave, max_queue=4)
+        for number in range(6):
+            bus.publish_nowait(numbered(number))
+        await anyio.wait_all_tasks_blocked()
+        assert seen == [(True, 2)]
+        assert sum(count for count, _ in told) == bus.statistics().dropped == 6
+        assert "the bus closed" not in {why for _, why in told}
+
+
+def test_b6_closing_leaves_alone_what_was_abandoned_on_a_loop_that_is_gone():
+    """B6: it always ends."""
+
+    async def stubborn(event):
+        while True:
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(3_600)
+
+    bus = EventBus(close_timeout_s=0.02, cancel_grace_s=0.02)
+    bus.subscribe(handler=stubborn)
+
+    async def first() -> None:
+        async with bus:
+            await bus.publish(numbered(0))
+
+    async def second() -> None:
+        async with bus:
+            pass
+
+    async def forget() -> None:
+        nonlocal bus
+        del bus
+        gc.collect()
+
+    loop = asyncio.new_event_loop()
+    loop.run_until_complete(first())
+    loop.close()
+    asyncio.run(second())
+    asyncio.run(second())
+    assert bus.statistics().dropped == 1
+    asyncio.run(forget())
 
 
 @pytest.mark.parametrize(

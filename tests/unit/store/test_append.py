@@ -78,8 +78,15 @@ class OwnTurn(LLMTurnComplete, frozen=True, kw_only=True, tag="own_turn"):
     prompt_id: str = ""
 
 
-def test_a_turn_of_a_class_of_its_own_is_logged_as_a_turn(log):
+class TurnOfPrompt(LLMTurnComplete, frozen=True, tag="turn_of_prompt"):
+    """A turn with a field of its own, which msgspec puts before the others."""
+
+    prompt_id: str = ""
+
+
+@pytest.mark.parametrize("own", [OwnTurn, TurnOfPrompt])
+def test_a_turn_of_a_class_of_its_own_is_logged_as_a_turn(log, own):
     """What the log has no column for is left out."""
-    assert log.append([OwnTurn(session_id="s", model="gpt-4o", raw_usage={"a": 1}, prompt_id="p")]).inserted == [True]
+    assert log.append([own(session_id="s", model="gpt-4o", raw_usage={"a": 1}, prompt_id="p")]).inserted == [True]
     row = log.open().execute("SELECT session_id, model, raw_usage FROM turns").fetchone()
     assert row == ("s", "gpt-4o", '{"a":1}')
