@@ -83,6 +83,7 @@ class EventBus(Publishing):
                 await self._settle_down()
                 for subscription in list(self._leaving.values()):
                     await subscription.wait_finished()
+                await self._settle_down()  # what those published at the end
             self.collect()
             self._accepting = False
             async with anyio.create_task_group() as stopping:
