@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.figure import Figure
@@ -44,7 +45,7 @@ def main() -> int:
     return 0 if all(met for *_, met in rows) else 1
 
 
-def _run(suites: list[str], what: str) -> dict[str, list[Row]]:
+def _run(suites: Sequence[str], what: str) -> dict[str, list[Row]]:
     rows = {}
     for suite in suites:
         print(f"{what}: {suite}", file=sys.stderr, flush=True)

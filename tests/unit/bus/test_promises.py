@@ -27,6 +27,10 @@ def numbers(events) -> list[int]:
     return [int(event.name) for event in events]
 
 
+async def hang(event) -> None:
+    await anyio.sleep_forever()
+
+
 async def test_b1_every_subscription_sees_the_same_order_under_concurrent_publishers():
     """B1: whatever the interleaving of publishers, all subscriptions agree on one order, each publisher's own kept."""
     seen: list[list[str]] = [[], [], []]
@@ -84,9 +88,6 @@ async def test_b1_threads_keep_their_order_and_lose_nothing():
 async def test_b2_a_hanging_and_a_raising_subscriber_change_nothing_for_others():
     """B2: the healthy subscriber gets everything while one hangs for ever and one raises each time."""
     seen: list[str] = []
-
-    async def hang(event):
-        await anyio.sleep_forever()
 
     def explode(event):
         raise ValueError("mine")
@@ -368,9 +369,6 @@ async def test_b6_closing_hands_on_all_that_was_published_and_what_handlers_add(
 async def test_b6_closing_ends_when_a_handler_never_does_and_counts_the_loss():
     """B6: past its deadline close() gives up: in-flight and queued events are counted as lost."""
 
-    async def hang(event):
-        await anyio.sleep_forever()
-
     with anyio.fail_after(10):
         async with EventBus(close_timeout_s=0.05) as bus:
             bus.subscribe(handler=hang)
@@ -537,9 +535,6 @@ async def test_who_is_unsubscribed_and_never_done_loses_the_event_in_hand_when_t
     """B6: it is counted, and only then; failures after the end are counted, too."""
     go_on = anyio.Event()
 
-    async def hang(event):
-        await anyio.sleep_forever()
-
     async def fail(event):
         await go_on.wait()
         raise ValueError("mine")
@@ -561,9 +556,6 @@ async def test_who_is_unsubscribed_and_never_done_loses_the_event_in_hand_when_t
 async def test_a_drain_ends_with_the_subscription_that_it_waits_for():
     """Unsubscribing one that hangs frees whoever waits for it."""
 
-    async def hang(event):
-        await anyio.sleep_forever()
-
     with anyio.fail_after(10):
         async with EventBus(close_timeout_s=0.05) as bus, anyio.create_task_group() as tasks:
             subscription = bus.subscribe(handler=hang)
@@ -576,9 +568,6 @@ async def test_a_drain_ends_with_the_subscription_that_it_waits_for():
 async def test_a_drain_does_not_wait_for_one_that_ended_while_it_waited_for_another():
     """Neither when that is unsubscribed, nor when the bus closes and cancels both."""
     go_on = anyio.Event()
-
-    async def hang(event):
-        await anyio.sleep_forever()
 
     async def gated(event):
         await go_on.wait()
