@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check
+# Exactly the files that are pinned: pip looks for nothing that they depend on, nor for what builds them.
+INSTALL := $(PIP) install -q --require-hashes --no-deps --no-build-isolation
 
 .PHONY: demo test lint types bench profile instructions soak docs lock clean
 
@@ -45,15 +47,16 @@ soak: $(VENV)/.test
 docs: $(VENV)/.test
 	$(BIN)/pytest -q tests/integration/test_docs.py
 
-# The pins carry hashes and no addresses, so they hold on any index.
+# The pins carry hashes and no addresses, so they hold on any index. Each file is complete: with it, nothing is resolved.
+COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-strip-extras --no-header pyproject.toml
 lock: $(VENV)/.test
 	$(PIP) install -q uv
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		pyproject.toml -o requirements/core.txt
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--group test pyproject.toml -o requirements/test.txt
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--group bench -c requirements/test.txt pyproject.toml -o requirements/bench.txt
+	$(COMPILE) -o requirements/core.txt
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras \
+		--no-header --group build -o requirements/build.txt
+	$(COMPILE) --group test --extra tokens -c requirements/core.txt -c requirements/build.txt -o requirements/test.txt
+	$(COMPILE) --group bench -c requirements/test.txt -o requirements/bench.txt
 
 clean:
 	rm -rf $(VENV) .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis hivecost-demo
@@ -62,15 +65,15 @@ $(VENV)/.venv:
 	$(PYTHON) -m venv $(VENV)
 	@touch $@
 
-$(VENV)/.core: $(VENV)/.venv requirements/core.txt pyproject.toml
-	$(PIP) install -q --require-hashes -r requirements/core.txt
-	$(PIP) install -q --no-deps --editable .
+$(VENV)/.core: $(VENV)/.venv requirements/core.txt requirements/build.txt pyproject.toml
+	$(INSTALL) -r requirements/core.txt -r requirements/build.txt
+	$(PIP) install -q --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.core requirements/test.txt
-	$(PIP) install -q --require-hashes -r requirements/test.txt
+	$(INSTALL) -r requirements/test.txt
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.test requirements/bench.txt
-	$(PIP) install -q --require-hashes -r requirements/bench.txt
+	$(INSTALL) -r requirements/bench.txt
 	@touch $@
