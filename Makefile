@@ -6,13 +6,16 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Exactly the files that are pinned: pip looks for nothing that they depend on, nor for what builds them.
 INSTALL := $(PIP) install -q --require-hashes --no-deps --no-build-isolation
 
-.PHONY: demo test lint types bench profile instructions soak docs lock clean
+.PHONY: demo test test-more lint types bench profile instructions soak docs lock clean
 
 demo: $(VENV)/.core
 	$(BIN)/hivecost demo
 
 test: $(VENV)/.test
-	$(MAKE) --no-print-directory lint types
+	$(BIN)/pytest
+
+# What takes longer: everything again with its coverage.
+test-more: $(VENV)/.more
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine -q
@@ -49,14 +52,14 @@ docs: $(VENV)/.test
 
 # The pins carry hashes and no addresses, so they hold on any index. Each file is complete: with it, nothing is resolved.
 COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	--no-strip-extras --no-header pyproject.toml
+	--no-strip-extras --no-header
 lock: $(VENV)/.test
 	$(PIP) install -q uv
-	$(COMPILE) -o requirements/core.txt
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-strip-extras \
-		--no-header --group build -o requirements/build.txt
-	$(COMPILE) --group test --extra tokens -c requirements/core.txt -c requirements/build.txt -o requirements/test.txt
-	$(COMPILE) --group bench -c requirements/test.txt -o requirements/bench.txt
+	$(COMPILE) pyproject.toml -o requirements/core.txt
+	$(COMPILE) --group build -o requirements/build.txt
+	$(COMPILE) pyproject.toml --group test --extra tokens -c requirements/core.txt -c requirements/build.txt -o requirements/test.txt
+	$(COMPILE) pyproject.toml --group more -c requirements/test.txt -o requirements/more.txt
+	$(COMPILE) pyproject.toml --group bench -c requirements/test.txt -o requirements/bench.txt
 
 clean:
 	rm -rf $(VENV) .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis hivecost-demo
@@ -72,6 +75,10 @@ $(VENV)/.core: $(VENV)/.venv requirements/core.txt requirements/build.txt pyproj
 
 $(VENV)/.test: $(VENV)/.core requirements/test.txt
 	$(INSTALL) -r requirements/test.txt
+	@touch $@
+
+$(VENV)/.more: $(VENV)/.test requirements/more.txt
+	$(INSTALL) -r requirements/more.txt
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.test requirements/bench.txt

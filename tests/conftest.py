@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The last line: how many seconds each room of the tests took."""
+    seconds: Counter[str] = Counter()
+    for reports in terminalreporter.stats.values():
+        for report in reports:
+            if isinstance(report, pytest.TestReport):
+                _, *rooms, _file = Path(report.nodeid.partition("::")[0]).parts
+                seconds["/".join(rooms[:2])] += report.duration
+    rooms = ", ".join(f"{room} {took:.0f}" for room, took in seconds.most_common())
+    terminalreporter.write_line(f"seconds by room: {rooms or 'none'}")
