@@ -1,6 +1,7 @@
 """The one OS lock under which a base path's database is written, checkpointed, migrated and closed.
 
-The wait is the kernel's, without polling, and the kernel frees the lock when its holder dies.
+The wait is the kernel's, without polling, and the kernel frees the lock when its holder dies. Nobody waits for a holder
+that lives and does not move longer than `LOCK_TIMEOUT_S`.
 """
 
 from __future__ import annotations
@@ -9,33 +10,42 @@ import math
 import os
 import sys
 import threading
+from collections import OrderedDict
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, InvalidStateError
+from concurrent.futures import Future
 from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import anyio
-import anyio.from_thread
-import anyio.lowlevel
 
-from hivecost.loops import Loop
+from hivecost.errors import StoreLockedError
+from hivecost.loops import Loop, current_loop
 from hivecost.store.interpreter import shared_interpreter
 from hivecost.store.threads import run_in_thread, start_in_thread, start_thread
 
 T = TypeVar("T")
 
 LOCK_NAME: Final = "hivecost.lock"
+#: How long anybody waits for the lock before the wait ends in a StoreLockedError.
+LOCK_TIMEOUT_S: Final = 10.0
+#: The kernel's list of file locks, with the process ids of their holders. Linux alone has it.
+_LOCKS: Final = Path("/proc/locks")
 
 
 if sys.platform == "win32":
     import msvcrt
 
+    #: Windows keeps others from reading what is locked, so that is a byte that no file has.
+    _LOCKED_BYTE: Final = 2**30
+
     def _acquire(descriptor: int, *, wait: bool) -> None:
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
 
     def _release(descriptor: int) -> None:
+        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
 
 else:
@@ -49,30 +59,78 @@ else:
 
 
 @contextmanager
-def exclusive(base_path: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Hold the lock; gives False, and holds nothing, when somebody else has it and `wait` is False.
+def exclusive(base_path: Path, *, wait: bool = True, make: bool = True) -> Iterator[bool]:
+    """Hold the lock; give False, and hold nothing, when somebody else has it and `wait` is False.
 
-    The file is opened anew each time: a lock that is kept open would live on in forked children.
+    The file is opened anew each time: a lock that is kept open would live on in forked children. With `make` the folder
+    is made where there is none. Raise OSError where it cannot be.
     """
-    try:
-        descriptor = _open(base_path / LOCK_NAME)
-    except FileNotFoundError:
+    if make:
         base_path.mkdir(parents=True, exist_ok=True)
-        descriptor = _open(base_path / LOCK_NAME)
+    descriptor = _locked(base_path / LOCK_NAME, wait=wait)
     try:
-        held = _try_acquire(descriptor, wait=wait)
-        try:
-            yield held
-        finally:
-            if held:
-                # Said aloud, because a child forked meanwhile holds the file open too.
-                _release(descriptor)
+        yield descriptor is not None
     finally:
+        if descriptor is not None:
+            # Said aloud, because a child forked meanwhile holds the file open too.
+            _release(descriptor)
+            os.close(descriptor)
+
+
+def lock_for_life(path: Path) -> int | None:
+    """Return a descriptor that holds a lock on the file until it is closed; None when somebody else has it.
+
+    Close it in forked children, or they hold the lock too.
+    """
+    return _locked(path, wait=False)
+
+
+def holder_of(path: Path) -> int | None:
+    """Return the process id of whoever holds a lock on the file; None where that cannot be seen."""
+    try:
+        inode, lines = path.stat().st_ino, _LOCKS.read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        # As in `1: FLOCK  ADVISORY  WRITE 4711 fe:00:2148673 0 EOF`; those who wait have an arrow before their kind.
+        _, kind, _, _, process_id, where, *_ = line.split()
+        if kind == "FLOCK" and where.rpartition(":")[2] == str(inode) and int(process_id) > 0:
+            return int(process_id)
+    return None
+
+
+def lock_error(base_path: Path, waited_s: float) -> StoreLockedError:
+    """Return what to raise after waiting in vain, naming the process that holds the lock."""
+    path = base_path / LOCK_NAME
+    process_id = holder_of(path)
+    holder = "another process" if process_id is None else f"process {process_id}"
+    return StoreLockedError(
+        f"{path}: {holder} has held the lock for {waited_s:.0f} s or more; continue it if it was stopped, or end it"
+    )
+
+
+def _locked(path: Path, *, wait: bool) -> int | None:
+    """Return a descriptor of the file that is there now, locked; None when somebody else has it."""
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        try:
+            held = _try_acquire(descriptor, wait=wait)
+            if held and _is_at(path, descriptor):
+                return descriptor
+        except BaseException:
+            os.close(descriptor)
+            raise
         os.close(descriptor)
+        if not held:
+            return None
 
 
-def _open(path: Path) -> int:
-    return os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+def _is_at(path: Path, descriptor: int) -> bool:
+    """False when the file was removed while its lock was waited for: the next one who comes would lock another."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
 
 
 def _try_acquire(descriptor: int, *, wait: bool) -> bool:
@@ -85,35 +143,40 @@ def _try_acquire(descriptor: int, *, wait: bool) -> bool:
     return True
 
 
-def try_lock_for_life(path: Path) -> int | None:
-    """A descriptor that holds a lock of its own on the file until it is closed; None when somebody else has it.
+async def run_locked(
+    base_path: Path,
+    work: Callable[[], T],
+    *,
+    make: bool = True,
+    give_up: bool = True,
+    timeout_s: float = LOCK_TIMEOUT_S,
+) -> T:
+    """Do `work` in a worker thread that holds the lock, and return its result.
 
-    Close it in forked children, or they hold the lock too.
-    """
-    descriptor = _open(path)
-    try:
-        if _try_acquire(descriptor, wait=False):
-            return descriptor
-    except BaseException:
-        os.close(descriptor)
-        raise
-    os.close(descriptor)
-    return None
-
-
-async def run_locked(base_path: Path, work: Callable[[], T], *, give_up: bool = True) -> T:
-    """Do `work` in a worker thread that holds the lock, and give its result.
-
-    Cancelling never interrupts the work. While another process holds the lock, cancelling ends the wait: the
-    work is then not done, or with `give_up=False` done without us as soon as the lock is free.
+    Cancelling never interrupts the work. While another process holds the lock, cancelling ends the wait, and after
+    `timeout_s` a StoreLockedError does: the work is then not done, or with `give_up=False` done without us as soon as
+    the lock is free.
     """
     outcome: Future[T] = Future()
-    if not await run_in_thread(partial(_attempt, base_path, work, outcome, False)):
-        await _run_when_free(base_path, work, outcome, give_up)
+    if not await run_in_thread(partial(_attempt, base_path, work, outcome, make=make)):
+        await _run_when_free(base_path, work, outcome, give_up=give_up, timeout_s=timeout_s)
     return outcome.result()
 
 
-def start_locked(loop: Loop, base_path: Path, work: Callable[[], T], then: Callable[[], object]) -> Future[T]:
+def do_locked(base_path: Path, work: Callable[[], T], *, timeout_s: float = LOCK_TIMEOUT_S) -> T:
+    """Do the same in this thread, or in another where the lock has to be waited for."""
+    outcome: Future[T] = Future()
+    if not _attempt(base_path, work, outcome, make=True):
+        waiting, done = _LockQueue.of(base_path), threading.Event()
+        waiting.put(outcome, work, done.set)
+        if not done.wait(timeout_s) and waiting.withdraw(outcome):
+            raise lock_error(base_path, timeout_s)
+    return outcome.result()
+
+
+def start_locked(
+    loop: Loop, base_path: Path, work: Callable[[], T], then: Callable[[], object], *, make: bool = True
+) -> Future[T]:
     """Begin the work now, unless the lock is taken. When the loop is told, by `then`, the future is done if it was not.
 
     Loop thread only.
@@ -125,46 +188,130 @@ def start_locked(loop: Loop, base_path: Path, work: Callable[[], T], then: Calla
         if error is not None:  # the lock's own, or there is no thread
             outcome.set_exception(error)
 
-    ended = start_in_thread(loop, partial(_attempt, base_path, work, outcome, False), then)
+    ended = start_in_thread(loop, partial(_attempt, base_path, work, outcome, make=make), then)
     ended.add_done_callback(carry)
     return outcome
 
 
-def _attempt(base_path: Path, work: Callable[[], T], outcome: Future[T], wait: bool) -> bool:
-    """Fill `outcome`, unless the lock cannot be had without waiting (False) or nobody wants it any more."""
-    with exclusive(base_path, wait=wait) as held:
-        if held and outcome.set_running_or_notify_cancel():
-            try:
-                outcome.set_result(work())
-            except BaseException as error:  # carried to the awaiting task, nothing is swallowed
-                outcome.set_exception(error)
+def _attempt(base_path: Path, work: Callable[[], T], outcome: Future[T], *, make: bool) -> bool:
+    """Fill `outcome`; False when the lock cannot be had without waiting."""
+    with exclusive(base_path, wait=False, make=make) as held:
+        if held:
+            _fill(outcome, work)
         return held
 
 
-async def _run_when_free(base_path: Path, work: Callable[[], T], outcome: Future[T], give_up: bool) -> None:
-    """Wait in a daemon thread, because those of a pool would keep the process alive while they wait."""
-    done, token = anyio.Event(), anyio.lowlevel.current_token()
+def _fill(outcome: Future[T], work: Callable[[], T]) -> None:
+    """Do the work, unless nobody wants it any more."""
+    if outcome.set_running_or_notify_cancel():
+        try:
+            outcome.set_result(work())
+        except BaseException as error:  # carried to the awaiting task, nothing is swallowed
+            outcome.set_exception(error)
+
+
+async def _run_when_free(
+    base_path: Path, work: Callable[[], T], outcome: Future[T], *, give_up: bool, timeout_s: float
+) -> None:
+    loop, done = current_loop(), anyio.Event()
 
     def work_shared() -> T:
         with shared_interpreter():
             return work()
 
-    def wait_and_run() -> None:
-        try:
-            _attempt(base_path, work_shared, outcome, True)
-        except OSError as error:
-            with suppress(InvalidStateError):  # cancelled meanwhile: nobody asks
-                outcome.set_exception(error)
-        with suppress(anyio.RunFinishedError):
-            anyio.from_thread.run_sync(done.set, token=token)
+    def tell() -> None:
+        with suppress(RuntimeError):  # how both kinds of loop say that they are closed
+            loop.call_threadsafe(done.set)
 
-    start_thread(threading.Thread(target=wait_and_run, name="hivecost waits for its lock", daemon=True))
+    waiting = _LockQueue.of(base_path)
+    waiting.put(outcome, work_shared, tell)
     try:
-        await done.wait()
+        with anyio.move_on_after(timeout_s):
+            await done.wait()
     except anyio.get_cancelled_exc_class():
-        if give_up and not outcome.cancel():
+        if give_up and not waiting.withdraw(outcome):
             with anyio.CancelScope(shield=True):
                 await done.wait()
             if anyio.current_effective_deadline() == -math.inf:
                 return  # what was done counts; a scope's cancellation comes again with the next wait
         raise
+    if not outcome.done():
+        if not give_up or waiting.withdraw(outcome):
+            raise lock_error(base_path, timeout_s)
+        with anyio.CancelScope(shield=True):
+            await done.wait()
+
+
+class _LockQueue:
+    """The work of this process that waits for one base path's lock, and the one thread that waits for it.
+
+    It is a daemon thread, because those of a pool would keep the process alive while they wait.
+    """
+
+    def __init__(self, base_path: Path) -> None:
+        self._base_path = base_path
+        self._lock = threading.Lock()
+        self._works: OrderedDict[Future[Any], tuple[Callable[[], Any], Callable[[], None]]] = OrderedDict()
+        self._is_waiting = False
+
+    @classmethod
+    def of(cls, base_path: Path) -> _LockQueue:
+        return _queues.setdefault(base_path, cls(base_path))
+
+    def put(self, outcome: Future[Any], work: Callable[[], Any], tell: Callable[[], None]) -> None:
+        """Do the work once the lock is free, and tell when it is free again.
+
+        Raise OSError when no thread can be started.
+        """
+        with self._lock:
+            self._works[outcome] = work, tell
+            if self._is_waiting:
+                return
+            try:
+                start_thread(threading.Thread(target=self._run, name="hivecost waits for its lock", daemon=True))
+            except OSError:
+                del self._works[outcome]
+                raise
+            self._is_waiting = True
+
+    def withdraw(self, outcome: Future[Any]) -> bool:
+        """Never do the work of this outcome; False when that has begun."""
+        with self._lock:
+            self._works.pop(outcome, None)
+        return outcome.cancel()
+
+    def _run(self) -> None:
+        while self._has_works():
+            told = []
+            try:
+                with exclusive(self._base_path, make=False):
+                    for outcome, work, tell in iter(self._next, None):
+                        told.append(tell)
+                        _fill(outcome, work)
+            except OSError as error:
+                for outcome, _, tell in iter(self._next, None):
+                    told.append(tell)
+                    _fill(outcome, partial(_raise, error))
+            for tell in told:
+                tell()
+
+    def _has_works(self) -> bool:
+        with self._lock:
+            self._is_waiting = bool(self._works)
+            return self._is_waiting
+
+    def _next(self) -> tuple[Future[Any], Callable[[], Any], Callable[[], None]] | None:
+        with self._lock:
+            if not self._works:
+                return None
+            outcome, (work, tell) = self._works.popitem(last=False)
+        return outcome, work, tell
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+_queues: Final[dict[Path, _LockQueue]] = {}
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_queues.clear)  # their threads are the parent's

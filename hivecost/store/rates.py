@@ -5,13 +5,14 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.pricing import PriceBook
 from hivecost.store.faults import named_faults
-from hivecost.store.os_lock import exclusive
+from hivecost.store.os_lock import do_locked
 
 _log = logging.getLogger(__name__)
 
@@ -47,13 +48,17 @@ def save_rates(base_path: Path, data: bytes) -> bool:
     current = current_rates_path(base_path)
     with named_faults(current):
         current.parent.mkdir(parents=True, exist_ok=True)
-        with exclusive(base_path):
-            before = read_rates(current)
-            if before == data:
-                return False
-            if before is not None:
-                _write_whole(previous_rates_path(base_path), before)
-            _write_whole(current, data)
+        return do_locked(base_path, partial(_replace_rates, base_path, data))
+
+
+def _replace_rates(base_path: Path, data: bytes) -> bool:
+    current = current_rates_path(base_path)
+    before = read_rates(current)
+    if before == data:
+        return False
+    if before is not None:
+        _write_whole(previous_rates_path(base_path), before)
+    _write_whole(current, data)
     return True
 
 

@@ -8,7 +8,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
-from hivecost.store.os_lock import try_lock_for_life
+from hivecost.store.os_lock import lock_for_life
 
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
@@ -38,7 +38,7 @@ class LedgerFolder:
     def lock(self, name: str) -> int | None:
         """A descriptor that holds the lock until it is closed; None: its process lives."""
         self.path.mkdir(parents=True, exist_ok=True)
-        return try_lock_for_life(self._lock_path(name))
+        return lock_for_life(self._lock_path(name))
 
     def remove(self, name: str) -> None:
         """Both files, if they are there."""

@@ -1,8 +1,8 @@
 """Make `VERSION.zip`: a data folder as this version of hivecost leaves it behind, and what this version reads from it.
 
-`python tests/contract/data_folders/make.py` once for each release that changes what is on the disk. The folder has turns of all kinds,
-sums, budgets that were changed and frozen, and two processes of the ledger: one that was closed, one that was killed with holds of
-every state in its journal.
+`python tests/contract/data_folders/make.py` once for each release that changes what is on the disk. The folder has
+turns of all kinds, sums, budgets that were changed and frozen, and two processes of the ledger: one that was closed,
+one that was killed with holds of every state in its journal.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import anyio
 import hivecost as hc
 
 sys.path.insert(0, str(Path(__file__).parent))
-from reading import BUDGETS, NOW_NS, PRICES, StillClock, read_folder  # noqa: E402
+from reading import BUDGETS, NOW_NS, PRICES, StillClock, read_folder
 
 HERE = Path(__file__).parent
 
@@ -44,12 +44,13 @@ async def log_turns(base_path: Path) -> None:
             raise ValueError("an agent's own fault")
         return "done"
 
-    who = {"session_id": "session_20261128_120000_00000001", "user_id": "ada", "org_id": "acme", "tags": {"plan": "pro"}}
+    session_id = "session_20261128_120000_00000001"
+    who = {"session_id": session_id, "user_id": "ada", "org_id": "acme", "tags": {"plan": "pro"}}
     async with runtime:
         await runtime.trigger_and_wait("answer", 3, **who)
         await runtime.trigger_and_wait("answer", 2, **who)
         await runtime.trigger_and_wait("answer", 30, session_id="session_20261128_120000_00000002", user_id="bob")
-        await runtime.bus.publish(hc.CustomEvent(timestamp_ns=NOW_NS, name="note", session_id=who["session_id"]))
+        await runtime.bus.publish(hc.CustomEvent(timestamp_ns=NOW_NS, name="note", session_id=session_id))
         await runtime.flush()
 
 

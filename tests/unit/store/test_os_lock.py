@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import threading
+from functools import partial
 
 import anyio
 import anyio.from_thread
+import anyio.to_thread
 import pytest
 
-from hivecost.store.os_lock import exclusive, run_locked
+from hivecost.errors import StoreLockedError
+from hivecost.store.os_lock import LOCK_NAME, do_locked, exclusive, holder_of, run_locked
 
 pytestmark = pytest.mark.anyio
 
@@ -108,3 +113,83 @@ async def test_an_error_comes_back_and_frees_the_lock(tmp_path, contended):
             holding.__exit__(None, None, None)
     with exclusive(tmp_path, wait=False) as held:
         assert held
+
+
+@pytest.fixture
+def stopped_holder(tmp_path):
+    """A process that stands still while it holds the lock, as under SIGSTOP, a debugger or `docker pause`."""
+    code = (
+        "import os, signal, sys; from pathlib import Path; from hivecost.store.os_lock import exclusive\n"
+        "with exclusive(Path(sys.argv[1])): print('held', flush=True); os.kill(os.getpid(), signal.SIGSTOP)"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    yield process
+    process.kill()
+    process.communicate()
+
+
+def lock_threads():
+    return [thread for thread in threading.enumerate() if "waits for its lock" in thread.name]
+
+
+async def test_nobody_waits_without_end_for_a_process_that_stands_still(tmp_path, stopped_holder):
+    """The wait ends at its deadline, names the holder, and never does the work; all waits share one thread."""
+    done = []
+    for _ in range(3):
+        with pytest.raises(StoreLockedError, match=rf"process {stopped_holder.pid} has held the lock"):
+            await run_locked(tmp_path, lambda: done.append(True), timeout_s=0.02)
+        with pytest.raises(StoreLockedError, match=rf"process {stopped_holder.pid} has held the lock"):
+            await anyio.to_thread.run_sync(partial(do_locked, tmp_path, lambda: done.append(True), timeout_s=0.02))
+    assert len(lock_threads()) == 1
+    stopped_holder.kill()
+    stopped_holder.wait()
+    assert await run_locked(tmp_path, lambda: "the kernel freed it") == "the kernel freed it"
+    assert done == []
+
+
+async def test_what_is_not_given_up_is_done_when_the_lock_is_free(tmp_path, stopped_holder):
+    """Also after its deadline, as closing a database has to be."""
+    done = threading.Event()
+    with pytest.raises(StoreLockedError):
+        await run_locked(tmp_path, done.set, give_up=False, timeout_s=0.02)
+    assert not done.is_set()
+    stopped_holder.kill()
+    assert await anyio.to_thread.run_sync(done.wait, 30)
+
+
+async def test_a_lock_file_that_was_removed_excludes_no_less(tmp_path):
+    """Who waited for the removed one takes the one that is there now, as whoever comes next does."""
+    holding, at_once = exclusive(tmp_path), []
+    holding.__enter__()
+    inside = threading.Semaphore(1)
+
+    def work():
+        assert inside.acquire(blocking=False), "two at once"
+        at_once.append(exclusive(tmp_path, wait=False).__enter__())
+        inside.release()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(run_locked, tmp_path, work)
+        await anyio.wait_all_tasks_blocked()
+        (tmp_path / LOCK_NAME).unlink()
+        with exclusive(tmp_path, wait=False) as held:
+            assert held
+            holding.__exit__(None, None, None)
+    assert at_once == [False]
+
+
+def test_the_holder_is_named(tmp_path):
+    """Where the system tells: on Linux."""
+    with exclusive(tmp_path):
+        assert holder_of(tmp_path / LOCK_NAME) == os.getpid()
+    assert holder_of(tmp_path / LOCK_NAME) is None
+    assert holder_of(tmp_path / "missing") is None
+
+
+async def test_a_folder_that_is_gone_is_not_made_again(tmp_path):
+    """Where whoever locks does not make it: that would begin a new ledger in place of the one that went."""
+    gone = tmp_path / "gone"
+    with pytest.raises(FileNotFoundError):
+        await run_locked(gone, lambda: None, make=False)
+    assert not gone.exists()
