@@ -14,6 +14,7 @@ HiveCostError
 │   ├── StoreCorruptError        the file is not a sound database
 │   ├── StoreVersionError        written by a newer hivecost
 │   ├── StoreUnusablePathError   the base path cannot hold a database
+│   │   └── StoreMovedError      it was removed, moved or replaced while it was open
 │   └── SessionNotFoundError     nothing was ever logged under this id
 ├── ConfigError                  names file, key and what was expected
 ├── PluginError                  names the plugin
@@ -115,6 +116,10 @@ class StoreVersionError(StoreError):
 
 class StoreUnusablePathError(StoreError):
     """The base path is a file, cannot be written, or its disk is full."""
+
+
+class StoreMovedError(StoreUnusablePathError):
+    """The database was removed, moved or replaced while it was open; nothing more is written or granted there."""
 
 
 class SessionNotFoundError(StoreError, LookupError):

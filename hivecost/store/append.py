@@ -10,6 +10,7 @@ from typing import Final
 import msgspec
 
 from hivecost.events import Event, LLMTurnComplete
+from hivecost.store.database import begin
 from hivecost.store.inserts import EVENTS, TURNS, insert
 from hivecost.store.lifecycles import count_executions, fold_events, settle_sessions
 from hivecost.store.rollups import fold_turns
@@ -51,7 +52,8 @@ class Appended(msgspec.Struct):
 def append(connection: sqlite3.Connection, events: Sequence[Event]) -> Appended:
     """Insert what is new and derive every sum from what was really inserted; committed in full, or nothing.
 
-    One event that cannot be a row never takes others with it. Raises sqlite3.Error for faults of the file.
+    One event that cannot be a row never takes others with it. Raises sqlite3.Error for faults of the file, and
+    StoreVersionError when a newer hivecost has migrated it.
     """
     try:
         return _in_transaction(_insert, connection, events)
@@ -64,7 +66,7 @@ def _in_transaction(
     connection: sqlite3.Connection,
     events: Sequence[Event],
 ) -> Appended:
-    connection.execute("BEGIN IMMEDIATE")
+    begin(connection)
     try:
         appended = insert(connection, events)
         connection.execute("COMMIT")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from hivecost.clock import Clock
-from hivecost.errors import StoreCorruptError, StoreError, StoreVersionError
+from hivecost.errors import StoreCorruptError, StoreError, StoreMovedError, StoreVersionError
 from hivecost.events import Event
 from hivecost.loops import Loop
 from hivecost.store.append import Appended
@@ -18,6 +18,7 @@ from hivecost.store.database import database_path
 from hivecost.store.faults import is_transient, to_store_error
 from hivecost.store.os_lock import run_locked, start_locked
 from hivecost.store.runtime_log import RuntimeLog
+from hivecost.store.threads import run_in_thread
 
 #: How long a batch waits before each new attempt.
 RETRY_WAITS_S: Final = (0.05, 0.25, 1.0)
@@ -51,7 +52,8 @@ class Appender:
         Without a result in it by then, hand it to `append`, which sees to the rest.
         """
         if self._fatal is None:
-            return start_locked(loop, self._base_path, partial(self._append, events), then)
+            work = partial(self._append, events)
+            return start_locked(loop, self._base_path, work, then, make=not self._keep_open)
         loop.call_soon(then)
         return Future()
 
@@ -63,7 +65,7 @@ class Appender:
                 if tried is not None and tried.done():
                     first, tried = tried, None
                     return first.result()
-                return await run_locked(self._base_path, partial(self._append, events))
+                return await run_locked(self._base_path, partial(self._append, events), make=not self._keep_open)
             except StoreError as error:
                 raise self._remembered(error) from None
             except (sqlite3.Error, OSError) as error:
@@ -78,7 +80,9 @@ class Appender:
         """Close the database under the lock; when cancelled, that is done without us as soon as the lock is free."""
         self._keep_open = False
         try:
-            await run_locked(self._base_path, self._log.close, give_up=False)
+            await run_locked(self._base_path, self._log.close, make=False, give_up=False)
+        except StoreMovedError:
+            await run_in_thread(self._log.close)  # nobody else opens that file any more
         except (sqlite3.Error, OSError) as error:
             raise to_store_error(error, self._path) from error
 

@@ -8,7 +8,7 @@ from typing import Final
 
 import anyio
 
-from hivecost.errors import StoreError
+from hivecost.errors import StoreError, StoreLockedError
 from hivecost.events import Event
 
 #: A batch closes with the events that reach this; larger transactions are no faster.
@@ -18,21 +18,33 @@ BATCH_EVENTS_MAX: Final = 4096
 class Batch:
     """Events that are committed together, and what became of them. All who wait for one commit share one wakeup."""
 
-    __slots__ = ("_done", "_errors", "_inserted", "events", "is_finished")
+    __slots__ = ("_done", "_errors", "_inserted", "_postponed", "events", "is_finished")
 
     def __init__(self) -> None:
         self.events: list[Event] = []
         self.is_finished = False
         self._inserted: Sequence[bool] = ()
         self._errors: Mapping[int, StoreError] = {}
+        self._postponed: StoreLockedError | None = None
         self._done: anyio.Event | None = None  # made by the first who waits
 
     async def wait(self) -> None:
-        """Return when the commit is through, or can never be."""
+        """Return when the commit is through, or can never be.
+
+        Raise the StoreLockedError of `postpone`, when that is called first: the events still wait for their commit.
+        """
         if not self.is_finished:
             if self._done is None:
                 self._done = anyio.Event()
             await self._done.wait()
+            if not self.is_finished and self._postponed is not None:
+                raise self._postponed.with_traceback(None)
+
+    def postpone(self, error: StoreLockedError) -> None:
+        """Let those who wait now wait no longer, and the events stay."""
+        done, self._done, self._postponed = self._done, None, error
+        if done is not None:
+            done.set()
 
     def inserted(self, start: int, stop: int) -> int:
         """How many of these events were new. Raises the StoreError of the first that could not be logged."""
@@ -77,6 +89,11 @@ class Batches:
         if len(batch.events) >= BATCH_EVENTS_MAX:
             self._open = None
         return batch
+
+    def postpone(self, error: StoreLockedError) -> None:
+        """Raise the error where somebody waits for a commit; everything stays in the queue."""
+        for batch in self._unfinished:
+            batch.postpone(error)
 
     def close_oldest(self) -> Batch:
         """The batch to commit next; what comes from now on goes into another."""

@@ -14,13 +14,18 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from hivecost.errors import StoreUnusablePathError, StoreVersionError
+from hivecost.errors import StoreMovedError, StoreUnusablePathError, StoreVersionError
 from hivecost.store.faults import is_transient, named_faults, to_store_error
 from hivecost.store.schema import check_version, latest_version, migrate
 
 _log = logging.getLogger(__name__)
 
 DATABASE_NAME: Final = "hivecost.db"
+
+#: The device of a file, and its number there.
+Identity = tuple[int, int]
+
+_PUT_BACK: Final = "put the data folder back where it was, or start what uses it anew"
 
 #: How long SQLite waits for a stranger's lock; our own writers take turns on the OS lock instead.
 _BUSY_TIMEOUT_S: Final = 5.0
@@ -56,12 +61,43 @@ def wal_bytes(path: Path) -> int:
         return 0
 
 
-def open_writer(base_path: Path) -> sqlite3.Connection:
+def identity_of(path: Path) -> Identity:
+    """Tell which file is there now. Raise StoreMovedError when none is."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise StoreMovedError(f"{path}: is gone ({error.strerror}); {_PUT_BACK}") from error
+    return status.st_dev, status.st_ino
+
+
+def require_same(path: Path, identity: Identity) -> None:
+    """Raise StoreMovedError when another file is there now, or none: who opens it next would not see our commits."""
+    if identity_of(path) != identity:
+        raise StoreMovedError(f"{path}: was replaced by another file while it was open; {_PUT_BACK}")
+
+
+def begin(connection: sqlite3.Connection) -> None:
+    """Begin to write. Raise StoreVersionError when a newer hivecost has migrated the database meanwhile."""
+    connection.execute("BEGIN IMMEDIATE")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    if version != latest_version():
+        connection.execute("ROLLBACK")
+        _, _, path = connection.execute("PRAGMA database_list").fetchone()
+        raise StoreVersionError(
+            f"{path}: was brought to version {version} while it was open, this hivecost writes {latest_version()}; "
+            "end this process, and start it again with the newer hivecost"
+        )
+
+
+def open_writer(base_path: Path, *, same_as: Identity | None = None) -> sqlite3.Connection:
     """A connection to the migrated database; open it, use it and close it under the OS lock.
 
-    Raises StoreErrors and sqlite3.Error. A file that is not ours, or newer than we are, is left as it is.
+    With `same_as` it must be that file. Raises StoreErrors and sqlite3.Error. A file that is not ours, or newer than we
+    are, is left as it is.
     """
     path = database_path(base_path)
+    if same_as is not None:
+        require_same(path, same_as)
     if is_file(path) and not _is_half_made(path):
         # Read-only first: a connection that may write could change the file even by closing it.
         _connect_read_only(path).close()

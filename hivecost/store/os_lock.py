@@ -20,7 +20,7 @@ from typing import Any, Final, TypeVar
 
 import anyio
 
-from hivecost.errors import StoreLockedError
+from hivecost.errors import StoreLockedError, StoreMovedError
 from hivecost.loops import Loop, current_loop
 from hivecost.store.interpreter import shared_interpreter
 from hivecost.store.threads import run_in_thread, start_in_thread, start_thread
@@ -63,11 +63,14 @@ def exclusive(base_path: Path, *, wait: bool = True, make: bool = True) -> Itera
     """Hold the lock; give False, and hold nothing, when somebody else has it and `wait` is False.
 
     The file is opened anew each time: a lock that is kept open would live on in forked children. With `make` the folder
-    is made where there is none. Raise OSError where it cannot be.
+    is made where there is none. Raise OSError where it cannot be, and StoreMovedError for one that should be there.
     """
     if make:
         base_path.mkdir(parents=True, exist_ok=True)
-    descriptor = _locked(base_path / LOCK_NAME, wait=wait)
+    try:
+        descriptor = _locked(base_path / LOCK_NAME, wait=wait)
+    except FileNotFoundError as error:
+        raise StoreMovedError(f"{base_path}: is gone; put it back where it was, or start what uses it anew") from error
     try:
         yield descriptor is not None
     finally:
@@ -288,7 +291,7 @@ class _LockQueue:
                     for outcome, work, tell in iter(self._next, None):
                         told.append(tell)
                         _fill(outcome, work)
-            except OSError as error:
+            except (OSError, StoreMovedError) as error:
                 for outcome, _, tell in iter(self._next, None):
                     told.append(tell)
                     _fill(outcome, partial(_raise, error))
@@ -308,7 +311,7 @@ class _LockQueue:
         return outcome, work, tell
 
 
-def _raise(error: OSError) -> None:
+def _raise(error: Exception) -> None:
     raise error
 
 

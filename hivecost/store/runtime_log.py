@@ -8,32 +8,47 @@ from pathlib import Path
 
 from hivecost.events import Event
 from hivecost.store.append import Appended, append
-from hivecost.store.database import checkpoint_if_grown, database_path, open_writer
+from hivecost.store.database import (
+    Identity,
+    checkpoint_if_grown,
+    database_path,
+    identity_of,
+    open_writer,
+    require_same,
+)
 
 
 class RuntimeLog:
-    """Blocking; every method is called under the OS lock, and raises StoreErrors and sqlite3.Error."""
+    """Blocking; every method is called under the OS lock, and raises StoreErrors and sqlite3.Error.
+
+    From `open` to `close` it is one file: raises StoreMovedError when that is not where it was.
+    """
 
     def __init__(self, base_path: Path) -> None:
         self._base_path = base_path
         self._path = database_path(base_path)
         self._connection: sqlite3.Connection | None = None
+        self._identity: Identity | None = None
         self._checkpointed_bytes = 0
 
     def open(self) -> sqlite3.Connection:
         """The open connection; opening makes and migrates the database."""
         if self._connection is None:
-            self._connection = open_writer(self._base_path)
+            self._connection = open_writer(self._base_path, same_as=self._identity)
+        if self._identity is None:
+            self._identity = identity_of(self._path)
         return self._connection
 
     def append(self, events: Sequence[Event]) -> Appended:
         """Commit the events and their sums."""
+        if self._identity is not None:
+            require_same(self._path, self._identity)
         connection = self.open()
         try:
             appended = append(connection, events)
             self._checkpointed_bytes = checkpoint_if_grown(connection, self._path, self._checkpointed_bytes)
         except BaseException:
-            self.close()
+            self._disconnect()
             raise
         return appended
 
@@ -46,6 +61,10 @@ class RuntimeLog:
 
     def close(self) -> None:
         """Close the connection, if one is open; SQLite may checkpoint now."""
+        self._identity = None
+        self._disconnect()
+
+    def _disconnect(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()

@@ -14,7 +14,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from hivecost.clock import SYSTEM_CLOCK, Clock
-from hivecost.errors import StoreError
+from hivecost.errors import StoreError, StoreLockedError
 from hivecost.events import Event
 from hivecost.loops import Loop, current_loop
 from hivecost.store.append import Appended
@@ -39,7 +39,9 @@ class Store:
     after the other.
 
     Opening raises StoreErrors. After that, a fault costs events, which are counted, and not the agent: it is raised
-    only where somebody waits for a commit. Past `close_timeout_s`, closing counts what is left as lost.
+    only where somebody waits for a commit. A StoreLockedError costs none: another program keeps the database from
+    being written for so long that nobody is left waiting, and the events stay queued for when it lets go.
+    Past `close_timeout_s`, closing counts what is left as lost.
     """
 
     def __init__(
@@ -101,13 +103,13 @@ class Store:
         Waits for room first. Raises a StoreError when any of them could not be logged; the others are.
         """
         if self._is_full:
-            await self._wait_for_room()
+            await self._wait_for_room(len(events))
         return await self._submit(tuple(events))
 
     async def record(self, event: Event, *, durable: bool = False) -> None:
         """Queue the event, waiting for room; with `durable`, return after its commit or raise a StoreError."""
         if self._is_full:
-            await self._wait_for_room()
+            await self._wait_for_room(1)
         if durable:
             await self._submit((event,))
         else:
@@ -156,12 +158,18 @@ class Store:
         await batch.wait()
         return batch.inserted(stop - len(events), stop)
 
-    async def _wait_for_room(self) -> None:
-        while self._is_full and self._batches:
-            if self._writing:
-                await self._batches.oldest.wait()
-            else:
-                await self._commit_alone(self._batches.oldest)
+    async def _wait_for_room(self, count: int) -> None:
+        """Return when there is room for so many events more, which a StoreLockedError counts as lost."""
+        try:
+            while self._is_full and self._batches:
+                if self._writing:
+                    await self._batches.oldest.wait()
+                else:
+                    await self._commit_alone(self._batches.oldest)
+        except StoreLockedError as error:
+            for _ in range(count):
+                self._tally.lose(error)
+            raise
 
     def _begin(self) -> None:
         """Commit the oldest batch in a thread, unless that is under way or the writer task has to see to it."""
@@ -193,7 +201,7 @@ class Store:
                 while not self._closing or self._batches:
                     self._begin()
                     if self._attempt is not None and not self._under_way:
-                        await self._commit_oldest(self._attempt)
+                        await self._commit_patiently(self._attempt)
                         self._attempt = None
                     elif not self._closing or self._batches:
                         await self._rest()
@@ -216,8 +224,23 @@ class Store:
             given_up = StoreError(f"{self._path}: closed before these events were committed")
             self._finish_oldest(_nothing_of(self._batches.oldest.events, given_up))
 
+    async def _commit_patiently(self, tried: Future[Appended]) -> None:
+        """Commit the oldest batch, however long another program keeps it waiting; nobody else waits with it."""
+        batch = self._batches.oldest
+        while not batch.is_finished:
+            try:
+                await self._commit_oldest(tried)
+            except StoreLockedError as error:
+                if str(error) != str(self._tally.last_error):
+                    _log.error("events wait to be logged: %s", error)
+                self._tally.last_error = error
+                self._batches.postpone(error)
+
     async def _commit_alone(self, batch: Batch) -> None:
-        """Commit what is queued up to this batch, if nobody has; whoever is cancelled leaves it to the next."""
+        """Commit what is queued up to this batch, if nobody has; whoever is cancelled leaves it to the next.
+
+        So does whoever gets a StoreLockedError.
+        """
         async with self._alone:
             while not self._writing and not batch.is_finished:
                 await self._commit_oldest()
@@ -229,6 +252,8 @@ class Store:
     async def _append(self, events: Sequence[Event], tried: Future[Appended] | None) -> Appended:
         try:
             return await self._appender.append(events, tried) if events else _NOTHING
+        except StoreLockedError:
+            raise
         except StoreError as error:
             if str(error) != str(self._tally.last_error):  # a broken disk says the same with every batch
                 _log.error("events are lost: %s", error)

@@ -10,7 +10,7 @@ from typing import Final
 import anyio
 
 from hivecost.bus import DropNewest
-from hivecost.errors import StoreError
+from hivecost.errors import StoreError, StoreLockedError
 from hivecost.events import Event
 from hivecost.plugin import PluginHost
 from hivecost.store import Store, StoreStatistics
@@ -66,6 +66,9 @@ class LogWriter:
         """
         if self._host is not None:
             await self._host.bus.drain(self._subscription)
+        if self._store is not None and isinstance(self.error, StoreLockedError):
+            await self._store.flush()  # it raises the same again, or what waited is committed now
+            self.error = None
         loss, self._loss = self.error or self._loss, None
         if loss is not None:
             raise loss.with_traceback(None)  # each flush would add its frames, and what those hold
@@ -82,10 +85,12 @@ class LogWriter:
 
     async def _write(self, events: list[Event]) -> None:
         assert self._store is not None  # noqa: S101  # set before anything is subscribed
+        lost_before = self.lost
         try:
             await self._store.write(events)
         except StoreError as error:
-            self._loss = error
+            if self.lost > lost_before:
+                self._loss = error
             self._note(error)
         else:
             self.error = None

@@ -13,7 +13,7 @@ import anyio.from_thread
 import anyio.to_thread
 import pytest
 
-from hivecost.errors import StoreLockedError
+from hivecost.errors import StoreLockedError, StoreMovedError
 from hivecost.store.os_lock import LOCK_NAME, do_locked, exclusive, holder_of, run_locked
 
 pytestmark = pytest.mark.anyio
@@ -190,6 +190,6 @@ def test_the_holder_is_named(tmp_path):
 async def test_a_folder_that_is_gone_is_not_made_again(tmp_path):
     """Where whoever locks does not make it: that would begin a new ledger in place of the one that went."""
     gone = tmp_path / "gone"
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(StoreMovedError, match="is gone; put it back"):
         await run_locked(gone, lambda: None, make=False)
     assert not gone.exists()

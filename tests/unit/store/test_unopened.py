@@ -171,9 +171,9 @@ async def test_an_append_that_waited_behind_close_leaves_nothing_open(base_path,
     appender, closed, real = Appender(base_path, SYSTEM_CLOCK), anyio.Event(), os_lock.run_locked
     await appender.open()
 
-    async def after_close(*args):
+    async def after_close(*args, **options):
         await closed.wait()
-        return await real(*args)
+        return await real(*args, **options)
 
     async with anyio.create_task_group() as tasks:
         monkeypatch.setattr(appender_module, "run_locked", after_close)

@@ -147,8 +147,8 @@ async def test_a_full_disk_loses_batches_and_recovers(tmp_path, clock, oracle, m
     """SQLite finds no page more: counted and named. When there is room again, the writer goes on."""
     pages = [40]
 
-    def small(base_path):
-        connection = database.open_writer(base_path)
+    def small(base_path, **options):
+        connection = database.open_writer(base_path, **options)
         connection.execute(f"PRAGMA max_page_count = {pages[0]}")
         return connection
 
@@ -251,7 +251,7 @@ async def test_a_schema_whose_names_are_no_text(tmp_path):
 
 
 async def test_a_stranger_who_holds_the_database(tmp_path, clock, monkeypatch):
-    """Another program that writes without our lock: tried a few times, then named."""
+    """Another program that writes without our lock: tried a few times, then named; its events wait and are not lost."""
     monkeypatch.setattr(database, "_BUSY_TIMEOUT_S", 0.0)
     log = RuntimeLog(tmp_path)
     log.append(turns(1))
@@ -261,8 +261,10 @@ async def test_a_stranger_who_holds_the_database(tmp_path, clock, monkeypatch):
         stranger.execute("BEGIN IMMEDIATE")
         with pytest.raises(StoreLockedError, match="end the other program"):
             await store.write(turns(1))
+        assert (store.statistics().written, store.statistics().lost, store.statistics().queued) == (0, 0, 1)
         clock.on_sleep = stranger.close
         assert await store.write(turns(1)) == 1
+        assert (store.statistics().written, store.statistics().lost, store.statistics().queued) == (2, 0, 0)
 
 
 def flip(path, offset):
