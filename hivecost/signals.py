@@ -41,3 +41,5 @@ budget_exhausted: Final = ControlSignal("An account has nothing left.")
 subscriber_failed: Final = ControlSignal("A handler raised.")
 #: sender: the bus; subscription_id, name, count, why.
 events_dropped: Final = ControlSignal("Events were lost to a full or closing queue.")
+#: sender: the ledger; hold, settlement. For a `settle()` that came in the middle of its work, and so gave None.
+settled_late: Final = ControlSignal("A hold was settled after its settle() had returned.")

@@ -63,6 +63,8 @@ class LedgerStoreHold(Protocol):
 
         A unit that is not named is charged as it was held. A bill above its hold, or of one that was released, is
         charged in full and freezes the budget: `Settlement.incidents`. Raises ConfigError for an amount that cannot be.
+        From a finalizer or a signal handler that comes in the middle of the ledger's own work it may give None and
+        settle a moment later; `hivecost.signals.settled_late` then has what it would have given.
         """
         ...
 

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from functools import cached_property
-from threading import Lock
+from threading import RLock
 from typing import Any, Final
 
 import msgspec
@@ -50,7 +50,7 @@ class Quoter:
         self.table = read_user_table(table)
         self._data = data
         self._slots: dict[QuoteKey, _Slot] = {}
-        self._opening = Lock()
+        self._opening = RLock()  # a finalizer may settle a turn in the middle of it
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -99,7 +99,7 @@ class Quoter:
             reason = "" if rates else self._unknown(model, provider)
             slot = _Slot(rates, canonical_tier(service_tier, batch=batch), geography.lower(), reason)
             if len(self._slots) >= REMEMBERED_MAX:
-                del self._slots[next(iter(self._slots))]
+                self._slots.pop(next(iter(self._slots)), None)
             self._slots[key] = slot
         return slot
 

@@ -19,6 +19,7 @@ from hivecost.loops import Loop, current_loop
 from hivecost.plugin import GateCheck, TurnEnd, TurnOutcome, TurnRequest
 from hivecost.pricing import PriceBook
 from hivecost.runtime.hard_budgets import Admission, HardBudgets
+from hivecost.signals import settled_late
 
 _log = logging.getLogger("hivecost.runtime")
 _NOT_SENT: Final = TurnOutcome(total_tokens=0)
@@ -58,9 +59,10 @@ class Gate:
             return
         async with self._open_ledger(base_path, budgets=self._budgets, clock=clock) as ledger:
             self._ledger = ledger
-            self._hard = HardBudgets(ledger, self._budgets, prices, clock, publish)
+            self._hard = hard = HardBudgets(ledger, self._budgets, prices, clock, publish)
             try:
-                yield
+                with settled_late.connected_to(hard.on_settled_late, sender=ledger):
+                    yield
             finally:
                 self._ledger = None
 

@@ -21,6 +21,7 @@ from hivecost.ledger import (
     Budget,
     LedgerStore,
     LedgerStoreHold,
+    Settlement,
     SoftLimits,
     Unit,
     attribution,
@@ -71,6 +72,8 @@ class HardBudgets:
         self._throttle = TurnThrottle(clock, publish)
         self._clock = clock
         self._publish = publish
+        #: Turns whose bill the ledger puts off until it leaves what it is in the middle of, by hold.
+        self._settling: dict[str, TurnRequest] = {}
 
     async def admit(self, request: TurnRequest) -> Admission:
         """Hold an upper bound of what the turn can cost on every budget that it counts on.
@@ -167,12 +170,22 @@ class HardBudgets:
         except LedgerUnavailableError as error:
             _log.error("the bill of a turn came after its ledger was closed, it stays in doubt: %s", error)
             return
-        if settlement is None:
-            return
+        if settlement is not None:
+            self._tell(settlement, admission.request)
+        elif hold.state not in ("settled", "released"):
+            self._settling[hold.hold_id] = admission.request
+
+    def on_settled_late(self, _: LedgerStore, *, hold: LedgerStoreHold, settlement: Settlement) -> None:
+        """Publish what a settlement brought about that the ledger had put off."""
+        request = self._settling.pop(hold.hold_id, None)
+        if request is not None:
+            self._tell(settlement, request)
+
+    def _tell(self, settlement: Settlement, request: TurnRequest) -> None:
         for incident in settlement.incidents:
-            self._publish(overrun_of(incident, admission.request, self._clock.now_ns()))
+            self._publish(overrun_of(incident, request, self._clock.now_ns()))
         for crossing in settlement.crossings:
-            self._publish(warning_of(crossing, admission.request, self._clock.now_ns()))
+            self._publish(warning_of(crossing, request, self._clock.now_ns()))
 
     def release(self, admission: Admission) -> None:
         """Give all of it back: nothing was sent."""

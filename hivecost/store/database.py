@@ -111,7 +111,7 @@ def open_writer(base_path: Path, *, same_as: Identity | None = None) -> sqlite3.
         connection.execute("PRAGMA wal_autocheckpoint = 0")
         # What a reader made it grow to, the WAL would keep when it is written from its start again.
         connection.execute(f"PRAGMA journal_size_limit = {_CHECKPOINT_BYTES}")
-        migrate(connection, check_version(connection, path))
+        migrate(connection, check_version(connection, path), path)
         # SQLite opens a file that may not be written all the same, and says so at the first write only.
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(f"PRAGMA user_version = {latest_version()}")
@@ -220,5 +220,5 @@ def _begun(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
 
 def _empty() -> sqlite3.Connection:
     connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-    migrate(connection, 0)
+    migrate(connection, 0, Path(":memory:"))
     return connection

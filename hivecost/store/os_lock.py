@@ -83,9 +83,17 @@ def exclusive(base_path: Path, *, wait: bool = True, make: bool = True) -> Itera
 def lock_for_life(path: Path) -> int | None:
     """Return a descriptor that holds a lock on the file until it is closed; None when somebody else has it.
 
-    Close it in forked children, or they hold the lock too.
+    Close it in forked children, or they hold the lock too. Raise FileNotFoundError when there is no file.
     """
-    return _locked(path, wait=False)
+    return _locked(path, wait=False, flags=os.O_RDWR)
+
+
+def is_locked(path: Path) -> bool:
+    """Whether somebody holds a lock on the file. Raise FileNotFoundError when there is none."""
+    descriptor = lock_for_life(path)
+    if descriptor is not None:
+        os.close(descriptor)
+    return descriptor is None
 
 
 def holder_of(path: Path) -> int | None:
@@ -112,10 +120,10 @@ def lock_error(base_path: Path, waited_s: float) -> StoreLockedError:
     )
 
 
-def _locked(path: Path, *, wait: bool) -> int | None:
+def _locked(path: Path, *, wait: bool, flags: int = os.O_RDWR | os.O_CREAT) -> int | None:
     """Return a descriptor of the file that is there now, locked; None when somebody else has it."""
     while True:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o666)
+        descriptor = os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o666)
         try:
             held = _try_acquire(descriptor, wait=wait)
             if held and _is_at(path, descriptor):

@@ -9,9 +9,13 @@ from pathlib import Path
 from typing import Final
 
 from hivecost.errors import StoreError, StoreUnusablePathError, StoreVersionError
+from hivecost.store.os_lock import holder_of, is_locked
 
 #: "hive" in ASCII: `file hivecost.db` and SQLite's tools can tell whose it is.
 APPLICATION_ID: Final = 0x68697665
+
+#: The version that brought the ledger's tables.
+_FIRST_WITH_LEDGER: Final = 3
 
 #: STRICT tables, without which a sum past 64 bits would silently become a float.
 _SQLITE_VERSION_MIN: Final = (3, 37, 0)
@@ -52,11 +56,28 @@ def check_version(connection: sqlite3.Connection, path: Path) -> int:
     return int(version)
 
 
-def migrate(connection: sqlite3.Connection, version: int) -> None:
-    """Bring a database of this version to ours; each step is there in full or not at all."""
+def migrate(connection: sqlite3.Connection, version: int, path: Path) -> None:
+    """Bring a database of this version to ours; each step is there in full or not at all.
+
+    Raises StoreVersionError beside a living process of an older hivecost that has the ledger open: it would write on.
+    """
+    if _FIRST_WITH_LEDGER <= version < latest_version():
+        _require_alone(connection, version, path)
     for number, script in migrations():
         if number > version:
             _migrate_one(connection, number, script)
+
+
+def _require_alone(connection: sqlite3.Connection, version: int, path: Path) -> None:
+    for (name,) in connection.execute("SELECT journal FROM ledger_processes"):
+        for file in (path.parent / "ledger" / f"{name}{suffix}" for suffix in (".lock", ".journal")):
+            if file.is_file() and is_locked(file):
+                process_id = holder_of(file)
+                who = "another process" if process_id is None else f"process {process_id}"
+                raise StoreVersionError(
+                    f"{path}: has version {version}, and {who} uses it with an older hivecost; end that first, then "
+                    f"this one brings it to version {latest_version()}"
+                )
 
 
 def _migrate_one(connection: sqlite3.Connection, number: int, script: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -10,16 +9,24 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from hivecost.clock import Clock
-from hivecost.errors import HiveCostError, LedgerUnavailableError
+from hivecost.errors import HiveCostError, StoreMovedError
 from hivecost.ledger import Budget
 from hivecost.ledger.account import Account
-from hivecost.store.database import checkpoint_if_grown, database_path, open_writer
+from hivecost.store.database import (
+    Identity,
+    begin,
+    checkpoint_if_grown,
+    database_path,
+    identity_of,
+    open_writer,
+    require_same,
+)
 from hivecost.store.ledger.accounts import change_lease, charge, register, sums_of
 from hivecost.store.ledger.asking import Lender
 from hivecost.store.ledger.batch import AccountRow, Answer, Batch, BillSums, Committed, sums_of_bills
 from hivecost.store.ledger.controls import budget_rows, configure, freeze, last_change
 from hivecost.store.ledger.doubts import doubt, is_known, resolve
-from hivecost.store.ledger.folder import LedgerFolder, boot_id
+from hivecost.store.ledger.folder import LedgerFolder, boot_id, close_all
 from hivecost.store.ledger.journal import Journal
 from hivecost.store.ledger.recovery import Recovery, forget
 
@@ -37,17 +44,18 @@ class LedgerDatabase:
         self._clock = clock
         self._folder = LedgerFolder(base_path)
         self._connection: sqlite3.Connection | None = None
+        self._identity: Identity | None = None
         self._checkpointed_bytes = 0
         self._name = ""
-        self._lock: int | None = None
+        self._locks: list[int] = []
         self.process_id = 0
 
     def open(self, budgets: Sequence[Budget], *, holds_max: int) -> Journal:
         """Recover the dead, bring the budgets into force and enter this process; its journal, locked for its life."""
         self._name = self._folder.make_name()
-        self._lock = self._folder.lock(self._name)
         try:
             journal = Journal(self._folder.journal(self._name), holds_max=holds_max, accounts_max=len(budgets))
+            self._locks = self._folder.lock(self._name) or []
             self._transact(lambda connection, recovery: self._enter(connection, recovery, budgets))
         except BaseException:
             self.let_go()
@@ -56,13 +64,22 @@ class LedgerDatabase:
         return journal
 
     def visit(self, batch: Batch, errands: Iterable[Errand]) -> tuple[Committed, list[Any]]:
-        """Commit a batch and do the errands, in one transaction; a HiveCostError of an errand is its result."""
+        """Commit a batch and do the errands, in one transaction; a HiveCostError of an errand is its result.
+
+        Raises StoreMovedError where the database is not the one that was opened, and StoreVersionError where a newer
+        hivecost has migrated it: what this process has leased is not its own any more.
+        """
         return self._transact(lambda connection, recovery: self._commit(connection, recovery, batch, errands))
 
     def peek(self) -> tuple[set[int], int]:
-        """Rows that others wait for and this process has leased, and the newest change. Needs no lock."""
-        if self._connection is None:
+        """Rows that others wait for and this process has leased, and the newest change. Needs no lock.
+
+        Raises as `visit` does.
+        """
+        if self._connection is None or self._identity is None:
             return set(), -1
+        require_same(database_path(self._base_path), self._identity)
+        self._require_known(self._connection)
         rows = self._connection.execute(
             "SELECT account_id FROM ledger_requests JOIN ledger_leases AS mine USING (account_id)"
             " WHERE mine.process_id = ?1 AND ledger_requests.process_id <> ?1 AND mine.amount > 0",
@@ -83,19 +100,20 @@ class LedgerDatabase:
 
     def let_go(self) -> None:
         """Give the lock of the journal up: whoever comes next may recover it."""
-        descriptor, self._lock = self._lock, None
-        if descriptor is not None:
-            os.close(descriptor)
+        close_all(self._locks)
 
     def _transact(self, work: Callable[[sqlite3.Connection, Recovery], T]) -> T:
-        connection = self._connection = self._connection or open_writer(self._base_path)
+        path = database_path(self._base_path)
+        if self._identity is not None:
+            require_same(path, self._identity)
+        connection = self._connection = self._connection or open_writer(self._base_path, same_as=self._identity)
+        self._identity = self._identity or identity_of(path)
         recovery = Recovery(self._folder, self._clock.now_ns())
         try:
-            connection.execute("BEGIN IMMEDIATE")
+            begin(connection)
             result = work(connection, recovery)
             connection.execute("COMMIT")
             recovery.finish()
-            path = database_path(self._base_path)
             self._checkpointed_bytes = checkpoint_if_grown(connection, path, self._checkpointed_bytes)
         except BaseException:
             # Closing alone may not end it: a cursor in the error's traceback keeps the connection, and its lock.
@@ -153,12 +171,7 @@ class LedgerDatabase:
 
     def _take_in(self, connection: sqlite3.Connection, batch: Batch) -> None:
         """What this process has settled, doubted and frozen since last time; what is known already changes nothing."""
-        now_ns = self._clock.now_ns()
-        row = connection.execute(
-            "SELECT settled_number FROM ledger_processes WHERE id = ?", [self.process_id]
-        ).fetchone()
-        if row is None:
-            raise LedgerUnavailableError(f"{self._base_path}: this ledger was taken for dead; open it again")
+        now_ns, known = self._clock.now_ns(), self._require_known(connection)
         for hold in batch.doubts:
             amounts = {account.row_id: hold.amounts[account.unit] for account in hold.accounts if account.row_id}
             if doubt(
@@ -166,17 +179,29 @@ class LedgerDatabase:
             ):
                 for row_id, amount in amounts.items():
                     change_lease(connection, self.process_id, row_id, -amount)
-        fresh = [bill for bill in batch.bills if bill.number > row[0]]
+        fresh = [bill for bill in batch.bills if bill.number > known]
         for bill in fresh:
             if bill.late and is_known(connection, bill.hold.hold_id):
                 resolve(connection, bill.hold.hold_id, bill.billed, by="usage", now_ns=now_ns)
         if fresh:
-            charge(connection, self.process_id, *self._sums(batch, row[0]))
+            charge(connection, self.process_id, *self._sums(batch, known))
             connection.execute(
                 "UPDATE ledger_processes SET settled_number = ? WHERE id = ?", [fresh[-1].number, self.process_id]
             )
         for name, reason in batch.frozen.items():
             freeze(connection, name, reason, who="hivecost", now_ns=now_ns)
+
+    def _require_known(self, connection: sqlite3.Connection) -> int:
+        """The number of the last settlement that the database has of this process."""
+        row = connection.execute(
+            "SELECT settled_number FROM ledger_processes WHERE id = ? AND journal = ?", [self.process_id, self._name]
+        ).fetchone()
+        if row is None:
+            raise StoreMovedError(
+                f"{database_path(self._base_path)}: does not know this process, which was taken for dead because its "
+                "journal was removed, or an older copy of the database was put back; open the ledger again"
+            )
+        return int(row[0])
 
     def _sums(self, batch: Batch, known: int) -> BillSums:
         """The sums of what is not known yet: all of it, but after a commit that seemed to fail and did not."""

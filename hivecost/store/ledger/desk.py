@@ -11,21 +11,25 @@ from hivecost.errors import LedgerUnavailableError
 from hivecost.ledger import AccountStatus, Budget, Hold, Incident, LedgerState, Refusal, Settlement, Unit
 from hivecost.ledger.amounts import overrun_reason
 from hivecost.money import to_usd
+from hivecost.signals import settled_late
+from hivecost.store.ledger.atomic import Atomic, atomic
 from hivecost.store.ledger.batch import Ask, Batch, Bill, BudgetRow, Committed, sums_of_bills
 from hivecost.store.ledger.hold import LedgerHold
 from hivecost.store.ledger.journal import Journal, key_bytes
 from hivecost.store.ledger.leases import Leases, execution_of, is_durable, room_of
-from hivecost.store.ledger.undivided import Undivided, undivided
 
 if TYPE_CHECKING:
     from hivecost.store.ledger.ledger import Ledger
 
 
-class Desk(Undivided):
+class Desk(Atomic):
     """Thread-safe, and never waits. Its leases are always committed before they count here.
 
-    Torn by an exception from outside, it decides nothing any more: the journal is right at every step, and is
-    recovered from as after a crash.
+    Poisoned, by an exception from outside or because its database is not its own any more, it decides nothing any more:
+    the journal is right at every step, and is recovered from as after a crash.
+
+    In the middle of its own work it puts off what a finalizer or a signal handler of the same thread settles, releases
+    or doubts; `settled_late` tells how that ended.
     """
 
     def __init__(self, ledger: Ledger, budgets: Iterable[Budget], journal: Journal, process_id: int) -> None:
@@ -45,6 +49,21 @@ class Desk(Undivided):
         self._freezes: dict[str, str] = {}
         self._settlements = 0
 
+    def _settle_later(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> None:
+        self.defer(lambda: self._settle_now(hold, amounts))
+
+    def _settle_now(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> None:
+        settlement = self.settle(hold, amounts)
+        settled_late.announce(self._ledger, hold=hold, settlement=settlement or Settlement())
+
+    def _release_later(self, hold: LedgerHold) -> bool:
+        self.defer(lambda: self.release(hold))
+        return hold.pure.state == "held"
+
+    def _doubt_later(self, hold: LedgerHold) -> bool:
+        self.defer(lambda: self.doubt(hold))
+        return hold.pure.state == "held"
+
     @property
     def budgets(self) -> Mapping[str, Budget]:
         return self._state.budgets
@@ -52,10 +71,6 @@ class Desk(Undivided):
     @property
     def has_leases(self) -> bool:
         return bool(self._leases)
-
-    @property
-    def is_torn(self) -> bool:
-        return self.torn_by is not None
 
     @property
     def has_news(self) -> bool:
@@ -72,13 +87,13 @@ class Desk(Undivided):
         """Whether no hold can be written down, and none of those that are has been settled or doubted."""
         return not self.journal.free and not self.has_news
 
-    @undivided
+    @atomic(lambda *_: None)
     def reserve(
         self, attribution: Mapping[str, str], amounts: Mapping[Unit, int], key: str | None, clock: Clock
     ) -> LedgerHold | Refusal | None:
         """A hold; or what these leases have against it; or None, when the database must be asked first."""
         at_ns = clock.now_ns()
-        if self.closed or self.torn_by is not None:
+        if self.closed or self.poisoned:
             self._require_order()
         pure = self._state.reserve(attribution, at_ns, amounts, key)
         if isinstance(pure, Refusal):
@@ -86,7 +101,7 @@ class Desk(Undivided):
         known = None if key is None else self._open.get(pure.hold_id)
         return known or self._write_down(pure, at_ns)
 
-    @undivided
+    @atomic()
     def extend(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Refusal | None:
         """Set more aside; None when it is done."""
         self._require_order()
@@ -95,13 +110,13 @@ class Desk(Undivided):
             self.journal.extend(hold.place, hold.amounts)
         return refusal
 
-    @undivided
+    @atomic(_settle_later)
     def settle(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Settlement | None:
         """Charge the bill, once."""
         pure = hold.pure
         if pure.state == "settled":
             return None
-        if self.closed or self.torn_by is not None:
+        if self.closed or self.poisoned:
             return self._settle_after_all(hold, amounts)
         held = _nothing_of(pure) if pure.state == "released" else pure.amounts
         settlement = self._state.settle(pure, amounts) or Settlement()
@@ -115,7 +130,7 @@ class Desk(Undivided):
             self._freeze_for(settlement.incidents)
         return settlement
 
-    @undivided
+    @atomic(_release_later)
     def release(self, hold: LedgerHold) -> bool:
         """Give the whole hold back."""
         self._require_order()
@@ -127,10 +142,10 @@ class Desk(Undivided):
             hold.place = None
         return True
 
-    @undivided
+    @atomic(_doubt_later)
     def doubt(self, hold: LedgerHold) -> bool:
         """Keep it charged until its bill is known."""
-        if self.closed or self.is_torn or not self._state.doubt(hold.pure):
+        if self.closed or self.poisoned or not self._state.doubt(hold.pure):
             return False
         if hold.place is not None:
             self._doubts[hold.pure.hold_id] = hold
@@ -139,7 +154,7 @@ class Desk(Undivided):
                 self._doubts_of.setdefault(execution_of(account), []).append(hold)
         return True
 
-    @undivided
+    @atomic()
     def ask(self, attribution: Mapping[str, str], amounts: Mapping[Unit, int], clock: Clock) -> Ask:
         """What to ask the database for, so that this could be held."""
         accounts = self._state.accounts_for(attribution, clock.now_ns())
@@ -149,12 +164,12 @@ class Desk(Undivided):
         """Whether an account of this budget is in memory only."""
         return budget in self.budgets and self.budgets[budget].window == "execution"
 
-    @undivided
+    @atomic()
     def status_of_executions(self) -> list[AccountStatus]:
         """The accounts that are in memory only."""
         return [row for row in self._state.status() if self.decides_alone(row.budget)]
 
-    @undivided
+    @atomic(lambda self, execution_id: self.defer(lambda: self.forget_execution(execution_id)))
     def forget_execution(self, execution_id: str) -> None:
         """It is over: what is in doubt on its own accounts stands in nobody's way any more."""
         self._state.forget_execution(execution_id)
@@ -163,18 +178,18 @@ class Desk(Undivided):
                 self._state.hand_over(hold.pure, [a for a in hold.pure.accounts if not is_durable(a)])
                 self._forget_if_empty(hold)
 
-    @undivided
+    @atomic()
     def collect(self, asks: list[Ask], contested: Container[int]) -> Batch:
         """All that the database does not know yet. `contested` leases are left with what is held against them."""
         self._require_order()
         return self._collect(asks, contested)
 
-    @undivided
+    @atomic()
     def put_back(self, batch: Batch) -> None:
         """The transaction failed, or nobody knows: say it all again next time."""
         self._bills[:0] = batch.bills
 
-    @undivided
+    @atomic()
     def apply(self, batch: Batch, committed: Committed) -> None:
         """The transaction is durable: lend what it lent, forget what it knows."""
         for hold in batch.doubts:
@@ -189,28 +204,32 @@ class Desk(Undivided):
             self._leases.take(account, row, batch.settled_then[account])
         self._take_budgets(committed.budgets)
 
-    @undivided
+    @atomic()
     def idle_rows(self) -> set[int]:
         """Rows of the leases that nobody has used since this was asked last."""
         return self._leases.idle_rows()
 
-    @undivided
+    @atomic()
     def leased_rows(self) -> set[int]:
         """Rows of the accounts that this process has leases on."""
         return self._leases.rows()
 
-    @undivided
+    @atomic()
     def leave(self, why: str) -> Batch | None:
         """Decide nothing any more; what is still open is in doubt. None when only the journal is right."""
         self.closed = why
         for hold in self._open.values():
             if hold.place is not None and self._state.doubt(hold.pure):
                 self._doubts[hold.pure.hold_id] = hold
-        return None if self.is_torn else self._collect([], ())
+        return None if self.poisoned else self._collect([], ())
+
+    def poison(self, why: str) -> None:
+        """Decide nothing any more; bills are still written to the journal."""
+        self.poisoned = self.poisoned or why
 
     def orphan(self, why: str) -> None:
         """A forked child's copy: decide nothing, and touch nothing that the parent has."""
-        self.lock = threading.Lock()  # a thread of the parent may have held the other one
+        self.lock, self._is_inside = threading.RLock(), False  # a thread of the parent may have been inside
         self.closed = why
 
     def _collect(self, asks: list[Ask], contested: Container[int]) -> Batch:
@@ -233,10 +252,8 @@ class Desk(Undivided):
     def _require_order(self) -> None:
         if self.closed:
             raise LedgerUnavailableError(self.closed)
-        if self.torn_by is not None:
-            raise LedgerUnavailableError(
-                f"the ledger was interrupted by {self.torn_by}; close it and open it again to recover"
-            )
+        if self.poisoned:
+            raise LedgerUnavailableError(self.poisoned)
 
     def _write_down(self, pure: Hold, at_ns: int) -> LedgerHold | None:
         """The hold, once it is in the journal; None, and no hold, where that cannot be yet."""

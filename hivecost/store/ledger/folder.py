@@ -1,23 +1,41 @@
-"""`<base_path>/ledger/`: a journal and a lock file for every open Ledger. Who holds the lock is alive."""
+"""`<base_path>/ledger/`: a journal for every open Ledger. Who holds the lock on it is alive."""
 
 from __future__ import annotations
 
 import os
 import secrets
+import subprocess
+import sys
 from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
 from hivecost.store.os_lock import lock_for_life
 
+#: macOS tells it so.
+_BOOT_SESSION: Final = ("/usr/sbin/sysctl", "-n", "kern.bootsessionuuid")
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
 
 
 def boot_id() -> str:
-    """Changes when the machine starts anew; "" where no such thing is known."""
+    """Return what changes when the machine starts anew; "" where no such thing is known."""
     try:
         return _BOOT_ID.read_text().strip()
     except OSError:
+        return _boot_session() if sys.platform == "darwin" else ""
+
+
+def how_restarted(then: str, now: str) -> str:
+    """Say why what a process mapped into memory may be lost; "" when the machine surely runs as it did then."""
+    if then == now:
+        return "" if now else "this system does not tell whether it was started anew"
+    return "the machine was started anew"
+
+
+def _boot_session() -> str:
+    try:
+        return subprocess.check_output(_BOOT_SESSION, text=True, timeout=5).strip()  # noqa: S603  # a fixed command
+    except (OSError, subprocess.SubprocessError):
         return ""
 
 
@@ -35,10 +53,19 @@ class LedgerFolder:
     def journal(self, name: str) -> Path:
         return self.path / f"{name}.journal"
 
-    def lock(self, name: str) -> int | None:
-        """A descriptor that holds the lock until it is closed; None: its process lives."""
-        self.path.mkdir(parents=True, exist_ok=True)
-        return lock_for_life(self._lock_path(name))
+    def lock(self, name: str) -> list[int] | None:
+        """Return descriptors that hold the locks of a process until they are closed; None: it lives."""
+        held: list[int] = []
+        for path in (self.journal(name), self._lock_path(name)):
+            try:
+                descriptor = lock_for_life(path)
+            except FileNotFoundError:
+                continue
+            if descriptor is None:
+                close_all(held)
+                return None
+            held.append(descriptor)
+        return held
 
     def remove(self, name: str) -> None:
         """Both files, if they are there."""
@@ -48,10 +75,17 @@ class LedgerFolder:
     def sweep(self, known: Collection[str]) -> None:
         """Remove what belongs to no process of the ledger: its opening or its recovery was cut short."""
         for name in {file.stem for file in self.path.glob("*.*")} - set(known):
-            descriptor = self.lock(name)
-            if descriptor is not None:
+            held = self.lock(name)
+            if held is not None:
                 self.remove(name)
-                os.close(descriptor)
+                close_all(held)
 
     def _lock_path(self, name: str) -> Path:
+        """The file whose lock a process of 0.1.0 holds."""
         return self.path / f"{name}.lock"
+
+
+def close_all(descriptors: list[int]) -> None:
+    """Close them, and let go of what they lock."""
+    while descriptors:
+        os.close(descriptors.pop())

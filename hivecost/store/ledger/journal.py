@@ -2,7 +2,7 @@
 
 A slot per hold. Content is written first and its state byte last, so that a slot is there in full or not at all:
 what a process has stored is in the page cache, in that order, whatever happens to the process.
-After a power loss the file proves nothing.
+After a power loss the file proves nothing. Pages that never reached the disk read as zeros, which no slot is.
 """
 
 from __future__ import annotations
@@ -22,14 +22,17 @@ Amounts = tuple[int, int, int]
 #: A hold's number, when it was made, its amounts, key and accounts.
 Content = tuple[int, int, Mapping[Unit, int], bytes, bytes]
 
-_MAGIC: Final = b"hivejrn1"
+_MAGIC: Final = b"hivejrn2"
+#: Of 0.1.0, whose free slots are zeros.
+_MAGIC_1: Final = b"hivejrn1"
 _HEADER: Final = struct.Struct("<8sII")  # magic, slots, accounts per slot
 _HEADER_SIZE: Final = 64
 _KEY_SIZE: Final = 64
 
 # A state byte: free, held, or settled; and a flag, because an extended hold has its amounts in a second place, so that
 # they too change with this one byte.
-_FREE: Final = 0
+_FREE: Final = 8
+_FREE_1: Final = 0
 _HELD: Final = 1
 _SETTLED: Final = 2
 _EXTENDED: Final = 4
@@ -88,7 +91,8 @@ class Journal:
         header = _HEADER.pack(_MAGIC, holds_max, accounts_max)
         with path.open("x+b") as file:
             # Written in full, because a mapped page without room on the disk kills the process that touches it.
-            file.write(header.ljust(size, b"\0"))
+            file.write(header.ljust(_HEADER_SIZE, b"\0"))
+            file.write(bytes([_FREE]).ljust(self._layout.size, b"\0") * holds_max)
             file.flush()
             self._map = mmap.mmap(file.fileno(), size)
         self._free = list(range(size - self._layout.size, _HEADER_SIZE - 1, -self._layout.size))
@@ -154,16 +158,16 @@ def read_journal(path: Path) -> list[Slot]:
     if len(data) < _HEADER_SIZE:
         raise TornJournalError(f"{path}: too short")
     magic, slots, accounts_max = _HEADER.unpack_from(data)
-    layout = _Layout(accounts_max) if magic == _MAGIC and accounts_max < 2**16 else None
+    layout = _Layout(accounts_max) if magic in (_MAGIC, _MAGIC_1) and accounts_max < 2**16 else None
     if layout is None or len(data) != _HEADER_SIZE + slots * layout.size:
         raise TornJournalError(f"{path}: not a journal")
-    return list(_slots(data, layout, path))
+    return list(_slots(data, layout, path, free=_FREE if magic == _MAGIC else _FREE_1))
 
 
-def _slots(data: bytes, layout: _Layout, path: Path) -> Iterator[Slot]:
+def _slots(data: bytes, layout: _Layout, path: Path, *, free: int) -> Iterator[Slot]:
     for place in range(_HEADER_SIZE, len(data), layout.size):
         state = data[place]
-        if state == _FREE:
+        if state == free:
             continue
         if state & ~_EXTENDED not in (_HELD, _SETTLED):
             raise TornJournalError(f"{path}: a slot has the state {state}")

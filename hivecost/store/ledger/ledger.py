@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import sqlite3
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -16,7 +17,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from hivecost.clock import SYSTEM_CLOCK, Clock
-from hivecost.errors import HiveCostError, LedgerUnavailableError, StoreError
+from hivecost.errors import HiveCostError, LedgerUnavailableError, StoreError, StoreMovedError
 from hivecost.ledger import (
     AccountStatus,
     Budget,
@@ -38,7 +39,8 @@ from hivecost.store.ledger.hold import LedgerHold
 from hivecost.store.ledger.journal import Journal
 from hivecost.store.ledger.status import read_remaining, read_status
 from hivecost.store.ledger.visitor import Visitor
-from hivecost.store.os_lock import run_locked
+from hivecost.store.os_lock import lock_error, run_locked
+from hivecost.store.threads import run_in_thread
 
 _log = logging.getLogger(__name__)
 
@@ -122,8 +124,7 @@ class Ledger(LedgerErrands):
         finally:
             batch = desk.leave(f"{self._base_path}: this ledger is closed")
             _open_ledgers.discard(self)
-            with anyio.move_on_after(self._close_timeout_s, shield=True):
-                await run_locked(self._base_path, partial(self._close_database, batch, desk.journal), give_up=False)
+            await self._close(partial(self._close_database, batch, desk.journal))
 
     async def reserve(
         self,
@@ -232,6 +233,17 @@ class Ledger(LedgerErrands):
         except BaseException:
             self._database.close()
             raise
+
+    async def _close(self, close: Callable[[], None]) -> None:
+        """Close under the lock; past the deadline as soon as that is free, and the next one who comes recovers us."""
+        with anyio.move_on_after(self._close_timeout_s, shield=True) as closing:
+            try:
+                await run_locked(self._base_path, close, make=False, give_up=False, timeout_s=math.inf)
+            except StoreMovedError:
+                await run_in_thread(close)  # nobody else opens that file any more
+        if closing.cancelled_caught:
+            _log.error("%s", lock_error(self._base_path, self._close_timeout_s))
+            self._database.let_go()
 
     def _close_database(self, batch: Batch | None, journal: Journal) -> None:
         """Whatever fails here is recovered from the journal by whoever comes next."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import sqlite3
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from hivecost.ledger import UNITS, Unit
 from hivecost.store.ledger.accounts import change_lease, charge
 from hivecost.store.ledger.controls import freeze_for_bill, record_change
 from hivecost.store.ledger.doubts import doubt, is_known, resolve
-from hivecost.store.ledger.folder import LedgerFolder, boot_id
+from hivecost.store.ledger.folder import LedgerFolder, boot_id, close_all, how_restarted
 from hivecost.store.ledger.journal import Slot, TornJournalError, read_journal
 
 _log = logging.getLogger(__name__)
@@ -32,16 +31,16 @@ class Recovery:
         for process_id, name, boot in connection.execute(
             "SELECT id, journal, boot_id FROM ledger_processes WHERE id <> ?", [but]
         ).fetchall():
-            descriptor = self._folder.lock(name)
-            if descriptor is not None:
-                self._locks.append(descriptor)
-                self._recover(connection, process_id, name, lost_power=boot != boot_id())
+            held = self._folder.lock(name)
+            if held is not None:
+                self._locks += held
+                self._recover(connection, process_id, name, restart=how_restarted(boot, boot_id()))
                 found += 1
         return found
 
     def recover_own(self, connection: sqlite3.Connection, process_id: int, name: str) -> None:
         """The same for a process that was torn and knows that its journal is right."""
-        self._recover(connection, process_id, name, lost_power=False)
+        self._recover(connection, process_id, name, restart="")
 
     def finish(self) -> None:
         """Clear the files of the recovered away."""
@@ -51,13 +50,12 @@ class Recovery:
 
     def give_up(self) -> None:
         """Let the locks go."""
-        while self._locks:
-            os.close(self._locks.pop())
+        close_all(self._locks)
 
-    def _recover(self, connection: sqlite3.Connection, process_id: int, name: str, *, lost_power: bool) -> None:
+    def _recover(self, connection: sqlite3.Connection, process_id: int, name: str, *, restart: str) -> None:
         connection.execute("SAVEPOINT recovery")
         try:
-            how = "the power went" if lost_power else self._replay(connection, process_id, self._folder.journal(name))
+            how = restart or self._replay(connection, process_id, self._folder.journal(name))
         except (TornJournalError, OSError, sqlite3.IntegrityError) as error:
             how = f"its journal cannot be read ({error})"
         if how:
@@ -73,7 +71,7 @@ class Recovery:
     def _replay(self, connection: sqlite3.Connection, process_id: int, journal: Path) -> str:
         """Take in what the journal says; "" when it could be."""
         (known,) = connection.execute(
-            "SELECT settled_number FROM ledger_processes WHERE id = ?", [process_id]
+            "SELECT coalesce(max(settled_number), 0) FROM ledger_processes WHERE id = ?", [process_id]
         ).fetchone()
         for slot in sorted(read_journal(journal), key=lambda slot: slot.settlement):
             hold_id = f"{process_id}-{slot.hold_number}"

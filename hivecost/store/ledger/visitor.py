@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import anyio
 
-from hivecost.errors import HiveCostError, LedgerUnavailableError, StoreError
+from hivecost.errors import HiveCostError, LedgerUnavailableError, StoreError, StoreMovedError, StoreVersionError
 from hivecost.ledger import Refusal
 from hivecost.store.database import database_path
 from hivecost.store.faults import to_store_error
@@ -33,6 +33,8 @@ _COMMIT_BEATS: Final = 4
 _IDLE_BEATS: Final = 20
 #: How long a reservation waits for others to return what they do not need.
 RETURN_TIMEOUT_S: Final = 0.5
+#: What is leased is not this process's own any more.
+_LOST: Final = (StoreMovedError, StoreVersionError)
 
 
 class _Waiting:
@@ -146,6 +148,8 @@ class Visitor:
         self._beats += 1
         try:
             contested, last_change = await run_in_thread(self._database.peek)
+        except _LOST as error:
+            raise self._unavailable(error) from error
         except (sqlite3.Error, OSError):
             return set()  # a visit works all the same, or says what is wrong
         if self._beats % _IDLE_BEATS == 0:
@@ -169,7 +173,7 @@ class Visitor:
         batch = self._desk.collect([ask for _, ask in asking], contested)
         visit = partial(self._database.visit, batch, [errand for _, errand in others])
         try:
-            committed, results = await run_locked(self._base_path, visit)
+            committed, results = await run_locked(self._base_path, visit, make=False)
         except BaseException as error:
             self._desk.put_back(batch)
             if not isinstance(error, StoreError | sqlite3.Error | OSError):
@@ -199,4 +203,6 @@ class Visitor:
         if not self._failing:
             _log.error("the ledger cannot be reached, nothing more is granted: %s", named)
         self._failing = True
+        if isinstance(error, _LOST):
+            self._desk.poison(str(error))
         return LedgerUnavailableError(str(named))

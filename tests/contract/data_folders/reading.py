@@ -44,7 +44,7 @@ async def read_log(base_path: Path) -> dict[str, Any]:
         "details": [await runtime_log.load_details(session.session_id) for session in sessions],
         "spend": await hc.SpendStore(base_path).totals(by=["hour", "model", "provider", "agent", "user", "org"]),
     }
-    return msgspec.to_builtins(read)
+    return msgspec.json.decode(msgspec.json.encode(read))
 
 
 async def read_ledger(base_path: Path) -> dict[str, Any]:
@@ -56,7 +56,7 @@ async def read_ledger(base_path: Path) -> dict[str, Any]:
             "budgets": await ledger.budgets(),
             "changes": await ledger.changes(),
         }
-    return msgspec.to_builtins(read)
+    return msgspec.json.decode(msgspec.json.encode(read))
 
 
 async def read_folder(base_path: Path) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -18,7 +19,7 @@ KINDS = {TURNS: LLMTurnComplete, EVENTS: CustomEvent}
 @pytest.fixture
 def connection():
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    migrate(connection, 0)
+    migrate(connection, 0, Path(":memory:"))
     yield connection
     connection.close()
 
@@ -28,7 +29,7 @@ def connection():
 def test_what_is_new_goes_in_once_and_in_order(table, parts):
     """In parts of any size that overlap in any way, each says how many of its own were new."""
     connection = sqlite3.connect(":memory:", isolation_level=None)
-    migrate(connection, 0)
+    migrate(connection, 0, Path(":memory:"))
     ids = []
     for first, count in parts:
         events = [KINDS[table](event_id=str(number), session_id="s") for number in range(first, first + count)]
