@@ -23,10 +23,13 @@ from hivecost.ledger import Budget
 from hivecost.store import Ledger
 from hivecost.store.ledger import folder as ledger_folder
 from hivecost.store.ledger import visitor
+from hivecost.store.ledger.journal import _FREE, _Layout
 
 LIMIT_NANOUSD = 10**8
 BUDGETS = [Budget("all", "$0.1", mode="hard"), Budget("calls", "1_000_000 calls", per="agent", mode="hard")]
 AGENTS = 4
+HOLDS_MAX = 64
+FREE_SLOT = bytes([_FREE]).ljust(_Layout(len(BUDGETS)).size, b"\0")
 
 
 class LedgerDisk(Disk):
@@ -38,11 +41,12 @@ class LedgerDisk(Disk):
         super().cut()
 
     def save(self, folder):
-        """They are memory that nobody has synced: gone, as they were made, or as they last were."""
+        """They are memory that nobody has synced: gone, never written, as they were made, or as they last were."""
         super().save(folder)
         (folder / "ledger").mkdir()
         for name, content in self._journals.items():
-            left = self._chance.choice([None, content[:64].ljust(len(content), b"\0"), content])
+            unwritten = content[:64].ljust(len(content), b"\0")
+            left = self._chance.choice([None, unwritten, content[:64] + FREE_SLOT * HOLDS_MAX, content])
             if left is not None:
                 (folder / "ledger" / name).write_bytes(left)
 
@@ -74,7 +78,7 @@ async def agent(ledger, disk, bills, name, chance):
 
 
 async def send_until_cut(disk, bills, chance):
-    async with Ledger.open(disk.folder, budgets=BUDGETS, holds_max=64) as ledger:
+    async with Ledger.open(disk.folder, budgets=BUDGETS, holds_max=HOLDS_MAX) as ledger:
         async with asyncio.TaskGroup() as tasks:
             for number in range(AGENTS):
                 tasks.create_task(agent(ledger, disk, bills, f"a{number}", random.Random(chance.random())))
