@@ -10,9 +10,19 @@ import asyncio
 import contextvars
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import Any, Protocol
+from concurrent.futures import Future
+from contextlib import suppress
+from typing import Any, Final, Generic, Protocol, TypeVar
 
+import anyio
 import anyio.lowlevel
+
+from hivecost.errors import HiveCostError
+
+T = TypeVar("T")
+
+#: How long another loop may take to begin what it is asked for; past that it is taken to be blocked.
+ANSWER_TIMEOUT_S: Final = 30.0
 
 
 class Task(Protocol):
@@ -182,3 +192,82 @@ def current_loop() -> Loop:
     """The loop that runs now. Raises anyio.NoEventLoopError outside of one."""
     backend = anyio.lowlevel.current_token().backend_class.__module__
     return _TrioLoop() if backend.endswith("_trio") else _AsyncioLoop()
+
+
+async def run_on(loop: Loop, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Await the function on another loop than the one that runs here, and return its result.
+
+    Cancelling here cancels it there, and waits for its end. Raise HiveCostError when that loop has ended, or does not
+    begin within `ANSWER_TIMEOUT_S`: it may be blocked by code that waits for this very call.
+    """
+    bridge = _Bridge(function)
+    try:
+        loop.call_threadsafe(lambda: bridge.begin(loop))
+    except RuntimeError as error:  # how both kinds of loop say that they are closed
+        raise HiveCostError("the event loop of the runtime, or of the ledger, has ended") from error
+    try:
+        with anyio.move_on_after(ANSWER_TIMEOUT_S):
+            await bridge.begun.wait()
+        if not bridge.begun.is_set() and bridge.withdraw():
+            raise HiveCostError(
+                f"the event loop of the runtime did not answer for {ANSWER_TIMEOUT_S:.0f} s: some code blocks it, and "
+                "may wait for the thread that asked; await there, or run the blocking call in a thread"
+            )
+        await bridge.done.wait()
+    except anyio.get_cancelled_exc_class():
+        with suppress(RuntimeError), anyio.CancelScope(shield=True):  # a loop that has ended will not answer
+            loop.call_threadsafe(bridge.cancel)
+            await bridge.done.wait()
+        raise
+    return bridge.outcome.result()
+
+
+class _Bridge(Generic[T]):
+    """A coroutine function on its way to another loop, and its result on the way back."""
+
+    def __init__(self, function: Callable[[], Coroutine[Any, Any, T]]) -> None:
+        self.outcome: Future[T] = Future()
+        self.begun, self.done = anyio.Event(), anyio.Event()
+        self._function = function
+        self._here = current_loop()
+        self._scope: anyio.CancelScope | None = None
+        self._is_cancelled = False
+        self._task: Task | None = None
+
+    def begin(self, loop: Loop) -> None:
+        """On the other loop's thread."""
+        if self.outcome.set_running_or_notify_cancel():
+            self._tell(self.begun)
+            self._task = loop.spawn(self._run, "hivecost for another loop")
+        else:
+            self._tell(self.done)
+
+    def withdraw(self) -> bool:
+        """Never begin; False when it has begun."""
+        return self.outcome.cancel()
+
+    def cancel(self) -> None:
+        """On the other loop's thread, after `begin`."""
+        self._is_cancelled = True
+        if self._scope is not None:
+            self._scope.cancel()
+
+    async def _run(self) -> None:
+        try:
+            with anyio.CancelScope() as self._scope:
+                if self._is_cancelled:
+                    self._scope.cancel()
+                self.outcome.set_result(await self._function())
+            if not self.outcome.done():  # whoever awaited it is cancelled
+                self.outcome.set_exception(HiveCostError("cancelled"))
+        except anyio.get_cancelled_exc_class():
+            self.outcome.set_exception(HiveCostError("the event loop that it ran on has ended"))
+            raise
+        except BaseException as error:  # carried to whoever awaits it, nothing is swallowed
+            self.outcome.set_exception(error)
+        finally:
+            self._tell(self.done)
+
+    def _tell(self, event: anyio.Event) -> None:
+        with suppress(RuntimeError):  # nobody is left to be told
+            self._here.call_threadsafe(event.set)

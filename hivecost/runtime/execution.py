@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import CancelledError
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import Any, Protocol, Self
+from typing import Any, Protocol, Self, TypeVar
 
 import anyio
 import anyio.from_thread
@@ -16,7 +15,7 @@ import anyio.lowlevel
 from hivecost.clock import Clock
 from hivecost.errors import ConfigError, ExecutionCancelledError, HiveCostError
 from hivecost.events import Event, Totals
-from hivecost.loops import Task
+from hivecost.loops import Loop, Task, run_on
 from hivecost.plugin import TurnRequest
 from hivecost.pricing import PriceBook, input_token_bound
 from hivecost.runtime.attribution import checked_name, checked_tags
@@ -24,6 +23,8 @@ from hivecost.runtime.gate import Gate
 from hivecost.runtime.hard_budgets import Admission
 from hivecost.runtime.result import ExecutionResult
 from hivecost.runtime.turn import Turn
+
+T = TypeVar("T")
 
 _current_execution: ContextVar[Execution | None] = ContextVar("hivecost_execution", default=None)
 _current_node: ContextVar[Node | None] = ContextVar("hivecost_node", default=None)
@@ -60,6 +61,7 @@ class Execution:
     def __init__(
         self,
         host: ExecutionHost,
+        loop: Loop,
         entry_point: str,
         attribution: dict[str, str],
         tags: Mapping[str, str],
@@ -82,11 +84,17 @@ class Execution:
         #: Cancelled to stop the agent; made before the agent starts, so that it can be stopped before, too.
         self.scope = anyio.CancelScope()
         self.cancel_reason: BaseException | None = None
+        #: Its next await is cancelled; without it, only its next turn is refused.
+        self.is_stopped = False
+        #: The cancellation hook was told.
+        self.is_cancel_announced = False
         #: The task that reports it when it ignores its cancellation.
         self.watchdog: Task | None = None
         self._host = host
+        self._loop = loop
         self._loop_token = anyio.lowlevel.current_token()
-        self._loop_thread_id = threading.get_ident()
+        #: Turns that wait at the gate.
+        self._waiting: set[anyio.CancelScope] = set()
 
     def node(self, node_id: str, *, agent_id: str | None = None) -> Node:
         """`async with ctx.node("plan"):` (or `with`): turns inside belong to this node, in child tasks too."""
@@ -145,15 +153,31 @@ class Execution:
         return self.cancel_reason is not None
 
     async def pass_gate(self, request: TurnRequest) -> Admission:
-        """What Turn asks before it is sent."""
+        """What Turn asks before it is sent; on the runtime's loop.
+
+        Cancelling the execution lets go of whoever waits here, whichever task or thread that is for.
+        """
         self._refuse_when_over()
-        admission = await self.gate.admit(request)
+        admission: Admission | None = None
+        with anyio.CancelScope() as waiting:
+            self._waiting.add(waiting)
+            try:
+                admission = await self.gate.admit(request)
+            finally:
+                self._waiting.discard(waiting)
         try:
             self._refuse_when_over()
         except ExecutionCancelledError:
-            self.gate.release(admission)
+            if admission is not None:
+                self.gate.release(admission)
             raise
+        assert admission is not None  # noqa: S101  # only a cancelled execution lets go of who waits
         return admission
+
+    def let_go_of_waiters(self) -> None:
+        """It was cancelled: whoever waits at the gate for it is refused. Loop thread only."""
+        for waiting in list(self._waiting):
+            waiting.cancel()
 
     def _refuse_when_over(self) -> None:
         if self.cancel_reason is not None:
@@ -161,13 +185,29 @@ class Execution:
         if self.result is not None:
             raise ExecutionCancelledError(f"execution {self.execution_id} has ended")
 
+    async def run_at_home(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Await an async function on the runtime's loop, from whichever loop this is called on.
+
+        Raises HiveCostError when the runtime's loop has ended, or is blocked.
+        """
+        if self._loop.is_here():
+            return await function()
+        node = _current_node.get()
+
+        async def inside() -> T:
+            self.enter_context()
+            _current_node.set(node)
+            return await function()
+
+        return await run_on(self._loop, inside)
+
     def call_from_thread(self, function: Callable[[], Coroutine[Any, Any, object]]) -> None:
         """Call an async function from the thread of a sync agent, or from one that it started.
 
         Raises ExecutionCancelledError when the execution is cancelled meanwhile, and HiveCostError on the event loop,
         which would wait for itself.
         """
-        if threading.get_ident() == self._loop_thread_id:
+        if self._loop.is_here():
             raise HiveCostError("this code runs on the event loop: write `async with ctx.turn(...)`, `async for`")
         try:
             anyio.from_thread.run(function)

@@ -73,14 +73,14 @@ class Executions:
         tags: Mapping[str, str],
     ) -> Execution:
         """A new execution, in a session of its own unless `session_id` names one."""
-        if self._group is None:
+        if self._group is None or self._loop is None:
             raise HiveCostError("the runtime is not running; trigger inside `async with runtime:`")
         if session_id is None:
             session_id = new_session_id(self._host.clock.now_ns())
         given = {"session_id": session_id, "user_id": user_id, "org_id": org_id, "task_id": task_id}
         attribution = {key: checked_text(key, value) for key, value in given.items()}
         attribution |= {"execution_id": new_execution_id(), "agent_id": entry.agent_id}
-        execution = Execution(self._host, entry.name, attribution, tags)
+        execution = Execution(self._host, self._loop, entry.name, attribution, tags)
         self.running[execution.execution_id] = execution
         self.started += 1
         execution.publish(ExecutionStarted(entry_point=entry.name, **execution.attributed()))
@@ -137,6 +137,8 @@ class Executions:
                 **execution.attributed(),
             )
         )
+        if status is ExecutionStatus.CANCELLED and not execution.is_cancel_announced:
+            self._announce_cancelled(execution, reason)  # a turn was refused, and nobody asked it to stop before
         self._host.gate.forget_execution(execution.execution_id)
         del self.running[execution.execution_id]
         self._results[execution.execution_id] = execution.result
@@ -160,28 +162,38 @@ class Executions:
     # -- cancelling --------------------------------------------------------------------------------------------
 
     def cancel(self, execution_id: str, reason: str | BaseException | None, *, after_turn: bool = False) -> bool:
-        """Ask an execution to stop, from any thread: its next turn is refused, its next await is cancelled."""
+        """Ask an execution to stop, from any thread: its next turn is refused, its next await is cancelled.
+
+        With `after_turn` only the former, until somebody asks without it.
+        """
         execution, loop = self.running.get(execution_id), self._loop
         if execution is None or loop is None:
             return False
-        is_first = execution.cancel_reason is None
-        if is_first or (execution.cancel_reason is _NO_REASON_GIVEN and reason is not None):
+        is_first, is_harder = execution.cancel_reason is None, not (after_turn or execution.is_stopped)
+        if is_first or (reason is not None and (is_harder or execution.cancel_reason is _NO_REASON_GIVEN)):
             execution.cancel_reason = _as_error(reason)
-        if is_first and not after_turn:
-            loop.call_threadsafe(lambda: self._cancel(execution, loop))
+        execution.is_stopped |= is_harder
+        if is_first or is_harder:
+            loop.call_threadsafe(lambda: self._cancel(execution, loop, at_once=is_harder))
         return True
 
     def cancel_all(self, reason: str) -> None:
         for execution_id in list(self.running):
             self.cancel(execution_id, reason)
 
-    def _cancel(self, execution: Execution, loop: Loop) -> None:
+    def _cancel(self, execution: Execution, loop: Loop, *, at_once: bool) -> None:
         if execution.result is not None:
             return
-        execution.scope.cancel()
-        # Not in the task group: outside of a task, where this runs, anyio can start nothing.
-        execution.watchdog = loop.spawn(lambda: self._watch_cancelled(execution), "hivecost watchdog")
-        execution_cancelled.announce(self._host, execution_id=execution.execution_id, reason=execution.cancel_reason)
+        if at_once:
+            execution.scope.cancel()
+            # Not in the task group: outside of a task, where this runs, anyio can start nothing.
+            execution.watchdog = loop.spawn(lambda: self._watch_cancelled(execution), "hivecost watchdog")
+        execution.let_go_of_waiters()
+        self._announce_cancelled(execution, execution.cancel_reason)
+
+    def _announce_cancelled(self, execution: Execution, reason: BaseException | None) -> None:
+        execution.is_cancel_announced = True
+        execution_cancelled.announce(self._host, execution_id=execution.execution_id, reason=reason)
 
     async def _watch_cancelled(self, execution: Execution) -> None:
         """Report an execution that goes on after it was cancelled, each time the wait has doubled."""

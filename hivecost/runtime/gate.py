@@ -84,19 +84,14 @@ class Gate:
     async def admit(self, request: TurnRequest) -> Admission:
         """Return when the turn may be sent, as it may be sent; raise when it may not."""
         await anyio.lowlevel.checkpoint()  # an agent that never waits would keep handlers from stopping it
-        ends: list[TurnEnd] = []
+        passes = Passes(self._checks, self._end)
         try:
-            for check in list(self._checks):
-                answer = await check(request)
-                if isinstance(answer, TurnRequest):
-                    request = answer
-                elif answer is not None:
-                    ends.append(answer)
-            admission = Admission(request) if self._hard is None else await self._hard.admit(request)
+            request = await passes.take(request)
+            admission = Admission(request) if self._hard is None else await self._hard.admit(request, passes)
         except BaseException:
-            self._end(tuple(ends), _NOT_SENT)
+            passes.give_back()
             raise
-        return replace(admission, ends=tuple(ends)) if ends else admission
+        return replace(admission, ends=tuple(passes.ends)) if passes.ends else admission
 
     async def extend(self, admission: Admission, input_tokens: int, output_tokens: int) -> None:
         """Hold what so many tokens can cost, where less is held. Raises as `admit` does."""
@@ -132,6 +127,31 @@ class Gate:
             self._hard.forget_execution(execution_id)
         if self._ledger is not None:
             self._ledger.forget_execution(execution_id)
+
+
+class Passes:
+    """What the checks gave one turn, such as its place among those that are sent at once."""
+
+    def __init__(self, checks: Iterable[GateCheck], end: Callable[[tuple[TurnEnd, ...], TurnOutcome], None]) -> None:
+        #: What the checks want to be told at its end.
+        self.ends: list[TurnEnd] = []
+        self._checks = list(checks)
+        self._end = end
+
+    async def take(self, request: TurnRequest) -> TurnRequest:
+        """Pass all checks, which may wait or raise; return the request as they want it sent."""
+        for check in self._checks:
+            answer = await check(request)
+            if isinstance(answer, TurnRequest):
+                request = answer
+            elif answer is not None:
+                self.ends.append(answer)
+        return request
+
+    def give_back(self) -> None:
+        """Nothing is sent for now: others may take its place."""
+        ends, self.ends = tuple(self.ends), []
+        self._end(ends, _NOT_SENT)
 
 
 def _call_each(ends: tuple[TurnEnd, ...], outcome: TurnOutcome) -> None:

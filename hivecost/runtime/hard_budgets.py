@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Collection
+from typing import Final, Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -54,6 +54,14 @@ class Admission(msgspec.Struct, frozen=True):
     ends: tuple[TurnEnd, ...] = ()
 
 
+class Passes(Protocol):
+    """What others gave the turn that it must not keep from them while it waits."""
+
+    def give_back(self) -> None: ...
+
+    async def take(self, request: TurnRequest) -> TurnRequest: ...
+
+
 class HardBudgets:
     """The gate's side of the ledger."""
 
@@ -75,16 +83,17 @@ class HardBudgets:
         #: Turns whose bill the ledger puts off until it leaves what it is in the middle of, by hold.
         self._settling: dict[str, TurnRequest] = {}
 
-    async def admit(self, request: TurnRequest) -> Admission:
+    async def admit(self, request: TurnRequest, passes: Passes) -> Admission:
         """Hold an upper bound of what the turn can cost on every budget that it counts on.
 
         Too little left, or past a soft limit: the request comes back with a smaller `max_tokens` or another model, or
-        waits, as the budget says. Raises BudgetExhaustedError, BudgetBusyError, PriceUnknownError for a model whose
-        cost nobody can bound, and LedgerUnavailableError.
+        waits, as the budget says. Whoever waits gives its passes back meanwhile, and takes them again before it holds
+        anything. Raises BudgetExhaustedError, BudgetBusyError, PriceUnknownError for a model whose cost nobody can
+        bound, and LedgerUnavailableError.
         """
-        paused = False
         softened: set[str] = set()
         downgraded: set[str] = set()
+        paused: set[str] = set()
         while True:
             who = attribution(request)
             units = {budget.counted_unit for budget in self._budgets.values() if budget.applies_to(who)}
@@ -93,25 +102,43 @@ class HardBudgets:
             try:
                 hold = await self._hold(who, self._bounds.of(request, units))
             except BudgetExceededError as refusal:
-                if self._pauses(refusal):
-                    if not paused:
+                if self._waits(refusal):
+                    passes.give_back()
+                    if self._pauses(refusal) and not paused:
                         self._report(request, refusal, "paused")
-                        paused = True
-                    await self._clock.sleep(PAUSE_POLL_S)
+                        paused.add(refusal.budget)
+                    await self._wait_for_money(request, who, units, refusal)
+                    request = await passes.take(request)
                 else:
                     request = await self._alternative(request, refusal, downgraded)
                 continue
-            again = await self._soften(request, hold, softened)
+            again = await self._soften(request, hold, softened, passes)
             if again is None:
                 return Admission(request, hold)
             request = again
+
+    async def _wait_for_money(
+        self, request: TurnRequest, who: dict[str, str], units: Collection[Unit], refusal: BudgetExceededError
+    ) -> None:
+        """Return once it could be held, for which it is tried and given back, or once waiting is no use any more."""
+        while self._waits(refusal):
+            await self._clock.sleep(refusal.retry_after_s if isinstance(refusal, BudgetBusyError) else PAUSE_POLL_S)
+            try:
+                hold = await self._hold(who, self._bounds.of(request, units))
+            except BudgetExceededError as error:
+                refusal = error
+            else:
+                hold.release()
+                return
 
     async def _hold(self, who: dict[str, str], bound: dict[Unit, int]) -> LedgerStoreHold:
         nanousd, tokens, calls = bound.get("usd"), bound.get("tokens"), bound["calls"]
         hold = self._ledger.reserve_nowait(who, nanousd=nanousd, tokens=tokens, calls=calls)
         return hold or await self._ledger.reserve(who, nanousd=nanousd, tokens=tokens, calls=calls)
 
-    async def _soften(self, request: TurnRequest, hold: LedgerStoreHold, done: set[str]) -> TurnRequest | None:
+    async def _soften(
+        self, request: TurnRequest, hold: LedgerStoreHold, done: set[str], passes: Passes
+    ) -> TurnRequest | None:
         """The request to try again because an account is past its soft limit; None when it may be sent.
 
         A turn that waits, or is tried with another model, holds nothing meanwhile. Each of the `done` budgets has had
@@ -130,8 +157,9 @@ class HardBudgets:
             refusal = soft_refusal(account, request.execution_id)
             self._report(request, refusal, "refused")
             raise refusal
+        passes.give_back()
         await self._throttle.wait(request, account.key, budget.throttle_s, limiter=budget.name)
-        return request
+        return await passes.take(request)
 
     async def extend(self, admission: Admission, input_tokens: int, output_tokens: int) -> None:
         """Hold what a turn under way costs with so many tokens, where that is more than is held for it.
@@ -209,9 +237,6 @@ class HardBudgets:
             clamped = await self._clamped(request)
             if clamped is not None:
                 return clamped
-        elif on_short == "wait" and isinstance(refusal, BudgetBusyError):
-            await self._clock.sleep(refusal.retry_after_s)
-            return request
         elif budget.short_model not in ("", request.model) and budget.name not in downgraded:
             downgraded.add(budget.name)
             return replace(request, model=budget.short_model, provider="")
@@ -230,6 +255,11 @@ class HardBudgets:
             else:
                 high = middle - 1
         return replace(request, max_tokens=low) if low >= CLAMP_TOKENS_MIN else None
+
+    def _waits(self, refusal: BudgetExceededError) -> bool:
+        """Whether its budget wants the turn to wait: until others settle, or until somebody raises the limit."""
+        waits_for_others = isinstance(refusal, BudgetBusyError) and self._budgets[refusal.budget].on_short == "wait"
+        return waits_for_others or self._pauses(refusal)
 
     def _pauses(self, refusal: BudgetExceededError) -> bool:
         return isinstance(refusal, BudgetExhaustedError) and self._budgets[refusal.budget].on_exceed == "pause"

@@ -44,7 +44,7 @@ class Coverage:
     async def extend(self) -> None:
         """Hold as much more as is wanted. Raises BudgetExceededError and LedgerUnavailableError."""
         wanted = self._wanted()
-        await self._execution.gate.extend(self._admission, *wanted)
+        await self._execution.run_at_home(lambda: self._execution.gate.extend(self._admission, *wanted))
         self._input_tokens, self._output_tokens = wanted
 
     def extend_from_thread(self) -> None:

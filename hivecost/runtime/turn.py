@@ -61,9 +61,18 @@ class Turn:
     async def __aenter__(self) -> Self:
         if self._settled is not None or self._released:
             raise HiveCostError("this turn is over; ask ctx.turn(...) for another one")
-        self._admission = await self._execution.pass_gate(self.request)
+        try:
+            await self._execution.run_at_home(self._pass_gate)
+        except BaseException:
+            # It may have passed the gate while the loop that asked was told to stop.
+            self._execution.gate.release(self._admission)
+            self._admission = Admission(self.request)
+            raise
         self._started_s = self._execution.clock.monotonic_s()
         return self
+
+    async def _pass_gate(self) -> None:
+        self._admission = await self._execution.pass_gate(self.request)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -53,8 +53,8 @@ class Ledger(LedgerErrands):
             ...                                  # send; leaving by exception leaves the hold in doubt
             hold.settle(usd="0.007")             # or hold.release() if it was never sent
 
-    Any number of Ledgers, of any number of processes on one machine, may share a base path. `reserve` and the other
-    coroutines belong to the event loop that opened it; a hold's own methods may be called from any thread.
+    Any number of Ledgers, of any number of processes on one machine, may share a base path. Its coroutines may be
+    awaited on any event loop while the one that opened it runs; a hold's own methods may be called from any thread.
     """
 
     def __init__(

@@ -13,6 +13,7 @@ import anyio
 
 from hivecost.errors import HiveCostError, LedgerUnavailableError, StoreError, StoreMovedError, StoreVersionError
 from hivecost.ledger import Refusal
+from hivecost.loops import current_loop, run_on
 from hivecost.store.database import database_path
 from hivecost.store.faults import to_store_error
 from hivecost.store.ledger.batch import Ask
@@ -58,6 +59,7 @@ class Visitor:
         self._base_path = base_path
         self._database = database
         self._desk = desk
+        self._loop = current_loop()
         self._waiting: list[_Waiting] = []
         self._wakeup = anyio.Event()
         self._stopping = False
@@ -78,8 +80,11 @@ class Visitor:
         return await self._wait(errand)
 
     def wake(self) -> None:
-        """Visit now."""
-        self._wakeup.set()
+        """Visit now. From any thread."""
+        if self._loop.is_here():
+            self._wakeup.set()
+        else:
+            self._loop.call_threadsafe(self.wake)
 
     def stop(self, timeout_s: float) -> None:
         """Make `run` return after the visit that is on its way, or without it after `timeout_s`."""
@@ -105,8 +110,11 @@ class Visitor:
             self._fail(LedgerUnavailableError("the ledger was closed meanwhile"))
 
     async def _wait(self, wish: Ask | Errand) -> Any:
+        """The answer, also to whoever asks on another event loop."""
         if self._stopping:
             raise LedgerUnavailableError("the ledger is not open")
+        if not self._loop.is_here():
+            return await run_on(self._loop, lambda: self._wait(wish))
         waiting = _Waiting(wish)
         self._waiting.append(waiting)
         self.wake()

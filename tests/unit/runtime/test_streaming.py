@@ -430,6 +430,9 @@ class Agent:
     def __init__(self) -> None:
         self.gate = Gate()
 
+    async def run_at_home(self, function):
+        return await function()
+
 
 @given(
     sizes=st.lists(st.integers(0, 40), max_size=40),
