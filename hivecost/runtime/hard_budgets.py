@@ -104,10 +104,7 @@ class HardBudgets:
             except BudgetExceededError as refusal:
                 if self._waits(refusal):
                     passes.give_back()
-                    if self._pauses(refusal) and not paused:
-                        self._report(request, refusal, "paused")
-                        paused.add(refusal.budget)
-                    await self._wait_for_money(request, who, units, refusal)
+                    await self._wait_for_money(request, units, refusal, paused)
                     request = await passes.take(request)
                 else:
                     request = await self._alternative(request, refusal, downgraded)
@@ -118,13 +115,19 @@ class HardBudgets:
             request = again
 
     async def _wait_for_money(
-        self, request: TurnRequest, who: dict[str, str], units: Collection[Unit], refusal: BudgetExceededError
+        self, request: TurnRequest, units: Collection[Unit], refusal: BudgetExceededError, paused: set[str]
     ) -> None:
-        """Return once it could be held, for which it is tried and given back, or once waiting is no use any more."""
+        """Return once it could be held, for which it is tried and given back, or once waiting is no use any more.
+
+        Each of the budgets that pause it says so once.
+        """
         while self._waits(refusal):
+            if self._pauses(refusal) and refusal.budget not in paused:
+                paused.add(refusal.budget)
+                self._report(request, refusal, "paused")
             await self._clock.sleep(refusal.retry_after_s if isinstance(refusal, BudgetBusyError) else PAUSE_POLL_S)
             try:
-                hold = await self._hold(who, self._bounds.of(request, units))
+                hold = await self._hold(attribution(request), self._bounds.of(request, units))
             except BudgetExceededError as error:
                 refusal = error
             else:
