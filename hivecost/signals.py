@@ -31,8 +31,8 @@ class ControlSignal(blinker.Signal):
                 _log.exception("receiver %r failed", receiver)
 
 
-#: sender: the runtime; execution_id, reason. Told when it is asked, again when it is asked harder, and at its end at the
-#: latest: also for one that ended because a budget refused its turn.
+#: sender: the runtime; execution_id, reason. Told when it is asked, again when it is asked harder, and at its end at
+#: the latest: also for one that ended because a budget refused its turn.
 execution_cancelled: Final = ControlSignal("An execution was asked to stop.")
 #: sender: the runtime; execution_id, entry_point, waited_s.
 cancellation_ignored: Final = ControlSignal("A cancelled execution goes on running.")

@@ -64,9 +64,10 @@ class LogWriter:
 
         The first flush after a loss raises, too, when the log can be written again.
         """
+        before = self.error
         if self._host is not None:
             await self._host.bus.drain(self._subscription)
-        if self._store is not None and isinstance(self.error, StoreLockedError):
+        if self._store is not None and self.error is before and isinstance(before, StoreLockedError):
             await self._store.flush()  # it raises the same again, or what waited is committed now
             self.error = None
         loss, self._loss = self.error or self._loss, None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import anyio
 import anyio.from_thread
@@ -331,3 +332,104 @@ async def test_after_turn_lets_the_turn_come_back_and_refuses_the_next(make_runt
     assert steps == [0, 0]
     assert (stopped.status, str(stopped.error), stopped.metrics["llm_calls"]) == ("cancelled", "enough", 1)
     assert done.status == "completed"
+
+
+@pytest.mark.parametrize("first", ["gently", None])
+async def test_a_hard_cancel_wins_over_a_gentle_one(runtime, forever, signal_log, first):
+    """H10: whoever asks harder is heard; the hook is told of both, with the reason of each."""
+    runtime.entry_point("api")(forever)
+    told = signal_log(hc.execution_cancelled, runtime)
+    async with runtime:
+        with anyio.fail_after(10):
+            execution_id = await runtime.trigger("api")
+            await forever.started.wait()
+            assert await runtime.cancel_execution(execution_id, first, after_turn=True)
+            assert await runtime.cancel_execution(execution_id, "now")
+            assert await runtime.cancel_execution(execution_id, "too late", after_turn=True)
+            result = await runtime.wait(execution_id)
+    assert (result.status, str(result.error)) == ("cancelled", "now")
+    assert [str(facts["reason"]) for facts in told] == ["now", "now"] if first is None else ["gently", "now"]
+
+
+async def test_the_hook_hears_of_a_gentle_cancellation(runtime, signal_log):
+    """When it is asked for, not when the agent gets there."""
+    told, go_on = signal_log(hc.execution_cancelled, runtime), anyio.Event()
+
+    @runtime.entry_point("api")
+    async def api(ctx, _):
+        await go_on.wait()
+
+    async with runtime:
+        execution_id = await runtime.trigger("api")
+        await runtime.cancel_execution(execution_id, "gently", after_turn=True)
+        with anyio.fail_after(10):
+            while not told:
+                await anyio.sleep(0.001)
+        go_on.set()
+    assert [(facts["execution_id"], str(facts["reason"])) for facts in told] == [(execution_id, "gently")]
+
+
+@pytest.mark.parametrize("mode", ["stop_after", "hard"])
+async def test_the_hook_hears_of_a_refusal_that_ends_an_execution(make_runtime, signal_log, mode):
+    """Nobody asked it to stop: its budget was spent, and its next turn was refused."""
+    runtime = make_runtime(budgets=[hc.Budget("b", "1 calls", window="execution", mode=mode)])
+    told = signal_log(hc.execution_cancelled, runtime)
+
+    @runtime.entry_point("api")
+    async def api(ctx, _):
+        for _ in range(3):
+            async with ctx.turn("m", input_tokens=1, max_tokens=100) as turn:
+                turn.settle(hc.Usage(1, 1))
+            await anyio.sleep(0.01)
+
+    async with runtime:
+        result = await runtime.trigger_and_wait("api")
+    assert result.status == "cancelled"
+    ((fact),) = told
+    assert (fact["execution_id"], type(fact["reason"])) == (result.execution_id, hc.BudgetExhaustedError)
+
+
+async def test_closing_ends_what_a_gentle_cancellation_left_running(runtime, forever):
+    """The block failed: whoever waits for a tool is cancelled, however it was asked to stop before."""
+    runtime.entry_point("api")(forever)
+
+    async def fail():
+        async with runtime:
+            execution_id = await runtime.trigger("api")
+            await forever.started.wait()
+            await runtime.cancel_execution(execution_id, "gently", after_turn=True)
+            raise ZeroDivisionError
+
+    with anyio.fail_after(10), pytest.raises(ZeroDivisionError):
+        await fail()
+
+
+async def test_cancelling_lets_go_of_turns_that_wait_in_threads_of_the_agents_own(make_runtime):
+    """A paused turn of a pool's thread is refused, so that the pool, the agent and the runtime can end."""
+    budget = hc.Budget("day", "1 calls", window="day", mode="hard", on_exceed="pause")
+    runtime = make_runtime(budgets=[budget])
+    paused = []
+    runtime.bus.subscribe(event_types=[hc.EventType.BUDGET_EXCEEDED], handler=paused.append)
+    refused = []
+
+    def call(ctx):
+        try:
+            with ctx.turn("m", input_tokens=1, max_tokens=100) as turn:
+                turn.settle(hc.Usage(1, 1))
+        except hc.ExecutionCancelledError as error:
+            refused.append(str(error))
+
+    @runtime.entry_point("api")
+    def api(ctx, _):
+        call(ctx)
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(call, [ctx, ctx]))
+
+    async with runtime:
+        with anyio.fail_after(10):
+            execution_id = await runtime.trigger("api")
+            while len(paused) < 2:
+                await anyio.sleep(0.005)
+            await runtime.cancel_execution(execution_id, "enough")
+            await runtime.wait(execution_id)
+    assert refused == [f"execution {execution_id} was cancelled: enough"] * 2

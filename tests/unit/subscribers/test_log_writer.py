@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 import hivecost as hc
+from hivecost.store import os_lock
 
 pytestmark = pytest.mark.anyio
 
@@ -114,3 +115,18 @@ async def test_a_writer_may_be_attached_twice_in_a_row(make_logged):
             await runtime.trigger_and_wait("spend", [TURN], session_id="session_of_both")
     state = await hc.SessionStore(runtime.base_path).read_state("session_of_both")
     assert (state.metrics.llm_calls, state.metrics.executions) == (2, 2)
+
+
+async def test_a_lock_that_somebody_keeps_loses_nothing(make_logged, monkeypatch):
+    """While another process keeps it, flush() names that; when it is free, all is written, and nothing was lost."""
+    options = {**os_lock.run_locked.__kwdefaults__, "timeout_s": 0.05}
+    monkeypatch.setattr(os_lock.run_locked, "__kwdefaults__", options)
+    runtime = make_logged()
+    async with runtime:
+        with os_lock.exclusive(runtime.base_path):
+            await runtime.trigger_and_wait("spend", [TURN] * 3)
+            for _ in range(2):
+                with pytest.raises(hc.StoreLockedError, match="has held the lock"):
+                    await runtime.flush()
+        await runtime.flush()
+        assert (runtime.log.lost, runtime.log.error, runtime.log.statistics.written) == (0, None, 5)

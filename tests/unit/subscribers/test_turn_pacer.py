@@ -225,3 +225,54 @@ def test_limits_that_cannot_be_are_refused_at_once(limits):
     """Not at the first turn."""
     with pytest.raises(hc.ConfigError):
         hc.TurnPacer(**limits)
+
+
+WAITING = {
+    "paused": hc.Budget("org", "$0.001", window="day", per="org", mode="hard", on_exceed="pause"),
+    "busy": hc.Budget("org", "$0.001", window="day", per="org", mode="hard", on_short="wait"),
+    "throttled": hc.Budget(
+        "org", "$1", window="day", per="org", mode="hard", soft_limit="$0.0001", on_soft="throttle", throttle_s=3600.0
+    ),
+}
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"], indirect=True)
+@pytest.mark.parametrize("why", WAITING)
+async def test_who_waits_for_money_holds_no_place(make_runtime, why):
+    """The last place goes to a customer whose budget is untouched; who waited takes it again, and then its money."""
+    places = 2 if why == "busy" else 1  # one for what others wait for
+    runtime = make_runtime(plugins=[hc.TurnPacer(max_concurrent=places)], budgets=[WAITING[why]])
+    asked = []
+
+    @runtime.entry_point("api")
+    async def api(ctx, turns):
+        for _ in range(turns):
+            asked.append(ctx.attribution["org_id"])
+            async with ctx.turn("m", input_tokens=100, max_tokens=300) as turn:
+                turn.settle(hc.Usage(100, 300 if why == "paused" else 50))
+
+    @runtime.entry_point("in flight")
+    async def in_flight(ctx, release):
+        async with ctx.turn("m", input_tokens=100, max_tokens=300) as turn:
+            await release.wait()
+            turn.settle(hc.Usage(1, 1))
+
+    async with runtime:
+        with anyio.fail_after(30):
+            release = anyio.Event()
+            if why == "busy":
+                held = await runtime.trigger("in flight", release, org_id="A")
+                await let_run()
+            waits = await runtime.trigger("api", 3, org_id="A")
+            while asked.count("A") < (1 if why == "busy" else 3 if why == "throttled" else 2):
+                await anyio.sleep(0.005)
+            await anyio.sleep(0.05)
+            assert (await runtime.trigger_and_wait("api", 1, org_id="B")).status == "completed"
+            if why == "paused":
+                await runtime.budgets.raise_limit("org", "$1", by="ada")
+            elif why == "busy":
+                release.set()
+                await runtime.wait(held)
+            else:
+                assert await runtime.cancel_execution(waits)
+            assert (await runtime.wait(waits)).status == ("cancelled" if why == "throttled" else "completed")
