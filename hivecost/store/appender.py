@@ -38,6 +38,11 @@ class Appender:
         self._keep_open = False
         self._fatal: StoreError | None = None
 
+    @property
+    def rest_s(self) -> float:
+        """How long to gather events before the next commit: above 0 while a reader lets the WAL grow."""
+        return self._log.rest_s
+
     async def open(self) -> None:
         """Make or migrate the database, and keep it open until `close`."""
         try:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from hivecost.errors import StoreMovedError, StoreUnusablePathError, StoreVersionError
+from hivecost.errors import StoreLockedError, StoreMovedError, StoreUnusablePathError, StoreVersionError
 from hivecost.store.faults import is_transient, named_faults, to_store_error
 from hivecost.store.schema import check_version, latest_version, migrate
 
@@ -33,6 +33,8 @@ _BUSY_TIMEOUT_S: Final = 5.0
 _CHECKPOINT_BYTES: Final = 8 * 2**20
 #: From here on it is said, at each doubling, that a reader keeps the WAL from going back.
 _WAL_LARGE_BYTES: Final = 64 * 2**20
+#: From here on the log is not written until that reader ends: what it would take to wait for it has no bound.
+_WAL_FULL_BYTES: Final = 2**30
 #: What SQLite's rollback journal starts with when it is complete.
 _JOURNAL_MAGIC: Final = bytes.fromhex("d9d505f920a163d7")
 
@@ -152,15 +154,7 @@ def checkpoint_if_grown(connection: sqlite3.Connection, path: Path, grown_from_b
     size_bytes = wal_bytes(path)
     if size_bytes < grown_from_bytes + _CHECKPOINT_BYTES:
         return min(size_bytes, grown_from_bytes)
-    connection.execute("PRAGMA busy_timeout = 0")
-    try:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    except sqlite3.OperationalError as error:
-        if not is_transient(error):
-            raise
-        _log.warning("%s: its write-ahead log grows, it cannot be moved into the database: %s", path, error)
-    connection.execute(f"PRAGMA busy_timeout = {int(_BUSY_TIMEOUT_S * 1000)}")
-    left_bytes = wal_bytes(path)
+    left_bytes = _checkpoint(connection, path)
     if left_bytes.bit_length() > max(grown_from_bytes, _WAL_LARGE_BYTES - 1).bit_length():
         _log.warning(
             "%s: its write-ahead log has %d MB and grows, because some program reads the database in one long "
@@ -169,6 +163,33 @@ def checkpoint_if_grown(connection: sqlite3.Connection, path: Path, grown_from_b
             left_bytes // 10**6,
         )
     return left_bytes
+
+
+def _checkpoint(connection: sqlite3.Connection, path: Path) -> int:
+    """Move what can be moved of the WAL into the database, and return the size that is left."""
+    connection.execute("PRAGMA busy_timeout = 0")
+    try:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    except sqlite3.OperationalError as error:
+        if not is_transient(error):
+            raise
+        _log.warning("%s: its write-ahead log grows, it cannot be moved into the database: %s", path, error)
+    connection.execute(f"PRAGMA busy_timeout = {int(_BUSY_TIMEOUT_S * 1000)}")
+    return wal_bytes(path)
+
+
+def require_wal_room(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise StoreLockedError while a long reader has made the write-ahead log so large that it must not grow more."""
+    if wal_bytes(path) >= _WAL_FULL_BYTES and _checkpoint(connection, path) >= _WAL_FULL_BYTES:
+        raise StoreLockedError(
+            f"{path}: its write-ahead log has {_WAL_FULL_BYTES // 10**6:,} MB, because some program reads the database "
+            "in one long transaction (a sqlite3 shell, a backup, a dashboard); nothing is logged until that ends"
+        )
+
+
+def rest_between_commits_s(wal_size_bytes: int) -> float:
+    """How long to gather events before the next commit: the larger the write-ahead log is, the rarer it is added to."""
+    return min(1.0, 0.1 * (wal_size_bytes // _WAL_LARGE_BYTES))
 
 
 def _is_half_made(path: Path) -> bool:

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+from hivecost.errors import StoreLockedError
 from hivecost.events import Event
 from hivecost.store.append import Appended, append
 from hivecost.store.database import (
@@ -15,6 +16,9 @@ from hivecost.store.database import (
     identity_of,
     open_writer,
     require_same,
+    require_wal_room,
+    rest_between_commits_s,
+    wal_bytes,
 )
 
 
@@ -30,6 +34,8 @@ class RuntimeLog:
         self._connection: sqlite3.Connection | None = None
         self._identity: Identity | None = None
         self._checkpointed_bytes = 0
+        #: How long to gather events before the next commit.
+        self.rest_s = 0.0
 
     def open(self) -> sqlite3.Connection:
         """The open connection; opening makes and migrates the database."""
@@ -45,11 +51,16 @@ class RuntimeLog:
             require_same(self._path, self._identity)
         connection = self.open()
         try:
+            if self.rest_s:
+                require_wal_room(connection, self._path)
             appended = append(connection, events)
             self._checkpointed_bytes = checkpoint_if_grown(connection, self._path, self._checkpointed_bytes)
+        except StoreLockedError:
+            raise
         except BaseException:
             self._disconnect()
             raise
+        self.rest_s = rest_between_commits_s(wal_bytes(self._path))
         return appended
 
     def append_once(self, events: Sequence[Event]) -> Appended:

@@ -26,6 +26,8 @@ from hivecost.store.threads import kept_threads
 
 #: Who hands over so many at once does not wait for those that others bring until the loop turns.
 _BEGIN_AT_ONCE: Final = 256
+#: The pause before what somebody keeps from being written is tried again.
+_TRY_AGAIN_S: Final = 0.25
 _NOTHING: Final = Appended([], {}, 0)
 
 _log = logging.getLogger(__name__)
@@ -53,6 +55,7 @@ class Store:
         close_timeout_s: float = 30.0,
     ) -> None:
         self._path = database_path(Path(base_path))
+        self._clock = clock
         self._appender = Appender(Path(base_path), clock)
         self._queue_max = queue_max
         self._close_timeout_s = close_timeout_s
@@ -63,6 +66,7 @@ class Store:
         self._loop: Loop | None = None  # while commits may be begun on it
         self._attempt: Future[Appended] | None = None  # to commit the oldest batch
         self._under_way = False
+        self._is_resting = False
         self._writing = False
         self._closing = False
         self._wakeup = anyio.Event()
@@ -173,7 +177,7 @@ class Store:
 
     def _begin(self) -> None:
         """Commit the oldest batch in a thread, unless that is under way or the writer task has to see to it."""
-        while self._loop is not None and self._attempt is None and self._batches:
+        while self._loop is not None and self._attempt is None and self._batches and not self._is_resting:
             events = self._batches.close_oldest().events
             if events:
                 self._attempt = self._appender.attempt(self._loop, events, partial(self._end, self._batches.oldest))
@@ -190,6 +194,7 @@ class Store:
         if attempt.done() and attempt.exception() is None:
             self._attempt = None
             self._finish_oldest(attempt.result())
+            self._is_resting = self._appender.rest_s > 0
             self._begin()
         if not self._under_way:
             self._wakeup.set()
@@ -203,6 +208,8 @@ class Store:
                     if self._attempt is not None and not self._under_way:
                         await self._commit_patiently(self._attempt)
                         self._attempt = None
+                    elif self._is_resting:
+                        await self._gather()
                     elif not self._closing or self._batches:
                         await self._rest()
         finally:
@@ -214,6 +221,12 @@ class Store:
             finally:
                 self._give_up()
 
+    async def _gather(self) -> None:
+        """Let more events come before the next commit, unless it closes."""
+        if not self._closing:
+            await self._clock.sleep(self._appender.rest_s)
+        self._is_resting = False
+
     async def _rest(self) -> None:
         self._wakeup = anyio.Event()
         await self._wakeup.wait()
@@ -224,17 +237,19 @@ class Store:
             given_up = StoreError(f"{self._path}: closed before these events were committed")
             self._finish_oldest(_nothing_of(self._batches.oldest.events, given_up))
 
-    async def _commit_patiently(self, tried: Future[Appended]) -> None:
+    async def _commit_patiently(self, tried: Future[Appended] | None) -> None:
         """Commit the oldest batch, however long another program keeps it waiting; nobody else waits with it."""
         batch = self._batches.oldest
         while not batch.is_finished:
             try:
                 await self._commit_oldest(tried)
             except StoreLockedError as error:
+                tried = None
                 if str(error) != str(self._tally.last_error):
                     _log.error("events wait to be logged: %s", error)
                 self._tally.last_error = error
                 self._batches.postpone(error)
+                await self._clock.sleep(_TRY_AGAIN_S)
 
     async def _commit_alone(self, batch: Batch) -> None:
         """Commit what is queued up to this batch, if nobody has; whoever is cancelled leaves it to the next.

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import closing, suppress
+
+import anyio
 import pytest
 
+from hivecost.errors import StoreLockedError
 from hivecost.events import LLMTurnComplete
-from hivecost.store import database
+from hivecost.ledger import Budget
+from hivecost.store import Ledger, Store, database
 from hivecost.store.database import open_reader, wal_bytes
 from hivecost.store.runtime_log import RuntimeLog
+
+pytestmark = pytest.mark.anyio
 
 LIMIT_BYTES = 64 * 2**10
 
@@ -117,3 +124,67 @@ def test_a_reader_without_end_is_named(log, tmp_path, monkeypatch, caplog):
     assert len(said) == 3
     assert str(tmp_path / "hivecost.db") in said[0]
     assert len(sizes) > 3 * len(said)
+
+
+async def test_while_a_reader_stays_commits_get_rarer_and_then_wait(tmp_path, monkeypatch):
+    """Each commit adds its pages to a WAL that cannot shrink: past a limit nothing does, and nothing is lost."""
+    monkeypatch.setattr(database, "_CHECKPOINT_BYTES", LIMIT_BYTES)
+    monkeypatch.setattr(database, "_WAL_LARGE_BYTES", 2 * LIMIT_BYTES)
+    monkeypatch.setattr(database, "_WAL_FULL_BYTES", 8 * LIMIT_BYTES)
+    clock, path = Clock(), tmp_path / "hivecost.db"
+    async with Store(tmp_path, clock=clock) as store:
+        await store.write(batch())
+        with closing(open_reader(tmp_path)) as reader:
+            while store.statistics().queued == 0:
+                with suppress(StoreLockedError):
+                    await store.write(batch())
+            size_bytes, written = wal_bytes(path), store.statistics().written
+            assert 8 * LIMIT_BYTES <= size_bytes < 9 * LIMIT_BYTES
+            assert 0.1 in clock.slept_s
+            with pytest.raises(StoreLockedError, match="nothing is logged until that ends"):
+                await store.write(batch())
+            assert wal_bytes(path) == size_bytes
+            assert reader.execute("SELECT count(*) FROM turns").fetchone() == (10,)
+        while store.statistics().queued:
+            with suppress(StoreLockedError):  # of an attempt that began before the reader had ended
+                await store.flush()
+        statistics = store.statistics()
+        assert (statistics.written, statistics.lost, statistics.queued) == (written + 20, 0, 0)
+    assert wal_bytes(path) == 0
+
+
+async def test_the_ledger_goes_on_beside_a_reader_without_end(tmp_path, monkeypatch):
+    """What may be spent is decided, also where nothing is logged any more."""
+    monkeypatch.setattr(database, "_WAL_LARGE_BYTES", LIMIT_BYTES)
+    monkeypatch.setattr(database, "_WAL_FULL_BYTES", LIMIT_BYTES)
+    async with Ledger.open(tmp_path, budgets=[Budget("all", "100 calls", mode="hard")]) as ledger:
+        log = RuntimeLog(tmp_path)
+        log.append(batch())
+        with closing(open_reader(tmp_path)):
+            while wal_bytes(tmp_path / "hivecost.db") < LIMIT_BYTES:
+                log.append(batch())
+            with pytest.raises(StoreLockedError):
+                log.append(batch())
+            for _ in range(100):
+                (await ledger.reserve({})).settle()
+            (row,) = await ledger.status()
+            assert row.settled == 100
+        log.append(batch())
+        log.close()
+
+
+class Clock:
+    """Time that is only counted."""
+
+    def __init__(self):
+        self.slept_s = []
+
+    def now_ns(self):
+        return 0
+
+    def monotonic_s(self):
+        return sum(self.slept_s)
+
+    async def sleep(self, seconds):
+        self.slept_s.append(seconds)
+        await anyio.sleep(0)
