@@ -3,12 +3,14 @@
 from hivecost.bus.bus import MAX_QUEUE, EventBus
 from hivecost.bus.inbox import INBOX_MAX
 from hivecost.bus.overflow import Block, DropNewest, DropOldest, Overflow
+from hivecost.bus.queue import LINE_MAX
 from hivecost.bus.statistics import BusStatistics, SubscriptionStatistics
 from hivecost.bus.subscription import BATCH_MAX
 
 __all__ = [
     "BATCH_MAX",
     "INBOX_MAX",
+    "LINE_MAX",
     "MAX_QUEUE",
     "Block",
     "BusStatistics",

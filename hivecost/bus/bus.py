@@ -213,7 +213,7 @@ class EventBus(Publishing):
         for _ in range(_DRAIN_ROUNDS):
             self.collect()
             subscriptions = list(self._subscriptions.values())
-            if not any(subscription.queue.pending for subscription in subscriptions):
+            if not any(subscription.is_busy for subscription in subscriptions):
                 return
             for subscription in subscriptions:
                 await subscription.wait_done()

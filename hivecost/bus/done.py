@@ -1,9 +1,9 @@
-"""What publish() gives where there is nothing to wait for: a coroutine that is over, the same one every time."""
+"""What publish() gives: a coroutine that is over, the same one every time, or one that begins when it is awaited."""
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from typing import Any, Final
 
 
@@ -35,3 +35,32 @@ class _Done(Coroutine[Any, Any, None]):
 
 
 DONE: Final[Coroutine[Any, Any, None]] = _Done()
+
+
+class Later(Coroutine[Any, Any, None]):
+    """Calls `begin` each time it is awaited, or when it is made a task of; says nothing when it is never awaited."""
+
+    __slots__ = ("_begin", "_begun")
+
+    def __init__(self, begin: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        self._begin = begin
+        self._begun: Coroutine[Any, Any, None] | None = None
+
+    def __await__(self) -> Generator[Any, Any, None]:
+        return self._begin().__await__()
+
+    def _as_task(self) -> Coroutine[Any, Any, None]:
+        if self._begun is None:
+            self._begun = self._begin()
+        return self._begun
+
+    def send(self, value: object) -> Any:
+        return self._as_task().send(value)
+
+    def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
+        return self._as_task().throw(kind if value is None else value)
+
+    def close(self) -> None:
+        """End what has begun."""
+        if self._begun is not None:
+            self._begun.close()

@@ -6,10 +6,11 @@ import msgspec
 
 
 class Block(msgspec.Struct, frozen=True):
-    """`await publish()` waits for room, at most `timeout_s`; after that the new event is dropped.
+    """An event of `publish()` waits in line before the full queue; one of `publish_nowait()` is dropped.
 
-    Only the first publisher pays the wait: until the subscriber moves again, further events are dropped at once.
-    `publish_nowait()`, and a handler that publishes into its own full queue, never wait.
+    `await publish()` returns when there is room for its event, or drops it after `timeout_s`. Only the first publisher
+    pays that: until the subscriber moves again, further events are dropped at once. At most `LINE_MAX` events are in
+    line, awaited or not; those that come then, and what a handler publishes into its own full queue, are dropped.
     """
 
     timeout_s: float = 5.0

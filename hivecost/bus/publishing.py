@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, Final
 
 import anyio
 import anyio.lowlevel
 
 from hivecost.bus.announcements import announce_loss
-from hivecost.bus.done import DONE
+from hivecost.bus.done import DONE, Later
 from hivecost.bus.inbox import Inbox
+from hivecost.bus.queue import Place
 from hivecost.bus.routes import Routes
-from hivecost.bus.subscription import CLOSED, Subscription, current_subscription
+from hivecost.bus.subscription import CLOSED, QUEUE_FULL, Subscription, current_subscription
 from hivecost.bus.tail import Tail
 from hivecost.errors import BusClosedError
 from hivecost.events import Event
@@ -22,7 +24,7 @@ from hivecost.loops import Loop, nowhere
 _RUN_MAX: Final = 1_024
 #: While a queue that blocks is full, so many events go the careful way before room is looked for in all of them again.
 _LOOK_PAUSE: Final = 64
-#: A publisher that finds a full queue yields this often before anything is dropped; waking up takes one or two.
+#: A publisher yields this often to a subscriber that has nearly no room left; waking up takes one or two.
 _TURNS_GRANTED: Final = 3
 
 
@@ -52,9 +54,10 @@ class Publishing:
         self._published = 0
 
     def publish(self, event: Event) -> Coroutine[Any, Any, None]:
-        """`await bus.publish(event)` queues it with every matching subscription, in one step that nothing can divide.
+        """Queue it with every matching subscription, at the call: it is published, awaited or not, from any thread.
 
-        Waits only before a full queue, as its policy says. Raises BusClosedError when the bus is not open.
+        `await bus.publish(event)` only waits for room where a full queue's policy is `Block`, and lets handlers have
+        their turn; cancelling that changes nothing. Raises BusClosedError when the bus is not open.
         """
         tail = self._tail
         if len(tail.run) < tail.room and self._here._is_owned():
@@ -67,47 +70,56 @@ class Publishing:
             return DONE
         return self._publish_carefully(event)
 
-    async def _publish_carefully(self, event: Event) -> None:
+    def _publish_carefully(self, event: Event) -> Coroutine[Any, Any, None]:
         loop = self._require_open()
         self._routes.require_event(event)
         if not loop.is_here():
             self._put_in_inbox(event, loop)
-            return
+            return DONE
+        tail = self._tail
+        if 0 < len(tail.run) == tail.room and self._since_turn + tail.room >= _RUN_MAX - 1:
+            self._accept(event)  # at the last of the places that were found, so that it is one run with those before
+            return Later(self._yield)
         self.collect()
-        if self._since_turn >= _RUN_MAX:
-            self._wake()  # before the publisher comes back, not after
-            await anyio.lowlevel.checkpoint()
-            self.collect()
         if self._find_room():
-            self._require_open()
             self._accept(event)
-        else:
-            await self._accept_when_there_is_room(event)
+            return Later(self._yield) if self._since_turn >= _RUN_MAX else DONE
+        return self._deliver(event)
 
-    def _full_for(self, event: Event) -> list[Subscription]:
-        return [subscription for subscription in self._routes.matching(event) if subscription.queue.free <= 0]
+    async def _yield(self) -> None:
+        self._wake()  # before the publisher comes back, not after
+        await anyio.lowlevel.checkpoint()
 
-    async def _accept_when_there_is_room(self, event: Event) -> None:
+    def _deliver(self, event: Event) -> Coroutine[Any, Any, None]:
+        """Past the tail, because it is this publisher who waits in line where a queue is full."""
+        if self._admit is not None:
+            event = self._admit(event)
+            self._routes.require_event(event)
+            self._spread()  # what was published by who admits it
+        self._published += 1
+        self._since_turn += 1
+        alone, places, tight, losses = [event], [], [], []
+        for subscription in self._routes.matching(event):
+            if subscription.lines_up():
+                places.append((subscription, subscription.queue.line_up(event)))
+                continue
+            if subscription.queue.take_in(alone):
+                losses.append(subscription)
+            if subscription.is_tight:
+                tight.append(subscription)
+        self._wake_soon()
+        for subscription in losses:  # last, because who is told may publish
+            announce_loss(self, subscription, 1, QUEUE_FULL)
+        return Later(partial(self._wait_for_room, places, tight)) if places or tight else DONE
+
+    async def _wait_for_room(self, places: Sequence[tuple[Subscription, Place]], tight: Sequence[Subscription]) -> None:
         for _ in range(_TURNS_GRANTED):  # a subscriber that merely waits for its turn gets it
-            full = self._full_for(event)
-            if not any(subscription.awaits_turn for subscription in full):
+            if not any(subscription.is_tight for subscription in tight):
                 break
-            await anyio.lowlevel.checkpoint()
+            await self._yield()
             self.collect()
-        waited: Subscription | None = None
-        try:
-            while blocking := [each for each in self._full_for(event) if each.blocks_publisher()]:
-                if waited is not None:
-                    waited.tell_of_room()
-                waited = blocking[0]
-                await waited.wait_for_room()
-                self.collect()
-            self._require_open()
-            self._accept(event)
-        except BaseException:
-            if waited is not None:
-                waited.tell_of_room()  # which is not taken here
-            raise
+        for subscription, place in places:
+            await subscription.wait_for_room(place)
 
     def publish_nowait(self, event: Event) -> None:
         """The same without ever waiting, from any thread: a full queue drops as its policy says (Block: the newest)."""
@@ -176,7 +188,7 @@ class Publishing:
         if self._inbox:
             self._tail.close()
         for subscription, count in losses:  # last, because who is told may publish
-            announce_loss(self, subscription, count, "queue full")
+            announce_loss(self, subscription, count, QUEUE_FULL)
 
     def _require_open(self) -> Loop:
         loop = self._loop
@@ -196,15 +208,15 @@ class Publishing:
             return False
         room, self._passed_over, tightest = _RUN_MAX, [], None
         for subscription in list(self._subscriptions.values()):
-            free = subscription.queue.free
+            free = subscription.queue.free - subscription.queue.spare
             if free >= room:
                 continue
             if subscription.drops_at_once:
                 self._passed_over.append(subscription)
             else:
                 room, tightest = free, subscription
-        self._tail.room = room
-        if not room and tightest is not None and tightest.may_block:
+        self._tail.room = room - 1  # whoever takes the last place lets others have their turn
+        if room <= 0 and tightest is not None and tightest.may_block:
             self._look_pause = _LOOK_PAUSE  # one that drops is passed over as soon as it is at work
         if self._inbox:
             self._tail.close()

@@ -6,9 +6,34 @@ from collections import deque
 from collections.abc import Iterator
 from itertools import chain, islice
 from operator import length_hint
+from typing import Final
 
-from hivecost.bus.overflow import DropOldest, Overflow
+import anyio
+
+from hivecost.bus.overflow import Block, DropOldest, Overflow
 from hivecost.events import Event
+
+#: Events that may wait in line before one full queue that blocks.
+LINE_MAX: Final = 10_000
+#: A queue that drops is nearly full when it has room for so many, or for a quarter of what it may hold.
+_SPARE_MAX: Final = 64
+
+
+class Place:
+    """An event's place in the line before a full queue."""
+
+    __slots__ = ("accepted", "event", "settled")
+
+    def __init__(self, event: Event) -> None:
+        self.event = event
+        #: It is in the queue, or lost.
+        self.settled = anyio.Event()
+        #: How many events the queue had accepted then.
+        self.accepted = 0
+
+    def settle(self, accepted: int) -> None:
+        self.accepted = accepted
+        self.settled.set()
 
 
 class Queue:
@@ -26,6 +51,10 @@ class Queue:
         self.accepted = 0
         self.refused = 0  # dropped before they were accepted
         self.discarded = 0  # dropped after
+        #: Events that wait for room. While there are any, nothing overtakes them: the queue is full for all others.
+        self.line: deque[Place] = deque()
+        #: Publishers that can wait do so when there is less room than this, so that several of them overfill nothing.
+        self.spare = 0 if isinstance(overflow, Block) else max(1, min(_SPARE_MAX, most // 4))
         self._runs: deque[list[Event]] = deque()
         self._offset = 0  # so many of the first run are gone
         self._part: Iterator[Event] = iter(())  # what it has left comes before the runs, one by one
@@ -37,8 +66,8 @@ class Queue:
 
     @property
     def free(self) -> int:
-        """How many more events it takes."""
-        return self.most - self.pending
+        """How many more events it takes; none or less: whatever comes has to wait or is lost."""
+        return self.most - self.pending - len(self.line)
 
     @property
     def done(self) -> int:
@@ -53,13 +82,42 @@ class Queue:
 
     def take_in(self, events: list[Event]) -> int:
         """Queue events, which nobody changes any more, as far as the policy lets it; gives how many were lost."""
+        if self.line:
+            self.let_in()
         lost = max(0, self.pending + len(events) - self.most)
         if lost:
             events = self._fit(events, lost)
         if events:
-            self._runs.append(events)
-            self.waiting += len(events)
-            self.accepted += len(events)
+            self._append(events)
+        return lost
+
+    def _append(self, events: list[Event]) -> None:
+        self._runs.append(events)
+        self.waiting += len(events)
+        self.accepted += len(events)
+
+    def line_up(self, event: Event) -> Place:
+        """Give the event the last place in line. The queue must be full."""
+        place = Place(event)
+        self.line.append(place)
+        return place
+
+    def let_in(self) -> None:
+        """As many of those in line as there is room for, those that wait longest first."""
+        places = [self.line.popleft() for _ in range(min(self.most - self.pending, len(self.line)))]
+        if places:
+            before = self.accepted
+            self._append([place.event for place in places])
+            for position, place in enumerate(places, before + 1):
+                place.settle(position)
+
+    def leave_line(self, place: Place) -> int:
+        """Drop it, and those before it, which wait longer; gives how many events they were."""
+        lost = 0
+        while not place.settled.is_set():
+            self.line.popleft().settle(self.accepted)
+            lost += 1
+        self.refused += lost
         return lost
 
     def _fit(self, events: list[Event], lost: int) -> list[Event]:
@@ -121,7 +179,7 @@ class Queue:
         self._runs.clear()
         self.waiting = self._offset = 0
         self.discarded += lost
-        return lost
+        return lost + (self.leave_line(self.line[-1]) if self.line else 0)
 
     def give_up_in_hand(self) -> int:
         """The handler will not be done with them; gives how many they were."""

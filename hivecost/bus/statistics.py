@@ -6,7 +6,7 @@ import msgspec
 
 
 class SubscriptionStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts since the subscription was made."""
+    """Counts since the subscription was made: `published` is `handled` + `dropped` + `queued` + `in_line`."""
 
     subscription_id: str
     name: str
@@ -20,6 +20,8 @@ class SubscriptionStatistics(msgspec.Struct, frozen=True, kw_only=True):
     #: Waiting or in the handler's hands just now.
     queued: int
     max_queue: int
+    #: Published, and waiting for room in the full queue (`Block`).
+    in_line: int = 0
 
 
 class BusStatistics(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from contextvars import ContextVar
 from typing import Any, Final
@@ -12,7 +12,7 @@ import anyio
 import anyio.lowlevel
 
 from hivecost.bus.overflow import Block, Overflow
-from hivecost.bus.queue import Queue
+from hivecost.bus.queue import LINE_MAX, Place, Queue
 from hivecost.bus.statistics import SubscriptionStatistics
 from hivecost.events import Event
 from hivecost.loops import Loop, Task, Wakeup
@@ -22,6 +22,8 @@ BATCH_MAX: Final = 4_000
 _YIELD_EVERY: Final = 1_024
 #: Why events were lost when their bus was closed before they could be handled.
 CLOSED: Final = "the bus closed"
+#: The same when its queue, and the line before it, took no more.
+QUEUE_FULL: Final = "queue full"
 #: The same when a handler cancelled the task that it runs in.
 TASK_ENDED: Final = "the subscriber's task ended"
 
@@ -83,7 +85,6 @@ class Subscription:
         self._wakeup: Wakeup | None = None
         self._finished: anyio.Event | None = None
         self._stalled_at: int | None = None  # somebody waited in vain while so many were done
-        self._room_waiters: deque[anyio.Event] = deque()
         self._done_waiters: list[tuple[int, anyio.Event]] = []
 
     # -- its queue ---------------------------------------------------------------------------------------------
@@ -108,28 +109,30 @@ class Subscription:
         if self._wakeup is not None:
             self._wakeup.set()
 
-    def blocks_publisher(self) -> bool:
-        """True when a publisher that finds this queue full should wait for it."""
+    @property
+    def is_tight(self) -> bool:
+        """It only waits for its turn, and soon has to drop: worth a turn of those who can wait."""
+        return self.awaits_turn and self.queue.free < self.queue.spare
+
+    def lines_up(self) -> bool:
+        """True when an event that finds this queue full should wait for room."""
+        queue = self.queue
         return (
             self.may_block
-            and not (self._stalled_at == self.queue.done or self.ended)
+            and queue.free <= 0
+            and len(queue.line) < LINE_MAX
+            and not (self._stalled_at == queue.done or self.ended)
             and current_subscription.get() is not self
         )
 
-    async def wait_for_room(self) -> None:
-        """Wait until there is room, as long as `Block` grants; past that, nobody waits until the subscriber moves."""
-        assert isinstance(self.queue.overflow, Block)  # noqa: S101  # blocks_publisher() was asked
-        with anyio.move_on_after(self.queue.overflow.timeout_s) as scope:
-            while self.queue.free <= 0 and not self.ended:
-                waiter = anyio.Event()
-                self._room_waiters.append(waiter)
-                try:
-                    await waiter.wait()
-                finally:
-                    if not waiter.is_set():
-                        self._room_waiters.remove(waiter)
-        if scope.cancelled_caught:
+    async def wait_for_room(self, place: Place) -> None:
+        """Wait as long as `Block` grants; past that the event is lost, and none waits until the subscriber moves."""
+        assert isinstance(self.queue.overflow, Block)  # noqa: S101  # lines_up() was asked
+        with anyio.move_on_after(self.queue.overflow.timeout_s):
+            await place.settled.wait()
+        if not place.settled.is_set():
             self._stalled_at = self.queue.done
+            self._on_drop(self, self.queue.leave_line(place), QUEUE_FULL)
 
     # -- handing on --------------------------------------------------------------------------------------------
 
@@ -181,7 +184,7 @@ class Subscription:
                 self._finished.set()
 
     async def _await_each(self, part: list[Event]) -> None:
-        handler, room_waiters = self._handler, self._room_waiters
+        handler, line = self._handler, self.queue.line
         for event in self.queue.one_by_one(part):
             try:
                 await handler(event)
@@ -189,11 +192,11 @@ class Subscription:
                 self._report_failure(event, error)
             except anyio.get_cancelled_exc_class() as error:
                 self._survive_foreign_cancellation(event, error)
-            if room_waiters:
+            if line:
                 self._report_progress()
 
     async def _call_each(self, part: list[Event]) -> None:
-        handler, room_waiters = self._handler, self._room_waiters
+        handler, line = self._handler, self.queue.line
         for event in self.queue.one_by_one(part):
             try:
                 result = handler(event)
@@ -203,7 +206,7 @@ class Subscription:
                 self._report_failure(event, error)
             except anyio.get_cancelled_exc_class() as error:
                 self._survive_foreign_cancellation(event, error)
-            if room_waiters:
+            if line:
                 self._report_progress()
 
     async def _as_list(self, part: list[Event]) -> None:
@@ -232,14 +235,9 @@ class Subscription:
             raise error
         self._report_failure(event, RuntimeError(f"the handler awaited something that was cancelled: {error!r}"))
 
-    def tell_of_room(self) -> None:
-        """As many of those who wait for room as there is room for, who waits longest first."""
-        for _ in range(min(self.queue.free, len(self._room_waiters))):
-            self._room_waiters.popleft().set()
-
     def _report_progress(self) -> None:
-        """Tell those who wait for room, or for what they published to be handled."""
-        self.tell_of_room()
+        """Let in those who wait for room, and tell those who wait for what was published to be handled."""
+        self.queue.let_in()
         if self._done_waiters:
             self._wake_done_waiters()
 
@@ -254,9 +252,18 @@ class Subscription:
                 waiter.set()
         self._done_waiters = [(target, waiter) for target, waiter in self._done_waiters if done < target]
 
+    @property
+    def is_busy(self) -> bool:
+        """Something waits for its handler, or is in its hands."""
+        return not self.ended and bool(self.queue.pending or self.queue.line)
+
     async def wait_done(self) -> None:
-        """Return when everything accepted so far is handled or lost."""
+        """Return when everything that came so far is handled or lost."""
         target = self.queue.accepted
+        if self.queue.line:
+            last = self.queue.line[-1]
+            await last.settled.wait()
+            target = last.accepted
         if self.ended or self.queue.done >= target:
             return
         waiter = anyio.Event()
@@ -273,8 +280,6 @@ class Subscription:
         lost = self.queue.clear()
         if lost:
             self._on_drop(self, lost, why)
-        while self._room_waiters:
-            self._room_waiters.popleft().set()
         while self._done_waiters:
             self._done_waiters.pop()[1].set()
         self.wake()
@@ -307,12 +312,13 @@ class Subscription:
         return SubscriptionStatistics(
             subscription_id=self.id,
             name=self.name,
-            published=queue.accepted + queue.refused,
+            published=queue.accepted + queue.refused + len(queue.line),
             handled=queue.done - queue.discarded,
             failed=self._failed,
             dropped=queue.dropped,
             queued=queue.pending,
             max_queue=queue.most,
+            in_line=len(queue.line),
         )
 
 
