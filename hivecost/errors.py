@@ -18,8 +18,8 @@ HiveCostError
 │   └── SessionNotFoundError     nothing was ever logged under this id
 ├── ConfigError                  names file, key and what was expected
 ├── PluginError                  names the plugin
-├── BusClosedError               publish() on a bus that is not open
-├── ReentrancyError              a handler waits for itself
+├── BusClosedError               publish() or wait_for() on a bus that is not open
+├── ReentrancyError              a handler or an execution waits for itself
 ├── UnknownEntryPointError       trigger() of a name nobody registered
 └── ExecutionCancelledError      the execution this code belongs to was cancelled
 """
@@ -147,11 +147,11 @@ class PluginError(HiveCostError):
 
 
 class BusClosedError(HiveCostError):
-    """The bus is not open: publish inside `async with bus`."""
+    """The bus is not open: publish, and wait for events, inside `async with bus`."""
 
 
 class ReentrancyError(HiveCostError):
-    """A handler asked to wait until all handlers are done, itself included."""
+    """Code asked to wait for its own end: a handler for all handlers or its bus to close, an execution for itself."""
 
 
 class UnknownEntryPointError(HiveCostError, LookupError):

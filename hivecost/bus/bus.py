@@ -16,14 +16,12 @@ from hivecost.bus.announcements import announce_failure, announce_loss
 from hivecost.bus.overflow import DropOldest, Overflow
 from hivecost.bus.publishing import Publishing
 from hivecost.bus.statistics import BusStatistics
-from hivecost.bus.subscription import TASK_ENDED, Subscription, current_subscription
-from hivecost.errors import ConfigError, ReentrancyError
+from hivecost.bus.subscription import TASK_ENDED, Subscription
+from hivecost.errors import BusClosedError, ConfigError, ReentrancyError
 from hivecost.events import Event, EventType
 from hivecost.loops import current_loop
 
 MAX_QUEUE: Final = 10_000
-#: drain() follows chains of handlers that publish this deep.
-_DRAIN_ROUNDS: Final = 8
 
 _log = logging.getLogger("hivecost.bus")
 
@@ -48,6 +46,7 @@ class EventBus(Publishing):
         self.close_timeout_s = close_timeout_s
         self.cancel_grace_s = cancel_grace_s
         self._leaving: dict[str, Subscription] = {}  # unsubscribed, but their handler has not returned yet
+        self._told_of_closing: set[anyio.Event] = set()
         self._ids = itertools.count(1)
         self._ended_dropped = 0
         self._ended_failed = 0
@@ -72,14 +71,21 @@ class EventBus(Publishing):
     ) -> None:
         await self.aclose()
 
-    async def aclose(self) -> None:
-        """Refuse new events, hand on what was published, then end; always ends, whatever handlers do."""
+    async def aclose(self, *, timeout_s: float | None = None) -> None:
+        """Refuse new events, hand on what was published, then end; always ends, whatever handlers do.
+
+        Waits for handlers for `timeout_s`, or `close_timeout_s`, at most. Raises ReentrancyError inside a handler.
+        """
+        if self._own_handler() is not None:
+            raise ReentrancyError("aclose() inside a handler would wait for that handler itself; close it from outside")
         if not self._accepting or self._closing:
             return
         self._closing = True
         self._tail.close()
+        for told in self._told_of_closing:
+            told.set()
         with anyio.CancelScope(shield=True):
-            with anyio.move_on_after(self.close_timeout_s):
+            with anyio.move_on_after(self.close_timeout_s if timeout_s is None else timeout_s):
                 await self._settle_down()
                 for subscription in list(self._leaving.values()):
                     await subscription.wait_finished()
@@ -126,6 +132,7 @@ class EventBus(Publishing):
         subscription = Subscription(
             f"sub_{next(self._ids)}",
             handler,
+            bus=self,
             name=name or getattr(handler, "__qualname__", type(handler).__qualname__),
             batch=batch,
             overflow=DropOldest() if overflow is None else overflow,
@@ -198,9 +205,10 @@ class EventBus(Publishing):
         """Return when everything published before the call is handled, follow-up events of handlers included.
 
         With an id, only that subscription is waited for. The last call of one that was unsubscribed may still be under
-        way. Raises ReentrancyError inside a handler that would wait for itself.
+        way. Handlers that publish for each other without end are waited for without end, as is one that hangs: give it
+        a timeout. Raises ReentrancyError inside a handler that would wait for itself.
         """
-        here = current_subscription.get()
+        here = self._own_handler()
         if here is not None and subscription_id in (None, here.id):
             raise ReentrancyError("drain() inside a handler would wait for that handler itself")
         if subscription_id is None:
@@ -210,13 +218,13 @@ class EventBus(Publishing):
             await self._subscriptions[subscription_id].wait_done()
 
     async def _settle_down(self) -> None:
-        for _ in range(_DRAIN_ROUNDS):
-            self.collect()
-            subscriptions = list(self._subscriptions.values())
-            if not any(subscription.is_busy for subscription in subscriptions):
-                return
-            for subscription in subscriptions:
+        self.collect()
+        while busy := [subscription for subscription in list(self._subscriptions.values()) if subscription.is_busy]:
+            for subscription in busy:
                 await subscription.wait_done()
+            # On asyncio a scope cannot cancel who is woken each time the loop turns, unless it asks.
+            await anyio.lowlevel.checkpoint_if_cancelled()
+            self.collect()
 
     async def wait_for(
         self,
@@ -228,7 +236,12 @@ class EventBus(Publishing):
         node_id: str | None = None,
         agent_id: str | None = None,
     ) -> Event:
-        """The next matching event that is published after the call. Raises TimeoutError after `timeout_s`."""
+        """The next matching event that is published after the call.
+
+        Raises TimeoutError after `timeout_s`, and BusClosedError at once when the bus is not open or begins to close.
+        """
+        if not self._accepting or self._closing:
+            raise BusClosedError("the bus is not open; wait inside `async with bus:` (or `async with runtime:`)")
         found: list[Event] = []
         arrived = anyio.Event()
 
@@ -245,11 +258,17 @@ class EventBus(Publishing):
             agent_id=agent_id,
             name=f"wait_for {event_type}",
         )
+        self._told_of_closing.add(arrived)
         try:
             with anyio.fail_after(timeout_s):
                 await arrived.wait()
+                if not found:
+                    await self.drain(subscription_id)  # what was published before the bus began to close
         finally:
+            self._told_of_closing.discard(arrived)
             self.unsubscribe(subscription_id)
+        if not found:
+            raise BusClosedError(f"the bus closed before any {event_type} came")
         return found[0]
 
     def statistics(self) -> BusStatistics:

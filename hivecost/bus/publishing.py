@@ -192,9 +192,14 @@ class Publishing:
 
     def _require_open(self) -> Loop:
         loop = self._loop
-        if loop is None or not self._accepting or (self._closing and current_subscription.get() is None):
+        if loop is None or not self._accepting or (self._closing and self._own_handler() is None):
             raise BusClosedError("the bus is not open; publish inside `async with bus:` (or `async with runtime:`)")
         return loop
+
+    def _own_handler(self) -> Subscription | None:
+        """The subscription of this bus in whose handler, or in a task of it, the calling code runs."""
+        here = current_subscription.get()
+        return here if here is not None and here.bus is self and not here.is_finished else None
 
     def _find_room(self) -> bool:
         """How many events may come without a look at any queue; False: somebody is to be looked at now.

@@ -47,6 +47,7 @@ class Subscription:
         subscription_id: str,
         handler: Callable[[Any], Any],
         *,
+        bus: object,
         name: str,
         batch: bool,
         overflow: Overflow,
@@ -60,6 +61,7 @@ class Subscription:
         on_end: OnEnd,
     ) -> None:
         self.id = subscription_id
+        self.bus = bus
         self.name = name
         self.queue = Queue(max_queue, overflow)
         self.filters = filters

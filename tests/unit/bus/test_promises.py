@@ -606,22 +606,6 @@ async def test_b6_closing_waits_for_the_last_call_of_one_that_was_unsubscribed()
     assert (len(seen), bus.statistics().dropped) == (1, 0)
 
 
-async def test_b4_a_handler_that_leaves_and_closes_the_bus_is_still_counted_when_it_fails():
-    """B4: its failure is known after the bus has closed."""
-
-    async def leave(event):
-        bus.unsubscribe(subscription)
-        await bus.aclose()
-        raise ValueError("mine")
-
-    async with EventBus(close_timeout_s=0.05) as bus:
-        subscription = bus.subscribe(handler=leave)
-        await bus.publish(numbered(0))
-        await anyio.wait_all_tasks_blocked()
-    await anyio.wait_all_tasks_blocked()
-    assert (bus.statistics().dropped, bus.statistics().failed) == (0, 1)
-
-
 async def test_b4_an_abandoned_handler_that_fails_later_is_counted():
     """B4, B6: who ignored its cancellation has lost the event, and may still fail; the next closing leaves it alone."""
     release = anyio.Event()
