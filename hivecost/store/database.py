@@ -1,6 +1,6 @@
 """Opening `<base_path>/hivecost.db`, to write and to read.
 
-Nothing here may open the file with `open()`: closing it would drop the POSIX locks that SQLite holds on it.
+Nothing here may open a file that SQLite may have open: closing it would drop the POSIX locks that SQLite holds on it.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from hivecost.errors import StoreLockedError, StoreMovedError, StoreUnusablePathError, StoreVersionError
 from hivecost.store.faults import is_transient, named_faults, to_store_error
+from hivecost.store.private_files import make_private_file
 from hivecost.store.schema import check_version, latest_version, migrate
 
 _log = logging.getLogger(__name__)
@@ -103,6 +104,8 @@ def open_writer(base_path: Path, *, same_as: Identity | None = None) -> sqlite3.
     if is_file(path) and not _is_half_made(path):
         # Read-only first: a connection that may write could change the file even by closing it.
         _connect_read_only(path).close()
+    # SQLite would make it readable for everybody; its -wal and -shm get the mode that it has.
+    make_private_file(path)
     connection = _connect(path, mode="rwc")
     try:
         (mode,) = connection.execute("PRAGMA journal_mode = WAL").fetchone()
@@ -205,10 +208,13 @@ def _is_half_made(path: Path) -> bool:
 
 
 def _connect(path: Path, *, mode: str) -> sqlite3.Connection:
-    uri = f"file:{quote(str(path.absolute()))}?mode={mode}"
-    return sqlite3.connect(
+    uri = f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}"
+    connection = sqlite3.connect(
         uri, uri=True, isolation_level=None, check_same_thread=False, timeout=_BUSY_TIMEOUT_S, cached_statements=256
     )
+    # A file may be a stranger's: what its schema calls may not reach further than the file.
+    connection.execute("PRAGMA trusted_schema = OFF")
+    return connection
 
 
 def _connect_read_only(path: Path) -> sqlite3.Connection:

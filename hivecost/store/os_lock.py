@@ -23,6 +23,7 @@ import anyio
 from hivecost.errors import StoreLockedError, StoreMovedError
 from hivecost.loops import Loop, current_loop
 from hivecost.store.interpreter import shared_interpreter
+from hivecost.store.private_files import make_private_folder, open_private
 from hivecost.store.threads import run_in_thread, start_in_thread, start_thread
 
 T = TypeVar("T")
@@ -66,7 +67,7 @@ def exclusive(base_path: Path, *, wait: bool = True, make: bool = True) -> Itera
     is made where there is none. Raise OSError where it cannot be, and StoreMovedError for one that should be there.
     """
     if make:
-        base_path.mkdir(parents=True, exist_ok=True)
+        make_private_folder(base_path)
     try:
         descriptor = _locked(base_path / LOCK_NAME, wait=wait)
     except FileNotFoundError as error:
@@ -123,7 +124,7 @@ def lock_error(base_path: Path, waited_s: float) -> StoreLockedError:
 def _locked(path: Path, *, wait: bool, flags: int = os.O_RDWR | os.O_CREAT) -> int | None:
     """Return a descriptor of the file that is there now, locked; None when somebody else has it."""
     while True:
-        descriptor = os.open(path, flags | getattr(os, "O_CLOEXEC", 0), 0o666)
+        descriptor = open_private(path, flags)
         try:
             held = _try_acquire(descriptor, wait=wait)
             if held and _is_at(path, descriptor):

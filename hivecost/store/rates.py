@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import stat
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -13,12 +14,15 @@ from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.pricing import PriceBook
 from hivecost.store.faults import named_faults
 from hivecost.store.os_lock import do_locked
+from hivecost.store.private_files import make_own_folder, make_private_folder, open_private, read_bounded
 
 _log = logging.getLogger(__name__)
 
 _FOLDER: Final = "prices"
 _CURRENT: Final = "current.json"
 _PREVIOUS: Final = "previous.json"
+#: The published data is about 3 MB.
+RATES_BYTES_MAX: Final = 2**26
 
 
 def current_rates_path(base_path: Path) -> Path:
@@ -35,7 +39,7 @@ def read_rates(path: Path) -> bytes | None:
     """The file's content; None when there is none. Raises StoreError for one that cannot be read."""
     with named_faults(path):
         try:
-            return path.read_bytes()
+            return read_bounded(path, RATES_BYTES_MAX)
         except FileNotFoundError:
             return None
 
@@ -47,7 +51,8 @@ def save_rates(base_path: Path, data: bytes) -> bool:
     """
     current = current_rates_path(base_path)
     with named_faults(current):
-        current.parent.mkdir(parents=True, exist_ok=True)
+        make_private_folder(base_path)
+        make_own_folder(current.parent)
         return do_locked(base_path, partial(_replace_rates, base_path, data))
 
 
@@ -74,7 +79,7 @@ def open_price_book(
     """
     path = current_rates_path(Path(base_path))
     try:
-        data = path.read_bytes()
+        data = read_bounded(path, RATES_BYTES_MAX)
     except FileNotFoundError:
         return PriceBook(table, clock=clock)
     except OSError as error:
@@ -83,7 +88,7 @@ def open_price_book(
     book = PriceBook(table, clock=clock, data=data)
     try:
         _ = book.snapshot  # reads all of it
-    except ValueError as error:
+    except Exception as error:  # a stranger's data may break its reader anywhere
         reason = str(error).partition("\n")[0]
         _log.error("%s: %s; the shipped rates are used, `hivecost prices update` renews it", path, reason)
         return PriceBook(table, clock=clock)
@@ -94,7 +99,10 @@ def _write_whole(path: Path, data: bytes) -> None:
     """Replace the file by one with this content, which is on the disk before it has the name."""
     draft = path.with_suffix(f".{os.getpid()}.tmp")
     try:
-        with draft.open("wb") as file:
+        draft.unlink(missing_ok=True)  # of a process that had the same id and died
+        with open(draft, "xb", opener=open_private) as file:  # Path.open takes no opener
+            if path.exists():
+                draft.chmod(stat.S_IMODE(path.stat().st_mode))
             file.write(data)
             file.flush()
             os.fsync(file.fileno())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from functools import cache
 from importlib import resources
@@ -20,6 +21,12 @@ _FIRST_WITH_LEDGER: Final = 3
 #: STRICT tables, without which a sum past 64 bits would silently become a float.
 _SQLITE_VERSION_MIN: Final = (3, 37, 0)
 
+#: Whatever is not an ordinary table or index, as SQLite itself writes them down.
+_STRANGE: Final = """
+    SELECT iif(sql GLOB 'CREATE VIRTUAL*', 'virtual table', type), name FROM sqlite_master
+    WHERE sql NOT GLOB 'CREATE TABLE *' AND sql NOT GLOB 'CREATE INDEX *' AND sql NOT GLOB 'CREATE UNIQUE INDEX *'
+    LIMIT 1"""
+
 
 @cache
 def migrations() -> tuple[tuple[int, str], ...]:
@@ -37,8 +44,8 @@ def latest_version() -> int:
 def check_version(connection: sqlite3.Connection, path: Path) -> int:
     """The database's version; 0 for one that is still empty.
 
-    Raises StoreVersionError for a newer one, StoreUnusablePathError for another program's, StoreError for a SQLite
-    that is too old.
+    Raises StoreVersionError for a newer one, StoreUnusablePathError for another program's and for one with triggers,
+    views or virtual tables, StoreError for a SQLite that is too old.
     """
     if sqlite3.sqlite_version_info < _SQLITE_VERSION_MIN:
         raise StoreError(f"Python's SQLite is {sqlite3.sqlite_version}, hivecost needs 3.37; use a newer Python build")
@@ -53,7 +60,21 @@ def check_version(connection: sqlite3.Connection, path: Path) -> int:
         raise StoreVersionError(
             f"{path}: has version {version}, this hivecost knows up to {latest_version()}; upgrade hivecost"
         )
+    _require_plain_schema(connection, path)
     return int(version)
+
+
+def _require_plain_schema(connection: sqlite3.Connection, path: Path) -> None:
+    """Raise StoreUnusablePathError for what hivecost never makes and SQLite would obey: triggers, views and such.
+
+    Ordinary tables and indexes may have been added: with `trusted_schema = OFF` their expressions reach no further.
+    """
+    strange = connection.execute(_STRANGE).fetchone()
+    if strange is not None:
+        raise StoreUnusablePathError(
+            f"{path}: has a {strange[0]} {strange[1]!r:.100}, which hivecost did not make and does not obey; "
+            "drop it if you know what it is for, or use another base path"
+        )
 
 
 def migrate(connection: sqlite3.Connection, version: int, path: Path) -> None:
@@ -69,7 +90,8 @@ def migrate(connection: sqlite3.Connection, version: int, path: Path) -> None:
 
 
 def _require_alone(connection: sqlite3.Connection, version: int, path: Path) -> None:
-    for (name,) in connection.execute("SELECT journal FROM ledger_processes"):
+    names = [name for (name,) in connection.execute("SELECT journal FROM ledger_processes")]
+    for name in filter(re.compile("[0-9a-f]{16}").fullmatch, names):
         for file in (path.parent / "ledger" / f"{name}{suffix}" for suffix in (".lock", ".journal")):
             if file.is_file() and is_locked(file):
                 process_id = holder_of(file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 import subprocess
 import sys
@@ -10,11 +11,16 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
+from hivecost.errors import StoreCorruptError
 from hivecost.store.os_lock import lock_for_life
+from hivecost.store.private_files import make_own_folder, make_private_folder
 
 #: macOS tells it so.
 _BOOT_SESSION: Final = ("/usr/sbin/sysctl", "-n", "kern.bootsessionuuid")
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
+#: What `make_name` gives. Any other name in a database is not ours, and might lead out of the folder.
+_NAME: Final = re.compile("[0-9a-f]{16}")
+_SUFFIXES: Final = (".journal", ".lock")
 
 
 def boot_id() -> str:
@@ -40,23 +46,29 @@ def _boot_session() -> str:
 
 
 class LedgerFolder:
-    """The files; their names are random. Made and cleared away under the OS write lock."""
+    """The files; their names are random. Made and cleared away under the OS write lock.
+
+    Whatever takes a name raises StoreCorruptError for one that `make_name` cannot have given.
+    """
 
     def __init__(self, base_path: Path) -> None:
         self.path = base_path / "ledger"
 
     def make_name(self) -> str:
         """A name for a new journal."""
-        self.path.mkdir(parents=True, exist_ok=True)
+        self._make()
         return secrets.token_hex(8)
 
     def journal(self, name: str) -> Path:
-        return self.path / f"{name}.journal"
+        return self._file(name, ".journal")
 
     def lock(self, name: str) -> list[int] | None:
-        """Return descriptors that hold the locks of a process until they are closed; None: it lives."""
+        """Return descriptors that hold the locks of a process until they are closed; None: it lives.
+
+        A process of 0.1.0 holds that of a `.lock` file.
+        """
         held: list[int] = []
-        for path in (self.journal(name), self._lock_path(name)):
+        for path in (self.journal(name), self._file(name, ".lock")):
             try:
                 descriptor = lock_for_life(path)
             except FileNotFoundError:
@@ -70,19 +82,35 @@ class LedgerFolder:
     def remove(self, name: str) -> None:
         """Both files, if they are there."""
         self.journal(name).unlink(missing_ok=True)
-        self._lock_path(name).unlink(missing_ok=True)
+        self._file(name, ".lock").unlink(missing_ok=True)
 
     def sweep(self, known: Collection[str]) -> None:
-        """Remove what belongs to no process of the ledger: its opening or its recovery was cut short."""
-        for name in {file.stem for file in self.path.glob("*.*")} - set(known):
+        """Remove what belongs to no process of the ledger: its opening or its recovery was cut short.
+
+        Files with names of another form, and whatever is no regular file, are left alone.
+        """
+        for name in self._names() - set(known):
             held = self.lock(name)
             if held is not None:
                 self.remove(name)
                 close_all(held)
 
-    def _lock_path(self, name: str) -> Path:
-        """The file whose lock a process of 0.1.0 holds."""
-        return self.path / f"{name}.lock"
+    def _names(self) -> set[str]:
+        with os.scandir(self.path) as entries:
+            files = [Path(entry.name) for entry in entries if entry.is_file(follow_symlinks=False)]
+        return {file.stem for file in files if file.suffix in _SUFFIXES and _NAME.fullmatch(file.stem)}
+
+    def _file(self, name: object, suffix: str) -> Path:
+        if not isinstance(name, str) or not _NAME.fullmatch(name):
+            raise StoreCorruptError(
+                f"{self.path.parent}: its ledger names a journal {name!r:.100}, which no hivecost made; "
+                "move the folder away (a new one is made), or restore a backup"
+            )
+        return self.path / f"{name}{suffix}"
+
+    def _make(self) -> None:
+        make_private_folder(self.path.parent)
+        make_own_folder(self.path)
 
 
 def close_all(descriptors: list[int]) -> None:

@@ -16,6 +16,7 @@ from typing import Final
 import msgspec
 
 from hivecost.ledger import UNITS, Unit
+from hivecost.store.private_files import open_private, read_bounded
 
 #: usd, tokens, calls.
 Amounts = tuple[int, int, int]
@@ -28,6 +29,8 @@ _MAGIC_1: Final = b"hivejrn1"
 _HEADER: Final = struct.Struct("<8sII")  # magic, slots, accounts per slot
 _HEADER_SIZE: Final = 64
 _KEY_SIZE: Final = 64
+#: A larger one is no journal: a million holds fit in.
+_BYTES_MAX: Final = 2**30
 
 # A state byte: free, held, or settled; and a flag, because an extended hold has its amounts in a second place, so that
 # they too change with this one byte.
@@ -89,7 +92,7 @@ class Journal:
         self._content = self._layout.content
         size = _HEADER_SIZE + holds_max * self._layout.size
         header = _HEADER.pack(_MAGIC, holds_max, accounts_max)
-        with path.open("x+b") as file:
+        with open(path, "x+b", opener=open_private) as file:  # Path.open takes no opener
             # Written in full, because a mapped page without room on the disk kills the process that touches it.
             file.write(header.ljust(_HEADER_SIZE, b"\0"))
             file.write(bytes([_FREE]).ljust(self._layout.size, b"\0") * holds_max)
@@ -154,7 +157,7 @@ def read_journal(path: Path) -> list[Slot]:
 
     Raises TornJournalError for a file that cannot be one, and OSError.
     """
-    data = path.read_bytes()
+    data = read_bounded(path, _BYTES_MAX)
     if len(data) < _HEADER_SIZE:
         raise TornJournalError(f"{path}: too short")
     magic, slots, accounts_max = _HEADER.unpack_from(data)

@@ -39,6 +39,8 @@ def public_path():
 
 def as_nobody(base_path, main):
     """What `main` gives, run by a user whom permissions bind; everything it needs is imported before."""
+    for file in base_path.glob("hivecost.db*"):
+        file.chmod(file.stat().st_mode | 0o044)  # others may read what its owner has let them
     script = f"""
 import asyncio, json, os, sys
 from hivecost.errors import StoreError
