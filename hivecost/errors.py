@@ -28,6 +28,8 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from hivecost.plain_text import printable, shown
+
 
 class HiveCostError(Exception):
     """The root: `except HiveCostError` catches all that hivecost raises on purpose."""
@@ -131,8 +133,8 @@ class ConfigError(HiveCostError, ValueError):
 
     def __init__(self, key: str, expected: str, *, file: str = "", got: object = None) -> None:
         where = f"{file}: {key}" if file else key
-        found = "" if got is None else f", got {got!r:.200}"
-        super().__init__(f"{where}: expected {expected}{found}")
+        found = "" if got is None else f", got {shown(got)}"
+        super().__init__(printable(f"{where}: expected {expected}{found}"))
         self.key = key
         self.expected = expected
         self.file = file

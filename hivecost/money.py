@@ -36,10 +36,9 @@ def to_nanousd(amount: str | int | float | Decimal, *, key: str = "amount") -> i
     expected = 'an amount in USD such as "$0.50" or 0.5'
     if isinstance(amount, bool):
         raise ConfigError(key, expected, got=amount)
-    text = str(amount).strip().replace("$", "", 1).replace(",", "").replace("_", "")
     try:
-        usd = Decimal(text)
-    except InvalidOperation:
+        usd = Decimal(str(amount).strip().replace("$", "", 1).replace(",", "").replace("_", ""))
+    except (InvalidOperation, ValueError):  # the second for an integer that Python does not write out
         raise ConfigError(key, expected, got=amount) from None
     if not usd.is_finite() or usd < 0 or usd > 10**9:
         raise ConfigError(key, f"{expected}, from 0 to 1,000,000,000", got=amount)

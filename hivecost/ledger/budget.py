@@ -13,6 +13,7 @@ import msgspec
 from hivecost.errors import ConfigError
 from hivecost.ledger.amounts import Unit, parse_limit, require_unit, to_amount
 from hivecost.ledger.period import WINDOWS, Window, load_zone
+from hivecost.plain_text import has_controls
 
 if TYPE_CHECKING:
     Limit = str | int | float | Decimal
@@ -118,6 +119,8 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not self.name.strip():
             raise ConfigError("budget.name", "a name that is not empty", got=self.name)
+        if has_controls(self.name):
+            raise ConfigError("budget.name", "a name without control characters", got=self.name)
         said = require_unit(self.unit, key=self._key("unit"))
         limit, unit = parse_limit(self.limit, said, key=self._key("limit"))
         soft = None if self.soft_limit is None else parse_limit(self.soft_limit, unit, key=self._key("soft_limit"))

@@ -34,7 +34,7 @@ class RunawayRules(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fie
     def __post_init__(self) -> None:
         for key, least in (("repeats", 2), ("velocity_tokens_min", 1), ("task_tokens", 0)):
             value = getattr(self, key)
-            if type(value) is not int or value < least:
+            if type(value) is not int or not least <= value < 2**63:
                 raise ConfigError(f"runaway.{key}", f"a whole number, {least} or more", got=value)
         for key in ("velocity_factor", "velocity_window_s", "task_factor"):
             value = getattr(self, key)

@@ -17,18 +17,18 @@ Several periods of one model are a list of tables: `[[prices."my-model"]]`.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from hivecost.errors import ConfigError
+from hivecost.plain_text import has_controls, shown
 from hivecost.pricing.offers import ModelRates, Offer, Price, Validity, day_ns
 from hivecost.pricing.units import FEE_UNITS, INPUT_UNITS, OUTPUT_UNITS
+from hivecost.toml_document import KeyPath, TomlDocument, dotted
 
 SOURCE: Final = "user"
 
@@ -37,6 +37,8 @@ _KEYS: Final = (*_UNITS, "from", "until")
 _PRICE_EXPECTED: Final = "a price in USD such as 2.50, from 0 to 1,000,000"
 #: More than any model charges for a million tokens; above it a price is a slip of the unit.
 _PRICE_MAX: Final = Decimal(1_000_000)
+#: More than any float has; a card of a price with a billion of them would never be ready.
+_DECIMALS_MAX: Final = 40
 
 
 class UserTable(msgspec.Struct, frozen=True):
@@ -52,114 +54,100 @@ def read_user_table(table: Mapping[str, Any] | str | os.PathLike[str] | None) ->
         return UserTable()
     if isinstance(table, Mapping):
         shaped = table if table and {"prices", "aliases"}.issuperset(table) else {"prices": table}
-        return _Reader("", "").read(shaped)
-    return _read_file(Path(table))
+        return _Reader(None).read(shaped)
+    document = TomlDocument(table, owner="prices", parse_float=_exact)
+    if not {"prices", "aliases"} & document.values.keys():
+        raise ConfigError("prices", 'a table [prices."model"] or [aliases]', file=str(document.path))
+    return _Reader(document).read(document.values)
 
 
-def _read_file(path: Path) -> UserTable:
-    import tomllib  # noqa: PLC0415  # a table is usually a dict, or none
-
+def _exact(number: str) -> Decimal:
     try:
-        text = path.read_text(encoding="utf-8")
-        document = tomllib.loads(text, parse_float=Decimal)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError("prices", f"a readable TOML file ({error})", file=str(path)) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError("prices", f"valid TOML ({error})", file=str(path)) from error
-    if not {"prices", "aliases"} & document.keys():
-        raise ConfigError("prices", 'a table [prices."model"] or [aliases]', file=str(path))
-    return _Reader(str(path), text).read(document)
+        return Decimal(number)
+    except InvalidOperation:  # an exponent beyond what Decimal holds
+        return Decimal("NaN")
 
 
 class _Reader:
-    """Checks one document; it knows the file so that a fault can name its line."""
+    """Checks one table; from a document it knows which line a fault is on."""
 
-    def __init__(self, file: str, text: str) -> None:
-        self._file = file
-        self._lines = text.splitlines()
+    def __init__(self, document: TomlDocument | None) -> None:
+        self._document = document
 
-    def read(self, document: Mapping[str, Any]) -> UserTable:
-        prices = self._mapping(document.get("prices", {}), "prices")
-        aliases = self._mapping(document.get("aliases", {}), "aliases")
+    def read(self, tables: Mapping[str, Any]) -> UserTable:
+        prices = self._mapping(tables.get("prices", {}), "prices")
+        aliases = self._mapping(tables.get("aliases", {}), "aliases")
         for alias, target in aliases.items():
-            if not isinstance(target, str) or not target:
-                raise self._error(("aliases", alias), "the name of a model", target)
+            self._require_name(("aliases", _key(alias)), alias, "a deployment's name as the key")
+            self._require_name(("aliases", _key(alias)), target, "the name of a model")
         return UserTable({model: self._model(model, rows) for model, rows in prices.items()}, dict(aliases))
 
     def _model(self, model: str, rows: Any) -> ModelRates:
-        if not isinstance(model, str) or not model:
-            raise self._error(("prices", str(model)), "a model's name as the key", model)
-        listed = rows if isinstance(rows, list | tuple) else [rows]
-        offers = tuple(self._offer(model, row) for row in listed)
+        where = ("prices", _key(model))
+        self._require_name(where, model, "a model's name as the key")
+        if isinstance(rows, list | tuple):
+            offers = tuple(self._offer((*where, number), row) for number, row in enumerate(rows))
+        else:
+            offers = (self._offer(where, rows),)
         if not offers:
-            raise self._error(("prices", model), "at least one set of prices", rows)
+            raise self._error(where, "at least one set of prices", rows)
         return ModelRates("", model, offers)
 
-    def _offer(self, model: str, row: Any) -> Offer:
+    def _offer(self, where: KeyPath, row: Any) -> Offer:
         if not isinstance(row, Mapping):
-            raise self._error(("prices", model), "a table with `input` and `output`", row)
+            raise self._error(where, "a table with `input` and `output`", row)
         for key in row:
             if key not in _KEYS:
-                raise self._error(("prices", model, str(key)), f"one of {', '.join(_KEYS)}", key)
+                raise self._error((*where, _key(key)), f"one of {', '.join(_KEYS)}", key)
         for key in ("input", "output"):
             if key not in row:
-                raise self._error(("prices", model, key), "a price; write 0 for what is free", None)
-        prices = {unit: Price(self._price(model, unit, row[unit])) for unit in _UNITS if unit in row}
-        return Offer(prices, self._validity(model, row), source=SOURCE)
+                raise self._error((*where, key), "a price; write 0 for what is free", None)
+        prices = {unit: Price(self._price((*where, unit), row[unit])) for unit in _UNITS if unit in row}
+        return Offer(prices, self._validity(where, row), source=SOURCE)
 
-    def _price(self, model: str, unit: str, value: Any) -> Decimal:
+    def _price(self, key: KeyPath, value: Any) -> Decimal:
         try:
-            price = Decimal(str(value).strip().removeprefix("$"))
-        except InvalidOperation:
-            raise self._error(("prices", model, unit), _PRICE_EXPECTED, value) from None
+            price = Decimal(value.strip().removeprefix("$") if isinstance(value, str) else str(value))
+        except (ValueError, ArithmeticError, RecursionError):  # some of it from `str`, of what is no price at all
+            raise self._error(key, _PRICE_EXPECTED, value) from None
         if isinstance(value, bool) or not price.is_finite() or not 0 <= price <= _PRICE_MAX:
-            raise self._error(("prices", model, unit), _PRICE_EXPECTED, value)
+            raise self._error(key, _PRICE_EXPECTED, value)
+        if price.as_tuple().exponent < -_DECIMALS_MAX:  # type: ignore[operator]  # a number, as the price is finite
+            raise self._error(key, f"{_PRICE_EXPECTED}, with at most {_DECIMALS_MAX} decimals", value)
         return price
 
-    def _validity(self, model: str, row: Mapping[str, Any]) -> Validity:
-        first = self._day(model, "from", row.get("from"))
-        until = self._day(model, "until", row.get("until"))
+    def _validity(self, where: KeyPath, row: Mapping[str, Any]) -> Validity:
+        first = self._day((*where, "from"), row.get("from"))
+        until = self._day((*where, "until"), row.get("until"))
         if first is not None and until is not None and until <= first:
-            raise self._error(("prices", model, "until"), "a day after `from`", row["until"])
+            raise self._error((*where, "until"), "a day after `from`", row["until"])
         return Validity(from_ns=first, until_ns=until)
 
-    def _day(self, model: str, key: str, value: Any) -> int | None:
+    def _day(self, key: KeyPath, value: Any) -> int | None:
         if value is None:
             return None
         try:
             day = date.fromisoformat(value) if isinstance(value, str) else value
             return day_ns(day.date() if isinstance(day, datetime) else day)
         except (AttributeError, ValueError):
-            raise self._error(("prices", model, key), "a day such as 2026-01-01", value) from None
+            raise self._error(key, "a day such as 2026-01-01", value) from None
 
     def _mapping(self, value: Any, key: str) -> Mapping[str, Any]:
         if not isinstance(value, Mapping):
             raise self._error((key,), "a table", value)
         return value
 
-    def _error(self, path: tuple[str, ...], expected: str, got: object) -> ConfigError:
-        line = self._line(path)
-        file = f"{self._file}:{line}" if line else self._file
-        key = ".".join(part if re.fullmatch(r"[\w-]+", part) else f'"{part}"' for part in path)
-        return ConfigError(key, expected, file=file, got=got)
+    def _require_name(self, key: KeyPath, name: object, expected: str) -> None:
+        if not isinstance(name, str) or not name:
+            raise self._error(key, expected, name)
+        if has_controls(name):
+            raise self._error(key, f"{expected}, without control characters", name)
 
-    def _line(self, path: tuple[str, ...]) -> int:
-        """The line of the key, else of its table, else 0; tomllib keeps no positions."""
-        found = 0
-        for number, line in enumerate(self._lines, 1):
-            header = re.match(r"\s*\[+(.+?)\]+\s*(?:#.*)?$", line)
-            if header:
-                inside = _parts(header[1])
-                if inside == path[: len(inside)]:
-                    found = number
-                    depth = len(inside)
-                else:
-                    depth = 99
-            elif found and depth < len(path) and "=" in line and _parts(line.split("=")[0]) == path[depth:]:
-                return number
-        return found
+    def _error(self, key: KeyPath, expected: str, got: object) -> ConfigError:
+        if self._document is None:
+            return ConfigError(dotted(key), expected, got=got)
+        return self._document.error(key, expected, got=got)
 
 
-def _parts(dotted: str) -> tuple[str, ...]:
-    """`prices."my.model"` as ("prices", "my.model")."""
-    return tuple(quoted or bare for quoted, bare in re.findall(r"[\"']([^\"']*)[\"']|([\w-]+)", dotted))
+def _key(name: object) -> str:
+    return name if isinstance(name, str) else shown(name)

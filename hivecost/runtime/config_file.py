@@ -33,7 +33,7 @@ from hivecost.ledger import Budget, RunawayRules
 from hivecost.pricing import PriceBook
 from hivecost.runtime.config import RuntimeConfig
 from hivecost.runtime.specs import read_spec
-from hivecost.runtime.toml_document import TomlDocument
+from hivecost.toml_document import TomlDocument
 
 _PRICES: Final[tuple[str, ...]] = ("prices", "aliases")
 _TABLES: Final = ("budget", "runtime", "runaway", *_PRICES)

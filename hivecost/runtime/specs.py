@@ -27,7 +27,7 @@ class LoopConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     def __post_init__(self) -> None:
         for key in ("max_history_tokens", "max_iterations", "max_tool_calls_per_turn"):
             value = getattr(self, key)
-            if value is not None and (type(value) is not int or value < 1):
+            if value is not None and (type(value) is not int or not 0 < value < 2**63):
                 raise ConfigError(f"loop_config.{key}", "a whole number, 1 or more", got=value)
         if self.context_overflow_strategy not in _OVERFLOWS:
             expected = f"one of {', '.join(_OVERFLOWS)}"

@@ -144,7 +144,7 @@ def test_unreadable_files_are_config_errors(tmp_path, toml):
     """Missing, no TOML, or none of our tables in it."""
     with pytest.raises(ConfigError, match="readable"):
         PriceBook(tmp_path / "missing.toml")
-    with pytest.raises(ConfigError, match="line 1"):
+    with pytest.raises(ConfigError, match=r"\.toml:1: prices: expected valid TOML"):
         PriceBook(toml("= 3"))
     with pytest.raises(ConfigError, match="aliases"):
         PriceBook(toml("[other]\nx = 1\n"))

@@ -14,7 +14,7 @@ import hivecost as hc
 from hivecost.ledger import WINDOWS
 from hivecost.queries import load_budget_changes, load_budgets
 from hivecost.runtime.config_file import read_config_file
-from hivecost.runtime.toml_document import TomlDocument
+from hivecost.toml_document import TomlDocument
 
 ROOT = Path(__file__).parents[3]
 EXAMPLE = ROOT / "examples" / "hivecost.toml"
@@ -226,13 +226,13 @@ def test_a_fault_is_named_with_its_place(write, text, message):
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path):
     """One that is missing, a folder, and one that is no text."""
-    for name, content in (("missing.toml", None), ("", None), ("binary.toml", b"\xff\x00")):
+    for name, content, line in (("missing.toml", None, ""), ("", None, ""), ("binary.toml", b"a = 1\n\xff\x00", ":2")):
         path = tmp_path / name
         if content is not None:
             path.write_bytes(content)
         with pytest.raises(hc.ConfigError) as raised:
             hc.AgentRuntime("data", config=path)
-        assert raised.value.file == str(path)
+        assert raised.value.file == f"{path}{line}"
 
 
 def test_file_and_python_do_not_contradict_each_other(tmp_path, write):

@@ -1,0 +1,42 @@
+"""What strangers wrote, as text that can be printed, logged and encoded; whatever it is, nothing here raises."""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import Final
+
+#: Letters that turn the text around them: what is shown is then not what is there.
+_BIDI_CONTROLS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_CONTROL_CATEGORIES: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+
+def shown(value: object, length_max: int = 200) -> str:
+    """Return `repr(value)`, cut to `length_max` and printable; the kind of value where it has no repr."""
+    try:
+        text = repr(value)
+    except Exception:  # an integer of thousands of digits, a nest without end, or a stranger's own method
+        kind = type(value).__name__
+        text = f"<{kind} of {value.bit_length():,} bits>" if type(value) is int else f"<{kind}>"
+    return printable(text[:length_max])
+
+
+def printable(text: str) -> str:
+    """Return the text with `\\x1b` and the like in the place of what moves a cursor or cannot be seen."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def encodable(text: str) -> str:
+    """Return the text as a plain `str`, with `?` in the place of what is no Unicode (half of a surrogate pair)."""
+    return str.__str__(text) if text.isascii() else str.encode(text, errors="replace").decode()
+
+
+def is_control(letter: str) -> bool:
+    """Return whether the letter controls a terminal, a line or the direction of text."""
+    return letter in _BIDI_CONTROLS or unicodedata.category(letter) in _CONTROL_CATEGORIES
+
+
+def has_controls(text: str) -> bool:
+    """Return whether a letter of the text is a control."""
+    return not text.isprintable() and any(map(is_control, text))
