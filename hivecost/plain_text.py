@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import reprlib
 import unicodedata
 from typing import Final
 
@@ -9,11 +10,17 @@ from typing import Final
 _BIDI_CONTROLS: Final = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _CONTROL_CATEGORIES: Final = frozenset({"Cc", "Cs", "Zl", "Zp"})
 
+#: Looks into no container further than a line can show, so that one that holds itself many times has an end.
+_REPR: Final = reprlib.Repr()
+_REPR.maxlevel = 2
+_REPR.maxlist = _REPR.maxtuple = _REPR.maxdict = _REPR.maxset = _REPR.maxfrozenset = _REPR.maxdeque = 10
+_REPR.maxstring = _REPR.maxlong = _REPR.maxother = 2_000
+
 
 def shown(value: object, length_max: int = 200) -> str:
-    """Return `repr(value)`, cut to `length_max` and printable; the kind of value where it has no repr."""
+    """Return the start of `repr(value)`, printable; the kind of value where it has no repr."""
     try:
-        text = repr(value)
+        text = _REPR.repr(value)
     except Exception:  # an integer of thousands of digits, a nest without end, or a stranger's own method
         kind = type(value).__name__
         text = f"<{kind} of {value.bit_length():,} bits>" if type(value) is int else f"<{kind}>"

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from hivecost.errors import UsageInvalidError
+from hivecost.plain_text import shown
 
 #: No turn of any model comes near this; above it a count is a fault, and sums stay inside 64 bits.
 TOKENS_PER_TURN_MAX: Final = 10**9
@@ -71,13 +72,13 @@ def usage_problem(counts: tuple[object, ...]) -> str:
     """Why these counts (in the order of USAGE_FIELDS) cannot be one turn's usage; "" when they can."""
     if set(map(type, counts)) != _ONLY_INT:
         name, count = next((n, c) for n, c in zip(USAGE_FIELDS, counts, strict=True) if type(c) is not int)
-        return f"{name} must be an integer, got {count!r:.60}"
+        return f"{name} must be an integer, got {shown(count, 60)}"
     numbers: tuple[int, ...] = counts  # type: ignore[assignment]  # all int, checked above
     if min(numbers) < 0 or max(numbers) > TOKENS_PER_TURN_MAX:
         name, number = next(
             (n, c) for n, c in zip(USAGE_FIELDS, numbers, strict=True) if not 0 <= c <= TOKENS_PER_TURN_MAX
         )
-        return f"{name} must be between 0 and {TOKENS_PER_TURN_MAX:,}, got {number:,}"
+        return f"{name} must be between 0 and {TOKENS_PER_TURN_MAX:,}, got {shown(number, 60)}"
     if numbers[2] + numbers[3] > numbers[0]:
         return (
             f"input_tokens ({numbers[0]:,}) must include cache_read_tokens ({numbers[2]:,}) "

@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from msgspec.structs import replace
 
 from hivecost.clock import to_ns
-from hivecost.errors import ConfigError, UsageInvalidError
+from hivecost.errors import UsageInvalidError
 from hivecost.events import USAGE_FIELDS, Cost, CostStatus, Usage
 from hivecost.money import to_usd
+from hivecost.plain_text import shown
 from hivecost.pricing.book import PriceBook
 from hivecost.pricing.readings import UsageReading
 from hivecost.pricing.usage import read_usage
 from hivecost.pricing.usage.draft import nanousd_of
+from hivecost.pricing.usage.views import from_json
 
 _FIELDS: Final = frozenset(USAGE_FIELDS)
 
@@ -28,14 +29,14 @@ def price_line(line: bytes | str | Mapping[str, Any], book: PriceBook) -> dict[s
     `reason` says why a line is unpriced or invalid. Never raises: a line that is no JSON object gives an invalid one.
     """
     try:
-        call = json.loads(line) if isinstance(line, bytes | str) else line
+        call = from_json(line) if isinstance(line, bytes | str) else line
     except (ValueError, RecursionError) as error:
         return _priced({}, Cost(status=CostStatus.INVALID, snapshot=book.snapshot, reason=f"not JSON: {error}"), "")
     if not isinstance(call, Mapping):
         return _priced({}, Cost(status=CostStatus.INVALID, snapshot=book.snapshot, reason="not a JSON object"), "")
     try:
         return _price_call(call, book)
-    except (ConfigError, ValueError) as error:
+    except Exception as error:  # what a stranger wrote into a line may break its reader anywhere
         return _priced(call, Cost(status=CostStatus.INVALID, snapshot=book.snapshot, reason=str(error)), "")
 
 
@@ -56,7 +57,7 @@ def _reading(call: Mapping[str, Any]) -> UsageReading:
         reading = _own_counts(call.get("usage")) or read_usage(call.get("usage"), flavor="canonical")
     batch = call.get("batch")
     if batch is not None and not isinstance(batch, bool):
-        raise ValueError(f"batch must be true or false, got {batch!r:.60}")
+        raise ValueError(f"batch must be true or false, got {shown(batch, 60)}")
     reported = nanousd_of(call.get("reported_cost_usd"))
     return replace(
         reading,
@@ -101,7 +102,7 @@ def _text(call: Mapping[str, Any], key: str) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise ValueError(f"{key} must be text, got {value!r:.60}")  # noqa: TRY004  # one error for every bad line
+        raise ValueError(f"{key} must be text, got {shown(value, 60)}")  # noqa: TRY004  # one error for every bad line
     return value
 
 
@@ -110,7 +111,7 @@ def _timestamp_ns(value: object) -> int | None:
     if value is None:
         return None
     try:
-        moment = datetime.fromisoformat(str(value))
+        moment = datetime.fromisoformat(str(value) if isinstance(value, str | int | date) else "")
         return to_ns(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
     except (ValueError, OverflowError):
-        raise ValueError(f"timestamp must be like 2026-01-01T00:00:00Z, got {value!r:.60}") from None
+        raise ValueError(f"timestamp must be like 2026-01-01T00:00:00Z, got {shown(value, 60)}") from None

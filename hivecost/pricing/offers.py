@@ -10,7 +10,8 @@ from typing import Final
 import msgspec
 
 DAY_NS: Final = 86_400 * 10**9
-_ALWAYS_NS: Final = 2**63 - 1
+#: Later than any date.
+_ALWAYS_NS: Final = 2**80
 _EVERY_DAY: Final = frozenset(range(7))
 
 

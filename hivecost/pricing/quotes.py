@@ -121,7 +121,7 @@ class _Slot:
         self._geography = geography
         self._quotes: dict[tuple[bool, ...], Quote] = {}
         #: Empty window: the first question renews it. A name without rates stays unknown for ever.
-        self.current = Quote(0, 0, None) if rates else Quote(-(2**63), 2**63, None, reason=reason)
+        self.current = Quote(0, 0, None) if rates else Quote(-(2**80), 2**80, None, reason=reason)
 
     def renew(self, at_ns: int) -> Quote:
         """The quote at this instant, kept until the next border."""

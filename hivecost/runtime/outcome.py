@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Final
+from typing import Any, Final
 
 #: Raised by httpx, httpx2, requests and the standard library before a single byte of the request went out.
 _NOT_SENT: Final = frozenset({"ConnectError", "ConnectTimeout", "ConnectionRefusedError", "PoolTimeout", "gaierror"})
@@ -21,8 +21,8 @@ def refusal_status(error: BaseException) -> int | None:
 
     Reads `status_code`, as the openai and anthropic SDKs' errors have it, or `response.status_code` (httpx).
     """
-    for holder in (error, getattr(error, "response", None)):
-        status = getattr(holder, "status_code", None)
+    for holder in (error, _attribute(error, "response")):
+        status = _attribute(holder, "status_code")
         if isinstance(status, int) and 400 <= status <= 499:
             return status
     return None
@@ -30,13 +30,21 @@ def refusal_status(error: BaseException) -> int | None:
 
 def retry_after_s(error: BaseException) -> float | None:
     """The seconds a provider asked to wait with `Retry-After`; None when it did not, or named a date."""
-    headers = getattr(getattr(error, "response", None), "headers", None)
-    text = headers.get("retry-after") if isinstance(headers, Mapping) else None
+    headers = _attribute(_attribute(error, "response"), "headers")
     try:
+        text = headers.get("retry-after") if isinstance(headers, Mapping) else None
         seconds = float(text) if text is not None else None
-    except ValueError:
+    except Exception:  # no number, or a stranger's object that raises
         return None
     return seconds if seconds is not None and 0 <= seconds < 86_400 else None
+
+
+def _attribute(holder: object, name: str) -> Any:
+    """None where there is none, or asking for it raises: the error that ended the turn is what the agent must see."""
+    try:
+        return getattr(holder, name, None)
+    except Exception:
+        return None
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 from hivecost.errors import HiveCostError
+from hivecost.plain_text import shown
 from hivecost.pricing import UsageStream
 from hivecost.runtime.hard_budgets import Admission
 
@@ -120,13 +121,13 @@ async def _aclose(source: object) -> None:
         try:
             await closing
         except Exception as error:  # the edge: a provider's fault must not hide why its stream was stopped
-            _log.warning("%r could not be closed: %r", source, error)
+            _log.warning("%s could not be closed: %s", shown(source), shown(error))
 
 
 def _close(source: object) -> Any:
     """Hang up on the provider, so that it stops: what there is to await, if there is."""
-    close = getattr(source, "aclose", None) or getattr(source, "close", None)
     try:
+        close = getattr(source, "aclose", None) or getattr(source, "close", None)
         return None if close is None else close()
     except Exception as error:  # the edge: as above
-        _log.warning("%r could not be closed: %r", source, error)
+        _log.warning("%s could not be closed: %s", shown(source), shown(error))

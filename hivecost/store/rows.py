@@ -12,6 +12,7 @@ from msgspec.structs import astuple
 from hivecost.events import USAGE_FIELDS, Cost, CostStatus, Event, LLMTurnComplete, UnknownEvent
 from hivecost.events import encode_json as event_to_json
 from hivecost.money import TURN_COST_MAX_NANOUSD, format_usd
+from hivecost.pricing.usage.views import plain
 
 Row = tuple[Any, ...]
 
@@ -67,8 +68,16 @@ def turn_row(turn: LLMTurnComplete) -> Row:
         latency_ms,
         stop,
         tier,
-        None if raw_usage is None else _to_json(raw_usage).decode(),
+        None if raw_usage is None else _raw_json(raw_usage),
     )
+
+
+def _raw_json(raw_usage: Any) -> str:
+    """Somebody else's numbers and objects, as text where JSON has no place for them: a turn is not lost for them."""
+    try:
+        return _to_json(raw_usage).decode()
+    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
+        return _to_json(plain(raw_usage)).decode()
 
 
 def event_row(event: Event) -> Row:

@@ -116,6 +116,73 @@ async def test_an_object_that_raises_when_it_is_read(runtime):
     assert result.metrics["invalid_calls"] + result.metrics["unpriced_calls"] == 1
 
 
+class ClosedError(Exception):
+    """Its repr raises, too, and so does whatever is asked of it."""
+
+    def __repr__(self) -> str:
+        raise RuntimeError("closed")
+
+    @property
+    def response(self) -> object:
+        raise RuntimeError("closed")
+
+
+class Broken:
+    """A response of an SDK that works no more."""
+
+    @property
+    def usage(self) -> object:
+        raise ClosedError
+
+    def __repr__(self) -> str:
+        raise ClosedError
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        chat_usage(prompt_tokens=10**5_000),
+        chat_usage(prompt_tokens=Broken(), x=10**5_000),
+        '{"model": "gpt-4o-mini", "usage": {"prompt_tokens": ' + "9" * 5_000 + "}}",
+        Broken(),
+        {**chat_usage(prompt_tokens=-1), "model": "\ud800"},
+    ],
+    ids=range(5),
+)
+async def test_what_cannot_be_written_out_is_logged_all_the_same(base_path, prices, payload):
+    """An invalid turn under a hard budget: settled at its hold, in the log with its reason, nothing lost."""
+    runtime = hc.AgentRuntime(base_path, prices=prices, budgets=[hc.Budget("all", limit="$1", mode="hard")])
+
+    @runtime.entry_point("api")
+    async def api(ctx, _):
+        async with ctx.turn(MODEL, input_tokens=10, max_tokens=20) as turn:
+            turn.settle(payload)
+        async with ctx.turn(MODEL, input_tokens=10, max_tokens=20) as turn:
+            turn.observe(payload)
+        return "fine"
+
+    async with runtime:
+        result = await runtime.trigger_and_wait("api")
+        await runtime.flush()
+    assert (result.status, result.output, runtime.log.lost) == ("completed", "fine", 0)
+    steps = await hc.RuntimeLogStore(base_path).load_steps(result.session_id)
+    assert [step.cost_status for step in steps] in (["invalid", "invalid"], ["invalid", "unpriced"])
+    assert all(step.reason for step in steps)
+
+
+async def test_an_error_that_raises_when_it_is_looked_at_is_the_one_that_leaves(runtime):
+    """What a turn reads of it, to know whether it was billed, hides it from nobody."""
+
+    @runtime.entry_point("api")
+    async def api(ctx, _):
+        async with ctx.turn(MODEL):
+            raise ClosedError
+
+    async with runtime:
+        result = await runtime.trigger_and_wait("api")
+    assert (result.status, type(result.error)) == ("failed", ClosedError)
+
+
 async def test_an_unknown_model_is_unpriced_everywhere(base_path):
     """Its tokens count, its cost is nobody's guess: metrics, session, node and spend say `unpriced`, never zero."""
     runtime = hc.AgentRuntime(base_path)
@@ -239,11 +306,11 @@ async def test_a_bad_turn_from_a_thread_takes_no_good_one_along(runtime, base_pa
 
 
 async def test_what_the_log_cannot_hold_is_lost_by_name(runtime, base_path):
-    """Text that is no Unicode, or raw usage that no codec writes: counted as lost, named by event, alone."""
+    """Text that is no Unicode, or a payload that no codec writes: counted as lost, named by event, alone."""
     async with runtime:
         lost = [
             hc.LLMTurnComplete(model="\ud800", usage=GOOD, session_id="session_x"),
-            hc.LLMTurnComplete(model=MODEL, usage=GOOD, session_id="session_x", raw_usage={"odd": object()}),
+            hc.CustomEvent(session_id="session_x", payload={"odd": object()}),
         ]
         for event in (*lost, hc.LLMTurnComplete(model=MODEL, usage=GOOD, session_id="session_x")):
             await runtime.bus.publish(event)
@@ -251,6 +318,19 @@ async def test_what_the_log_cannot_hold_is_lost_by_name(runtime, base_path):
             await runtime.flush()
     assert runtime.log.lost == len(lost)
     assert (await hc.SessionStore(base_path).read_state("session_x")).metrics.llm_calls == 1
+
+
+@pytest.mark.parametrize("odd", [10**30, 10**5_000, object(), "\ud800", math.nan, b"5"], ids=range(6))
+async def test_raw_usage_that_no_codec_writes_is_kept_as_text(runtime, base_path, odd):
+    """The turn is money; what its provider wrote beside it is never a reason to lose it."""
+    async with runtime:
+        await runtime.bus.publish(
+            hc.LLMTurnComplete(model=MODEL, usage=GOOD, session_id="session_raw", raw_usage={"odd": odd, "prompt": 5})
+        )
+        await runtime.flush()
+    assert runtime.log.lost == 0
+    (step,) = await hc.RuntimeLogStore(base_path).load_steps("session_raw")
+    assert step.cost_nanousd == GOOD_NANOUSD
 
 
 async def test_a_megabyte_of_tags(runtime, base_path):

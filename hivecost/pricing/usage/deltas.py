@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from hivecost.pricing.usage.views import items, plain, text, view
+from hivecost.pricing.usage.views import items, name_of, plain, text, view
 
 #: Parts of an event that were never generated.
 _ENVELOPE: Final = frozenset(
@@ -25,6 +25,8 @@ _ECHOES: Final = frozenset(
     }
 )  # fmt: skip
 _DEPTH_MAX: Final = 8
+#: Of one event, whose objects may hold each other; no answer comes in more pieces.
+_PARTS_MAX: Final = 100_000
 #: What the lines of server-sent events say around the data.
 _SSE_LINE: Final = re.compile(r"event:\s*[\w.]+|data:\s*\[DONE\]|\[DONE\]")
 
@@ -57,19 +59,22 @@ def plain_text_bytes(chunk: object) -> int:
     return _size(chunk)
 
 
-def _size(value: object, depth: int = 0) -> int:
+def _size(value: object, depth: int = 0, left: list[int] | None = None) -> int:
+    left = [_PARTS_MAX] if left is None else left
+    left[0] -= 1
     if isinstance(value, str):
         return len(value.encode(errors="surrogatepass"))
     if isinstance(value, bytes | bytearray):
         return len(value)
-    if depth >= _DEPTH_MAX:
+    if depth >= _DEPTH_MAX or left[0] < 0:
         return 0
     if isinstance(value, list | tuple):
-        return sum(_size(item, depth + 1) for item in value)
-    return sum(_part_size(str(key), part, depth) for key, part in view(value).items() if key not in _ENVELOPE)
+        return sum(_size(item, depth + 1, left) for item in value)
+    parts = view(value).items()
+    return sum(_part_size(name_of(key), part, depth, left) for key, part in parts if key not in _ENVELOPE)
 
 
-def _part_size(key: str, part: object, depth: int) -> int:
+def _part_size(key: str, part: object, depth: int, left: list[int]) -> int:
     if key in _OBJECTS and not isinstance(part, str):
-        return len(json.dumps(plain(part), ensure_ascii=False).encode(errors="surrogatepass")) if part else 0
-    return _size(part, depth + 1)
+        return len(json.dumps(plain(part, _PARTS_MAX), ensure_ascii=False).encode()) if part else 0
+    return _size(part, depth + 1, left)

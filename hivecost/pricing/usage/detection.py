@@ -68,7 +68,7 @@ def _usage_part(body: Mapping[str, Any]) -> Mapping[str, Any]:
 def flavor_of(found: Found) -> str:  # noqa: PLR0911  # one line per shape reads best
     """The name of the shape, "" when it is none that is known."""
     keys, model = found.usage.keys(), text(found.response.get("model")).lower()
-    if any(str(key).startswith("gen_ai.usage.") for key in keys):
+    if any(isinstance(key, str) and key.startswith("gen_ai.usage.") for key in keys):
         return "otel"
     if keys & _GEMINI:
         return "gemini"

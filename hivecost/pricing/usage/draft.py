@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from hivecost.events import TOKENS_PER_TURN_MAX, USAGE_FIELDS, Usage, usage_problem
 from hivecost.money import TURN_COST_MAX_NANOUSD
+from hivecost.plain_text import shown
 from hivecost.pricing.readings import UsageReading, UsageStatus
 from hivecost.pricing.usage.views import plain, text, view
 
@@ -104,11 +105,11 @@ class Draft:
         """The value as a count, 0 with a remembered fault when it is none."""
         whole = type(value) is float and isfinite(value) and value.is_integer()
         if type(value) is not int and not whole:
-            self._problems.append(f"{name} must be a whole number, got {value!r:.60}")
+            self._problems.append(f"{name} must be a whole number, got {shown(value, 60)}")
             return 0
         count: int = int(value)  # type: ignore[call-overload]  # an int or a whole float, checked above
         if not 0 <= count <= TOKENS_PER_TURN_MAX:
-            self._problems.append(f"{name} must be between 0 and {TOKENS_PER_TURN_MAX:,}, got {count:,}"[:200])
+            self._problems.append(f"{name} must be between 0 and {TOKENS_PER_TURN_MAX:,}, got {shown(count, 60)}")
             return 0
         return count
 
@@ -119,7 +120,7 @@ def nanousd_of(value: object) -> int | None:
         return None
     try:
         usd = Decimal(str(value).strip())
-    except InvalidOperation:
+    except (InvalidOperation, ValueError):  # the second for an integer that Python does not write out
         return None
     if not usd.is_finite() or usd < 0 or usd > TURN_COST_MAX_NANOUSD:
         return None

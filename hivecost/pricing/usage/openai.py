@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 from hivecost.pricing.usage.draft import Draft
@@ -149,4 +150,4 @@ def _is_search(item: Any) -> bool:
 def _report_ticks(draft: Draft) -> None:
     ticks = draft.usage.get("cost_in_usd_ticks")
     if type(ticks) is int:
-        draft.report_usd(f"{ticks}e-10")
+        draft.report_usd(Decimal(ticks).scaleb(-10))

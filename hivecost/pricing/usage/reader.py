@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from hivecost.errors import ConfigError
 from hivecost.events import Usage
+from hivecost.plain_text import shown
 from hivecost.pricing.readings import UsageReading, UsageStatus
 from hivecost.pricing.usage.anthropic import read_anthropic
 from hivecost.pricing.usage.bedrock import read_bedrock
@@ -57,17 +58,17 @@ def read_usage(payload: object, *, flavor: str | None = None) -> UsageReading:
     """
     if flavor is not None and flavor not in FLAVORS:
         raise ConfigError("flavor", f"one of {', '.join(FLAVORS)}", got=flavor)
-    if isinstance(payload, UsageReading):
-        return payload
-    if isinstance(payload, Usage):
-        return UsageReading(usage=payload, flavor="canonical")
     try:
+        if isinstance(payload, UsageReading):
+            return payload
+        if isinstance(payload, Usage):
+            return UsageReading(usage=payload, flavor="canonical")
         return _read(decoded(payload), flavor)
     except Exception as error:  # a stranger's object may raise anything from a property
         return UsageReading(
             status=UsageStatus.INVALID,
-            reason=f"cannot be read: {error!r:.200}",
-            raw={"payload": repr(payload)[:1000]},
+            reason=f"cannot be read: {shown(error)}",
+            raw={"payload": shown(payload, 1_000)},
         )
 
 

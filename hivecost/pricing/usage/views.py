@@ -6,12 +6,31 @@ import json
 import re
 from collections.abc import Mapping
 from enum import Enum
+from itertools import islice
 from typing import Any, Final
 
 import msgspec
 
+from hivecost.plain_text import encodable, shown
+
+#: How deep a copy goes, and how many values it may have: a payload's objects may hold each other.
 _DEPTH_MAX: Final = 8
+_PARTS_MAX: Final = 1_000
+#: No name of a model, a tier or a reason is longer.
+_TEXT_MAX: Final = 1_000
+#: Python reads no integer of many more digits than this.
+_DIGITS_MAX: Final = 4_000
 _SCALARS: Final = (str, int, float, bool, type(None))
+
+
+class Unreadable:
+    """A part that raised when it was asked for. It is no part of anything else; looking into it raises that error."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+    def __repr__(self) -> str:
+        return f"<raises {shown(self.error)}>"
 
 
 def view(value: object) -> Mapping[str, Any]:
@@ -22,57 +41,102 @@ def view(value: object) -> Mapping[str, Any]:
         return {}
     if isinstance(value, Mapping):
         return value
+    if isinstance(value, Unreadable):
+        raise value.error
     if isinstance(value, msgspec.Struct):
         return msgspec.structs.asdict(value)
     if isinstance(value, (*_SCALARS, bytes, list, tuple, Enum)):
         return {}
     parts = dict(getattr(value, "__dict__", {}))
     if not parts:
-        parts = {name: getattr(value, name, None) for name in dir(value) if not name.startswith("_")}
+        parts = {name: attribute(value, name) for name in dir(value) if not name.startswith("_")}
     # pydantic keeps fields it did not know apart, and OpenRouter's and LiteLLM's costs are such fields.
-    parts.update(getattr(value, "model_extra", None) or {})
-    hidden = getattr(value, "_hidden_params", None)
-    return parts if hidden is None else {**parts, "_hidden_params": hidden}
+    extra, hidden = attribute(value, "model_extra"), attribute(value, "_hidden_params")
+    if isinstance(extra, Mapping):
+        parts.update(extra)
+    if not isinstance(hidden, Unreadable | None):
+        parts["_hidden_params"] = hidden
+    return parts
+
+
+def attribute(value: object, name: str) -> Any:
+    """An attribute of a foreign object: None where there is none, Unreadable where that raised."""
+    try:
+        return getattr(value, name, None)
+    except Exception as error:  # a property may raise anything
+        return Unreadable(error)
 
 
 def decoded(payload: object) -> object:
     """JSON text as what it says, everything else as it is. Raises ValueError when text is no JSON."""
     if isinstance(payload, bytes | bytearray | memoryview):
         payload = bytes(payload).decode("utf-8")
-    if isinstance(payload, str):
-        # The stdlib's parser reads NaN, which providers do send; it is refused later, with a reason.
-        return json.loads(payload)
-    return payload
+    return from_json(payload) if isinstance(payload, str) else payload
 
 
-def plain(value: object, depth: int = 0) -> Any:
-    """A copy that any codec can write; foreign objects become dicts, what is too deep becomes text."""
-    if isinstance(value, Enum):
-        value = value.value
-    if isinstance(value, _SCALARS):
-        # NaN and wide integers are kept as text: JSON, MessagePack or SQLite would lose them.
-        odd = isinstance(value, int | float) and not abs(value) < 2**63
-        return str(value) if odd else value
-    if depth >= _DEPTH_MAX:
-        return repr(value)[:200]
-    if isinstance(value, list | tuple):
-        return [plain(item, depth + 1) for item in value]
-    parts = view(value)
-    if parts:
-        return {str(key): plain(item, depth + 1) for key, item in parts.items() if not callable(item)}
-    return {} if isinstance(value, Mapping) else repr(value)[:200]
+def from_json(data: str | bytes) -> Any:
+    """What JSON text says. Raises ValueError for what is none, and RecursionError for a nest without end."""
+    # The stdlib's parser reads NaN, which providers do send; it is refused later, with a reason.
+    try:
+        return json.loads(data)
+    except json.JSONDecodeError:
+        raise
+    except ValueError:  # an integer of thousands of digits somewhere; the counts may be sound all the same
+        return json.loads(data, parse_int=lambda digits: int(digits) if len(digits) < _DIGITS_MAX else float(digits))
+
+
+def plain(value: object, parts_max: int = _PARTS_MAX) -> Any:
+    """A copy that any codec can write. Never raises: foreign objects become dicts, what is too deep or much `…`."""
+    return _copied(value, 0, [parts_max])
+
+
+def _copied(value: object, depth: int, left: list[int]) -> Any:
+    left[0] -= 1
+    if left[0] < 0 or depth > _DEPTH_MAX:
+        return "…"
+    try:
+        if isinstance(value, Enum):
+            value = value.value
+        if isinstance(value, _SCALARS):
+            return _scalar(value)
+        if isinstance(value, list | tuple):
+            return [_copied(item, depth + 1, left) for item in islice(value, left[0] + 1)]
+        parts = islice(view(value).items(), left[0] + 1)
+        copied = {name_of(key): _copied(item, depth + 1, left) for key, item in parts if not callable(item)}
+    except Exception:  # a stranger's object may raise anything, and in the middle of it
+        return shown(value)
+    return copied if copied or isinstance(value, Mapping) else shown(value)
+
+
+def _scalar(value: str | float | None) -> str | float | None:
+    """The value itself, of none but Python's own types: codecs refuse the others."""
+    if isinstance(value, str):
+        return encodable(value)
+    if value is None or isinstance(value, bool):
+        return value
+    # NaN and wide integers are kept as text: JSON, MessagePack or SQLite would lose them.
+    number = int.__add__(value, 0) if isinstance(value, int) else float.__add__(value, 0.0)
+    return number if abs(number) < 2**63 else shown(number)
 
 
 def snake(parts: Mapping[str, Any]) -> dict[str, Any]:
     """The same with camelCase keys as snake_case."""
-    return {re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", str(key)).lower(): item for key, item in parts.items()}
+    return {re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name_of(key)).lower(): item for key, item in parts.items()}
+
+
+def name_of(key: object) -> str:
+    """A key as text."""
+    return encodable(key) if isinstance(key, str) else shown(key)
 
 
 def text(value: object) -> str:
-    """A word a provider sent: "" for anything that is none, an Enum's value for an Enum."""
-    if isinstance(value, Enum):
-        value = value.value
-    return value if isinstance(value, str) else ""
+    """A word a provider sent, for events and logs: "" for anything that is none, an Enum's value for an Enum."""
+    try:
+        if isinstance(value, Enum):
+            value = value.value
+        return encodable(value[:_TEXT_MAX]) if isinstance(value, str) else ""
+    except Exception:  # a stranger's object may raise even when it is asked for its class
+        return ""
 
 
 def items(value: object) -> list[Any]:
