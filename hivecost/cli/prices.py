@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
 from hivecost.cli.options import DEFAULT_DATA, DataOption, JsonOption, PricesOption
 from hivecost.errors import ConfigError
+
+if TYPE_CHECKING:
+    from hivecost.pricing import RateShift
+
+_SHIFTS_SHOWN: Final = 20
 
 prices = typer.Typer(name="prices", help="The rates in use: show, list, update, diff.", no_args_is_help=True)
 
@@ -77,16 +83,18 @@ def update(
     source: Annotated[
         str | None, typer.Option("--from", metavar="URL|FILE", help="Elsewhere than where genai-prices publishes.")
     ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Use them also where prices vanish or move threefold.")] = False,
     data: DataOption = DEFAULT_DATA,
 ) -> None:
     """Fetch the published rates, check them and use them from now on. Nothing else of hivecost goes online for rates.
 
-    They are kept in the data folder, and those before them, too. Turns that are logged keep the rates they have.
+    Where models become free, lose their price or cost more than three times as much or as little, it shows them and
+    asks first. Rates are kept in the data folder, and those before them, too. Turns that are logged keep theirs.
     """
     from hivecost.cli.fetching import fetch_rates, published_url  # noqa: PLC0415  # as above
     from hivecost.clock import SYSTEM_CLOCK  # noqa: PLC0415  # as above
     from hivecost.errors import PriceUpdateError  # noqa: PLC0415  # as above
-    from hivecost.pricing import believable_book  # noqa: PLC0415  # as above
+    from hivecost.pricing import believable_book, rate_shifts  # noqa: PLC0415  # as above
     from hivecost.store import current_rates_path, open_price_book, save_rates  # noqa: PLC0415  # as above
 
     source = source or published_url()
@@ -101,6 +109,14 @@ def update(
         raise PriceUpdateError(
             f"{source}: refused, {error}\nNothing was changed: rates {in_use.snapshot} stay in use."
         ) from error
+    shifts = rate_shifts(in_use, book, at_ns=SYSTEM_CLOCK.now_ns())
+    if shifts:
+        _show_shifts(shifts)
+        if not yes and not (sys.stdin.isatty() and typer.confirm("Use these rates?")):
+            raise PriceUpdateError(
+                f"{source}: not taken over without your word (--yes).\n"
+                f"Nothing was changed: rates {in_use.snapshot} stay in use."
+            )
     if not save_rates(data, content):
         typer.echo(f"Nothing new: rates {book.snapshot} are in use already.")
         return
@@ -131,6 +147,14 @@ def diff(*, data: DataOption = DEFAULT_DATA, json: JsonOption = False) -> None:
         typer.echo(to_json(changes))
     else:
         render_rate_changes(changes, before.snapshot, after.snapshot)
+
+
+def _show_shifts(shifts: list[RateShift]) -> None:
+    typer.echo(f"Prices change more than is usual, {len(shifts):,} in all:")
+    for shift in shifts[:_SHIFTS_SHOWN]:
+        typer.echo(f"  {shift}")
+    if len(shifts) > _SHIFTS_SHOWN:
+        typer.echo(f"  … and {len(shifts) - _SHIFTS_SHOWN:,} more")
 
 
 def _instant_ns(moment: datetime | None) -> int | None:

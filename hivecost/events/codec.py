@@ -30,6 +30,8 @@ KnownEvent = (
     | CustomEvent
 )
 
+#: What msgspec raises for bytes and texts that are no event, nested too deep, or no UTF-8.
+_UNREADABLE: Final = (msgspec.DecodeError, UnicodeError, RecursionError)
 _KNOWN_TYPES: Final = frozenset(EventType) - {EventType.UNKNOWN}
 _FROM_MSGPACK: Final[msgspec.msgpack.Decoder[Event]] = msgspec.msgpack.Decoder(KnownEvent)
 _FROM_JSON: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(KnownEvent)
@@ -55,7 +57,7 @@ def decode(data: bytes) -> Event:
     """The event that `encode` wrote, here or in another version. Raises EventFormatError for anything else."""
     try:
         return _FROM_MSGPACK.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         return _decode_unknown(data, _HEADER_FROM_MSGPACK, msgspec.msgpack.decode, error)
 
 
@@ -68,7 +70,7 @@ def decode_json(data: bytes | str) -> Event:
     """The event that `encode_json` wrote. Raises EventFormatError for anything else."""
     try:
         return _FROM_JSON.decode(data)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except _UNREADABLE as error:
         return _decode_unknown(data, _HEADER_FROM_JSON, msgspec.json.decode, error)
 
 
@@ -80,5 +82,5 @@ def _decode_unknown(data: Any, header: Any, to_dict: Any, error: Exception) -> E
         fields = to_dict(data)
         known = {name: fields[name] for name in _HEADER if name in fields}
         return msgspec.convert({**known, "type": EventType.UNKNOWN.value, "fields": fields}, UnknownEvent)
-    except (msgspec.DecodeError, UnicodeDecodeError) as problem:
+    except _UNREADABLE as problem:
         raise EventFormatError(f"not an event: {problem}") from error

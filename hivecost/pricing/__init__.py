@@ -7,6 +7,7 @@ from hivecost.pricing.lines import price_line
 from hivecost.pricing.listing import RateChange, RateRow, describe, diff_rates, list_rates
 from hivecost.pricing.plausibility import believable_book
 from hivecost.pricing.quotes import Quote
+from hivecost.pricing.rate_shifts import RateShift, rate_shifts
 from hivecost.pricing.readings import UsageReading, UsageStatus
 from hivecost.pricing.repricing import Kept, reprice_turn
 from hivecost.pricing.selection import ModelChoice, select_model
@@ -21,6 +22,7 @@ __all__ = [
     "Quote",
     "RateChange",
     "RateRow",
+    "RateShift",
     "UsageReading",
     "UsageStatus",
     "UsageStream",
@@ -33,6 +35,7 @@ __all__ = [
     "input_token_bound",
     "list_rates",
     "price_line",
+    "rate_shifts",
     "read_usage",
     "reprice_turn",
     "select_model",

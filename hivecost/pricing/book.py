@@ -11,6 +11,7 @@ from hivecost.errors import PriceUnknownError
 from hivecost.events import Cost, CostStatus, Usage
 from hivecost.money import TURN_COST_MAX_NANOUSD, USD, to_usd
 from hivecost.pricing.cards import Band, Card, half_even
+from hivecost.pricing.offers import Offer
 from hivecost.pricing.quotes import Quote, QuoteKey, Quoter
 from hivecost.pricing.readings import UsageReading, UsageStatus
 
@@ -169,6 +170,14 @@ class PriceBook:
         """(provider, model) of everything that is listed, the user's own first, with "" as their provider."""
         yield from (("", model) for model in self._quoter.table.rates)
         yield from self._quoter.catalog.models()
+
+    def names(self) -> Iterator[tuple[str, str]]:
+        """(provider, name) of everything that is listed, and of every name that the rules for matching spell out."""
+        yield from self._quoter.catalog.names()
+
+    def offers(self, model: str, *, provider: str = "") -> tuple[Offer, ...]:
+        """All that the name may be priced by, at any time and tier; () for a name that is not known."""
+        return tuple(offer for rates in self._quoter.rates(model, provider) for offer in rates.offers)
 
     def suggestions(self, model: str) -> tuple[str, ...]:
         """Up to three names with a price that are near to this one."""

@@ -78,6 +78,13 @@ class Catalog:
         """Every (provider id, model id)."""
         return ((provider.id, model.id) for provider in self._providers for model in provider.models)
 
+    def names(self) -> Iterator[tuple[str, str]]:
+        """The same, and every name that a model's own rules for matching spell out."""
+        for provider in self._providers:
+            for model in provider.models:
+                yield provider.id, model.id
+                yield from ((provider.id, name) for name in _spelled_out(model.match))
+
 
 def shipped_catalog() -> Catalog:
     """The data inside the installed genai-prices, whatever an updater may have put beside it."""
@@ -96,6 +103,16 @@ def fetched_catalog(data: bytes) -> Catalog:
     if not isinstance(raw, list) or not raw:
         raise ValueError("expected a list of providers")
     return Catalog(_providers_from_raw(raw), hashlib.sha256(data).hexdigest()[:12])
+
+
+def _spelled_out(clause: Any) -> Iterator[str]:
+    """The texts in a matching clause of genai-prices, whatever it does with them."""
+    for value in vars(clause).values() if hasattr(clause, "__dict__") else ():
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, list):
+            for part in value:
+                yield from _spelled_out(part)
 
 
 def _model_rates(provider: Provider, info: ModelInfo) -> ModelRates:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import threading
@@ -105,7 +106,7 @@ def prices(base_path):
 def test_an_update_is_used_by_every_command_and_by_the_runtime(published, prices, base_path):
     """Fetched once, kept, and from then on the rates in use; only `update` asked the network."""
     published.content = catalog(1200)  # enough to stand against the shipped ones
-    shown = prices("update", "--from", f"{published.url}/moved")
+    shown = prices("update", "--yes", "--from", f"{published.url}/moved")  # it lacks the shipped models
     assert "1,200 models" in shown
     assert "acme-7" in prices("show", "acme-7")
     listed = json.loads(prices("list", "--json"))
@@ -119,7 +120,7 @@ def test_a_second_update_keeps_the_first_and_diff_compares_them(published, price
     """What changed is shown rate by rate; the same again is nothing new."""
     assert "Nothing new" in prices("update", "--from", published.url)
     published.content = catalog(99, usd=1.5)
-    prices("update", "--from", published.url)
+    assert "acme-99: input has no price any more" in prices("update", "--yes", "--from", published.url)
     changes = {
         (change["model"], change["above"], change["unit"]): (change["before"], change["after"])
         for change in json.loads(prices("diff", "--json"))
@@ -163,6 +164,73 @@ def test_an_update_that_fails_changes_nothing_and_says_why(published, prices, up
     assert "Nothing was changed" in shown
     assert updated.read_bytes() == before
     assert [file.name for file in updated.parent.iterdir()] == ["current.json"]
+
+
+def changed(**models):
+    """The catalog with these prices of models of the first provider; None takes a model out."""
+    providers = json.loads(catalog())
+    listed = {model["id"]: model for model in providers[0]["models"]}
+    for number, prices in models.items():
+        name = f"acme-{number.removeprefix('m')}"
+        if prices is None:
+            del listed[name]
+        else:
+            listed[name]["prices"] = prices
+    providers[0]["models"] = list(listed.values())
+    return json.dumps(providers).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (changed(m7={"input_mtok": 0, "output_mtok": 0}), "acme0 acme-7: input is free, it was $0.2000"),
+        (changed(m7={"input_mtok": 1, "output_mtok": 0}), "acme0 acme-7: output is free"),
+        (changed(m7={"input_mtok": 1}), "acme0 acme-7: output is free"),
+        (changed(m7={"input_mtok": 1, "output_mtok": 9.1}), "acme0 acme-7: output is $0.9100, it was $0.3000"),
+        (changed(m7={"input_mtok": 0.3, "output_mtok": 3}), "acme0 acme-7: input is $0.0300, it was $0.2000"),
+        (changed(m7={"input_mtok": 1, "output_mtok": 3, "cache_read_mtok": 0}), "acme0 acme-7: cache_read is free"),
+        (changed(m7=None), "acme0 acme-7: input has no price any more"),
+    ],
+)
+def test_prices_that_change_more_than_is_usual_need_a_word(published, prices, updated, content, said):
+    """One model is enough; without `--yes`, and nobody there to ask, nothing is changed and the status is 1."""
+    published.content, before = content, updated.read_bytes()
+    shown = prices("update", "--from", published.url, status=1)
+    assert said in shown
+    assert "--yes" in shown
+    assert updated.read_bytes() == before
+    assert said in prices("update", "--yes", "--from", published.url)
+    assert updated.read_bytes() == content
+
+
+def test_an_unusual_table_is_shown_in_a_few_lines(published, prices, base_path):
+    """The first table is compared with the shipped rates, of which it lacks all."""
+    published.content = catalog(1200)
+    shown = prices("update", "--from", published.url, status=1)
+    assert re.search(r"… and \d,\d{3} more", shown)
+    assert len(shown.splitlines()) < 30
+    assert not base_path.exists()
+
+
+@pytest.mark.parametrize(("answer", "taken"), [(b"y\n", True), (b"n\n", False), (b"\n", False), (b"\x04", False)])
+def test_at_a_terminal_it_asks(updated, base_path, tmp_path, answer, taken):
+    """Anything but yes is no."""
+    table, before = tmp_path / "table.json", updated.read_bytes()
+    table.write_bytes(changed(m7=None))
+    keyboard, terminal = pty.openpty()
+    os.write(keyboard, answer)
+    done = subprocess.run(
+        [*COMMAND, "prices", "update", "--from", str(table), "--data", str(base_path)],
+        stdin=terminal,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    for end in (keyboard, terminal):
+        os.close(end)
+    assert "Use these rates?" in done.stdout
+    assert (done.returncode, updated.read_bytes() != before) == (0 if taken else 1, taken)
 
 
 def test_a_server_that_cannot_be_reached_is_named(prices, base_path):
