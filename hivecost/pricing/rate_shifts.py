@@ -85,11 +85,16 @@ def _shifts(before: PriceBook, after: PriceBook, provider: str, model: str, at_n
     old_offers, new_offers = before.offers(model, provider=provider), after.offers(model, provider=provider)
     if old_offers == new_offers or not old_offers:
         return
+    if not new_offers:
+        old = before.price(model, _SAMPLES["input"], provider=provider, at_ns=at_ns).nanousd
+        if old is not None:
+            yield RateShift(provider=provider, model=model, kind="lost", unit="input", before=old, after=None)
+        return
     for instant, tier in _moments((*old_offers, *new_offers), at_ns):
         terms: dict[str, Any] = {"provider": provider, "at_ns": instant, "service_tier": tier}
         for unit, usage in _SAMPLES.items():
             old = before.price(model, usage, **terms).nanousd
-            new = after.price(model, usage, **terms).nanousd if new_offers else None
+            new = after.price(model, usage, **terms).nanousd
             kind = _kind(old, new)
             if old is not None and kind is not None:
                 named = f"{unit} ({tier})" if tier else unit
