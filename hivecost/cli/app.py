@@ -21,6 +21,7 @@ from hivecost.cli.reprice import reprice
 from hivecost.cli.sessions import sessions
 from hivecost.cli.spend import spend
 from hivecost.errors import ConfigError, HiveCostError
+from hivecost.plain_text import printable
 
 #: Where the files of this package are.
 _HOME: Final = f"{Path(__file__).parents[1]}/"
@@ -72,7 +73,8 @@ def main() -> None:
 
 
 def _fail(problem: str, status: int) -> NoReturn:
-    typer.echo(f"hivecost: {problem}", err=True)
+    # It may quote a name from a file or a database that a stranger made.
+    typer.echo("\n".join(map(printable, f"hivecost: {problem}".split("\n"))), err=True)
     sys.exit(status)
 
 

@@ -162,4 +162,7 @@ def _instant_ns(moment: datetime | None) -> int | None:
 
     if moment is None:
         return None
-    return to_ns(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    try:
+        return to_ns(moment if moment.tzinfo else moment.replace(tzinfo=UTC))
+    except OverflowError:
+        raise ConfigError("--at", "a moment that is on the calendar in UTC, too", got=str(moment)) from None

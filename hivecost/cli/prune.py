@@ -65,4 +65,5 @@ def _before_ns(keep: str, before: str) -> int:
     age = _AGE.fullmatch(keep)
     if age is None:
         raise ConfigError("--keep", "a number of hours, days or weeks such as 48h, 90d or 12w", got=keep)
-    return SYSTEM_CLOCK.now_ns() - int(age[1]) * _HOURS[age[2]] * 3600 * 10**9
+    # Nothing was logged before 1970, and SQLite knows no year much before.
+    return max(0, SYSTEM_CLOCK.now_ns() - int(age[1]) * _HOURS[age[2]] * 3600 * 10**9)

@@ -11,6 +11,8 @@ from typing import Any
 import aiosqlite
 import anyio
 
+from hivecost.errors import ConfigError
+from hivecost.plain_text import encodable
 from hivecost.store import database_path, named_faults, open_reader, run_in_thread
 
 Row = tuple[Any, ...]
@@ -23,7 +25,10 @@ class Reader:
         self._connection = connection
 
     async def rows(self, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
-        """All rows of the answer."""
+        """All rows of the answer. Raises ConfigError for a text that no database can hold."""
+        for name, value in parameters.items():
+            if isinstance(value, str) and encodable(value) != value:
+                raise ConfigError(name, "text: this has bytes or halves of letters that are no UTF-8", got=value)
         return list(await self._connection.execute_fetchall(sql, parameters))  # type: ignore[arg-type]  # takes names too
 
 

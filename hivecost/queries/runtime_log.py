@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from hivecost.events import Totals
-from hivecost.queries.filters import matching
+from hivecost.queries.filters import matching, row_limit
 from hivecost.queries.instants import Moment, local_iso, since_ns, until_ns
 from hivecost.queries.reader import Reader, Row, reading
 from hivecost.queries.sessions import SessionState, session_state
@@ -149,7 +149,7 @@ class RuntimeLogStore:
         Raises ConfigError for a date that is none, and StoreErrors.
         """
         wanted = {"session_id": session_id, "status": status}
-        bounds = {"since_ns": since_ns(since), "until_ns": until_ns(until), "limit": max(limit, 0)}
+        bounds = {"since_ns": since_ns(since), "until_ns": until_ns(until), "limit": row_limit(limit)}
         async with reading(self._base_path) as log:
             return [_run(row) for row in await log.rows(list_runs_sql(wanted), {**wanted, **bounds})]
 
@@ -169,7 +169,7 @@ def list_runs_sql(wanted: Mapping[str, str | None]) -> str:
 
 async def _steps(log: Reader, session_id: str, node_id: str | None, limit: int | None) -> list[Step]:
     wanted = {"session_id": session_id, "node_id": node_id}
-    rows = await log.rows(load_steps_sql(wanted), {**wanted, "limit": -1 if limit is None else max(limit, 0)})
+    rows = await log.rows(load_steps_sql(wanted), {**wanted, "limit": row_limit(limit)})
     return [to_step(row) for row in rows]
 
 

@@ -11,7 +11,7 @@ import msgspec
 from hivecost.errors import SessionNotFoundError
 from hivecost.events import Totals
 from hivecost.money import USD, to_usd
-from hivecost.queries.filters import matching
+from hivecost.queries.filters import matching, row_limit
 from hivecost.queries.instants import Moment, local_iso, since_ns, until_ns
 from hivecost.queries.reader import Reader, Row, reading
 from hivecost.queries.totals import SUM_COLUMNS, sums
@@ -100,7 +100,7 @@ class SessionStore:
         Raises ConfigError for a date that is none, and StoreErrors.
         """
         wanted = {"status": status, "agent_id": agent_id, "user_id": user_id}
-        bounds = {"since_ns": since_ns(since), "until_ns": until_ns(until), "limit": max(limit, 0)}
+        bounds = {"since_ns": since_ns(since), "until_ns": until_ns(until), "limit": row_limit(limit)}
         async with reading(self._base_path) as log:
             return [_state(row) for row in await log.rows(list_sessions_sql(wanted), {**wanted, **bounds})]
 

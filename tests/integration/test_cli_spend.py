@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import unicodedata
 from collections import Counter
 from datetime import UTC, datetime
 from decimal import Decimal
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 import hivecost as hc
 from hivecost.cli import app
+from hivecost.store import Store
 from hivecost.testing import FakeClock
 
 #: nano-USD a token, in and out, as PRICES says it in USD per 1M.
@@ -115,6 +117,51 @@ def test_a_spreadsheet_gets_exact_amounts_and_none_for_what_is_unknown(turns, sp
     assert lines["big"]["cost_nanousd"] == "9198000" == str(2_021 * 3_000 + 209 * 15_000)
     unknown = lines["nobody-knows"]
     assert (unknown["cost_usd"], unknown["cost_nanousd"], unknown["unpriced_calls"]) == ("", "", "2")
+
+
+FORMULAS = [
+    '=HYPERLINK("http://x","y")',
+    "+1+1",
+    "-2+3",
+    "@SUM(A1)",
+    "\t=1",
+    "\r=1",
+    "\n=1",
+    " =1",
+    "\xa0=1",
+    "\u3000=1",
+    "\u200b=1",
+    "\ufeff=1",
+    "\uff1d1",
+    "\uff0b1",
+    "\uff0d1",
+    "\uff201",
+    "\ufe631",
+]
+HARMLESS = ["ada", "a=b", "1-2", "'quoted'", '"x"', "ada, bob", "x;=1", "\N{SNOWMAN}", "2026-01-01", ""]
+CONTROLS = ["\x1b[31mred", "a\nb", "a\r\nb", "a\0b", "a\x9bb", "a\u202eb", "a\u2028b", "\x07"]
+
+
+def test_a_spreadsheet_is_told_no_formulas(base_path, spend):
+    """Names come from customers: one that begins like a formula, also once it is trimmed, begins with an apostrophe.
+
+    What would move a cursor or begin another line is replaced. Numbers stay numbers, and other names as they are.
+    """
+    users = [*FORMULAS, *HARMLESS, *CONTROLS]
+    log = [hc.LLMTurnComplete(session_id="s", user_id=name, org_id=name, model=name) for name in users]
+    anyio.run(Store(base_path).write, log)
+    text = spend("--by", "user,org,model", "--csv")
+    assert all(letter == "\n" or letter.isprintable() or letter in "\xa0\u3000\u200b\ufeff" for letter in text)
+    lines = list(csv.DictReader(text.splitlines()))
+    assert len(lines) == len(users)
+    found = {line["user"] for line in lines}
+    assert {line["org"] for line in lines} == {line["model"] for line in lines} == found
+    assert set(HARMLESS) <= found
+    assert {"'" + name for name in FORMULAS if name[0] not in "\t\r\n"} <= found
+    assert {"'�=1", "�[31mred", "a�b", "a��b", "�"} <= found
+    assert not any(unicodedata.normalize("NFKC", name).lstrip(" \u200b\ufeff")[:1] in {*"=+-@"} for name in found)
+    assert {line["llm_calls"] for line in lines} >= {"1"}
+    assert all(line["cost_usd"] == "" and line["input_tokens"] == "0" for line in lines)
 
 
 def test_it_can_be_narrowed(turns, spend):

@@ -78,4 +78,4 @@ def checked_count(limit: object) -> int:
     """How many entries to read at most. Raises ConfigError: to SQLite, a limit below zero is none."""
     if type(limit) is not int or limit < 1:
         raise ConfigError("limit", "a whole number, 1 or more", got=limit)
-    return limit
+    return min(limit, 2**63 - 1)  # SQLite knows 64 bits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -11,6 +12,8 @@ import pytest
 
 from hivecost.cli import app as _app
 from hivecost.cli.app import main
+from hivecost.events import LLMTurnComplete
+from hivecost.store.runtime_log import RuntimeLog
 
 
 @pytest.fixture
@@ -46,6 +49,12 @@ def hivecost(monkeypatch, capsys):
         (["budget", "resolve", "1-1"], "resolve: expected what it cost"),
         (["advise", "--prices", "nowhere.toml"], "nowhere.toml: prices: expected a readable TOML file"),
         (["nonsense"], "No such command 'nonsense'"),
+        (["sessions", "--limit", "9" * 5_000], "Invalid value for '--limit'"),
+        (["sessions", "--since", "\x1b[2J"], r"got '\x1b[2J'"),
+        (["prices", "show", "gpt-4o", "--at", "9999-12-31T23:59:59-1400"], "--at: expected a moment"),
+        (["prices", "show", "nobody", "--at", "0001-01-01T00:00:00+1400"], "--at: expected a moment"),
+        (["budget", "resolve", "1-1", "--usd", "9" * 5_000], "--usd: expected an amount in USD"),
+        (["budget", "resolve", "1-1", "--usd", "nan"], "--usd: expected an amount in USD"),
     ],
 )
 def test_what_was_asked_wrongly_is_status_2(hivecost, tmp_path, arguments, said):
@@ -64,6 +73,8 @@ def test_what_was_asked_wrongly_is_status_2(hivecost, tmp_path, arguments, said)
         (["report", "nobody"], "no session 'nobody' is logged in {data}/hivecost.db; `hivecost sessions` lists those"),
         (["budget", "status"], "A runtime with open_ledger=… keeps its money elsewhere"),
         (["prices", "show", "no-such-model"], "no price is known for model 'no-such-model'"),
+        (["prices", "show", "nobody", "--at", "0001-01-01"], "no price is known for model 'nobody'"),
+        (["report", "\x1b[2J"], r"no session '\x1b[2J' is logged"),
     ],
 )
 def test_what_could_not_be_done_is_status_1(hivecost, tmp_path, arguments, said):
@@ -85,6 +96,40 @@ def test_a_fault_of_our_own_is_a_line_with_its_place(hivecost, monkeypatch, tmp_
     assert status == 1
     assert err.startswith("hivecost: a fault of hivecost itself, please report it: UnicodeDecodeError: 'utf-8' codec")
     assert re.search(r"\(hivecost/cli/sessions\.py, line \d+\)\n$", err)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["sessions", "--limit", str(2**63)],
+        ["sessions", "--limit", str(10**30), "--since", "0001-01-01", "--until", "9999-12-31"],
+        ["prune", "--keep", "99999w"],
+        ["prune", "--before", "0001-01-01"],
+        ["spend", "--since", "9999-12-31T23:59:59-23:59"],
+    ],
+)
+def test_numbers_and_dates_beyond_64_bits_mean_everything_or_nothing(monkeypatch, capsys, tmp_path, arguments):
+    """There is no more than all, and nothing was logged before there was time."""
+    RuntimeLog(tmp_path).append_once([LLMTurnComplete(session_id="session_1")])
+    monkeypatch.setattr(sys, "argv", ["hivecost", *arguments, "--data", str(tmp_path)])
+    with pytest.raises(SystemExit) as left:
+        main()
+    assert (left.value.code or 0, capsys.readouterr().err) == (0, "")
+
+
+def test_an_argument_that_is_no_text_is_named(tmp_path):
+    """Its bytes are no UTF-8; a folder may have such a name."""
+    for arguments in ([b"report", b"\xff"], [b"sessions", b"--user", b"\xff"], [b"spend", b"--model", b"\xff"]):
+        RuntimeLog(tmp_path).append_once([LLMTurnComplete(session_id="session_1")])
+        command = [sys.executable, "-m", "hivecost", *arguments, "--data", tmp_path]
+        done = subprocess.run(command, capture_output=True, check=False, timeout=60)
+        assert (done.returncode, done.stdout) == (2, b"")
+        assert b"no UTF-8" in done.stderr
+    folder = tmp_path / os.fsdecode(b"\xff")
+    folder.mkdir()
+    RuntimeLog(folder).append_once([LLMTurnComplete(session_id="session_1")])
+    command = [sys.executable, "-m", "hivecost", "sessions", "--json", "--data", folder]
+    assert b"session_1" in subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
 
 
 def test_a_disk_that_is_full_behind_a_pipe_is_named(tmp_path):

@@ -10,7 +10,7 @@ import pytest
 from hivecost.clock import to_ns
 from hivecost.errors import ConfigError, SessionNotFoundError, StoreUnusablePathError
 from hivecost.events import Cost, CostStatus, ExecutionCompleted, ExecutionStarted, LLMTurnComplete, Usage
-from hivecost.queries import RuntimeLogStore, SessionStore
+from hivecost.queries import RuntimeLogStore, SessionStore, load_budget_changes
 
 pytestmark = pytest.mark.anyio
 
@@ -135,3 +135,20 @@ async def test_a_base_path_that_is_a_file_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(StoreUnusablePathError, match="use a folder"):
         await SessionStore(tmp_path / "file").list_sessions()
+
+
+@pytest.mark.parametrize("limit", [2**63, 10**30, 10**5_000], ids=["64 bits", "100 bits", "more"])
+async def test_a_limit_beyond_64_bits_is_all(tmp_path, write, limit):
+    """In each of the lists; SQLite would not take it."""
+    await write(LLMTurnComplete(session_id="s"))
+    assert len(await SessionStore(tmp_path).list_sessions(limit=limit)) == 1
+    assert len(await RuntimeLogStore(tmp_path).load_steps("s", limit=limit)) == 1
+    assert await load_budget_changes(tmp_path, limit=limit) == []
+
+
+async def test_a_name_that_no_log_can_hold_is_named(tmp_path, write):
+    """An argument of a command line that is no UTF-8 comes as half a letter."""
+    await write(LLMTurnComplete(session_id="s"))
+    for asked in (SessionStore(tmp_path).list_sessions(user_id="\udcff"), SessionStore(tmp_path).read_state("\udcff")):
+        with pytest.raises(ConfigError, match="no UTF-8"):
+            await asked
