@@ -50,7 +50,7 @@ async def test_what_is_made_is_for_its_owner_alone(umask, tmp_path):
     assert set(files.values()) == {"0o600"}, files
     assert {"data/hivecost.db", "data/hivecost.db-wal", "data/hivecost.db-shm", "data/hivecost.lock"} <= files.keys()
     assert {"data/prices/current.json", "data/prices/previous.json"} <= files.keys()
-    assert {name.rpartition(".")[2] for name in files if name.startswith("data/ledger/")} == {"journal", "lock"}
+    assert {name.rpartition(".")[2] for name in files if name.startswith("data/ledger/")} == {"journal"}
     assert stat.S_IMODE(base_path.parent.stat().st_mode) == 0o700
 
 
