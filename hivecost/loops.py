@@ -188,10 +188,14 @@ class _TrioLoop:
         return self.here._is_owned()
 
 
+def is_asyncio() -> bool:
+    """Whether the loop that runs now is asyncio's; else it is trio's. Raises anyio.NoEventLoopError outside of one."""
+    return not anyio.lowlevel.current_token().backend_class.__module__.endswith("_trio")
+
+
 def current_loop() -> Loop:
     """The loop that runs now. Raises anyio.NoEventLoopError outside of one."""
-    backend = anyio.lowlevel.current_token().backend_class.__module__
-    return _TrioLoop() if backend.endswith("_trio") else _AsyncioLoop()
+    return _AsyncioLoop() if is_asyncio() else _TrioLoop()
 
 
 async def run_on(loop: Loop, function: Callable[[], Coroutine[Any, Any, T]]) -> T:

@@ -2,34 +2,66 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import aiosqlite
 import anyio
 
 from hivecost.errors import ConfigError
 from hivecost.plain_text import encodable
+from hivecost.loops import is_asyncio
 from hivecost.store import database_path, named_faults, open_reader, run_in_thread
 
 Row = tuple[Any, ...]
 
 
-class Reader:
+class Reader(Protocol):
     """Runs SELECTs; a database that is missing answers as an empty one."""
-
-    def __init__(self, connection: aiosqlite.Connection) -> None:
-        self._connection = connection
 
     async def rows(self, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
         """All rows of the answer. Raises ConfigError for a text that no database can hold."""
-        for name, value in parameters.items():
-            if isinstance(value, str) and encodable(value) != value:
-                raise ConfigError(name, "text: this has bytes or halves of letters that are no UTF-8", got=value)
+        ...
+
+    async def close(self) -> None:
+        """Close its connection and end its thread, if it has one."""
+        ...
+
+
+class _AsyncioReader:
+    """Reads through aiosqlite, whose thread serves asyncio alone."""
+
+    def __init__(self, connection: aiosqlite.Connection) -> None:
+        self._connection = connection
+        self.close = connection.close
+
+    async def rows(self, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+        _require_text(parameters)
         return list(await self._connection.execute_fetchall(sql, parameters))  # type: ignore[arg-type]  # takes names too
+
+
+class _ThreadReader:
+    """Reads in the store's worker threads, on any event loop."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+
+    async def rows(self, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+        _require_text(parameters)
+        return await run_in_thread(lambda: self._connection.execute(sql, parameters).fetchall())
+
+    async def close(self) -> None:
+        self._connection.close()  # of a reader: it neither waits nor writes
+
+
+def _require_text(parameters: Mapping[str, Any]) -> None:
+    for name, value in parameters.items():
+        if isinstance(value, str) and encodable(value) != value:
+            raise ConfigError(name, "text: this has bytes or halves of letters that are no UTF-8", got=value)
 
 
 @asynccontextmanager
@@ -38,10 +70,12 @@ async def reading(base_path: Path) -> AsyncIterator[Reader]:
     with named_faults(database_path(base_path)):
         # Opened by us: where aiosqlite fails to connect, its thread may outlive the event loop and complain.
         with anyio.CancelScope(shield=True):
-            opened = await run_in_thread(partial(open_reader, base_path))
-            connection = await aiosqlite.Connection(lambda: opened, iter_chunk_size=64)
+            connection = await run_in_thread(partial(open_reader, base_path))
+            reader: Reader = _ThreadReader(connection)
+            if is_asyncio():
+                reader = _AsyncioReader(await aiosqlite.Connection(lambda: connection, iter_chunk_size=64))
         try:
-            yield Reader(connection)
+            yield reader
         finally:
             with anyio.CancelScope(shield=True):
-                await connection.close()
+                await reader.close()

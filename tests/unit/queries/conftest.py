@@ -9,7 +9,7 @@ from hivecost.store import Store
 
 @pytest.fixture
 def anyio_backend():
-    """aiosqlite does not run under trio."""
+    """One loop is enough here: test_reader.py reads on both."""
     return "asyncio"
 
 

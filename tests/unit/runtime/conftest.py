@@ -14,7 +14,7 @@ PRICES = {"m": {"input": 1, "output": 2}}
 
 @pytest.fixture
 def make_runtime(tmp_path) -> Callable[..., hc.AgentRuntime]:
-    """A runtime without a log, so that it runs on trio, too."""
+    """A runtime without a log."""
 
     def make(**settings: Any) -> hc.AgentRuntime:
         settings = {"prices": PRICES, "config": {"log": False}, **settings}

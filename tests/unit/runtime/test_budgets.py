@@ -19,11 +19,6 @@ CALLS = hc.Budget("calls", limit="100 calls", mode="observe")
 
 
 @pytest.fixture
-def anyio_backend():
-    return "asyncio"  # what the watched budgets spent before is read with aiosqlite
-
-
-@pytest.fixture
 def make(make_runtime):
     """A runtime whose agent takes a turn of so many input tokens at $0.000001."""
 

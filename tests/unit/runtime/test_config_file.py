@@ -297,11 +297,6 @@ async def test_an_operators_limit_outlives_a_reload_that_does_not_touch_it(make,
         assert await limit_in_force(tmp_path) == "$3"
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"  # the audit trail is read with aiosqlite
-
-
 @pytest.mark.anyio
 async def test_what_waits_for_a_restart_is_said_until_then(make, write):
     """New, removed and otherwise changed budgets, settings, thresholds and prices; none of them is half in force."""

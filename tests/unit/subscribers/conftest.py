@@ -13,7 +13,7 @@ PRICES = {"m": {"input": 1, "output": 2}, "n": {"input": 1, "output": 2}}
 
 @pytest.fixture
 def anyio_backend() -> str:
-    return "asyncio"  # the runtime log, which some subscribers read, runs on nothing else
+    return "asyncio"  # tests/integration/test_both_loops.py runs all of them on trio, too
 
 
 @pytest.fixture
