@@ -1,4 +1,4 @@
-"""The shipped rates: genai-prices' data, read into offers. Imported when the first rate is needed, not before."""
+"""The shipped rates: genai-prices' data, read into offers. It is imported when rates are loaded, not before."""
 
 from __future__ import annotations
 

@@ -44,7 +44,7 @@ class Quote(msgspec.Struct, frozen=True):
 
 
 class Quoter:
-    """Answers with the card that applies; the tables are loaded when the first question comes."""
+    """Answers with the card that applies; the tables are loaded by `load`, or when the first question comes."""
 
     def __init__(self, table: Mapping[str, Any] | str | os.PathLike[str] | None, data: bytes | None) -> None:
         self.table = read_user_table(table)
@@ -68,6 +68,12 @@ class Quoter:
     @cached_property
     def _resolver(self) -> Resolver:
         return Resolver(self.table.rates, self.table.aliases, self.catalog)
+
+    def load(self) -> None:
+        """Read the rates, and import all that answering takes: no question does after that."""
+        import difflib  # noqa: F401, PLC0415  # for near names; both take a fraction of a second, and are not for everyone
+
+        _ = self.snapshot
 
     def quote(self, key: QuoteKey, at_ns: int) -> Quote:
         """What applies at this instant. Never raises."""

@@ -87,6 +87,7 @@ class AgentRuntime:
             config, prices = self._file.runtime, self._file.prices_or(prices)
         self.config = read_config(config)
         self.prices = prices if isinstance(prices, PriceBook) else open_price_book(base_path, prices, clock=clock)
+        self.prices.load()
         self.bus = EventBus(admit=self._admit, close_timeout_s=self.config.close_timeout_s)
         #: Sums over everything this runtime has seen, by execution, session, node, agent, model, user, task and day.
         self.usage = UsageAggregator()

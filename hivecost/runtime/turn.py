@@ -168,7 +168,7 @@ class Turn:
     def _publish(
         self, reading: UsageReading, known_cost: Cost | None, *, stop_reason: str, retry_after_s: float | None = None
     ) -> Cost:
-        now_s = self._execution.clock.monotonic_s()  # before pricing, which may load the rates first
+        now_s = self._execution.clock.monotonic_s()  # before pricing, which is no part of the call
         cost = self._settled = self._price(reading) if known_cost is None else known_cost
         request = self.request
         event = LLMTurnComplete(
