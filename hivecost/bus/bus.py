@@ -19,6 +19,7 @@ from hivecost.bus.statistics import BusStatistics
 from hivecost.bus.subscription import TASK_ENDED, Subscription
 from hivecost.errors import BusClosedError, ConfigError, ReentrancyError
 from hivecost.events import Event, EventType
+from hivecost.forking import leave_child
 from hivecost.loops import current_loop
 
 MAX_QUEUE: Final = 10_000
@@ -54,6 +55,7 @@ class EventBus(Publishing):
     # -- lifecycle ---------------------------------------------------------------------------------------------
 
     async def __aenter__(self) -> Self:
+        self._require_own_process()
         self._loop = current_loop()
         self._accepting, self._closing = True, False
         self._here = self._loop.here
@@ -69,6 +71,8 @@ class EventBus(Publishing):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._is_forked:
+            leave_child(error)
         await self.aclose()
 
     async def aclose(self, *, timeout_s: float | None = None) -> None:
@@ -124,6 +128,7 @@ class EventBus(Publishing):
         `overflow` is what happens past `max_queue` waiting events: DropOldest() unless given, Block() or DropNewest().
         Works before the bus is open, from handlers and from any thread. Raises ConfigError for what cannot work.
         """
+        self._require_own_process()
         if not callable(handler):
             raise ConfigError("subscribe(handler=…)", "something callable with an event", got=handler)
         if isinstance(max_queue, bool) or not isinstance(max_queue, int) or max_queue < 1:
@@ -208,6 +213,7 @@ class EventBus(Publishing):
         way. Handlers that publish for each other without end are waited for without end, as is one that hangs: give it
         a timeout. Raises ReentrancyError inside a handler that would wait for itself.
         """
+        self._require_own_process()
         here = self._own_handler()
         if here is not None and subscription_id in (None, here.id):
             raise ReentrancyError("drain() inside a handler would wait for that handler itself")

@@ -18,6 +18,7 @@ from hivecost.bus.subscription import CLOSED, QUEUE_FULL, Subscription, current_
 from hivecost.bus.tail import Tail
 from hivecost.errors import BusClosedError
 from hivecost.events import Event
+from hivecost.forking import tell_children
 from hivecost.loops import Loop, nowhere
 
 #: A publisher that never waits yields after so many events, so that they are handled while they are in the caches.
@@ -52,6 +53,17 @@ class Publishing:
         self._closing = False
         self._inbox = Inbox(self)
         self._published = 0
+        self._is_forked = False
+        tell_children(self)
+
+    def _forked(self) -> None:
+        """This process is a child of the one where the bus is open: its tasks and its loop are not here."""
+        if self._loop is None:
+            self._inbox = Inbox(self)  # a thread of the parent may hold the lock of the other one
+            return
+        self._is_forked = True
+        self._loop, self._here, self._accepting = None, nowhere(), False
+        self._tail, self._inbox = Tail(), Inbox(self)
 
     def publish(self, event: Event) -> Coroutine[Any, Any, None]:
         """Queue it with every matching subscription, at the call: it is published, awaited or not, from any thread.
@@ -192,9 +204,14 @@ class Publishing:
 
     def _require_open(self) -> Loop:
         loop = self._loop
+        self._require_own_process()
         if loop is None or not self._accepting or (self._closing and self._own_handler() is None):
             raise BusClosedError("the bus is not open; publish inside `async with bus:` (or `async with runtime:`)")
         return loop
+
+    def _require_own_process(self) -> None:
+        if self._is_forked:
+            raise BusClosedError("this bus belongs to the parent process; in a forked child, make another one")
 
     def _own_handler(self) -> Subscription | None:
         """The subscription of this bus in whose handler, or in a task of it, the calling code runs."""

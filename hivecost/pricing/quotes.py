@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from hivecost.forking import tell_children
 from hivecost.pricing.cards import Card, compile_card
 from hivecost.pricing.catalog import Catalog, fetched_catalog, shipped_catalog
 from hivecost.pricing.names import last_parts, near_names
@@ -51,6 +52,10 @@ class Quoter:
         self._data = data
         self._slots: dict[QuoteKey, _Slot] = {}
         self._opening = RLock()  # a finalizer may settle a turn in the middle of it
+        tell_children(self)
+
+    def _forked(self) -> None:
+        self._opening = RLock()  # a thread of the parent may hold the other one
 
     @cached_property
     def catalog(self) -> Catalog:
@@ -73,7 +78,7 @@ class Quoter:
         """Read the rates, and import all that answering takes: no question does after that."""
         import difflib  # noqa: F401, PLC0415  # for near names; both take a fraction of a second, and are not for everyone
 
-        _ = self.snapshot
+        _ = self.snapshot, self._resolver, self._known_names
 
     def quote(self, key: QuoteKey, at_ns: int) -> Quote:
         """What applies at this instant. Never raises."""

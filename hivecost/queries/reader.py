@@ -13,8 +13,8 @@ import aiosqlite
 import anyio
 
 from hivecost.errors import ConfigError
-from hivecost.plain_text import encodable
 from hivecost.loops import is_asyncio
+from hivecost.plain_text import encodable
 from hivecost.store import database_path, named_faults, open_reader, run_in_thread
 
 Row = tuple[Any, ...]

@@ -36,7 +36,12 @@ class EntryPoint(msgspec.Struct, frozen=True):
         if inspect.iscoroutinefunction(self.function) or inspect.iscoroutinefunction(
             getattr(self.function, "__call__", None)  # noqa: B004  # the method itself is inspected, not callability
         ):
-            return await self.function(execution, value)
-        # In a tuple, because trio takes a function whose result can be awaited for a mistake.
-        (result,) = await anyio.to_thread.run_sync(lambda: (self.function(execution, value),), limiter=threads)
+            with execution.ending_forked_children():
+                return await self.function(execution, value)
+        (result,) = await anyio.to_thread.run_sync(self._call, execution, value, limiter=threads)
         return await result if inspect.isawaitable(result) else result
+
+    def _call(self, execution: Execution, value: Any) -> tuple[Any]:
+        """In a tuple, because trio takes a function whose result can be awaited for a mistake."""
+        with execution.ending_forked_children():
+            return (self.function(execution, value),)

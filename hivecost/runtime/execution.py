@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, Final, Protocol, Self, TypeVar
 
 import anyio
 import anyio.from_thread
@@ -15,6 +16,7 @@ import anyio.lowlevel
 from hivecost.clock import Clock
 from hivecost.errors import ConfigError, ExecutionCancelledError, HiveCostError
 from hivecost.events import Event, Totals
+from hivecost.forking import end_child
 from hivecost.loops import Loop, Task, run_on
 from hivecost.plugin import TurnRequest
 from hivecost.pricing import PriceBook, input_token_bound
@@ -25,6 +27,9 @@ from hivecost.runtime.result import ExecutionResult
 from hivecost.runtime.turn import Turn
 
 T = TypeVar("T")
+
+#: Why a forked child gets nothing.
+PARENTS: Final = "this runtime belongs to the parent process: in a forked child, make an AgentRuntime of its own"
 
 _current_execution: ContextVar[Execution | None] = ContextVar("hivecost_execution", default=None)
 _current_node: ContextVar[Node | None] = ContextVar("hivecost_node", default=None)
@@ -90,6 +95,8 @@ class Execution:
         self.is_cancel_announced = False
         #: The task that reports it when it ignores its cancellation.
         self.watchdog: Task | None = None
+        #: This process is a child that was forked while it ran: it goes on in the parent alone.
+        self.is_forked = False
         self._host = host
         self._loop = loop
         self._loop_token = anyio.lowlevel.current_token()
@@ -179,7 +186,21 @@ class Execution:
         for waiting in list(self._waiting):
             waiting.cancel()
 
+    @contextmanager
+    def ending_forked_children(self) -> Iterator[None]:
+        """Around the agent. A child forked inside it ends where the agent does: nobody is there to return to."""
+        try:
+            yield
+        except BaseException as error:
+            if self.is_forked:
+                end_child(error)
+            raise
+        if self.is_forked:
+            end_child(None)
+
     def _refuse_when_over(self) -> None:
+        if self.is_forked:
+            raise HiveCostError(PARENTS)
         if self.cancel_reason is not None:
             raise ExecutionCancelledError(f"execution {self.execution_id} was cancelled: {self.cancel_reason}")
         if self.result is not None:
@@ -192,6 +213,7 @@ class Execution:
         """
         if self._loop.is_here():
             return await function()
+        self._refuse_when_over()
         node = _current_node.get()
 
         async def inside() -> T:
@@ -207,6 +229,7 @@ class Execution:
         Raises ExecutionCancelledError when the execution is cancelled meanwhile, and HiveCostError on the event loop,
         which would wait for itself.
         """
+        self._refuse_when_over()
         if self._loop.is_here():
             raise HiveCostError("this code runs on the event loop: write `async with ctx.turn(...)`, `async for`")
         try:

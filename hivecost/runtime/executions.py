@@ -15,7 +15,7 @@ from hivecost.events import ExecutionCompleted, ExecutionStarted, ExecutionStatu
 from hivecost.loops import Loop
 from hivecost.runtime.attribution import checked_text
 from hivecost.runtime.entry_point import THREADS_MAX, EntryPoint
-from hivecost.runtime.execution import Execution, ExecutionHost
+from hivecost.runtime.execution import PARENTS, Execution, ExecutionHost
 from hivecost.runtime.result import ExecutionResult
 from hivecost.signals import cancellation_ignored, execution_cancelled
 
@@ -48,6 +48,7 @@ class Executions:
         self._loop: Loop | None = None
         self._threads: anyio.CapacityLimiter | None = None
         self._idle = anyio.Event()
+        self._is_forked = False
 
     def open(self, group: anyio.abc.TaskGroup, loop: Loop) -> None:
         self._group, self._loop = group, loop
@@ -61,6 +62,19 @@ class Executions:
             await self._idle.wait()
         self._group = None
 
+    def disown(self) -> bool:
+        """In a forked child: what runs does so in the parent. False when nothing could run there."""
+        if self._group is not None or self.running:
+            self._is_forked = True
+            self._group = self._loop = None
+            for execution in self.running.values():
+                execution.is_forked = True
+        return self._is_forked
+
+    def _require_own_process(self) -> None:
+        if self._is_forked:
+            raise HiveCostError(PARENTS)
+
     def start(
         self,
         entry: EntryPoint,
@@ -73,6 +87,7 @@ class Executions:
         tags: Mapping[str, str],
     ) -> Execution:
         """A new execution, in a session of its own unless `session_id` names one."""
+        self._require_own_process()
         if self._group is None or self._loop is None:
             raise HiveCostError("the runtime is not running; trigger inside `async with runtime:`")
         if session_id is None:
@@ -152,6 +167,7 @@ class Executions:
         """The result, at once when it has ended. Raises LookupError when nobody knows it (any more)."""
         execution = self.running.get(execution_id)
         if execution is not None:
+            self._require_own_process()
             await execution.finished.wait()
             assert execution.result is not None  # noqa: S101  # set before `finished`
             return execution.result
@@ -166,6 +182,7 @@ class Executions:
 
         With `after_turn` only the former, until somebody asks without it.
         """
+        self._require_own_process()
         execution, loop = self.running.get(execution_id), self._loop
         if execution is None or loop is None:
             return False

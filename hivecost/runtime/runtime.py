@@ -24,6 +24,7 @@ from hivecost.errors import (
     UnknownEntryPointError,
 )
 from hivecost.events import Event, LLMTurnComplete
+from hivecost.forking import leave_child, tell_children
 from hivecost.ledger import Budget, OpenLedger
 from hivecost.plugin import GateCheck, Plugin, load_plugin_class, require_plugin
 from hivecost.pricing import PriceBook
@@ -103,6 +104,8 @@ class AgentRuntime:
         self._entry_points: dict[str, EntryPoint] = {}
         self._executions = Executions(self, cancel_grace_s=self.config.cancel_grace_s)
         self._lifecycle: AbstractAsyncContextManager[None] | None = None
+        self._is_forked = False
+        tell_children(self)
         self._foreign_turns = 0
         self._events_lost = 0
         self._register_own_plugins()
@@ -155,7 +158,8 @@ class AgentRuntime:
 
     async def __aenter__(self) -> Self:
         if self._lifecycle is not None:
-            raise HiveCostError("this runtime is running already; make a second AgentRuntime for another loop")
+            where = "in the parent process" if self._is_forked else "already"
+            raise HiveCostError(f"this runtime is running {where}; make a second AgentRuntime for another loop")
         self._lifecycle = self._run()
         try:
             await self._lifecycle.__aenter__()
@@ -167,8 +171,15 @@ class AgentRuntime:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
+        if self._is_forked:
+            leave_child(error)
+            return None
         lifecycle, self._lifecycle = self._lifecycle, None
         return None if lifecycle is None else await lifecycle.__aexit__(kind, error, trace)
+
+    def _forked(self) -> None:
+        """This process is a child of the one where it runs."""
+        self._is_forked = self._executions.disown() or self._lifecycle is not None
 
     @asynccontextmanager
     async def _run(self) -> AsyncIterator[None]:
@@ -312,9 +323,10 @@ class AgentRuntime:
         """Publish without waiting, from any thread; a loss is counted and logged, never raised into the agent."""
         try:
             self.bus.publish_nowait(event)
-        except BusClosedError:
+        except BusClosedError as error:
             self._events_lost += 1
-            _log.error("%s of execution %s came after the runtime closed: lost", event.type, event.execution_id)
+            why = error if self._is_forked else "it came after the runtime closed"
+            _log.error("%s of execution %s is lost: %s", event.type, event.execution_id, why)
 
     def collect_turns(self) -> None:
         """Count the turns that other threads settled so far."""

@@ -16,6 +16,7 @@ from anyio.abc import TaskGroup
 from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.errors import StoreError, StoreLockedError
 from hivecost.events import Event
+from hivecost.forking import leave_child, tell_children
 from hivecost.loops import Loop, current_loop
 from hivecost.store.append import Appended
 from hivecost.store.appender import Appender
@@ -72,8 +73,21 @@ class Store:
         self._wakeup = anyio.Event()
         self._alone = anyio.Lock()  # held by the one who commits while no writer runs
         self._scope: anyio.CancelScope | None = None  # made when it opens: a Store may be made outside of any loop
+        self._is_forked = False
+        tell_children(self)
+
+    def _forked(self) -> None:
+        """This process is a child of the one that uses it; a Store that was never used there may be used here."""
+        if self._tasks is not None or self._writing or self._batches:
+            self._is_forked, self._batches = True, Batches()
+        self._alone = anyio.Lock()
+
+    def _require_own_process(self) -> None:
+        if self._is_forked:
+            raise StoreError(f"{self._path}: this Store belongs to the parent process; in a forked child, make another")
 
     async def __aenter__(self) -> Self:
+        self._require_own_process()
         async with self._alone:
             if self._tasks is not None:
                 raise StoreError(f"{self._path}: this Store is open already; make another one")
@@ -87,6 +101,9 @@ class Store:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self._is_forked:
+            leave_child(error)
+            return
         tasks, self._tasks = self._tasks, None
         if tasks is None:
             return
@@ -147,6 +164,8 @@ class Store:
         return self._batches.events_count >= self._queue_max
 
     def _put(self, events: tuple[Event, ...]) -> Batch:
+        if self._is_forked:
+            self._require_own_process()
         batch = self._batches.put(events)
         if len(events) >= _BEGIN_AT_ONCE:
             self._begin()

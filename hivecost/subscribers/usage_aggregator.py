@@ -15,6 +15,7 @@ from typing import Any, Final, Literal, get_args
 from hivecost.clock import to_datetime
 from hivecost.errors import ConfigError
 from hivecost.events import EventType, LLMTurnComplete, Totals
+from hivecost.forking import tell_children
 from hivecost.plugin import PluginHost
 
 Dimension = Literal["execution", "session", "node", "agent", "model", "user", "org", "task", "day"]
@@ -47,6 +48,10 @@ class UsageAggregator:
         #: What came last, by all that tells turns apart; it goes into each dimension's sums when somebody asks.
         self._recent: dict[tuple[Any, int], _Recent] = {}
         self._turns = 0
+        tell_children(self)
+
+    def _forked(self) -> None:
+        self._lock, self._counting = threading.RLock(), False  # a thread of the parent may hold the other one
 
     @property
     def total(self) -> Totals:

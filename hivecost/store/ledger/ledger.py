@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import sqlite3
-import weakref
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Self
 
 import anyio
 from anyio.abc import TaskGroup
 
 from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.errors import HiveCostError, LedgerUnavailableError, StoreError, StoreMovedError
+from hivecost.forking import leave_child, tell_children
 from hivecost.ledger import (
     AccountStatus,
     Budget,
@@ -70,6 +69,8 @@ class Ledger(LedgerErrands):
         self._folder = LedgerFolder(self._base_path)
         self._opened: tuple[Desk, Visitor] | None = None
         self._tasks: TaskGroup | None = None
+        self._is_forked = False
+        tell_children(self)
 
     @classmethod
     def open(
@@ -101,7 +102,6 @@ class Ledger(LedgerErrands):
         desk = Desk(self, self._budgets, journal, self._database.process_id)
         visitor = Visitor(self._base_path, self._database, desk)
         self._opened = desk, visitor
-        _open_ledgers.add(self)
         self._tasks = await anyio.create_task_group().__aenter__()
         self._tasks.start_soon(visitor.run, name=f"ledger of {self._base_path}")
         try:
@@ -114,6 +114,9 @@ class Ledger(LedgerErrands):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        if self._is_forked:
+            leave_child(error)
+            return
         desk, visitor = self._require_open()
         tasks, self._tasks = self._tasks, None
         visitor.stop(self._close_timeout_s)
@@ -123,7 +126,6 @@ class Ledger(LedgerErrands):
                 await tasks.__aexit__(None, None, None)
         finally:
             batch = desk.leave(f"{self._base_path}: this ledger is closed")
-            _open_ledgers.discard(self)
             await self._close(partial(self._close_database, batch, desk.journal))
 
     async def reserve(
@@ -260,19 +262,7 @@ class Ledger(LedgerErrands):
         """This process is a child of the one that opened it."""
         self._database.let_go()
         if self._opened is not None:
+            self._is_forked = True
             desk, visitor = self._opened
             desk.orphan(f"{self._base_path}: this ledger belongs to the parent process; open another one here")
             visitor.orphan()
-
-
-_open_ledgers: Final[weakref.WeakSet[Ledger]] = weakref.WeakSet()
-
-
-def _disown_after_fork() -> None:
-    for ledger in _open_ledgers:
-        ledger._forked()  # noqa: SLF001  # nobody else is to call it
-    _open_ledgers.clear()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_disown_after_fork)
