@@ -204,8 +204,8 @@ class Publishing:
 
     def _require_open(self) -> Loop:
         loop = self._loop
-        self._require_own_process()
         if loop is None or not self._accepting or (self._closing and self._own_handler() is None):
+            self._require_own_process()
             raise BusClosedError("the bus is not open; publish inside `async with bus:` (or `async with runtime:`)")
         return loop
 
