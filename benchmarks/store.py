@@ -17,7 +17,7 @@ from time import perf_counter
 
 from benchmarks.figure import ratio_of
 from hivecost.events import Cost, CostStatus, Event, LLMTurnComplete, Usage
-from hivecost.store import Store
+from hivecost.store import Store, shared_interpreter
 from hivecost.store.append import Appended
 from hivecost.store.inserts import TURNS, insert_sql
 from hivecost.store.rollups import fold_turns
@@ -32,6 +32,8 @@ BATCHES = {1: (200, 0.2), 10: (2_000, 0.3), 100: (5_000, 0.5), 1_000: (12_000, 0
 WAITERS, EVENTS_EACH = 1_000, 5
 
 BUSY_TURNS, BUSY_S = 1_000, 0.003
+#: Of `RuntimeConfig(switch_interval_s=…)`; None is Python's own.
+SWITCH_INTERVALS_S = (None, 0.0005)
 
 SLOW_COMMIT_S, OFFERED_PER_S, SLOW_SECONDS = 0.020, 5_000, 2.0
 QUEUE_MAX = 2_000
@@ -40,7 +42,7 @@ QUEUE_MAX = 2_000
 def results() -> list[Result]:
     """(name, goal, figure, whether the goal is met); figures are medians of one run."""
     rows = [_batches(size, events, goal) for size, (events, goal) in BATCHES.items()]
-    return [*rows, _waiters(), _beside_a_busy_loop(), *_slow_disk()]
+    return [*rows, _waiters(), *(_beside_a_busy_loop(interval_s) for interval_s in SWITCH_INTERVALS_S), *_slow_disk()]
 
 
 def turn(number: int) -> LLMTurnComplete:
@@ -99,15 +101,17 @@ def _waiters() -> Result:
     return name, 0.5, ratio, ratio >= 0.5
 
 
-def _beside_a_busy_loop() -> Result:
+def _beside_a_busy_loop(switch_interval_s: float | None) -> Result:
     """A loop whose every turn is 3 ms of Python, and with each the writer's wait for the interpreter begins anew."""
     turns = [turn(number) for number in range(BUSY_TURNS)]
     idle_s, busy_s = [], []
     for _ in range(ROUNDS):
-        idle_s.append(asyncio.run(_seconds_in_store(turns, BUSY_TURNS)))
-        busy_s.append(asyncio.run(_seconds_in_busy_loop(turns)))
+        with shared_interpreter(switch_interval_s):
+            idle_s.append(asyncio.run(_seconds_in_store(turns, BUSY_TURNS)))
+            busy_s.append(asyncio.run(_seconds_in_busy_loop(turns)))
     ratio = ratio_of(idle_s, busy_s)
-    name = f"{BUSY_TURNS:,} turns committed beside a loop that never rests, of the rate beside one that does"
+    asked = "" if switch_interval_s is None else f" (switch_interval_s={switch_interval_s})"
+    name = f"{BUSY_TURNS:,} turns committed beside a loop that never rests{asked}, of the rate beside one that does"
     return name, 0.1, ratio, ratio >= 0.1
 
 

@@ -35,6 +35,12 @@ class Task(Protocol):
         ...
 
 
+class Timer(Protocol):
+    """A call to come."""
+
+    def cancel(self) -> object: ...
+
+
 class Wakeup(Protocol):
     """One sleeper: `set()` ends its `wait()`, and does nothing when it does not wait. Loop thread only."""
 
@@ -64,6 +70,10 @@ class Loop(Protocol):
 
     def call_soon(self, function: Callable[[], object]) -> None:
         """Call it when the loop turns next. Loop thread only."""
+        ...
+
+    def call_later(self, seconds: float, function: Callable[[], object]) -> Timer:
+        """Call it after so long, if the loop still runs then and nobody cancels that. Loop thread only."""
         ...
 
     def call_threadsafe(self, function: Callable[[], object]) -> None: ...
@@ -124,6 +134,9 @@ class _AsyncioLoop:
     def call_soon(self, function: Callable[[], object]) -> None:
         self._loop.call_soon(function, context=self._context)
 
+    def call_later(self, seconds: float, function: Callable[[], object]) -> Timer:
+        return self._loop.call_later(seconds, function, context=self._context)
+
     def call_threadsafe(self, function: Callable[[], object]) -> None:
         self._loop.call_soon_threadsafe(function)
 
@@ -180,6 +193,17 @@ class _TrioLoop:
 
     def call_soon(self, function: Callable[[], object]) -> None:
         self._token.run_sync_soon(function)
+
+    def call_later(self, seconds: float, function: Callable[[], object]) -> Timer:
+        scope = self._trio.CancelScope()
+
+        async def run() -> None:
+            with scope:
+                await self._trio.sleep(seconds)
+                function()
+
+        self._trio.lowlevel.spawn_system_task(run, context=self._context.copy())
+        return _TrioTask(scope)
 
     def call_threadsafe(self, function: Callable[[], object]) -> None:
         self._token.run_sync_soon(function)

@@ -52,7 +52,12 @@ async def _run_agents(data: Path) -> str:
 
     per_run = hc.Budget("per run", limit="$0.05", window="execution", mode="stop_after")
     a_day = hc.Budget("customer day", limit="$0.03", window="day", per="org", match={"org": "acme"}, mode="hard")
-    runtime = hc.AgentRuntime(data, budgets=[per_run, a_day], plugins=[TurnTicker(), hc.CostReporter(typer.echo)])
+    runtime = hc.AgentRuntime(
+        data,
+        budgets=[per_run, a_day],
+        plugins=[TurnTicker(), hc.CostReporter(typer.echo)],
+        config={"switch_interval_s": 0.0005},  # the process is ours
+    )
     session_id = hc.new_session_id(runtime.clock.now_ns())
     with serve_models() as provider:
         register_agents(runtime, provider)

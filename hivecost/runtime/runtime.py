@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -40,7 +40,7 @@ from hivecost.runtime.hosting import hosting
 from hivecost.runtime.plugins import AttachedPlugin, PluginRack
 from hivecost.runtime.result import ExecutionResult
 from hivecost.signals import subscriber_failed
-from hivecost.store import Ledger, open_price_book
+from hivecost.store import Ledger, open_price_book, shared_interpreter
 from hivecost.subscribers import BudgetWatcher, LogWriter, RunawayBreaker, UsageAggregator
 
 _log = logging.getLogger("hivecost.runtime")
@@ -184,9 +184,8 @@ class AgentRuntime:
     @asynccontextmanager
     async def _run(self) -> AsyncIterator[None]:
         """Open until the block ends; then wait for running executions, drain the bus and stop the plugins."""
-        subscriber_failed.connect(self._on_subscriber_failed, sender=self.bus)
         failure: BaseException | None = None
-        try:
+        with self._outside():
             async with (
                 self.bus,
                 self.gate.open(self.base_path, prices=self.prices, clock=self.clock, publish=self.publish_for_agent),
@@ -202,11 +201,19 @@ class AgentRuntime:
                 finally:
                     with anyio.CancelScope(shield=True):
                         await self._wind_down(plugin_tasks)
-        finally:
-            subscriber_failed.disconnect(self._on_subscriber_failed, sender=self.bus)
         failure = self._executions.fatal or failure
         if failure is not None:
             raise failure
+
+    @contextmanager
+    def _outside(self) -> Iterator[None]:
+        """What is different outside of the runtime while it runs."""
+        subscriber_failed.connect(self._on_subscriber_failed, sender=self.bus)
+        try:
+            with shared_interpreter(self.config.switch_interval_s):
+                yield
+        finally:
+            subscriber_failed.disconnect(self._on_subscriber_failed, sender=self.bus)
 
     def _unwatched_budgets(self) -> PluginError | None:
         """Budgets that are not watched would be none: their watcher is the one plugin that must start."""

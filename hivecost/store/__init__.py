@@ -3,6 +3,7 @@
 from hivecost.store.database import database_path, open_reader
 from hivecost.store.deletion import delete_session
 from hivecost.store.faults import named_faults
+from hivecost.store.interpreter import shared_interpreter
 from hivecost.store.ledger import BudgetChange, BudgetState, DoubtAmount, DoubtfulHold, Ledger, LedgerHold
 from hivecost.store.rates import current_rates_path, open_price_book, previous_rates_path, read_rates, save_rates
 from hivecost.store.repricings import Repricing, write_repricings
@@ -38,5 +39,6 @@ __all__ = [
     "read_rates",
     "run_in_thread",
     "save_rates",
+    "shared_interpreter",
     "write_repricings",
 ]

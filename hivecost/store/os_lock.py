@@ -13,7 +13,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -22,9 +22,8 @@ import anyio
 
 from hivecost.errors import StoreLockedError, StoreMovedError
 from hivecost.loops import Loop, current_loop
-from hivecost.store.interpreter import shared_interpreter
 from hivecost.store.private_files import make_private_folder, open_private
-from hivecost.store.threads import run_in_thread, start_in_thread, start_thread
+from hivecost.store.threads import Pauses, run_in_thread, start_in_thread, start_thread
 
 T = TypeVar("T")
 
@@ -227,31 +226,28 @@ async def _run_when_free(
 ) -> None:
     loop, done = current_loop(), anyio.Event()
 
-    def work_shared() -> T:
-        with shared_interpreter():
-            return work()
-
     def tell() -> None:
         with suppress(RuntimeError):  # how both kinds of loop say that they are closed
             loop.call_threadsafe(done.set)
 
     waiting = _LockQueue.of(base_path)
-    waiting.put(outcome, work_shared, tell)
-    try:
-        with anyio.move_on_after(timeout_s):
-            await done.wait()
-    except anyio.get_cancelled_exc_class():
-        if give_up and not waiting.withdraw(outcome):
+    waiting.put(outcome, work, tell)
+    with closing(Pauses(loop)):
+        try:
+            with anyio.move_on_after(timeout_s):
+                await done.wait()
+        except anyio.get_cancelled_exc_class():
+            if give_up and not waiting.withdraw(outcome):
+                with anyio.CancelScope(shield=True):
+                    await done.wait()
+                if anyio.current_effective_deadline() == -math.inf:
+                    return  # what was done counts; a scope's cancellation comes again with the next wait
+            raise
+        if not outcome.done():
+            if not give_up or waiting.withdraw(outcome):
+                raise lock_error(base_path, timeout_s)
             with anyio.CancelScope(shield=True):
                 await done.wait()
-            if anyio.current_effective_deadline() == -math.inf:
-                return  # what was done counts; a scope's cancellation comes again with the next wait
-        raise
-    if not outcome.done():
-        if not give_up or waiting.withdraw(outcome):
-            raise lock_error(base_path, timeout_s)
-        with anyio.CancelScope(shield=True):
-            await done.wait()
 
 
 class _LockQueue:

@@ -3,94 +3,67 @@
 from __future__ import annotations
 
 import errno
-import os
 import threading
+import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager, suppress
-from queue import Empty, SimpleQueue
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from typing import Final, TypeVar
 
 import anyio
 import anyio.lowlevel
 
+from hivecost.forking import tell_children
 from hivecost.loops import Loop, current_loop
-from hivecost.store.interpreter import shared_interpreter
 
 T = TypeVar("T")
 
-#: How often a thread without work looks whether the program has ended, which waits for it.
-_LOOK_S: Final = 0.5
+#: More than ever work at once, unless disks hang.
+_THREADS_MAX: Final = 256
+#: While a thread works, the loop pauses this often.
+_PAUSE_EVERY_S: Final = 0.002
+#: For so long, of which the system makes some 0.05 ms.
+_PAUSE_S: Final = 1e-6
 
 
 class _Threads:
-    """Threads that wait for more work while somebody keeps them; the last who lets them go ends them."""
+    """The standard library's pool, while somebody keeps it: its threads end their work before the program ends.
+
+    Nothing here takes a lock: the garbage collector may let go anywhere.
+    """
 
     def __init__(self) -> None:
-        self._lock = threading.RLock()  # the garbage collector may let go anywhere
-        self._keepers = 0
-        self._idle: list[_Worker] = []
+        self._keepers: set[object] = set()
+        self._pool: ThreadPoolExecutor | None = None
+        tell_children(self)
 
-    def keep(self) -> None:
-        with self._lock:
-            self._keepers += 1
+    def _forked(self) -> None:
+        self._keepers.clear()
+        self._pool = None  # its threads are the parent's
 
-    def let_go(self) -> None:
-        with self._lock:
-            self._keepers -= 1
-            idle: list[_Worker] = []
-            if not self._keepers:
-                idle, self._idle = self._idle, idle
-        for worker in idle:
-            worker.inbox.put(None)
+    def keep(self) -> Callable[[], None]:
+        """Call the result to let them go."""
+        keeper = object()
+        self._keepers.add(keeper)
+        return lambda: self._let_go(keeper)
+
+    def _let_go(self, keeper: object) -> None:
+        self._keepers.discard(keeper)
+        if not self._keepers and self._pool is not None:
+            pool, self._pool = self._pool, None
+            pool.shutdown(wait=False)
 
     def begin(self, work: Callable[[], None]) -> None:
-        """Let a thread do it now. Raises OSError when none can be started."""
+        """Let a thread do it now; the work may be begun twice. Raise OSError when no thread can be started."""
+        pool = self._pool
+        if pool is None:
+            pool = self._pool = ThreadPoolExecutor(_THREADS_MAX, "hivecost")
         try:
-            worker = self._idle.pop()
-        except IndexError:
-            worker = _Worker(self)
-            start_thread(worker)
-        worker.inbox.put(work)
-
-    def rest(self, worker: _Worker) -> bool:
-        """It waits for more work; False: it is to end."""
-        with self._lock:
-            if self._keepers:
-                self._idle.append(worker)
-            return self._keepers > 0
-
-    def may_leave(self, worker: _Worker) -> bool:
-        """False when work is on its way to it already."""
-        try:
-            self._idle.remove(worker)
-        except ValueError:
-            return False
-        return True
-
-
-class _Worker(threading.Thread):
-    """No daemon, so that what it commits is committed when the program ends."""
-
-    def __init__(self, threads: _Threads) -> None:
-        super().__init__(name="hivecost", daemon=False)
-        self.inbox: SimpleQueue[Callable[[], None] | None] = SimpleQueue()
-        self._threads = threads
-
-    def run(self) -> None:
-        while (work := self._next()) is not None:
-            work()
-            del work  # and what it holds
-            if not self._threads.rest(self):
-                break
-
-    def _next(self) -> Callable[[], None] | None:
-        while True:
-            try:
-                return self.inbox.get(timeout=_LOOK_S)
-            except Empty:
-                if not threading.main_thread().is_alive() and self._threads.may_leave(self):
-                    return None
+            pool.submit(work)
+        except RuntimeError:
+            # It was let go meanwhile, or the main thread has ended, after which no pool takes anything; a loop in
+            # another thread goes on. Or there is no thread for it: then it may have kept the work all the same.
+            start_thread(threading.Thread(target=work, name="hivecost"))
 
 
 def start_thread(thread: threading.Thread) -> None:
@@ -101,15 +74,17 @@ def start_thread(thread: threading.Thread) -> None:
         raise OSError(errno.EAGAIN, f"no thread can be started ({error})") from error
 
 
+_threads: Final = _Threads()
+
+
 @contextmanager
 def kept_threads() -> Iterator[None]:
     """Until it ends, threads that have nothing to do wait for more."""
-    threads = _threads
-    threads.keep()
+    let_go = _threads.keep()
     try:
         yield
     finally:
-        threads.let_go()
+        let_go()
 
 
 def start_in_thread(loop: Loop, work: Callable[[], T], then: Callable[[], object]) -> Future[T]:
@@ -118,28 +93,52 @@ def start_in_thread(loop: Loop, work: Callable[[], T], then: Callable[[], object
     It ends in an OSError when no thread can be started. Loop thread only.
     """
     ended: Future[T] = Future()
-    around = ExitStack()
-    around.enter_context(kept_threads())
-    around.enter_context(shared_interpreter())  # before the thread waits for the interpreter for the first time
+    let_go, claim, pauses = _threads.keep(), threading.Lock(), Pauses(loop)
 
-    def work_inside() -> None:
+    def tell() -> None:
+        pauses.close()
+        then()
+
+    def work_once() -> None:
+        if not claim.acquire(blocking=False):
+            return
         try:
-            with around:
-                result = work()
+            result = work()
         except BaseException as error:  # carried to whoever asks, nothing is swallowed
             ended.set_exception(error)
         else:
             ended.set_result(result)
+        let_go()
         with suppress(RuntimeError):  # how both kinds of loop say that they are closed
-            loop.call_threadsafe(then)
+            loop.call_threadsafe(tell)
 
     try:
-        _threads.begin(work_inside)
+        _threads.begin(work_once)
     except OSError as error:
-        around.close()
-        ended.set_exception(error)
-        loop.call_soon(then)
+        if claim.acquire(blocking=False):
+            let_go()
+            ended.set_exception(error)
+            loop.call_soon(tell)
     return ended
+
+
+class Pauses:
+    """Until it is closed, the loop lets a thread have the interpreter now and then. Loop thread only.
+
+    A loop that never rests lets it go in each of its turns, but for too short a moment to be taken: a commit beside it
+    would take seconds, or for ever.
+    """
+
+    def __init__(self, loop: Loop) -> None:
+        self._loop = loop
+        self._next = loop.call_later(_PAUSE_EVERY_S, self._pause)
+
+    def _pause(self) -> None:
+        time.sleep(_PAUSE_S)
+        self._next = self._loop.call_later(_PAUSE_EVERY_S, self._pause)
+
+    def close(self) -> None:
+        self._next.cancel()
 
 
 async def run_in_thread(work: Callable[[], T]) -> T:
@@ -150,13 +149,3 @@ async def run_in_thread(work: Callable[[], T]) -> T:
     with anyio.CancelScope(shield=True):
         await done.wait()
     return ended.result()
-
-
-def _renew_after_fork() -> None:
-    global _threads  # noqa: PLW0603  # one for the process, and a forked child has none of its threads
-    _threads = _Threads()
-
-
-_threads = _Threads()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_renew_after_fork)

@@ -1,4 +1,4 @@
-"""How long threads wait for the interpreter while something is written, and afterwards."""
+"""How long threads wait for the interpreter: as Python has it, unless somebody asks."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ import threading
 
 import pytest
 
+from hivecost.errors import ConfigError
 from hivecost.events import LLMTurnComplete
-from hivecost.store import Store, runtime_log
-from hivecost.store.interpreter import SWITCH_S, shared_interpreter
+from hivecost.runtime import AgentRuntime, RuntimeConfig
+from hivecost.store import Store, runtime_log, shared_interpreter
+
+SWITCH_S = 0.0005
 
 
 @pytest.fixture(autouse=True)
@@ -23,8 +26,8 @@ def pythons_own():
 
 
 @pytest.mark.anyio
-async def test_a_commit_shares_the_interpreter(tmp_path, monkeypatch):
-    """While it is under way, and not a moment longer."""
+async def test_nothing_is_changed_unless_asked_for(tmp_path, monkeypatch):
+    """Neither by a store that commits, nor by a runtime that runs, nor by None."""
     real, seen_s = runtime_log.append, []
 
     def append(connection, events):
@@ -32,11 +35,41 @@ async def test_a_commit_shares_the_interpreter(tmp_path, monkeypatch):
         return real(connection, events)
 
     monkeypatch.setattr(runtime_log, "append", append)
-    async with Store(tmp_path) as store:
-        for _ in range(2):
-            await store.write([LLMTurnComplete()])
-            assert sys.getswitchinterval() == 0.005
-    assert seen_s == pytest.approx([SWITCH_S, SWITCH_S])
+    async with Store(tmp_path / "a") as store, AgentRuntime(tmp_path / "b"):
+        await store.write([LLMTurnComplete()])
+        assert sys.getswitchinterval() == 0.005
+    with shared_interpreter():
+        assert sys.getswitchinterval() == 0.005
+    assert set(seen_s) == {0.005}
+
+
+@pytest.mark.anyio
+async def test_a_runtime_that_asks_has_it_while_it_runs(tmp_path):
+    """And what somebody else restores meanwhile stays restored."""
+    async with AgentRuntime(tmp_path, config={"switch_interval_s": SWITCH_S}):
+        assert sys.getswitchinterval() == pytest.approx(SWITCH_S)
+    assert sys.getswitchinterval() == 0.005
+    async with AgentRuntime(tmp_path, config={"switch_interval_s": SWITCH_S}):
+        sys.setswitchinterval(0.003)
+    assert sys.getswitchinterval() == 0.003
+
+
+@pytest.mark.parametrize("interval_s", [0, -1, 1.5, "0.005", float("nan")])
+def test_an_interval_that_cannot_be_is_an_error_by_name(interval_s):
+    """Python's own message names no setting."""
+    with pytest.raises(ConfigError, match="switch_interval_s"):
+        RuntimeConfig(switch_interval_s=interval_s)
+
+
+def test_several_may_ask_for_different_intervals():
+    """The shortest is in force."""
+    with shared_interpreter(0.002):
+        with shared_interpreter(0.001):
+            assert sys.getswitchinterval() == pytest.approx(0.001)
+        assert sys.getswitchinterval() == pytest.approx(0.002)
+        with shared_interpreter(0.004):
+            assert sys.getswitchinterval() == pytest.approx(0.002)
+    assert sys.getswitchinterval() == 0.005
 
 
 def test_the_last_one_out_puts_it_back():
@@ -44,7 +77,7 @@ def test_the_last_one_out_puts_it_back():
     inside, leave = threading.Barrier(3), [threading.Event(), threading.Event()]
 
     def share(event):
-        with shared_interpreter():
+        with shared_interpreter(SWITCH_S):
             inside.wait(30)
             assert event.wait(30)
 
@@ -61,7 +94,7 @@ def test_the_last_one_out_puts_it_back():
 
 def test_what_raises_puts_it_back():
     """As what returns does."""
-    with pytest.raises(ValueError, match="mine"), shared_interpreter():
+    with pytest.raises(ValueError, match="mine"), shared_interpreter(SWITCH_S):
         raise ValueError("mine")
     assert sys.getswitchinterval() == 0.005
 
@@ -72,14 +105,14 @@ def test_any_interval_comes_back_as_it_was(interval_us):
     sys.setswitchinterval(interval_us * 1e-6 + 5e-7)
     before_s = sys.getswitchinterval()
     for _ in range(3):
-        with shared_interpreter():
+        with shared_interpreter(SWITCH_S):
             assert sys.getswitchinterval() == pytest.approx(min(before_s, SWITCH_S))
         assert sys.getswitchinterval() == before_s
 
 
 def test_what_others_set_meanwhile_stays():
     """It is theirs."""
-    with shared_interpreter():
+    with shared_interpreter(SWITCH_S):
         sys.setswitchinterval(0.002)
     assert sys.getswitchinterval() == 0.002
 
@@ -93,14 +126,14 @@ warnings.simplefilter("ignore")
 from hivecost.store import interpreter
 inside, leave = threading.Event(), threading.Event()
 def share():
-    with interpreter.shared_interpreter(), interpreter._lock:
+    with interpreter.shared_interpreter(0.0005):
         inside.set()
         leave.wait(30)
 threading.Thread(target=share).start()
 inside.wait(30)
 if os.fork() == 0:
     before_s = sys.getswitchinterval()
-    with interpreter.shared_interpreter():
+    with interpreter.shared_interpreter(0.0005):
         within_s = sys.getswitchinterval()
     print(before_s, round(within_s, 6), sys.getswitchinterval(), flush=True)
     os._exit(0)
