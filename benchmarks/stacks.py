@@ -10,7 +10,7 @@ LOOP, WRITER = "loop", "writer"
 #: What a process does once: imports, and what `benchmarks.profiled` prepares.
 _START = re.compile(r"<frozen importlib|^warm_up \(benchmarks/")
 #: A thread that is about to sleep, or just woke up.
-_WAITS = re.compile(r"\((selectors|threading|queue)\.py\)$|^_Worker\._next \(hivecost/")
+_WAITS = re.compile(r"\((selectors|threading|queue)\.py\)$|^_worker \(concurrent/futures/")
 _ROOM = re.compile(r"\(hivecost/(\w+)")
 #: Outside of any room: the frame that says whose work it is.
 _OUTSIDE = {

@@ -18,7 +18,7 @@ thread (7): MainThread 100
 thread (8): AnyIO worker thread;{WORKER_FRAMES};append (hivecost/store/append.py:57) 40
 thread (9): AnyIO worker thread;{WORKER_FRAMES} 1
 thread (9): AnyIO worker thread;{WORKER_FRAMES};Queue.get (queue.py:171);Condition.wait (threading.py:327) 100
-thread (9): hivecost;_Worker.run (hivecost/store/threads.py:81);_Worker._next (hivecost/store/threads.py:90) 100
+thread (9): hivecost_0;Thread.run (threading.py:982);_worker (concurrent/futures/thread.py:81) 100
 """
 
 
