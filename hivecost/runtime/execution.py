@@ -86,6 +86,8 @@ class Execution:
         self.started_s = self.clock.monotonic_s()
         self.result: ExecutionResult | None = None
         self.finished = anyio.Event()
+        #: How many tasks wait for the result.
+        self.waiters = 0
         #: Cancelled to stop the agent; made before the agent starts, so that it can be stopped before, too.
         self.scope = anyio.CancelScope()
         self.cancel_reason: BaseException | None = None

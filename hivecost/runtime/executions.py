@@ -16,7 +16,7 @@ from hivecost.loops import Loop
 from hivecost.runtime.attribution import checked_text
 from hivecost.runtime.entry_point import THREADS_MAX, EntryPoint
 from hivecost.runtime.execution import PARENTS, Execution, ExecutionHost
-from hivecost.runtime.result import ExecutionResult
+from hivecost.runtime.result import ExecutionResult, described, without_traceback
 from hivecost.signals import cancellation_ignored, execution_cancelled
 
 #: Results that can still be asked for after their execution has ended.
@@ -130,7 +130,7 @@ class Executions:
         status, reason = _ending(execution, error, completed=completed)
         duration_ms = round(1_000 * (self._host.clock.monotonic_s() - execution.started_s))
         totals = execution.totals
-        execution.result = ExecutionResult(
+        result = ExecutionResult(
             execution_id=execution.execution_id,
             session_id=execution.session_id,
             status=status,
@@ -142,7 +142,7 @@ class Executions:
             ExecutionCompleted(
                 status=status,
                 entry_point=execution.entry_point,
-                error="" if reason is None else _described(reason),
+                error="" if reason is None else described(reason),
                 duration_ms=duration_ms,
                 llm_calls=totals.llm_calls,
                 unpriced_calls=totals.unpriced_calls + totals.invalid_calls,
@@ -156,7 +156,8 @@ class Executions:
             self._announce_cancelled(execution, reason)  # a turn was refused, and nobody asked it to stop before
         self._host.gate.forget_execution(execution.execution_id)
         del self.running[execution.execution_id]
-        self._results[execution.execution_id] = execution.result
+        kept = self._results[execution.execution_id] = without_traceback(result)
+        execution.result = result if execution.waiters else kept
         if len(self._results) > RESULTS_KEPT:
             self._results.popitem(last=False)
         execution.finished.set()
@@ -168,12 +169,23 @@ class Executions:
         execution = self.running.get(execution_id)
         if execution is not None:
             self._require_own_process()
-            await execution.finished.wait()
-            assert execution.result is not None  # noqa: S101  # set before `finished`
-            return execution.result
+            return await self._wait_for(execution)
         if execution_id not in self._results:
             raise LookupError(f"no execution {execution_id!r} runs here, nor is it among the last {RESULTS_KEPT:,}")
         return self._results[execution_id]
+
+    async def _wait_for(self, execution: Execution) -> ExecutionResult:
+        """The result with the error as it was raised; when nobody waits any more, nobody keeps its traceback."""
+        execution.waiters += 1
+        try:
+            await execution.finished.wait()
+        finally:
+            execution.waiters -= 1
+            result = execution.result
+            if result is not None and not execution.waiters:
+                execution.result = without_traceback(result)
+        assert result is not None  # noqa: S101  # set before `finished`
+        return result
 
     # -- cancelling --------------------------------------------------------------------------------------------
 
@@ -255,7 +267,9 @@ def _ending(
     execution: Execution, error: BaseException | None, *, completed: bool
 ) -> tuple[ExecutionStatus, BaseException | None]:
     if execution.cancel_reason is not None and not (completed and not execution.scope.cancel_called):
-        return ExecutionStatus.CANCELLED, execution.cancel_reason
+        # One of its own: what all share would keep the traceback of everybody who raises it.
+        is_shared = execution.cancel_reason is _NO_REASON_GIVEN
+        return ExecutionStatus.CANCELLED, ExecutionCancelledError("cancelled") if is_shared else execution.cancel_reason
     if completed:
         return ExecutionStatus.COMPLETED, None
     if isinstance(error, BudgetExceededError | ExecutionCancelledError):
@@ -263,12 +277,3 @@ def _ending(
     if error is None or isinstance(error, anyio.get_cancelled_exc_class()):
         return ExecutionStatus.CANCELLED, ExecutionCancelledError("the runtime, or what it awaited, was cancelled")
     return ExecutionStatus.FAILED, error
-
-
-def _described(error: BaseException) -> str:
-    """Type and message, fit for the log whatever the message is."""
-    try:
-        text = str(error)
-    except Exception:  # the edge: an agent's exception may be broken, too
-        text = "(its message cannot be read)"
-    return f"{type(error).__name__}: {text}"[:1_000].encode(errors="backslashreplace").decode()

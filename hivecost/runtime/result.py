@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
+from hivecost.errors import HiveCostError
 from hivecost.events import ExecutionStatus
+
+#: Exceptions inside exceptions are copied down to here.
+_DEPTH_MAX: Final = 10
 
 
 class ExecutionResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -22,5 +26,52 @@ class ExecutionResult(msgspec.Struct, frozen=True, kw_only=True):
     #: What the entry point returned; None unless it did.
     output: Any
     #: What ended it: the exception that was raised, or the reason it was cancelled with; None when it completed.
+    #: Whoever waits when the execution ends gets it with its traceback, whoever asks later a copy without.
     error: BaseException | None
     metrics: dict[str, Any]
+
+
+def without_traceback(result: ExecutionResult) -> ExecutionResult:
+    """Return the result with a copy of its error that has neither traceback nor cause.
+
+    A traceback keeps every local variable of the agent alive. The error itself stays as it is for those who have it.
+    """
+    return result if result.error is None else msgspec.structs.replace(result, error=_bare(result.error))
+
+
+def described(error: BaseException) -> str:
+    """Return type and message, fit for the log whatever the message is."""
+    try:
+        text = str(error)
+    except Exception:  # the edge: an agent's exception may be broken, too
+        text = "(its message cannot be read)"
+    return f"{type(error).__name__}: {text}"[:1_000].encode(errors="backslashreplace").decode()
+
+
+def _bare(error: BaseException, depth: int = 0) -> BaseException:
+    """A copy without traceback, cause and context; so are the exceptions that it holds.
+
+    Made without the `__init__` of its class, which may take anything. One that cannot be copied is described.
+    """
+    kind = type(error)
+    builtin: Any = next(base for base in kind.__mro__ if base.__module__ == "builtins")
+    try:
+        if depth == _DEPTH_MAX:
+            raise RecursionError  # described, as whatever else cannot be copied
+        # The built-in's own way to be made again: an OSError has more in it than `args`.
+        _, made_of, *_ = builtin.__reduce__(error)
+        parts = [_bare_part(part, depth) for part in made_of]
+        copy: BaseException = kind.__new__(kind, *parts)
+        builtin.__init__(copy, *parts)
+        copy.__dict__.update({name: _bare_part(part, depth) for name, part in error.__dict__.items()})
+    except Exception:  # the edge: an agent's exception may forbid anything
+        return HiveCostError(described(error))
+    return copy
+
+
+def _bare_part(part: Any, depth: int) -> Any:
+    if isinstance(part, BaseException):
+        return _bare(part, depth + 1)
+    if isinstance(part, list | tuple) and any(isinstance(one, BaseException) for one in part):
+        return type(part)(_bare_part(one, depth) for one in part)
+    return part
