@@ -56,7 +56,7 @@ class Crossing(msgspec.Struct, frozen=True, kw_only=True):
     exceeded: bool
 
 
-class Account(msgspec.Struct, eq=False):
+class Account(msgspec.Struct, eq=False, weakref=True):
     """The sums of one account. `alarm_at` is the amount from which on an addition has something to report."""
 
     budget: Budget

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from math import inf
 from typing import Final, NamedTuple
 
 from hivecost.errors import ConfigError
@@ -19,6 +20,9 @@ _FOUND_MAX: Final = 10_000
 _FOREVER_NS: Final = 2**63
 
 AccountOpened = Callable[[Account], Account]
+AccountDropped = Callable[[Account], None]
+#: How many accounts of a budget are kept; None: all of them.
+AccountsMax = Callable[[Budget], int | None]
 
 
 class _Found(NamedTuple):
@@ -35,12 +39,18 @@ class AccountBook:
     An account lives until its execution is forgotten, or until its period and the next one are over. `accounts_max`
     bounds each budget: above it the quarter that was unused for longest is dropped, and counted in `evicted`.
     `opened` is asked about every new account, and gives the one to use: the same, or one that is known already.
+    `dropped` is told of each that is dropped.
 
     Raises ConfigError when two budgets have one name.
     """
 
     def __init__(
-        self, budgets: Iterable[Budget], *, accounts_max: int | None = None, opened: AccountOpened | None = None
+        self,
+        budgets: Iterable[Budget],
+        *,
+        accounts_max: AccountsMax = lambda _: None,
+        opened: AccountOpened = lambda account: account,
+        dropped: AccountDropped = lambda _: None,
     ) -> None:
         listed = tuple(budgets)
         for name, count in Counter(budget.name for budget in listed).items():
@@ -48,8 +58,7 @@ class AccountBook:
                 raise ConfigError(f"budget {name!r}.name", "a name that no other budget has")
         self.budgets: Final = {budget.name: budget for budget in listed}
         self.evicted = 0
-        self._accounts_max = accounts_max
-        self._lines = {budget.name: _Line(budget, opened or _as_it_is) for budget in listed}
+        self._lines = {budget.name: _Line(budget, accounts_max(budget), opened, dropped) for budget in listed}
         self._attributes = tuple(dict.fromkeys(name for line in self._lines.values() for name in line.looks_at))
         self._key_of = key_reader(self._attributes)
         self._found: dict[Hashable, _Found] = {}
@@ -124,10 +133,9 @@ class AccountBook:
             self._found_by_execution.setdefault(execution_id, []).append(key)
 
     def _evict_from(self, line: _Line) -> None:
-        if self._accounts_max is None or len(line.accounts) <= self._accounts_max:
-            return
-        self.evicted += line.drop_idle(self._accounts_max // 4 + 1)
-        self._forget_answers()
+        if len(line.accounts) > line.evict_above:
+            self.evicted += line.evict()
+            self._forget_answers()
 
     def _forget_answers(self) -> None:
         self._found.clear()
@@ -137,9 +145,14 @@ class AccountBook:
 class _Line:
     """One budget and its accounts."""
 
-    def __init__(self, budget: Budget, opened: AccountOpened) -> None:
+    def __init__(
+        self, budget: Budget, accounts_max: int | None, opened: AccountOpened, dropped: AccountDropped
+    ) -> None:
         self.budget = budget
-        self._opened = opened
+        self._accounts_max = accounts_max
+        #: With so many accounts it is time to drop some.
+        self.evict_above: float = inf if accounts_max is None else accounts_max
+        self._opened, self._dropped = opened, dropped
         self.calendar = Calendar(budget.window, budget.timezone)
         self.accounts: dict[AccountKey, Account] = {}
         self.looks_at = (*budget.match, *budget.account_attributes)
@@ -157,7 +170,11 @@ class _Line:
         values = tuple(attribution.get(name, "") for name in self._attributes)
         account = self.accounts.get((period.start_ns, values))
         if account is None:
-            account = self._opened(Account(self.budget, values, period, self.budget.limit_amount, used_at_ns=at_ns))
+            account = self._opened(Account(self.budget, values, period, self.budget.limit_amount))
+            account.used_at_ns = at_ns
+            if account.budget is not self.budget:  # it got another limit while it was dropped
+                account.budget = self.budget
+                account.set_limit(self.budget.limit_amount)
             self.put(account)
         elif account.over:  # a turn came after all
             account.over = False
@@ -183,11 +200,14 @@ class _Line:
         for account in self._by_execution.pop(execution_id, {}).values():
             self.drop(account)
 
-    def drop_idle(self, count: int) -> int:
-        """Drop the `count` accounts that were unused for longest; how many could be dropped."""
+    def evict(self) -> int:
+        """Drop the quarter that was unused for longest; how many could be dropped."""
         before = len(self.accounts)
-        for account in sorted(self.accounts.values(), key=lambda account: account.used_at_ns)[:count]:
+        a_quarter = (self._accounts_max or 0) // 4 + 1
+        for account in sorted(self.accounts.values(), key=lambda account: account.used_at_ns)[:a_quarter]:
             self.drop(account)
+        # Where most have open holds, trying again at once would be no use.
+        self.evict_above = max(self._accounts_max or 0, len(self.accounts) + a_quarter - 1)
         return before - len(self.accounts)
 
     def drop(self, account: Account) -> None:
@@ -196,13 +216,10 @@ class _Line:
         if account.over or self.accounts.get(account.key) is not account:
             return
         del self.accounts[account.key]
+        self._dropped(account)
         if self._execution_at is not None:
             execution_id = account.values[self._execution_at]
             siblings = self._by_execution.get(execution_id, {})
             siblings.pop(account.key, None)
             if not siblings:
                 self._by_execution.pop(execution_id, None)
-
-
-def _as_it_is(account: Account) -> Account:
-    return account

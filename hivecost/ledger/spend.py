@@ -22,7 +22,7 @@ class SpendAccounts:
     """
 
     def __init__(self, budgets: Iterable[Budget], *, accounts_max: int = ACCOUNTS_MAX) -> None:
-        self._book = AccountBook(budgets, accounts_max=accounts_max)
+        self._book = AccountBook(budgets, accounts_max=lambda _: accounts_max)
 
     @property
     def budgets(self) -> Mapping[str, Budget]:

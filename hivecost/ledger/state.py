@@ -12,7 +12,7 @@ from typing import Final
 from hivecost.errors import ConfigError
 from hivecost.ledger.account import Account, AccountStatus, Crossing
 from hivecost.ledger.amounts import AMOUNT_MAX, UNITS, Unit, overrun_reason
-from hivecost.ledger.book import AccountBook, AccountOpened
+from hivecost.ledger.book import AccountBook, AccountDropped, AccountOpened, AccountsMax
 from hivecost.ledger.budget import Budget, Limit
 from hivecost.ledger.hold import Hold, Incident, Refusal, Settlement, finality, refusal_of
 from hivecost.ledger.snapshot import HoldSnapshot, LedgerSnapshot, load_account, save_account
@@ -25,12 +25,20 @@ class LedgerState:
     """The accounts of hard budgets, and the holds on them. One at a time: not for several threads at once.
 
     Amounts are integers by unit: nano-USD, tokens, calls (one, if nothing is said).
-    `opened` is asked about every new account, and gives the one to use.
+    `accounts_max`, `opened` and `dropped` are those of AccountBook: only where the sums are kept elsewhere may accounts
+    be dropped because they are many.
     Raises ConfigError for a budget that is not `mode="hard"`, and for two budgets of one name.
     """
 
-    def __init__(self, budgets: Iterable[Budget], *, opened: AccountOpened | None = None) -> None:
-        self._book = AccountBook(budgets, opened=opened)
+    def __init__(
+        self,
+        budgets: Iterable[Budget],
+        *,
+        accounts_max: AccountsMax = lambda _: None,
+        opened: AccountOpened = lambda account: account,
+        dropped: AccountDropped = lambda _: None,
+    ) -> None:
+        self._book = AccountBook(budgets, accounts_max=accounts_max, opened=opened, dropped=dropped)
         for budget in self._book.budgets.values():
             if budget.mode != "hard":
                 raise ConfigError(f"budget {budget.name!r}.mode", "'hard', to hold money before turns", got=budget.mode)
@@ -77,6 +85,7 @@ class LedgerState:
         for account in accounts:
             account.held += wanted[account.unit]
             account.open_holds += 1
+            account.used_at_ns = at_ns
         self._last_hold_id += 1
         hold = Hold(self._last_hold_id, accounts, wanted, key, "held", refusals)
         self._keep(hold)

@@ -16,7 +16,7 @@ from hivecost.store.ledger.atomic import Atomic, atomic
 from hivecost.store.ledger.batch import Ask, Batch, Bill, BudgetRow, Committed, sums_of_bills
 from hivecost.store.ledger.hold import LedgerHold
 from hivecost.store.ledger.journal import Journal, key_bytes
-from hivecost.store.ledger.leases import Leases, execution_of, is_durable, room_of
+from hivecost.store.ledger.leases import Leases, accounts_max, execution_of, is_durable, room_of
 
 if TYPE_CHECKING:
     from hivecost.store.ledger.ledger import Ledger
@@ -40,7 +40,9 @@ class Desk(Atomic):
         self.closed = ""
         self._ledger = ledger
         self._leases = Leases()
-        self._state = LedgerState(budgets, opened=self._leases.opened)
+        self._state = LedgerState(
+            budgets, accounts_max=accounts_max, opened=self._leases.opened, dropped=self._leases.dropped
+        )
         self._open: dict[int, LedgerHold] = {}
         self._doubts: dict[int, LedgerHold] = {}
         #: Holds in doubt on an execution's own accounts, by execution.
@@ -152,6 +154,8 @@ class Desk(Atomic):
         for account in hold.accounts:
             if not is_durable(account):
                 self._doubts_of.setdefault(execution_of(account), []).append(hold)
+                if account.over:  # it comes after the end of its execution
+                    self._let_pass(execution_of(account))
         return True
 
     @atomic()
@@ -173,6 +177,9 @@ class Desk(Atomic):
     def forget_execution(self, execution_id: str) -> None:
         """It is over: what is in doubt on its own accounts stands in nobody's way any more."""
         self._state.forget_execution(execution_id)
+        self._let_pass(execution_id)
+
+    def _let_pass(self, execution_id: str) -> None:
         for hold in self._doubts_of.pop(execution_id, ()):
             if hold.pure.state == "in_doubt":
                 self._state.hand_over(hold.pure, [a for a in hold.pure.accounts if not is_durable(a)])

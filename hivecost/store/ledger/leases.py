@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Container
 from typing import Final
+from weakref import WeakValueDictionary
 
 from hivecost.ledger.account import Account, AccountKey
+from hivecost.ledger.budget import Budget
 from hivecost.store.ledger.batch import AccountRow
 from hivecost.store.ledger.journal import pack_accounts
 
+#: Accounts of a budget that are kept in memory; the others are in the database.
+ACCOUNTS_MAX: Final = 10_000
 _PACKED_MAX: Final = 10_000
 
 
@@ -16,10 +20,15 @@ class Leases:
     """Not for several threads at once."""
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, AccountKey], Account] = {}
+        #: Those that somebody refers to: the book, a hold, a bill that is on its way to the database, a lease. What is
+        #: not referred to any more is in the database, and read from there.
+        self._known: WeakValueDictionary[tuple[str, AccountKey], Account] = WeakValueDictionary()
+        #: Of the accounts that were asked for lately.
         self._packed: dict[tuple[Account, ...], bytes] = {}
         #: Accounts with a lease → what was settled and held there when we last looked.
         self._leased: dict[Account, tuple[int, int]] = {}
+        #: Those among them that nobody takes turns on any more.
+        self._dropped: set[Account] = set()
 
     def __bool__(self) -> bool:
         return bool(self._leased)
@@ -31,7 +40,15 @@ class Leases:
         known = self._known.setdefault((account.budget.name, account.key), account)
         if known is account and not account.budget.shadow:
             account.leased, account.cap = True, 0
+        self._dropped.discard(known)
         return known
+
+    def dropped(self, account: Account) -> None:
+        """No turns are taken on the account any more: its lease goes back with the next visit."""
+        if account in self._leased:
+            self._dropped.add(account)
+        if is_durable(account):
+            self._packed.clear()  # would keep it alive; what is still asked for is soon packed again
 
     def packed(self, accounts: tuple[Account, ...]) -> bytes | None:
         """The durable ones among them, for the journal; None when one is not in the database yet."""
@@ -60,10 +77,15 @@ class Leases:
             self._leased.setdefault(account, (-1, -1))
         else:
             self._leased.pop(account, None)
+            self._dropped.discard(account)
 
     def give_back(self, contested: Container[int]) -> list[Account]:
-        """Hold nothing more on these leases than is held already; the accounts of those that had room."""
-        shrunk = [account for account in self._leased if account.row_id in contested and room_of(account) > 0]
+        """Hold nothing more on these leases, and those of dropped accounts, than is held already.
+
+        Gives the accounts of those that had room.
+        """
+        asked = [account for account in self._leased if account.row_id in contested or account in self._dropped]
+        shrunk = [account for account in asked if room_of(account) > 0]
         for account in shrunk:
             account.cap = account.settled + account.held + account.in_doubt
         return shrunk
@@ -76,11 +98,17 @@ class Leases:
             if seen == (account.settled, account.held) and room_of(account) > 0
         }
         self._leased = {account: (account.settled, account.held) for account in self._leased}
+        self._packed.clear()  # of executions that are over
         return idle
 
     def rows(self) -> set[int]:
         """Rows of the accounts that this process has leases on."""
         return {account.row_id for account in self._leased}
+
+
+def accounts_max(budget: Budget) -> int | None:
+    """How many accounts of the budget are kept: all of those that are nowhere else."""
+    return None if budget.window == "execution" else ACCOUNTS_MAX
 
 
 def is_durable(account: Account) -> bool:
