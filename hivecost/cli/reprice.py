@@ -25,12 +25,14 @@ def reprice(
     """
     import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
 
+    from hivecost.queries import require_log  # noqa: PLC0415  # the same
     from hivecost.reports import render_repricing, reprice_log, to_json  # noqa: PLC0415  # the same
     from hivecost.store import open_price_book  # noqa: PLC0415  # the same
 
     book = open_price_book(data, prices)
 
     async def run() -> None:
+        await require_log(data)
         report = await reprice_log(data, book, since=since, until=until, model=model, dry_run=dry_run)
         if json:
             typer.echo(to_json(report))

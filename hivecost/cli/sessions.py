@@ -25,13 +25,14 @@ def sessions(
     """List sessions, the newest first, with what each of them cost."""
     import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
 
-    from hivecost.queries import SessionStore  # noqa: PLC0415  # the same
+    from hivecost.queries import SessionStore, require_log  # noqa: PLC0415  # the same
     from hivecost.reports import render_sessions, to_json  # noqa: PLC0415  # the same
 
     async def load() -> None:
         found = await SessionStore(data).list_sessions(
             status=status, agent_id=agent, user_id=user, since=since, until=until, limit=limit
         )
+        await require_log(data)
         if json:
             typer.echo(to_json(found))
         else:

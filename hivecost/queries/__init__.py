@@ -3,6 +3,7 @@
 from hivecost.queries.breakdown import pruned_before, session_events, unpriced_reasons
 from hivecost.queries.budgets import load_budget_changes, load_budgets
 from hivecost.queries.instants import Moment, instant_ns
+from hivecost.queries.reader import require_log
 from hivecost.queries.repricings import RepricedTotals, load_repriced
 from hivecost.queries.runtime_log import ModelTotals, NodeDetails, NodeTotals, Run, RuntimeLogStore, SessionDetails
 from hivecost.queries.sessions import SessionMetrics, SessionState, SessionStore, SessionTimestamps
@@ -39,6 +40,7 @@ __all__ = [
     "load_repriced",
     "pruned_before",
     "pruned_calls",
+    "require_log",
     "session_events",
     "spending_since",
     "turn_pages",

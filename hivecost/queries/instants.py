@@ -45,6 +45,14 @@ def until_ns(moment: Moment | None, zone: tzinfo | None = None) -> int:
     return _within(to_ns(_placed(parsed, zone)))
 
 
+def range_ns(since: Moment | None, until: Moment | None, zone: tzinfo | None = None) -> tuple[int, int]:
+    """`since_ns` and `until_ns`. Raises ConfigError where the end comes before the beginning."""
+    first_ns, end_ns = since_ns(since, zone), until_ns(until, zone)
+    if end_ns < first_ns:
+        raise ConfigError("until", f"a moment after {since}, from which on it counts", got=str(until))
+    return first_ns, end_ns
+
+
 def find_zone(name: str) -> ZoneInfo:
     """The IANA time zone. Raises ConfigError for a name nobody knows."""
     try:

@@ -7,12 +7,12 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import aiosqlite
 import anyio
 
-from hivecost.errors import ConfigError
+from hivecost.errors import ConfigError, SessionNotFoundError
 from hivecost.loops import is_asyncio
 from hivecost.plain_text import encodable
 from hivecost.store import database_path, named_faults, open_reader, run_in_thread
@@ -62,6 +62,18 @@ def _require_text(parameters: Mapping[str, Any]) -> None:
     for name, value in parameters.items():
         if isinstance(value, str) and encodable(value) != value:
             raise ConfigError(name, "text: this has bytes or halves of letters that are no UTF-8", got=value)
+
+
+IS_LOGGED: Final = """
+    SELECT EXISTS (SELECT 1 FROM sessions) OR EXISTS (SELECT 1 FROM quarter_hours) OR EXISTS (SELECT 1 FROM events)"""
+
+
+async def require_log(base_path: str | Path) -> None:
+    """Raise SessionNotFoundError where nothing was ever logged: most often the path is mistyped. Raises StoreErrors."""
+    async with reading(Path(base_path)) as log:
+        ((is_logged,),) = await log.rows(IS_LOGGED, {})
+    if not is_logged:
+        raise SessionNotFoundError(f"no session was logged in {base_path} yet; name another folder with --data")
 
 
 @asynccontextmanager

@@ -11,7 +11,7 @@ import msgspec
 
 from hivecost.events import Totals
 from hivecost.queries.filters import matching, row_limit
-from hivecost.queries.instants import Moment, local_iso, since_ns, until_ns
+from hivecost.queries.instants import Moment, local_iso, range_ns
 from hivecost.queries.reader import Reader, Row, reading
 from hivecost.queries.sessions import SessionState, session_state
 from hivecost.queries.steps import Step
@@ -146,10 +146,11 @@ class RuntimeLogStore:
     ) -> list[Run]:
         """Executions that started from `since` up to `until` (a date: its whole day), newest first.
 
-        Raises ConfigError for a date that is none, and StoreErrors.
+        Raises ConfigError for a date that is none, and for an `until` before `since`, and StoreErrors.
         """
         wanted = {"session_id": session_id, "status": status}
-        bounds = {"since_ns": since_ns(since), "until_ns": until_ns(until), "limit": row_limit(limit)}
+        first_ns, end_ns = range_ns(since, until)
+        bounds = {"since_ns": first_ns, "until_ns": end_ns, "limit": row_limit(limit)}
         async with reading(self._base_path) as log:
             return [_run(row) for row in await log.rows(list_runs_sql(wanted), {**wanted, **bounds})]
 

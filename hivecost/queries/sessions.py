@@ -12,7 +12,7 @@ from hivecost.errors import SessionNotFoundError
 from hivecost.events import Totals
 from hivecost.money import USD, to_usd
 from hivecost.queries.filters import matching, row_limit
-from hivecost.queries.instants import Moment, local_iso, since_ns, until_ns
+from hivecost.queries.instants import Moment, local_iso, range_ns
 from hivecost.queries.reader import Reader, Row, reading
 from hivecost.queries.totals import SUM_COLUMNS, sums
 from hivecost.store import database_path, delete_session
@@ -97,10 +97,11 @@ class SessionStore:
     ) -> list[SessionState]:
         """Sessions that started from `since` up to `until` (a date: its whole day), newest first.
 
-        Raises ConfigError for a date that is none, and StoreErrors.
+        Raises ConfigError for a date that is none, and for an `until` before `since`, and StoreErrors.
         """
         wanted = {"status": status, "agent_id": agent_id, "user_id": user_id}
-        bounds = {"since_ns": since_ns(since), "until_ns": until_ns(until), "limit": row_limit(limit)}
+        first_ns, end_ns = range_ns(since, until)
+        bounds = {"since_ns": first_ns, "until_ns": end_ns, "limit": row_limit(limit)}
         async with reading(self._base_path) as log:
             return [_state(row) for row in await log.rows(list_sessions_sql(wanted), {**wanted, **bounds})]
 

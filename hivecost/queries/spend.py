@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from hivecost.errors import ConfigError
 from hivecost.events import Totals
 from hivecost.queries.filters import matching
-from hivecost.queries.instants import Moment, find_zone, since_ns, until_ns
+from hivecost.queries.instants import Moment, find_zone, range_ns
 from hivecost.queries.periods import PERIODS, period_labels
 from hivecost.queries.reader import Row, reading
 from hivecost.queries.totals import SUMS_OF_ROLLUPS, sums
@@ -57,17 +57,15 @@ class SpendStore:
 
         `by` holds any of hour, day, week, month (of `timezone`), model, provider, agent, user, org. `since` and
         `until` (a date: its whole day in `timezone`) are widened to whole quarter-hours.
-        Raises ConfigError for names and dates that are none, and StoreErrors.
+        Raises ConfigError for names and dates that are none, and for an `until` before `since`, and StoreErrors.
         """
         zone = find_zone(timezone)
         unknown = [name for name in by if name not in GROUPS]
         if unknown:
             raise ConfigError("by", f"some of {', '.join(GROUPS)}", got=unknown[0])
         wanted = {"model": model, "provider": provider, "agent_id": agent_id, "user_id": user_id, "org_id": org_id}
-        bounds = {
-            "first": since_ns(since, zone) // QUARTER_HOUR_NS,
-            "end": -(-until_ns(until, zone) // QUARTER_HOUR_NS),
-        }
+        first_ns, end_ns = range_ns(since, until, zone)
+        bounds = {"first": first_ns // QUARTER_HOUR_NS, "end": -(-end_ns // QUARTER_HOUR_NS)}
         periods = tuple(name for name in by if name in PERIODS)
         columns = tuple(name for name in by if name in _COLUMNS)
         async with reading(self._base_path) as log:

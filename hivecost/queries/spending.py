@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from hivecost.events import Totals
-from hivecost.queries.instants import Moment, since_ns, until_ns
+from hivecost.queries.instants import Moment, range_ns
 from hivecost.queries.reader import Row, reading
 from hivecost.queries.totals import SUM_COLUMNS, sums
 from hivecost.queries.turns import LAST_TURN, decoded
@@ -112,7 +112,8 @@ async def pruned_calls(
 
     Raises ConfigError for a date that is none, and StoreErrors.
     """
-    place = {"first": since_ns(since) // QUARTER_HOUR_NS, "end": -(-until_ns(until) // QUARTER_HOUR_NS), "model": model}
+    first_ns, end_ns = range_ns(since, until)
+    place = {"first": first_ns // QUARTER_HOUR_NS, "end": -(-end_ns // QUARTER_HOUR_NS), "model": model}
     async with reading(Path(base_path)) as log:
         ((calls,),) = await log.rows(COUNT_PRUNED, place)
     return int(calls)

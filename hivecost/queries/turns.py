@@ -11,7 +11,7 @@ import msgspec
 from hivecost.errors import StoreCorruptError
 from hivecost.events import ATTRIBUTION_FIELDS, USAGE_FIELDS, Cost, CostStatus, LLMTurnComplete, Usage
 from hivecost.queries.filters import matching
-from hivecost.queries.instants import Moment, since_ns, until_ns
+from hivecost.queries.instants import Moment, range_ns
 from hivecost.queries.reader import Row, reading
 from hivecost.queries.steps import Step
 
@@ -47,7 +47,8 @@ async def turn_pages(
     Up to 1,000 at a time, each page read by itself and handled with the log closed, so that neither memory nor the
     write-ahead log grows with the number of turns. Raises ConfigError for a date that is none, and StoreErrors.
     """
-    place: dict[str, Any] = {"timestamp_ns": since_ns(since), "id": -1, "until_ns": until_ns(until), "model": model}
+    first_ns, end_ns = range_ns(since, until)
+    place: dict[str, Any] = {"timestamp_ns": first_ns, "id": -1, "until_ns": end_ns, "model": model}
     sql = turns_page_sql({"model": model})
     async with reading(Path(base_path)) as log:
         ((place["last_id"],),) = await log.rows(LAST_TURN, {})

@@ -131,9 +131,10 @@ def test_a_session_shows_its_last_repricing_beside_its_own_costs(log, reprice, t
     assert {row[2] for row in dump(base_path, "repricings")} == {"s1"}
 
 
-def test_a_log_that_is_not_there_stays_so(reprice, base_path):
-    """Nothing to price, nothing made."""
-    assert reprice("--since", "2026-11-01")["total"]["calls"] == 0
+def test_a_log_that_is_not_there_stays_so(base_path):
+    """It is said, and nothing is made there."""
+    done = CliRunner().invoke(app, ["reprice", "--since", "2026-11-01", "--data", str(base_path)])
+    assert isinstance(done.exception, hc.SessionNotFoundError)
     assert not base_path.exists()
 
 

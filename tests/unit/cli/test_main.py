@@ -8,11 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import anyio
 import pytest
 
 from hivecost.cli import app as _app
 from hivecost.cli.app import main
 from hivecost.events import LLMTurnComplete
+from hivecost.store import Store
 from hivecost.store.runtime_log import RuntimeLog
 
 
@@ -85,14 +87,21 @@ def test_what_could_not_be_done_is_status_1(hivecost, tmp_path, arguments, said)
     assert said.format(data=tmp_path) in err
 
 
-def test_a_fault_of_our_own_is_a_line_with_its_place(hivecost, monkeypatch, tmp_path):
+@pytest.fixture
+def logged_path(tmp_path):
+    """A data folder with a session in its log."""
+    anyio.run(Store(tmp_path).write, [LLMTurnComplete(session_id="s", model="m")])
+    return tmp_path
+
+
+def test_a_fault_of_our_own_is_a_line_with_its_place(hivecost, monkeypatch, logged_path):
     """Nobody is shown a traceback; who reports the line says where it was."""
 
     def broken(*_):
         raise UnicodeDecodeError("utf-8", b"\xb3", 0, 1, "invalid start byte")
 
     monkeypatch.setattr("hivecost.reports.render_sessions", broken)
-    status, _, err = hivecost("sessions", "--data", str(tmp_path))
+    status, _, err = hivecost("sessions", "--data", str(logged_path))
     assert status == 1
     assert err.startswith("hivecost: a fault of hivecost itself, please report it: UnicodeDecodeError: 'utf-8' codec")
     assert re.search(r"\(hivecost/cli/sessions\.py, line \d+\)\n$", err)
@@ -132,10 +141,10 @@ def test_an_argument_that_is_no_text_is_named(tmp_path):
     assert b"session_1" in subprocess.run(command, capture_output=True, check=True, timeout=60).stdout
 
 
-def test_a_disk_that_is_full_behind_a_pipe_is_named(tmp_path):
+def test_a_disk_that_is_full_behind_a_pipe_is_named(logged_path):
     """`hivecost sessions > file` on a full disk."""
     with Path("/dev/full").open("w") as full:
-        command = [sys.executable, "-m", "hivecost", "sessions", "--data", str(tmp_path)]
+        command = [sys.executable, "-m", "hivecost", "sessions", "--data", str(logged_path)]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (1, "hivecost: standard output: No space left on device\n")
 

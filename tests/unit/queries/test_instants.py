@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hivecost.clock import to_ns
 from hivecost.errors import ConfigError
-from hivecost.queries.instants import instant_ns, since_ns, until_ns
+from hivecost.queries.instants import instant_ns, range_ns, since_ns, until_ns
 
 ZONES = ["UTC", "Asia/Tokyo", "America/New_York", "Asia/Kathmandu", "Pacific/Apia"]
 LOGGED_NS = to_ns(datetime(2026, 11, 22, tzinfo=UTC))
@@ -35,3 +35,23 @@ def test_what_is_no_moment_is_named(moment):
     """The error says which option it was and what was expected."""
     with pytest.raises(ConfigError, match="since"):
         since_ns(moment)
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "is_range"),
+    [
+        ("2026-11-22", "2026-11-22", True),
+        ("2026-11-22T12:00", "2026-11-22T12:00", True),
+        (None, "1999-01-01", True),
+        ("2026-11-22", None, True),
+        ("2026-11-22", "2026-11-20", False),
+        ("2026-11-22T12:00", "2026-11-22T11:59", False),
+    ],
+)
+def test_a_range_does_not_end_before_it_begins(since, until, is_range):
+    """An empty answer would look as if nothing had happened."""
+    if is_range:
+        assert range_ns(since, until) == (since_ns(since), until_ns(until))
+    else:
+        with pytest.raises(ConfigError, match=f"until: expected a moment after {since}.*, got '{until}'"):
+            range_ns(since, until)
