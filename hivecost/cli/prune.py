@@ -28,21 +28,27 @@ def prune(
 ) -> None:
     """Delete old turns and events; the sums of sessions, nodes and days stay exactly as they are.
 
-    Budgets count on as before. Steps, repricings and what budgets did in those turns are gone for good.
+    Accounts of hard budgets whose period was over go, too. Budgets count on as before. Steps, repricings and what
+    budgets did in those turns are gone for good.
     """
     import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
 
+    from hivecost.queries import load_budgets, require_log  # noqa: PLC0415  # the same
     from hivecost.reports import to_json  # noqa: PLC0415  # the same
     from hivecost.store import prune as prune_log  # noqa: PLC0415  # the same
 
     before_ns = _before_ns(keep, before)
 
     async def run() -> None:
+        if not await load_budgets(data):
+            await require_log(data)
         pruned = await prune_log(data, before_ns, dry_run=dry_run, vacuum=vacuum)
         if json:
             typer.echo(to_json(pruned))
             return
         rows = f"{pruned.turns:,} turns and {pruned.events:,} other events"
+        if pruned.accounts:
+            rows += f", and {pruned.accounts:,} accounts of budgets whose period was over"
         size = f"{pruned.bytes_freed / 1e6:,.1f} MB"
         if dry_run:
             typer.echo(f"Would prune {rows}, about {size} of {pruned.file_bytes / 1e6:,.1f} MB. Nothing was deleted.")

@@ -37,6 +37,8 @@ class Pruned(msgspec.Struct, frozen=True, kw_only=True):
 
     turns: int
     events: int
+    #: Accounts of hard budgets whose period was over, with nothing held or in doubt.
+    accounts: int = 0
     #: In the file, free for what is logged next; after a vacuum, given back to the disk. About, for a dry run.
     bytes_freed: int
     #: The size of the file now.
@@ -64,6 +66,17 @@ DELETE_REPRICINGS: Final = f"""
 DELETE_TURNS: Final = f"DELETE FROM turns WHERE id IN ({OLDEST_TURNS})"
 DELETE_EVENTS: Final = f"DELETE FROM events WHERE id IN ({OLDEST_EVENTS})"
 
+#: So long after its period an account is kept at least: the clock of another machine, or of yesterday, may be behind.
+ACCOUNTS_KEPT_NS: Final = 24 * 3600 * 10**9
+_DISPENSABLE: Final = """
+    FROM ledger_accounts AS a WHERE end_ns <= :before_ns AND in_doubt = 0
+        AND NOT EXISTS (SELECT 1 FROM ledger_leases WHERE account_id = a.id AND amount > 0)
+        AND NOT EXISTS (SELECT 1 FROM ledger_doubt_amounts JOIN ledger_doubts USING (hold_id)
+            WHERE account_id = a.id AND coalesce(resolved_ns, :before_ns) >= :before_ns)
+        AND id < (SELECT max(id) FROM ledger_accounts)"""  # whose number would be given again to another account
+OLDEST_ACCOUNTS: Final = f"SELECT id {_DISPENSABLE} ORDER BY end_ns LIMIT :rows"
+_COUNT_ACCOUNTS: Final = f"SELECT count(*) {_DISPENSABLE}"
+
 _COUNT: Final = """
     SELECT (SELECT count(*) FROM turns WHERE timestamp_ns < :before_ns),
            (SELECT count(*) FROM events WHERE timestamp_ns < :before_ns),
@@ -75,6 +88,7 @@ async def prune(
 ) -> Pruned:
     """Delete the turns and events that happened before this instant; sessions, nodes, executions and time sums stay.
 
+    Accounts of hard budgets go, too, if their period was over by then, and for a day, with nothing held or in doubt.
     In transactions of 2,000 rows, each under the OS lock by itself: other writers wait for one of them at most, and a
     prune that is stopped can be started again. Events from before that reach the log later are not logged, but counted
     as `late`. `vacuum` rewrites the file without its free pages: meanwhile other writers wait, and the disk needs room
@@ -88,12 +102,13 @@ async def prune(
         if not is_file(path):
             return Pruned(turns=0, events=0, bytes_freed=0, file_bytes=0)
         if dry_run:
-            return await run_in_thread(partial(_would_prune, base_path, before_ns))
+            return await run_in_thread(partial(_would_prune, base_path, before_ns, _accounts_before(before_ns, clock)))
         free_before, file_before = await _in_turn(base_path, _sizes)
         turns, events = await _prune_all(base_path, before_ns, clock)
+        accounts = await _prune_accounts(base_path, _accounts_before(before_ns, clock), clock)
         free_bytes, file_bytes = await _in_turn(base_path, _vacuumed if vacuum else _sizes)
     freed = file_before - file_bytes if vacuum else free_bytes - free_before
-    return Pruned(turns=turns, events=events, bytes_freed=max(freed, 0), file_bytes=file_bytes)
+    return Pruned(turns=turns, events=events, accounts=accounts, bytes_freed=max(freed, 0), file_bytes=file_bytes)
 
 
 async def _in_turn(base_path: Path, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -131,19 +146,49 @@ def _prune_batch(connection: sqlite3.Connection, *, path: Path, before_ns: int, 
     return turns, events, checkpoint_if_grown(connection, path, wal_bytes)
 
 
+def _accounts_before(before_ns: int, clock: Clock) -> int:
+    return min(before_ns, clock.now_ns() - ACCOUNTS_KEPT_NS)
+
+
+async def _prune_accounts(base_path: Path, before_ns: int, clock: Clock) -> int:
+    """How many were deleted."""
+    deleted = wal_bytes = 0
+    while True:
+        batch = partial(_prune_accounts_batch, path=database_path(base_path), before_ns=before_ns, wal_bytes=wal_bytes)
+        batch_accounts, wal_bytes = await _in_turn(base_path, batch)
+        deleted += batch_accounts
+        if not batch_accounts:
+            return deleted
+        await clock.sleep(_PAUSE_S)
+
+
+def _prune_accounts_batch(
+    connection: sqlite3.Connection, *, path: Path, before_ns: int, wal_bytes: int
+) -> tuple[int, int]:
+    """(accounts deleted, from which size of the WAL on to checkpoint next)."""
+    connection.execute("BEGIN IMMEDIATE")
+    ids = connection.execute(OLDEST_ACCOUNTS, {"before_ns": before_ns, "rows": BATCH_ROWS}).fetchall()
+    for table in ("ledger_leases", "ledger_requests", "ledger_doubt_amounts"):
+        connection.executemany(f"DELETE FROM {table} WHERE account_id = ?", ids)
+    connection.executemany("DELETE FROM ledger_accounts WHERE id = ?", ids)
+    connection.execute("COMMIT")
+    return len(ids), checkpoint_if_grown(connection, path, wal_bytes)
+
+
 def _vacuumed(connection: sqlite3.Connection) -> tuple[int, int]:
     connection.execute("VACUUM")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     return _sizes(connection)
 
 
-def _would_prune(base_path: Path, before_ns: int) -> Pruned:
+def _would_prune(base_path: Path, before_ns: int, accounts_before_ns: int) -> Pruned:
     """Read only: a dry run does not even migrate."""
     with closing(open_reader(base_path)) as connection:
         turns, events, all_rows = connection.execute(_COUNT, {"before_ns": before_ns}).fetchone()
+        (accounts,) = connection.execute(_COUNT_ACCOUNTS, {"before_ns": accounts_before_ns}).fetchone()
         free_bytes, file_bytes = _sizes(connection)
     freed = (file_bytes - free_bytes) * (turns + events) // max(all_rows, 1)
-    return Pruned(turns=turns, events=events, bytes_freed=freed, file_bytes=file_bytes)
+    return Pruned(turns=turns, events=events, accounts=accounts, bytes_freed=freed, file_bytes=file_bytes)
 
 
 def _sizes(connection: sqlite3.Connection) -> tuple[int, int]:

@@ -20,13 +20,16 @@ class Sums(NamedTuple):
 
 
 def register(connection: sqlite3.Connection, account: Account, process_id: int) -> int:
-    """The row of the account, made if there is none; the process may lease from it."""
+    """The row of the account, made if there is none; the process may lease from it.
+
+    One that was pruned while this process knew it has its number again, by which its bills name it.
+    """
     values = json.dumps(account.values)
     period = account.period
     connection.execute(
-        "INSERT OR IGNORE INTO ledger_accounts (budget, scope, account_values, period, start_ns, end_ns)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
-        [account.budget.name, account.scope, values, period.name, period.start_ns, period.end_ns],
+        "INSERT OR IGNORE INTO ledger_accounts (id, budget, scope, account_values, period, start_ns, end_ns)"
+        " VALUES (nullif(?, 0), ?, ?, ?, ?, ?, ?)",
+        [account.row_id, account.budget.name, account.scope, values, period.name, period.start_ns, period.end_ns],
     )
     (row_id,) = connection.execute(
         "SELECT id FROM ledger_accounts WHERE budget = ? AND start_ns = ? AND account_values = ?",
