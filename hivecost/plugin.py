@@ -90,7 +90,7 @@ class Bus(Protocol):
         ...
 
     async def publish(self, event: Event) -> None:
-        """Hand the event to every matching subscription; waits only where a full queue's policy says so."""
+        """Hand the event to every matching subscription, at the call; only room in a full queue is waited for."""
         ...
 
     def publish_nowait(self, event: Event) -> None:

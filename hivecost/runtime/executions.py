@@ -10,12 +10,12 @@ from typing import Any, Final, Protocol
 import anyio
 import anyio.abc
 
-from hivecost.errors import BudgetExceededError, ExecutionCancelledError, HiveCostError
+from hivecost.errors import BudgetExceededError, ExecutionCancelledError, HiveCostError, ReentrancyError
 from hivecost.events import ExecutionCompleted, ExecutionStarted, ExecutionStatus, new_execution_id, new_session_id
 from hivecost.loops import Loop
 from hivecost.runtime.attribution import checked_text
 from hivecost.runtime.entry_point import THREADS_MAX, EntryPoint
-from hivecost.runtime.execution import PARENTS, Execution, ExecutionHost
+from hivecost.runtime.execution import PARENTS, Execution, ExecutionHost, current_execution
 from hivecost.runtime.result import ExecutionResult, described, without_traceback
 from hivecost.signals import cancellation_ignored, execution_cancelled
 
@@ -49,14 +49,23 @@ class Executions:
         self._threads: anyio.CapacityLimiter | None = None
         self._idle = anyio.Event()
         self._is_forked = False
+        self._closing = False  # only running executions may start others
+        self._ending = ""  # why nothing may be started any more
 
     def open(self, group: anyio.abc.TaskGroup, loop: Loop) -> None:
         self._group, self._loop = group, loop
         self._threads = anyio.CapacityLimiter(THREADS_MAX)
         self.fatal = None
+        self._closing, self._ending = False, ""
+
+    def end(self, why: str) -> None:
+        """Start nothing any more, and cancel what runs."""
+        self._ending = why
+        self.cancel_all(why)
 
     async def close(self) -> None:
-        """Return when nothing runs any more; nothing can be started after that."""
+        """Return when nothing runs any more. Meanwhile only what runs can start others, and nothing can after that."""
+        self._closing = True
         while self.running:
             self._idle = anyio.Event()
             await self._idle.wait()
@@ -87,20 +96,36 @@ class Executions:
         tags: Mapping[str, str],
     ) -> Execution:
         """A new execution, in a session of its own unless `session_id` names one."""
-        self._require_own_process()
-        if self._group is None or self._loop is None:
-            raise HiveCostError("the runtime is not running; trigger inside `async with runtime:`")
+        group, loop = self._require_open()
         if session_id is None:
             session_id = new_session_id(self._host.clock.now_ns())
         given = {"session_id": session_id, "user_id": user_id, "org_id": org_id, "task_id": task_id}
         attribution = {key: checked_text(key, value) for key, value in given.items()}
         attribution |= {"execution_id": new_execution_id(), "agent_id": entry.agent_id}
-        execution = Execution(self._host, self._loop, entry.name, attribution, tags)
+        execution = Execution(self._host, loop, entry.name, attribution, tags)
         self.running[execution.execution_id] = execution
         self.started += 1
         execution.publish(ExecutionStarted(entry_point=entry.name, **execution.attributed()))
-        self._group.start_soon(self._run, execution, entry, value, name=f"hivecost {entry.name}")
+        group.start_soon(self._run, execution, entry, value, name=f"hivecost {entry.name}")
         return execution
+
+    def _require_open(self) -> tuple[anyio.abc.TaskGroup, Loop]:
+        self._require_own_process()
+        if self._group is None or self._loop is None:
+            raise HiveCostError("the runtime is not running; trigger inside `async with runtime:`")
+        if self._ending:
+            raise HiveCostError(f"the runtime is ending, because {self._ending}; nothing is started any more")
+        if self._closing and self._current() is None:
+            raise HiveCostError("the runtime is closing; only executions that still run may start others")
+        return self._group, self._loop
+
+    def _current(self) -> Execution | None:
+        """The running execution of this runtime that the calling code belongs to."""
+        try:
+            here = current_execution()
+        except LookupError:
+            return None
+        return here if self.running.get(here.execution_id) is here else None
 
     async def _run(self, execution: Execution, entry: EntryPoint, value: Any) -> None:
         execution.enter_context()
@@ -120,6 +145,7 @@ class Executions:
             error = raised  # not raised again: the task ends anyway, and its group would end with it
         except BaseException as raised:  # as SystemExit: it leaves the runtime, but by the door
             error = self.fatal = raised
+            self._ending = f"an agent raised {type(raised).__name__}"
             self._group.cancel_scope.cancel()
         finally:
             self._finish(execution, output, error, completed=completed)
@@ -165,10 +191,15 @@ class Executions:
             self._idle.set()
 
     async def wait(self, execution_id: str) -> ExecutionResult:
-        """The result, at once when it has ended. Raises LookupError when nobody knows it (any more)."""
+        """The result, at once when it has ended.
+
+        Raises LookupError when nobody knows it (any more), and ReentrancyError in that execution itself.
+        """
         execution = self.running.get(execution_id)
         if execution is not None:
             self._require_own_process()
+            if execution is self._current():
+                raise ReentrancyError(f"execution {execution_id} would wait for itself")
             return await self._wait_for(execution)
         if execution_id not in self._results:
             raise LookupError(f"no execution {execution_id!r} runs here, nor is it among the last {RESULTS_KEPT:,}")

@@ -31,7 +31,7 @@ class Gate:
     def __init__(self, hard: Iterable[Budget], open_ledger: OpenLedger) -> None:
         self._budgets = tuple(hard)
         self._open_ledger = open_ledger
-        self._checks: list[GateCheck] = []
+        self._checks: dict[object, GateCheck] = {}
         self._ledger: LedgerStore | None = None
         self._hard: HardBudgets | None = None
         self._loop: Loop | None = None
@@ -77,14 +77,19 @@ class Gate:
         self._budgets = tuple(changed.get(budget.name, budget) for budget in self._budgets)
 
     def add_check(self, check: GateCheck) -> Callable[[], None]:
-        """Await `check(request)` before each turn; call the result to remove it."""
-        self._checks.append(check)
-        return lambda: self._checks.remove(check)
+        """Await `check(request)` before each turn; call the result to remove it, once or more often."""
+        addition = object()  # one check may be added twice, and is asked as often as it was not removed
+        self._checks[addition] = check
+
+        def remove() -> None:
+            self._checks.pop(addition, None)
+
+        return remove
 
     async def admit(self, request: TurnRequest) -> Admission:
         """Return when the turn may be sent, as it may be sent; raise when it may not."""
         await anyio.lowlevel.checkpoint()  # an agent that never waits would keep handlers from stopping it
-        passes = Passes(self._checks, self._end)
+        passes = Passes(self._checks.values(), self._end)
         try:
             request = await passes.take(request)
             admission = Admission(request) if self._hard is None else await self._hard.admit(request, passes)

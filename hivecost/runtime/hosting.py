@@ -20,21 +20,22 @@ class Hosted(msgspec.Struct):
 
 @asynccontextmanager
 async def hosting(executions: Executions) -> AsyncIterator[Hosted]:
-    """Executions may run until the block ends; then those that do are waited for, or cancelled if it raised.
+    """Executions may run until the block ends; then those that do, and what they start themselves, are waited for.
 
-    An Exception of the block is kept in `failure`, for the caller to raise when everything is closed.
+    If the block raised they are cancelled, and nothing is started any more. What it raised is kept in `failure`,
+    for the caller to raise when everything is closed.
     """
     hosted = Hosted()
     async with anyio.create_task_group() as group:
         executions.open(group, current_loop())
         try:
             yield hosted
-        except Exception as error:  # kept for later: a task group would wrap it
-            hosted.failure = error
-            executions.cancel_all("the block of the runtime raised")
-        except BaseException:
-            executions.cancel_all("the block of the runtime was cancelled")
+        except (anyio.get_cancelled_exc_class(), GeneratorExit):
+            executions.end("the block of the runtime was cancelled")
             raise
+        except BaseException as error:  # SystemExit too is kept for later: a task group would wrap it
+            hosted.failure = error
+            executions.end("the block of the runtime raised")
         finally:
             with anyio.CancelScope(shield=True):
                 await executions.close()

@@ -241,8 +241,9 @@ class AgentRuntime:
     ) -> str:
         """Start an execution and return its id at once; `await wait(id)` gives its result.
 
-        Without a `session_id` it starts a session of its own. Raises UnknownEntryPointError, and ConfigError for
-        attribution that cannot be used.
+        Without a `session_id` it starts a session of its own. Raises UnknownEntryPointError, ConfigError for
+        attribution that cannot be used, and HiveCostError when the runtime does not run, its block has raised, or it
+        closes and this is no execution that still runs.
         """
         execution = self._executions.start(
             self._entry_point(entry_point),
@@ -268,7 +269,10 @@ class AgentRuntime:
             self.cancel_execution_nowait(execution_id, "its caller was cancelled")
 
     async def wait(self, execution_id: str) -> ExecutionResult:
-        """The result of an execution that runs or is among the last 1,000 that ended. Raises LookupError for others."""
+        """The result of an execution that runs or is among the last 1,000 that ended.
+
+        Raises LookupError for others, and ReentrancyError inside that execution itself, in tasks and threads of it too.
+        """
         return await self._executions.wait(execution_id)
 
     def _entry_point(self, name: str) -> EntryPoint:

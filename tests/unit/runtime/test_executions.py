@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 import anyio
+import anyio.from_thread
 import pytest
 
 import hivecost as hc
@@ -342,6 +344,117 @@ async def test_an_execution_triggered_by_a_handler_may_wait_for_other_subscriber
         await runtime.bus.drain()
     ends = sorted((event.status, event.error[:15]) for event in seen)
     assert ends == [("completed", ""), ("failed", "ReentrancyError")]
+
+
+async def test_waiting_for_oneself_is_refused_at_once(runtime):
+    """`wait` of the execution that the code runs in, in a node, a child task or a thread too; others can wait."""
+
+    async def ask(execution_id: str) -> None:
+        with pytest.raises(hc.ReentrancyError, match=execution_id), anyio.fail_after(10):
+            await runtime.wait(execution_id)
+
+    @runtime.entry_point("async")
+    async def in_tasks(ctx, _):
+        await ask(ctx.execution_id)
+        async with ctx.node("plan"), anyio.create_task_group() as group:
+            group.start_soon(ask, ctx.execution_id)
+        inner = await runtime.trigger_and_wait("thread")
+        assert (await runtime.wait(inner.execution_id)).output == "refused"  # another one, and over
+        return inner.output
+
+    @runtime.entry_point("thread")
+    def in_thread(ctx, _):
+        anyio.from_thread.run(ask, ctx.execution_id)
+        return "refused"
+
+    async with runtime:
+        result = await runtime.trigger_and_wait("async")
+        assert (result.output, result.error) == ("refused", None)
+        assert await runtime.wait(result.execution_id) is result
+
+
+async def test_closing_waits_for_what_running_executions_start_and_takes_nothing_from_outside(runtime, collect):
+    """A handler or a task that triggers while the runtime closes is refused, or closing would never end."""
+    seen = collect(runtime, COMPLETED)
+    closing, go = anyio.Event(), anyio.Event()
+    refused = []
+
+    @runtime.entry_point("parent")
+    async def parent(ctx, _):
+        await go.wait()
+        await runtime.trigger("child")
+
+    @runtime.entry_point("child")
+    def child(ctx, _):
+        anyio.from_thread.run(runtime.trigger, "grandchild")
+
+    @runtime.entry_point("grandchild")
+    async def grandchild(ctx, _):
+        return "done"
+
+    async def start_again(event) -> None:
+        await from_outside()
+
+    async def from_outside() -> None:
+        with pytest.raises(hc.HiveCostError, match=r"is closing|not running") as raised:
+            await runtime.trigger("grandchild")
+        refused.append(raised.value)
+
+    async def outside() -> None:
+        await closing.wait()
+        await anyio.wait_all_tasks_blocked()
+        await from_outside()
+        go.set()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(outside)
+        async with runtime:
+            await runtime.trigger("parent")
+            runtime.bus.subscribe(handler=start_again, event_types=[COMPLETED])
+            closing.set()
+    assert sorted(event.entry_point for event in seen) == ["child", "grandchild", "parent"]
+    assert {event.status for event in seen} == {"completed"}
+    assert len(refused) == 4
+    assert runtime.bus.statistics().failed == 0
+
+
+@pytest.mark.parametrize("how", ["raises", "is interrupted", "an agent leaves"])
+async def test_once_the_block_has_failed_nothing_new_starts(runtime, collect, how):
+    """What agents trigger on their way out, or go on to trigger, is refused at once and by name."""
+    seen = collect(runtime, COMPLETED)
+    started, refused = anyio.Event(), []
+
+    @runtime.entry_point("api")
+    async def api(ctx, _):
+        started.set()
+        try:
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True), pytest.raises(hc.HiveCostError, match="ending") as raised:
+                await runtime.trigger("api")
+            refused.append(raised.value)
+
+    @runtime.entry_point("exit")
+    async def leave(ctx, _):
+        raise Interrupt
+
+    with anyio.fail_after(10), suppress(Interrupt, KeyError):
+        async with runtime:
+            await runtime.trigger("api")
+            await started.wait()
+            if how == "raises":
+                raise KeyError
+            if how == "is interrupted":
+                raise Interrupt
+            await runtime.trigger("exit")
+            await anyio.sleep_forever()
+    assert len(refused) == 1
+    assert runtime.statistics().started == (2 if how == "an agent leaves" else 1)
+    assert len(seen) == runtime.statistics().started
+    async with runtime:
+        execution_id = await runtime.trigger("api")  # a second run begins anew
+        await runtime.cancel_execution(execution_id)
+        assert (await runtime.wait(execution_id)).status == "cancelled"
 
 
 async def test_what_cannot_be_triggered_is_refused_by_name(runtime, forever):

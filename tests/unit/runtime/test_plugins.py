@@ -308,3 +308,29 @@ async def test_a_gate_check_may_refuse_and_be_removed(runtime):
         assert (await runtime.trigger_and_wait("api")).status == "completed"
     assert (refused.status, str(refused.error), refused.metrics["llm_calls"]) == ("cancelled", "not today", 0)
     assert asked == [("m", 7, "api")] * 2
+
+
+async def test_removing_a_gate_check_again_changes_nothing(runtime):
+    """A check that was added twice is asked twice; each addition is removed once, however often that is asked for."""
+    asked = []
+
+    async def check(request: hc.TurnRequest) -> None:
+        asked.append(request.model)
+
+    removals = [runtime.add_gate_check(check) for _ in range(2)]
+
+    @runtime.entry_point("api")
+    async def api(ctx, _):
+        asked.clear()
+        async with ctx.turn("m") as turn:
+            turn.settle(hc.Usage(1, 1))
+        return len(asked)
+
+    async with runtime:
+        assert (await runtime.trigger_and_wait("api")).output == 2
+        for remove, left in zip(removals, (1, 0), strict=True):
+            remove()
+            remove()
+            assert (await runtime.trigger_and_wait("api")).output == left
+    for remove in removals:
+        remove()
