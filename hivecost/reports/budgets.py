@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -11,7 +12,7 @@ from hivecost.clock import SYSTEM_CLOCK, Clock, to_datetime
 from hivecost.errors import LedgerUnavailableError
 from hivecost.ledger import AccountStatus, Unit, Window
 from hivecost.queries import BudgetState, load_budgets
-from hivecost.store import DoubtfulHold, Ledger
+from hivecost.store import DoubtfulHold, read_accounts, read_doubts, run_in_thread
 
 
 class BudgetLedgerLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -40,20 +41,21 @@ class BudgetReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def load_budget_report(base_path: str | Path, *, clock: Clock = SYSTEM_CLOCK) -> BudgetReport:
-    """How every hard budget stands, what other processes hold included. Raises LedgerUnavailableError, StoreErrors."""
+    """How every hard budget stands, what other processes hold included. Reads only.
+
+    Raises LedgerUnavailableError and StoreErrors.
+    """
     await require_ledger(base_path)
-    async with Ledger.open(base_path, clock=clock) as ledger:
-        accounts = await ledger.status()
+    accounts = await run_in_thread(partial(read_accounts, Path(base_path), clock.now_ns()))
     return BudgetReport(
         at=to_datetime(clock.now_ns()), budgets=[_line(state, accounts) for state in await load_budgets(base_path)]
     )
 
 
-async def load_doubts(base_path: str | Path) -> list[DoubtfulHold]:
+async def load_doubts(base_path: str | Path, *, clock: Clock = SYSTEM_CLOCK) -> list[DoubtfulHold]:
     """The holds in doubt, oldest first. Raises LedgerUnavailableError and StoreErrors."""
     await require_ledger(base_path)
-    async with Ledger.open(base_path) as ledger:
-        return await ledger.in_doubt()
+    return await run_in_thread(partial(read_doubts, Path(base_path), clock.now_ns()))
 
 
 async def require_ledger(base_path: str | Path) -> dict[str, BudgetState]:

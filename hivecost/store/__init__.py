@@ -4,7 +4,16 @@ from hivecost.store.database import database_path, open_reader
 from hivecost.store.deletion import delete_session
 from hivecost.store.faults import named_faults
 from hivecost.store.interpreter import shared_interpreter
-from hivecost.store.ledger import BudgetChange, BudgetState, DoubtAmount, DoubtfulHold, Ledger, LedgerHold
+from hivecost.store.ledger import (
+    BudgetChange,
+    BudgetState,
+    DoubtAmount,
+    DoubtfulHold,
+    Ledger,
+    LedgerHold,
+    read_accounts,
+    read_doubts,
+)
 from hivecost.store.rates import current_rates_path, open_price_book, previous_rates_path, read_rates, save_rates
 from hivecost.store.repricings import Repricing, write_repricings
 from hivecost.store.retention import Pruned, prune
@@ -36,6 +45,8 @@ __all__ = [
     "open_reader",
     "previous_rates_path",
     "prune",
+    "read_accounts",
+    "read_doubts",
     "read_rates",
     "run_in_thread",
     "save_rates",

@@ -48,6 +48,9 @@ if sys.platform == "win32":
         os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
 
+    def _share(descriptor: int) -> None:
+        _acquire(descriptor, wait=False)
+
 else:
     import fcntl
 
@@ -56,6 +59,9 @@ else:
 
     def _release(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+    def _share(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
 @contextmanager
@@ -89,11 +95,19 @@ def lock_for_life(path: Path) -> int | None:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether somebody holds a lock on the file. Raise FileNotFoundError when there is none."""
-    descriptor = lock_for_life(path)
-    if descriptor is not None:
+    """Whether somebody holds a lock for life on the file. Make and write nothing; those who ask hinder nobody."""
+    try:
+        descriptor = open_private(path, os.O_RDONLY)
+    except FileNotFoundError:
+        return False
+    try:
+        _share(descriptor)
+        _release(descriptor)
+    except (BlockingIOError, PermissionError):
+        return True
+    finally:
         os.close(descriptor)
-    return descriptor is None
+    return False
 
 
 def holder_of(path: Path) -> int | None:

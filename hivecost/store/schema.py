@@ -93,7 +93,7 @@ def _require_alone(connection: sqlite3.Connection, version: int, path: Path) -> 
     names = [name for (name,) in connection.execute("SELECT journal FROM ledger_processes")]
     for name in filter(re.compile("[0-9a-f]{16}").fullmatch, names):
         for file in (path.parent / "ledger" / f"{name}{suffix}" for suffix in (".lock", ".journal")):
-            if file.is_file() and is_locked(file):
+            if is_locked(file):
                 process_id = holder_of(file)
                 who = "another process" if process_id is None else f"process {process_id}"
                 raise StoreVersionError(

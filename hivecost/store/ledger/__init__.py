@@ -4,5 +4,15 @@ from hivecost.ledger import BudgetState, DoubtAmount, DoubtfulHold
 from hivecost.store.ledger.hold import LedgerHold
 from hivecost.store.ledger.ledger import Ledger
 from hivecost.store.ledger.records import BudgetChange
+from hivecost.store.ledger.status import read_accounts, read_doubts
 
-__all__ = ["BudgetChange", "BudgetState", "DoubtAmount", "DoubtfulHold", "Ledger", "LedgerHold"]
+__all__ = [
+    "BudgetChange",
+    "BudgetState",
+    "DoubtAmount",
+    "DoubtfulHold",
+    "Ledger",
+    "LedgerHold",
+    "read_accounts",
+    "read_doubts",
+]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from hivecost.errors import StoreCorruptError
-from hivecost.store.os_lock import lock_for_life
+from hivecost.store.os_lock import is_locked, lock_for_life
 from hivecost.store.private_files import make_own_folder, make_private_folder
 
 #: macOS tells it so.
@@ -78,6 +78,10 @@ class LedgerFolder:
                 return None
             held.append(descriptor)
         return held
+
+    def is_alive(self, name: str) -> bool:
+        """Whether the journal's process lives. Makes no file."""
+        return is_locked(self.journal(name)) or is_locked(self._file(name, ".lock"))
 
     def remove(self, name: str) -> None:
         """Both files, if they are there."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup
@@ -33,13 +33,14 @@ from hivecost.store.ledger.batch import Ask, Batch
 from hivecost.store.ledger.database import Errand, LedgerDatabase
 from hivecost.store.ledger.desk import Desk
 from hivecost.store.ledger.errands import LedgerErrands
-from hivecost.store.ledger.folder import LedgerFolder
 from hivecost.store.ledger.hold import LedgerHold
 from hivecost.store.ledger.journal import Journal
-from hivecost.store.ledger.status import read_remaining, read_status
+from hivecost.store.ledger.status import read_accounts, read_remaining
 from hivecost.store.ledger.visitor import Visitor
 from hivecost.store.os_lock import lock_error, run_locked
 from hivecost.store.threads import run_in_thread
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -66,7 +67,6 @@ class Ledger(LedgerErrands):
         self._holds_max = holds_max
         self._close_timeout_s = close_timeout_s
         self._database = LedgerDatabase(self._base_path, clock)
-        self._folder = LedgerFolder(self._base_path)
         self._opened: tuple[Desk, Visitor] | None = None
         self._tasks: TaskGroup | None = None
         self._is_forked = False
@@ -198,9 +198,8 @@ class Ledger(LedgerErrands):
         Periods that are over are left out, unless something is still held or in doubt there.
         """
         desk, _ = self._require_open()
-        rows: list[AccountStatus] = await self._do(
-            lambda connection: read_status(connection, self._folder, self._clock.now_ns())
-        )
+        await self._commit_news()
+        rows = await self._read(partial(read_accounts, self._base_path, self._clock.now_ns()))
         return rows + desk.status_of_executions()
 
     async def remaining(self, attribution: Mapping[str, str]) -> dict[Unit, int]:
@@ -210,14 +209,27 @@ class Ledger(LedgerErrands):
         """
         desk, _ = self._require_open()
         accounts = desk.ask(attribution, {}, self._clock).accounts
-        most: dict[Unit, int] = await self._do(
-            lambda connection: read_remaining(connection, self._folder, accounts, desk.process_id)
-        )
-        return most
+        await self._commit_news()
+        return await self._read(partial(read_remaining, self._base_path, accounts))
 
     def forget_execution(self, execution_id: str) -> None:
         """The execution is over: drop its own accounts, each once nothing is held on it any more."""
         self._require_open()[0].forget_execution(execution_id)
+
+    async def _commit_news(self) -> None:
+        """Return when the database has what this process knows. Raises LedgerUnavailableError."""
+        desk, visitor = self._require_open()
+        if desk.closed:
+            raise LedgerUnavailableError(desk.closed)
+        if desk.has_news:
+            await visitor.do(controls.last_change)
+
+    async def _read(self, read: Callable[[], T]) -> T:
+        """What it reads, in a thread: nobody waits for it."""
+        try:
+            return await run_in_thread(read)
+        except (StoreError, OSError) as error:
+            raise LedgerUnavailableError(str(error)) from error
 
     async def _do(self, errand: Errand) -> Any:
         return await self._require_open()[1].do(errand)

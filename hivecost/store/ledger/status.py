@@ -1,125 +1,268 @@
-"""How the accounts stand, over all processes: the database, and on top of it the journals of those who live."""
+"""How the accounts stand, over all processes: a snapshot of the database, and on top of it the journals.
+
+Reads only, and takes no lock that a writer waits for.
+"""
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections import Counter, defaultdict
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
+from pathlib import Path
+from typing import Final, NamedTuple
 
 from hivecost.clock import to_datetime
-from hivecost.ledger import UNITS, AccountStatus, Unit
+from hivecost.ledger import UNITS, AccountStatus, DoubtAmount, DoubtfulHold, Unit
 from hivecost.ledger.account import Account
-from hivecost.store.ledger.accounts import register
-from hivecost.store.ledger.doubts import is_known
-from hivecost.store.ledger.folder import LedgerFolder
+from hivecost.store.database import database_path, open_reader
+from hivecost.store.faults import named_faults
+from hivecost.store.ledger.doubts import is_known, list_doubts
+from hivecost.store.ledger.folder import LedgerFolder, boot_id, how_restarted
 from hivecost.store.ledger.journal import Slot, TornJournalError, read_journal
+from hivecost.store.ledger.leases import is_durable
 
-#: What the database does not know yet, by row of the account.
-_Sums = Mapping[int, int]
+#: How often the journals are read again because settlements were committed meanwhile.
+_ATTEMPTS_MAX: Final = 10
 
-
-def read_status(connection: sqlite3.Connection, folder: LedgerFolder, now_ns: int) -> list[AccountStatus]:
-    """The accounts whose period is not over, or that have something held or in doubt. Asked under the write lock."""
-    held, settled = _read_journals(connection, folder)
-    rows = connection.execute(
-        "SELECT a.id, a.budget, a.scope, a.period, b.unit, b.limit_amount, a.settled, a.in_doubt, a.end_ns, b.frozen"
-        " FROM ledger_accounts AS a JOIN ledger_budgets AS b ON b.name = a.budget"
-        " ORDER BY a.budget, a.start_ns, a.scope"
-    )
-    return [
-        _status(row, settled[row[0]], held[row[0]])
-        for row in rows.fetchall()
-        if row[8] is None or row[8] > now_ns or row[7] or held[row[0]]
-    ]
+_COLUMNS: Final = """
+    SELECT a.id, a.budget, a.scope, a.period, a.start_ns, a.end_ns, a.settled, a.in_doubt,
+        b.unit, b.limit_amount, b.frozen
+    FROM ledger_accounts AS a JOIN ledger_budgets AS b ON b.name = a.budget"""
+LOAD_ACCOUNTS: Final = f"{_COLUMNS} WHERE a.end_ns IS NULL OR a.end_ns > :now_ns OR a.in_doubt > 0"
+LOAD_ACCOUNT: Final = f"{_COLUMNS} WHERE a.id = :id"
+LOAD_REMAINING: Final = """
+    SELECT b.limit_amount, b.frozen, coalesce(a.id, 0), coalesce(a.settled, 0), coalesce(a.in_doubt, 0)
+    FROM ledger_budgets AS b LEFT JOIN ledger_accounts AS a
+        ON a.budget = b.name AND a.start_ns = :start_ns AND a.account_values = :account_values
+    WHERE b.name = :budget"""
 
 
-def read_remaining(
-    connection: sqlite3.Connection, folder: LedgerFolder, accounts: tuple[Account, ...], process_id: int
-) -> dict[Unit, int]:
-    """The most that a turn on these accounts could hold once all unused leases are back, by unit."""
-    held, settled = _read_journals(connection, folder)
+def read_accounts(base_path: Path, now_ns: int) -> list[AccountStatus]:
+    """The accounts whose period is not over, or that have something held or in doubt.
+
+    Never less than is true: a hold that is settled while this reads may be counted at what was held and at its bill,
+    up to what its process has leased. Raises StoreErrors.
+    """
+    with _reading(base_path) as ledger:
+        rows = {row.id: row for row in ledger.rows(LOAD_ACCOUNTS, {"now_ns": now_ns})}
+        for row_id in (ledger.held.keys() | ledger.in_doubt.keys()) - rows.keys():
+            rows |= {row.id: row for row in ledger.rows(LOAD_ACCOUNT, {"id": row_id})}
+        in_order = sorted(rows.values(), key=lambda row: (row.budget, row.start_ns, row.scope))
+        return [ledger.status(row) for row in in_order]
+
+
+def read_remaining(base_path: Path, accounts: Sequence[Account]) -> dict[Unit, int]:
+    """The most that a turn on these accounts could hold once all unused leases are back, by unit.
+
+    Raises StoreErrors.
+    """
     most: dict[Unit, int] = {}
-    for account in accounts:
-        left = account.remaining
-        if account.budget.window != "execution":
-            row_id = register(connection, account, process_id)
-            limit, known, in_doubt, frozen = connection.execute(
-                "SELECT limit_amount, settled, in_doubt, frozen FROM ledger_accounts"
-                " JOIN ledger_budgets ON name = budget WHERE id = ?",
-                [row_id],
-            ).fetchone()
-            spent = known + settled[row_id] + held[row_id] + in_doubt
-            left = 0 if frozen is not None else max(0, limit - spent)
-        if not account.budget.shadow:
-            most[account.unit] = min(left, most.get(account.unit, left))
+    with _reading(base_path) as ledger:
+        for account in accounts:
+            if not account.budget.shadow:
+                left = ledger.remaining(account) if is_durable(account) else account.remaining
+                most[account.unit] = min(left, most.get(account.unit, left))
     return most
 
 
-def _status(
-    row: tuple[int, str, str, str, Unit, int, int, int, int | None, str | None], settled: int, held: int
-) -> AccountStatus:
-    _, budget, scope, period, unit, limit, known, in_doubt, end_ns, frozen = row
-    return AccountStatus(
-        budget=budget,
-        scope=scope,
-        period=period,
-        unit=unit,
-        limit=limit,
-        settled=known + settled,
-        held=held,
-        in_doubt=in_doubt,
-        remaining=max(0, limit - known - settled - held - in_doubt),
-        reset_at=None if end_ns is None else to_datetime(end_ns),
-        frozen=frozen is not None,
-    )
+def read_doubts(base_path: Path, now_ns: int) -> list[DoubtfulHold]:
+    """The holds in doubt, oldest first, those included that whoever opens the ledger next puts there, because their
+    process has died. Raises StoreErrors.
+    """
+    with _reading(base_path) as ledger:
+        holds = [*list_doubts(ledger.connection), *ledger.left_open(now_ns)]
+    return sorted(holds, key=lambda hold: hold.since_ns)
 
 
-def _read_journals(connection: sqlite3.Connection, folder: LedgerFolder) -> tuple[_Sums, _Sums]:
-    """What processes hold, and what they have settled since they last told the database."""
-    held: defaultdict[int, int] = defaultdict(int)
-    settled: defaultdict[int, int] = defaultdict(int)
-    processes = connection.execute("SELECT id, journal, settled_number FROM ledger_processes").fetchall()
-    for process_id, name, known in processes:
-        leases = dict(
-            connection.execute("SELECT account_id, amount FROM ledger_leases WHERE process_id = ?", [process_id])
+class _Process(NamedTuple):
+    id: int
+    journal: str
+    boot_id: str
+    #: Settlements in its journal up to this one are in the accounts.
+    settled_number: int
+
+
+class _Row(NamedTuple):
+    id: int
+    budget: str
+    scope: str
+    period: str
+    start_ns: int
+    end_ns: int | None
+    settled: int
+    in_doubt: int
+    unit: Unit
+    limit: int
+    frozen: str | None
+
+
+class _Journal(NamedTuple):
+    """What a process has written down; without slots, all that it has leased may be spent."""
+
+    slots: list[Slot] | None
+    #: Why what it holds is in doubt; "" while it lives.
+    over: str
+
+
+@contextmanager
+def _reading(base_path: Path) -> Iterator[_Reading]:
+    """The database and the journals as they stood at one instant.
+
+    A settlement leaves the journal after the commit that brings it into the accounts. So the journals are read first,
+    and the database then: nothing is missing. Where no settlement was committed in between, nothing is there twice.
+    """
+    folder = LedgerFolder(base_path)
+    with named_faults(database_path(base_path)), closing(open_reader(base_path)) as connection:
+        processes = _processes(connection)
+        for _ in range(_ATTEMPTS_MAX):
+            journals = {process.id: _read(folder, process) for process in processes}
+            connection.rollback()
+            connection.execute("BEGIN")
+            before, processes = processes, _processes(connection)
+            if processes == before:
+                break
+        yield _Reading(connection, processes, journals)
+
+
+def _processes(connection: sqlite3.Connection) -> list[_Process]:
+    rows = connection.execute("SELECT id, journal, boot_id, settled_number FROM ledger_processes ORDER BY id")
+    return [_Process(*row) for row in rows]
+
+
+def _read(folder: LedgerFolder, process: _Process) -> _Journal:
+    """As recovery would find it."""
+    over = "" if folder.is_alive(process.journal) else "its process died"
+    restart = how_restarted(process.boot_id, boot_id())
+    if over and restart:
+        return _Journal(None, restart)
+    try:
+        return _Journal(read_journal(folder.journal(process.journal)), over)
+    except (TornJournalError, OSError) as error:
+        return _Journal(None, over and f"its journal cannot be read ({error})")
+
+
+class _Reading:
+    """The sums, by row of the account, of what is not in the accounts of the database."""
+
+    def __init__(
+        self, connection: sqlite3.Connection, processes: list[_Process], journals: Mapping[int, _Journal]
+    ) -> None:
+        self.connection = connection
+        self.held: Counter[int] = Counter()
+        self.settled: Counter[int] = Counter()
+        #: What recovery will put in doubt.
+        self.in_doubt: Counter[int] = Counter()
+        self._processes = processes
+        # One that came while we read: what it leased may be spent.
+        self._journals = {process.id: journals.get(process.id, _Journal(None, "")) for process in processes}
+        self._units: dict[int, Unit | None] = {}
+        for process in processes:
+            self._add(process, self._journals[process.id])
+
+    def rows(self, sql: str, parameters: Mapping[str, int]) -> list[_Row]:
+        return [_Row(*row) for row in self.connection.execute(sql, parameters)]
+
+    def status(self, row: _Row) -> AccountStatus:
+        settled, held = row.settled + self.settled[row.id], self.held[row.id]
+        in_doubt = row.in_doubt + self.in_doubt[row.id]
+        return AccountStatus(
+            budget=row.budget,
+            scope=row.scope,
+            period=row.period,
+            unit=row.unit,
+            limit=row.limit,
+            settled=settled,
+            held=held,
+            in_doubt=in_doubt,
+            remaining=max(0, row.limit - settled - held - in_doubt),
+            reset_at=None if row.end_ns is None else to_datetime(row.end_ns),
+            frozen=row.frozen is not None,
         )
-        try:
-            slots = read_journal(folder.journal(name))
-        except (TornJournalError, OSError):
-            # Dead, and not recovered yet: all that it has leased may be spent.
-            sums = _Journaled(Counter(leases), Counter(), Counter())
-        else:
-            fresh = [slot for slot in slots if slot.settlement == 0 or slot.settlement > known]
-            sums = _add_up(connection, process_id, fresh)
-        for row_id, amount in sums.held.items():
+
+    def remaining(self, account: Account) -> int:
+        place = {"budget": account.budget.name, "start_ns": account.period.start_ns}
+        row = self.connection.execute(
+            LOAD_REMAINING, {**place, "account_values": json.dumps(account.values)}
+        ).fetchone()
+        if row is None:  # the ledger was opened with it, so it is there
+            return 0
+        limit, frozen, row_id, settled, in_doubt = row
+        spent = settled + in_doubt + self.settled[row_id] + self.held[row_id] + self.in_doubt[row_id]
+        return 0 if frozen is not None else max(0, limit - spent)
+
+    def left_open(self, now_ns: int) -> Iterator[DoubtfulHold]:
+        """The holds of processes that have died, as recovery will list them."""
+        for process in self._processes:
+            slots, over = self._journals[process.id]
+            if over and slots is None:
+                for row_id, amount in self._leases(process).items():
+                    amounts = self._amounts({row_id: amount})
+                    yield DoubtfulHold(
+                        hold_id=f"{process.id}-lease-{row_id}", key="", reason=over, since_ns=now_ns, amounts=amounts
+                    )
+            for slot in self._fresh(process, slots or ()) if over else ():
+                if not slot.settlement:
+                    yield DoubtfulHold(
+                        hold_id=f"{process.id}-{slot.hold_number}",
+                        key=slot.key,
+                        reason=over,
+                        since_ns=slot.at_ns,
+                        amounts=self._amounts({row_id: amount for row_id, amount, _ in self._parts(slot)}),
+                    )
+
+    def _add(self, process: _Process, journal: _Journal) -> None:
+        open_holds = self.in_doubt if journal.over else self.held
+        if journal.slots is None:
+            open_holds.update(self._leases(process))
+            return
+        held: Counter[int] = Counter()
+        leases = self._leases(process)
+        for slot in self._fresh(process, journal.slots):
+            for row_id, amount, billed in self._parts(slot):
+                if slot.settlement:
+                    self.settled[row_id] += billed
+                    if row_id in leases:
+                        leases[row_id] -= min(billed, amount)
+                else:
+                    held[row_id] += amount
+        for row_id, amount in held.items():
             # Read while it writes, a hold and the one that took its place may both be seen; more than the lease is not.
-            room = max(0, leases[row_id] - sums.settled_from_leases[row_id]) if row_id in leases else amount
-            held[row_id] += min(amount, room)
-        for row_id, amount in sums.settled.items():
-            settled[row_id] += amount
-    return held, settled
+            open_holds[row_id] += min(amount, max(0, leases[row_id])) if row_id in leases else amount
 
+    def _leases(self, process: _Process) -> dict[int, int]:
+        return dict(
+            self.connection.execute("SELECT account_id, amount FROM ledger_leases WHERE process_id = ?", [process.id])
+        )
 
-class _Journaled(NamedTuple):
-    """By row of the accounts."""
+    def _fresh(self, process: _Process, slots: Sequence[Slot]) -> Iterator[Slot]:
+        """Those that are not in the accounts yet, neither as settled nor as in doubt."""
+        for slot in slots:
+            is_new = slot.settlement == 0 or slot.settlement > process.settled_number
+            if is_new and not is_known(self.connection, f"{process.id}-{slot.hold_number}"):
+                yield slot
 
-    held: Counter[int]
-    settled: Counter[int]
-    settled_from_leases: Counter[int]
-
-
-def _add_up(connection: sqlite3.Connection, process_id: int, slots: list[Slot]) -> _Journaled:
-    sums = _Journaled(Counter(), Counter(), Counter())
-    units = dict(connection.execute("SELECT a.id, unit FROM ledger_accounts AS a JOIN ledger_budgets ON name = budget"))
-    for slot in slots:
-        if is_known(connection, f"{process_id}-{slot.hold_number}"):
-            continue
+    def _parts(self, slot: Slot) -> Iterator[tuple[int, int, int]]:
+        """(row, what is held, what is billed) for each of its accounts."""
         for row_id in slot.accounts:
-            unit = UNITS.index(units[row_id])
-            if slot.settlement:
-                sums.settled[row_id] += slot.billed[unit]
-                sums.settled_from_leases[row_id] += min(slot.billed[unit], slot.held[unit])
-            else:
-                sums.held[row_id] += slot.held[unit]
-    return sums
+            unit = self._unit(row_id)
+            if unit is not None:
+                place = UNITS.index(unit)
+                yield row_id, slot.held[place], slot.billed[place]
+
+    def _unit(self, row_id: int) -> Unit | None:
+        """What the account counts; None for a row that is not there."""
+        if row_id not in self._units:
+            row = self.connection.execute(
+                "SELECT unit FROM ledger_accounts JOIN ledger_budgets ON name = budget WHERE id = ?", [row_id]
+            ).fetchone()
+            self._units[row_id] = None if row is None else row[0]
+        return self._units[row_id]
+
+    def _amounts(self, amounts: Mapping[int, int]) -> tuple[DoubtAmount, ...]:
+        rows = (row for row_id in sorted(amounts) for row in self.rows(LOAD_ACCOUNT, {"id": row_id}))
+        return tuple(
+            DoubtAmount(budget=row.budget, scope=row.scope, period=row.period, unit=row.unit, amount=amounts[row.id])
+            for row in rows
+        )
