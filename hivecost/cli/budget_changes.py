@@ -13,6 +13,7 @@ import typer
 
 from hivecost.cli.options import DEFAULT_DATA, DataOption
 from hivecost.errors import ConfigError
+from hivecost.plain_text import printable
 
 if TYPE_CHECKING:
     from hivecost.queries import BudgetState
@@ -76,7 +77,7 @@ def freeze(
     async def change() -> None:
         async with _opened(data, name) as (ledger, _):
             await ledger.freeze(name, reason, by=_who(by))
-        typer.echo(f"{name}: frozen, nothing more is granted until `hivecost budget unfreeze`.")
+        _say(f"{name}: frozen, nothing more is granted until `hivecost budget unfreeze`.")
 
     anyio.run(change)
 
@@ -88,7 +89,7 @@ def unfreeze(name: _NameArgument, *, by: _ByOption = "", data: DataOption = DEFA
     async def change() -> None:
         async with _opened(data, name) as (ledger, before):
             done = await ledger.unfreeze(name, by=_who(by))
-        typer.echo(f"{name}: granted again; it was frozen: {before.frozen}" if done else f"{name}: was not frozen.")
+        _say(f"{name}: granted again; it was frozen: {before.frozen}" if done else f"{name}: was not frozen.")
 
     anyio.run(change)
 
@@ -147,13 +148,13 @@ async def _show_limit(ledger: Ledger, before: BudgetState, limits: tuple[int, in
     from hivecost.ledger.amounts import format_exactly  # noqa: PLC0415  # as above
 
     shown = " → ".join(format_exactly(limit, before.unit) for limit in limits)
-    typer.echo(f"{before.name}: limit {shown}")
+    _say(f"{before.name}: limit {shown}")
     for account in await ledger.status():
         if account.budget == before.name and not account.remaining:
             reset = "" if account.reset_at is None else f" before {account.reset_at.astimezone():%Y-%m-%d %H:%M}"
-            typer.echo(f"Nothing remains{f' for {account.scope}' if account.scope else ''}{reset}.")
+            _say(f"Nothing remains{f' for {account.scope}' if account.scope else ''}{reset}.")
     if before.frozen:
-        typer.echo(f"It is still frozen: {before.frozen}")
+        _say(f"It is still frozen: {before.frozen}")
 
 
 async def _show_resolved(hold: DoubtfulHold, billed: dict[str, int], data: Path) -> None:
@@ -164,9 +165,9 @@ async def _show_resolved(hold: DoubtfulHold, billed: dict[str, int], data: Path)
     for part in hold.amounts:
         account = f"{part.budget} ({part.scope})" if part.scope else part.budget
         charged = format_exactly(billed.get(part.unit, part.amount), part.unit)
-        typer.echo(f"{account}: charged {charged}, {format_exactly(part.amount, part.unit)} was in doubt")
+        _say(f"{account}: charged {charged}, {format_exactly(part.amount, part.unit)} was in doubt")
         if now[part.budget].frozen:
-            typer.echo(f"{part.budget} is frozen: {now[part.budget].frozen}")
+            _say(f"{part.budget} is frozen: {now[part.budget].frozen}")
 
 
 def _require_units(hold: DoubtfulHold, named: tuple[str, ...]) -> None:
@@ -174,6 +175,11 @@ def _require_units(hold: DoubtfulHold, named: tuple[str, ...]) -> None:
     for unit in named:
         if unit not in counted:
             raise ConfigError(f"--{unit}", f"an amount in {' or '.join(sorted(counted))}: that is what was held")
+
+
+def _say(line: str) -> None:
+    """Print a line in which names and reasons stand that somebody else may have chosen."""
+    typer.echo(printable(line))
 
 
 def _amount(words: list[str], budget: BudgetState, key: str) -> Decimal:

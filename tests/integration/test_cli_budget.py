@@ -194,6 +194,14 @@ def test_a_budget_is_frozen_until_someone_has_looked(ledger, budget, status):
     assert found == [("ada", "unfreeze", ""), ("eve", "freeze", "5 usd [odd]")]
 
 
+def test_a_reason_moves_no_cursor(ledger, budget):
+    """It stands in the database, where others may have written it."""
+    budget("freeze", "org day", "--reason", "\x1b[2Jspent", "--by", "eve")
+    shown = budget("status") + budget("set", "org day", "$3") + budget("audit") + budget("unfreeze", "org day")
+    assert shown.count("[2Jspent") == 4
+    assert "\x1b" not in shown
+
+
 def test_who_did_it_is_the_login_name_unless_said(ledger, budget, monkeypatch):
     """And where nobody is logged in, the way out is named."""
     monkeypatch.setattr("getpass.getuser", lambda: "grace")
