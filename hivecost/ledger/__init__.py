@@ -3,7 +3,7 @@
 from hivecost.ledger.account import Account, AccountStatus, Crossing
 from hivecost.ledger.amounts import UNITS, Unit, USDAmount, amounts_of
 from hivecost.ledger.attribution import ATTRIBUTES, attribution
-from hivecost.ledger.backend import LedgerStore, LedgerStoreHold, OpenLedger
+from hivecost.ledger.backend import ClosesInTime, LedgerStore, LedgerStoreHold, OpenLedger
 from hivecost.ledger.budget import Budget, CancelWhen, Limit, Mode, OnExceed
 from hivecost.ledger.hold import BUSY_RETRY_AFTER_S, Hold, HoldState, Incident, Refusal, RefusalKind, Settlement
 from hivecost.ledger.lease import lease_amount
@@ -29,6 +29,7 @@ __all__ = [
     "BudgetState",
     "Calendar",
     "CancelWhen",
+    "ClosesInTime",
     "Crossing",
     "DoubtAmount",
     "DoubtfulHold",

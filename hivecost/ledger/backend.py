@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 from hivecost.clock import Clock
 from hivecost.ledger.account import Account, AccountStatus
@@ -211,6 +211,16 @@ class LedgerStore(Protocol):
     def forget_execution(self, execution_id: str) -> None:
         """The execution is over: drop its own accounts, each once nothing is held on it any more."""
         ...
+
+
+@runtime_checkable
+class ClosesInTime(Protocol):
+    """What a ledger may have besides: a runtime that closes says here how much time is left, and cancels it later.
+
+    Without it, closing is cancelled when the runtime's `close_timeout_s` is over.
+    """
+
+    close_timeout_s: float
 
 
 class OpenLedger(Protocol):

@@ -23,7 +23,8 @@ class RuntimeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     runaway_throttle_s: float = 5.0
     #: When it looks like one.
     runaway_rules: RunawayRules = RunawayRules()
-    #: How long closing waits for subscribers before it counts the rest as lost.
+    #: How long closing waits for subscribers, plugins, the log and the ledger together. What is not done by then is
+    #: given up, and counted as lost; each has two seconds for that.
     close_timeout_s: float = 10.0
     #: A cancelled execution that still runs after this is reported, and again each time the wait doubles.
     cancel_grace_s: float = 5.0

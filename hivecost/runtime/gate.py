@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
+import anyio
 import anyio.lowlevel
 from msgspec.structs import replace
 
 from hivecost.clock import Clock
 from hivecost.errors import LedgerUnavailableError
 from hivecost.events import Cost, Event, Usage
-from hivecost.ledger import Budget, LedgerStore, OpenLedger
+from hivecost.ledger import Budget, ClosesInTime, LedgerStore, OpenLedger
 from hivecost.loops import Loop, current_loop
 from hivecost.plugin import GateCheck, TurnEnd, TurnOutcome, TurnRequest
 from hivecost.pricing import PriceBook
+from hivecost.runtime.closing import GRACE_S, Closing
 from hivecost.runtime.hard_budgets import Admission, HardBudgets
 from hivecost.signals import settled_late
 
@@ -50,14 +53,14 @@ class Gate:
 
     @asynccontextmanager
     async def open(
-        self, base_path: Path, *, prices: PriceBook, clock: Clock, publish: Callable[[Event], None]
+        self, base_path: Path, *, prices: PriceBook, clock: Clock, publish: Callable[[Event], None], closing: Closing
     ) -> AsyncIterator[None]:
         """Open the ledger, if any budget is hard. Raises LedgerUnavailableError: without it nothing may be spent."""
         self._loop = current_loop()
         if not self._budgets:
             yield
             return
-        async with self._open_ledger(base_path, budgets=self._budgets, clock=clock) as ledger:
+        async with _closed_in_time(self._open_ledger(base_path, budgets=self._budgets, clock=clock), closing) as ledger:
             self._ledger = ledger
             self._hard = hard = HardBudgets(ledger, self._budgets, prices, clock, publish)
             try:
@@ -157,6 +160,26 @@ class Passes:
         """Nothing is sent for now: others may take its place."""
         ends, self.ends = tuple(self.ends), []
         self._end(ends, _NOT_SENT)
+
+
+@asynccontextmanager
+async def _closed_in_time(ledger: LedgerStore, closing: Closing) -> AsyncIterator[LedgerStore]:
+    """The ledger, open; closing it is cancelled when it takes longer than is left."""
+    error: BaseException | None = None
+    with anyio.CancelScope() as scope:
+        async with ledger as opened:
+            try:
+                yield opened
+            finally:
+                error, left_s = sys.exc_info()[1], closing.left_s()
+                if isinstance(opened, ClosesInTime):
+                    opened.close_timeout_s = left_s
+                    left_s += GRACE_S
+                scope.shield, scope.deadline = True, anyio.current_time() + left_s
+    if scope.cancelled_caught:
+        _log.error("the ledger took too long to close and was given up")
+        if error is not None:
+            raise error
 
 
 def _call_each(ends: tuple[TurnEnd, ...], outcome: TurnOutcome) -> None:

@@ -13,10 +13,11 @@ import anyio.abc
 
 from hivecost.errors import PluginError
 from hivecost.plugin import Plugin, PluginHost
+from hivecost.runtime.closing import GRACE_S, Closing
 
 _log = logging.getLogger("hivecost.plugins")
 
-#: What a plugin may take to start and to stop before it is given up.
+#: What a plugin may take to start, and at most to stop, before it is given up.
 START_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 30.0
 
@@ -39,6 +40,7 @@ class AttachedPlugin:
         self._stop = anyio.Event()
         self._finished = anyio.Event()
         self._scope: anyio.CancelScope | None = None
+        self._deadline = math.inf
 
     def fresh(self) -> AttachedPlugin:
         """Itself if it has not run yet, else the same plugin for another run."""
@@ -51,8 +53,12 @@ class AttachedPlugin:
             raise self.error
 
     async def run(self, host: PluginHost) -> None:
-        """The plugin's whole life, in one task, as its cancel scopes need it."""
-        self._scope = anyio.CancelScope()
+        """The plugin's whole life, in one task, as its cancel scopes need it.
+
+        It ends when it is asked to: a cancelled runtime stops its plugins as any other does, when all else has ended.
+        While it stops, `anyio.current_effective_deadline()` is when it is given up.
+        """
+        self._scope = anyio.CancelScope(shield=True)
         try:
             with self._scope:
                 async with self.plugin.attached(host):
@@ -68,13 +74,16 @@ class AttachedPlugin:
             self._fail_at_work(error)  # it awaited something that was cancelled
         finally:
             if self._scope.cancelled_caught:
-                self._fail(f"took over {STOP_TIMEOUT_S:.0f} s and was given up")
+                self._fail(f"took too long to {self._moment} and was given up")
             self._ready.set()
             self._finished.set()
 
     def _fail_at_work(self, error: BaseException) -> None:
-        what = "stop" if self._stop.is_set() else "run on" if self._ready.is_set() else "start"
-        self._fail(f"failed to {what}: {error!r}", error)
+        self._fail(f"failed to {self._moment}: {error!r}", error)
+
+    @property
+    def _moment(self) -> str:
+        return "start" if not self._ready.is_set() else "stop" if self._stop.is_set() else "run on"
 
     def _fail(self, problem: str, cause: BaseException | None = None) -> None:
         self.status = PluginStatus.FAILED
@@ -89,14 +98,23 @@ class AttachedPlugin:
         if waiting.cancelled_caught and self._scope is not None:
             self._scope.cancel()
 
-    async def stop(self) -> None:
+    def ask_to_stop(self, timeout_s: float) -> None:
+        """Once: it is cancelled after so long, and at once if it has not even started."""
+        if self._stop.is_set():
+            return
         self._stop.set()
-        if not self._ready.is_set():
+        self._deadline = anyio.current_time() + min(timeout_s, STOP_TIMEOUT_S)
+        if self._scope is None:
             self._finished.set()  # registered while closing: it was never started
-        with anyio.move_on_after(STOP_TIMEOUT_S, shield=True) as waiting:
-            await self._finished.wait()
-        if waiting.cancelled_caught and self._scope is not None:
+        elif self._ready.is_set():
+            self._scope.deadline = self._deadline
+        else:
             self._scope.cancel()
+
+    async def wait_stopped(self) -> None:
+        """Until it has ended, or was cancelled."""
+        with anyio.CancelScope(deadline=self._deadline, shield=True):
+            await self._finished.wait()
 
 
 class PluginRack:
@@ -134,8 +152,15 @@ class PluginRack:
         for attached in in_order:
             await attached.start(group, self._host)
 
-    async def stop(self) -> None:
-        """Stop all in reverse order."""
+    async def stop(self, closing: Closing) -> None:
+        """Stop all in reverse order, one after the other; those that are left when time is up all at once."""
         self._group = None
-        for attached in reversed(list(self._attached.values())):
-            await attached.stop()
+        in_reverse = list(reversed(self._attached.values()))
+        deadline = anyio.current_time() + closing.left_s()
+        for attached in in_reverse:
+            left_s = deadline - anyio.current_time()
+            if left_s <= 0:
+                for other in in_reverse:
+                    other.ask_to_stop(GRACE_S)
+            attached.ask_to_stop(left_s)
+            await attached.wait_stopped()

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Final, Self, TypeVar
 
 import anyio
 import anyio.abc
@@ -30,6 +30,7 @@ from hivecost.plugin import GateCheck, Plugin, load_plugin_class, require_plugin
 from hivecost.pricing import PriceBook
 from hivecost.runtime.admission import admit_turn
 from hivecost.runtime.budgets import RuntimeBudgets
+from hivecost.runtime.closing import Closing
 from hivecost.runtime.config import RuntimeConfig, read_config
 from hivecost.runtime.config_file import ConfigFile, read_config_file, require_distinct
 from hivecost.runtime.config_reload import ConfigReload, compare, with_limits
@@ -42,6 +43,9 @@ from hivecost.runtime.result import ExecutionResult
 from hivecost.signals import subscriber_failed
 from hivecost.store import Ledger, open_price_book, shared_interpreter
 from hivecost.subscribers import BudgetWatcher, LogWriter, RunawayBreaker, UsageAggregator
+
+#: What plugins and the ledger say last is handed on for so long, however late it is.
+_LAST_EVENTS_S: Final = 0.1
 
 _log = logging.getLogger("hivecost.runtime")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
@@ -185,10 +189,17 @@ class AgentRuntime:
     async def _run(self) -> AsyncIterator[None]:
         """Open until the block ends; then wait for running executions, drain the bus and stop the plugins."""
         failure: BaseException | None = None
+        closing = Closing(self.config.close_timeout_s)
         with self._outside():
             async with (
-                self.bus,
-                self.gate.open(self.base_path, prices=self.prices, clock=self.clock, publish=self.publish_for_agent),
+                self._open_bus(closing),
+                self.gate.open(
+                    self.base_path,
+                    prices=self.prices,
+                    clock=self.clock,
+                    publish=self.publish_for_agent,
+                    closing=closing,
+                ),
                 anyio.create_task_group() as plugin_tasks,
             ):
                 try:
@@ -200,7 +211,7 @@ class AgentRuntime:
                         failure = hosted.failure
                 finally:
                     with anyio.CancelScope(shield=True):
-                        await self._wind_down(plugin_tasks)
+                        await self._wind_down(plugin_tasks, closing)
         failure = self._executions.fatal or failure
         if failure is not None:
             raise failure
@@ -220,11 +231,19 @@ class AgentRuntime:
         watcher = next((attached for attached in self.plugins if attached.plugin.name == BudgetWatcher.name), None)
         return None if watcher is None else watcher.error
 
-    async def _wind_down(self, plugin_tasks: anyio.abc.TaskGroup) -> None:
-        with anyio.move_on_after(self.config.close_timeout_s):
+    async def _wind_down(self, plugin_tasks: anyio.abc.TaskGroup, closing: Closing) -> None:
+        with anyio.move_on_after(closing.left_s(at_least_s=0)):
             await self.bus.drain()
-        await self.plugins.stop()
+        await self.plugins.stop(closing)
         plugin_tasks.cancel_scope.cancel()
+
+    @asynccontextmanager
+    async def _open_bus(self, closing: Closing) -> AsyncIterator[None]:
+        async with self.bus:
+            try:
+                yield
+            finally:
+                await self.bus.aclose(timeout_s=closing.left_s(at_least_s=_LAST_EVENTS_S))
 
     # -- executions --------------------------------------------------------------------------------------------
 

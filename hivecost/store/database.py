@@ -30,6 +30,8 @@ _PUT_BACK: Final = "put the data folder back where it was, or start what uses it
 
 #: How long SQLite waits for a stranger's lock; our own writers take turns on the OS lock instead.
 _BUSY_TIMEOUT_S: Final = 5.0
+#: What closing the database may take when all the time for closing is used up.
+CLOSE_GRACE_S: Final = 1.0
 #: The WAL goes back into the database when it has grown by this much.
 _CHECKPOINT_BYTES: Final = 8 * 2**20
 #: From here on it is said, at each doubling, that a reader keeps the WAL from going back.

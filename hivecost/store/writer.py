@@ -21,7 +21,7 @@ from hivecost.loops import Loop, current_loop
 from hivecost.store.append import Appended
 from hivecost.store.appender import Appender
 from hivecost.store.batches import Batch, Batches
-from hivecost.store.database import database_path
+from hivecost.store.database import CLOSE_GRACE_S, database_path
 from hivecost.store.statistics import StoreStatistics, Tally
 from hivecost.store.threads import kept_threads
 
@@ -59,7 +59,7 @@ class Store:
         self._clock = clock
         self._appender = Appender(Path(base_path), clock)
         self._queue_max = queue_max
-        self._close_timeout_s = close_timeout_s
+        self.close_timeout_s = close_timeout_s
         self._batches = Batches()
         self._tally = Tally()
         self._lost_at_flush = 0
@@ -109,13 +109,15 @@ class Store:
             return
         self._closing = True
         self._wakeup.set()
+        deadline = anyio.current_time() + self.close_timeout_s
         if self._scope is not None:
-            self._scope.deadline = anyio.current_time() + self._close_timeout_s
+            self._scope.deadline = deadline
         try:
             # Not told of the caller's error, because a task group would wrap it in a group.
             await tasks.__aexit__(None, None, None)
         finally:
-            with anyio.move_on_after(self._close_timeout_s, shield=True):
+            deadline = max(deadline, anyio.current_time() + CLOSE_GRACE_S)
+            with anyio.CancelScope(deadline=deadline, shield=True):
                 await self._appender.close()
 
     async def write(self, events: Sequence[Event]) -> int:

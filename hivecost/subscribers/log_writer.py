@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
@@ -17,7 +18,7 @@ from hivecost.store import Store, StoreStatistics
 
 #: Events that may wait for the disk: minutes of a busy runtime, some 100 MB.
 LOG_QUEUE_MAX: Final = 100_000
-#: How long stopping waits for the disk.
+#: How long stopping waits for the disk, where nobody says when the plugin is given up.
 STOP_TIMEOUT_S: Final = 20.0
 
 _log = logging.getLogger("hivecost.log")
@@ -55,9 +56,11 @@ class LogWriter:
             try:
                 yield
             finally:
-                with anyio.move_on_after(STOP_TIMEOUT_S, shield=True):
+                deadline = _deadline()
+                with anyio.CancelScope(deadline=deadline, shield=True):
                     await host.bus.drain(self._subscription)
                 host.bus.unsubscribe(self._subscription)
+                self._store.close_timeout_s = max(deadline - anyio.current_time(), 0)
 
     async def flush(self) -> None:
         """Return when everything published so far is committed. Raises StoreError if the log cannot be written.
@@ -100,3 +103,8 @@ class LogWriter:
         if self.error is None or str(self.error) != str(error):  # a broken disk says the same with every batch
             _log.error("the runtime log is not written: %s", error)
         self.error = error
+
+
+def _deadline() -> float:
+    given = anyio.current_effective_deadline()
+    return given if math.isfinite(given) else anyio.current_time() + STOP_TIMEOUT_S

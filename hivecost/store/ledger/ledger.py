@@ -26,7 +26,7 @@ from hivecost.ledger import (
     USDAmount,
     amounts_of,
 )
-from hivecost.store.database import database_path
+from hivecost.store.database import CLOSE_GRACE_S, database_path
 from hivecost.store.faults import to_store_error
 from hivecost.store.ledger import controls
 from hivecost.store.ledger.batch import Ask, Batch
@@ -65,7 +65,7 @@ class Ledger(LedgerErrands):
         self._budgets = budgets
         self._clock = clock
         self._holds_max = holds_max
-        self._close_timeout_s = close_timeout_s
+        self.close_timeout_s = close_timeout_s
         self._database = LedgerDatabase(self._base_path, clock)
         self._opened: tuple[Desk, Visitor] | None = None
         self._tasks: TaskGroup | None = None
@@ -119,14 +119,16 @@ class Ledger(LedgerErrands):
             return
         desk, visitor = self._require_open()
         tasks, self._tasks = self._tasks, None
-        visitor.stop(self._close_timeout_s)
+        deadline = anyio.current_time() + self.close_timeout_s
+        visitor.stop(self.close_timeout_s)
         try:
             if tasks is not None:
                 # Not told of the caller's error, because a task group would wrap it in a group.
                 await tasks.__aexit__(None, None, None)
         finally:
             batch = desk.leave(f"{self._base_path}: this ledger is closed")
-            await self._close(partial(self._close_database, batch, desk.journal))
+            deadline = max(deadline, anyio.current_time() + CLOSE_GRACE_S)
+            await self._close(partial(self._close_database, batch, desk.journal), deadline)
 
     async def reserve(
         self,
@@ -248,15 +250,15 @@ class Ledger(LedgerErrands):
             self._database.close()
             raise
 
-    async def _close(self, close: Callable[[], None]) -> None:
+    async def _close(self, close: Callable[[], None], deadline: float) -> None:
         """Close under the lock; past the deadline as soon as that is free, and the next one who comes recovers us."""
-        with anyio.move_on_after(self._close_timeout_s, shield=True) as closing:
+        with anyio.CancelScope(deadline=deadline, shield=True) as closing:
             try:
                 await run_locked(self._base_path, close, make=False, give_up=False, timeout_s=math.inf)
             except StoreMovedError:
                 await run_in_thread(close)  # nobody else opens that file any more
         if closing.cancelled_caught:
-            _log.error("%s", lock_error(self._base_path, self._close_timeout_s))
+            _log.error("%s", lock_error(self._base_path, self.close_timeout_s))
             self._database.let_go()
 
     def _close_database(self, batch: Batch | None, journal: Journal) -> None:
