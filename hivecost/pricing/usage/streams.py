@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from msgspec.structs import replace
 
@@ -61,8 +61,11 @@ class UsageStream:
         """The provider has said the final counts."""
         return self._finished
 
-    def observe(self, chunk: object) -> None:
-        """Take one chunk: dict, SDK object, JSON text, a line of server-sent events, bare text. Never raises."""
+    def observe(self, chunk: object) -> Self:
+        """Take one chunk: dict, SDK object, JSON text, a line of server-sent events, bare text. Never raises.
+
+        Return the stream itself, so that `UsageStream().observe(chunk).reading()` reads a single one.
+        """
         event: Mapping[str, Any] = {}
         with suppress(Exception):  # a chunk nobody can read tells nothing; the stream then counts as cut
             event = view(decoded(_event_data(chunk)))
@@ -71,6 +74,7 @@ class UsageStream:
                 self._observe(event)
             else:
                 self._bytes_since += plain_text_bytes(chunk)
+        return self
 
     def reading(self) -> UsageReading:
         """What is known now: `estimated` while the stream is not at its end, `missing` without any usage."""
