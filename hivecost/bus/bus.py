@@ -145,6 +145,7 @@ class EventBus(Publishing):
             filters=_checked_filters(given),
             sleepers=self._sleepers,
             collect=self._spread,
+            middle=self._middle,
             turns=lambda: self._turns,
             on_failure=partial(announce_failure, self),
             on_drop=partial(announce_loss, self),
@@ -157,7 +158,7 @@ class EventBus(Publishing):
 
     def _do_in_order(self, change: Callable[[], None]) -> None:
         """After what was published before, on the loop's thread."""
-        if self._loop is None or self._loop.is_here():
+        if self._loop is None or (self._loop.is_here() and not self._middle):
             self.collect()
             change()
         else:

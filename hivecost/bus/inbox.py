@@ -27,7 +27,7 @@ class Inbox:
     def __init__(self, bus: object) -> None:
         self.dropped = 0
         self._bus = bus
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a finalizer or a signal handler may publish in the middle of it
         self._items: deque[Item] = deque()
         self._announced = False
 

@@ -12,6 +12,7 @@ import anyio.lowlevel
 from hivecost.bus.announcements import announce_loss
 from hivecost.bus.done import DONE, Later
 from hivecost.bus.inbox import Inbox
+from hivecost.bus.middle import Middle
 from hivecost.bus.queue import Place
 from hivecost.bus.routes import Routes
 from hivecost.bus.subscription import CLOSED, QUEUE_FULL, Subscription, current_subscription
@@ -52,6 +53,7 @@ class Publishing:
         self._accepting = False
         self._closing = False
         self._inbox = Inbox(self)
+        self._middle = Middle(self)
         self._published = 0
         self._is_forked = False
         tell_children(self)
@@ -76,16 +78,14 @@ class Publishing:
             # As in publish_nowait(), written out: it is a call less on the path of every event.
             if self._admit is not None:
                 event = self._admit(event)  # first, because it may look at the bus itself
-            if type(event) is not tail.kind:
-                self._begin_run(event)
-            tail.run.append(event)
+            (tail.run if type(event) is tail.kind else self._begin_run(event)).append(event)
             return DONE
         return self._publish_carefully(event)
 
     def _publish_carefully(self, event: Event) -> Coroutine[Any, Any, None]:
         loop = self._require_open()
         self._routes.require_event(event)
-        if not loop.is_here():
+        if self._middle or not loop.is_here():
             self._put_in_inbox(event, loop)
             return DONE
         tail = self._tail
@@ -111,15 +111,16 @@ class Publishing:
         self._published += 1
         self._since_turn += 1
         alone, places, tight, losses = [event], [], [], []
-        for subscription in self._routes.matching(event):
-            if subscription.lines_up():
-                places.append((subscription, subscription.queue.line_up(event)))
-                continue
-            if subscription.queue.take_in(alone):
-                losses.append(subscription)
-            if subscription.is_tight:
-                tight.append(subscription)
-        self._wake_soon()
+        with self._middle:
+            for subscription in self._routes.matching(event):
+                if subscription.lines_up():
+                    places.append((subscription, subscription.queue.line_up(event)))
+                    continue
+                if subscription.queue.take_in(alone):
+                    losses.append(subscription)
+                if subscription.is_tight:
+                    tight.append(subscription)
+            self._wake_soon()
         for subscription in losses:  # last, because who is told may publish
             announce_loss(self, subscription, 1, QUEUE_FULL)
         return Later(partial(self._wait_for_room, places, tight)) if places or tight else DONE
@@ -140,13 +141,11 @@ class Publishing:
             # So many events may come without a look at any queue, and no other thread has published meanwhile.
             if self._admit is not None:
                 event = self._admit(event)
-            if type(event) is not tail.kind:
-                self._begin_run(event)
-            tail.run.append(event)
+            (tail.run if type(event) is tail.kind else self._begin_run(event)).append(event)
             return
         loop = self._require_open()
         self._routes.require_event(event)
-        if loop.is_here():
+        if loop.is_here() and not self._middle:
             self.collect()
             self._find_room()
             self._accept(event)
@@ -156,17 +155,19 @@ class Publishing:
     def _accept(self, event: Event) -> None:
         if self._admit is not None:
             event = self._admit(event)
-        if type(event) is not self._tail.kind:
-            self._begin_run(event)
-        self._tail.run.append(event)
+        tail = self._tail
+        # In one line, here and above: between its parts nobody comes who publishes, too.
+        (tail.run if type(event) is tail.kind else self._begin_run(event)).append(event)
 
-    def _begin_run(self, event: Event) -> None:
-        """The event is of another class than the one before, or the first since the tail was handed on."""
+    def _begin_run(self, event: Event) -> list[Event]:
+        """Return a new run, for an event of another class than the one before, or the first after a hand-over."""
         self._routes.require_event(event)
-        self._tail.begin(type(event))
-        if self._inbox:  # another thread may have closed the tail just while it was begun
-            self._tail.close()
-        self._wake_soon()
+        with self._middle:
+            run = self._tail.begin(type(event))
+            if self._inbox:  # another thread may have closed the tail just while it was begun
+                self._tail.close()
+            self._wake_soon()
+        return run
 
     def _wake_soon(self) -> None:
         if not self._wake_scheduled and self._loop is not None:
@@ -193,12 +194,13 @@ class Publishing:
         if not self._tail.runs:
             return
         losses = []
-        for event_type, events in self._tail.take():
-            self._published += len(events)
-            self._since_turn += len(events)
-            losses += self._routes.spread(event_type, events)
-        if self._inbox:
-            self._tail.close()
+        with self._middle:
+            for event_type, events in self._tail.take():
+                self._published += len(events)
+                self._since_turn += len(events)
+                losses += self._routes.spread(event_type, events)
+            if self._inbox:
+                self._tail.close()
         for subscription, count in losses:  # last, because who is told may publish
             announce_loss(self, subscription, count, QUEUE_FULL)
 
@@ -228,6 +230,10 @@ class Publishing:
         if self._look_pause:
             self._look_pause -= 1
             return False
+        with self._middle:
+            return self._look_for_room()
+
+    def _look_for_room(self) -> bool:
         room, self._passed_over, tightest = _RUN_MAX, [], None
         for subscription in list(self._subscriptions.values()):
             free = subscription.queue.free - subscription.queue.spare
@@ -267,6 +273,10 @@ class Publishing:
                 self._inbox.drop(f"{error!r}")
 
     def collect(self) -> None:
-        """Take in at once what was published so far, by other threads too. Loop thread only."""
-        self._take_inbox()
-        self._spread()
+        """Take in at once what was published so far, by other threads too. Loop thread only.
+
+        In the middle of the bus's own work, which a finalizer may come into, it is taken in a moment later.
+        """
+        if not self._middle:
+            self._take_inbox()
+            self._spread()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
+from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any, Final
 
@@ -38,7 +39,8 @@ OnEnd = Callable[["Subscription"], None]
 class Subscription:
     """Hands what is in its queue to the handler, in order, one wakeup for all that waits.
 
-    `collect` brings what was published, and is not in the queue yet, there; `turns` counts those of the loop in which
+    `collect` brings what was published, and is not in the queue yet, there; `middle` is entered where its queue is in
+    between, as nobody may publish then; `turns` counts those of the loop in which
     something was published.
     """
 
@@ -55,6 +57,7 @@ class Subscription:
         filters: Mapping[str, str],
         sleepers: set[Subscription],
         collect: Callable[[], None],
+        middle: AbstractContextManager[None],
         turns: Callable[[], int],
         on_failure: OnFailure,
         on_drop: OnDrop,
@@ -72,6 +75,7 @@ class Subscription:
         self.awaits_turn = True
         self._sleepers = sleepers
         self._collect = collect
+        self._middle = middle
         self._turns = turns
         self._handler = handler
         self._on_failure = on_failure
@@ -170,7 +174,10 @@ class Subscription:
                     self._collect()
                     continue
                 self.awaits_turn, turns = False, self._turns()
-                await self._hand_on(self.queue.take(self._part_max, self._awaited()))
+                with self._middle:
+                    part = self.queue.take(self._part_max, self._awaited())
+                await self._hand_on(part)
+                del part
                 self.queue.in_hand = 0
                 self._report_progress()
                 self._collect()
@@ -239,7 +246,9 @@ class Subscription:
 
     def _report_progress(self) -> None:
         """Let in those who wait for room, and tell those who wait for what was published to be handled."""
-        self.queue.let_in()
+        if self.queue.line:
+            with self._middle:
+                self.queue.let_in()
         if self._done_waiters:
             self._wake_done_waiters()
 
@@ -279,7 +288,8 @@ class Subscription:
         if self.ended:
             return
         self.ended, self._why_ended = True, why
-        lost = self.queue.clear()
+        with self._middle:
+            lost = self.queue.clear()
         if lost:
             self._on_drop(self, lost, why)
         while self._done_waiters:
