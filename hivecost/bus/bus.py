@@ -80,8 +80,7 @@ class EventBus(Publishing):
 
         Waits for handlers for `timeout_s`, or `close_timeout_s`, at most. Raises ReentrancyError inside a handler.
         """
-        if self._own_handler() is not None:
-            raise ReentrancyError("aclose() inside a handler would wait for that handler itself; close it from outside")
+        self.refuse_in_handler("aclose()")
         if not self._accepting or self._closing:
             return
         self._closing = True
@@ -101,6 +100,11 @@ class EventBus(Publishing):
                     stopping.start_soon(self._stop, subscription)
         self._see_off()
         self._loop = None
+
+    def refuse_in_handler(self, what: str) -> None:
+        """Raise ReentrancyError in a handler of this bus, and in tasks of it, which `what` would wait for."""
+        if self._own_handler() is not None:
+            raise ReentrancyError(f"{what} inside a handler would wait for that handler itself; close it from outside")
 
     async def _stop(self, subscription: Subscription) -> None:
         if not await subscription.stop(self.cancel_grace_s):

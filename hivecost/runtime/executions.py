@@ -218,6 +218,11 @@ class Executions:
         assert result is not None  # noqa: S101  # set before `finished`
         return result
 
+    def refuse_inside(self, what: str) -> None:
+        """Raise ReentrancyError in an execution that runs here, which `what` would wait for."""
+        if self._current() is not None:
+            raise ReentrancyError(f"{what} inside an execution would wait for that execution itself")
+
     # -- cancelling --------------------------------------------------------------------------------------------
 
     def cancel(self, execution_id: str, reason: str | BaseException | None, *, after_turn: bool = False) -> bool:

@@ -178,6 +178,8 @@ class AgentRuntime:
         if self._is_forked:
             leave_child(error)
             return None
+        self.bus.refuse_in_handler("leaving the runtime")
+        self._executions.refuse_inside("leaving the runtime")
         lifecycle, self._lifecycle = self._lifecycle, None
         return None if lifecycle is None else await lifecycle.__aexit__(kind, error, trace)
 

@@ -183,3 +183,29 @@ async def test_the_log_has_what_is_left_of_the_deadline(tmp_path):
     assert 0 < runtime.log._store.close_timeout_s <= GRACE_S
     assert runtime.log.lost == 0
     assert runtime.log.statistics.written == 1
+
+
+@pytest.mark.anyio
+async def test_leaving_the_runtime_from_inside_is_refused_at_once(runtime):
+    """In a handler and in an agent, which closing waits for; the runtime goes on until it is left from outside."""
+    refused = []
+
+    async def leave() -> None:
+        with pytest.raises(hc.ReentrancyError, match="leaving the runtime"), anyio.fail_after(10):
+            await runtime.__aexit__(None, None, None)
+        refused.append(True)
+
+    @runtime.entry_point("api")
+    async def api(ctx, _):
+        await leave()
+
+    async def handler(event) -> None:
+        await leave()
+
+    runtime.bus.subscribe(handler=handler, event_types=[hc.EventType.CUSTOM])
+    async with runtime:
+        assert (await runtime.trigger_and_wait("api")).error is None
+        await runtime.bus.publish(hc.CustomEvent(name="go"))
+        await runtime.bus.drain()
+        assert runtime.bus.statistics().failed == 0
+    assert len(refused) == 2
