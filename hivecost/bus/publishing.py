@@ -78,7 +78,7 @@ class Publishing:
             # As in publish_nowait(), written out: it is a call less on the path of every event.
             if self._admit is not None:
                 event = self._admit(event)  # first, because it may look at the bus itself
-            (tail.run if type(event) is tail.kind else self._begin_run(event)).append(event)
+            tail.run.append(event) if type(event) is tail.kind else self._begin_run(event)
             return DONE
         return self._publish_carefully(event)
 
@@ -141,7 +141,7 @@ class Publishing:
             # So many events may come without a look at any queue, and no other thread has published meanwhile.
             if self._admit is not None:
                 event = self._admit(event)
-            (tail.run if type(event) is tail.kind else self._begin_run(event)).append(event)
+            tail.run.append(event) if type(event) is tail.kind else self._begin_run(event)
             return
         loop = self._require_open()
         self._routes.require_event(event)
@@ -157,17 +157,16 @@ class Publishing:
             event = self._admit(event)
         tail = self._tail
         # In one line, here and above: between its parts nobody comes who publishes, too.
-        (tail.run if type(event) is tail.kind else self._begin_run(event)).append(event)
+        tail.run.append(event) if type(event) is tail.kind else self._begin_run(event)
 
-    def _begin_run(self, event: Event) -> list[Event]:
-        """Return a new run, for an event of another class than the one before, or the first after a hand-over."""
+    def _begin_run(self, event: Event) -> None:
+        """The event is of another class than the one before, or the first since the tail was handed on."""
         self._routes.require_event(event)
         with self._middle:
-            run = self._tail.begin(type(event))
+            self._tail.begin(event)
             if self._inbox:  # another thread may have closed the tail just while it was begun
                 self._tail.close()
             self._wake_soon()
-        return run
 
     def _wake_soon(self) -> None:
         if not self._wake_scheduled and self._loop is not None:

@@ -21,12 +21,11 @@ class Tail:
         #: How long the last run may grow before somebody looks at the queues.
         self.room = 0
 
-    def begin(self, kind: type[Event]) -> list[Event]:
-        """Return the run for the next events, which are of another class than those before."""
+    def begin(self, event: Event) -> None:
+        """The event, and the next ones, are of another class than those before."""
         self.room -= len(self.run)
-        self.kind, self.run = kind, []
-        self.runs.append((kind.type, self.run))
-        return self.run
+        self.kind, self.run = type(event), [event]
+        self.runs.append((event.type, self.run))
 
     def take(self) -> list[tuple[EventType, list[Event]]]:
         """All runs; there are none any more."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ import anyio.lowlevel
 
 from hivecost.clock import Clock
 from hivecost.errors import ConfigError, ExecutionCancelledError, HiveCostError
-from hivecost.events import Event, Totals
+from hivecost.events import Event, LLMTurnComplete, Totals
 from hivecost.forking import end_child
 from hivecost.loops import Loop, Task, run_on
 from hivecost.plugin import TurnRequest
@@ -79,6 +80,8 @@ class Execution:
         self.attribution = attribution
         self.tags = checked_tags(tags)
         self.totals = Totals()
+        self._uncounted: deque[LLMTurnComplete] = deque()
+        self._is_counting = False
         self.clock: Clock = host.clock
         self.prices: PriceBook = host.prices
         self.gate: Gate = host.gate
@@ -155,6 +158,16 @@ class Execution:
             **who,
         )
         return Turn(self, request)
+
+    def count(self, turn: LLMTurnComplete) -> None:
+        """Add the turn to the totals. A finalizer that settles one in the middle of it leaves that to us."""
+        self._uncounted.append(turn)
+        while self._uncounted and not self._is_counting:
+            self._is_counting = True
+            try:
+                self.totals = self.totals.plus(self._uncounted.popleft())
+            finally:
+                self._is_counting = False
 
     @property
     def is_cancelled(self) -> bool:

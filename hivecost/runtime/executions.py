@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping
-from typing import Any, Final, Protocol
+from collections.abc import Callable, Coroutine, Mapping
+from typing import Any, Final, Protocol, TypeVar
 
 import anyio
 import anyio.abc
 
 from hivecost.errors import BudgetExceededError, ExecutionCancelledError, HiveCostError, ReentrancyError
 from hivecost.events import ExecutionCompleted, ExecutionStarted, ExecutionStatus, new_execution_id, new_session_id
-from hivecost.loops import Loop
+from hivecost.loops import Loop, run_on
 from hivecost.runtime.attribution import checked_text
 from hivecost.runtime.entry_point import THREADS_MAX, EntryPoint
 from hivecost.runtime.execution import PARENTS, Execution, ExecutionHost, current_execution
 from hivecost.runtime.result import ExecutionResult, described, without_traceback
 from hivecost.signals import cancellation_ignored, execution_cancelled
+
+T = TypeVar("T")
 
 #: Results that can still be asked for after their execution has ended.
 RESULTS_KEPT: Final = 1_000
@@ -199,7 +201,9 @@ class Executions:
         if execution is not None:
             self._require_own_process()
             if execution is self._current():
-                raise ReentrancyError(f"execution {execution_id} would wait for itself")
+                error = ReentrancyError(f"execution {execution_id} would wait for itself")
+                _log.error("%r", error)  # raised into the agent, it may end in a result that nobody looks at
+                raise error
             return await self._wait_for(execution)
         if execution_id not in self._results:
             raise LookupError(f"no execution {execution_id!r} runs here, nor is it among the last {RESULTS_KEPT:,}")
@@ -241,6 +245,13 @@ class Executions:
         if is_first or is_harder:
             loop.call_threadsafe(lambda: self._cancel(execution, loop, at_once=is_harder))
         return True
+
+    async def run_at_home(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Await the function on the runtime's loop, from whichever loop this is called on."""
+        here, loop = self._current(), self._loop
+        if here is not None:
+            return await here.run_at_home(function)
+        return await (function() if loop is None or loop.is_here() else run_on(loop, function))
 
     def cancel_all(self, reason: str) -> None:
         for execution_id in list(self.running):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
@@ -35,6 +36,7 @@ from hivecost.runtime.config import RuntimeConfig, read_config
 from hivecost.runtime.config_file import ConfigFile, read_config_file, require_distinct
 from hivecost.runtime.config_reload import ConfigReload, compare, with_limits
 from hivecost.runtime.entry_point import EntryPoint
+from hivecost.runtime.execution import Execution
 from hivecost.runtime.executions import Executions
 from hivecost.runtime.gate import Gate
 from hivecost.runtime.hosting import hosting
@@ -266,16 +268,20 @@ class AgentRuntime:
         attribution that cannot be used, and HiveCostError when the runtime does not run, its block has raised, or it
         closes and this is no execution that still runs.
         """
-        execution = self._executions.start(
-            self._entry_point(entry_point),
-            input,
-            session_id=session_id,
-            user_id=user_id,
-            org_id=org_id,
-            task_id=task_id,
-            tags=tags or {},
-        )
-        return execution.execution_id
+        entry = self._entry_point(entry_point)
+
+        async def start() -> Execution:
+            return self._executions.start(
+                entry,
+                input,
+                session_id=session_id,
+                user_id=user_id,
+                org_id=org_id,
+                task_id=task_id,
+                tags=tags or {},
+            )
+
+        return (await self._executions.run_at_home(start)).execution_id
 
     async def trigger_and_wait(self, entry_point: str, input: Any = None, **attribution: Any) -> ExecutionResult:
         """Run an execution to its end; `attribution` is as for `trigger`.
@@ -294,7 +300,7 @@ class AgentRuntime:
 
         Raises LookupError for others, and ReentrancyError inside that execution itself, in tasks and threads of it too.
         """
-        return await self._executions.wait(execution_id)
+        return await self._executions.run_at_home(partial(self._executions.wait, execution_id))
 
     def _entry_point(self, name: str) -> EntryPoint:
         entry = self._entry_points.get(name)
@@ -373,12 +379,12 @@ class AgentRuntime:
         if execution is None:
             self._foreign_turns += 1
         else:
-            execution.totals = execution.totals.plus(event)
+            execution.count(event)
         return event
 
     async def flush(self) -> None:
         """Return when everything published so far is in the runtime log. Raises StoreError if it cannot be written."""
-        await self.log.flush()
+        await self._executions.run_at_home(self.log.flush)
 
     def statistics(self) -> RuntimeStatistics:
         """Counts of executions, and of what was out of the ordinary; `bus.statistics()` has the queues."""

@@ -192,3 +192,31 @@ def test_an_agents_loop_may_outlive_the_runtimes(make_runtime):
     thread.join(30)
     assert not thread.is_alive()
     assert isinstance(errors[0], hc.HiveCostError)
+
+
+async def test_the_runtime_itself_serves_any_loop(make_runtime, run_there):
+    """Triggering, waiting and flushing from a loop in another thread; there, waiting for oneself is refused, too."""
+    runtime = make_runtime(config={"log": True})
+    refused = []
+
+    @runtime.entry_point("inner")
+    async def inner(ctx, value):
+        return value
+
+    @runtime.entry_point("outer")
+    def outer(ctx, _):
+        async def run():
+            try:
+                await runtime.wait(ctx.execution_id)
+            except hc.ReentrancyError as error:
+                refused.append(error)
+            result = await runtime.trigger_and_wait("inner", 42)
+            await runtime.flush()
+            return result.output
+
+        return run_there(run)
+
+    async with runtime:
+        with anyio.fail_after(30):
+            assert (await runtime.trigger_and_wait("outer")).output == 42
+    assert len(refused) == 1
