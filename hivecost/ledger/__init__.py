@@ -12,7 +12,7 @@ from hivecost.ledger.period import WINDOWS, Calendar, Period, Window, period_at
 from hivecost.ledger.runaway import RunawayDetector, RunawayRules, Verdict
 from hivecost.ledger.snapshot import AccountSnapshot, HoldSnapshot, LedgerSnapshot
 from hivecost.ledger.soft import SoftAction, SoftLimits, SoftStep, soft_refusal
-from hivecost.ledger.spend import ACCOUNTS_MAX, SpendAccounts
+from hivecost.ledger.spend import ACCOUNTS_MAX, SESSIONS_MAX, SpendAccounts
 from hivecost.ledger.state import LedgerState
 from hivecost.ledger.statements import BudgetState, DoubtAmount, DoubtfulHold
 
@@ -20,6 +20,7 @@ __all__ = [
     "ACCOUNTS_MAX",
     "ATTRIBUTES",
     "BUSY_RETRY_AFTER_S",
+    "SESSIONS_MAX",
     "UNITS",
     "WINDOWS",
     "Account",

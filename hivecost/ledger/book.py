@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
-from math import inf
 from typing import Final, NamedTuple
 
 from hivecost.errors import ConfigError
@@ -57,8 +56,10 @@ class AccountBook:
             if count > 1:
                 raise ConfigError(f"budget {name!r}.name", "a name that no other budget has")
         self.budgets: Final = {budget.name: budget for budget in listed}
-        self.evicted = 0
-        self._lines = {budget.name: _Line(budget, accounts_max(budget), opened, dropped) for budget in listed}
+        #: How many accounts were dropped because there were too many, by budget.
+        self.evicted: Final[Counter[str]] = Counter()
+        self._accounts_max = accounts_max
+        self._lines = {budget.name: _Line(budget, opened, dropped) for budget in listed}
         self._attributes = tuple(dict.fromkeys(name for line in self._lines.values() for name in line.looks_at))
         self._key_of = key_reader(self._attributes)
         self._found: dict[Hashable, _Found] = {}
@@ -133,8 +134,9 @@ class AccountBook:
             self._found_by_execution.setdefault(execution_id, []).append(key)
 
     def _evict_from(self, line: _Line) -> None:
-        if len(line.accounts) > line.evict_above:
-            self.evicted += line.evict()
+        accounts_max = self._accounts_max(line.budget)
+        if accounts_max is not None and len(line.accounts) > max(accounts_max, line.left):
+            self.evicted[line.budget.name] += line.evict(accounts_max)
             self._forget_answers()
 
     def _forget_answers(self) -> None:
@@ -145,13 +147,10 @@ class AccountBook:
 class _Line:
     """One budget and its accounts."""
 
-    def __init__(
-        self, budget: Budget, accounts_max: int | None, opened: AccountOpened, dropped: AccountDropped
-    ) -> None:
+    def __init__(self, budget: Budget, opened: AccountOpened, dropped: AccountDropped) -> None:
         self.budget = budget
-        self._accounts_max = accounts_max
-        #: With so many accounts it is time to drop some.
-        self.evict_above: float = inf if accounts_max is None else accounts_max
+        #: Up to so many accounts it is no use to try to drop some again, because they have open holds.
+        self.left = 0
         self._opened, self._dropped = opened, dropped
         self.calendar = Calendar(budget.window, budget.timezone)
         self.accounts: dict[AccountKey, Account] = {}
@@ -200,14 +199,12 @@ class _Line:
         for account in self._by_execution.pop(execution_id, {}).values():
             self.drop(account)
 
-    def evict(self) -> int:
+    def evict(self, accounts_max: int) -> int:
         """Drop the quarter that was unused for longest; how many could be dropped."""
-        before = len(self.accounts)
-        a_quarter = (self._accounts_max or 0) // 4 + 1
+        before, a_quarter = len(self.accounts), accounts_max // 4 + 1
         for account in sorted(self.accounts.values(), key=lambda account: account.used_at_ns)[:a_quarter]:
             self.drop(account)
-        # Where most have open holds, trying again at once would be no use.
-        self.evict_above = max(self._accounts_max or 0, len(self.accounts) + a_quarter - 1)
+        self.left = len(self.accounts) + a_quarter - 1
         return before - len(self.accounts)
 
     def drop(self, account: Account) -> None:

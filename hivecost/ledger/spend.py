@@ -7,11 +7,13 @@ from typing import Final
 
 from hivecost.events import LLMTurnComplete
 from hivecost.ledger.account import Account, AccountStatus, Crossing
-from hivecost.ledger.book import AccountBook
+from hivecost.ledger.book import AccountBook, AccountOpened
 from hivecost.ledger.budget import Budget
 
 #: Accounts of one budget that are kept; a session's account has no end, so something must give.
 ACCOUNTS_MAX: Final = 100_000
+#: The same where each session has its own, which are quickly found in the log again.
+SESSIONS_MAX: Final = 10_000
 
 
 class SpendAccounts:
@@ -19,10 +21,19 @@ class SpendAccounts:
 
     Not for several threads at once. Memory is bounded: accounts of finished executions and of periods before the
     last two are forgotten, and above `accounts_max` per budget the longest unused ones (`evicted` says how many).
+    `sessions_max`, the same unless it is set, is for budgets whose accounts are those of sessions. `opened` is that of
+    AccountBook.
     """
 
-    def __init__(self, budgets: Iterable[Budget], *, accounts_max: int = ACCOUNTS_MAX) -> None:
-        self._book = AccountBook(budgets, accounts_max=lambda _: accounts_max)
+    def __init__(
+        self,
+        budgets: Iterable[Budget],
+        *,
+        accounts_max: int = ACCOUNTS_MAX,
+        opened: AccountOpened = lambda account: account,
+    ) -> None:
+        self.sessions_max = self.accounts_max = accounts_max
+        self._book = AccountBook(budgets, accounts_max=self._accounts_max, opened=opened)
 
     @property
     def budgets(self) -> Mapping[str, Budget]:
@@ -32,7 +43,11 @@ class SpendAccounts:
     @property
     def evicted(self) -> int:
         """Accounts that were dropped with their sums because there were too many."""
-        return self._book.evicted
+        return self._book.evicted.total()
+
+    def has_evicted(self, budget: str) -> bool:
+        """Whether an account of the budget that is opened now may be one of those."""
+        return self._book.evicted[budget] > 0
 
     def add(
         self, attribution: Mapping[str, str], at_ns: int, nanousd: int | None, tokens: int, calls: int = 1
@@ -46,9 +61,17 @@ class SpendAccounts:
 
     def add_turn(self, turn: LLMTurnComplete) -> list[Crossing]:
         """The same for a turn that came back."""
+        return self.add_to(self.find_of(turn), turn)
+
+    def find_of(self, turn: LLMTurnComplete) -> tuple[Account, ...]:
+        """The accounts that the turn counts on."""
+        return self._book.find_of(turn)
+
+    def add_to(self, accounts: Iterable[Account], turn: LLMTurnComplete) -> list[Crossing]:
+        """Count the turn on its accounts."""
         cost, usage = turn.cost, turn.usage
         nanousd, tokens = None if cost is None else cost.nanousd, usage.input_tokens + usage.output_tokens
-        return _add(self._book.find_of(turn), turn.timestamp_ns, nanousd, tokens, 1)
+        return _add(accounts, turn.timestamp_ns, nanousd, tokens, 1)
 
     def find(self, attribution: Mapping[str, str], at_ns: int) -> tuple[Account, ...]:
         """The accounts that a turn with these attributes counts on at this instant."""
@@ -61,6 +84,9 @@ class SpendAccounts:
     def set_limit(self, name: str, limit: str | float) -> None:
         """Measure what was spent, and what comes, against a new limit."""
         self._book.set_limit(name, self.budgets[name].with_limit(limit))
+
+    def _accounts_max(self, budget: Budget) -> int:
+        return self.sessions_max if "session" in budget.account_attributes else self.accounts_max
 
     def status(self) -> list[AccountStatus]:
         """One row for each account, in the order of the budgets."""

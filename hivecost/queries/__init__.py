@@ -8,7 +8,15 @@ from hivecost.queries.repricings import RepricedTotals, load_repriced
 from hivecost.queries.runtime_log import ModelTotals, NodeDetails, NodeTotals, Run, RuntimeLogStore, SessionDetails
 from hivecost.queries.sessions import SessionMetrics, SessionState, SessionStore, SessionTimestamps
 from hivecost.queries.spend import SpendRow, SpendStore
-from hivecost.queries.spending import PAGE_TURNS, Spending, last_turn, pruned_calls, spending_since, turns_after
+from hivecost.queries.spending import (
+    PAGE_TURNS,
+    Spending,
+    last_turn,
+    pruned_calls,
+    spending_since,
+    spending_where,
+    turns_after,
+)
 from hivecost.queries.steps import Step
 from hivecost.queries.turns import turn_pages
 from hivecost.store import BudgetChange, BudgetState
@@ -43,6 +51,7 @@ __all__ = [
     "require_log",
     "session_events",
     "spending_since",
+    "spending_where",
     "turn_pages",
     "turns_after",
     "unpriced_reasons",

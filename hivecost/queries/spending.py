@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -69,6 +69,20 @@ COUNT_PRUNED: Final = """
     WHERE quarter_hour >= :first AND quarter_hour < :end AND model = coalesce(:model, model)"""
 
 
+def spending_where_sql(column: str, count: int) -> str:
+    """The spending of turns whose column has one of so many values `:v0`, `:v1`, …, since a quarter-hour."""
+    which = f"{column} IN ({', '.join(f':v{number}' for number in range(count))})"
+    # Sessions have an index of their own, which is better than that of time; nobody else has.
+    time = "+timestamp_ns" if column == "session_id" else "timestamp_ns"
+    quarter_hour = "+quarter_hour" if column == "session_id" else "quarter_hour"
+    return f"""
+        SELECT quarter_hour, {_KEYS}, {SUM_COLUMNS} FROM pruned_turns WHERE {which} AND {quarter_hour} >= :first
+        UNION ALL
+        SELECT {QUARTER_HOUR} AS quarter_hour, {_KEYS}, {", ".join(SUMS.values())} FROM turns
+        WHERE {which} AND {time} >= :first * {QUARTER_HOUR_NS} AND +id <= :last_id
+        GROUP BY quarter_hour, {_KEYS}"""
+
+
 async def last_turn(base_path: str | Path) -> int:
     """Up to where the log goes now: the row of its last turn, 0 where there is none. Raises StoreErrors."""
     async with reading(Path(base_path)) as log:
@@ -95,6 +109,20 @@ async def spending_since(
             rows = await log.rows(LOAD_SPENDING, {"first": first, "last": last, "last_id": last_id})
         for row in rows:
             yield _spending(row)
+
+
+async def spending_where(
+    base_path: str | Path, first_ns: int, *, last_id: int, column: str, values: Collection[str]
+) -> list[Spending]:
+    """What was logged up to the row `last_id`, pruned or not, since the quarter-hour of `first_ns`, of these values.
+
+    Quick for `session_id`; for other columns as long as it takes to walk through the turns since. Raises StoreErrors.
+    """
+    place = {"first": first_ns // QUARTER_HOUR_NS, "last_id": last_id}
+    names = {f"v{number}": value for number, value in enumerate(values)}
+    async with reading(Path(base_path)) as log:
+        rows = await log.rows(spending_where_sql(column, len(names)), {**place, **names})
+    return [_spending(row) for row in rows]
 
 
 async def turns_after(base_path: str | Path, row_id: int) -> tuple[list[LoggedTurn], int]:

@@ -103,7 +103,9 @@ class AgentRuntime:
         budgets = require_distinct((*(self._file.budgets if self._file else ()), *self._own_budgets))
         #: What turns pass before they are sent; `gate.ledger` is that of the hard budgets.
         self.gate = Gate((budget for budget in budgets if budget.mode == "hard"), open_ledger)
-        self._watcher = BudgetWatcher(budget for budget in budgets if budget.mode != "hard")
+        self._watcher = BudgetWatcher(
+            (budget for budget in budgets if budget.mode != "hard"), is_logged=self._writes_a_log
+        )
         #: How the budgets stand, and changing them while agents run.
         self.budgets = RuntimeBudgets(self.gate, self._watcher.accounts, clock)
         self.plugins = PluginRack(self)
@@ -132,6 +134,9 @@ class AgentRuntime:
             )
         if self._watcher.accounts.budgets:
             self.plugins.register(self._watcher)
+
+    def _writes_a_log(self) -> bool:
+        return any(isinstance(attached.plugin, LogWriter) for attached in self.plugins)
 
     # -- registering -------------------------------------------------------------------------------------------
 

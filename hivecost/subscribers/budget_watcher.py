@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
 
@@ -13,6 +13,8 @@ from hivecost.bus import DropNewest
 from hivecost.errors import BudgetExceededError, BudgetExhaustedError, ReentrancyError
 from hivecost.events import Event, EventType, ExecutionCompleted, LLMTurnComplete
 from hivecost.ledger import (
+    ACCOUNTS_MAX,
+    SESSIONS_MAX,
     Account,
     AccountStatus,
     Budget,
@@ -40,17 +42,24 @@ class BudgetWatcher:
     log: there is one every two seconds, beside the turns. A turn of an account that is spent already is refused at the
     gate; past a soft limit, or where a budget throttles, it may have to wait there, or to take another model.
     What was spent before a restart is read from the log before the first turn.
+
+    Of a budget with an account for each session the 10,000 that were used last are kept in memory, of any other budget
+    100,000 accounts: what was spent on the others is read from the log when a turn comes. `is_logged` says whether this
+    runtime's turns are in the log; where they are not, 100,000 are kept of each, and the others begin anew.
     """
 
     name = "budget-watcher"
 
-    def __init__(self, budgets: Iterable[Budget]) -> None:
-        self.accounts = SpendAccounts(budgets)
+    def __init__(self, budgets: Iterable[Budget], *, is_logged: Callable[[], bool] = lambda: True) -> None:
+        self.accounts = SpendAccounts(budgets, opened=self._opened)
         self._soft = SoftLimits()
+        self._is_logged = is_logged
         self._logged = LoggedSpending(self.accounts)
 
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
+        self._logged.is_logged = self._is_logged()
+        self.accounts.sessions_max = SESSIONS_MAX if self._logged.is_logged else ACCOUNTS_MAX
         await self._logged.recover(host.base_path, host.clock)
 
         def handle(events: list[Event]) -> None:
@@ -68,6 +77,7 @@ class BudgetWatcher:
                 with suppress(ReentrancyError):  # a handler that takes turns cannot wait for handlers
                     await drain()
                 accounts = self.accounts.find(attribution(allowed), host.clock.now_ns())
+                await self._logged.read_back(host.base_path, accounts)
                 _refuse_spent(accounts, allowed)
                 again = await self._soften(throttle, accounts, allowed, softened)
                 if again is None:
@@ -97,10 +107,14 @@ class BudgetWatcher:
         """One row for each account that was spent on."""
         return self.accounts.status()
 
+    def _opened(self, account: Account) -> Account:
+        return self._logged.opened(account)
+
     def _handle(self, host: PluginHost, event: Event) -> None:
         if isinstance(event, LLMTurnComplete):
-            self._logged.counted(event.event_id)
-            for crossing in self.accounts.add_turn(event):
+            accounts = self.accounts.find_of(event)
+            self._logged.counted(event.event_id, accounts)
+            for crossing in self.accounts.add_to(accounts, event):
                 if crossing.exceeded:
                     self._exceed(host, event, crossing)
                 else:

@@ -12,18 +12,14 @@ import anyio.lowlevel
 
 from hivecost.clock import Clock
 from hivecost.errors import StoreError
-from hivecost.ledger import Account, Budget, Calendar, SpendAccounts, attribution
-from hivecost.plugin import TurnRequest
+from hivecost.ledger import Account, Budget, Calendar, SpendAccounts
 from hivecost.queries import PAGE_TURNS, Spending, last_turn, spending_since, turns_after
-from hivecost.store import PRUNED_KEYS
+from hivecost.subscribers.dropped_accounts import ELSEWHERE, DroppedAccounts, add_spending, attributes_of
 
 #: Between two looks into the log.
 LOOK_S: Final = 2.0
 #: Turns of this process that are counted, and not seen in the log yet.
 UNLOGGED_MAX: Final = 100_000
-
-#: Stands for the executions of before and elsewhere: the accounts that are their own are not counted here.
-_ELSEWHERE: Final = "elsewhere"
 
 _log = logging.getLogger("hivecost.budgets")
 
@@ -34,26 +30,39 @@ class LoggedSpending:
     """Counts on some accounts what was logged and is not counted yet: each turn once, whoever took it.
 
     Turns of this process are counted as they happen, and `counted` says so: they are left out when they reach the log.
-    Where more of them wait for that than are remembered, what others spend meanwhile is left out too.
+    Where more of them wait for that than are remembered, what others spend meanwhile is left out too. `is_logged` says
+    whether turns of this process are logged at all: if not, none waits, and accounts that are dropped begin anew.
     """
 
-    def __init__(self, accounts: SpendAccounts) -> None:
+    def __init__(self, accounts: SpendAccounts, *, is_logged: bool = True) -> None:
+        self.is_logged = is_logged
         self._accounts = accounts
-        #: In the order of the bus, which is that of the log.
-        self._unlogged: OrderedDict[str, None] = OrderedDict()
+        self._dropped = DroppedAccounts(accounts)
+        #: In the order of the bus, which is that of the log; with the accounts that each counts on, so that none of
+        #: them is read back from the log before it is there.
+        self._unlogged: OrderedDict[str, tuple[Account, ...]] = OrderedDict()
         self._has_forgotten = False
         #: The row up to which the log is counted; None: nobody knows.
         self._last_id: int | None = None
         self._is_recovered = False
         self._is_failing = False
 
-    def counted(self, event_id: str) -> None:
-        """A turn of this process is counted already."""
-        if not self._is_recovered:
+    def counted(self, event_id: str, accounts: tuple[Account, ...] = ()) -> None:
+        """A turn of this process is counted already, on these accounts."""
+        if not self._is_recovered or not self.is_logged:
             return
         if len(self._unlogged) == UNLOGGED_MAX:
             self._forget()
-        self._unlogged[event_id] = None
+        self._unlogged[event_id] = accounts
+
+    def opened(self, account: Account) -> Account:
+        """What SpendAccounts asks about every new account."""
+        return self._dropped.opened(account, self._last_id) if self.is_logged else account
+
+    async def read_back(self, base_path: Path, accounts: Iterable[Account]) -> None:
+        """Return when what was spent on these accounts before they were dropped is counted."""
+        if not self._dropped.are_read(accounts):
+            await self._dropped.read_back(base_path)
 
     def _forget(self) -> None:
         if not self._has_forgotten:
@@ -74,16 +83,23 @@ class LoggedSpending:
             return
         self._is_recovered = True
         try:
-            last_id = await last_turn(base_path)
+            last_id = self._last_id = await last_turn(base_path)
             async for spending in spending_since(base_path, since_ns, last_id=last_id):
                 for account in self._count(spending):
                     if account.settled >= account.alarm_at:
                         account.set_limit(account.limit)  # whoever reached its marks has told so
         except StoreError as error:
+            self._last_id = None
+            self._dropped.forget_unread()
             _log.error("what was spent before is unknown, budgets count from zero: %s", error)
-        else:
-            self._last_id = last_id
-        self._accounts.forget_execution(_ELSEWHERE)
+        self._accounts.forget_execution(ELSEWHERE)
+        await self._read_all_back(base_path)
+
+    async def _read_all_back(self, base_path: Path) -> None:
+        """Of accounts that were dropped while the log was read a part is counted already."""
+        for account in self._dropped.unread():
+            account.settled = account.unpriced_calls = 0
+        await self._dropped.read_back(base_path)
 
     async def follow(self, base_path: Path, clock: Clock, drain: Drain) -> None:
         """Look every `LOOK_S` for as long as this runs, which is beside the turns: none of them waits for it."""
@@ -100,6 +116,7 @@ class LoggedSpending:
         try:
             while await self._count_page(base_path, drain):
                 pass
+            await self._dropped.read_back(base_path)
         except Exception as error:  # the edge: without it, agents and their own spending go on
             if not self._is_failing:
                 _log.error("what other processes spend is unknown, budgets go on without it: %r", error)
@@ -116,27 +133,25 @@ class LoggedSpending:
         self._last_id = min(self._last_id, end_id)  # the end of a log may be deleted
         found = None
         for turn in turns:
-            self._last_id = turn.row_id  # one that cannot be read is left out, and no other counts twice
-            if turn.event_id in self._unlogged:
-                found, self._has_forgotten = turn.event_id, False
-            elif not self._has_forgotten:
-                self._count(turn.spending)
+            try:
+                if turn.event_id in self._unlogged:
+                    found, self._has_forgotten = turn.event_id, False
+                elif not self._has_forgotten:
+                    self._count(turn.spending)
+            finally:
+                self._last_id = turn.row_id  # one that cannot be read is left out, and no other counts twice
         # What came before a turn that is logged is logged, too, or lost.
         while found is not None and self._unlogged.popitem(last=False)[0] != found:
             pass
-        self._accounts.forget_execution(_ELSEWHERE)
+        self._accounts.forget_execution(ELSEWHERE)
         return len(turns) == PAGE_TURNS
 
     def _count(self, spending: Spending) -> tuple[Account, ...]:
-        """Add it up; the next turn on these accounts says which marks are reached."""
-        fields = {name: getattr(spending, name) for name in PRUNED_KEYS}
-        who, at_ns = attribution(TurnRequest(execution_id=_ELSEWHERE, **fields)), spending.timestamp_ns
-        amounts = {"usd": spending.cost_nanousd, "tokens": spending.total_tokens, "calls": spending.llm_calls}
-        accounts = self._accounts.find(who, at_ns)
+        """Add it up."""
+        accounts = self._accounts.find(attributes_of(spending), spending.timestamp_ns)
         for account in accounts:
-            account.used_at_ns = at_ns
-            account.settled += amounts[account.unit]
-            account.unpriced_calls += spending.unpriced_calls + spending.invalid_calls
+            account.used_at_ns = spending.timestamp_ns
+            add_spending(account, spending)
         return accounts
 
 

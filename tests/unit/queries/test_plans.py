@@ -11,7 +11,7 @@ SESSION = {"session_id": "s"}
 NAMES = (
     *("session_id", "status", "agent_id", "node_id", "since_ns", "until_ns", "limit", "id", "timestamp_ns", "last_id"),
     *("model", "first", "last", "end", "last_turn", "last_event", "last_execution"),
-    "row_id",
+    *("row_id", "v0", "v1"),
 )
 QUERIES = {
     "read a session": (sessions.READ_SESSION, "sessions USING PRIMARY KEY (session_id=?)"),
@@ -50,6 +50,16 @@ QUERIES = {
     "spending of pruned turns": (
         spending.LOAD_SPENDING,
         "pruned_turns_by_time (quarter_hour>? AND quarter_hour<?)",
+    ),
+    "spending of sessions": (spending.spending_where_sql("session_id", 2), "turns_by_session (session_id=?)"),
+    "pruned spending of sessions": (
+        spending.spending_where_sql("session_id", 2),
+        "pruned_turns USING PRIMARY KEY (session_id=?)",
+    ),
+    "spending of users": (spending.spending_where_sql("user_id", 2), "turns_by_time (timestamp_ns>?)"),
+    "pruned spending of users": (
+        spending.spending_where_sql("user_id", 2),
+        "pruned_turns_by_time (quarter_hour>?)",
     ),
     "turns after a row": (spending.LOAD_AFTER, "turns USING INTEGER PRIMARY KEY (rowid>?)"),
     "count what was pruned": (spending.COUNT_PRUNED, "pruned_turns_by_time (quarter_hour>? AND quarter_hour<?)"),
