@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Collection, Iterable
 from typing import Final, Literal
 
 import msgspec
 
 from hivecost.errors import BudgetExhaustedError
-from hivecost.ledger.account import Account, AccountKey
+from hivecost.ledger.account import Account
 from hivecost.ledger.amounts import format_amount
 from hivecost.ledger.period import for_period, resetting
 
@@ -16,6 +17,9 @@ SoftAction = Literal["refuse", "downgrade", "throttle"]
 
 #: Of several the first: there is no use in waiting for a turn that is refused afterwards.
 _ORDER: Final[tuple[SoftAction, ...]] = ("refuse", "downgrade", "throttle")
+
+#: Executions that are remembered; the one that began longest ago is forgotten, and refused as one that begins.
+EXECUTIONS_MAX: Final = 100_000
 
 
 class SoftStep(msgspec.Struct, frozen=True):
@@ -32,7 +36,8 @@ class SoftLimits:
     """
 
     def __init__(self) -> None:
-        self._begun: dict[str, set[tuple[str, AccountKey]]] = {}
+        #: Execution → budget and scope values → the newest period in which it had a turn there.
+        self._begun: OrderedDict[str, dict[tuple[str, tuple[str, ...]], int]] = OrderedDict()
 
     def next_step(
         self, accounts: Iterable[Account], execution_id: str, model: str, done: Collection[str]
@@ -50,7 +55,10 @@ class SoftLimits:
         """A turn of the execution is sent."""
         for account in accounts:
             if account.budget.on_soft == "finish":
-                self._begun.setdefault(execution_id, set()).add((account.budget.name, account.key))
+                periods = self._begun.setdefault(execution_id, {})
+                periods[account.budget.name, account.values] = account.period.start_ns
+                if len(self._begun) > EXECUTIONS_MAX:
+                    self._begun.popitem(last=False)
 
     def forget_execution(self, execution_id: str) -> None:
         """The execution is over."""
@@ -63,7 +71,7 @@ class SoftLimits:
         is_slowed = budget.on_exceed == "throttle" and account.is_spent
         if budget.soft_amount is None or account.settled < budget.soft_amount:
             return "throttle" if is_slowed else None
-        has_begun = (budget.name, account.key) in self._begun.get(execution_id, ())
+        has_begun = self._begun.get(execution_id, {}).get((budget.name, account.values)) == account.period.start_ns
         if budget.on_soft == "finish" and not has_begun:
             return "refuse"
         if is_slowed or budget.on_soft == "throttle":

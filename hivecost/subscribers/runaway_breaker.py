@@ -9,6 +9,7 @@ from typing import Final, Literal, get_args
 from hivecost.errors import BudgetExceededError, ConfigError, ReentrancyError
 from hivecost.events import AlertRaised, Event, EventType, ExecutionCompleted, LLMTurnComplete, attribution_fields
 from hivecost.ledger import RunawayDetector, RunawayRules
+from hivecost.ledger.runaway import EXECUTIONS_MAX
 from hivecost.plugin import PluginHost, TurnRequest
 from hivecost.rate_limits.checks import require_seconds
 from hivecost.subscribers.turn_throttle import TurnThrottle
@@ -35,8 +36,8 @@ class RunawayBreaker:
         self._detector = RunawayDetector(rules)
         self._action = action
         self._throttle_s = require_seconds("runaway.throttle_s", throttle_s)
-        #: Executions that are slowed down.
-        self._slowed: set[str] = set()
+        #: Executions that are slowed down; of too many the first goes free: its end may have come before its turns.
+        self._slowed: dict[str, None] = {}
 
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
@@ -44,7 +45,7 @@ class RunawayBreaker:
             for event in events:
                 if isinstance(event, ExecutionCompleted):
                     self._detector.forget(event.execution_id)
-                    self._slowed.discard(event.execution_id)
+                    self._slowed.pop(event.execution_id, None)
                 elif isinstance(event, LLMTurnComplete):
                     self._look_at(host, event)
 
@@ -75,7 +76,9 @@ class RunawayBreaker:
     def _look_at(self, host: PluginHost, turn: LLMTurnComplete) -> None:
         for verdict in self._detector.observe(turn):
             if self._action == "throttle":
-                self._slowed.add(turn.execution_id)
+                self._slowed[turn.execution_id] = None
+                if len(self._slowed) > EXECUTIONS_MAX:
+                    del self._slowed[next(iter(self._slowed))]
             if self._action == "cancel":
                 error = BudgetExceededError(f"runaway: {verdict.message}", execution_id=turn.execution_id)
                 host.cancel_execution_nowait(turn.execution_id, error)

@@ -79,6 +79,28 @@ def test_finish_is_for_those_that_began_before():
     assert action(accounts, limits=limits) == "refuse"
 
 
+def test_of_many_executions_those_that_began_last_are_remembered(monkeypatch):
+    """Whoever is forgotten is refused as one that begins: no more is spent by it."""
+    monkeypatch.setattr("hivecost.ledger.soft.EXECUTIONS_MAX", 3)
+    limits, budget = SoftLimits(), soft("finish")
+    for number in range(10):
+        limits.passed(spent(0, budget), f"e{number}")
+    past = spent(8, budget)
+    refused = [limits.next_step(past, f"e{number}", "m", ()) is not None for number in range(10)]
+    assert refused == [True] * 7 + [False] * 3
+
+
+def test_of_an_execution_that_never_ends_only_the_newest_periods_are_remembered():
+    """It may finish what it began today, and not go on tomorrow because it began yesterday."""
+    limits, accounts = SoftLimits(), SpendAccounts([soft("finish")])
+    for day in range(100):
+        limits.passed(accounts.find(WHO, day * 86_400 * 10**9), "e1")
+    assert sum(map(len, limits._begun.values())) == 1
+    for day, expected in ((99, None), (100, "refuse")):
+        accounts.add(WHO, day * 86_400 * 10**9, 0, 0, 8)
+        assert action(accounts.find(WHO, day * 86_400 * 10**9), limits=limits) == expected
+
+
 def test_finish_looks_at_each_account():
     """Having had a turn on one account opens no other."""
     limits, budget = SoftLimits(), soft("finish", per="user")

@@ -77,7 +77,22 @@ async def test_it_forgets_who_has_ended(breaker_runtime):
     async with runtime:
         await runtime.trigger_and_wait("spend", [TURN] * 5)
         await runtime.bus.drain()
-    assert breaker._slowed == set()
+    assert not breaker._slowed
+
+
+async def test_turns_that_come_after_their_end_are_not_remembered_for_ever(breaker_runtime, monkeypatch):
+    """Published by hand, or by a thread that goes on: so many executions are slowed down, and no more."""
+    monkeypatch.setattr("hivecost.subscribers.runaway_breaker.EXECUTIONS_MAX", 3)
+    breaker = hc.RunawayBreaker(RULES, action="throttle", throttle_s=0.001)
+    runtime = breaker_runtime(breaker)
+    async with runtime:
+        for number in range(10):
+            for _ in range(3):
+                await runtime.bus.publish(
+                    hc.LLMTurnComplete(model="m", execution_id=f"e{number}", usage=hc.Usage(1, 1))
+                )
+        await runtime.bus.drain()
+    assert list(breaker._slowed) == ["e7", "e8", "e9"]
 
 
 @pytest.mark.parametrize("settings", [{"action": "explode"}, {"action": "throttle", "throttle_s": 0}])
