@@ -123,8 +123,10 @@ def open_writer(base_path: Path, *, same_as: Identity | None = None) -> sqlite3.
         connection.execute("BEGIN IMMEDIATE")
         connection.execute(f"PRAGMA user_version = {latest_version()}")
         connection.execute("ROLLBACK")
-    except BaseException:
+    except BaseException as error:
         connection.close()
+        if isinstance(error, UnicodeDecodeError):  # a check or a default that cannot be read: only writers look at it
+            raise to_store_error(error, path) from error
         raise
     return connection
 

@@ -148,3 +148,11 @@ def test_a_sound_database_has_all_answers(sound):
         return [await outcome(work, sound) for work in (*READS, *WRITES)]
 
     assert anyio.run(all_outcomes) == [None] * len((*READS, *WRITES))
+
+
+@pytest.mark.parametrize("word", [b"CHECK (settled", b"CHECK (amount", b"CHECK (id = 1)"])
+def test_damage_that_only_writers_look_at_is_named(sound, word):
+    """In a check of a table, which a reader never needs."""
+    place = sound.index(word) + len("CHECK (")
+    error = anyio.run(outcome, write, _changed(sound, {place: 0x80}))
+    assert isinstance(error, hc.StoreError)
