@@ -8,7 +8,7 @@ import typer
 
 from hivecost.cli.options import DEFAULT_DATA, DataOption, JsonOption
 
-_Status = Literal["running", "completed", "failed", "cancelled"]
+_Status = Literal["running", "completed", "failed", "cancelled", "interrupted"]
 
 
 def sessions(

@@ -11,7 +11,10 @@ from hivecost.money import to_usd
 
 
 class ExecutionStatus(StrEnum):
-    """Where an execution stands; the last three are how it may end."""
+    """Where an execution stands; the last three are how it may end.
+
+    Readers of the log say `interrupted` of one that is logged as running and whose process is gone.
+    """
 
     RUNNING = "running"
     COMPLETED = "completed"
@@ -25,6 +28,8 @@ class ExecutionStarted(Event, frozen=True, kw_only=True, tag=EventType.EXECUTION
     type: ClassVar[EventType] = EventType.EXECUTION_STARTED
 
     entry_point: str = ""
+    #: The runtime it runs in, by which readers of its log can tell whether that still lives; "": they cannot.
+    runtime_id: str = ""
 
 
 class ExecutionCompleted(Event, frozen=True, kw_only=True, tag=EventType.EXECUTION_COMPLETED.value):

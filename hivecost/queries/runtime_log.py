@@ -68,7 +68,8 @@ class Run(Totals, frozen=True, kw_only=True):
 
     session_id: str
     execution_id: str
-    #: `running`, `completed`, `failed` or `cancelled`; `unknown` when neither start nor end was logged.
+    #: `running`, `completed`, `failed` or `cancelled`; `interrupted` when its process was gone before it ended, and
+    #: `unknown` when neither start nor end was logged.
     status: str
     entry_point: str
     error: str
@@ -93,6 +94,12 @@ _RUN_COLUMNS: Final = (
     *("started_ns", "ended_ns"),
     *SUM_NAMES,
 )
+
+#: The executions as they stand: what is logged of them, but for those whose processes are gone.
+_RUNS: Final = f"""(
+    SELECT id, {", ".join(column for column in _RUN_COLUMNS if column != "status")},
+        iif(status = 'running' AND is_gone(runtime_id), 'interrupted', status) AS status
+    FROM executions)"""
 
 
 class RuntimeLogStore:
@@ -163,7 +170,7 @@ def load_steps_sql(wanted: Mapping[str, str | None]) -> str:
 def list_runs_sql(wanted: Mapping[str, str | None]) -> str:
     """Executions by the time of their start, newest first."""
     return f"""
-        SELECT {", ".join(_RUN_COLUMNS)} FROM executions
+        SELECT {", ".join(_RUN_COLUMNS)} FROM {_RUNS}
         WHERE started_ns >= :since_ns AND started_ns < :until_ns {matching(wanted)}
         ORDER BY started_ns DESC, id DESC LIMIT :limit"""
 

@@ -50,7 +50,7 @@ class SessionTimestamps(msgspec.Struct, frozen=True, kw_only=True):
 
     started_at: str
     updated_at: str
-    #: None while an execution runs, and when none was ever announced.
+    #: None while an execution runs, when the last one was interrupted, and when none was ever announced.
     ended_at: str | None
 
 
@@ -58,7 +58,8 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True):
     """A session and its sums."""
 
     session_id: str
-    #: `running` while any execution runs, else how the last one ended; `unknown` when none was ever announced.
+    #: `running` while any execution runs, else how the last one ended; `interrupted` when its process was gone before
+    #: it ended, and `unknown` when none was ever announced.
     status: str
     #: The first that was named in the session, each; "" when none was.
     agent_id: str
@@ -71,7 +72,21 @@ class SessionState(msgspec.Struct, frozen=True, kw_only=True):
 _COLUMNS: Final = f"""session_id, status, agent_id, user_id, org_id, started_ns, updated_ns, ended_ns,
     executions, {SUM_COLUMNS}"""
 
-READ_SESSION: Final = f"SELECT {_COLUMNS} FROM sessions WHERE session_id = :session_id"
+_THAT_RUN: Final = """FROM executions AS e
+        WHERE e.session_id = sessions.session_id AND e.ended_ns IS NULL AND e.status = 'running'"""
+_LAST: Final = """FROM executions AS e WHERE e.session_id = sessions.session_id AND e.status <> 'unknown'
+        ORDER BY coalesce(e.ended_ns, e.started_ns) DESC LIMIT 1"""
+#: Sessions of which some execution is logged as running, and the process of each such one is gone.
+_ABANDONED: Final = f"sessions.status = 'running' AND NOT EXISTS (SELECT 1 {_THAT_RUN} AND NOT is_gone(e.runtime_id))"
+#: The sessions as they stand: what is logged of them, but for those whose processes are gone.
+_SESSIONS: Final = f"""(
+    SELECT session_id, agent_id, user_id, org_id, started_ns, updated_ns, executions, {SUM_COLUMNS},
+        CASE WHEN {_ABANDONED} THEN (SELECT iif(e.ended_ns IS NULL, 'interrupted', e.status) {_LAST})
+             ELSE sessions.status END AS status,
+        CASE WHEN {_ABANDONED} THEN (SELECT e.ended_ns {_LAST}) ELSE sessions.ended_ns END AS ended_ns
+    FROM sessions)"""
+
+READ_SESSION: Final = f"SELECT {_COLUMNS} FROM {_SESSIONS} WHERE session_id = :session_id"
 
 
 class SessionStore:
@@ -124,7 +139,7 @@ async def session_state(log: Reader, base_path: Path, session_id: str) -> Sessio
 def list_sessions_sql(wanted: Mapping[str, str | None]) -> str:
     """Sessions by the time of their start, newest first."""
     return f"""
-        SELECT {_COLUMNS} FROM sessions
+        SELECT {_COLUMNS} FROM {_SESSIONS}
         WHERE started_ns >= :since_ns AND started_ns < :until_ns {matching(wanted)}
         ORDER BY started_ns DESC, session_id DESC LIMIT :limit"""
 

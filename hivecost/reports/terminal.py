@@ -14,7 +14,13 @@ from hivecost.queries import SessionState
 from hivecost.reports.console import print_table, report_console, report_table, safe
 from hivecost.reports.session import BudgetLine, SessionReport
 
-_STATUS_STYLES = {"completed": "green", "failed": "red", "cancelled": "yellow", "running": "cyan"}
+_STATUS_STYLES = {
+    "completed": "green",
+    "failed": "red",
+    "cancelled": "yellow",
+    "interrupted": "red",
+    "running": "cyan",
+}
 
 
 def render_session(report: SessionReport, console: Console | None = None) -> None:

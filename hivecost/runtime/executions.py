@@ -42,6 +42,8 @@ class Executions:
         self.running: dict[str, Execution] = {}
         self._results: OrderedDict[str, ExecutionResult] = OrderedDict()
         self.started = 0
+        #: By which readers of the log can tell whether the process lives; "": they cannot.
+        self.runtime_id = ""
         #: What an agent raised to leave the program, such as SystemExit: the runtime raises it when it has closed.
         self.fatal: BaseException | None = None
         self._host = host
@@ -107,7 +109,9 @@ class Executions:
         execution = Execution(self._host, loop, entry.name, attribution, tags)
         self.running[execution.execution_id] = execution
         self.started += 1
-        execution.publish(ExecutionStarted(entry_point=entry.name, **execution.attributed()))
+        execution.publish(
+            ExecutionStarted(entry_point=entry.name, runtime_id=self.runtime_id, **execution.attributed())
+        )
         group.start_soon(self._run, execution, entry, value, name=f"hivecost {entry.name}")
         return execution
 

@@ -43,7 +43,7 @@ from hivecost.runtime.hosting import hosting
 from hivecost.runtime.plugins import AttachedPlugin, PluginRack
 from hivecost.runtime.result import ExecutionResult
 from hivecost.signals import subscriber_failed
-from hivecost.store import Ledger, open_price_book, shared_interpreter
+from hivecost.store import Ledger, living, open_price_book, shared_interpreter
 from hivecost.subscribers import BudgetWatcher, LogWriter, RunawayBreaker, UsageAggregator
 
 #: What plugins and the ledger say last is handed on for so long, however late it is.
@@ -201,6 +201,7 @@ class AgentRuntime:
         closing = Closing(self.config.close_timeout_s)
         with self._outside():
             async with (
+                self._living(),
                 self._open_bus(closing),
                 self.gate.open(
                     self.base_path,
@@ -224,6 +225,15 @@ class AgentRuntime:
         failure = self._executions.fatal or failure
         if failure is not None:
             raise failure
+
+    @asynccontextmanager
+    async def _living(self) -> AsyncIterator[None]:
+        """Those who read the log can tell that it runs."""
+        if not self.config.log:
+            yield
+            return
+        async with living(self.base_path) as self._executions.runtime_id:
+            yield
 
     @contextmanager
     def _outside(self) -> Iterator[None]:

@@ -14,6 +14,7 @@ from hivecost.store.ledger import (
     read_accounts,
     read_doubts,
 )
+from hivecost.store.liveness import living
 from hivecost.store.rates import current_rates_path, open_price_book, previous_rates_path, read_rates, save_rates
 from hivecost.store.repricings import Repricing, write_repricings
 from hivecost.store.retention import Pruned, prune
@@ -40,6 +41,7 @@ __all__ = [
     "current_rates_path",
     "database_path",
     "delete_session",
+    "living",
     "named_faults",
     "open_price_book",
     "open_reader",

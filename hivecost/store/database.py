@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from hivecost.errors import StoreLockedError, StoreMovedError, StoreUnusablePathError, StoreVersionError
 from hivecost.store.faults import is_transient, named_faults, to_store_error
+from hivecost.store.liveness import gone_from
 from hivecost.store.private_files import make_private_file
 from hivecost.store.schema import check_version, latest_version, migrate
 
@@ -134,8 +135,15 @@ def open_writer(base_path: Path, *, same_as: Identity | None = None) -> sqlite3.
 def open_reader(base_path: Path) -> sqlite3.Connection:
     """A read-only connection that stands in one snapshot. A database that is missing or still empty reads as empty.
 
-    Raises StoreErrors.
+    Its SQL function `is_gone(runtime_id)` says whether the process of a runtime is gone. Raises StoreErrors.
     """
+    is_gone = gone_from(base_path)
+    connection = _open_snapshot(base_path)
+    connection.create_function("is_gone", 1, is_gone)
+    return connection
+
+
+def _open_snapshot(base_path: Path) -> sqlite3.Connection:
     path = database_path(base_path)
     with named_faults(path):
         if not is_file(path) or _is_half_made(path):
