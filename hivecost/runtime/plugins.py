@@ -93,10 +93,12 @@ class AttachedPlugin:
 
     async def start(self, group: anyio.abc.TaskGroup, host: PluginHost) -> None:
         group.start_soon(self.run, host, name=f"hivecost plugin {self.plugin.name}")
-        with anyio.move_on_after(START_TIMEOUT_S) as waiting:
-            await self._ready.wait()
-        if waiting.cancelled_caught and self._scope is not None:
-            self._scope.cancel()
+        try:
+            with anyio.move_on_after(START_TIMEOUT_S):
+                await self._ready.wait()
+        finally:
+            if not self._ready.is_set() and self._scope is not None:
+                self._scope.cancel()
 
     def ask_to_stop(self, timeout_s: float) -> None:
         """Once: it is cancelled after so long, and at once if it has not even started."""

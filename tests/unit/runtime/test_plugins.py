@@ -334,3 +334,46 @@ async def test_removing_a_gate_check_again_changes_nothing(runtime):
             assert (await runtime.trigger_and_wait("api")).output == left
     for remove in removals:
         remove()
+
+
+async def test_what_cancels_the_surroundings_leaves_plugins_at_work_to_the_end(make_runtime, forever, tmp_path):
+    """A deadline around the runtime ends its executions; plugins see their ends, the log too, before they stop."""
+    seen = []
+
+    class Watcher:
+        name = "watcher"
+
+        @asynccontextmanager
+        async def attached(self, host):
+            host.bus.subscribe(handler=lambda event: seen.append(event.type))
+            yield
+            seen.append("stop")
+
+    runtime = make_runtime(plugins=[Watcher()], config={})
+    runtime.entry_point("wait")(forever)
+    with anyio.CancelScope() as scope:
+        async with runtime:
+            await runtime.trigger("wait", session_id="s")
+            await forever.started.wait()
+            scope.cancel()
+            await anyio.sleep_forever()
+    assert scope.cancelled_caught
+    assert seen == ["execution_started", "execution_completed", "stop"]
+    assert (await hc.SessionStore(tmp_path).read_state("s")).status == "cancelled"
+
+
+async def test_a_deadline_while_a_plugin_starts_is_kept(make_runtime):
+    """A plugin that does not come to its feet is cancelled with its surroundings."""
+
+    class Slow:
+        name = "slow"
+
+        @asynccontextmanager
+        async def attached(self, host):
+            await anyio.sleep_forever()
+            yield
+
+    with anyio.fail_after(20), anyio.move_on_after(0.05) as deadline:
+        async with make_runtime(plugins=[Slow()]):
+            pytest.fail("it started")
+    assert deadline.cancelled_caught
