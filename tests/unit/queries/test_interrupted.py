@@ -122,14 +122,14 @@ async def test_a_run_that_ends_while_it_is_read_was_never_interrupted(tmp_path, 
     lock = living(tmp_path)
     runtime_id = await lock.__aenter__()
     await write(started(runtime_id=runtime_id))
-    real = liveness._is_held
+    real = liveness.is_locked
     asked = []
 
     def is_held(path):
         asked.append(path)
         return real(path) if len(asked) == 1 else False  # it has ended since
 
-    monkeypatch.setattr(liveness, "_is_held", is_held)
+    monkeypatch.setattr(liveness, "is_locked", is_held)
     assert (await SessionStore(tmp_path).read_state("s")).status == "running"
     await lock.__aexit__(None, None, None)
 
