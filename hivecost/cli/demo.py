@@ -56,7 +56,7 @@ async def _run_agents(data: Path) -> str:
         data,
         budgets=[per_run, a_day],
         plugins=[TurnTicker(), hc.CostReporter(typer.echo)],
-        config={"switch_interval_s": 0.0005},  # the process is ours
+        config={"handle_signals": True, "switch_interval_s": 0.0005},  # the process is ours
     )
     session_id = hc.new_session_id(runtime.clock.now_ns())
     with serve_models() as provider:

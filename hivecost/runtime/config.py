@@ -28,6 +28,10 @@ class RuntimeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     close_timeout_s: float = 10.0
     #: A cancelled execution that still runs after this is reported, and again each time the wait doubles.
     cancel_grace_s: float = 5.0
+    #: SIGTERM ends the runtime as SIGINT does: executions are cancelled, what they did is settled and logged. Then the
+    #: process ends (status 143), or what handled the signal before is called; a second SIGTERM ends it at once. The
+    #: runtime is then to be entered in the main thread.
+    handle_signals: bool = False
     #: While the runtime runs, `sys.setswitchinterval` of the whole process is at most this; None leaves it alone.
     #: 0.0005 has turns logged sooner where agents compute in threads or on the event loop.
     switch_interval_s: float | None = None

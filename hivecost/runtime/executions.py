@@ -56,6 +56,16 @@ class Executions:
         self._closing = False  # only running executions may start others
         self._ending = ""  # why nothing may be started any more
 
+    def terminate(self) -> None:
+        """Cancel what runs, and the runtime's block, from anywhere."""
+        if self._loop is not None:
+            self._loop.call_threadsafe(self._terminate)
+
+    def _terminate(self) -> None:
+        if self._group is not None:
+            self.end("the process was asked to end (SIGTERM)")
+            self._group.cancel_scope.cancel()
+
     def open(self, group: anyio.abc.TaskGroup, loop: Loop) -> None:
         self._group, self._loop = group, loop
         self._threads = anyio.CapacityLimiter(THREADS_MAX)

@@ -42,6 +42,7 @@ from hivecost.runtime.gate import Gate
 from hivecost.runtime.hosting import hosting
 from hivecost.runtime.plugins import AttachedPlugin, PluginRack
 from hivecost.runtime.result import ExecutionResult
+from hivecost.runtime.termination import Termination, ending_on_sigterm, pass_on
 from hivecost.signals import subscriber_failed
 from hivecost.store import Ledger, living, open_price_book, shared_interpreter
 from hivecost.subscribers import BudgetWatcher, LogWriter, RunawayBreaker, UsageAggregator
@@ -199,7 +200,7 @@ class AgentRuntime:
         """Open until the block ends; then wait for running executions, drain the bus and stop the plugins."""
         failure: BaseException | None = None
         closing = Closing(self.config.close_timeout_s)
-        with self._outside():
+        with self._outside() as termination:
             async with (
                 self._living(),
                 self._open_bus(closing),
@@ -217,6 +218,8 @@ class AgentRuntime:
                     failure = self._unwatched_budgets()
                     if failure is None:
                         async with hosting(self._executions) as hosted:
+                            if termination.received:
+                                self._executions.terminate()
                             yield
                         failure = hosted.failure
                 finally:
@@ -225,6 +228,8 @@ class AgentRuntime:
         failure = self._executions.fatal or failure
         if failure is not None:
             raise failure
+        if termination.received:
+            pass_on()
 
     @asynccontextmanager
     async def _living(self) -> AsyncIterator[None]:
@@ -236,12 +241,15 @@ class AgentRuntime:
             yield
 
     @contextmanager
-    def _outside(self) -> Iterator[None]:
+    def _outside(self) -> Iterator[Termination]:
         """What is different outside of the runtime while it runs."""
         subscriber_failed.connect(self._on_subscriber_failed, sender=self.bus)
         try:
-            with shared_interpreter(self.config.switch_interval_s):
-                yield
+            with (
+                shared_interpreter(self.config.switch_interval_s),
+                ending_on_sigterm(self.config.handle_signals, self._executions.terminate) as termination,
+            ):
+                yield termination
         finally:
             subscriber_failed.disconnect(self._on_subscriber_failed, sender=self.bus)
 
