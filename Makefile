@@ -2,9 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-PIP := $(BIN)/python -m pip --disable-pip-version-check
 # Exactly the files that are pinned: pip looks for nothing that they depend on, nor for what builds them.
-INSTALL := $(PIP) install -q --require-hashes --no-deps --no-build-isolation
+INSTALL_ARGUMENTS := python -m pip --disable-pip-version-check install -q --no-deps --no-build-isolation
+INSTALL := $(BIN)/$(INSTALL_ARGUMENTS) --require-hashes
 
 .PHONY: demo test test-more lint types bench profile instructions soak docs lock clean
 
@@ -14,8 +14,9 @@ demo: $(VENV)/.core
 test: $(VENV)/.test
 	$(BIN)/pytest
 
-# What takes longer: everything again with its coverage.
-test-more: $(VENV)/.more
+# What takes longer: clients of other major versions, each in an environment of its own; everything again with its coverage.
+test-more: $(VENV)/.more $(VENV)-openai2/.done
+	$(VENV)-openai2/bin/python -m pytest tests/more/openai2 tests/integration/test_sdk_turns.py
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest
 	$(BIN)/coverage combine -q
@@ -55,15 +56,16 @@ docs: $(VENV)/.test
 COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-strip-extras --no-header
 lock: $(VENV)/.test
-	$(PIP) install -q uv
+	$(BIN)/python -m pip --disable-pip-version-check install -q uv
 	$(COMPILE) pyproject.toml -o requirements/core.txt
 	$(COMPILE) --group build -o requirements/build.txt
 	$(COMPILE) pyproject.toml --group test --extra tokens -c requirements/core.txt -c requirements/build.txt -o requirements/test.txt
 	$(COMPILE) pyproject.toml --group more -c requirements/test.txt -o requirements/more.txt
+	$(COMPILE) pyproject.toml --group openai2 -c requirements/core.txt -c requirements/build.txt -o requirements/openai2.txt
 	$(COMPILE) pyproject.toml --group bench -c requirements/test.txt -o requirements/bench.txt
 
 clean:
-	rm -rf $(VENV) .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis hivecost-demo
+	rm -rf $(VENV) $(VENV)-* .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis hivecost-demo
 
 $(VENV)/.venv:
 	$(PYTHON) -m venv $(VENV)
@@ -71,7 +73,7 @@ $(VENV)/.venv:
 
 $(VENV)/.core: $(VENV)/.venv requirements/core.txt requirements/build.txt pyproject.toml
 	$(INSTALL) -r requirements/core.txt -r requirements/build.txt
-	$(PIP) install -q --no-deps --no-build-isolation --editable .
+	$(BIN)/$(INSTALL_ARGUMENTS) --editable .
 	@touch $@
 
 $(VENV)/.test: $(VENV)/.core requirements/test.txt
@@ -80,6 +82,12 @@ $(VENV)/.test: $(VENV)/.core requirements/test.txt
 
 $(VENV)/.more: $(VENV)/.test requirements/more.txt
 	$(INSTALL) -r requirements/more.txt
+	@touch $@
+
+$(VENV)-openai2/.done: requirements/openai2.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)-openai2
+	$(VENV)-openai2/bin/$(INSTALL_ARGUMENTS) --require-hashes -r requirements/openai2.txt
+	$(VENV)-openai2/bin/$(INSTALL_ARGUMENTS) --editable .
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.test requirements/bench.txt

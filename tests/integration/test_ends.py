@@ -21,7 +21,7 @@ import hivecost as hc
 IN_TIME_S = 20.0
 BEFORE = 2
 
-ENDS = ("now", "after turn", "now after after turn", "ctrl-c", "closing")
+ENDS = ("now", "after turn", "now after after turn", "ctrl-c", "sigterm", "closing")
 MODES = ("hard", "stop_after", "pause", "throttle")
 PLACES = ("async", "thread", "foreign loop", "thread pool")
 SHAPES = ("plain", "streaming", "paced")
@@ -115,8 +115,8 @@ async def end(runtime, execution_id, how):
         assert await runtime.cancel_execution(execution_id, "gently", after_turn=True)
     if how in ("now", "now after after turn"):
         assert await runtime.cancel_execution(execution_id, "stop")
-    if how == "ctrl-c":
-        signal.raise_signal(signal.SIGINT)
+    if how in ("ctrl-c", "sigterm"):
+        signal.raise_signal(signal.SIGINT if how == "ctrl-c" else signal.SIGTERM)
         await asyncio.sleep(IN_TIME_S)
     if how == "closing":
         raise BlockFailedError
@@ -125,7 +125,7 @@ async def end(runtime, execution_id, how):
 
 async def run(base_path, agent, how, mode, place):
     plugins = [hc.TurnPacer(1000, 60.0, max_concurrent=2)] if agent.shape == "paced" else []
-    config = {"runaway": "off", "close_timeout_s": 5.0}
+    config = {"runaway": "off", "close_timeout_s": 5.0, "handle_signals": how == "sigterm"}
     prices = {"m": {"input": 1, "output": 1}}
     runtime = hc.AgentRuntime(base_path, prices=prices, budgets=[budget_of(mode)], plugins=plugins, config=config)
     runtime.entry_point("agent")(agent.at(place))
@@ -153,7 +153,7 @@ async def calls(base_path):
 def test_it_ends_in_time_and_every_turn_is_accounted_for(tmp_path, how, mode, place, shape):
     """Nothing hangs, nothing is lost: the ledger has each turn that passed the gate once, and the log has them all."""
     agent = Agent(shape)
-    errors = {"ctrl-c": KeyboardInterrupt, "closing": BlockFailedError}
+    errors = {"ctrl-c": KeyboardInterrupt, "sigterm": SystemExit, "closing": BlockFailedError}
     if how in errors:
         with pytest.raises(errors[how]):
             asyncio.run(run(tmp_path, agent, how, mode, place))
