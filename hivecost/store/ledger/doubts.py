@@ -29,6 +29,12 @@ def is_known(connection: sqlite3.Connection, hold_id: str) -> bool:
     return connection.execute("SELECT 1 FROM ledger_doubts WHERE hold_id = ?", [hold_id]).fetchone() is not None
 
 
+def is_in_doubt(connection: sqlite3.Connection, hold_id: str) -> bool:
+    """Whether the hold is one in doubt, and nobody has settled it yet."""
+    sql = "SELECT 1 FROM ledger_doubts WHERE hold_id = ? AND resolved_ns IS NULL"
+    return connection.execute(sql, [hold_id]).fetchone() is not None
+
+
 def resolve(connection: sqlite3.Connection, hold_id: str, billed: Mapping[Unit, int], *, by: str, now_ns: int) -> bool:
     """Settle a hold that is in doubt; a unit that is not billed stays as it was held. False if none is.
 

@@ -18,7 +18,7 @@ from hivecost.ledger import UNITS, AccountStatus, DoubtAmount, DoubtfulHold, Uni
 from hivecost.ledger.account import Account
 from hivecost.store.database import database_path, open_reader
 from hivecost.store.faults import named_faults
-from hivecost.store.ledger.doubts import is_known, list_doubts
+from hivecost.store.ledger.doubts import is_in_doubt, is_known, list_doubts
 from hivecost.store.ledger.folder import LedgerFolder, boot_id, how_restarted
 from hivecost.store.ledger.journal import Slot, TornJournalError, read_journal
 from hivecost.store.ledger.leases import is_durable
@@ -219,6 +219,10 @@ class _Reading:
             return
         held: Counter[int] = Counter()
         leases = self._leases(process)
+        for slot in self._late(process, journal.slots):
+            for row_id, amount, billed in self._parts(slot):
+                self.settled[row_id] += billed
+                self.in_doubt[row_id] -= amount
         for slot in self._fresh(process, journal.slots):
             for row_id, amount, billed in self._parts(slot):
                 if slot.settlement:
@@ -241,6 +245,14 @@ class _Reading:
         for slot in slots:
             is_new = slot.settlement == 0 or slot.settlement > process.settled_number
             if is_new and not is_known(self.connection, f"{process.id}-{slot.hold_number}"):
+                yield slot
+
+    def _late(self, process: _Process, slots: Sequence[Slot]) -> Iterator[Slot]:
+        """Those that are in doubt in the accounts, and whose bill is known by now."""
+        for slot in slots:
+            if slot.settlement > process.settled_number and is_in_doubt(
+                self.connection, f"{process.id}-{slot.hold_number}"
+            ):
                 yield slot
 
     def _parts(self, slot: Slot) -> Iterator[tuple[int, int, int]]:

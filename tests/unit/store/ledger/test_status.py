@@ -17,7 +17,7 @@ import pytest
 from hivecost.ledger import Budget
 from hivecost.store import Ledger, read_accounts, read_doubts, retention, run_in_thread
 from hivecost.store.database import open_reader, open_writer
-from hivecost.store.ledger import status
+from hivecost.store.ledger import status, visitor
 from hivecost.store.os_lock import exclusive
 from hivecost.testing import FakeClock
 
@@ -59,6 +59,27 @@ def meanwhile(monkeypatch):
 
     monkeypatch.setattr(status, "read_journal", read_journal)
     return meanwhile
+
+
+@pytest.mark.parametrize("calls", [2, 7])
+@pytest.mark.parametrize("dies", [False, True])
+async def test_a_bill_that_comes_late_counts_before_it_is_committed(base_path, monkeypatch, die, calls, dies):
+    """In place of the hold in doubt that it settles, also above it, and whether or not its process lives."""
+    monkeypatch.setattr(visitor, "_COMMIT_BEATS", 10**9)
+    ledger = await Ledger.open(base_path, budgets=[hard("100 calls")]).__aenter__()
+    hold, other = [await ledger.reserve({}, calls=5) for _ in range(2)]
+    hold.doubt()
+    await ledger.in_doubt()  # commits
+    assert standing(base_path) == [(0, 5, 5)]
+    hold.settle(calls=calls)
+    if dies:
+        await die(ledger)
+    assert standing(base_path) == [(calls, 0, 5) if dies else (calls, 5, 0)]
+    assert other.state == "held"
+    if not dies:
+        await ledger.__aexit__(None, None, None)
+    async with Ledger.open(base_path):
+        assert standing(base_path) == [(calls, 0, 5)]
 
 
 @pytest.mark.parametrize("end", ["settle", "doubt", "release"])
