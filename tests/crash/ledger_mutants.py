@@ -1,0 +1,168 @@
+"""Mistakes that a ledger can have, by name; `ledger_simulation.py` must catch each of them."""
+
+from __future__ import annotations
+
+from functools import wraps
+
+from hivecost.ledger import LedgerState
+from hivecost.store.ledger import accounts, database, desk, recovery, status
+from hivecost.store.ledger.asking import Lender
+from hivecost.store.ledger.database import LedgerDatabase
+from hivecost.store.ledger.desk import Desk
+from hivecost.store.ledger.doubts import doubt
+from hivecost.store.ledger.journal import Journal
+from hivecost.store.ledger.leases import Leases
+
+MUTANTS = {"none": lambda stack: None}
+
+
+def mutant(*places):
+    """The mistake gets the real one, and what it makes of it stands in all the places while the stack is open."""
+
+    def decorate(mistake):
+        def mutate(stack):
+            for owner, name in places:
+                real = getattr(owner, name)
+                setattr(owner, name, wraps(real)(mistake(real)))
+                stack.callback(setattr, owner, name, real)
+
+        MUTANTS[mistake.__name__.replace("_", " ")] = mutate
+        return mistake
+
+    return decorate
+
+
+@mutant((recovery, "doubt"))
+def refund_on_crash(real):
+    return lambda *arguments, **more: False
+
+
+@mutant((recovery, "how_restarted"))
+def journal_of_another_boot_is_believed(real):
+    return lambda then, now: ""
+
+
+@mutant((database, "doubt"))
+def doubt_is_not_charged(real):
+    return lambda connection, hold_id, amounts, **more: doubt(connection, hold_id, {}, **more)
+
+
+@mutant((desk, "sums_of_bills"), (database, "sums_of_bills"))
+def late_bill_is_charged_twice(real):
+    def sums(bills, **above):
+        late = [bill for bill in bills if bill.late]
+        for bill in late:
+            bill.late = False
+        try:
+            return real(bills, **above)
+        finally:
+            for bill in late:
+                bill.late = True
+
+    return sums
+
+
+@mutant((Desk, "put_back"))
+def lease_counts_before_its_commit(real):
+    def put_back(self, batch):
+        real(self, batch)
+        for ask in batch.asks:
+            for account in ask.accounts:
+                account.cap += ask.amounts[account.unit] if account.row_id and account.leased else 0
+
+    return put_back
+
+
+@mutant((Desk, "put_back"))
+def bills_of_a_failed_commit_are_forgotten(real):
+    return lambda self, batch: None
+
+
+@mutant((LedgerDatabase, "_require_known"))
+def bills_of_an_unacknowledged_commit_are_charged_again(real):
+    return lambda self, connection: real(self, connection) * 0
+
+
+@mutant((recovery, "is_known"))
+def doubts_of_the_dead_are_settled_again(real):
+    return lambda connection, hold_id: False
+
+
+@mutant((Desk, "_collect"))
+def journal_is_freed_before_the_commit(real):
+    def collect(self, asks, contested):
+        batch = real(self, asks, contested)
+        for bill in batch.bills:
+            if bill.place is not None:
+                self.journal.release(bill.place)
+                bill.place = None
+        return batch
+
+    return collect
+
+
+@mutant((database, "configure"))
+def raised_limit_is_lost(real):
+    def configure(connection, budgets, now_ns):
+        real(connection, budgets, now_ns)
+        for budget in budgets:
+            connection.execute(
+                "UPDATE ledger_budgets SET limit_amount = ? WHERE name = ?", [budget.limit_amount, budget.name]
+            )
+
+    return configure
+
+
+@mutant((Leases, "give_back"))
+def contested_lease_is_not_shrunk(real):
+    def give_back(self, contested):
+        caps = {account: account.cap for account in self._leased}
+        shrunk = real(self, contested)
+        for account in shrunk:
+            account.cap = caps[account]
+        return shrunk
+
+    return give_back
+
+
+@mutant((accounts, "change_lease"))
+def lease_is_not_used_up(real):
+    return lambda connection, process_id, row_id, by: None
+
+
+@mutant((Lender, "_left"))
+def doubts_are_lent_again(real):
+    return lambda self, account, sums: real(self, account, sums) + sums.in_doubt
+
+
+@mutant((LedgerState, "freeze"))
+def frozen_is_not_checked(real):
+    return lambda self, budget, reason: None
+
+
+@mutant((Desk, "_charge"))
+def period_is_taken_at_settle(real):
+    """Of each account, the one of its budget's newest period."""
+
+    def charge(self, hold, held):
+        by_period = sorted(self._state._book.accounts(), key=lambda account: account.period.start_ns)
+        newest = {(account.budget.name, account.values): account for account in by_period if account.row_id}
+        hold.accounts = tuple(newest.get((one.budget.name, one.values), one) for one in hold.accounts)
+        return real(self, hold, held)
+
+    return charge
+
+
+@mutant((Desk, "defer"))
+def finalizer_is_forgotten(real):
+    return lambda self, call: None
+
+
+@mutant((Journal, "extend"))
+def extension_is_not_written_down(real):
+    return lambda self, place, amounts: None
+
+
+@mutant((status._Reading, "_late"))
+def late_bill_is_not_read(real):
+    return lambda self, process, slots: ()

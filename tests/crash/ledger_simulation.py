@@ -1,0 +1,744 @@
+"""Simulates processes that share a ledger; run as `ledger_simulation.py BASE_PATH FIRST_SEED SEEDS STEPS MUTANT...`.
+
+One thread drives the real desk, journal and database of each process step by step: a seed is a history. Faults have
+names, the clock stands still between steps, and a provider of ours remembers what it bills. After some of the steps the
+tables, `read_accounts` and the desks are held against that. Prints by mutant, as JSON, the first problem, the seed that
+it came with, its last steps, and how often each step was taken. "none" is the ledger as it is.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import shutil
+import sqlite3
+import sys
+import time
+import traceback
+from collections import Counter
+from contextlib import ExitStack, closing, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from failing_connection import failing_connections, fault_at
+from ledger_mutants import MUTANTS
+
+from hivecost.errors import HiveCostError
+from hivecost.ledger import Budget, Refusal
+from hivecost.store.database import open_reader
+from hivecost.store.ledger import controls
+from hivecost.store.ledger import folder as ledger_folder
+from hivecost.store.ledger.database import LedgerDatabase
+from hivecost.store.ledger.desk import Desk
+from hivecost.store.ledger.doubts import list_doubts, resolve_by_hand
+from hivecost.store.ledger.hold import LedgerHold
+from hivecost.store.ledger.status import read_accounts
+
+HOUR_NS = 3600 * 10**9
+PROCESSES = 3
+HOLDS_MAX = 64
+OPEN_MAX = 16
+#: After how many of the steps everything is looked at.
+LOOK = 0.3
+BUDGETS = (
+    Budget("all", limit="$0.001", mode="hard"),
+    Budget("user day", limit="40 calls", window="day", per="user", mode="hard"),
+    Budget("run", limit="$0.0005", window="execution", mode="hard"),
+    Budget("watched", limit="$0.0001", per="user", mode="hard", shadow=True),
+)
+LIMITS = {budget.name: budget.limit_amount for budget in BUDGETS}
+DURABLE = {budget.name for budget in BUDGETS if budget.window != "execution"}
+ENFORCED = DURABLE - {"watched"}
+
+
+#: How often each step is taken, more or less.
+WORK = {
+    "reserve": 30,
+    "send": 26,
+    "settle": 18,
+    "release": 3,
+    "doubt": 4,
+    "extend": 4,
+    "settle late": 6,
+    "settle again": 1,
+    "settle what was resolved": 1,
+    "settle what was released": 0.6,
+    "collect": 8,
+    "commit": 8,
+    "apply": 8,
+    "visit": 6,
+    "finalizer": 6,
+}
+#: The same of what not every history has, and some have more often.
+FAULTS = {
+    "forget execution": 1,
+    "kill": 0.7,
+    "leave": 0.3,
+    "failing commit": 2,
+    "unacknowledged commit": 0.7,
+    "failing opening": 0.3,
+    "power loss": 0.1,
+    "journal removed": 0.05,
+    "move clock": 1,
+    "raise limit": 1,
+    "set limit": 0.5,
+    "configure": 0.3,
+    "freeze": 0.5,
+    "unfreeze": 3,
+    "resolve": 1.5,
+}
+
+
+class Clock:
+    """May be set back, as those of machines may."""
+
+    def __init__(self):
+        self._now_ns = 1_792_886_400 * 10**9
+
+    def now_ns(self):
+        return self._now_ns
+
+    def move(self, hours):
+        self._now_ns += hours * HOUR_NS
+
+
+class WrongError(Exception):
+    """The ledger broke a promise."""
+
+
+def require(promise, name, *facts):
+    if not promise:
+        raise WrongError(f"{name}: {facts}")
+
+
+@dataclass(eq=False)
+class Turn:
+    """A hold, as its provider and its agent know it."""
+
+    hold: LedgerHold
+    hold_id: str
+    #: (budget, scope, period) → (unit, what is held).
+    held: dict
+    #: By unit, once it was sent.
+    bill: dict | None = None
+    state: str = "held"
+    #: Settled by an operator, of whom its process does not hear.
+    is_resolved: bool = False
+    #: Its bill came while it was on its way to the database as one in doubt: until it is there, the journal has both.
+    is_there_twice: bool = False
+
+    def end(self, state):
+        self.state = state
+
+    def overrun(self, account):
+        unit, held = self.held[account]
+        return max(0, self.bill[unit] - held) if self.state == "settled" else 0
+
+    def settled(self, account):
+        return self.bill[self.held[account][0]] if self.state == "settled" else 0
+
+    def outstanding(self, account):
+        return self.held[account][1] if self.state in ("held", "in_doubt") else 0
+
+    def twice(self, account):
+        return self.held[account][1] if self.is_there_twice else 0
+
+
+def day_of(now_ns):
+    return time.strftime("%Y-%m-%d", time.gmtime(now_ns // 10**9))
+
+
+class Process:
+    """What a Ledger does in its event loop, one step at a time."""
+
+    def __init__(self, world):
+        self.world = world
+        self.database = LedgerDatabase(world.folder, world.clock)
+        try:
+            self.journal = self.database.open(BUDGETS, holds_max=HOLDS_MAX)
+        except BaseException:
+            self.database.close()
+            raise
+        self.desk = Desk(self, BUDGETS, self.journal, self.database.process_id)
+        self.turns, self.wishes, self.asked = [], [], []
+        self.batch = self.committed = None
+        self.last_change = -1
+        self.frozen, self.overruns, self.overruns_then = set(), set(), set()
+        self.generation = 0
+        self.visit()
+
+    def who(self):
+        chance = self.world.chance
+        execution = f"{self.desk.process_id}.{self.generation}.{chance.randrange(2)}"
+        return {"user": chance.choice("ab"), "execution": execution}
+
+    def collect(self):
+        contested, change = self.database.peek()
+        if self.world.chance.random() < 0.2:
+            contested |= self.desk.idle_rows()
+        if change != self.last_change:
+            contested |= self.desk.leased_rows()
+        self.overruns_then = set(self.overruns)
+        self.wishes, self.asked = [], self.wishes
+        asks = [self.desk.ask(who, amounts, self.world.clock) for who, amounts, _ in self.asked]
+        self.batch = self.desk.collect(asks, contested)
+
+    def commit(self, errands=()):
+        """Raises what the database does; the batch is to be said again."""
+        try:
+            self.committed, results = self.database.visit(self.batch, errands)
+        except BaseException:
+            self.desk.put_back(self.batch)
+            self.batch = None
+            raise
+        self.forget_what_was_there_twice()
+        return results
+
+    def apply(self):
+        self.desk.apply(self.batch, self.committed)
+        now_frozen = {name for name, row in self.committed.budgets.items() if row.frozen is not None}
+        self.overruns -= self.overruns_then
+        self.frozen = now_frozen | self.overruns
+        for name, row in self.committed.budgets.items():
+            require(self.desk.budgets[name].limit_amount == row.limit, "a limit does not reach a process", name)
+        self.last_change = self.committed.last_change
+        self.batch = self.committed = None
+        for wish in self.asked:
+            self.world.try_reserve(self, *wish)
+
+    def visit(self, errands=()):
+        if self.committed is not None:
+            self.apply()
+        if self.batch is None:
+            self.collect()
+        results = self.commit(errands)
+        self.apply()
+        for result in results:
+            if isinstance(result, HiveCostError):
+                raise result
+        return results
+
+    def leave(self):
+        """In order."""
+        if self.committed is not None:
+            self.apply()
+        elif self.batch is not None:
+            self.desk.put_back(self.batch)
+        self.database.leave(self.desk.leave("it is over"))
+        self._end()
+
+    def die(self):
+        """Wherever it is: the system closes its files."""
+        self.desk.poison("it is dead")
+        self._end()
+
+    def forget_what_was_there_twice(self):
+        for turn in self.turns:
+            turn.is_there_twice = False
+
+    def _end(self):
+        self.forget_what_was_there_twice()
+        self.database.close()
+        self.database.let_go()
+        self.journal.close()
+        for turn in self.turns:
+            if turn.state == "held":
+                turn.end("in_doubt")
+
+    def all_turns(self, *states):
+        return [turn for turn in self.turns if turn.state in states and turn is not self.world.busy]
+
+
+class Finalizer:
+    """Calls `finalize` before the line of this number, of those that the ledger runs through."""
+
+    def __init__(self, number, finalize):
+        self._left, self._finalize = number, finalize
+        self.is_called = False
+
+    def __enter__(self):
+        self._outer = sys.gettrace()
+        sys.settrace(self._trace)
+        return self
+
+    def __exit__(self, *_):
+        sys.settrace(self._outer)
+
+    def _trace(self, frame, event, _):
+        if "hivecost" not in frame.f_code.co_filename:
+            return None
+        if event == "line":
+            self._left -= 1
+            if self._left == 0:
+                self.is_called = True
+                self._finalize()
+        return self._trace
+
+
+class World:
+    """The folder, the machine, the provider and all processes."""
+
+    def __init__(self, folder, seed, connections):
+        self.folder, self.chance, self.connections = folder, random.Random(seed), connections
+        self.clock = Clock()
+        self.taken, self.trail = Counter(dict.fromkeys(WORK | FAULTS, 0)), []
+        self.turns, self.busy = [], None
+        #: What was charged for leases that were in doubt as a whole.
+        self.resolved_leases = Counter()
+        self.limits, self.configured = dict(LIMITS), dict(LIMITS)
+        #: The highest limits since the last look, and ever; what each account may have been charged then.
+        self.peaks, self.highest, self.allowed = dict(LIMITS), dict(LIMITS), {}
+        #: From here on a process may have lost what only its journal knew.
+        self.is_lossy = False
+        chances = WORK | {name: self.chance.choice([0, 1, 1, 3]) * often for name, often in FAULTS.items()}
+        self.steps, self.chances = list(chances), list(chances.values())
+        self.boots = 0
+        self.boot()
+        self.processes = [Process(self) for _ in range(PROCESSES)]
+
+    def boot(self):
+        self.boots += 1
+        ledger_folder._BOOT_ID = self.folder.with_name(f"{self.folder.name}.boot")
+        ledger_folder._BOOT_ID.write_text(str(self.boots))
+
+    def step(self):
+        """Take one step of one process, and look at everything."""
+        (name,) = self.chance.choices(self.steps, self.chances)
+        process = self.chance.choice(self.processes)
+        if getattr(self, name.replace(" ", "_"))(process) is not False:
+            self.taken[name] += 1
+            self.trail = [*self.trail[-11:], f"{process.desk.process_id} {name}"]
+            if self.chance.random() < LOOK:
+                self.look()
+
+    # What agents do. False: there was nothing to do it with.
+
+    def reserve(self, process):
+        if len(process.all_turns("held", "in_doubt")) >= OPEN_MAX:
+            return False
+        key = self.chance.choice([None, None, f"k{self.chance.randrange(20)}"])
+        wish = process.who(), {"usd": self.chance.choice([100, 1_000, 20_000, 90_000]), "calls": 1}, key
+        hold = self.try_reserve(process, *wish)
+        if hold is None or (isinstance(hold, Refusal) and not process.desk.decides_alone(hold.budget)):
+            process.wishes.append(wish)
+        return True
+
+    def try_reserve(self, process, who, amounts, key):
+        hold = process.desk.reserve(who, amounts, key, self.clock)
+        if isinstance(hold, LedgerHold):
+            self.granted(process, hold, who, amounts)
+        return hold
+
+    def granted(self, process, hold, who, amounts):
+        if any(turn.hold is hold for turn in process.turns):
+            return  # its key was open
+        names = {account.budget.name for account in hold.accounts}
+        frozen = process.frozen & names - {"watched"}
+        require(not frozen, "granted on a frozen budget", frozen)
+        day = day_of(self.clock.now_ns())
+        scopes = {"all": ("", "total"), "user day": (f"user={who['user']}", day)}
+        held = {}
+        for account in hold.accounts:
+            place = account.scope, account.period.name
+            require(scopes.get(account.budget.name, place) == place, "another account than was asked for", place, day)
+            held[account.budget.name, *place] = account.unit, amounts[account.unit]
+        turn = Turn(hold, hold.hold_id, held)
+        process.turns.append(turn)
+        self.turns.append(turn)
+
+    def pick(self, turns):
+        return self.chance.choice(turns) if turns else None
+
+    def send(self, process):
+        """The provider bills at most what is held, but for a mistake in the price."""
+        turn = self.pick([turn for turn in process.all_turns("held") if turn.bill is None])
+        if turn is None:
+            return False
+        most = max(amount for unit, amount in turn.held.values() if unit == "usd")
+        factor = 2 if self.chance.random() < 0.03 else 1
+        turn.bill = {"usd": factor * self.chance.randrange(most + 1), "calls": 1}
+        return True
+
+    def charge(self, process, turn):
+        settlement = process.desk.settle(turn.hold, turn.bill)
+        require(settlement is not None, "a bill was taken for known", turn.hold_id)
+        self.charged(process, turn)
+
+    def charged(self, process, turn):
+        turn.end("settled")
+        turn.is_there_twice = turn.hold.handed_over and process.committed is None
+        for account in turn.held:
+            if turn.overrun(account):
+                process.overruns.add(account[0])
+                process.frozen.add(account[0])
+
+    def settle(self, process):
+        turn = self.pick([turn for turn in process.all_turns("held") if turn.bill is not None])
+        return self.charge(process, turn) if turn else False
+
+    def settle_late(self, process):
+        turn = self.pick([turn for turn in process.all_turns("in_doubt") if turn.bill is not None])
+        return self.charge(process, turn) if turn else False
+
+    def settle_again(self, process):
+        """It was charged in this process already."""
+        turn = self.pick([turn for turn in process.all_turns("settled") if turn.hold.state == "settled"])
+        if turn is None:
+            return False
+        require(process.desk.settle(turn.hold, turn.bill) is None, "charged twice", turn.hold_id)
+        return True
+
+    def settle_what_was_resolved(self, process):
+        """An operator was quicker: nothing is charged any more."""
+        turn = self.pick([turn for turn in process.all_turns("settled") if turn.is_resolved])
+        if turn is None:
+            return False
+        require(process.desk.settle(turn.hold, turn.bill) is not None, "a bill was taken for known", turn.hold_id)
+        turn.is_resolved = False
+        self.charged(process, turn)
+        return True
+
+    def settle_what_was_released(self, process):
+        """It was sent after all: nothing is held for it."""
+        turn = self.pick([turn for turn in process.all_turns("released") if turn.held])
+        if turn is None:
+            return False
+        turn.bill = {"usd": 10, "calls": 1}
+        turn.held = {account: (unit, 0) for account, (unit, _) in turn.held.items()}
+        return self.charge(process, turn)
+
+    def release(self, process):
+        turn = self.pick([turn for turn in process.all_turns("held") if turn.bill is None])
+        if turn is None:
+            return False
+        require(process.desk.release(turn.hold), "not released", turn.hold_id)
+        turn.end("released")
+        return True
+
+    def doubt(self, process):
+        turn = self.pick(process.all_turns("held"))
+        if turn is None:
+            return False
+        require(process.desk.doubt(turn.hold), "not doubted", turn.hold_id)
+        turn.end("in_doubt")
+        return True
+
+    def extend(self, process):
+        turn = self.pick(process.all_turns("held"))
+        if turn is None or process.desk.extend(turn.hold, {"usd": (more := self.chance.choice([10, 5_000]))}):
+            return False
+        turn.held = {key: (unit, held + (more if unit == "usd" else 0)) for key, (unit, held) in turn.held.items()}
+        return True
+
+    def forget_execution(self, process):
+        for number in range(2):
+            process.desk.forget_execution(f"{process.desk.process_id}.{process.generation}.{number}")
+        process.generation += 1
+
+    def finalizer(self, process):
+        """A turn that nobody refers to any more is settled in the middle of something else."""
+        turn = self.pick([turn for turn in process.all_turns("held", "in_doubt") if turn.bill is not None])
+        if turn is None:
+            return False
+        names = ["reserve", "settle", "release", "doubt", "settle late"]
+        names.append("collect" if process.batch is None else "apply")
+        step = getattr(self, self.chance.choice(names).replace(" ", "_"))
+        self.busy = turn
+        with Finalizer(self.chance.randrange(1, 120), partial(process.desk.settle, turn.hold, turn.bill)) as finalizer:
+            step(process)
+        self.busy = None
+        if finalizer.is_called:
+            require(turn.hold.state == "settled", "a finalizer's bill is lost", turn.hold_id)
+            self.charged(process, turn)
+        return finalizer.is_called
+
+    # What processes do.
+
+    def collect(self, process):
+        if process.batch is not None:
+            return False
+        return process.collect()
+
+    def commit(self, process):
+        return process.commit() and None if process.batch is not None and process.committed is None else False
+
+    def apply(self, process):
+        return process.apply() if process.committed is not None else False
+
+    def visit(self, process):
+        return process.visit() and None
+
+    def replace(self, process):
+        self.processes[self.processes.index(process)] = Process(self)
+
+    def kill(self, process):
+        process.die()
+        self.replace(process)
+
+    def leave(self, process):
+        process.leave()
+        self.replace(process)
+
+    # What the system does.
+
+    def fault(self, **how):
+        fault = self.chance.choice(["disk full", "disk fails", "locked"])
+        return fault_at(self.connections, fault=fault, **how)
+
+    def failing_commit(self, process):
+        if process.committed is not None:
+            return False
+        with self.fault(number=self.chance.randrange(1, 40)), suppress(sqlite3.OperationalError):
+            process.visit()
+        return True
+
+    def unacknowledged_commit(self, process):
+        """It is durable, and nobody is told; the connection is closed."""
+        if process.committed is not None:
+            return False
+        with self.fault(once_done=True), suppress(sqlite3.OperationalError):
+            process.visit()
+        return True
+
+    def failing_opening(self, process):
+        """Whoever recovers a process that was killed fails, and comes again."""
+        process.die()
+        with self.fault(number=self.chance.randrange(1, 40)), suppress(sqlite3.OperationalError):
+            self.replace(process)
+        if process in self.processes:
+            self.replace(process)
+
+    def power_loss(self, process):
+        """Of a journal that was mapped into memory, the disk has nothing, or what was written once."""
+        self.is_lossy = True
+        for one in self.processes:
+            one.die()
+        for path in self.folder.glob("ledger/*.journal"):
+            self.lose_pages(path)
+        self.boot()
+        self.processes = [Process(self) for _ in range(PROCESSES)]
+
+    def lose_pages(self, path):
+        content = path.read_bytes()
+        header, slot = content[:64], b"\x08".ljust((len(content) - 64) // HOLDS_MAX, b"\0")
+        left = self.chance.choice(
+            [b"", bytes(len(content)), header.ljust(len(content), b"\0"), header + slot * HOLDS_MAX, content]
+        )
+        path.write_bytes(left)
+
+    def journal_removed(self, process):
+        """By somebody who cleans up; then its process dies."""
+        self.is_lossy = True
+        for path in self.folder.glob(f"ledger/{process.database._name}.journal"):
+            path.unlink()
+        self.kill(process)
+
+    def move_clock(self, process):
+        self.clock.move(self.chance.randrange(-2, 16))
+
+    # What operators do.
+
+    def do(self, process, operation, **arguments):
+        if process.batch is not None:
+            return False
+        (result,) = process.visit([lambda connection: operation(connection, now_ns=self.clock.now_ns(), **arguments)])
+        return result
+
+    def limit_is(self, name, limit):
+        self.limits[name] = limit
+        self.peaks[name] = max(self.peaks[name], limit)
+        self.highest[name] = max(self.highest[name], limit)
+
+    def raise_limit(self, process):
+        name = self.chance.choice(["all", "user day", "run"])
+        by = 10 if name == "user day" else 300_000
+        text = f"{by} calls" if name == "user day" else f"${by / 1e9:.9f}"
+        after = self.do(process, controls.raise_limit, budget=name, by_amount=text, who="an operator")
+        if after is False:
+            return False
+        require(after == self.limits[name] + by, "a raise is lost", name, after, self.limits[name])
+        self.limit_is(name, after)
+        return True
+
+    def new_limit(self):
+        name = self.chance.choice(["all", "user day", "run"])
+        limit = LIMITS[name] * self.chance.choice([2, 4, 4, 5, 8]) // 4
+        return name, limit, f"{limit} calls" if name == "user day" else f"${limit / 1e9:.9f}"
+
+    def set_limit(self, process):
+        name, limit, text = self.new_limit()
+        if self.do(process, controls.set_limit, budget=name, limit=text, who="an operator") is False:
+            return False
+        self.limit_is(name, limit)
+        return True
+
+    def configure(self, process):
+        """With the limits that are configured: what an operator has set stays."""
+        return self.do(process, controls.configure, budgets=BUDGETS)
+
+    def freeze(self, process):
+        name = self.chance.choice(list(LIMITS))
+        return self.do(process, controls.freeze, budget=name, reason="to look at it", who="an operator")
+
+    def unfreeze(self, process):
+        names = sorted(process.frozen)
+        if not names:
+            return False
+        return self.do(process, controls.unfreeze, budget=self.chance.choice(names), who="an operator") and None
+
+    def resolve(self, process):
+        """An operator finds the bill; a hold that was not sent is never sent after that."""
+        if process.batch is not None:
+            return False
+        with closing(open_reader(self.folder)) as connection:
+            doubt = self.pick(list_doubts(connection))
+        turn = next((turn for turn in self.turns if doubt and turn.hold_id == doubt.hold_id), None)
+        if doubt is None or (turn is not None and turn.state == "settled"):
+            return False
+        bill = turn and (turn.bill or {"usd": 0, "calls": 0})
+        self.do(process, resolve_by_hand, hold_id=doubt.hold_id, billed=bill or {}, by="an operator")
+        if turn is None:
+            for amount in doubt.amounts:
+                self.resolved_leases[amount.budget, amount.scope, amount.period] += amount.amount
+        else:
+            turn.bill = bill
+            turn.end("settled")
+            turn.is_resolved = True
+        return True
+
+    # What must be so.
+
+    def look(self):
+        rows = {(row.budget, row.scope, row.period): row for row in read_accounts(self.folder, 0)}
+        self.look_at_accounts(rows)
+        self.look_at_tables()
+        for process in self.processes:
+            self.look_at_executions(process)
+        self.peaks = dict(self.limits)
+
+    def sums(self, turns=None):
+        """By account: what is settled, what of it is above its hold, what is held or in doubt, what is there twice."""
+        settled, overrun, outstanding, twice = Counter(), Counter(), Counter(), Counter()
+        for turn in self.turns if turns is None else turns:
+            for account in turn.held:
+                settled[account] += turn.settled(account)
+                overrun[account] += turn.overrun(account)
+                outstanding[account] += turn.outstanding(account)
+                twice[account] += turn.twice(account)
+        return settled, overrun, outstanding, twice
+
+    def look_at_accounts(self, rows):
+        settled, overrun, outstanding, twice = self.sums()
+        for account in [account for account in settled if account[0] in DURABLE]:
+            row = rows.get(account)
+            true = settled[account], outstanding[account]
+            require(row is not None, "an account is lost", account, true)
+            known = row.settled, row.held + row.in_doubt
+            facts = account, "known", known, "true", true
+            if not self.is_lossy:
+                most = true[1] + twice[account]
+                is_so = known[0] == true[0] and true[1] <= known[1] <= most
+                require(is_so, "settled and held are other than is true", *facts)
+            elif account[0] in ENFORCED:
+                require(sum(known) >= sum(true) - overrun[account], "less is charged than was billed", *facts)
+                most = settled[account] + self.resolved_leases[account]
+                require(row.settled <= most, "more is settled than was billed", *facts)
+            if account[0] in ENFORCED:
+                most = self.allowed.get(account, 0), self.peaks[account[0]]
+                require(sum(known) <= max(most) + overrun[account], "charged above the limit", *facts, most)
+
+    def look_at_tables(self):
+        with closing(open_reader(self.folder)) as connection:
+            tables = connection.execute(
+                "SELECT budget, scope, period, settled + in_doubt - overrun,"
+                " (SELECT coalesce(sum(amount), 0) FROM ledger_leases WHERE account_id = id) FROM ledger_accounts"
+            ).fetchall()
+            limits = {name: row.limit for name, row in controls.budget_rows(connection).items()}
+        require(limits == self.limits, "a limit is lost", limits, self.limits)
+        for *account, charged, leased in tables:
+            if account[0] in ENFORCED:
+                total, peak = charged + leased, self.peaks[account[0]]
+                allowed = max(peak, self.allowed.get(tuple(account), 0))
+                require(total <= allowed, "leased above the limit", account, charged, leased, allowed)
+                self.allowed[tuple(account)] = max(self.limits[account[0]], min(allowed, total))
+
+    def look_at_executions(self, process):
+        settled, overrun, outstanding, _ = self.sums(process.turns)
+        for row in process.desk.status_of_executions():
+            account = row.budget, row.scope, row.period
+            known = row.settled + row.held + row.in_doubt
+            if f".{process.generation}." in row.scope:
+                true = settled[account] + outstanding[account]
+                is_same = known == true or any(turn.is_resolved for turn in process.turns)
+                require(known >= true and is_same, "an execution's account is other than is true", row, true)
+            most = self.highest[row.budget] + overrun[account]
+            require(known <= most, "an execution is charged above its limit", row, most)
+
+    def end(self):
+        """All leave in order: nothing is held, and what remains can be had, to the last unit."""
+        for process in self.processes:
+            process.leave()
+            self.look()
+        self.processes = []
+        rows = read_accounts(self.folder, 0)
+        require(not any(row.held for row in rows), "held by nobody", rows)
+        self.clock.move(240)
+        process = Process(self)
+        self.processes = [process]
+        for name in LIMITS:
+            self.do(process, controls.unfreeze, budget=name, who="an operator")
+        self.do(process, controls.set_limit, budget="run", limit="$1", who="an operator")
+        left = next((row.remaining for row in rows if row.budget == "all"), 0)
+        for amount in (left + 1, left) if left else ():
+            wish = {"user": "z"}, {"usd": amount, "calls": 0}, None
+            process.wishes = [wish]
+            process.visit()
+            hold = process.turns[-1].hold if process.turns else None
+            require((hold is not None) == (amount == left), "what remains is not what can be had", hold, left)
+        process.die()
+
+
+def simulate(folder, seed, steps, connections):
+    """(what is wrong, the last steps, how often each was taken)"""
+    world = World(folder, seed, connections)
+    try:
+        for _ in range(steps):
+            world.step()
+        world.end()
+    except WrongError as error:
+        return str(error), world.trail, world.taken
+    except Exception:
+        return traceback.format_exc(limit=-6), world.trail, world.taken
+    finally:
+        for process in world.processes:
+            process.database.let_go()
+            process.database.close()
+    return "", world.trail, world.taken
+
+
+def simulations(base_path, first, seeds, steps, mutant):
+    taken = Counter()
+    with ExitStack() as stack:
+        connections = stack.enter_context(failing_connections())
+        MUTANTS[mutant](stack)
+        for seed in range(first, first + seeds):
+            folder = base_path / f"{mutant} {seed}"
+            problem, trail, counts = simulate(folder, seed, steps, connections)
+            taken.update(counts)
+            shutil.rmtree(folder, ignore_errors=True)
+            if problem:
+                break
+    return {"problem": problem, "seed": seed, "trail": trail, "taken": taken}
+
+
+def main():
+    base_path, first, seeds, steps, *mutants = sys.argv[1:]
+    logging.disable(logging.CRITICAL)
+    numbers = int(first), int(seeds), int(steps)
+    print(json.dumps({mutant: simulations(Path(base_path), *numbers, mutant) for mutant in mutants}))
+
+
+if __name__ == "__main__":
+    main()
