@@ -254,12 +254,22 @@ class Ledger(LedgerErrands):
         """Close under the lock; past the deadline as soon as that is free, and the next one who comes recovers us."""
         with anyio.CancelScope(deadline=deadline, shield=True) as closing:
             try:
-                await run_locked(self._base_path, close, make=False, give_up=False, timeout_s=math.inf)
-            except StoreMovedError:
-                await run_in_thread(close)  # nobody else opens that file any more
+                await self._close_locked(close)
+            except OSError as error:  # there is no thread to close it in, or the lock cannot be opened
+                self._abandon(to_store_error(error, database_path(self._base_path)))
         if closing.cancelled_caught:
-            _log.error("%s", lock_error(self._base_path, self.close_timeout_s))
-            self._database.let_go()
+            self._abandon(lock_error(self._base_path, self.close_timeout_s))
+
+    async def _close_locked(self, close: Callable[[], None]) -> None:
+        try:
+            await run_locked(self._base_path, close, make=False, give_up=False, timeout_s=math.inf)
+        except StoreMovedError:
+            await run_in_thread(close)  # nobody else opens that file any more
+
+    def _abandon(self, error: StoreError) -> None:
+        """Leave everything to whoever comes next, who takes this process for dead."""
+        _log.error("the ledger could not be closed in order, and will be recovered: %s", error)
+        self._database.let_go()
 
     def _close_database(self, batch: Batch | None, journal: Journal) -> None:
         """Whatever fails here is recovered from the journal by whoever comes next."""
