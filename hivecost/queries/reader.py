@@ -16,6 +16,7 @@ from hivecost.errors import ConfigError, SessionNotFoundError
 from hivecost.loops import is_asyncio
 from hivecost.plain_text import encodable
 from hivecost.store import database_path, named_faults, open_reader, run_in_thread
+from hivecost.store.threads import no_thread
 
 Row = tuple[Any, ...]
 
@@ -58,6 +59,14 @@ class _ThreadReader:
         self._connection.close()  # of a reader: it neither waits nor writes
 
 
+async def _asyncio_reader(connection: sqlite3.Connection) -> _AsyncioReader:
+    try:
+        return _AsyncioReader(await aiosqlite.Connection(lambda: connection, iter_chunk_size=64))
+    except RuntimeError as error:
+        connection.close()
+        raise no_thread(error) from error
+
+
 def _require_text(parameters: Mapping[str, Any]) -> None:
     for name, value in parameters.items():
         if isinstance(value, str) and encodable(value) != value:
@@ -85,7 +94,7 @@ async def reading(base_path: Path) -> AsyncIterator[Reader]:
             connection = await run_in_thread(partial(open_reader, base_path))
             reader: Reader = _ThreadReader(connection)
             if is_asyncio():
-                reader = _AsyncioReader(await aiosqlite.Connection(lambda: connection, iter_chunk_size=64))
+                reader = await _asyncio_reader(connection)
         try:
             yield reader
         finally:

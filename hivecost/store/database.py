@@ -68,10 +68,10 @@ def wal_bytes(path: Path) -> int:
 
 
 def identity_of(path: Path) -> Identity:
-    """Tell which file is there now. Raise StoreMovedError when none is."""
+    """Tell which file is there now. Raise StoreMovedError when none is, and OSError when the disk does not say."""
     try:
         status = path.stat()
-    except OSError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise StoreMovedError(f"{path}: is gone ({error.strerror}); {_PUT_BACK}") from error
     return status.st_dev, status.st_ino
 

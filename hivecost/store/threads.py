@@ -71,7 +71,12 @@ def start_thread(thread: threading.Thread) -> None:
     try:
         thread.start()
     except RuntimeError as error:
-        raise OSError(errno.EAGAIN, f"no thread can be started ({error})") from error
+        raise no_thread(error) from error
+
+
+def no_thread(error: RuntimeError) -> OSError:
+    """What to raise where a thread could not be started."""
+    return OSError(errno.EAGAIN, f"no thread can be started ({error})")
 
 
 _threads: Final = _Threads()

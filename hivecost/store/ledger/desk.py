@@ -297,9 +297,15 @@ class Desk(Atomic):
         """The journal alone is right: what it takes in is recovered."""
         if self.closed:
             raise LedgerUnavailableError(f"{self.closed}; hold {hold.hold_id} is in doubt: settle it with resolve()")
+        billed = {**hold.amounts, **amounts}
         if hold.place is not None and not hold.handed_over:
             self._settlements += 1
-            self.journal.settle(hold.place, self._settlements, {**hold.amounts, **amounts})
+            self.journal.settle(hold.place, self._settlements, billed)
+        elif self.journal.free and (accounts := self._leases.packed(hold.accounts)):
+            self._settlements += 1
+            held = _nothing_of(hold.pure) if hold.state == "released" else hold.amounts
+            content = hold.pure.hold_id, hold.at_ns, held, key_bytes(hold.key), accounts
+            self.journal.settled(content, self._settlements, billed)
         hold.pure.state = "settled"
         return Settlement()
 

@@ -8,6 +8,7 @@ import secrets
 import subprocess
 import sys
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -68,15 +69,17 @@ class LedgerFolder:
         A process of 0.1.0 holds that of a `.lock` file.
         """
         held: list[int] = []
-        for path in (self.journal(name), self._file(name, ".lock")):
-            try:
-                descriptor = lock_for_life(path)
-            except FileNotFoundError:
-                continue
-            if descriptor is None:
-                close_all(held)
-                return None
-            held.append(descriptor)
+        try:
+            for path in (self.journal(name), self._file(name, ".lock")):
+                with suppress(FileNotFoundError):
+                    descriptor = lock_for_life(path)
+                    if descriptor is None:
+                        close_all(held)
+                        return None
+                    held.append(descriptor)
+        except BaseException:
+            close_all(held)
+            raise
         return held
 
     def is_alive(self, name: str) -> bool:

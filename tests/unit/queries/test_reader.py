@@ -7,9 +7,11 @@ import threading
 import anyio
 import pytest
 
-from hivecost.errors import StoreCorruptError
+from hivecost.errors import StoreCorruptError, StoreUnusablePathError
 from hivecost.events import LLMTurnComplete, Usage
+from hivecost.loops import is_asyncio
 from hivecost.queries.reader import reading
+from hivecost.store.threads import kept_threads, run_in_thread
 
 pytestmark = pytest.mark.anyio
 
@@ -71,3 +73,20 @@ async def test_the_loop_goes_on_while_a_query_takes_its_time(tmp_path, write):
     with anyio.fail_after(10):
         while threading.active_count() > before:
             await anyio.sleep(0.01)
+
+
+async def test_a_reader_for_whom_there_is_no_thread(tmp_path, write, monkeypatch):
+    """Named, with the way out; where a thread waits for work already, it is read on trio all the same."""
+
+    def refuse(thread):
+        raise RuntimeError("can't start new thread")
+
+    await write(LLMTurnComplete(model="m", usage=Usage(1)))
+    with kept_threads():
+        await run_in_thread(int)
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+        if is_asyncio():
+            with pytest.raises(StoreUnusablePathError, match=r"no thread can be started .* raise the limits"):
+                await count(tmp_path)
+        else:
+            assert await count(tmp_path) == 1
