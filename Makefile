@@ -41,12 +41,13 @@ instructions: $(VENV)/.core
 	$(BIN)/python -m benchmarks.instructions
 
 # Crash tests and fuzzing in their long form: how many processes are killed, power cuts, runtimes on a full disk, examples,
-# histories of the ledger.
+# histories of the ledger, rounds of failing system calls.
 soak: export HIVECOST_SOAK_KILLS ?= 200
 soak: export HIVECOST_SOAK_CUTS ?= 500
 soak: export HIVECOST_SOAK_FULL_DISKS ?= 100
 soak: export HIVECOST_SOAK_FUZZ ?= 20000
 soak: export HIVECOST_SOAK_SIMULATIONS ?= 1000
+soak: export HIVECOST_SOAK_FAILURES ?= 3
 soak: $(VENV)/.test
 	$(BIN)/pytest -q --timeout 3000 -o faulthandler_timeout=3300 tests/crash tests/contract tests/unit/test_fuzz.py
 

@@ -9,6 +9,7 @@ FAULTS = {
     "disk full": ("database or disk is full", sqlite3.SQLITE_FULL),
     "disk fails": ("disk I/O error", sqlite3.SQLITE_IOERR),
     "locked": ("database is locked", sqlite3.SQLITE_BUSY),
+    "cannot open": ("unable to open database file", sqlite3.SQLITE_CANTOPEN),
 }
 
 
