@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import wraps
 
-from hivecost.ledger import LedgerState
+from hivecost.ledger import LedgerState, Settlement
 from hivecost.store.ledger import accounts, database, desk, recovery, status
 from hivecost.store.ledger.asking import Lender
 from hivecost.store.ledger.database import LedgerDatabase
@@ -13,11 +13,12 @@ from hivecost.store.ledger.doubts import doubt
 from hivecost.store.ledger.journal import Journal
 from hivecost.store.ledger.leases import Leases
 
-MUTANTS = {"none": lambda stack: None}
+#: By name: what puts the mistake in place while a stack is open, and the steps that show it.
+MUTANTS = {"none": (lambda stack: None, ())}
 
 
-def mutant(*places):
-    """The mistake gets the real one, and what it makes of it stands in all the places while the stack is open."""
+def mutant(*places, shown_by=()):
+    """The mistake gets the real one, and what it makes of it stands in all the places."""
 
     def decorate(mistake):
         def mutate(stack):
@@ -26,18 +27,18 @@ def mutant(*places):
                 setattr(owner, name, wraps(real)(mistake(real)))
                 stack.callback(setattr, owner, name, real)
 
-        MUTANTS[mistake.__name__.replace("_", " ")] = mutate
+        MUTANTS[mistake.__name__.replace("_", " ")] = mutate, shown_by
         return mistake
 
     return decorate
 
 
-@mutant((recovery, "doubt"))
+@mutant((recovery, "doubt"), shown_by=("kill",))
 def refund_on_crash(real):
     return lambda *arguments, **more: False
 
 
-@mutant((recovery, "how_restarted"))
+@mutant((recovery, "how_restarted"), shown_by=("power loss",))
 def journal_of_another_boot_is_believed(real):
     return lambda then, now: ""
 
@@ -47,7 +48,7 @@ def doubt_is_not_charged(real):
     return lambda connection, hold_id, amounts, **more: doubt(connection, hold_id, {}, **more)
 
 
-@mutant((desk, "sums_of_bills"), (database, "sums_of_bills"))
+@mutant((desk, "sums_of_bills"), (database, "sums_of_bills"), shown_by=("doubt", "settle late"))
 def late_bill_is_charged_twice(real):
     def sums(bills, **above):
         late = [bill for bill in bills if bill.late]
@@ -62,7 +63,7 @@ def late_bill_is_charged_twice(real):
     return sums
 
 
-@mutant((Desk, "put_back"))
+@mutant((Desk, "put_back"), shown_by=("failing commit",))
 def lease_counts_before_its_commit(real):
     def put_back(self, batch):
         real(self, batch)
@@ -73,22 +74,22 @@ def lease_counts_before_its_commit(real):
     return put_back
 
 
-@mutant((Desk, "put_back"))
+@mutant((Desk, "put_back"), shown_by=("failing commit",))
 def bills_of_a_failed_commit_are_forgotten(real):
     return lambda self, batch: None
 
 
-@mutant((LedgerDatabase, "_require_known"))
+@mutant((LedgerDatabase, "_require_known"), shown_by=("unacknowledged commit",))
 def bills_of_an_unacknowledged_commit_are_charged_again(real):
     return lambda self, connection: real(self, connection) * 0
 
 
-@mutant((recovery, "is_known"))
+@mutant((recovery, "is_known"), shown_by=("doubt", "settle late", "kill"))
 def doubts_of_the_dead_are_settled_again(real):
     return lambda connection, hold_id: False
 
 
-@mutant((Desk, "_collect"))
+@mutant((Desk, "_collect"), shown_by=("kill",))
 def journal_is_freed_before_the_commit(real):
     def collect(self, asks, contested):
         batch = real(self, asks, contested)
@@ -101,7 +102,7 @@ def journal_is_freed_before_the_commit(real):
     return collect
 
 
-@mutant((database, "configure"))
+@mutant((database, "configure"), shown_by=("raise limit", "leave"))
 def raised_limit_is_lost(real):
     def configure(connection, budgets, now_ns):
         real(connection, budgets, now_ns)
@@ -125,7 +126,7 @@ def contested_lease_is_not_shrunk(real):
     return give_back
 
 
-@mutant((accounts, "change_lease"))
+@mutant((accounts, "change_lease"), shown_by=("reserve", "send", "settle", "visit", "set limit"))
 def lease_is_not_used_up(real):
     return lambda connection, process_id, row_id, by: None
 
@@ -135,12 +136,12 @@ def doubts_are_lent_again(real):
     return lambda self, account, sums: real(self, account, sums) + sums.in_doubt
 
 
-@mutant((LedgerState, "freeze"))
+@mutant((LedgerState, "freeze"), shown_by=("freeze", "unfreeze"))
 def frozen_is_not_checked(real):
     return lambda self, budget, reason: None
 
 
-@mutant((Desk, "_charge"))
+@mutant((Desk, "_charge"), shown_by=("move clock",))
 def period_is_taken_at_settle(real):
     """Of each account, the one of its budget's newest period."""
 
@@ -158,11 +159,22 @@ def finalizer_is_forgotten(real):
     return lambda self, call: None
 
 
+@mutant((Desk, "_settle_after_all"), shown_by=("doubt", "leave poisoned"))
+def late_bill_to_a_poisoned_ledger_is_lost(real):
+    def settle(self, hold, amounts):
+        if hold.handed_over:
+            hold.pure.state = "settled"
+            return Settlement()
+        return real(self, hold, amounts)
+
+    return settle
+
+
 @mutant((Journal, "extend"))
 def extension_is_not_written_down(real):
     return lambda self, place, amounts: None
 
 
-@mutant((status._Reading, "_late"))
+@mutant((status._Reading, "_late"), shown_by=("doubt", "settle late"))
 def late_bill_is_not_read(real):
     return lambda self, process, slots: ()

@@ -76,6 +76,7 @@ FAULTS = {
     "forget execution": 1,
     "kill": 0.7,
     "leave": 0.3,
+    "leave poisoned": 0.3,
     "failing commit": 2,
     "unacknowledged commit": 0.7,
     "failing opening": 0.3,
@@ -128,9 +129,6 @@ class Turn:
     is_resolved: bool = False
     #: Its bill came while it was on its way to the database as one in doubt: until it is there, the journal has both.
     is_there_twice: bool = False
-
-    def end(self, state):
-        self.state = state
 
     def overrun(self, account):
         unit, held = self.held[account]
@@ -226,6 +224,9 @@ class Process:
             self.apply()
         elif self.batch is not None:
             self.desk.put_back(self.batch)
+        self.leave_as_it_is()
+
+    def leave_as_it_is(self):
         self.database.leave(self.desk.leave("it is over"))
         self._end()
 
@@ -245,7 +246,7 @@ class Process:
         self.journal.close()
         for turn in self.turns:
             if turn.state == "held":
-                turn.end("in_doubt")
+                turn.state = "in_doubt"
 
     def all_turns(self, *states):
         return [turn for turn in self.turns if turn.state in states and turn is not self.world.busy]
@@ -280,7 +281,7 @@ class Finalizer:
 class World:
     """The folder, the machine, the provider and all processes."""
 
-    def __init__(self, folder, seed, connections):
+    def __init__(self, folder, seed, connections, often=()):
         self.folder, self.chance, self.connections = folder, random.Random(seed), connections
         self.clock = Clock()
         self.taken, self.trail = Counter(dict.fromkeys(WORK | FAULTS, 0)), []
@@ -293,6 +294,7 @@ class World:
         #: From here on a process may have lost what only its journal knew.
         self.is_lossy = False
         chances = WORK | {name: self.chance.choice([0, 1, 1, 3]) * often for name, often in FAULTS.items()}
+        chances |= {name: 5 * (WORK | FAULTS)[name] for name in often}
         self.steps, self.chances = list(chances), list(chances.values())
         self.boots = 0
         self.boot()
@@ -313,7 +315,7 @@ class World:
             if self.chance.random() < LOOK:
                 self.look()
 
-    # What agents do. False: there was nothing to do it with.
+    # What agents do. A step gives False when there was nothing to take it with.
 
     def reserve(self, process):
         if len(process.all_turns("held", "in_doubt")) >= OPEN_MAX:
@@ -367,7 +369,7 @@ class World:
         self.charged(process, turn)
 
     def charged(self, process, turn):
-        turn.end("settled")
+        turn.state = "settled"
         turn.is_there_twice = turn.hold.handed_over and process.committed is None
         for account in turn.held:
             if turn.overrun(account):
@@ -375,12 +377,16 @@ class World:
                 process.frozen.add(account[0])
 
     def settle(self, process):
-        turn = self.pick([turn for turn in process.all_turns("held") if turn.bill is not None])
-        return self.charge(process, turn) if turn else False
+        return self.charge_one(process, process.all_turns("held"))
 
     def settle_late(self, process):
-        turn = self.pick([turn for turn in process.all_turns("in_doubt") if turn.bill is not None])
-        return self.charge(process, turn) if turn else False
+        return self.charge_one(process, process.all_turns("in_doubt"))
+
+    def charge_one(self, process, turns):
+        turn = self.pick([turn for turn in turns if turn.bill is not None])
+        if turn is not None:
+            self.charge(process, turn)
+        return turn is not None
 
     def settle_again(self, process):
         """It was charged in this process already."""
@@ -407,14 +413,15 @@ class World:
             return False
         turn.bill = {"usd": 10, "calls": 1}
         turn.held = {account: (unit, 0) for account, (unit, _) in turn.held.items()}
-        return self.charge(process, turn)
+        self.charge(process, turn)
+        return True
 
     def release(self, process):
         turn = self.pick([turn for turn in process.all_turns("held") if turn.bill is None])
         if turn is None:
             return False
         require(process.desk.release(turn.hold), "not released", turn.hold_id)
-        turn.end("released")
+        turn.state = "released"
         return True
 
     def doubt(self, process):
@@ -422,12 +429,12 @@ class World:
         if turn is None:
             return False
         require(process.desk.doubt(turn.hold), "not doubted", turn.hold_id)
-        turn.end("in_doubt")
+        turn.state = "in_doubt"
         return True
 
     def extend(self, process):
-        turn = self.pick(process.all_turns("held"))
-        if turn is None or process.desk.extend(turn.hold, {"usd": (more := self.chance.choice([10, 5_000]))}):
+        turn, more = self.pick(process.all_turns("held")), self.chance.choice([10, 5_000])
+        if turn is None or process.desk.extend(turn.hold, {"usd": more}) is not None:
             return False
         turn.held = {key: (unit, held + (more if unit == "usd" else 0)) for key, (unit, held) in turn.held.items()}
         return True
@@ -459,16 +466,23 @@ class World:
     def collect(self, process):
         if process.batch is not None:
             return False
-        return process.collect()
+        process.collect()
+        return True
 
     def commit(self, process):
-        return process.commit() and None if process.batch is not None and process.committed is None else False
+        if process.batch is None or process.committed is not None:
+            return False
+        process.commit()
+        return True
 
     def apply(self, process):
-        return process.apply() if process.committed is not None else False
+        if process.committed is None:
+            return False
+        process.apply()
+        return True
 
     def visit(self, process):
-        return process.visit() and None
+        process.visit()
 
     def replace(self, process):
         self.processes[self.processes.index(process)] = Process(self)
@@ -479,6 +493,15 @@ class World:
 
     def leave(self, process):
         process.leave()
+        self.replace(process)
+
+    def leave_poisoned(self, process):
+        """Interrupted by something, it takes in bills and nothing else, and leaves as its journal says."""
+        process.desk.poison("something came in between")
+        for turn in process.all_turns("held", "in_doubt"):
+            if turn.bill is not None and self.chance.random() < 0.5:
+                self.charge(process, turn)
+        process.leave_as_it_is()
         self.replace(process)
 
     # What the system does.
@@ -584,9 +607,10 @@ class World:
 
     def unfreeze(self, process):
         names = sorted(process.frozen)
-        if not names:
+        if not names or process.batch is not None:
             return False
-        return self.do(process, controls.unfreeze, budget=self.chance.choice(names), who="an operator") and None
+        self.do(process, controls.unfreeze, budget=self.chance.choice(names), who="an operator")
+        return True
 
     def resolve(self, process):
         """An operator finds the bill; a hold that was not sent is never sent after that."""
@@ -604,7 +628,7 @@ class World:
                 self.resolved_leases[amount.budget, amount.scope, amount.period] += amount.amount
         else:
             turn.bill = bill
-            turn.end("settled")
+            turn.state = "settled"
             turn.is_resolved = True
         return True
 
@@ -700,9 +724,9 @@ class World:
         process.die()
 
 
-def simulate(folder, seed, steps, connections):
+def simulate(folder, seed, steps, connections, often):
     """(what is wrong, the last steps, how often each was taken)"""
-    world = World(folder, seed, connections)
+    world = World(folder, seed, connections, often)
     try:
         for _ in range(steps):
             world.step()
@@ -722,10 +746,11 @@ def simulations(base_path, first, seeds, steps, mutant):
     taken = Counter()
     with ExitStack() as stack:
         connections = stack.enter_context(failing_connections())
-        MUTANTS[mutant](stack)
+        mutate, often = MUTANTS[mutant]
+        mutate(stack)
         for seed in range(first, first + seeds):
             folder = base_path / f"{mutant} {seed}"
-            problem, trail, counts = simulate(folder, seed, steps, connections)
+            problem, trail, counts = simulate(folder, seed, steps, connections, often)
             taken.update(counts)
             shutil.rmtree(folder, ignore_errors=True)
             if problem:
