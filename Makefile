@@ -12,7 +12,7 @@ demo: $(VENV)/.core
 	$(BIN)/hivecost demo
 
 test: $(VENV)/.test
-	$(BIN)/pytest
+	$(BIN)/pytest -q -n 2 --dist worksteal
 
 # What takes longer: clients of other major versions, each in an environment of its own; everything again with its coverage.
 test-more: $(VENV)/.more $(VENV)-openai2/.done
