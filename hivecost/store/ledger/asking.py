@@ -51,7 +51,7 @@ class Lender:
     def _try(self, ask: Ask) -> Answer:
         for account in ask.accounts:
             if self._budgets[account.budget.name].frozen is not None and not account.budget.shadow:
-                return Answer(self._refusal(account, ask, "frozen", 0))
+                return Answer(self._refusal(account, ask, "frozen", self._sums(account)))
         lacking = self._lacking(ask)
         sums = {account: self._sums(account) for account in lacking}
         short = [account for account, amount in lacking.items() if amount > self._left(account, sums[account])]
@@ -95,11 +95,10 @@ class Lender:
         needed = ask.amounts.get(account.unit, 0)
         limit = self._budgets[account.budget.name].limit
         exhausted = needed > limit - sums.settled - sums.in_doubt
-        remaining = max(0, self._left(account, sums) + self._rooms[account])
-        refusal = self._refusal(account, ask, "exhausted" if exhausted else "busy", remaining)
+        refusal = self._refusal(account, ask, "exhausted" if exhausted else "busy", sums)
         return Answer(refusal, worth_waiting=not exhausted and sums.leased_by_others > 0)
 
-    def _refusal(self, account: Account, ask: Ask, kind: RefusalKind, remaining: int) -> Refusal:
+    def _refusal(self, account: Account, ask: Ask, kind: RefusalKind, sums: Sums) -> Refusal:
         limit = self._budgets[account.budget.name].limit
         needed = ask.amounts.get(account.unit, 0)
         resets = kind == "exhausted" and needed <= limit and account.period.end_ns is not None
@@ -110,7 +109,7 @@ class Lender:
             period=account.period.name,
             unit=account.unit,
             needed=needed,
-            remaining=remaining,
+            remaining=max(0, self._left(account, sums) + self._rooms[account]),
             limit=limit,
             reset_at=to_datetime(account.period.end_ns or 0) if resets else None,
         )
