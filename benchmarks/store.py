@@ -17,7 +17,8 @@ from time import perf_counter
 
 from benchmarks.figure import ratio_of
 from hivecost.events import Cost, CostStatus, Event, LLMTurnComplete, Usage
-from hivecost.store import Store, shared_interpreter
+from hivecost.runtime.switch_interval import switch_interval
+from hivecost.store import Store
 from hivecost.store.append import Appended
 from hivecost.store.inserts import TURNS, insert_sql
 from hivecost.store.rollups import fold_turns
@@ -106,7 +107,7 @@ def _beside_a_busy_loop(switch_interval_s: float | None) -> Result:
     turns = [turn(number) for number in range(BUSY_TURNS)]
     idle_s, busy_s = [], []
     for _ in range(ROUNDS):
-        with shared_interpreter(switch_interval_s):
+        with switch_interval(switch_interval_s):
             idle_s.append(asyncio.run(_seconds_in_store(turns, BUSY_TURNS)))
             busy_s.append(asyncio.run(_seconds_in_busy_loop(turns)))
     ratio = ratio_of(idle_s, busy_s)

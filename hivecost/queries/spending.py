@@ -73,13 +73,12 @@ def spending_where_sql(column: str, count: int) -> str:
     """The spending of turns whose column has one of so many values `:v0`, `:v1`, …, since a quarter-hour."""
     which = f"{column} IN ({', '.join(f':v{number}' for number in range(count))})"
     # Sessions have an index of their own, which is better than that of time; nobody else has.
-    time = "+timestamp_ns" if column == "session_id" else "timestamp_ns"
-    quarter_hour = "+quarter_hour" if column == "session_id" else "quarter_hour"
+    no_index = "+" if column == "session_id" else ""
     return f"""
-        SELECT quarter_hour, {_KEYS}, {SUM_COLUMNS} FROM pruned_turns WHERE {which} AND {quarter_hour} >= :first
+        SELECT quarter_hour, {_KEYS}, {SUM_COLUMNS} FROM pruned_turns WHERE {which} AND {no_index}quarter_hour >= :first
         UNION ALL
         SELECT {QUARTER_HOUR} AS quarter_hour, {_KEYS}, {", ".join(SUMS.values())} FROM turns
-        WHERE {which} AND {time} >= :first * {QUARTER_HOUR_NS} AND +id <= :last_id
+        WHERE {which} AND {no_index}timestamp_ns >= :first * {QUARTER_HOUR_NS} AND +id <= :last_id
         GROUP BY quarter_hour, {_KEYS}"""
 
 

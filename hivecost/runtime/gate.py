@@ -7,7 +7,6 @@ import sys
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final
 
 import anyio
 import anyio.lowlevel
@@ -22,10 +21,10 @@ from hivecost.plugin import GateCheck, TurnEnd, TurnOutcome, TurnRequest
 from hivecost.pricing import PriceBook
 from hivecost.runtime.closing import GRACE_S, Closing
 from hivecost.runtime.hard_budgets import Admission, HardBudgets
+from hivecost.runtime.passes import NOT_SENT, Passes
 from hivecost.signals import settled_late
 
 _log = logging.getLogger("hivecost.runtime")
-_NOT_SENT: Final = TurnOutcome(total_tokens=0)
 
 
 class Gate:
@@ -119,7 +118,7 @@ class Gate:
         """Nothing was sent."""
         if self._hard is not None:
             self._hard.release(admission)
-        self._end(admission.ends, _NOT_SENT)
+        self._end(admission.ends, NOT_SENT)
 
     def _end(self, ends: tuple[TurnEnd, ...], outcome: TurnOutcome) -> None:
         if not ends:
@@ -135,31 +134,6 @@ class Gate:
             self._hard.forget_execution(execution_id)
         if self._ledger is not None:
             self._ledger.forget_execution(execution_id)
-
-
-class Passes:
-    """What the checks gave one turn, such as its place among those that are sent at once."""
-
-    def __init__(self, checks: Iterable[GateCheck], end: Callable[[tuple[TurnEnd, ...], TurnOutcome], None]) -> None:
-        #: What the checks want to be told at its end.
-        self.ends: list[TurnEnd] = []
-        self._checks = list(checks)
-        self._end = end
-
-    async def take(self, request: TurnRequest) -> TurnRequest:
-        """Pass all checks, which may wait or raise; return the request as they want it sent."""
-        for check in self._checks:
-            answer = await check(request)
-            if isinstance(answer, TurnRequest):
-                request = answer
-            elif answer is not None:
-                self.ends.append(answer)
-        return request
-
-    def give_back(self) -> None:
-        """Nothing is sent for now: others may take its place."""
-        ends, self.ends = tuple(self.ends), []
-        self._end(ends, _NOT_SENT)
 
 
 @asynccontextmanager

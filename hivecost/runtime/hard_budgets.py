@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Collection
-from typing import Final, Protocol
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
@@ -32,6 +32,7 @@ from hivecost.ledger import (
 )
 from hivecost.plugin import TurnEnd, TurnRequest
 from hivecost.pricing import PriceBook
+from hivecost.runtime.passes import Passes
 from hivecost.runtime.turn_bound import TurnBounds
 from hivecost.runtime.turn_hold import is_above, lacking, refusal_to_extend
 from hivecost.signals import budget_exhausted
@@ -52,14 +53,6 @@ class Admission(msgspec.Struct, frozen=True):
     hold: LedgerStoreHold | None = None
     #: What gate checks want to be told at its end.
     ends: tuple[TurnEnd, ...] = ()
-
-
-class Passes(Protocol):
-    """What others gave the turn that it must not keep from them while it waits."""
-
-    def give_back(self) -> None: ...
-
-    async def take(self, request: TurnRequest) -> TurnRequest: ...
 
 
 class HardBudgets:

@@ -42,9 +42,10 @@ from hivecost.runtime.gate import Gate
 from hivecost.runtime.hosting import hosting
 from hivecost.runtime.plugins import AttachedPlugin, PluginRack
 from hivecost.runtime.result import ExecutionResult
+from hivecost.runtime.switch_interval import switch_interval
 from hivecost.runtime.termination import Termination, ending_on_sigterm, pass_on
 from hivecost.signals import subscriber_failed
-from hivecost.store import Ledger, living, open_price_book, shared_interpreter
+from hivecost.store import Ledger, living, open_price_book
 from hivecost.subscribers import BudgetWatcher, LogWriter, RunawayBreaker, UsageAggregator
 
 #: What plugins and the ledger say last is handed on for so long, however late it is.
@@ -246,7 +247,7 @@ class AgentRuntime:
         subscriber_failed.connect(self._on_subscriber_failed, sender=self.bus)
         try:
             with (
-                shared_interpreter(self.config.switch_interval_s),
+                switch_interval(self.config.switch_interval_s),
                 ending_on_sigterm(self.config.handle_signals, self._executions.terminate) as termination,
             ):
                 yield termination

@@ -15,7 +15,7 @@ from hivecost.errors import ConfigError
 
 
 class Termination(msgspec.Struct):
-    """What came."""
+    """Whether SIGTERM came while the runtime ran."""
 
     received: bool = False
 

@@ -3,7 +3,6 @@
 from hivecost.store.database import database_path, open_reader
 from hivecost.store.deletion import delete_session
 from hivecost.store.faults import named_faults
-from hivecost.store.interpreter import shared_interpreter
 from hivecost.store.ledger import (
     BudgetChange,
     BudgetState,
@@ -52,6 +51,5 @@ __all__ = [
     "read_rates",
     "run_in_thread",
     "save_rates",
-    "shared_interpreter",
     "write_repricings",
 ]

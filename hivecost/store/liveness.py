@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import secrets
 import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -15,12 +13,11 @@ from typing import Final
 import anyio
 
 from hivecost.forking import tell_children
-from hivecost.store.os_lock import is_locked, lock_for_life
+from hivecost.store.os_lock import is_lock_name, is_locked, lock_for_life, new_lock_name
 from hivecost.store.private_files import make_own_folder, make_private_file, make_private_folder
 from hivecost.store.threads import run_in_thread
 
 _FOLDER: Final = "runtimes"
-_ID: Final = re.compile(r"[0-9a-f]{16}")
 
 
 class _Lock:
@@ -32,7 +29,7 @@ class _Lock:
         make_private_folder(base_path)
         make_own_folder(folder)
         _sweep(folder)
-        self.runtime_id = secrets.token_hex(8)
+        self.runtime_id = new_lock_name()
         self._path = folder / f"{self.runtime_id}.lock"
         # It is locked before it has its name, so that nobody clears it away in between. Windows renames no open file,
         # nor does it remove one.
@@ -60,13 +57,15 @@ class _Lock:
 
 def _sweep(folder: Path) -> None:
     for path in folder.iterdir():
-        if path.suffix != ".lock" or not _ID.fullmatch(path.stem):
+        if path.suffix != ".lock" or not is_lock_name(path.stem):
             continue
         with suppress(OSError):  # another one was quicker
             descriptor = lock_for_life(path)
             if descriptor is not None:
-                path.unlink()
-                os.close(descriptor)
+                try:
+                    path.unlink()
+                finally:
+                    os.close(descriptor)  # or we would keep it alive
 
 
 @asynccontextmanager
@@ -99,7 +98,7 @@ def gone_from(base_path: Path) -> Callable[[object], bool]:
 
     @cache
     def is_gone(runtime_id: object) -> bool:
-        if not isinstance(runtime_id, str) or not _ID.fullmatch(runtime_id):  # it comes from a file
+        if not isinstance(runtime_id, str) or not is_lock_name(runtime_id):  # it comes from a file
             return False
         return runtime_id not in alive and not _may_live(folder / f"{runtime_id}.lock")
 

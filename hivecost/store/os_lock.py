@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import math
 import os
+import re
+import secrets
 import sys
 import threading
 from collections import OrderedDict
@@ -17,6 +19,7 @@ from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from weakref import WeakValueDictionary
 
 import anyio
 
@@ -32,6 +35,8 @@ LOCK_NAME: Final = "hivecost.lock"
 LOCK_TIMEOUT_S: Final = 10.0
 #: The kernel's list of file locks, with the process ids of their holders. Linux alone has it.
 _LOCKS: Final = Path("/proc/locks")
+_UNSEEN: Final = "another process"
+_NAME: Final = re.compile("[0-9a-f]{16}")
 
 
 if sys.platform == "win32":
@@ -86,6 +91,16 @@ def exclusive(base_path: Path, *, wait: bool = True, make: bool = True) -> Itera
             os.close(descriptor)
 
 
+def new_lock_name() -> str:
+    """Return a name that no file has, for one that is locked for life."""
+    return secrets.token_hex(8)
+
+
+def is_lock_name(name: str) -> bool:
+    """Whether `new_lock_name` can have given it. Any other name in a file is not ours, and might lead elsewhere."""
+    return _NAME.fullmatch(name) is not None
+
+
 def lock_for_life(path: Path) -> int | None:
     """Return a descriptor that holds a lock on the file until it is closed; None when somebody else has it.
 
@@ -110,27 +125,26 @@ def is_locked(path: Path) -> bool:
     return False
 
 
-def holder_of(path: Path) -> int | None:
-    """Return the process id of whoever holds a lock on the file; None where that cannot be seen."""
+def holder_of(path: Path) -> str:
+    """Name whoever holds a lock on the file, as `process 4711`, or `another process` where that cannot be seen."""
     try:
         inode, lines = path.stat().st_ino, _LOCKS.read_text().splitlines()
     except OSError:
-        return None
+        return _UNSEEN
     for line in lines:
         # As in `1: FLOCK  ADVISORY  WRITE 4711 fe:00:2148673 0 EOF`; those who wait have an arrow before their kind.
         _, kind, _, _, process_id, where, *_ = line.split()
         if kind == "FLOCK" and where.rpartition(":")[2] == str(inode) and int(process_id) > 0:
-            return int(process_id)
-    return None
+            return f"process {process_id}"
+    return _UNSEEN
 
 
 def lock_error(base_path: Path, waited_s: float) -> StoreLockedError:
     """Return what to raise after waiting in vain, naming the process that holds the lock."""
     path = base_path / LOCK_NAME
-    process_id = holder_of(path)
-    holder = "another process" if process_id is None else f"process {process_id}"
     return StoreLockedError(
-        f"{path}: {holder} has held the lock for {waited_s:.0f} s or more; continue it if it was stopped, or end it"
+        f"{path}: {holder_of(path)} has held the lock for {waited_s:.0f} s or more; continue it if it was stopped, "
+        "or end it"
     )
 
 
@@ -334,6 +348,7 @@ def _raise(error: Exception) -> None:
     raise error
 
 
-_queues: Final[dict[Path, _LockQueue]] = {}
+#: Those that somebody waits in.
+_queues: Final[WeakValueDictionary[Path, _LockQueue]] = WeakValueDictionary()
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_queues.clear)  # their threads are the parent's

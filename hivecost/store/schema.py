@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import sqlite3
 from functools import cache
 from importlib import resources
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from hivecost.errors import StoreError, StoreUnusablePathError, StoreVersionError
-from hivecost.store.os_lock import holder_of, is_locked
+from hivecost.store.os_lock import holder_of, is_lock_name, is_locked
 
 #: "hive" in ASCII: `file hivecost.db` and SQLite's tools can tell whose it is.
 APPLICATION_ID: Final = 0x68697665
@@ -91,14 +90,12 @@ def migrate(connection: sqlite3.Connection, version: int, path: Path) -> None:
 
 def _require_alone(connection: sqlite3.Connection, version: int, path: Path) -> None:
     names = [name for (name,) in connection.execute("SELECT journal FROM ledger_processes")]
-    for name in filter(re.compile("[0-9a-f]{16}").fullmatch, names):
+    for name in filter(is_lock_name, names):
         for file in (path.parent / "ledger" / f"{name}{suffix}" for suffix in (".lock", ".journal")):
             if is_locked(file):
-                process_id = holder_of(file)
-                who = "another process" if process_id is None else f"process {process_id}"
                 raise StoreVersionError(
-                    f"{path}: has version {version}, and {who} uses it with an older hivecost; end that first, then "
-                    f"this one brings it to version {latest_version()}"
+                    f"{path}: has version {version}, and {holder_of(file)} uses it with an older hivecost; end that "
+                    f"first, then this one brings it to version {latest_version()}"
                 )
 
 

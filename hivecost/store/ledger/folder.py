@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
-import secrets
 import subprocess
 import sys
 from collections.abc import Collection
@@ -13,14 +11,13 @@ from pathlib import Path
 from typing import Final
 
 from hivecost.errors import StoreCorruptError
-from hivecost.store.os_lock import is_locked, lock_for_life
+from hivecost.store.os_lock import is_lock_name, is_locked, lock_for_life, new_lock_name
 from hivecost.store.private_files import make_own_folder, make_private_folder
 
 #: macOS tells it so.
 _BOOT_SESSION: Final = ("/usr/sbin/sysctl", "-n", "kern.bootsessionuuid")
 _BOOT_ID: Final = Path("/proc/sys/kernel/random/boot_id")
-#: What `make_name` gives. Any other name in a database is not ours, and might lead out of the folder.
-_NAME: Final = re.compile("[0-9a-f]{16}")
+#: A process of 0.1.0 locks a file of its own, later ones the journal.
 _SUFFIXES: Final = (".journal", ".lock")
 
 
@@ -58,21 +55,18 @@ class LedgerFolder:
     def make_name(self) -> str:
         """A name for a new journal."""
         self._make()
-        return secrets.token_hex(8)
+        return new_lock_name()
 
     def journal(self, name: str) -> Path:
         return self._file(name, ".journal")
 
     def lock(self, name: str) -> list[int] | None:
-        """Return descriptors that hold the locks of a process until they are closed; None: it lives.
-
-        A process of 0.1.0 holds that of a `.lock` file.
-        """
+        """Return descriptors that hold the locks of a process until they are closed; None: it lives."""
         held: list[int] = []
         try:
-            for path in (self.journal(name), self._file(name, ".lock")):
+            for suffix in _SUFFIXES:
                 with suppress(FileNotFoundError):
-                    descriptor = lock_for_life(path)
+                    descriptor = lock_for_life(self._file(name, suffix))
                     if descriptor is None:
                         close_all(held)
                         return None
@@ -84,12 +78,12 @@ class LedgerFolder:
 
     def is_alive(self, name: str) -> bool:
         """Whether the journal's process lives. Makes no file."""
-        return is_locked(self.journal(name)) or is_locked(self._file(name, ".lock"))
+        return any(is_locked(self._file(name, suffix)) for suffix in _SUFFIXES)
 
     def remove(self, name: str) -> None:
         """Both files, if they are there."""
-        self.journal(name).unlink(missing_ok=True)
-        self._file(name, ".lock").unlink(missing_ok=True)
+        for suffix in _SUFFIXES:
+            self._file(name, suffix).unlink(missing_ok=True)
 
     def sweep(self, known: Collection[str]) -> None:
         """Remove what belongs to no process of the ledger: its opening or its recovery was cut short.
@@ -105,10 +99,10 @@ class LedgerFolder:
     def _names(self) -> set[str]:
         with os.scandir(self.path) as entries:
             files = [Path(entry.name) for entry in entries if entry.is_file(follow_symlinks=False)]
-        return {file.stem for file in files if file.suffix in _SUFFIXES and _NAME.fullmatch(file.stem)}
+        return {file.stem for file in files if file.suffix in _SUFFIXES and is_lock_name(file.stem)}
 
     def _file(self, name: object, suffix: str) -> Path:
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not isinstance(name, str) or not is_lock_name(name):
             raise StoreCorruptError(
                 f"{self.path.parent}: its ledger names a journal {name!r:.100}, which no hivecost made; "
                 "move the folder away (a new one is made), or restore a backup"

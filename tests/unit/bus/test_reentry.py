@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import itertools
-import sys
 
 import anyio
 import pytest
@@ -15,28 +14,8 @@ from hivecost.bus import Block, DropNewest, DropOldest, EventBus
 pytestmark = pytest.mark.anyio
 
 
-class Finalizer:
-    """Calls `finalize` before the line of this number, of those that the bus runs through."""
-
-    FILES = tuple(f"bus/{name}.py" for name in ("publishing", "tail", "inbox", "routes", "queue", "middle", "bus"))
-
-    def __init__(self, number, finalize):
-        self.number, self.finalize, self.lines = number, finalize, 0
-
-    def __enter__(self):
-        self._outer = sys.gettrace()
-        sys.settrace(self.trace)
-        return self
-
-    def __exit__(self, *_):
-        sys.settrace(self._outer)
-
-    def trace(self, frame, event, _):
-        if event == "line" and frame.f_code.co_filename.endswith(self.FILES):
-            self.lines += 1
-            if self.lines == self.number:
-                self.finalize()
-        return self.trace
+#: Those that the bus runs through.
+FILES = tuple(f"bus/{name}.py" for name in ("publishing", "tail", "inbox", "routes", "queue", "middle", "bus"))
 
 
 def turn(name):
@@ -61,7 +40,7 @@ POLICIES = {"block": Block(0.01), "drop oldest": DropOldest(), "drop newest": Dr
 @pytest.mark.parametrize("kind", [turn, note])
 @pytest.mark.parametrize("policy", POLICIES)
 @pytest.mark.parametrize("step", STEPS)
-async def test_a_finalizer_at_every_line(step, policy, kind):
+async def test_a_finalizer_at_every_line(at_line, step, policy, kind):
     """Its event reaches those who want it, once; so do all others, and every count is as it should be."""
     for number in itertools.count(1):
         turns, everything = [], []
@@ -70,7 +49,7 @@ async def test_a_finalizer_at_every_line(step, policy, kind):
             bus.subscribe(handler=everything.append, overflow=POLICIES[policy], max_queue=5, name="everything")
             bus.subscribe(execution_id="e", handler=lambda event: None, name="filtered")
             await bus.drain()
-            with Finalizer(number, lambda bus=bus: bus.publish_nowait(kind("theirs"))) as finalizer:
+            with at_line(FILES, number, lambda bus=bus: bus.publish_nowait(kind("theirs"))) as finalizer:
                 STEPS[step](bus)
             with anyio.fail_after(10):
                 await bus.drain()

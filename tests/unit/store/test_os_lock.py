@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import anyio.to_thread
 import pytest
 
 from hivecost.errors import StoreLockedError, StoreMovedError
+from hivecost.store import os_lock
 from hivecost.store.os_lock import LOCK_NAME, do_locked, exclusive, holder_of, run_locked
 
 pytestmark = pytest.mark.anyio
@@ -69,6 +71,19 @@ async def test_cancelling_gives_up_the_wait(tmp_path):
         assert scope.cancelled_caught
     assert await run_locked(tmp_path, lambda: "after") == "after"
     assert done == []
+
+
+async def test_nothing_is_kept_of_a_folder_that_nobody_waits_for(tmp_path):
+    """A program may have a folder for each of its customers."""
+    for number in range(20):
+        folder = tmp_path / str(number)
+        with exclusive(folder), anyio.move_on_after(0.01):
+            await run_locked(folder, lambda: None)
+        assert await run_locked(folder, lambda: "free") == "free"
+    with anyio.fail_after(10):
+        while os_lock._queues:
+            gc.collect()
+            await anyio.sleep(0.01)
 
 
 async def test_cancelling_never_interrupts_the_work(tmp_path):
@@ -182,9 +197,9 @@ async def test_a_lock_file_that_was_removed_excludes_no_less(tmp_path):
 def test_the_holder_is_named(tmp_path):
     """Where the system tells: on Linux."""
     with exclusive(tmp_path):
-        assert holder_of(tmp_path / LOCK_NAME) == os.getpid()
-    assert holder_of(tmp_path / LOCK_NAME) is None
-    assert holder_of(tmp_path / "missing") is None
+        assert holder_of(tmp_path / LOCK_NAME) == f"process {os.getpid()}"
+    assert holder_of(tmp_path / LOCK_NAME) == "another process"
+    assert holder_of(tmp_path / "missing") == "another process"
 
 
 async def test_a_folder_that_is_gone_is_not_made_again(tmp_path):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from contextlib import suppress
 
 import anyio
@@ -131,32 +130,17 @@ async def test_usage_that_arrives_late_settles_what_was_in_doubt(base_path, budg
             assert await sums(ledger, "run") == (settled + HELD - 1, 0, 0)
 
 
-class InterruptAt:
-    """KeyboardInterrupt at one line of what the ledger decides in memory, as a signal handler would raise it."""
+#: What the ledger decides in memory.
+FILES = tuple(f"ledger/{name}.py" for name in ("desk", "journal", "state", "book", "hold"))
 
-    FILES = ("ledger/desk.py", "ledger/journal.py", "ledger/state.py", "ledger/book.py", "ledger/hold.py")
 
-    def __init__(self, number):
-        self.number, self.lines = number, 0
-
-    def __enter__(self):
-        self._outer = sys.gettrace()  # that of a coverage run, which goes on afterwards
-        sys.settrace(self.trace)
-        return self
-
-    def __exit__(self, *_):
-        sys.settrace(self._outer)
-
-    def trace(self, frame, event, _):
-        if event == "line" and frame.f_code.co_filename.endswith(self.FILES):
-            self.lines += 1
-            if self.lines == self.number:
-                raise KeyboardInterrupt
-        return self.trace
+def interrupt():
+    """As the signal handler does."""
+    raise KeyboardInterrupt
 
 
 @pytest.mark.parametrize("step", ["settle", "release", "doubt", "reserve"])
-async def test_interrupted_at_every_line(base_path, budgets, tables, sums, step):
+async def test_interrupted_at_every_line(at_line, base_path, budgets, tables, sums, step):
     """A ledger that was torn refuses, is recovered from its journal when it is closed: nothing is lost or doubled."""
     number, finished = 0, False
     while not finished:
@@ -164,7 +148,7 @@ async def test_interrupted_at_every_line(base_path, budgets, tables, sums, step)
         place = base_path / str(number)
         async with Ledger.open(place, budgets=budgets) as ledger:
             first = await ledger.reserve(WHO, nanousd=HELD, key="first")
-            interrupted = InterruptAt(number)
+            interrupted = at_line(FILES, number, interrupt)
             with suppress(KeyboardInterrupt), interrupted:
                 if step == "reserve":
                     ledger.reserve_nowait(WHO, nanousd=HELD)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import itertools
-import sys
 
 import pytest
 
@@ -33,30 +32,10 @@ def anyio_backend():
     return "asyncio"
 
 
-class Finalizer:
-    """Calls `finalize` before the line of this number, of those that the ledger runs through."""
-
-    FILES = ("ledger/atomic.py", "ledger/desk.py", "ledger/journal.py", "ledger/leases.py", "ledger/state.py")
-    FILES += ("ledger/book.py", "ledger/hold.py", "ledger/account.py")
-
-    def __init__(self, number, finalize):
-        self.number, self.finalize, self.lines = number, finalize, 0
-
-    def __enter__(self):
-        self._outer = sys.gettrace()
-        sys.settrace(self.trace)
-        return self
-
-    def __exit__(self, *_):
-        sys.settrace(self._outer)
-
-    def trace(self, frame, event, _):
-        if event == "line" and frame.f_code.co_filename.endswith(self.FILES):
-            self.lines += 1
-            if self.lines == self.number:
-                self.finalize()
-        return self.trace
-
+#: Those that the ledger runs through.
+FILES = tuple(
+    f"ledger/{name}.py" for name in ("atomic", "desk", "journal", "leases", "state", "book", "hold", "account")
+)
 
 STEPS = {
     "reserve": lambda ledger, hold: ledger.reserve_nowait(WHO, nanousd=HELD),
@@ -77,7 +56,7 @@ ENDS = {
 
 @pytest.mark.parametrize("end", ENDS)
 @pytest.mark.parametrize("step", STEPS)
-async def test_a_finalizer_at_every_line(base_path, budgets, tables, step, end):
+async def test_a_finalizer_at_every_line(at_line, base_path, budgets, tables, step, end):
     """Whatever the ledger is in the middle of, the finalizer's hold ends as it said, and so does the step itself."""
     finalize, state, expected = ENDS[end]
     async with Ledger.open(base_path, budgets=budgets) as ledger:
@@ -87,7 +66,7 @@ async def test_a_finalizer_at_every_line(base_path, budgets, tables, step, end):
             mine = await ledger.reserve(WHO, nanousd=HELD)
             theirs = await ledger.reserve({"user": "eve", "execution": "e2"}, nanousd=HELD)
             before = {row.budget: row for row in await ledger.status()}["all"]
-            with Finalizer(number, lambda theirs=theirs: finalize(theirs)) as finalizer:
+            with at_line(FILES, number, lambda theirs=theirs: finalize(theirs)) as finalizer:
                 outcome = STEPS[step](ledger, mine)
             if finalizer.lines < number:
                 theirs.release()
@@ -114,7 +93,7 @@ async def test_a_finalizer_at_every_line(base_path, budgets, tables, step, end):
     assert tables() == []
 
 
-async def test_what_a_finalizer_settled_late_is_told(base_path, budgets):
+async def test_what_a_finalizer_settled_late_is_told(at_line, base_path, budgets):
     """Its settle() gives None; its incidents are told by whoever does it."""
     told = []
     async with Ledger.open(base_path, budgets=budgets) as ledger:
@@ -122,10 +101,10 @@ async def test_what_a_finalizer_settled_late_is_told(base_path, budgets):
         answers = []
         desk = ledger._opened[0]
         with settled_late.connected_to(lambda sender, **facts: told.append(facts), sender=ledger):
-            with Finalizer(1, lambda: None) as counter:
+            with at_line(FILES, 1, lambda: None) as counter:
                 mine.doubt()
             other = await ledger.reserve(WHO, nanousd=HELD)
-            with Finalizer(counter.lines // 2, lambda: answers.append(theirs.settle(nanousd=5 * HELD))):
+            with at_line(FILES, counter.lines // 2, lambda: answers.append(theirs.settle(nanousd=5 * HELD))):
                 other.doubt()
         assert answers == [None]
         (late,) = told
@@ -134,7 +113,7 @@ async def test_what_a_finalizer_settled_late_is_told(base_path, budgets):
         assert set(desk._state.frozen) == {"all", "run"}
 
 
-async def test_what_cannot_be_put_off_is_refused(base_path, budgets):
+async def test_what_cannot_be_put_off_is_refused(at_line, base_path, budgets):
     """reserve_nowait gives None there, as when the database has to be asked; anything else says why not."""
     async with Ledger.open(base_path, budgets=budgets) as ledger:
         hold, answers = await ledger.reserve(WHO, nanousd=HELD), []
@@ -145,7 +124,7 @@ async def test_what_cannot_be_put_off_is_refused(base_path, budgets):
             with pytest.raises(LedgerUnavailableError, match="came in the middle of the ledger's own work"):
                 desk.status_of_executions()
 
-        with Finalizer(12, finalize):
+        with at_line(FILES, 12, finalize):
             hold.release()
         assert answers == [None]
 

@@ -47,16 +47,16 @@ _interval: Final = _SwitchInterval()
 
 
 @contextmanager
-def shared_interpreter(switch_interval_s: float | None = None) -> Iterator[None]:
+def switch_interval(seconds: float | None) -> Iterator[None]:
     """Until it ends, whoever waits for the interpreter asks for it after so long; None changes nothing.
 
     Any number may be in it at once. A shorter interval is left as it is, and so is one that somebody else sets.
     """
-    if switch_interval_s is None:
+    if seconds is None:
         yield
         return
-    _interval.ask(switch_interval_s)
+    _interval.ask(seconds)
     try:
         yield
     finally:
-        _interval.let_go(switch_interval_s)
+        _interval.let_go(seconds)

@@ -12,7 +12,8 @@ import pytest
 from hivecost.errors import ConfigError
 from hivecost.events import LLMTurnComplete
 from hivecost.runtime import AgentRuntime, RuntimeConfig
-from hivecost.store import Store, runtime_log, shared_interpreter
+from hivecost.runtime.switch_interval import switch_interval
+from hivecost.store import Store, runtime_log
 
 SWITCH_S = 0.0005
 
@@ -38,7 +39,7 @@ async def test_nothing_is_changed_unless_asked_for(tmp_path, monkeypatch):
     async with Store(tmp_path / "a") as store, AgentRuntime(tmp_path / "b"):
         await store.write([LLMTurnComplete()])
         assert sys.getswitchinterval() == 0.005
-    with shared_interpreter():
+    with switch_interval(None):
         assert sys.getswitchinterval() == 0.005
     assert set(seen_s) == {0.005}
 
@@ -63,11 +64,11 @@ def test_an_interval_that_cannot_be_is_an_error_by_name(interval_s):
 
 def test_several_may_ask_for_different_intervals():
     """The shortest is in force."""
-    with shared_interpreter(0.002):
-        with shared_interpreter(0.001):
+    with switch_interval(0.002):
+        with switch_interval(0.001):
             assert sys.getswitchinterval() == pytest.approx(0.001)
         assert sys.getswitchinterval() == pytest.approx(0.002)
-        with shared_interpreter(0.004):
+        with switch_interval(0.004):
             assert sys.getswitchinterval() == pytest.approx(0.002)
     assert sys.getswitchinterval() == 0.005
 
@@ -77,7 +78,7 @@ def test_the_last_one_out_puts_it_back():
     inside, leave = threading.Barrier(3), [threading.Event(), threading.Event()]
 
     def share(event):
-        with shared_interpreter(SWITCH_S):
+        with switch_interval(SWITCH_S):
             inside.wait(30)
             assert event.wait(30)
 
@@ -94,7 +95,7 @@ def test_the_last_one_out_puts_it_back():
 
 def test_what_raises_puts_it_back():
     """As what returns does."""
-    with pytest.raises(ValueError, match="mine"), shared_interpreter(SWITCH_S):
+    with pytest.raises(ValueError, match="mine"), switch_interval(SWITCH_S):
         raise ValueError("mine")
     assert sys.getswitchinterval() == 0.005
 
@@ -105,14 +106,14 @@ def test_any_interval_comes_back_as_it_was(interval_us):
     sys.setswitchinterval(interval_us * 1e-6 + 5e-7)
     before_s = sys.getswitchinterval()
     for _ in range(3):
-        with shared_interpreter(SWITCH_S):
+        with switch_interval(SWITCH_S):
             assert sys.getswitchinterval() == pytest.approx(min(before_s, SWITCH_S))
         assert sys.getswitchinterval() == before_s
 
 
 def test_what_others_set_meanwhile_stays():
     """It is theirs."""
-    with shared_interpreter(SWITCH_S):
+    with switch_interval(SWITCH_S):
         sys.setswitchinterval(0.002)
     assert sys.getswitchinterval() == 0.002
 
@@ -123,17 +124,17 @@ def test_a_forked_child_waits_as_long_as_before():
     script = """
 import os, sys, threading, warnings
 warnings.simplefilter("ignore")
-from hivecost.store import interpreter
+from hivecost.runtime.switch_interval import switch_interval
 inside, leave = threading.Event(), threading.Event()
 def share():
-    with interpreter.shared_interpreter(0.0005):
+    with switch_interval(0.0005):
         inside.set()
         leave.wait(30)
 threading.Thread(target=share).start()
 inside.wait(30)
 if os.fork() == 0:
     before_s = sys.getswitchinterval()
-    with interpreter.shared_interpreter(0.0005):
+    with switch_interval(0.0005):
         within_s = sys.getswitchinterval()
     print(before_s, round(within_s, 6), sys.getswitchinterval(), flush=True)
     os._exit(0)
