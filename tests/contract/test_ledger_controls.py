@@ -208,14 +208,15 @@ async def test_a_resolved_hold_and_what_it_froze_are_on_record(base_path, bill, 
         assert frozen_then == {("hivecost", "freeze", name, reason) for name, reason in frozen.items()}
 
 
-async def test_a_refusal_by_a_frozen_budget_says_what_is_spent(base_path):
+@pytest.mark.parametrize("window", ["total", "day", "execution"])
+async def test_a_refusal_by_a_frozen_budget_says_what_is_spent(base_path, window):
     """It is frozen, not used up."""
-    async with Ledger.open(base_path, budgets=[DOLLARS]) as ledger:
-        hold = await ledger.reserve({}, usd="0.25")
+    async with Ledger.open(base_path, budgets=[Budget("dollars", "$1", window=window, mode="hard")]) as ledger:
+        hold = await ledger.reserve({"execution": "e"}, usd="0.25")
         hold.settle(usd="0.25")
         await ledger.freeze("dollars", "a look", by="ada")
         with pytest.raises(BudgetExhaustedError, match="frozen until someone looks") as refused:
-            await ledger.reserve({}, usd="0.10")
+            await ledger.reserve({"execution": "e"}, usd="0.10")
         assert (refused.value.used, refused.value.limit) == (USD // 4, USD)
 
 

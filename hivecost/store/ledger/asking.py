@@ -51,7 +51,7 @@ class Lender:
     def _try(self, ask: Ask) -> Answer:
         for account in ask.accounts:
             if self._budgets[account.budget.name].frozen is not None and not account.budget.shadow:
-                return Answer(self._refusal(account, ask, "frozen", self._sums(account)))
+                return Answer(self._refusal(account, ask, "frozen", self._remaining(account)))
         lacking = self._lacking(ask)
         sums = {account: self._sums(account) for account in lacking}
         short = [account for account, amount in lacking.items() if amount > self._left(account, sums[account])]
@@ -82,6 +82,14 @@ class Lender:
         limit = self._budgets[account.budget.name].limit
         return limit - sums.settled - sums.in_doubt - sums.leased - sums.leased_by_others
 
+    def _room_left(self, account: Account, sums: Sums) -> int:
+        """What could be held at most: of the leases this process has room in, and of what is lent to nobody."""
+        return max(0, self._left(account, sums) + self._rooms[account])
+
+    def _remaining(self, account: Account) -> int:
+        """The same of any account; an execution's own is in memory only."""
+        return self._room_left(account, self._sums(account)) if account.leased else account.remaining
+
     def _lend(self, account: Account, lacking: int, left: int) -> None:
         row_id = self._row_ids[account]
         contested = self._connection.execute(
@@ -95,10 +103,10 @@ class Lender:
         needed = ask.amounts.get(account.unit, 0)
         limit = self._budgets[account.budget.name].limit
         exhausted = needed > limit - sums.settled - sums.in_doubt
-        refusal = self._refusal(account, ask, "exhausted" if exhausted else "busy", sums)
+        refusal = self._refusal(account, ask, "exhausted" if exhausted else "busy", self._room_left(account, sums))
         return Answer(refusal, worth_waiting=not exhausted and sums.leased_by_others > 0)
 
-    def _refusal(self, account: Account, ask: Ask, kind: RefusalKind, sums: Sums) -> Refusal:
+    def _refusal(self, account: Account, ask: Ask, kind: RefusalKind, remaining: int) -> Refusal:
         limit = self._budgets[account.budget.name].limit
         needed = ask.amounts.get(account.unit, 0)
         resets = kind == "exhausted" and needed <= limit and account.period.end_ns is not None
@@ -109,7 +117,7 @@ class Lender:
             period=account.period.name,
             unit=account.unit,
             needed=needed,
-            remaining=max(0, self._left(account, sums) + self._rooms[account]),
+            remaining=remaining,
             limit=limit,
             reset_at=to_datetime(account.period.end_ns or 0) if resets else None,
         )

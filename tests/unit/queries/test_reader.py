@@ -76,14 +76,18 @@ async def test_the_loop_goes_on_while_a_query_takes_its_time(tmp_path, write):
 
 
 async def test_a_reader_for_whom_there_is_no_thread(tmp_path, write, monkeypatch):
-    """Named, with the way out; where a thread waits for work already, it is read on trio all the same."""
+    """Named, with the way out; where threads wait for work already, it is read on trio all the same."""
+    both = threading.Barrier(2)
 
     def refuse(thread):
         raise RuntimeError("can't start new thread")
 
     await write(LLMTurnComplete(model="m", usage=Usage(1)))
     with kept_threads():
-        await run_in_thread(int)
+        # Two, because one that has just told of its end takes a moment until it waits for more.
+        async with anyio.create_task_group() as group:
+            for _ in range(2):
+                group.start_soon(run_in_thread, both.wait)
         monkeypatch.setattr(threading.Thread, "start", refuse)
         if is_asyncio():
             with pytest.raises(StoreUnusablePathError, match=r"no thread can be started .* raise the limits"):
