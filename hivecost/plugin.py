@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -31,6 +31,9 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     stream_tokens: int = 0
     #: HTTP requests that the turn may take: an SDK that retries by itself sends, and may be billed for, each.
     attempts: int = 1
+    #: The model and the provider as the runtime's price book understands them; "": it does not.
+    resolved_model: str = ""
+    resolved_provider: str = ""
     session_id: str = ""
     execution_id: str = ""
     node_id: str = ""
@@ -39,6 +42,8 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     org_id: str = ""
     task_id: str = ""
     tags: dict[str, str] = msgspec.field(default_factory=dict)
+    #: Whose sub-agent asks: the attributes of the executions that this one is inside of, the nearest first.
+    ancestors: tuple[Mapping[str, str], ...] = ()
 
     @property
     def held_tokens(self) -> int:
@@ -117,6 +122,10 @@ class PluginHost(Protocol):
 
         With `after_turn` what it does just now may finish, and its next turn is refused.
         """
+        ...
+
+    def resolved(self, request: TurnRequest) -> TurnRequest:
+        """The request with the model and the provider as the runtime's price book understands them."""
         ...
 
     def add_gate_check(self, check: GateCheck) -> Callable[[], None]:

@@ -30,6 +30,8 @@ class ExecutionStarted(Event, frozen=True, kw_only=True, tag=EventType.EXECUTION
     entry_point: str = ""
     #: The runtime it runs in, by which readers of its log can tell whether that still lives; "": they cannot.
     runtime_id: str = ""
+    #: The execution that started it; "": none did.
+    parent_execution_id: str = ""
 
 
 class ExecutionCompleted(Event, frozen=True, kw_only=True, tag=EventType.EXECUTION_COMPLETED.value):
@@ -48,6 +50,8 @@ class ExecutionCompleted(Event, frozen=True, kw_only=True, tag=EventType.EXECUTI
     input_tokens: int = 0
     output_tokens: int = 0
     cost_nanousd: int = 0
+    #: The execution that started it; "": none did.
+    parent_execution_id: str = ""
 
     def _derived(self) -> dict[str, Any]:
         return {

@@ -27,6 +27,11 @@ class LLMTurnComplete(Event, frozen=True, kw_only=True, tag=EventType.LLM_TURN_C
     service_tier: str = ""
     #: The provider's usage as it came, kept where it could not be understood in full.
     raw_usage: dict[str, Any] | None = None
+    #: The model as the caller named it; "": nobody said.
+    asked_model: str = ""
+    #: The model and the provider as the price book understood them, by which reports and accounts go; "": it did not.
+    resolved_model: str = ""
+    resolved_provider: str = ""
 
     def _derived(self) -> dict[str, Any]:
         usage, cost = self.usage, self.cost

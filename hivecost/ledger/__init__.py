@@ -2,11 +2,14 @@
 
 from hivecost.ledger.account import Account, AccountStatus, Crossing
 from hivecost.ledger.amounts import UNITS, Unit, USDAmount, amounts_of
-from hivecost.ledger.attribution import ATTRIBUTES, attribution
+from hivecost.ledger.attribution import ATTRIBUTES, ancestry, ancestry_of, attribution, whose
 from hivecost.ledger.backend import ClosesInTime, LedgerStore, LedgerStoreHold, OpenLedger
+from hivecost.ledger.book import Ancestors
 from hivecost.ledger.budget import Budget, CancelWhen, Limit, Mode, OnExceed
 from hivecost.ledger.hold import BUSY_RETRY_AFTER_S, Hold, HoldState, Incident, Refusal, RefusalKind, Settlement
 from hivecost.ledger.lease import lease_amount
+from hivecost.ledger.lineage import DEPTH_MAX, Lineage
+from hivecost.ledger.matching import Matches, matcher
 from hivecost.ledger.notices import exceeded_of, overrun_of, rate_limited_of, warning_of
 from hivecost.ledger.period import WINDOWS, Calendar, Period, Window, period_at
 from hivecost.ledger.runaway import RunawayDetector, RunawayRules, Verdict
@@ -20,12 +23,14 @@ __all__ = [
     "ACCOUNTS_MAX",
     "ATTRIBUTES",
     "BUSY_RETRY_AFTER_S",
+    "DEPTH_MAX",
     "SESSIONS_MAX",
     "UNITS",
     "WINDOWS",
     "Account",
     "AccountSnapshot",
     "AccountStatus",
+    "Ancestors",
     "Budget",
     "BudgetState",
     "Calendar",
@@ -43,6 +48,8 @@ __all__ = [
     "LedgerStore",
     "LedgerStoreHold",
     "Limit",
+    "Lineage",
+    "Matches",
     "Mode",
     "OnExceed",
     "OpenLedger",
@@ -61,12 +68,16 @@ __all__ = [
     "Verdict",
     "Window",
     "amounts_of",
+    "ancestry",
+    "ancestry_of",
     "attribution",
     "exceeded_of",
     "lease_amount",
+    "matcher",
     "overrun_of",
     "period_at",
     "rate_limited_of",
     "soft_refusal",
     "warning_of",
+    "whose",
 ]

@@ -54,6 +54,8 @@ class Crossing(msgspec.Struct, frozen=True, kw_only=True):
     fraction: float
     #: False: a warning, once per account and fraction. True: above the limit, said again at every addition.
     exceeded: bool
+    #: The execution whose own account it is; "" where several share it.
+    execution_id: str = ""
 
 
 class Account(msgspec.Struct, eq=False, weakref=True):
@@ -98,6 +100,12 @@ class Account(msgspec.Struct, eq=False, weakref=True):
     def scope(self) -> str:
         """`user=ada,model=gpt-4o`, or "" for one account over all."""
         return ",".join(map("{}={}".format, self.budget.account_attributes, self.values))
+
+    @property
+    def execution_id(self) -> str:
+        """The execution whose own account it is; "" where several share it."""
+        names = self.budget.account_attributes
+        return self.values[names.index("execution")] if "execution" in names else ""
 
     @property
     def remaining(self) -> int:
@@ -167,4 +175,5 @@ class Account(msgspec.Struct, eq=False, weakref=True):
             limit=self.limit,
             fraction=fraction,
             exceeded=exceeded,
+            execution_id=self.execution_id,
         )

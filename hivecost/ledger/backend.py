@@ -5,7 +5,7 @@ Another one passes `hivecost.testing.LedgerContract`, and is given as `AgentRunt
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, runtime_checkable
@@ -13,6 +13,7 @@ from typing import Protocol, Self, runtime_checkable
 from hivecost.clock import Clock
 from hivecost.ledger.account import Account, AccountStatus
 from hivecost.ledger.amounts import Unit, USDAmount
+from hivecost.ledger.book import Ancestors
 from hivecost.ledger.budget import Budget, Limit
 from hivecost.ledger.hold import HoldState, Refusal, Settlement
 from hivecost.ledger.statements import BudgetState, DoubtfulHold
@@ -118,12 +119,16 @@ class LedgerStore(Protocol):
         tokens: int | None = None,
         calls: int = 1,
         key: str | None = None,
+        ancestors: Ancestors = (),
+        budgets: Collection[str] | None = None,
     ) -> LedgerStoreHold:
         """Set the most that an attempt can cost aside, on every account it counts on or on none of them.
 
         Its periods are those of this instant, whenever it is settled. With a `key` that something held by this
-        ledger has, gives that hold. Raises BudgetExhaustedError (`reset_at`), BudgetBusyError (`retry_after_s`),
-        LedgerUnavailableError, and ConfigError for amounts that cannot be.
+        ledger has, gives that hold. `ancestors` are the attributes of the executions that started this one, the nearest
+        first: budgets with an account for each execution hold on theirs, too, as if they took the turn themselves. Of
+        `budgets`, if they are named, only these are asked. Raises BudgetExhaustedError (`reset_at`), BudgetBusyError
+        (`retry_after_s`), LedgerUnavailableError, and ConfigError for amounts that cannot be.
         """
         ...
 
@@ -136,6 +141,8 @@ class LedgerStore(Protocol):
         tokens: int | None = None,
         calls: int = 1,
         key: str | None = None,
+        ancestors: Ancestors = (),
+        budgets: Collection[str] | None = None,
     ) -> LedgerStoreHold | None:
         """The same without waiting; None where that cannot be decided so, and `await reserve(…)` must be.
 
@@ -150,7 +157,7 @@ class LedgerStore(Protocol):
         """
         ...
 
-    async def remaining(self, attribution: Mapping[str, str]) -> dict[Unit, int]:
+    async def remaining(self, attribution: Mapping[str, str], ancestors: Ancestors = ()) -> dict[Unit, int]:
         """The most that a turn with these attributes could hold now, by the units that any enforced budget counts."""
         ...
 

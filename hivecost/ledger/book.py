@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from hivecost.errors import ConfigError
 from hivecost.events import LLMTurnComplete
 from hivecost.ledger.account import Account, AccountKey
-from hivecost.ledger.attribution import attribution, key_reader
+from hivecost.ledger.attribution import attribution, key_reader, looked_at
 from hivecost.ledger.budget import Budget
+from hivecost.ledger.matching import matcher
 from hivecost.ledger.period import Calendar, Period
 
 #: How many answers are remembered; more would be a cache of everything that ever happened.
@@ -18,6 +19,8 @@ _FOUND_MAX: Final = 10_000
 
 _FOREVER_NS: Final = 2**63
 
+#: The attributes of the executions that started this one, the nearest first, had they taken its turn themselves.
+Ancestors = Sequence[Mapping[str, str]]
 AccountOpened = Callable[[Account], Account]
 AccountDropped = Callable[[Account], None]
 #: How many accounts of a budget are kept; None: all of them.
@@ -65,21 +68,32 @@ class AccountBook:
         self._found: dict[Hashable, _Found] = {}
         self._found_by_execution: dict[str, list[Hashable]] = {}
 
-    def find(self, attribution: Mapping[str, str], at_ns: int) -> tuple[Account, ...]:
-        """The accounts that a turn with these attributes counts on at this instant, in the order of the budgets."""
-        key = tuple(map(attribution.get, self._attributes))
+    def find(self, attribution: Mapping[str, str], at_ns: int, ancestors: Ancestors = ()) -> tuple[Account, ...]:
+        """The accounts that a turn with these attributes counts on at this instant, in the order of the budgets.
+
+        Budgets with an account for each execution have one more for each of the `ancestors` that started this one: for
+        them it is as if they took the turn themselves.
+        """
+        key: Hashable = self._values_of(attribution)
+        if ancestors:
+            key = (key, *map(self._values_of, ancestors))
         found = self._found.get(key)
         if found is None or not found.start_ns <= at_ns < found.end_ns:
-            found = self._look_up(key, attribution, at_ns)
+            found = self._look_up(key, attribution, at_ns, ancestors)
         return found.accounts
 
-    def find_of(self, turn: LLMTurnComplete) -> tuple[Account, ...]:
+    def find_of(self, turn: LLMTurnComplete, ancestors: Ancestors = ()) -> tuple[Account, ...]:
         """The accounts that a turn counts on."""
         key, at_ns = self._key_of(turn), turn.timestamp_ns
+        if ancestors:
+            key = (key, *map(self._values_of, ancestors))
         found = self._found.get(key)
         if found is None or not found.start_ns <= at_ns < found.end_ns:
-            found = self._look_up(key, attribution(turn), at_ns)
+            found = self._look_up(key, attribution(turn), at_ns, ancestors)
         return found.accounts
+
+    def _values_of(self, attribution: Mapping[str, str]) -> Hashable:
+        return tuple(map(attribution.get, self._attributes))
 
     def accounts(self, budget: str | None = None) -> Iterator[Account]:
         """All accounts, or those of one budget."""
@@ -110,28 +124,37 @@ class AccountBook:
             if account.over:
                 self._lines[account.budget.name].drop(account)
 
-    def _look_up(self, key: Hashable, attribution: Mapping[str, str], at_ns: int) -> _Found:
-        accounts = []
+    def _look_up(self, key: Hashable, attribution: Mapping[str, str], at_ns: int, ancestors: Ancestors) -> _Found:
+        accounts: list[Account] = []
         for line in self._lines.values():
-            if line.matches(attribution):
-                period = line.calendar.period_at(at_ns)
-                if line.turn_page(period):
-                    self._forget_answers()
-                accounts.append(line.account(attribution, period, at_ns))
-                self._evict_from(line)
+            whose = (attribution, *ancestors) if line.is_of_executions else (attribution,)
+            accounts += [self._account(line, who, at_ns) for who in whose if line.matches(who)]
         periods = [account.period for account in accounts]
         start_ns = max((period.start_ns for period in periods), default=0)
         end_ns = min((period.end_ns for period in periods if period.end_ns is not None), default=_FOREVER_NS)
         found = _Found(start_ns, end_ns, tuple(accounts))
-        self._remember(key, found, attribution.get("execution"))
+        self._remember(key, found, (attribution, *ancestors))
         return found
 
-    def _remember(self, key: Hashable, found: _Found, execution_id: str | None) -> None:
+    def _account(self, line: _Line, attribution: Mapping[str, str], at_ns: int) -> Account:
+        period = line.calendar.period_at(at_ns)
+        if line.turn_page(period):
+            self._forget_answers()
+        account = line.account(attribution, period, at_ns)
+        self._evict_from(line)
+        return account
+
+    def _remember(self, key: Hashable, found: _Found, attributions: Iterable[Mapping[str, str]]) -> None:
         if len(self._found) >= _FOUND_MAX:
             self._forget_answers()
         self._found[key] = found
-        if execution_id and "execution" in self._attributes:
-            self._found_by_execution.setdefault(execution_id, []).append(key)
+        if "execution" in self._attributes:
+            for execution_id in filter(None, (who.get("execution") for who in attributions)):
+                keys = self._found_by_execution.setdefault(execution_id, [])
+                keys.append(key)
+                if len(keys) > _FOUND_MAX:  # of descendants that are over
+                    self._forget_answers()
+                    return
 
     def _evict_from(self, line: _Line) -> None:
         accounts_max = self._accounts_max(line.budget)
@@ -154,16 +177,13 @@ class _Line:
         self._opened, self._dropped = opened, dropped
         self.calendar = Calendar(budget.window, budget.timezone)
         self.accounts: dict[AccountKey, Account] = {}
-        self.looks_at = (*budget.match, *budget.account_attributes)
-        self._attributes = budget.account_attributes
-        self._match = tuple((name, frozenset(values)) for name, values in budget.match.items())
-        names = budget.account_attributes
+        self.looks_at = looked_at((*budget.match, *budget.account_attributes))
+        self.matches = matcher(budget.match)
+        self._attributes = names = budget.account_attributes
         self._execution_at = names.index("execution") if "execution" in names else None
+        self.is_of_executions = self._execution_at is not None
         self._newest_start_ns = -_FOREVER_NS
         self._by_execution: dict[str, dict[AccountKey, Account]] = {}
-
-    def matches(self, attribution: Mapping[str, str]) -> bool:
-        return all(attribution.get(name) in values for name, values in self._match)
 
     def account(self, attribution: Mapping[str, str], period: Period, at_ns: int) -> Account:
         values = tuple(attribution.get(name, "") for name in self._attributes)

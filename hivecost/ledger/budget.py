@@ -12,6 +12,7 @@ import msgspec
 
 from hivecost.errors import ConfigError
 from hivecost.ledger.amounts import Unit, parse_limit, require_unit, to_amount
+from hivecost.ledger.matching import matcher
 from hivecost.ledger.period import WINDOWS, Window, load_zone
 from hivecost.plain_text import has_controls
 
@@ -44,7 +45,8 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     window: Window = "total"
     #: The IANA zone whose clocks say when an hour, day, week or month begins.
     timezone: str = "UTC"
-    #: Only turns with these attributes count: attribute → value, or several values of which one must match.
+    #: Only turns with these attributes count: attribute → value, or several values of which one must match. A model
+    #: goes by all names that it was asked, priced and answered by, a date left out or not; `claude-opus-*` works.
     match: Mapping[str, str | Sequence[str]] = {}
     #: One account for each value of these attributes, such as `"user"` or `("user", "model")`.
     #: Turns without the attribute share one account, so that nobody escapes by leaving it out.
@@ -104,7 +106,7 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def applies_to(self, attribution: Mapping[str, str]) -> bool:
         """Whether a turn with these attributes counts on it."""
-        return all(attribution.get(name) in values for name, values in self.match.items())
+        return matcher(self.match)(attribution)
 
     def with_limit(self, limit: Limit) -> Budget:
         """The same budget with another limit, in the same unit if `limit` names none.

@@ -7,7 +7,7 @@ from typing import Final
 
 from hivecost.events import LLMTurnComplete
 from hivecost.ledger.account import Account, AccountStatus, Crossing
-from hivecost.ledger.book import AccountBook, AccountOpened
+from hivecost.ledger.book import AccountBook, AccountOpened, Ancestors
 from hivecost.ledger.budget import Budget
 
 #: Accounts of one budget that are kept; a session's account has no end, so something must give.
@@ -63,9 +63,9 @@ class SpendAccounts:
         """The same for a turn that came back."""
         return self.add_to(self.find_of(turn), turn)
 
-    def find_of(self, turn: LLMTurnComplete) -> tuple[Account, ...]:
-        """The accounts that the turn counts on."""
-        return self._book.find_of(turn)
+    def find_of(self, turn: LLMTurnComplete, ancestors: Ancestors = ()) -> tuple[Account, ...]:
+        """The accounts that the turn counts on; `ancestors` are those of AccountBook."""
+        return self._book.find_of(turn, ancestors)
 
     def add_to(self, accounts: Iterable[Account], turn: LLMTurnComplete) -> list[Crossing]:
         """Count the turn on its accounts."""
@@ -73,9 +73,9 @@ class SpendAccounts:
         nanousd, tokens = None if cost is None else cost.nanousd, usage.input_tokens + usage.output_tokens
         return _add(accounts, turn.timestamp_ns, nanousd, tokens, 1)
 
-    def find(self, attribution: Mapping[str, str], at_ns: int) -> tuple[Account, ...]:
+    def find(self, attribution: Mapping[str, str], at_ns: int, ancestors: Ancestors = ()) -> tuple[Account, ...]:
         """The accounts that a turn with these attributes counts on at this instant."""
-        return self._book.find(attribution, at_ns)
+        return self._book.find(attribution, at_ns, ancestors)
 
     def forget_execution(self, execution_id: str) -> None:
         """The execution is over: drop the accounts that were its own."""

@@ -6,13 +6,13 @@ charged, counted in `Account.overrun` and freeze the budget, and for limits that
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from hivecost.errors import ConfigError
 from hivecost.ledger.account import Account, AccountStatus, Crossing
 from hivecost.ledger.amounts import AMOUNT_MAX, UNITS, Unit, overrun_reason
-from hivecost.ledger.book import AccountBook, AccountDropped, AccountOpened, AccountsMax
+from hivecost.ledger.book import AccountBook, AccountDropped, AccountOpened, AccountsMax, Ancestors
 from hivecost.ledger.budget import Budget, Limit
 from hivecost.ledger.hold import Hold, Incident, Refusal, Settlement, finality, refusal_of
 from hivecost.ledger.snapshot import HoldSnapshot, LedgerSnapshot, load_account, save_account
@@ -63,9 +63,18 @@ class LedgerState:
         return self._open
 
     def reserve(
-        self, attribution: Mapping[str, str], at_ns: int, amounts: Mapping[Unit, int], key: str | None = None
+        self,
+        attribution: Mapping[str, str],
+        at_ns: int,
+        amounts: Mapping[Unit, int],
+        key: str | None = None,
+        *,
+        ancestors: Ancestors = (),
+        budgets: Collection[str] | None = None,
     ) -> Hold | Refusal:
         """Set the amounts aside on every account they count on, or on none of them.
+
+        `ancestors` are those of AccountBook; of `budgets`, if they are named, only these are asked.
 
         The period is that of `at_ns`, whenever the hold is settled. With a `key` that an open hold already has,
         gives that hold. Of several refusals gives the one that will last longest.
@@ -74,7 +83,7 @@ class LedgerState:
         """
         if key is not None and key in self._open_by_key:
             return self._open_by_key[key]
-        accounts = self._book.find(attribution, at_ns)
+        accounts = self.accounts_for(attribution, at_ns, ancestors, budgets)
         wanted = _checked(amounts if "calls" in amounts else {"calls": 1, **amounts})
         refusals: tuple[Refusal, ...] = ()
         if not self._has_room(accounts, wanted):
@@ -195,18 +204,27 @@ class LedgerState:
         """
         self._book.set_limit(budget, self._require(budget).with_limit(limit))
 
-    def remaining(self, attribution: Mapping[str, str], at_ns: int) -> dict[Unit, int]:
+    def remaining(self, attribution: Mapping[str, str], at_ns: int, ancestors: Ancestors = ()) -> dict[Unit, int]:
         """The most that a turn with these attributes could hold now, by the units that any enforced budget counts."""
         most: dict[Unit, int] = {}
-        for account in self._book.find(attribution, at_ns):
+        for account in self._book.find(attribution, at_ns, ancestors):
             if not account.budget.shadow:
                 left = 0 if account.budget.name in self._frozen else account.remaining
                 most[account.unit] = min(left, most.get(account.unit, left))
         return most
 
-    def accounts_for(self, attribution: Mapping[str, str], at_ns: int) -> tuple[Account, ...]:
-        """The accounts that a turn with these attributes counts on at this instant."""
-        return self._book.find(attribution, at_ns)
+    def accounts_for(
+        self,
+        attribution: Mapping[str, str],
+        at_ns: int,
+        ancestors: Ancestors = (),
+        budgets: Collection[str] | None = None,
+    ) -> tuple[Account, ...]:
+        """The accounts that a turn with these attributes counts on at this instant; see `reserve`."""
+        accounts = self._book.find(attribution, at_ns, ancestors)
+        if budgets is None:
+            return accounts
+        return tuple(account for account in accounts if account.budget.name in budgets)
 
     def forget_execution(self, execution_id: str) -> None:
         """The execution is over: drop its accounts, but for those with open holds."""

@@ -10,6 +10,7 @@ from hivecost.pricing.quotes import Quote
 from hivecost.pricing.rate_shifts import RateShift, rate_shifts
 from hivecost.pricing.readings import UsageReading, UsageStatus
 from hivecost.pricing.repricing import Kept, reprice_turn
+from hivecost.pricing.resolver import ModelName
 from hivecost.pricing.selection import ModelChoice, select_model
 from hivecost.pricing.tokenizer import count_tokens
 from hivecost.pricing.usage import FLAVORS, UsageStream, read_usage
@@ -18,6 +19,7 @@ __all__ = [
     "FLAVORS",
     "Kept",
     "ModelChoice",
+    "ModelName",
     "PriceBook",
     "Quote",
     "RateChange",

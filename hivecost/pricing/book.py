@@ -14,6 +14,7 @@ from hivecost.pricing.cards import Band, Card, half_even
 from hivecost.pricing.offers import Offer
 from hivecost.pricing.quotes import Quote, QuoteKey, Quoter
 from hivecost.pricing.readings import UsageReading, UsageStatus
+from hivecost.pricing.resolver import ModelName
 
 #: A request sent now may be billed later; a bound looks this far ahead for a dearer hour.
 BOUND_AHEAD_NS: Final = 3600 * 10**9
@@ -118,6 +119,22 @@ class PriceBook:
         if asked in own.rates or asked in own.aliases or not self.knows(answered, provider=provider, at_ns=at_ns):
             return asked
         return answered
+
+    def resolve(self, asked: str, provider: str = "") -> ModelName:
+        """Return (provider, model) as this book understands a name: `azure/gpt-4o-2024-08-06` is `azure`, `gpt-4o`.
+
+        The model is "" where the book does not know it, and the provider where nobody says it. A `provider` that is
+        given is believed; only a gateway, which OpenAI's client is too, passes on models of others.
+        """
+        return self._quoter.resolve(asked, provider)
+
+    def provider_id(self, name: str) -> str:
+        """Return the provider, gateway or host of the user's table (`host/model`) that goes by this name, else ""."""
+        return self._quoter.provider_id(name)
+
+    def providers(self) -> set[str]:
+        """Return all that `provider_id` may give."""
+        return self._quoter.providers()
 
     def knows(self, model: str, *, provider: str = "", at_ns: int | None = None) -> bool:
         """Whether a turn of this model can be priced by its tokens."""

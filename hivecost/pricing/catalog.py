@@ -74,6 +74,10 @@ class Catalog:
             info = next((listed for listed in provider.models if listed.id.lower() == model.lower()), None)
         return None if info is None else _model_rates(provider, info)
 
+    def provider_ids(self) -> Iterator[str]:
+        """Every provider there is."""
+        return (provider.id for provider in self._providers)
+
     def models(self) -> Iterator[tuple[str, str]]:
         """Every (provider id, model id)."""
         return ((provider.id, model.id) for provider in self._providers for model in provider.models)

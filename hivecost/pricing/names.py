@@ -1,9 +1,8 @@
-"""The many names of one model: prefixes of gateways, regions, dates, fine-tunes; each tried from exact to loose."""
+"""Names of providers as clients write them, and names of models that are near to one another."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 #: Prefixes and provider names that genai-prices' own matching does not know, and the provider they stand for.
@@ -33,49 +32,10 @@ FIRST_PARTIES: Final = (
     "openai", "anthropic", "google", "mistral", "cohere", "deepseek", "x-ai", "perplexity", "voyageai",
 )  # fmt: skip
 
-_BEDROCK: Final = re.compile(
-    r"(?:^|[/.])(?P<ref>(?:(?:global|us|us-gov|eu|apac|ap|au|ca|jp|in|sa|me|af)\.)?"
-    r"(?P<base>(?:anthropic|amazon|meta|mistral|cohere|ai21|deepseek|openai|qwen|writer|stability|twelvelabs)\..+))$"
-)
-_DATE: Final = re.compile(r"[-@](?:20\d\d-?[01]\d-?[0-3]\d|[01]\d-20\d\d|latest|\d{4})$")
-_BEDROCK_VERSION: Final = re.compile(r"-v\d+(?::\d+)*(?::\d+k)?$")
-
 SUGGESTIONS_MAX: Final = 3
 
 #: A longer name is no slip of the keyboard, and comparing it would take long.
 _NAME_MAX: Final = 80
-
-
-def spellings(model: str) -> Iterator[tuple[str, str]]:
-    """(provider named in the model, rest of the name), from the name as it is to its last part.
-
-    `bedrock/us-east-1/anthropic.claude-…` gives the whole name, then `anthropic.claude-…` at `bedrock`, and so on.
-    """
-    yield "", model
-    found = _BEDROCK.search(model)
-    if found:
-        yield "aws", found["ref"]
-        yield "aws", found["base"]
-    if model.startswith("ft:"):
-        yield "openai", model
-    named = model
-    while "/" in named:
-        head, named = named.split("/", 1)
-        yield head, named
-    head, colon, rest = model.partition(":")
-    if colon and "/" not in head:
-        yield head, rest
-
-
-def undated(model: str) -> Iterator[str]:
-    """The name without its Bedrock version, date or `-latest`: what the provider calls the model in general."""
-    if model.startswith("ft:"):
-        return
-    for pattern in (_BEDROCK_VERSION, _DATE):
-        shorter = pattern.sub("", model)
-        if shorter != model:
-            yield shorter
-            model = shorter
 
 
 def last_parts(names: Iterable[str]) -> dict[str, str]:

@@ -15,11 +15,11 @@ import msgspec
 from hivecost.forking import tell_children
 from hivecost.pricing.cards import Card, compile_card
 from hivecost.pricing.catalog import Catalog, fetched_catalog, shipped_catalog
-from hivecost.pricing.names import last_parts, near_names
+from hivecost.pricing.names import GATEWAYS, last_parts, near_names
 from hivecost.pricing.offers import ModelRates
 from hivecost.pricing.patches import GEOGRAPHY_UPLIFT, PATCHES
 from hivecost.pricing.patches import SOURCE as PATCH
-from hivecost.pricing.resolver import Resolver
+from hivecost.pricing.resolver import ModelName, Resolver
 from hivecost.pricing.tiers import DISCOUNTED, canonical_tier
 from hivecost.pricing.user_table import SOURCE as USER
 from hivecost.pricing.user_table import read_user_table
@@ -90,6 +90,19 @@ class Quoter:
             return quote
         return slot.renew(at_ns)
 
+    def resolve(self, model: str, provider: str) -> ModelName:
+        """What the name means; remembered with its quotes."""
+        key = (model, provider, "", False, "")
+        return (self._slots.get(key) or self._open(key)).name
+
+    def provider_id(self, name: str) -> str:
+        """The provider, gateway or host that goes by this name; "" for none."""
+        return self._resolver.provider_id(name)
+
+    def providers(self) -> set[str]:
+        """All that `provider_id` may give."""
+        return {*self.catalog.provider_ids(), *GATEWAYS, *self._resolver.hosts()}
+
     def rates(self, model: str, provider: str) -> Iterator[ModelRates]:
         """All rates that the name may mean, best first."""
         return self._resolver.find(model, provider)
@@ -108,7 +121,8 @@ class Quoter:
         with self._opening:
             rates = tuple(self._resolver.find(model, provider))
             reason = "" if rates else self._unknown(model, provider)
-            slot = _Slot(rates, canonical_tier(service_tier, batch=batch), geography.lower(), reason)
+            name = self._resolver.name(model, provider, rates)
+            slot = _Slot(name, rates, canonical_tier(service_tier, batch=batch), geography.lower(), reason)
             if len(self._slots) >= REMEMBERED_MAX:
                 self._slots.pop(next(iter(self._slots)), None)
             self._slots[key] = slot
@@ -126,7 +140,8 @@ class Quoter:
 class _Slot:
     """One model's cards over time; `current` is replaced whole, so that threads never see half of it."""
 
-    def __init__(self, rates: tuple[ModelRates, ...], tier: str, geography: str, reason: str) -> None:
+    def __init__(self, name: ModelName, rates: tuple[ModelRates, ...], tier: str, geography: str, reason: str) -> None:
+        self.name = name
         self._rates = rates
         self._tier = tier
         self._geography = geography

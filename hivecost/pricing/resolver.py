@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple
 
+from hivecost.model_names import spellings, undated
 from hivecost.pricing.catalog import Catalog
-from hivecost.pricing.names import FIRST_PARTIES, GATEWAYS, PROVIDER_NAMES, spellings, undated
+from hivecost.pricing.names import FIRST_PARTIES, GATEWAYS, PROVIDER_NAMES
 from hivecost.pricing.offers import ModelRates
+
+
+class ModelName(NamedTuple):
+    """What a name means to a price book; "" is what it does not know."""
+
+    provider: str
+    model: str
 
 
 class Resolver:
@@ -27,6 +36,26 @@ class Resolver:
             shipped = self._shipped(name.strip(), provider.strip().lower())
             if shipped is not None:
                 yield shipped
+
+    def name(self, model: str, provider: str, rates: Sequence[ModelRates]) -> ModelName:
+        """What the name means, from the `rates` that `find` gives for it.
+
+        A provider that was named and is no gateway is believed, also one that the catalog does not know.
+        """
+        found = next((one.provider for one in rates if one.provider), "")
+        if provider and not (found and (self._provider_id(provider) or provider.lower() in GATEWAYS)):
+            found = self._provider_id(provider) or provider
+        if rates and not found and "/" in rates[0].model:  # of the user's own table
+            found = rates[0].model.partition("/")[0]
+        return ModelName(found, rates[0].model if rates else "")
+
+    def provider_id(self, name: str) -> str:
+        """The provider that goes by this name, which may be a gateway or a host in the user's table; "" for none."""
+        return self._provider_id(name) or (name.lower() if name.lower() in {*GATEWAYS, *self.hosts()} else "")
+
+    def hosts(self) -> set[str]:
+        """Those of the user's own table, which names models as `host/model`."""
+        return {model.partition("/")[0].lower() for model in self._table if "/" in model}
 
     def _alias(self, model: str, provider: str) -> str:
         return self._aliases.get(model) or self._aliases.get(f"{provider}/{model}") or model

@@ -10,8 +10,9 @@ from typing import Any, Final
 import msgspec
 
 from hivecost.errors import ConfigError
+from hivecost.model_names import spellings
 from hivecost.pricing.bounds import sent_bytes, template_bound
-from hivecost.pricing.names import GATEWAYS, PROVIDER_NAMES, spellings
+from hivecost.pricing.names import GATEWAYS, PROVIDER_NAMES
 
 #: The vocabulary of each family of models, as OpenAI's tiktoken lists them.
 _VOCABULARIES: Final = {

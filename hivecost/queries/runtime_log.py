@@ -81,6 +81,8 @@ class Run(Totals, frozen=True, kw_only=True):
     started_at: str
     #: None while it runs.
     ended_at: str | None
+    #: The execution that started it; "" when none did.
+    parent_execution_id: str = ""
 
 
 LOAD_NODES: Final = f"""
@@ -91,7 +93,7 @@ LOAD_MODELS: Final = f"""
     GROUP BY model, provider ORDER BY model, provider"""
 _RUN_COLUMNS: Final = (
     *("session_id", "execution_id", "status", "entry_point", "error", "agent_id", "user_id", "org_id", "duration_ms"),
-    *("started_ns", "ended_ns"),
+    *("started_ns", "ended_ns", "parent_execution_id"),
     *SUM_NAMES,
 )
 
@@ -200,7 +202,7 @@ def _nodes(rows: list[Row], models: list[Row], steps: list[Step]) -> tuple[NodeD
 
 def _models(steps: list[Step], models: list[str]) -> tuple[str, ...]:
     """In the order of first use, after those that only pruned turns used."""
-    used = dict.fromkeys(step.model for step in steps)
+    used = dict.fromkeys(step.counted_model for step in steps)
     return tuple(dict.fromkeys((*(model for model in models if model not in used), *used)))
 
 

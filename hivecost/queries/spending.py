@@ -13,7 +13,7 @@ from hivecost.queries.instants import Moment, range_ns
 from hivecost.queries.reader import Row, reading
 from hivecost.queries.totals import SUM_COLUMNS, sums
 from hivecost.queries.turns import LAST_TURN, decoded
-from hivecost.store import PRUNED_KEYS, QUARTER_HOUR, QUARTER_HOUR_NS, SUMS
+from hivecost.store import COUNTED, PRUNED_KEYS, QUARTER_HOUR, QUARTER_HOUR_NS, SUMS
 
 #: Turns whose sums are read in one go, about; a busier quarter-hour is read whole.
 _PAGE_CALLS: Final = 20_000
@@ -37,6 +37,9 @@ class Spending(Totals, frozen=True, kw_only=True):
     tags: dict[str, str]
     provider: str
     model: str
+    asked_model: str
+    resolved_model: str
+    resolved_provider: str
 
 
 class LoggedTurn(msgspec.Struct, frozen=True):
@@ -64,14 +67,15 @@ LOAD_SPENDING: Final = f"""
 LOAD_AFTER: Final = f"""
     SELECT id, event_id, {QUARTER_HOUR} AS quarter_hour, {_KEYS}, {", ".join(SUMS.values())} FROM turns
     WHERE id > :row_id GROUP BY id ORDER BY id LIMIT {PAGE_TURNS}"""
-COUNT_PRUNED: Final = """
+COUNT_PRUNED: Final = f"""
     SELECT coalesce(sum(llm_calls), 0) FROM pruned_turns
-    WHERE quarter_hour >= :first AND quarter_hour < :end AND model = coalesce(:model, model)"""
+    WHERE quarter_hour >= :first AND quarter_hour < :end
+        AND (:model IS NULL OR :model IN (model, {COUNTED["model"]}))"""
 
 
 def spending_where_sql(column: str, count: int) -> str:
     """The spending of turns whose column has one of so many values `:v0`, `:v1`, …, since a quarter-hour."""
-    which = f"{column} IN ({', '.join(f':v{number}' for number in range(count))})"
+    which = f"{COUNTED.get(column, column)} IN ({', '.join(f':v{number}' for number in range(count))})"
     # Sessions have an index of their own, which is better than that of time; nobody else has.
     no_index = "+" if column == "session_id" else ""
     return f"""

@@ -25,8 +25,12 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     org_id: str
     task_id: str
     tags: dict[str, str]
+    #: As they were answered; `counted_model` and `counted_provider` are those of sums and budgets.
     model: str
     provider: str
+    asked_model: str
+    resolved_model: str
+    resolved_provider: str
     input_tokens: int
     output_tokens: int
     cache_read_tokens: int
@@ -59,6 +63,16 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     def timestamp(self) -> str:
         """When it happened: ISO 8601 in local time."""
         return local_iso(self.timestamp_ns)
+
+    @property
+    def counted_model(self) -> str:
+        """The model as the price book understood it, else as it was answered."""
+        return self.resolved_model or self.model
+
+    @property
+    def counted_provider(self) -> str:
+        """The provider as the price book understood it, else as it was named."""
+        return self.resolved_provider or self.provider
 
     @property
     def usage(self) -> Usage:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -10,10 +10,10 @@ import msgspec
 
 from hivecost.errors import StoreCorruptError
 from hivecost.events import ATTRIBUTION_FIELDS, USAGE_FIELDS, Cost, CostStatus, LLMTurnComplete, Usage
-from hivecost.queries.filters import matching
 from hivecost.queries.instants import Moment, range_ns
 from hivecost.queries.reader import Row, reading
 from hivecost.queries.steps import Step
+from hivecost.store import COUNTED
 
 #: What to select for `to_step` and `to_turn`.
 COLUMNS: Final = ", ".join((*Step.__struct_fields__, "raw_usage"))
@@ -26,16 +26,18 @@ _STATUS: Final = _FIELDS.index("cost_status")
 _USAGE: Final = slice(_FIELDS.index(USAGE_FIELDS[0]), _FIELDS.index(USAGE_FIELDS[-1]) + 1)
 _COST: Final = slice(_STATUS, _STATUS + len(Cost.__struct_fields__))
 _DIRECT: Final = ("event_id", "timestamp_ns", *ATTRIBUTION_FIELDS, "model", "provider", "latency_ms", "stop_reason")
+_NAMES: Final = ("asked_model", "resolved_model", "resolved_provider")
 
 LAST_TURN: Final = "SELECT coalesce(max(id), 0) FROM turns"
 
 
-def turns_page_sql(wanted: Mapping[str, str | None]) -> str:
-    """The next turns by time, up to the one that was the last when reading began."""
+def turns_page_sql(model: str | None) -> str:
+    """The next turns by time, of a model by the name that answered or is counted, up to the last one at the start."""
+    which = "" if model is None else f"AND :model IN (model, {COUNTED['model']})"
     return f"""
         SELECT id, {COLUMNS} FROM turns
         WHERE (timestamp_ns, id) > (:timestamp_ns, :id) AND timestamp_ns < :until_ns AND id <= :last_id
-            {matching(wanted)}
+            {which}
         ORDER BY timestamp_ns, id LIMIT {_PAGE_ROWS}"""
 
 
@@ -49,7 +51,7 @@ async def turn_pages(
     """
     first_ns, end_ns = range_ns(since, until)
     place: dict[str, Any] = {"timestamp_ns": first_ns, "id": -1, "until_ns": end_ns, "model": model}
-    sql = turns_page_sql({"model": model})
+    sql = turns_page_sql(model)
     async with reading(Path(base_path)) as log:
         ((place["last_id"],),) = await log.rows(LAST_TURN, {})
     while True:
@@ -79,7 +81,7 @@ def to_turn(row: Row | list[Any]) -> LLMTurnComplete:
     except ValueError as error:
         raise StoreCorruptError(f"a turn in the log is damaged: {error}; restore a backup of hivecost.db") from error
     return LLMTurnComplete(
-        **{name: values[name] for name in _DIRECT},
+        **{name: values[name] for name in (*_DIRECT, *_NAMES)},
         service_tier=values["service_tier"],
         tags=decoded(row[_TAGS]),
         usage=usage,

@@ -135,7 +135,7 @@ def _downgrades(steps: Sequence[Step], book: PriceBook, to_models: Sequence[str]
     candidates = [(model, "") for model in to_models] or _models_that_answer(steps)
     found = [
         _downgrade(node_id, model, group, book, candidates)
-        for (node_id, model), group in _grouped(steps, lambda step: (step.node_id, step.model)).items()
+        for (node_id, model), group in _grouped(steps, lambda step: (step.node_id, step.counted_model)).items()
         if sum(step.output_tokens for step in group) <= SMALL_OUTPUT_TOKENS * len(group)
     ]
     return sorted((one for one in found if one is not None), key=lambda one: -one.saved_nanousd)
@@ -143,7 +143,7 @@ def _downgrades(steps: Sequence[Step], book: PriceBook, to_models: Sequence[str]
 
 def _models_that_answer(steps: Sequence[Step]) -> list[tuple[str, str]]:
     """(model, provider) of what the session uses itself; embeddings and the like write nothing and replace nothing."""
-    return list(dict.fromkeys((step.model, step.provider) for step in steps if step.output_tokens))
+    return list(dict.fromkeys((step.counted_model, step.counted_provider) for step in steps if step.output_tokens))
 
 
 def _downgrade(
@@ -185,7 +185,7 @@ def _charge_elsewhere(steps: Sequence[Step], book: PriceBook, model: str, provid
 
 
 def _batchings(steps: Sequence[Step], book: PriceBook) -> list[Batching]:
-    found = [_batching(model, group, book) for model, group in _grouped(steps, lambda step: step.model).items()]
+    found = [_batching(model, group, book) for model, group in _grouped(steps, lambda step: step.counted_model).items()]
     return sorted((one for one in found if one is not None), key=lambda one: -one.saved_nanousd)
 
 
@@ -193,7 +193,7 @@ def _batching(model: str, steps: Sequence[Step], book: PriceBook) -> Batching | 
     """None where the table has no batch rate that is below what was paid."""
     calls = cost = batch = 0
     for step in steps:
-        there = book.price(model, step.usage, provider=step.provider, at_ns=step.timestamp_ns, batch=True)
+        there = book.price(model, step.usage, provider=step.counted_provider, at_ns=step.timestamp_ns, batch=True)
         # Without a batch rate of its own the book answers with an estimate.
         if there.status is CostStatus.PRICED and (there.nanousd or 0) < (step.cost_nanousd or 0):
             calls, cost, batch = calls + 1, cost + (step.cost_nanousd or 0), batch + (there.nanousd or 0)

@@ -34,7 +34,7 @@ def caching_lines(steps: Iterable[Step]) -> list[CachingLine]:
     groups: dict[tuple[str, str], list[Step]] = defaultdict(list)
     for step in steps:
         if step.cache_read_tokens or step.cache_write_tokens:
-            groups[step.model, step.rate].append(step)
+            groups[step.counted_model, step.rate].append(step)
     lines = [_line(model, usd, group) for (model, rate), group in groups.items() if "input" in (usd := _rates(rate))]
     return sorted(lines, key=lambda line: -line.saved_nanousd)
 

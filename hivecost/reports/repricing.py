@@ -84,8 +84,8 @@ async def reprice_log(
                 continue
             repricing = _repricing(run_id, turn, cost, clock.now_ns())
             repricings.append(repricing)
-            key = (turn.provider, turn.model)
-            line = models.setdefault(key, RepricedModel(provider=turn.provider, model=turn.model))
+            provider, model = key = turn.resolved_provider or turn.provider, turn.resolved_model or turn.model
+            line = models.setdefault(key, RepricedModel(provider=provider, model=model))
             for sums in (line, total):
                 sums.add(repricing.old_nanousd, repricing.new_nanousd)
         if not dry_run:

@@ -15,6 +15,7 @@ from hivecost.pricing import PriceBook
 #: The fields by which a turn is attributed and logged, and what each of them must be.
 _TYPES: Final = {
     **dict.fromkeys(("event_id", *ATTRIBUTION_FIELDS, "model", "provider", "stop_reason", "service_tier"), str),
+    **dict.fromkeys(("asked_model", "resolved_model", "resolved_provider"), str),
     "tags": dict,
     "timestamp_ns": int,
     "latency_ms": int,
@@ -37,7 +38,7 @@ _WITHOUT_AMOUNT: Final = frozenset({CostStatus.UNPRICED, CostStatus.INVALID})
 
 
 def admit_turn(turn: LLMTurnComplete, prices: PriceBook) -> LLMTurnComplete:
-    """The turn with a cost.
+    """The turn with a cost, and with the model and the provider as the price book understands them.
 
     Usage and costs that cannot be were billed all the same: the turn counts, as `invalid`. Raises EventFormatError,
     naming the field, for a turn that nobody could attribute or log.
@@ -47,6 +48,10 @@ def admit_turn(turn: LLMTurnComplete, prices: PriceBook) -> LLMTurnComplete:
     if not (0 <= turn.timestamp_ns <= _INTEGER_MAX and 0 <= turn.latency_ms <= _INTEGER_MAX):
         got = f"got {turn.timestamp_ns} and {turn.latency_ms}"
         raise EventFormatError(f"timestamp_ns and latency_ms of a turn must be from 0 to 2**63 - 1, {got}")
+    if not turn.resolved_model:
+        provider, model = prices.resolve(turn.model, turn.provider)
+        if model or provider != turn.resolved_provider:
+            turn = replace(turn, resolved_model=model, resolved_provider=provider)
     usage: object = turn.usage
     if not isinstance(usage, Usage):
         reason = f"usage must be a hivecost.Usage, got {usage!r:.100}"

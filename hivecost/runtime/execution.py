@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
@@ -18,6 +18,8 @@ from hivecost.clock import Clock
 from hivecost.errors import ConfigError, ExecutionCancelledError, HiveCostError
 from hivecost.events import Event, LLMTurnComplete, Totals
 from hivecost.forking import end_child
+from hivecost.ledger import Limit
+from hivecost.ledger.caps import Cap, new_cap
 from hivecost.loops import Loop, Task, run_on
 from hivecost.plugin import TurnRequest
 from hivecost.pricing import PriceBook, input_token_bound
@@ -71,6 +73,9 @@ class Execution:
         entry_point: str,
         attribution: dict[str, str],
         tags: Mapping[str, str],
+        *,
+        parent: Execution | None = None,
+        ancestors: tuple[Mapping[str, str], ...] = (),
     ) -> None:
         self.execution_id: str = attribution["execution_id"]
         self.session_id: str = attribution["session_id"]
@@ -79,9 +84,15 @@ class Execution:
         #: session_id, execution_id, agent_id, user_id, org_id and task_id: whose spending this is.
         self.attribution = attribution
         self.tags = checked_tags(tags)
-        self.totals = Totals()
-        self._uncounted: deque[LLMTurnComplete] = deque()
-        self._is_counting = False
+        #: The execution inside of which it was started.
+        self.parent = parent
+        #: The attributes of all that it is inside of, the nearest first.
+        self.ancestors = ancestors
+        #: The caps of all its turns, the nearest first.
+        self.caps: tuple[Cap, ...] = ()
+        #: Those that it started and that run.
+        self.children: set[Execution] = set()
+        self._own, self._below = _Tally(), _Tally()
         self.clock: Clock = host.clock
         self.prices: PriceBook = host.prices
         self.gate: Gate = host.gate
@@ -108,9 +119,18 @@ class Execution:
         #: Turns that wait at the gate.
         self._waiting: set[anyio.CancelScope] = set()
 
-    def node(self, node_id: str, *, agent_id: str | None = None) -> Node:
-        """`async with ctx.node("plan"):` (or `with`): turns inside belong to this node, in child tasks too."""
-        return Node(node_id, agent_id)
+    def node(self, node_id: str, *, agent_id: str | None = None, limit: Limit | None = None) -> Node:
+        """`async with ctx.node("plan"):` (or `with`): turns inside belong to this node, in child tasks too.
+
+        With a `limit` such as `"$0.20"` those turns, and those of executions that are started inside, have no more than
+        that, and no more than what the budgets around it have left: one that does not fit raises BudgetExhaustedError.
+        """
+        return Node(node_id, agent_id, None if limit is None else new_cap(f"cap of node {node_id}", limit))
+
+    def caps_here(self) -> tuple[Cap, ...]:
+        """The caps of what is done at this point of the agent: of the nodes that it is in, and its own."""
+        node = _current_node.get()
+        return self.caps if node is None else (*node.caps, *self.caps)
 
     def turn(
         self,
@@ -144,7 +164,7 @@ class Execution:
             if type(count) is not int or count < least:
                 raise ConfigError(f"ctx.turn({name}=…)", f"a whole number, {least} or more", got=count)
         node = _current_node.get()
-        who = self.attribution
+        who: dict[str, Any] = self.attribution
         if node is not None:
             who = {**who, "node_id": node.node_id, "agent_id": node.agent_id or self.agent_id}
         request = TurnRequest(
@@ -155,26 +175,44 @@ class Execution:
             stream_tokens=stream_tokens,
             attempts=attempts,
             tags=self.tags,
+            ancestors=self.ancestors,
             **who,
         )
-        return Turn(self, request)
+        return Turn(self, request, self.caps_here())
+
+    @property
+    def parent_execution_id(self) -> str:
+        """The execution that started this one; "" when none did."""
+        return "" if self.parent is None else self.parent.execution_id
+
+    @property
+    def totals(self) -> Totals:
+        """The sums of its own turns."""
+        return self._own.totals
+
+    @property
+    def tree_totals(self) -> Totals:
+        """The sums of its turns and of those of all executions inside of it."""
+        return self._own.totals + self._below.totals
 
     def count(self, turn: LLMTurnComplete) -> None:
-        """Add the turn to the totals. A finalizer that settles one in the middle of it leaves that to us."""
-        self._uncounted.append(turn)
-        while self._uncounted and not self._is_counting:
-            self._is_counting = True
-            try:
-                self.totals = self.totals.plus(self._uncounted.popleft())
-            finally:
-                self._is_counting = False
+        """Add one of its turns to the totals."""
+        self._own.add(turn)
+        if self.parent is not None:
+            self.parent.count_below(turn)
+
+    def count_below(self, turn: LLMTurnComplete) -> None:
+        """Add a turn of an execution inside of it."""
+        self._below.add(turn)
+        if self.parent is not None:
+            self.parent.count_below(turn)
 
     @property
     def is_cancelled(self) -> bool:
         """True once the execution was asked to stop; a long sync agent looks here now and then."""
         return self.cancel_reason is not None
 
-    async def pass_gate(self, request: TurnRequest) -> Admission:
+    async def pass_gate(self, request: TurnRequest, caps: Sequence[Cap]) -> Admission:
         """What Turn asks before it is sent; on the runtime's loop.
 
         Cancelling the execution lets go of whoever waits here, whichever task or thread that is for.
@@ -184,7 +222,7 @@ class Execution:
         with anyio.CancelScope() as waiting:
             self._waiting.add(waiting)
             try:
-                admission = await self.gate.admit(request)
+                admission = await self.gate.admit(request, caps)
             finally:
                 self._waiting.discard(waiting)
         try:
@@ -269,15 +307,38 @@ class Execution:
         return _current_execution.set(self)
 
 
+class _Tally:
+    """Sums of turns. A finalizer that settles one in the middle of adding leaves that to whoever adds."""
+
+    def __init__(self) -> None:
+        self.totals = Totals()
+        self._uncounted: deque[LLMTurnComplete] = deque()
+        self._is_counting = False
+
+    def add(self, turn: LLMTurnComplete) -> None:
+        self._uncounted.append(turn)
+        while self._uncounted and not self._is_counting:
+            self._is_counting = True
+            try:
+                self.totals = self.totals.plus(self._uncounted.popleft())
+            finally:
+                self._is_counting = False
+
+
 class Node:
     """A named step inside an execution."""
 
-    def __init__(self, node_id: str, agent_id: str | None) -> None:
+    def __init__(self, node_id: str, agent_id: str | None, cap: Cap | None = None) -> None:
         self.node_id = checked_name("ctx.node(…)", node_id)
         self.agent_id = agent_id
+        #: Its own and those of the nodes around it, the nearest first.
+        self.caps: tuple[Cap, ...] = () if cap is None else (cap,)
         self._token: Token[Node | None] | None = None
 
     def __enter__(self) -> Self:
+        around = _current_node.get()
+        if around is not None:
+            self.caps += around.caps
         self._token = _current_node.set(self)
         return self
 

@@ -12,8 +12,12 @@ import anyio.abc
 
 from hivecost.errors import BudgetExceededError, ExecutionCancelledError, HiveCostError, ReentrancyError
 from hivecost.events import ExecutionCompleted, ExecutionStarted, ExecutionStatus, new_execution_id, new_session_id
+from hivecost.ledger import DEPTH_MAX, Lineage, whose
+from hivecost.ledger.caps import Cap
 from hivecost.loops import Loop, run_on
-from hivecost.runtime.attribution import checked_text
+from hivecost.money import to_usd
+from hivecost.plugin import TurnRequest
+from hivecost.runtime.attribution import checked_tags, checked_text
 from hivecost.runtime.entry_point import THREADS_MAX, EntryPoint
 from hivecost.runtime.execution import PARENTS, Execution, ExecutionHost, current_execution
 from hivecost.runtime.result import ExecutionResult, described, without_traceback
@@ -53,6 +57,7 @@ class Executions:
         self._threads: anyio.CapacityLimiter | None = None
         self._idle = anyio.Event()
         self._is_forked = False
+        self._lineage = Lineage()
         self._closing = False  # only running executions may start others
         self._ending = ""  # why nothing may be started any more
 
@@ -104,26 +109,62 @@ class Executions:
         value: Any,
         *,
         session_id: str | None,
-        user_id: str,
-        org_id: str,
-        task_id: str,
+        user_id: str | None,
+        org_id: str | None,
+        task_id: str | None,
         tags: Mapping[str, str],
+        cap: Cap | None = None,
     ) -> Execution:
-        """A new execution, in a session of its own unless `session_id` names one."""
+        """A new execution, with what the one has that this is called in, unless it is given."""
         group, loop = self._require_open()
-        if session_id is None:
-            session_id = new_session_id(self._host.clock.now_ns())
+        parent = self._parent()
         given = {"session_id": session_id, "user_id": user_id, "org_id": org_id, "task_id": task_id}
-        attribution = {key: checked_text(key, value) for key, value in given.items()}
+        inherited = {} if parent is None else parent.attribution
+        attribution = {
+            key: checked_text(key, inherited.get(key, "") if value is None else value) for key, value in given.items()
+        }
+        if parent is None and session_id is None:
+            attribution["session_id"] = new_session_id(self._host.clock.now_ns())
         attribution |= {"execution_id": new_execution_id(), "agent_id": entry.agent_id}
-        execution = Execution(self._host, loop, entry.name, attribution, tags)
+        if parent is not None:
+            tags = {**parent.tags, **checked_tags(tags)}
+        ancestors = self._enter(attribution, checked_tags(tags), parent)
+        execution = Execution(self._host, loop, entry.name, attribution, tags, parent=parent, ancestors=ancestors)
+        execution.caps = (*(() if cap is None else (cap,)), *(() if parent is None else parent.caps_here()))
         self.running[execution.execution_id] = execution
         self.started += 1
-        execution.publish(
-            ExecutionStarted(entry_point=entry.name, runtime_id=self.runtime_id, **execution.attributed())
+        if parent is not None:
+            parent.children.add(execution)
+        started = ExecutionStarted(
+            entry_point=entry.name,
+            runtime_id=self.runtime_id,
+            parent_execution_id=execution.parent_execution_id,
+            **execution.attributed(),
         )
+        execution.publish(started)
         group.start_soon(self._run, execution, entry, value, name=f"hivecost {entry.name}")
         return execution
+
+    def _parent(self) -> Execution | None:
+        """The execution that starts another one now. Raises for one that is cancelled, or too deep inside others."""
+        parent = self._current()
+        if parent is None:
+            return None
+        if parent.is_cancelled:
+            raise ExecutionCancelledError(f"execution {parent.execution_id} was cancelled: {parent.cancel_reason}")
+        if len(parent.ancestors) + 1 >= DEPTH_MAX:
+            raise HiveCostError(f"executions start one another {DEPTH_MAX} deep: is that a loop?")
+        return parent
+
+    def _enter(
+        self, attribution: dict[str, str], tags: Mapping[str, str], parent: Execution | None
+    ) -> tuple[Mapping[str, str], ...]:
+        """Put it in its place below the one that starts it; the attributes of all that it is inside of."""
+        execution_id = attribution["execution_id"]
+        fields: dict[str, Any] = attribution
+        attributes = whose(TurnRequest(model="", tags=dict(tags), **fields))
+        self._lineage.started(execution_id, "" if parent is None else parent.execution_id, attributes)
+        return self._lineage.ancestors(execution_id)
 
     def _require_open(self) -> tuple[anyio.abc.TaskGroup, Loop]:
         self._require_own_process()
@@ -178,7 +219,7 @@ class Executions:
             status=status,
             output=output,
             error=reason,
-            metrics={**totals.as_metrics(), "duration_ms": duration_ms},
+            metrics={**totals.as_metrics(), **_tree_metrics(execution), "duration_ms": duration_ms},
         )
         execution.publish(
             ExecutionCompleted(
@@ -191,12 +232,13 @@ class Executions:
                 input_tokens=totals.input_tokens,
                 output_tokens=totals.output_tokens,
                 cost_nanousd=totals.cost_nanousd,
+                parent_execution_id=execution.parent_execution_id,
                 **execution.attributed(),
             )
         )
         if status is ExecutionStatus.CANCELLED and not execution.is_cancel_announced:
             self._announce_cancelled(execution, reason)  # a turn was refused, and nobody asked it to stop before
-        self._host.gate.forget_execution(execution.execution_id)
+        self._leave(execution, status, reason)
         del self.running[execution.execution_id]
         kept = self._results[execution.execution_id] = without_traceback(result)
         execution.result = result if execution.waiters else kept
@@ -205,6 +247,20 @@ class Executions:
         execution.finished.set()
         if not self.running:
             self._idle.set()
+
+    def _leave(self, execution: Execution, status: ExecutionStatus, why: BaseException | None) -> None:
+        """End what a cancelled one started, and forget whose accounts nothing counts on any more."""
+        if execution.parent is not None:
+            execution.parent.children.discard(execution)
+        if status is ExecutionStatus.CANCELLED:
+            self._cancel_children(execution, why, after_turn=False)
+        for execution_id in self._lineage.ended(execution.execution_id):
+            self._host.gate.forget_execution(execution_id)
+
+    def _cancel_children(self, execution: Execution, why: BaseException | None, *, after_turn: bool) -> None:
+        for child in list(execution.children):
+            reason = f"execution {execution.execution_id}, which started it, was cancelled: {why}"
+            self.cancel(child.execution_id, reason, after_turn=after_turn)
 
     async def wait(self, execution_id: str) -> ExecutionResult:
         """The result, at once when it has ended.
@@ -258,6 +314,7 @@ class Executions:
         execution.is_stopped |= is_harder
         if is_first or is_harder:
             loop.call_threadsafe(lambda: self._cancel(execution, loop, at_once=is_harder))
+            self._cancel_children(execution, execution.cancel_reason, after_turn=after_turn)
         return True
 
     async def run_at_home(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -322,6 +379,16 @@ def _as_error(reason: str | BaseException | None) -> BaseException:
     if isinstance(reason, BaseException):
         return reason
     return _NO_REASON_GIVEN if reason is None else ExecutionCancelledError(reason)
+
+
+def _tree_metrics(execution: Execution) -> dict[str, Any]:
+    """Its figures and those of all executions inside of it, as far as they came."""
+    totals = execution.tree_totals
+    return {
+        "tree_cost_usd": float(to_usd(totals.cost_nanousd)),
+        "tree_total_tokens": totals.total_tokens,
+        "tree_llm_calls": totals.llm_calls,
+    }
 
 
 def _ending(

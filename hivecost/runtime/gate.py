@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -16,12 +16,15 @@ from hivecost.clock import Clock
 from hivecost.errors import LedgerUnavailableError
 from hivecost.events import Cost, Event, Usage
 from hivecost.ledger import Budget, ClosesInTime, LedgerStore, OpenLedger
+from hivecost.ledger.caps import Cap, CapHold
 from hivecost.loops import Loop, current_loop
 from hivecost.plugin import GateCheck, TurnEnd, TurnOutcome, TurnRequest
 from hivecost.pricing import PriceBook
+from hivecost.runtime.capped_turns import WAIT_S, CappedTurns
 from hivecost.runtime.closing import GRACE_S, Closing
 from hivecost.runtime.hard_budgets import Admission, HardBudgets
 from hivecost.runtime.passes import NOT_SENT, Passes
+from hivecost.runtime.turn_bound import grown_to
 from hivecost.signals import settled_late
 
 _log = logging.getLogger("hivecost.runtime")
@@ -30,9 +33,20 @@ _log = logging.getLogger("hivecost.runtime")
 class Gate:
     """Awaits the checks that plugins added, then holds money on the hard budgets."""
 
-    def __init__(self, hard: Iterable[Budget], open_ledger: OpenLedger) -> None:
+    def __init__(
+        self,
+        hard: Iterable[Budget],
+        open_ledger: OpenLedger,
+        *,
+        resolved: Callable[[TurnRequest], TurnRequest],
+        capped: CappedTurns,
+        clock: Clock,
+    ) -> None:
         self._budgets = tuple(hard)
         self._open_ledger = open_ledger
+        self._resolved = resolved
+        self._capped = capped
+        self._clock = clock
         self._checks: dict[object, GateCheck] = {}
         self._ledger: LedgerStore | None = None
         self._hard: HardBudgets | None = None
@@ -52,20 +66,33 @@ class Gate:
 
     @asynccontextmanager
     async def open(
-        self, base_path: Path, *, prices: PriceBook, clock: Clock, publish: Callable[[Event], None], closing: Closing
+        self, base_path: Path, *, prices: PriceBook, publish: Callable[[Event], None], closing: Closing
     ) -> AsyncIterator[None]:
         """Open the ledger, if any budget is hard. Raises LedgerUnavailableError: without it nothing may be spent."""
         self._loop = current_loop()
+        self._capped.open(self._loop)
         if not self._budgets:
             yield
             return
-        async with _closed_in_time(self._open_ledger(base_path, budgets=self._budgets, clock=clock), closing) as ledger:
+        async with _closed_in_time(
+            self._open_ledger(base_path, budgets=self._budgets, clock=self._clock), closing
+        ) as ledger:
             self._ledger = ledger
-            self._hard = hard = HardBudgets(ledger, self._budgets, prices, clock, publish)
+            self._hard = hard = HardBudgets(
+                ledger,
+                self._budgets,
+                prices=prices,
+                clock=self._clock,
+                publish=publish,
+                resolved=self._resolved,
+                loop=current_loop(),
+            )
             try:
                 with settled_late.connected_to(hard.on_settled_late, sender=ledger):
                     yield
             finally:
+                with anyio.move_on_after(closing.left_s(at_least_s=GRACE_S), shield=True):
+                    await hard.charged()
                 self._ledger = None
 
     async def set_limits(self, budgets: Iterable[Budget], *, by: str) -> None:
@@ -88,37 +115,82 @@ class Gate:
 
         return remove
 
-    async def admit(self, request: TurnRequest) -> Admission:
-        """Return when the turn may be sent, as it may be sent; raise when it may not."""
+    async def admit(self, request: TurnRequest, caps: Sequence[Cap] = ()) -> Admission:
+        """Return when the turn may be sent, as it may be sent, with money held on `caps`; raise when it may not."""
         await anyio.lowlevel.checkpoint()  # an agent that never waits would keep handlers from stopping it
-        passes = Passes(self._checks.values(), self._end)
+        passes = Passes(self._checks.values(), self._end, self._resolved)
         try:
-            request = await passes.take(request)
-            admission = Admission(request) if self._hard is None else await self._hard.admit(request, passes)
+            request = await passes.take(self._resolved(request))
+            admission = await (self._hold_capped(request, caps, passes) if caps else self._hold(request, passes))
         except BaseException:
             passes.give_back()
             raise
         return replace(admission, ends=tuple(passes.ends)) if passes.ends else admission
 
+    async def _hold(self, request: TurnRequest, passes: Passes) -> Admission:
+        return Admission(request) if self._hard is None else await self._hard.admit(request, passes)
+
+    async def _hold_capped(self, request: TurnRequest, caps: Sequence[Cap], passes: Passes) -> Admission:
+        """Hold on hard budgets and on caps, or on none: whoever waits for one holds nothing of the other."""
+        left_s = WAIT_S
+        while True:
+            freed = self._capped.freed
+            admission = await self._hold(request, passes)
+            try:
+                held = self._capped.hold(admission.request, caps)
+            except BaseException:
+                self._release(admission)
+                raise
+            if isinstance(held, CapHold):
+                return replace(admission, cap_hold=held)
+            self._release(admission)
+            if held.kind != "busy" or left_s <= 0:
+                raise self._capped.error(request, held)
+            passes.give_back()
+            since_s = self._clock.monotonic_s()
+            await self._capped.wait(freed, left_s)
+            left_s -= self._clock.monotonic_s() - since_s
+            request = await passes.take(request)
+
     async def extend(self, admission: Admission, input_tokens: int, output_tokens: int) -> None:
         """Hold what so many tokens can cost, where less is held. Raises as `admit` does."""
+        if admission.cap_hold is not None:
+            grown = grown_to(admission.request, input_tokens, output_tokens)
+            self._capped.extend(grown, admission.cap_hold)
         if self._hard is not None:
             await self._hard.extend(admission, input_tokens, output_tokens)
 
     def settle(
-        self, admission: Admission, usage: Usage, cost: Cost, *, is_final: bool, retry_after_s: float | None = None
+        self,
+        admission: Admission,
+        usage: Usage,
+        cost: Cost,
+        *,
+        is_final: bool,
+        answered: str = "",
+        retry_after_s: float | None = None,
     ) -> None:
-        """Tell what the turn used; `is_final` False keeps what is held in doubt. Synchronous, from any thread."""
+        """Tell what the turn used, and which model `answered`; `is_final` False keeps what is held in doubt.
+
+        Synchronous, from any thread.
+        """
+        if admission.cap_hold is not None:
+            self._capped.settle(admission.request, admission.cap_hold, usage, cost, is_final=is_final)
         if self._hard is not None:
-            self._hard.settle(admission, usage, cost, is_final=is_final)
+            self._hard.settle(admission, usage, cost, is_final=is_final, answered=answered)
         tokens = usage.total_tokens if is_final else None
         self._end(admission.ends, TurnOutcome(total_tokens=tokens, retry_after_s=retry_after_s))
 
     def release(self, admission: Admission) -> None:
         """Nothing was sent."""
+        self._release(admission)
+        self._end(admission.ends, NOT_SENT)
+
+    def _release(self, admission: Admission) -> None:
+        if admission.cap_hold is not None:
+            self._capped.release(admission.cap_hold)
         if self._hard is not None:
             self._hard.release(admission)
-        self._end(admission.ends, NOT_SENT)
 
     def _end(self, ends: tuple[TurnEnd, ...], outcome: TurnOutcome) -> None:
         if not ends:

@@ -24,16 +24,22 @@ from hivecost.ledger import (
     Settlement,
     SoftLimits,
     Unit,
+    ancestry,
     attribution,
     exceeded_of,
+    matcher,
     overrun_of,
     soft_refusal,
     warning_of,
 )
+from hivecost.ledger.caps import CapHold
+from hivecost.loops import Loop
 from hivecost.plugin import TurnEnd, TurnRequest
 from hivecost.pricing import PriceBook
+from hivecost.runtime.answered_models import AnsweredModels
+from hivecost.runtime.match_values import NamedBudgets
 from hivecost.runtime.passes import Passes
-from hivecost.runtime.turn_bound import TurnBounds
+from hivecost.runtime.turn_bound import TurnBounds, grown_to
 from hivecost.runtime.turn_hold import is_above, lacking, refusal_to_extend
 from hivecost.signals import budget_exhausted
 from hivecost.subscribers.turn_throttle import TurnThrottle
@@ -51,6 +57,8 @@ class Admission(msgspec.Struct, frozen=True):
 
     request: TurnRequest
     hold: LedgerStoreHold | None = None
+    #: What is held for it on the caps of its blocks.
+    cap_hold: CapHold | None = None
     #: What gate checks want to be told at its end.
     ends: tuple[TurnEnd, ...] = ()
 
@@ -62,12 +70,19 @@ class HardBudgets:
         self,
         ledger: LedgerStore,
         budgets: tuple[Budget, ...],
+        *,
         prices: PriceBook,
         clock: Clock,
         publish: Callable[[Event], None],
+        resolved: Callable[[TurnRequest], TurnRequest],
+        loop: Loop,
     ) -> None:
         self._ledger = ledger
         self._budgets = {budget.name: budget for budget in budgets}
+        self._matchers = [(budget, matcher(budget.match)) for budget in budgets]
+        self._named = NamedBudgets(budgets)
+        self._answers = AnsweredModels(ledger, budgets, loop)
+        self._resolved = resolved
         self._bounds = TurnBounds(prices, clock)
         self._soft = SoftLimits()
         self._throttle = TurnThrottle(clock, publish)
@@ -88,12 +103,11 @@ class HardBudgets:
         downgraded: set[str] = set()
         paused: set[str] = set()
         while True:
-            who = attribution(request)
-            units = {budget.counted_unit for budget in self._budgets.values() if budget.applies_to(who)}
+            units = self._units_of(request)
             if not units:
                 return Admission(request)
             try:
-                hold = await self._hold(who, self._bounds.of(request, units))
+                hold = await self._hold(request, self._bounds.of(request, units))
             except BudgetExceededError as refusal:
                 if self._waits(refusal):
                     passes.give_back()
@@ -120,17 +134,31 @@ class HardBudgets:
                 self._report(request, refusal, "paused")
             await self._clock.sleep(refusal.retry_after_s if isinstance(refusal, BudgetBusyError) else PAUSE_POLL_S)
             try:
-                hold = await self._hold(attribution(request), self._bounds.of(request, units))
+                hold = await self._hold(request, self._bounds.of(request, units))
             except BudgetExceededError as error:
                 refusal = error
             else:
                 hold.release()
                 return
 
-    async def _hold(self, who: dict[str, str], bound: dict[Unit, int]) -> LedgerStoreHold:
+    def _units_of(self, request: TurnRequest) -> set[Unit]:
+        """What the budgets count that bind the turn. Raises ConfigError where nobody knows whether one does."""
+        answered = self._answers.of(request)
+        everybody = (attribution(request, answered), *ancestry(request, answered))
+        if not (request.resolved_model and request.resolved_provider):
+            self._named.refuse_unknown(request, everybody)
+        return {
+            budget.counted_unit
+            for budget, matches in self._matchers
+            if any(map(matches, everybody if "execution" in budget.account_attributes else everybody[:1]))
+        }
+
+    async def _hold(self, request: TurnRequest, bound: dict[Unit, int]) -> LedgerStoreHold:
         nanousd, tokens, calls = bound.get("usd"), bound.get("tokens"), bound["calls"]
-        hold = self._ledger.reserve_nowait(who, nanousd=nanousd, tokens=tokens, calls=calls)
-        return hold or await self._ledger.reserve(who, nanousd=nanousd, tokens=tokens, calls=calls)
+        answered = self._answers.of(request)
+        who, ancestors = attribution(request, answered), ancestry(request, answered)
+        hold = self._ledger.reserve_nowait(who, nanousd=nanousd, tokens=tokens, calls=calls, ancestors=ancestors)
+        return hold or await self._ledger.reserve(who, nanousd=nanousd, tokens=tokens, calls=calls, ancestors=ancestors)
 
     async def _soften(
         self, request: TurnRequest, hold: LedgerStoreHold, done: set[str], passes: Passes
@@ -148,7 +176,7 @@ class HardBudgets:
         account, budget = step.account, step.account.budget
         done.add(budget.name)
         if step.action == "downgrade":
-            return replace(request, model=budget.soft_model, provider="")
+            return self._resolved(replace(request, model=budget.soft_model, provider=""))
         if step.action == "refuse":
             refusal = soft_refusal(account, request.execution_id)
             self._report(request, refusal, "refused")
@@ -165,8 +193,7 @@ class HardBudgets:
         hold, request = admission.hold, admission.request
         if hold is None or hold.state in ("settled", "released"):
             return
-        output_max = max(request.max_tokens, output_tokens)
-        grown = replace(request, input_tokens=input_tokens, max_tokens=output_max, stream_tokens=output_tokens)
+        grown = grown_to(request, input_tokens, output_tokens)
         bound = self._bounds.of(grown, {account.unit for account in hold.accounts})
         more = lacking(hold, bound)
         if not more:
@@ -178,11 +205,17 @@ class HardBudgets:
             self._report(request, refusal, "stopped")
             raise refusal from None
 
-    def settle(self, admission: Admission, usage: Usage, cost: Cost, *, is_final: bool) -> None:
+    async def charged(self) -> None:
+        """Return when the budgets that bound a turn only by the model that answered have its bill."""
+        await self._answers.charged()
+
+    def settle(self, admission: Admission, usage: Usage, cost: Cost, *, is_final: bool, answered: str = "") -> None:
         """Charge the bill; what nobody knows for sure stays in doubt, at the whole hold. From any thread.
 
-        What was used for sure, and is more than the hold already, is charged as a bill.
+        What was used for sure, and is more than the hold already, is charged as a bill. `answered` is the model that
+        did.
         """
+        self._answers.learn(admission.request, answered, usage, cost)
         hold = admission.hold
         if hold is None:
             return
@@ -235,13 +268,14 @@ class HardBudgets:
                 return clamped
         elif budget.short_model not in ("", request.model) and budget.name not in downgraded:
             downgraded.add(budget.name)
-            return replace(request, model=budget.short_model, provider="")
+            return self._resolved(replace(request, model=budget.short_model, provider=""))
         self._report(request, refusal, "refused")
         raise refusal
 
     async def _clamped(self, request: TurnRequest) -> TurnRequest | None:
         """The request with the largest `max_tokens` that what is left can pay; None when that is too small."""
-        counted = await self._ledger.remaining(attribution(request))
+        answered = self._answers.of(request)
+        counted = await self._ledger.remaining(attribution(request, answered), ancestry(request, answered))
         low, high = 0, request.max_tokens - 1
         while low < high:
             middle = (low + high + 1) // 2

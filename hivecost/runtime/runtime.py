@@ -13,6 +13,7 @@ from typing import Any, Final, Self, TypeVar
 import anyio
 import anyio.abc
 import msgspec
+from msgspec.structs import replace
 
 from hivecost.bus import EventBus
 from hivecost.clock import SYSTEM_CLOCK, Clock
@@ -26,11 +27,13 @@ from hivecost.errors import (
 )
 from hivecost.events import Event, LLMTurnComplete
 from hivecost.forking import leave_child, tell_children
-from hivecost.ledger import Budget, OpenLedger
-from hivecost.plugin import GateCheck, Plugin, load_plugin_class, require_plugin
+from hivecost.ledger import Budget, Limit, OpenLedger
+from hivecost.ledger.caps import CapMode, new_cap
+from hivecost.plugin import GateCheck, Plugin, TurnRequest, load_plugin_class, require_plugin
 from hivecost.pricing import PriceBook
 from hivecost.runtime.admission import admit_turn
 from hivecost.runtime.budgets import RuntimeBudgets
+from hivecost.runtime.capped_turns import CappedTurns
 from hivecost.runtime.closing import Closing
 from hivecost.runtime.config import RuntimeConfig, read_config
 from hivecost.runtime.config_file import ConfigFile, read_config_file, require_distinct
@@ -40,6 +43,7 @@ from hivecost.runtime.execution import Execution
 from hivecost.runtime.executions import Executions
 from hivecost.runtime.gate import Gate
 from hivecost.runtime.hosting import hosting
+from hivecost.runtime.match_values import placed
 from hivecost.runtime.plugins import AttachedPlugin, PluginRack
 from hivecost.runtime.result import ExecutionResult
 from hivecost.runtime.switch_interval import switch_interval
@@ -102,9 +106,16 @@ class AgentRuntime:
         self.usage = UsageAggregator()
         #: The writer of the runtime log; `log.error` and `log.lost` say when it cannot write.
         self.log = LogWriter()
-        budgets = require_distinct((*(self._file.budgets if self._file else ()), *self._own_budgets))
+        listed = require_distinct((*(self._file.budgets if self._file else ()), *self._own_budgets))
+        budgets = tuple(placed(budget, self.prices) for budget in listed)
         #: What turns pass before they are sent; `gate.ledger` is that of the hard budgets.
-        self.gate = Gate((budget for budget in budgets if budget.mode == "hard"), open_ledger)
+        self.gate = Gate(
+            (budget for budget in budgets if budget.mode == "hard"),
+            open_ledger,
+            resolved=self.resolved,
+            capped=CappedTurns(self.prices, clock, self.publish_for_agent),
+            clock=clock,
+        )
         self._watcher = BudgetWatcher(
             (budget for budget in budgets if budget.mode != "hard"), is_logged=self._writes_a_log
         )
@@ -208,7 +219,6 @@ class AgentRuntime:
                 self.gate.open(
                     self.base_path,
                     prices=self.prices,
-                    clock=self.clock,
                     publish=self.publish_for_agent,
                     closing=closing,
                 ),
@@ -281,16 +291,23 @@ class AgentRuntime:
         input: Any = None,
         *,
         session_id: str | None = None,
-        user_id: str = "",
-        org_id: str = "",
-        task_id: str = "",
+        user_id: str | None = None,
+        org_id: str | None = None,
+        task_id: str | None = None,
         tags: Mapping[str, str] | None = None,
+        limit: Limit | None = None,
+        mode: CapMode = "hard",
     ) -> str:
         """Start an execution and return its id at once; `await wait(id)` gives its result.
 
-        Without a `session_id` it starts a session of its own. Raises UnknownEntryPointError, ConfigError for
-        attribution that cannot be used, and HiveCostError when the runtime does not run, its block has raised, or it
-        closes and this is no execution that still runs.
+        Inside another execution it inherits the session, user, org, task and tags that are not given, its turns count
+        on that one's own budgets as well, and it is cancelled with it. Elsewhere it starts a session of its own without
+        a `session_id`. A `limit` such as `"$0.20"` is a cap of its own, over all that it starts, and needs no budget: a
+        turn that does not fit is refused; with `mode="observe"` it only warns, at 90 % and above the limit.
+
+        Raises UnknownEntryPointError, ConfigError for attribution that cannot be used, ExecutionCancelledError inside a
+        cancelled execution, and HiveCostError when the runtime does not run, its block has raised, it closes and this
+        is no execution that still runs, or executions are nested too deep.
         """
         entry = self._entry_point(entry_point)
 
@@ -303,6 +320,7 @@ class AgentRuntime:
                 org_id=org_id,
                 task_id=task_id,
                 tags=tags or {},
+                cap=None if limit is None else new_cap(f"cap of {entry.name}", limit, mode=mode),
             )
 
         return (await self._executions.run_at_home(start)).execution_id
@@ -389,6 +407,13 @@ class AgentRuntime:
             self._events_lost += 1
             why = error if self._is_forked else "it came after the runtime closed"
             _log.error("%s of execution %s is lost: %s", event.type, event.execution_id, why)
+
+    def resolved(self, request: TurnRequest) -> TurnRequest:
+        """The request with the model and the provider as the price book understands them."""
+        provider, model = self.prices.resolve(request.model, request.provider)
+        if (provider, model) == (request.resolved_provider, request.resolved_model):
+            return request
+        return replace(request, resolved_provider=provider, resolved_model=model)
 
     def collect_turns(self) -> None:
         """Count the turns that other threads settled so far."""

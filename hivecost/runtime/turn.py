@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Final, Self
 
 from hivecost.errors import BudgetExceededError, HiveCostError
 from hivecost.events import Cost, CostStatus, LLMTurnComplete, Usage, attribution_fields
+from hivecost.ledger.caps import Cap
 from hivecost.plugin import TurnRequest
-from hivecost.pricing import UsageReading, UsageStatus, UsageStream, read_usage
+from hivecost.pricing import ModelName, UsageReading, UsageStatus, UsageStream, read_usage
 from hivecost.runtime.hard_budgets import Admission
 from hivecost.runtime.outcome import refusal_status, retry_after_s, was_never_sent
 from hivecost.runtime.streaming import Chunk, Coverage, TurnStream
@@ -30,7 +31,8 @@ class Turn:
     `observe()` saw of a stream, or else as unpriced.
     """
 
-    def __init__(self, execution: Execution, request: TurnRequest) -> None:
+    def __init__(self, execution: Execution, request: TurnRequest, caps: tuple[Cap, ...]) -> None:
+        self._caps = caps
         self._admission = Admission(request)
         self._execution = execution
         self._stream: UsageStream | None = None
@@ -72,7 +74,7 @@ class Turn:
         return self
 
     async def _pass_gate(self) -> None:
-        self._admission = await self._execution.pass_gate(self.request)
+        self._admission = await self._execution.pass_gate(self.request, self._caps)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -162,6 +164,15 @@ class Turn:
             reading, model=request.model, provider=request.provider, at_ns=execution.clock.now_ns()
         )
 
+    def _name(self, reading: UsageReading) -> ModelName:
+        """What answered, as the price book understands it where that was asked; else what was asked."""
+        request, prices = self.request, self._execution.prices
+        if reading.model and reading.model != request.model:
+            answered = prices.resolve(reading.model, request.resolved_provider or reading.provider)
+            if answered.model:
+                return answered
+        return ModelName(request.resolved_provider or reading.provider, request.resolved_model)
+
     def _publish_unknown(self, reason: str, *, stop_reason: str) -> None:
         self._publish(_MISSING, Cost(status=CostStatus.UNPRICED, reason=reason), stop_reason=stop_reason)
 
@@ -170,12 +181,15 @@ class Turn:
     ) -> Cost:
         now_s = self._execution.clock.monotonic_s()  # before pricing, which is no part of the call
         cost = self._settled = self._price(reading) if known_cost is None else known_cost
-        request = self.request
+        request, name = self.request, self._name(reading)
         event = LLMTurnComplete(
             timestamp_ns=self._execution.clock.now_ns(),
             **attribution_fields(request),
             model=reading.model or request.model,
             provider=request.provider or reading.provider,
+            asked_model=request.model,
+            resolved_model=name.model,
+            resolved_provider=name.provider,
             usage=reading.usage,
             cost=cost,
             latency_ms=round(1_000 * (now_s - self._started_s)),
@@ -185,7 +199,12 @@ class Turn:
         )
         is_final = reading.status is UsageStatus.OK or stop_reason == _REFUSED
         self._execution.gate.settle(
-            self._admission, reading.usage, cost, is_final=is_final, retry_after_s=retry_after_s
+            self._admission,
+            reading.usage,
+            cost,
+            is_final=is_final,
+            answered=reading.model,
+            retry_after_s=retry_after_s,
         )
         self._execution.publish(event)
         return cost

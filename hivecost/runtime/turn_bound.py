@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 from typing import Final
 
+from msgspec.structs import replace
+
 from hivecost.clock import Clock
 from hivecost.errors import ConfigError, PriceUnknownError
 from hivecost.ledger import Unit
@@ -13,6 +15,12 @@ from hivecost.pricing import PriceBook
 
 #: What a request must bound, and what an agent says it with.
 _BOUNDS: Final = {"input_tokens": "input_tokens=… or prompt=messages", "max_tokens": "max_tokens=…"}
+
+
+def grown_to(request: TurnRequest, input_tokens: int, output_tokens: int) -> TurnRequest:
+    """The request of a turn under way that holds so many tokens."""
+    output_max = max(request.max_tokens, output_tokens)
+    return replace(request, input_tokens=input_tokens, max_tokens=output_max, stream_tokens=output_tokens)
 
 
 class TurnBounds:

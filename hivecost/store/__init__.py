@@ -17,12 +17,13 @@ from hivecost.store.liveness import living
 from hivecost.store.rates import current_rates_path, open_price_book, previous_rates_path, read_rates, save_rates
 from hivecost.store.repricings import Repricing, write_repricings
 from hivecost.store.retention import Pruned, prune
-from hivecost.store.rollups import PRUNED_KEYS, QUARTER_HOUR, QUARTER_HOUR_NS, SUMS
+from hivecost.store.rollups import COUNTED, PRUNED_KEYS, QUARTER_HOUR, QUARTER_HOUR_NS, SUMS
 from hivecost.store.statistics import StoreStatistics
 from hivecost.store.threads import run_in_thread
 from hivecost.store.writer import Store
 
 __all__ = [
+    "COUNTED",
     "PRUNED_KEYS",
     "QUARTER_HOUR",
     "QUARTER_HOUR_NS",

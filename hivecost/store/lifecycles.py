@@ -13,16 +13,18 @@ from hivecost.store.identity import FIRST_IDENTITY, identity_from, keep_identity
 _NEW: Final = "FROM events NOT INDEXED WHERE id > :last_event"
 
 _START_EXECUTIONS: Final = f"""
-    INSERT INTO executions (session_id, execution_id, started_ns, status, entry_point, runtime_id, agent_id, user_id,
-                            org_id)
+    INSERT INTO executions (session_id, execution_id, started_ns, status, entry_point, runtime_id,
+                            parent_execution_id, agent_id, user_id, org_id)
     SELECT session_id, execution_id, timestamp_ns, 'running', coalesce(json_extract(payload, '$.entry_point'), ''),
-           coalesce(json_extract(payload, '$.runtime_id'), ''), agent_id, user_id, org_id
+           coalesce(json_extract(payload, '$.runtime_id'), ''),
+           coalesce(json_extract(payload, '$.parent_execution_id'), ''), agent_id, user_id, org_id
     {_NEW} AND type = 'execution_started' AND execution_id <> '' ORDER BY id
     ON CONFLICT (session_id, execution_id) DO UPDATE SET
         started_ns = min(executions.started_ns, excluded.started_ns),
         status = iif(executions.status = 'unknown', 'running', executions.status),
         entry_point = excluded.entry_point,
         runtime_id = iif(excluded.runtime_id = '', executions.runtime_id, excluded.runtime_id),
+        parent_execution_id = excluded.parent_execution_id,
         {keep_identity("executions")}"""
 
 #: Of several ends the last one logged counts.

@@ -38,9 +38,19 @@ QUARTER_HOUR: Final = (
 )
 
 
+#: What turns are counted by: the model and the provider as the price book understood them, where it did. Of turns from
+#: before that was logged, as they were named.
+COUNTED: Final = {
+    "model": "iif(resolved_model = '', model, resolved_model)",
+    "provider": "iif(resolved_provider = '', provider, resolved_provider)",
+}
+_COUNTED: Final = ", ".join(COUNTED[name] for name in ("provider", "model"))
+
+
 #: What else a turn that was pruned is still known by, beside its quarter-hour: all that budgets can tell apart.
 PRUNED_KEYS: Final = (
     *("session_id", "node_id", "agent_id", "user_id", "org_id", "task_id", "tags", "provider", "model"),
+    *("asked_model", "resolved_model", "resolved_provider"),
 )
 
 
@@ -50,26 +60,27 @@ def add_to(table: str) -> str:
 
 
 def _fold_quarter_hours(rows: str, sign: int) -> str:
-    keys = "org_id, user_id, agent_id, provider, model"
+    keys = "org_id, user_id, agent_id"
     sums = ", ".join(f"{sign} * {expression}" for expression in SUMS.values())
     return f"""
-        INSERT INTO quarter_hours (quarter_hour, {keys}, {_NAMES})
-        SELECT {QUARTER_HOUR} AS quarter_hour, {keys}, {sums} {rows} GROUP BY quarter_hour, {keys}
+        INSERT INTO quarter_hours (quarter_hour, {keys}, provider, model, {_NAMES})
+        SELECT {QUARTER_HOUR} AS quarter_hour, {keys}, {_COUNTED}, {sums} {rows}
+        GROUP BY quarter_hour, {keys}, {_COUNTED}
         ON CONFLICT DO UPDATE SET {add_to("quarter_hours")}"""
 
 
 #: Each row of them is a sum already.
 _SUBTRACT_PRUNED_TIME: Final = f"""
     INSERT INTO quarter_hours (quarter_hour, org_id, user_id, agent_id, provider, model, {_NAMES})
-    SELECT quarter_hour, org_id, user_id, agent_id, provider, model, {", ".join(f"-{name}" for name in SUMS)}
+    SELECT quarter_hour, org_id, user_id, agent_id, {_COUNTED}, {", ".join(f"-{name}" for name in SUMS)}
     FROM pruned_turns WHERE session_id = :session_id
     ON CONFLICT DO UPDATE SET {add_to("quarter_hours")}"""
 
 
 _FOLD_NODES: Final = f"""
     INSERT INTO nodes (session_id, node_id, provider, model, {_NAMES})
-    SELECT session_id, node_id, provider, model, {", ".join(SUMS.values())} {_NEW} AND session_id <> ''
-    GROUP BY session_id, node_id, provider, model
+    SELECT session_id, node_id, {_COUNTED}, {", ".join(SUMS.values())} {_NEW} AND session_id <> ''
+    GROUP BY session_id, node_id, {_COUNTED}
     ON CONFLICT DO UPDATE SET {add_to("nodes")}"""
 
 _FOLD_EXECUTIONS: Final = f"""

@@ -55,7 +55,7 @@ def turn_row(turn: LLMTurnComplete) -> Row:
     """The turn in the order of TURN_COLUMNS."""
     # A subclass has fields of its own, before or behind these.
     fields = astuple(turn) if type(turn) is LLMTurnComplete else _turn_fields(turn)
-    tags, model, provider, usage, cost, latency_ms, stop, tier, raw_usage = fields[_WHOSE:]
+    tags, model, provider, usage, cost, latency_ms, stop, tier, raw_usage, *names = fields[_WHOSE:]
     if type(latency_ms) is not int or not 0 <= latency_ms <= LATENCY_MS_MAX:
         latency_ms = min(max(int(latency_ms), 0), LATENCY_MS_MAX)
     return (
@@ -69,6 +69,7 @@ def turn_row(turn: LLMTurnComplete) -> Row:
         stop,
         tier,
         None if raw_usage is None else _raw_json(raw_usage),
+        *names,
     )
 
 

@@ -11,7 +11,7 @@ from msgspec.structs import replace
 
 from hivecost.bus import DropNewest
 from hivecost.errors import BudgetExceededError, BudgetExhaustedError, ReentrancyError
-from hivecost.events import Event, EventType, ExecutionCompleted, LLMTurnComplete
+from hivecost.events import Event, EventType, ExecutionCompleted, ExecutionStarted, LLMTurnComplete
 from hivecost.ledger import (
     ACCOUNTS_MAX,
     SESSIONS_MAX,
@@ -19,12 +19,16 @@ from hivecost.ledger import (
     AccountStatus,
     Budget,
     Crossing,
+    Lineage,
     SoftLimits,
     SpendAccounts,
+    ancestry,
+    ancestry_of,
     attribution,
     exceeded_of,
     soft_refusal,
     warning_of,
+    whose,
 )
 from hivecost.ledger.amounts import format_amount
 from hivecost.plugin import PluginHost, TurnRequest
@@ -41,7 +45,8 @@ class BudgetWatcher:
     The overshoot is at most the turns in flight, and what other processes spent since the last look into the runtime
     log: there is one every two seconds, beside the turns. A turn of an account that is spent already is refused at the
     gate; past a soft limit, or where a budget throttles, it may have to wait there, or to take another model.
-    What was spent before a restart is read from the log before the first turn.
+    What was spent before a restart is read from the log before the first turn. What a sub-agent spends counts on the
+    executions that it is inside of, too: the one whose account goes over its limit is cancelled.
 
     Of a budget with an account for each session the 10,000 that were used last are kept in memory, of any other budget
     100,000 accounts: what was spent on the others is read from the log when a turn comes. `is_logged` says whether this
@@ -53,6 +58,7 @@ class BudgetWatcher:
     def __init__(self, budgets: Iterable[Budget], *, is_logged: Callable[[], bool] = lambda: True) -> None:
         self.accounts = SpendAccounts(budgets, opened=self._opened)
         self._soft = SoftLimits()
+        self._lineage = Lineage()
         self._is_logged = is_logged
         self._logged = LoggedSpending(self.accounts)
 
@@ -76,16 +82,16 @@ class BudgetWatcher:
             while True:
                 with suppress(ReentrancyError):  # a handler that takes turns cannot wait for handlers
                     await drain()
-                accounts = self.accounts.find(attribution(allowed), host.clock.now_ns())
+                accounts = self.accounts.find(attribution(allowed), host.clock.now_ns(), ancestry(allowed))
                 await self._logged.read_back(host.base_path, accounts)
                 _refuse_spent(accounts, allowed)
-                again = await self._soften(throttle, accounts, allowed, softened)
+                again = await self._soften(host, throttle, accounts, allowed, softened)
                 if again is None:
                     return None if allowed is request else allowed
                 allowed = again
 
         subscription = host.bus.subscribe(
-            event_types=[EventType.LLM_TURN_COMPLETE, EventType.EXECUTION_COMPLETED],
+            event_types=[EventType.LLM_TURN_COMPLETE, EventType.EXECUTION_STARTED, EventType.EXECUTION_COMPLETED],
             handler=handle,
             batch=True,
             overflow=DropNewest(),
@@ -112,24 +118,28 @@ class BudgetWatcher:
 
     def _handle(self, host: PluginHost, event: Event) -> None:
         if isinstance(event, LLMTurnComplete):
-            accounts = self.accounts.find_of(event)
+            accounts = self.accounts.find_of(event, ancestry_of(event, self._lineage.ancestors(event.execution_id)))
             self._logged.counted(event.event_id, accounts)
             for crossing in self.accounts.add_to(accounts, event):
                 if crossing.exceeded:
                     self._exceed(host, event, crossing)
                 else:
                     host.bus.publish_nowait(warning_of(crossing, event, host.clock.now_ns()))
+        elif isinstance(event, ExecutionStarted):
+            self._lineage.started(event.execution_id, event.parent_execution_id, whose(event))
         elif isinstance(event, ExecutionCompleted):
-            self.accounts.forget_execution(event.execution_id)
-            self._soft.forget_execution(event.execution_id)
+            for execution_id in self._lineage.ended(event.execution_id):
+                self.accounts.forget_execution(execution_id)
+                self._soft.forget_execution(execution_id)
 
     def _exceed(self, host: PluginHost, turn: LLMTurnComplete, crossing: Crossing) -> None:
         budget = self.accounts.budgets[crossing.budget]
         action = "throttled" if budget.on_exceed == "throttle" and not budget.shadow else "none"
         if _stops(budget):
-            error = BudgetExceededError(_sentence(crossing), budget=crossing.budget, execution_id=turn.execution_id)
+            execution_id = crossing.execution_id or turn.execution_id
+            error = BudgetExceededError(_sentence(crossing), budget=crossing.budget, execution_id=execution_id)
             after_turn = budget.cancel == "after_turn"
-            if host.cancel_execution_nowait(turn.execution_id, error, after_turn=after_turn):
+            if host.cancel_execution_nowait(execution_id, error, after_turn=after_turn):
                 action = "cancelled"
         exceeded = exceeded_of(crossing, crossing.unit, turn, action, host.clock.now_ns())
         budget_exhausted.announce(
@@ -144,7 +154,12 @@ class BudgetWatcher:
         host.bus.publish_nowait(exceeded)
 
     async def _soften(
-        self, throttle: TurnThrottle, accounts: tuple[Account, ...], request: TurnRequest, done: set[str]
+        self,
+        host: PluginHost,
+        throttle: TurnThrottle,
+        accounts: tuple[Account, ...],
+        request: TurnRequest,
+        done: set[str],
     ) -> TurnRequest | None:
         """The request to look at again because an account is past its soft limit; None when it may be sent.
 
@@ -159,7 +174,7 @@ class BudgetWatcher:
         if step.action == "refuse":
             raise soft_refusal(account, request.execution_id)
         if step.action == "downgrade":
-            return replace(request, model=budget.soft_model, provider="")
+            return host.resolved(replace(request, model=budget.soft_model, provider=""))
         await throttle.wait(request, account.key, budget.throttle_s, limiter=budget.name)
         return request
 

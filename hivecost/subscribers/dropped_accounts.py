@@ -12,16 +12,18 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 import anyio
 
 from hivecost.errors import StoreError
+from hivecost.events import LLMTurnComplete
 from hivecost.ledger import Account, Budget, SpendAccounts, attribution
 from hivecost.ledger.account import AccountKey
-from hivecost.plugin import TurnRequest
 from hivecost.queries import Spending, spending_since, spending_where
 from hivecost.store import PRUNED_KEYS
 
 #: Stands for the executions of before and elsewhere: the accounts that are their own are not counted here.
 ELSEWHERE: Final = "elsewhere"
 #: Attribute → the column of the log that has it; any other attribute is a tag.
-_COLUMNS: Final = {key.removesuffix("_id"): key for key in PRUNED_KEYS if key != "tags"}
+_COLUMNS: Final = {
+    name.removesuffix("_id"): name for name in PRUNED_KEYS if name.endswith("_id") or name in {"model", "provider"}
+}
 _READ_AT_ONCE: Final = 500
 
 _log = logging.getLogger("hivecost.budgets")
@@ -98,7 +100,8 @@ class DroppedAccounts:
 
 def attributes_of(spending: Spending) -> dict[str, str]:
     """Who spent it."""
-    return attribution(TurnRequest(execution_id=ELSEWHERE, **{name: getattr(spending, name) for name in PRUNED_KEYS}))
+    names = {name: getattr(spending, name) for name in PRUNED_KEYS}
+    return attribution(LLMTurnComplete(event_id="", timestamp_ns=0, execution_id=ELSEWHERE, **names))
 
 
 def add_spending(account: Account, spending: Spending) -> None:

@@ -141,21 +141,27 @@ class MemoryLedger:
             self.is_open = False
             self.place.open_ledgers -= 1
 
-    async def reserve(self, attribution, usd=None, *, nanousd=None, tokens=None, calls=1, key=None):
+    async def reserve(
+        self, attribution, usd=None, *, nanousd=None, tokens=None, calls=1, key=None, ancestors=(), budgets=None
+    ):
         await anyio.lowlevel.checkpoint()
-        answer = self.decide(attribution, amounts_of(usd, nanousd, tokens, calls), key)
+        answer = self.decide(attribution, amounts_of(usd, nanousd, tokens, calls), key, ancestors, budgets)
         if isinstance(answer, Refusal):
             raise answer.error(attribution.get("execution", ""))
         return answer
 
-    def reserve_nowait(self, attribution, usd=None, *, nanousd=None, tokens=None, calls=1, key=None):
-        answer = self.decide(attribution, amounts_of(usd, nanousd, tokens, calls), key)
+    def reserve_nowait(
+        self, attribution, usd=None, *, nanousd=None, tokens=None, calls=1, key=None, ancestors=(), budgets=None
+    ):
+        answer = self.decide(attribution, amounts_of(usd, nanousd, tokens, calls), key, ancestors, budgets)
         return None if isinstance(answer, Refusal) else answer
 
-    def decide(self, attribution, amounts, key):
+    def decide(self, attribution, amounts, key, ancestors, budgets):
         """A hold, or why there is none."""
         with self.locked() as place:
-            pure = place.state.reserve(attribution, self.clock.now_ns(), amounts, key)
+            pure = place.state.reserve(
+                attribution, self.clock.now_ns(), amounts, key, ancestors=ancestors, budgets=budgets
+            )
             if isinstance(pure, Refusal):
                 return pure
             return self.holds.setdefault(pure.hold_id, self.hold_class(self, pure, dict(attribution)))
@@ -166,9 +172,9 @@ class MemoryLedger:
             rows = place.state.status()
         return [row for row in rows if row.reset_at is None or row.reset_at > now or row.held or row.in_doubt]
 
-    async def remaining(self, attribution):
+    async def remaining(self, attribution, ancestors=()):
         with self.locked() as place:
-            return place.state.remaining(attribution, self.clock.now_ns())
+            return place.state.remaining(attribution, self.clock.now_ns(), ancestors)
 
     async def in_doubt(self):
         with self.locked() as place:

@@ -35,8 +35,8 @@ def caught_by(*tests):
 def checks_without_holding(patch, memory):
     right = LedgerState.reserve
 
-    def reserve(self, *args):
-        hold = right(self, *args)
+    def reserve(self, *args, **kwargs):
+        hold = right(self, *args, **kwargs)
         if not isinstance(hold, Refusal):
             for account in hold.accounts:
                 account.held -= hold.amounts[account.unit]
@@ -69,8 +69,8 @@ def looks_and_then_holds(patch, memory):
 def holds_what_fits(patch, memory):
     right = LedgerState.reserve
 
-    def reserve(self, attribution, at_ns, amounts, key=None):
-        answer = right(self, attribution, at_ns, amounts, key)
+    def reserve(self, attribution, at_ns, amounts, key=None, **others):
+        answer = right(self, attribution, at_ns, amounts, key, **others)
         for account in self.accounts_for(attribution, at_ns) if isinstance(answer, Refusal) else ():
             account.held += min(account.remaining, amounts[account.unit])
         return answer
@@ -94,7 +94,9 @@ def extends_what_fits(patch, memory):
 @caught_by("test_a_key_gives_its_open_hold_again")
 def forgets_keys(patch, memory):
     right = memory.MemoryLedger.decide
-    patch.setattr(memory.MemoryLedger, "decide", lambda self, who, amounts, key: right(self, who, amounts, None))
+    patch.setattr(
+        memory.MemoryLedger, "decide", lambda self, who, amounts, _, *others: right(self, who, amounts, None, *others)
+    )
 
 
 @caught_by("test_what_was_not_sent_costs_nothing")
@@ -117,8 +119,8 @@ def enforces_shadows(patch, memory):
 def holds_money_alone(patch, memory):
     right = LedgerState.reserve
 
-    def reserve(self, who, at_ns, amounts, key=None):
-        return right(self, who, at_ns, {"tokens": 0, "calls": 0, "usd": amounts["usd"]}, key)
+    def reserve(self, who, at_ns, amounts, key=None, **others):
+        return right(self, who, at_ns, {"tokens": 0, "calls": 0, "usd": amounts["usd"]}, key, **others)
 
     patch.setattr(LedgerState, "reserve", reserve)
 
@@ -320,7 +322,27 @@ def forgets_no_execution(patch, memory):
 
 @caught_by("test_a_budget_counts_those_it_is_about")
 def counts_everybody(patch, memory):
-    patch.setattr(books._Line, "matches", lambda *_: True)
+    patch.setattr(books, "matcher", lambda _: lambda _: True)
+
+
+@caught_by("test_an_execution_holds_on_those_that_it_is_inside_of")
+def lets_sub_agents_spend_for_themselves(patch, memory):
+    right = LedgerState.reserve
+
+    def reserve(self, *args, ancestors=(), **kwargs):
+        return right(self, *args, **kwargs)
+
+    patch.setattr(LedgerState, "reserve", reserve)
+
+
+@caught_by("test_only_the_budgets_that_are_named_are_asked")
+def asks_every_budget(patch, memory):
+    right = LedgerState.reserve
+
+    def reserve(self, *args, budgets=None, **kwargs):
+        return right(self, *args, **kwargs)
+
+    patch.setattr(LedgerState, "reserve", reserve)
 
 
 # -- sharing and controls --------------------------------------------------------------------------------------------
@@ -347,12 +369,12 @@ def keeps_what_it_took(patch, memory):
     """Whoever comes first has half of the account, for good."""
     right = memory.MemoryLedger.decide
 
-    def decide(self, who, amounts, key):
+    def decide(self, who, amounts, *others):
         first = self.place.__dict__.setdefault("first", self)
         place_state = self.place.state
         for account in place_state.accounts_for(who, self.clock.now_ns()):
             account.cap = account.limit if self is first else account.limit // 2
-        return right(self, who, amounts, key)
+        return right(self, who, amounts, *others)
 
     patch.setattr(memory.MemoryLedger, "decide", decide)
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Container, Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Container, Iterable, Mapping
+from typing import TYPE_CHECKING, NamedTuple
 
 from hivecost.clock import Clock
 from hivecost.errors import LedgerUnavailableError
-from hivecost.ledger import AccountStatus, Budget, Hold, Incident, LedgerState, Refusal, Settlement, Unit
+from hivecost.ledger import AccountStatus, Ancestors, Budget, Hold, Incident, LedgerState, Refusal, Settlement, Unit
 from hivecost.ledger.amounts import overrun_reason
 from hivecost.money import to_usd
 from hivecost.signals import settled_late
@@ -20,6 +20,15 @@ from hivecost.store.ledger.leases import Leases, accounts_max, execution_of, is_
 
 if TYPE_CHECKING:
     from hivecost.store.ledger.ledger import Ledger
+
+
+class Spender(NamedTuple):
+    """Whose attempt it is; see `Ledger.reserve`."""
+
+    attribution: Mapping[str, str]
+    ancestors: Ancestors = ()
+    #: None: all that match.
+    budgets: Collection[str] | None = None
 
 
 class Desk(Atomic):
@@ -91,13 +100,13 @@ class Desk(Atomic):
 
     @atomic(lambda *_: None)
     def reserve(
-        self, attribution: Mapping[str, str], amounts: Mapping[Unit, int], key: str | None, clock: Clock
+        self, who: Spender, amounts: Mapping[Unit, int], key: str | None, clock: Clock
     ) -> LedgerHold | Refusal | None:
         """A hold; or what these leases have against it; or None, when the database must be asked first."""
         at_ns = clock.now_ns()
         if self.closed or self.poisoned:
             self._require_order()
-        pure = self._state.reserve(attribution, at_ns, amounts, key)
+        pure = self._state.reserve(who.attribution, at_ns, amounts, key, ancestors=who.ancestors, budgets=who.budgets)
         if isinstance(pure, Refusal):
             return pure
         known = None if key is None else self._open.get(pure.hold_id)
@@ -159,9 +168,9 @@ class Desk(Atomic):
         return True
 
     @atomic()
-    def ask(self, attribution: Mapping[str, str], amounts: Mapping[Unit, int], clock: Clock) -> Ask:
+    def ask(self, who: Spender, amounts: Mapping[Unit, int], clock: Clock) -> Ask:
         """What to ask the database for, so that this could be held."""
-        accounts = self._state.accounts_for(attribution, clock.now_ns())
+        accounts = self._state.accounts_for(who.attribution, clock.now_ns(), who.ancestors, who.budgets)
         return Ask(accounts, {"calls": 1, **amounts})
 
     def decides_alone(self, budget: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,7 @@ from hivecost.errors import HiveCostError, LedgerUnavailableError, StoreError, S
 from hivecost.forking import leave_child, tell_children
 from hivecost.ledger import (
     AccountStatus,
+    Ancestors,
     Budget,
     LedgerState,
     Refusal,
@@ -31,7 +32,7 @@ from hivecost.store.faults import to_store_error
 from hivecost.store.ledger import controls
 from hivecost.store.ledger.batch import Ask, Batch
 from hivecost.store.ledger.database import Errand, LedgerDatabase
-from hivecost.store.ledger.desk import Desk
+from hivecost.store.ledger.desk import Desk, Spender
 from hivecost.store.ledger.errands import LedgerErrands
 from hivecost.store.ledger.hold import LedgerHold
 from hivecost.store.ledger.journal import Journal
@@ -139,18 +140,24 @@ class Ledger(LedgerErrands):
         tokens: int | None = None,
         calls: int = 1,
         key: str | None = None,
+        ancestors: Ancestors = (),
+        budgets: Collection[str] | None = None,
     ) -> LedgerHold:
         """Set the most that an attempt can cost aside, on every account it counts on or on none of them.
 
-        With a `key` that an open hold of this Ledger has, gives that hold. Raises BudgetExhaustedError (`reset_at`),
-        BudgetBusyError (`retry_after_s`), LedgerUnavailableError, and ConfigError for amounts that cannot be.
+        With a `key` that an open hold of this Ledger has, gives that hold. `ancestors` are the attributes of the
+        executions that started this one, the nearest first: budgets with an account for each execution hold on theirs,
+        too, as if they took the turn themselves. Of `budgets`, if they are named, only these are asked. Raises
+        BudgetExhaustedError (`reset_at`), BudgetBusyError (`retry_after_s`), LedgerUnavailableError, and ConfigError
+        for amounts that cannot be.
         """
         desk, visitor = self._require_open()
         amounts = amounts_of(usd, nanousd, tokens, calls)
+        who = Spender(attribution, ancestors, budgets)
         execution_id = attribution.get("execution", "")
         asked = False
         while True:
-            answer = desk.reserve(attribution, amounts, key, self._clock)
+            answer = desk.reserve(who, amounts, key, self._clock)
             if isinstance(answer, LedgerHold):
                 if desk.is_crowded:
                     visitor.wake()
@@ -159,7 +166,7 @@ class Ledger(LedgerErrands):
                 raise LedgerUnavailableError(f"{self._holds_max:,} holds are open at once; raise holds_max")
             if asked and isinstance(answer, Refusal) and desk.decides_alone(answer.budget):
                 raise answer.error(execution_id)
-            refusal = await visitor.ask(desk.ask(attribution, amounts, self._clock))
+            refusal = await visitor.ask(desk.ask(who, amounts, self._clock))
             if refusal is not None:
                 raise refusal.error(execution_id)
             asked = True
@@ -173,13 +180,16 @@ class Ledger(LedgerErrands):
         tokens: int | None = None,
         calls: int = 1,
         key: str | None = None,
+        ancestors: Ancestors = (),
+        budgets: Collection[str] | None = None,
     ) -> LedgerHold | None:
         """The same from memory alone; None where that cannot be decided there: `await reserve(...)` then.
 
         Raises LedgerUnavailableError and ConfigError.
         """
         desk, _ = self._opened or self._require_open()
-        answer = desk.reserve(attribution, amounts_of(usd, nanousd, tokens, calls), key, self._clock)
+        who = Spender(attribution, ancestors, budgets)
+        answer = desk.reserve(who, amounts_of(usd, nanousd, tokens, calls), key, self._clock)
         return answer if isinstance(answer, LedgerHold) else None
 
     async def extend(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> None:
@@ -204,13 +214,13 @@ class Ledger(LedgerErrands):
         rows = await self._read(partial(read_accounts, self._base_path, self._clock.now_ns()))
         return rows + desk.status_of_executions()
 
-    async def remaining(self, attribution: Mapping[str, str]) -> dict[Unit, int]:
+    async def remaining(self, attribution: Mapping[str, str], ancestors: Ancestors = ()) -> dict[Unit, int]:
         """The most that a turn with these attributes could hold now, by the units that any enforced budget counts.
 
         What others have leased and do not need counts as remaining: it takes a moment to come back.
         """
         desk, _ = self._require_open()
-        accounts = desk.ask(attribution, {}, self._clock).accounts
+        accounts = desk.ask(Spender(attribution, ancestors), {}, self._clock).accounts
         await self._commit_news()
         return await self._read(partial(read_remaining, self._base_path, accounts))
 

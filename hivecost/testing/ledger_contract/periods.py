@@ -92,6 +92,27 @@ class PeriodPromises(OpensLedgers):
             scopes = {row.scope for row in await ledger.status() if row.budget == "run"}
             same(("execution=e2" in scopes, await sums(ledger)), (False, (15 * CENT, 0, 20 * CENT)))
 
+    async def test_an_execution_holds_on_those_that_it_is_inside_of(self, tmp_path: Path) -> None:
+        """All of them or none: a sub-agent cannot spend what its parent, or that one's parent, has not left."""
+        run = Budget("run", "$0.30", window="execution", mode="hard")
+        parents = ({"execution": "e2"}, {"execution": "e1"})
+        async with self.opened(tmp_path, total(), run) as ledger:
+            (await hold_of(ledger, parents[1], usd="0.20")).settle()
+            with raises(BudgetExhaustedError) as refused:
+                await hold_of(ledger, {"execution": "e3"}, usd="0.20", ancestors=parents)
+            same((refused.error.budget, refused.error.scope), ("run", "execution=e1"))
+            same(await ledger.remaining({"execution": "e3"}, parents), {"usd": 10 * CENT})
+            (await hold_of(ledger, {"execution": "e3"}, usd="0.10", ancestors=parents)).settle()
+            spent = {row.scope: row.settled for row in await ledger.status() if row.budget == "run"}
+            same(spent, {"execution=e1": 30 * CENT, "execution=e2": 10 * CENT, "execution=e3": 10 * CENT})
+            same(await sums(ledger), (30 * CENT, 0, 0))
+
+    async def test_only_the_budgets_that_are_named_are_asked(self, tmp_path: Path) -> None:
+        """A bill that belongs to one budget more is charged there, and not a second time elsewhere."""
+        async with self.opened(tmp_path, total(), Budget("more", "$1", mode="hard")) as ledger:
+            (await hold_of(ledger, usd="0.20", budgets=["more"])).settle()
+            same((await sums(ledger, "more"), await sums(ledger)), ((20 * CENT, 0, 0), (0, 0, 0)))
+
     async def test_a_budget_counts_those_it_is_about(self, tmp_path: Path) -> None:
         """`match` says whom, `per` says who has an account of their own; without the attribute they share one."""
         per_user = Budget("user", "$0.10", per="user", match={"org": ["acme", "other"]}, mode="hard")

@@ -31,9 +31,9 @@ QUERIES = {
     "events of a session": (breakdown.LOAD_EVENTS, "events_by_session (session_id=?)"),
     "list runs": (runtime_log.list_runs_sql({}), "executions_by_start (started_ns>? AND started_ns<?)"),
     "list a session's": (runtime_log.list_runs_sql(SESSION), "executions_by_end (session_id=?)"),
-    "page of turns": (turns.turns_page_sql({}), "turns_by_time (timestamp_ns>? AND timestamp_ns<?)"),
+    "page of turns": (turns.turns_page_sql(None), "turns_by_time (timestamp_ns>? AND timestamp_ns<?)"),
     "page of a model's turns": (
-        turns.turns_page_sql({"model": "m"}),
+        turns.turns_page_sql("m"),
         "turns_by_time (timestamp_ns>? AND timestamp_ns<?)",
     ),
     "a session repriced": (repricings.LOAD_REPRICED, "repricings USING INDEX repricings_by_turn (session_id=?)"),

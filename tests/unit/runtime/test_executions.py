@@ -481,7 +481,7 @@ async def test_what_cannot_be_triggered_is_refused_by_name(runtime, forever):
         ({"tags": {"note": "\ud800"}}, "tags.note"),
         ({"user_id": 42}, "user_id"),
         ({"user_id": "\ud800"}, "user_id"),
-        ({"org_id": None}, "org_id"),
+        ({"org_id": 1.5}, "org_id"),
         ({"task_id": b"t"}, "task_id"),
         ({"session_id": 7}, "session_id"),
         ({"user_id": "u" * 2**20}, "user_id"),

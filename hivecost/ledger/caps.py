@@ -1,0 +1,145 @@
+"""Limits of a part of a run, in memory only: what a block or a sub-agent may spend."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from fractions import Fraction
+from math import ceil
+from typing import Final, Literal
+
+import msgspec
+
+from hivecost.errors import ConfigError
+from hivecost.ledger.account import Crossing
+from hivecost.ledger.amounts import Unit, parse_amount, parse_limit
+from hivecost.ledger.hold import HoldState, Refusal
+
+CapMode = Literal["hard", "observe"]
+
+#: The fraction of its limit at which a cap warns, once.
+WARN_AT: Final = Fraction(9, 10)
+#: The window of a cap, as events and refusals name it: it has no other end than its block's.
+_PERIOD: Final = "execution"
+
+
+class Cap(msgspec.Struct, eq=False):
+    """A limit and what is charged on it; `observe` warns, and refuses nothing."""
+
+    name: str
+    unit: Unit
+    limit: int
+    mode: CapMode = "hard"
+    settled: int = 0
+    held: int = 0
+    in_doubt: int = 0
+    has_warned: bool = False
+
+    @property
+    def remaining(self) -> int:
+        """What may still be held; never below zero."""
+        return max(0, self.limit - self.settled - self.held - self.in_doubt)
+
+
+class CapHold(msgspec.Struct, eq=False, gc=False):
+    """What is set aside on some caps for one turn."""
+
+    caps: tuple[Cap, ...]
+    amounts: dict[Unit, int]
+    state: HoldState = "held"
+
+
+def new_cap(name: str, limit: object, *, mode: str = "hard") -> Cap:
+    """A cap of `"$0.20"`, `"10_000 tokens"` or `"5 calls"`. Raises ConfigError, naming it, for what cannot be."""
+    if mode not in ("hard", "observe"):
+        raise ConfigError(f"{name}: mode", "'hard' or 'observe'", got=mode)
+    _, unit = parse_limit(limit, "", key=f"{name}: limit")
+    amount = parse_amount(limit, "", key=f"{name}: limit")
+    return Cap(name, unit, amount, "hard" if mode == "hard" else "observe")
+
+
+def reserve_on_caps(caps: Sequence[Cap], amounts: Mapping[Unit, int]) -> CapHold | Refusal:
+    """Set the amounts aside on all caps, or on none: then why not, of several the refusal that lasts longest."""
+    refusals = _refusals(caps, amounts)
+    if refusals:
+        return max(refusals, key=lambda refusal: refusal.kind == "exhausted")
+    for cap in caps:
+        cap.held += amounts[cap.unit]
+    return CapHold(tuple(caps), dict(amounts))
+
+
+def extend_on_caps(hold: CapHold, amounts: Mapping[Unit, int]) -> Refusal | None:
+    """Have at least these amounts set aside; None when they are."""
+    more = {unit: max(0, amount - hold.amounts.get(unit, 0)) for unit, amount in amounts.items()}
+    refusals = _refusals(hold.caps, more)
+    if hold.state != "held" or refusals:
+        return refusals[0] if refusals else None
+    for cap in hold.caps:
+        cap.held += more[cap.unit]
+    hold.amounts = {unit: hold.amounts.get(unit, 0) + more.get(unit, 0) for unit in {**hold.amounts, **more}}
+    return None
+
+
+def settle_on_caps(hold: CapHold, used: Mapping[Unit, int]) -> list[Crossing]:
+    """Charge what is known, give the rest of that back, and leave the other units in doubt at what was held.
+
+    Gives each cap's warning, once, and its limit at every turn that leaves it above. A bill above its hold is charged
+    in full: nothing is left then.
+    """
+    if hold.state != "held":
+        return []
+    hold.state = "settled"
+    crossings: list[Crossing] = []
+    for cap in hold.caps:
+        held = hold.amounts[cap.unit]
+        cap.held -= held
+        if cap.unit in used:
+            cap.settled += used[cap.unit]
+            crossings += _crossings(cap)
+        else:
+            cap.in_doubt += held
+    return crossings
+
+
+def release_on_caps(hold: CapHold) -> None:
+    """Nothing was sent: give all of it back."""
+    if hold.state == "held":
+        hold.state = "released"
+        for cap in hold.caps:
+            cap.held -= hold.amounts[cap.unit]
+
+
+def _refusals(caps: Iterable[Cap], amounts: Mapping[Unit, int]) -> list[Refusal]:
+    return [
+        _refusal(cap, amounts[cap.unit]) for cap in caps if cap.mode == "hard" and amounts[cap.unit] > cap.remaining
+    ]
+
+
+def _refusal(cap: Cap, needed: int) -> Refusal:
+    fits_once_others_settle = needed <= cap.limit - cap.settled - cap.in_doubt
+    return Refusal(
+        kind="busy" if fits_once_others_settle else "exhausted",
+        budget=cap.name,
+        scope="",
+        period=_PERIOD,
+        unit=cap.unit,
+        needed=needed,
+        remaining=cap.remaining,
+        limit=cap.limit,
+    )
+
+
+def _crossings(cap: Cap) -> Iterable[Crossing]:
+    exceeded = cap.settled > cap.limit
+    if not exceeded and (cap.has_warned or cap.settled < ceil(WARN_AT * cap.limit)):
+        return
+    cap.has_warned = True
+    yield Crossing(
+        budget=cap.name,
+        scope="",
+        period=_PERIOD,
+        unit=cap.unit,
+        used=cap.settled,
+        limit=cap.limit,
+        fraction=1.0 if exceeded else float(WARN_AT),
+        exceeded=exceeded,
+    )

@@ -1,0 +1,50 @@
+"""Which turns a budget counts: those whose attributes have the values that it names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import Final
+
+from hivecost.ledger.attribution import names_of
+from hivecost.model_names import general_names
+
+#: Whether a turn with these attributes counts.
+Matches = Callable[[Mapping[str, str]], bool]
+
+#: What goes by several names, in any case, and may be asked for by a pattern.
+_PATTERNED: Final = ("model", "provider")
+
+
+def matcher(match: Mapping[str, Sequence[str]]) -> Matches:
+    """A test of attributes: each of those in `match` has one of its values.
+
+    A model matches by any of its names, a date, a host and a region left out or not, and by patterns of them; so does a
+    provider. What a turn does not say, it does not match.
+    """
+    plain = [(name, frozenset(values)) for name, values in match.items() if name not in _PATTERNED]
+    patterned = [(name, tuple(values)) for name, values in match.items() if name in _PATTERNED]
+    if not patterned:
+        return lambda attribution: all(attribution.get(name) in values for name, values in plain)
+
+    def matches(attribution: Mapping[str, str]) -> bool:
+        if not all(attribution.get(name) in values for name, values in plain):
+            return False
+        provider = attribution.get("provider", "")
+        return all(_is_named(tuple(names_of(attribution, name)), provider, values) for name, values in patterned)
+
+    return matches
+
+
+def is_named(names: Iterable[str], values: Iterable[str], *, provider: str = "") -> bool:
+    """Whether one of a model's or a provider's names is among the values, which may be patterns."""
+    return _is_named(tuple(names), provider, tuple(values))
+
+
+@lru_cache(maxsize=4_096)
+def _is_named(names: tuple[str, ...], provider: str, values: tuple[str, ...]) -> bool:
+    every = {general for name in names for general in general_names(name)}
+    if provider:
+        every |= {f"{provider.lower()}/{name}" for name in every}
+    return any(fnmatchcase(name, value.lower()) for value in values for name in every)

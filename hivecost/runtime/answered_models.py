@@ -1,0 +1,106 @@
+"""Budgets that bind a turn by the name of the model that answered, which nobody knew when it was asked for."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from typing import Final, NamedTuple
+
+import anyio
+
+from hivecost.errors import BudgetExceededError, HiveCostError
+from hivecost.events import Cost, Usage
+from hivecost.ledger import Budget, LedgerStore, ancestry, attribution, matcher
+from hivecost.ledger.amounts import format_exactly
+from hivecost.loops import Loop
+from hivecost.plugin import TurnRequest
+
+#: Names asked for whose answers are remembered; the oldest goes first, and is learned anew.
+_ASKED_MAX: Final = 1_000
+
+_log = logging.getLogger("hivecost.budgets")
+
+
+class _Answer(NamedTuple):
+    """A turn that more budgets bind than held money for it."""
+
+    request: TurnRequest
+    answered: tuple[str, ...]
+    budgets: tuple[str, ...]
+    usage: Usage
+    cost: Cost
+
+
+class AnsweredModels:
+    """Learns which models answer to a name, so that the next turn of it holds on the budgets that name those.
+
+    The turn that teaches it was sent without them: its bill is charged there afterwards. A bill that a budget has no
+    room for freezes it, as one above its hold does.
+    """
+
+    def __init__(self, ledger: LedgerStore, budgets: tuple[Budget, ...], loop: Loop) -> None:
+        self._ledger = ledger
+        self._loop = loop
+        self._matchers = {b.name: matcher(b.match) for b in budgets if "model" in b.match}
+        #: (asked, provider) → the models that answered.
+        self._answered: OrderedDict[tuple[str, str], tuple[str, ...]] = OrderedDict()
+        self._pending = 0
+        self._is_idle = anyio.Event()
+
+    def of(self, request: TurnRequest) -> tuple[str, ...]:
+        """The models by which budgets bind it besides those that it names."""
+        return self._answered.get((request.model, request.provider), ()) if self._answered else ()
+
+    def learn(self, request: TurnRequest, answered: str, usage: Usage, cost: Cost) -> None:
+        """Take note of the model that answered, and charge the budgets that only it brings in. From any thread."""
+        known = self.of(request)
+        if not self._matchers or not answered or answered in (request.model, request.resolved_model, *known):
+            return
+        before, now = attribution(request, known), attribution(request, (*known, answered))
+        budgets = tuple(name for name, matches in self._matchers.items() if matches(now) and not matches(before))
+        if not budgets:
+            return
+        self._answered[request.model, request.provider] = (*known, answered)
+        if len(self._answered) > _ASKED_MAX:
+            self._answered.popitem(last=False)
+        self._pending += 1
+        answer = _Answer(request, (*known, answered), budgets, usage, cost)
+        self._loop.call_threadsafe(lambda: self._loop.spawn(lambda: self._charge(answer), "hivecost late charge"))
+
+    async def charged(self) -> None:
+        """Return when everything learned so far is charged."""
+        while self._pending:
+            self._is_idle = anyio.Event()
+            await self._is_idle.wait()
+
+    async def _charge(self, answer: _Answer) -> None:
+        try:
+            for budget in answer.budgets:
+                await self._charge_one(answer, budget)
+        finally:
+            self._pending -= 1
+            self._is_idle.set()
+
+    async def _charge_one(self, answer: _Answer, budget: str) -> None:
+        nanousd, tokens = answer.cost.nanousd, answer.usage.total_tokens
+        who, ancestors = attribution(answer.request, answer.answered), ancestry(answer.request, answer.answered)
+        try:
+            hold = await self._ledger.reserve(
+                who, nanousd=nanousd or 0, tokens=tokens, calls=1, ancestors=ancestors, budgets=(budget,)
+            )
+            if nanousd is None:
+                hold.doubt()
+                await self._freeze(budget, f"a turn that {answer.answered[-1]} answered has no known cost")
+            else:
+                hold.settle(nanousd=nanousd, tokens=tokens, calls=1)
+        except BudgetExceededError:
+            bill = format_exactly(nanousd or 0, "usd")
+            await self._freeze(budget, f"{answer.answered[-1]} answered for {bill}, for which nothing was held or left")
+        except HiveCostError as error:
+            _log.error("budget %r: a turn that %s answered is not charged: %s", budget, answer.answered[-1], error)
+
+    async def _freeze(self, budget: str, reason: str) -> None:
+        try:
+            await self._ledger.freeze(budget, reason, by="hivecost")
+        except HiveCostError as error:
+            _log.error("budget %r should be frozen, because %s: %s", budget, reason, error)

@@ -1,0 +1,145 @@
+"""What turns hold on the caps of the blocks and the sub-agents that they are taken in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+import anyio
+
+from hivecost.clock import Clock
+from hivecost.errors import BudgetExceededError
+from hivecost.events import Cost, Event, Usage
+from hivecost.ledger import Crossing, Refusal, Unit, exceeded_of, warning_of
+from hivecost.ledger.caps import (
+    Cap,
+    CapHold,
+    extend_on_caps,
+    release_on_caps,
+    reserve_on_caps,
+    settle_on_caps,
+)
+from hivecost.loops import Loop
+from hivecost.plugin import TurnRequest
+from hivecost.pricing import PriceBook
+from hivecost.runtime.turn_bound import TurnBounds
+from hivecost.signals import budget_exhausted
+from hivecost.store.ledger.atomic import Atomic, atomic
+
+#: How long a turn waits for what others hold on the same cap.
+WAIT_S: Final = 60.0
+
+
+class CappedTurns(Atomic):
+    """Thread-safe, and in memory only. To be opened on the runtime's loop before it is asked."""
+
+    def __init__(self, prices: PriceBook, clock: Clock, publish: Callable[[Event], None]) -> None:
+        super().__init__()
+        self._bounds = TurnBounds(prices, clock)
+        self._clock = clock
+        self._publish = publish
+        self._loop: Loop | None = None
+        self._freed: anyio.Event
+
+    def open(self, loop: Loop) -> None:
+        """Those who wait do so on this loop."""
+        self._loop, self._freed = loop, anyio.Event()
+
+    @property
+    def freed(self) -> anyio.Event:
+        """Set when something is given back after this was read."""
+        return self._freed
+
+    def hold(self, request: TurnRequest, caps: Sequence[Cap]) -> CapHold | Refusal:
+        """Set aside the most that the turn can cost, on all caps or on none.
+
+        Raises ConfigError for a turn without bounds, and PriceUnknownError, where a hard cap counts what they bound.
+        """
+        return self._reserve(tuple(caps), self._bound(request, caps))
+
+    def extend(self, request: TurnRequest, hold: CapHold) -> None:
+        """Set aside what the request can cost, where that is more. Raises BudgetExhaustedError."""
+        refusal = self._extend(hold, self._bound(request, hold.caps))
+        if refusal is not None:
+            raise self.error(request, refusal, "stopped")
+
+    def settle(self, request: TurnRequest, hold: CapHold, usage: Usage, cost: Cost, *, is_final: bool) -> None:
+        """Charge what is known; the rest stays in doubt as it was held. From any thread."""
+        used: dict[Unit, int] = {"calls": 1}
+        if is_final:
+            used["tokens"] = usage.total_tokens
+            if cost.nanousd is not None:
+                used["usd"] = cost.nanousd
+        self._settle(hold, used, request)
+
+    @atomic(lambda self, hold: self.defer(lambda: self.release(hold)))
+    def release(self, hold: CapHold) -> None:
+        """Give all of it back: nothing was sent."""
+        release_on_caps(hold)
+        self._wake()
+
+    async def wait(self, freed: anyio.Event, timeout_s: float) -> None:
+        """Return once something was given back, or the time is over."""
+        async with anyio.create_task_group() as group:
+
+            async def stop_waiting() -> None:
+                await freed.wait()
+                group.cancel_scope.cancel()
+
+            group.start_soon(stop_waiting)
+            await self._clock.sleep(timeout_s)
+            group.cancel_scope.cancel()
+
+    def error(self, request: TurnRequest, refusal: Refusal, action: str = "refused") -> BudgetExceededError:
+        """What to raise, once it is told."""
+        error = refusal.error(request.execution_id)
+        self._tell_exceeded(error, refusal.unit, request, action)
+        return error
+
+    def _bound(self, request: TurnRequest, caps: Sequence[Cap]) -> dict[Unit, int]:
+        """Of every unit that a cap counts; a cap that only warns holds nothing."""
+        bound = self._bounds.of(request, {cap.unit for cap in caps if cap.mode == "hard"})
+        return {cap.unit: bound.get(cap.unit, 0) for cap in caps}
+
+    @atomic()
+    def _reserve(self, caps: tuple[Cap, ...], amounts: Mapping[Unit, int]) -> CapHold | Refusal:
+        return reserve_on_caps(caps, amounts)
+
+    @atomic()
+    def _extend(self, hold: CapHold, amounts: Mapping[Unit, int]) -> Refusal | None:
+        return extend_on_caps(hold, amounts)
+
+    @atomic(lambda self, hold, used, request: self.defer(lambda: self._settle(hold, used, request)))
+    def _settle(self, hold: CapHold, used: Mapping[Unit, int], request: TurnRequest) -> None:
+        for crossing in settle_on_caps(hold, used):
+            self._tell(crossing, request)
+        self._wake()
+
+    def _tell(self, crossing: Crossing, request: TurnRequest) -> None:
+        if crossing.exceeded:
+            self._tell_exceeded(crossing, crossing.unit, request, "none")
+        else:
+            self._publish(warning_of(crossing, request, self._clock.now_ns()))
+
+    def _tell_exceeded(
+        self, spent: Crossing | BudgetExceededError, unit: Unit, request: TurnRequest, action: str
+    ) -> None:
+        exceeded = exceeded_of(spent, unit, request, action, self._clock.now_ns())
+        budget_exhausted.announce(
+            self,
+            budget=exceeded.budget,
+            scope=exceeded.scope,
+            execution_id=exceeded.execution_id,
+            used=exceeded.used,
+            limit=exceeded.limit,
+            unit=exceeded.unit,
+        )
+        self._publish(exceeded)
+
+    def _wake(self) -> None:
+        if self._loop is not None:
+            self._loop.call_threadsafe(self._set_freed)
+
+    def _set_freed(self) -> None:
+        freed, self._freed = self._freed, anyio.Event()
+        freed.set()

@@ -1,0 +1,130 @@
+"""What budgets name, checked against what the price book knows: a name that nobody has binds nothing."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from difflib import SequenceMatcher
+from fnmatch import fnmatchcase
+from typing import Final
+
+from msgspec.structs import replace
+
+from hivecost.errors import ConfigError
+from hivecost.ledger import Budget, matcher
+from hivecost.model_names import general_names, undated
+from hivecost.plugin import TurnRequest
+from hivecost.pricing import PriceBook
+
+_log = logging.getLogger("hivecost.budgets")
+
+#: Two names of models as alike as this, with the same numbers in them, differ by a slip of the keyboard.
+_MODEL_RATIO: Final = 0.85
+#: A provider that is not there is an error in any case: this only says which may be meant.
+_PROVIDER_RATIO: Final = 0.7
+_WILDCARDS: Final = re.compile(r"[*?\[]")
+_NAMES: Final = {"model", "provider"}
+_ARGUMENTS: Final = {
+    "provider": (
+        "ctx.turn(provider=…)",
+        "the provider of {model!r}, which the price book does not know: budget {budget!r} matches on it",
+    ),
+    "model": (
+        "prices",
+        "a price, or an alias, that says which model {model!r} is: budget {budget!r} matches on the model",
+    ),
+}
+
+
+def placed(budget: Budget, prices: PriceBook) -> Budget:
+    """Return the budget with its providers under the names that the price book has for them, too.
+
+    Raises ConfigError for a provider that nobody knows, and for a model that is a slip of a known name. Another model
+    that the book does not know is warned of: the book may be from another day.
+    """
+    for model in budget.match.get("model", ()):
+        _check_model(budget, model, prices)
+    providers = tuple(budget.match.get("provider", ()))
+    if not providers:
+        return budget
+    named = (name for provider in providers for name in (provider, _provider_id(budget, provider, prices)))
+    return replace(budget, match={**budget.match, "provider": tuple(dict.fromkeys(named))})
+
+
+def _provider_id(budget: Budget, provider: str, prices: PriceBook) -> str:
+    if _WILDCARDS.search(provider):
+        known = any(fnmatchcase(name, provider.lower()) for name in prices.providers())
+        found = provider if known else ""
+    else:
+        found = prices.provider_id(provider)
+    if not found:
+        near = _nearest(provider, prices.providers(), _PROVIDER_RATIO)
+        expected = f"{near!r}" if near else "a provider that the price book knows (`hivecost prices list` names them)"
+        raise ConfigError(f"budget {budget.name!r}.match.provider", expected, got=provider)
+    return found
+
+
+def _check_model(budget: Budget, model: str, prices: PriceBook) -> None:
+    names = {general for _, name in prices.names() for general in general_names(name)}
+    names |= {general for _, name in prices.models() for general in general_names(name)}
+    known = (
+        any(fnmatchcase(name, model.lower()) for name in names)
+        if _WILDCARDS.search(model)
+        else bool(prices.resolve(model).model) or not names.isdisjoint(general_names(model))
+    )
+    if known:
+        return
+    slip = _slip_of(model, names, prices)
+    if slip:
+        raise ConfigError(f"budget {budget.name!r}.match.model", f"{slip!r}, or another name of a model", got=model)
+    _log.warning(
+        "budget %r matches on model %r, which the price book does not know: a turn counts only under that very name",
+        budget.name,
+        model,
+    )
+
+
+def _slip_of(model: str, known: Iterable[str], prices: PriceBook) -> str:
+    """The known name that was meant; "" where this may be a name of its own, such as one of another version."""
+    last = model.lower().rsplit("/", 1)[-1]
+    name = min((last, *undated(last)), key=len)
+    numbers, words = _numbers(name), sorted(re.findall(r"[a-z]+|\d+", name))
+    alike = [one for one in known if _numbers(one) == numbers]
+    same_words = [one for one in alike if sorted(re.findall(r"[a-z]+|\d+", one)) == words]
+    # Of several the one that needs no host in front.
+    return min(same_words, key=lambda one: (not prices.resolve(one).model, one), default="") or _nearest(
+        name, alike, _MODEL_RATIO
+    )
+
+
+def _numbers(name: str) -> list[str]:
+    return sorted(re.findall(r"\d+", name))
+
+
+def _nearest(name: str, known: Iterable[str], ratio_min: float) -> str:
+    ratios = ((SequenceMatcher(None, name.lower(), one).ratio(), one) for one in known)
+    ratio, nearest = max(ratios, default=(0.0, ""))
+    return nearest if ratio >= ratio_min else ""
+
+
+class NamedBudgets:
+    """The budgets that match on a model or a provider, and must refuse a turn of which nobody knows them."""
+
+    def __init__(self, budgets: Iterable[Budget]) -> None:
+        self._budgets = [b for b in budgets if not b.shadow and not _NAMES.isdisjoint(b.match)]
+
+    def refuse_unknown(self, request: TurnRequest, everybody: Sequence[Mapping[str, str]]) -> None:
+        """Raise ConfigError, with the argument to give, where one may bind the turn and nobody can tell.
+
+        `everybody` are the attributes of the turn and of its ancestors. A name that is matched as it stands is known.
+        """
+        known = {"model": request.resolved_model, "provider": request.resolved_provider}
+        for budget in self._budgets:
+            unknown = [name for name in _NAMES if name in budget.match and not known[name]]
+            rest = {name: values for name, values in budget.match.items() if name not in unknown}
+            whose = everybody if "execution" in budget.account_attributes else everybody[:1]
+            for who in whose if unknown else ():
+                if matcher(rest)(who) and not matcher(budget.match)(who):
+                    key, expected = _ARGUMENTS[unknown[0]]
+                    raise ConfigError(key, expected.format(model=request.model, budget=budget.name))
