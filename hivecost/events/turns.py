@@ -33,6 +33,16 @@ class LLMTurnComplete(Event, frozen=True, kw_only=True, tag=EventType.LLM_TURN_C
     resolved_model: str = ""
     resolved_provider: str = ""
 
+    @property
+    def counted_model(self) -> str:
+        """The model as the price book understood it, else as it was named: that of sums and accounts."""
+        return self.resolved_model or self.model
+
+    @property
+    def counted_provider(self) -> str:
+        """The provider, likewise."""
+        return self.resolved_provider or self.provider
+
     def _derived(self) -> dict[str, Any]:
         usage, cost = self.usage, self.cost
         usd = None if cost is None else cost.usd

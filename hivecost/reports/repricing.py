@@ -84,8 +84,8 @@ async def reprice_log(
                 continue
             repricing = _repricing(run_id, turn, cost, clock.now_ns())
             repricings.append(repricing)
-            provider, model = key = turn.resolved_provider or turn.provider, turn.resolved_model or turn.model
-            line = models.setdefault(key, RepricedModel(provider=provider, model=model))
+            key = turn.counted_provider, turn.counted_model
+            line = models.setdefault(key, RepricedModel(provider=key[0], model=key[1]))
             for sums in (line, total):
                 sums.add(repricing.old_nanousd, repricing.new_nanousd)
         if not dry_run:

@@ -117,7 +117,7 @@ class UsageAggregator:
         recent, self._recent = self._recent, {}
         for (whose, day), entry in sorted(recent.items(), key=lambda item: item[1].last_turn):
             self._total += entry.totals
-            for dimension, value in zip(DIMENSIONS, (*whose, _name_of(day)), strict=True):
+            for dimension, value in zip(DIMENSIONS, (*_counted(whose), _name_of(day)), strict=True):
                 if value:
                     self._add_to(dimension, value, entry.totals)
 
@@ -177,13 +177,21 @@ class _Recent:
         self.last_turn = 0
 
 
-#: In the order of the dimensions, but for the day.
+#: In the order of the dimensions, but for the day; behind them the model as the price book understood it.
 _whose: Final = attrgetter(
     *("execution_id", "session_id", "node_id", "agent_id", "model", "user_id", "org_id", "task_id"),
+    "resolved_model",
 )
+_MODEL: Final = DIMENSIONS.index("model")
 _DAY_NS: Final = 86_400 * 10**9
 #: Turns that are added before another thread has its turn.
 _AT_ONCE: Final = 1_000
+
+
+def _counted(whose: tuple[str, ...]) -> tuple[str, ...]:
+    """By the model that sums go by."""
+    *values, resolved = whose
+    return (*values[:_MODEL], resolved or values[_MODEL], *values[_MODEL + 1 :])
 
 
 @lru_cache(maxsize=64)

@@ -30,7 +30,10 @@ def rows(path: Path, sql: str) -> list[dict]:
 def fold(turns: list[dict]) -> dict[str, dict[tuple, Counter]]:
     """Every rollup as it must be."""
     rollups = {table: defaultdict(Counter) for table in KEYS}
-    for turn in turns:
+    for logged in turns:
+        turn = dict(logged)
+        for name in ("model", "provider"):  # as the price book understood them, where it did
+            turn[name] = turn[f"resolved_{name}"] or turn[name]
         turn["quarter_hour"] = turn["timestamp_ns"] // QUARTER_HOUR_NS
         for table, keys in KEYS.items():
             if table == "quarter_hours" or turn[keys[0] if table != "executions" else "execution_id"]:
