@@ -24,7 +24,7 @@ DEMO_DATA = Path("hivecost-demo")
 def demo(
     data: Annotated[Path, typer.Option("--data", "-d", help="Where the demo's runtime log goes.")] = DEMO_DATA,
 ) -> None:
-    """Run four small agents against a provider emulator; budgets stop the one that loops, and a customer's day."""
+    """Run small agents against a provider emulator; budgets stop one that loops, a customer's day and a sub-agent."""
     import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
 
     from hivecost.reports import load_session_report, render_session  # noqa: PLC0415  # the same
@@ -72,6 +72,9 @@ async def _run_agents(data: Path) -> str:
                 "also not after a restart.\n"
             )
             await runtime.trigger_and_wait("support", session_id=session_id, user_id="eve", org_id="acme")
+            await runtime.bus.drain()  # what is told of it comes before what is next
+            typer.echo("\nThe lead has $0.02 with all that it starts: its scout is stopped, the lead goes on.\n")
+            await runtime.trigger_and_wait("lead", session_id=session_id, user_id="ada", limit="$0.02")
             await runtime.flush()
     return session_id
 

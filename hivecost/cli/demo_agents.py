@@ -25,7 +25,7 @@ def serve_models() -> ProviderEmulator:
 
 
 def register_agents(runtime: AgentRuntime, provider: ProviderEmulator) -> None:
-    """Three async agents, and one that is a plain function in a thread."""
+    """Async agents, of which one starts another, and one that is a plain function in a thread."""
     chat_url = f"{provider.openai_base_url}/chat/completions"
     messages_url = f"{provider.anthropic_base_url}/v1/messages"
 
@@ -69,6 +69,17 @@ def register_agents(runtime: AgentRuntime, provider: ProviderEmulator) -> None:
         async with ctx.node("answer"):
             while True:  # one customer's question after the other
                 await chat(ctx, "Where is my parcel?")
+
+    @runtime.entry_point("scout")
+    async def scout(ctx: Execution, _: object) -> None:
+        async with ctx.node("look"):
+            while True:  # one more page, and one more
+                await chat(ctx, "Look further.")
+
+    @runtime.entry_point("lead")
+    async def lead(ctx: Execution, _: object) -> str:
+        found = await runtime.trigger_and_wait("scout")
+        return f"what was found until it was {found.status}"
 
 
 def _request(model: str, prompt: str, max_tokens: int) -> dict[str, Any]:

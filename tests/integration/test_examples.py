@@ -18,6 +18,13 @@ SAYS = {
     "sdk_loop.py": ["cancelled after 25 calls, 0.0042258 USD: budget 'per run'", "the providers billed 25 calls"],
     "sync_agent.py": ["cancelled 5 calls: budget 'calls per run'"],
     "streaming.py": ["completed 250 words, 0.00275 USD", "stopped early", "cancelled: budget 'per run'"],
+    "sub_agents.py": [
+        "'cap of node brainstorm' is exhausted",
+        "researcher 1: completed, 6 calls",
+        "researcher 2: cancelled, 4 calls: budget 'cap of researcher'",
+        "researcher 3: cancelled, 1 calls: budget 'per run'",
+        "manager: completed, 0.015 USD itself, 0.0975 USD with all",
+    ],
     "own_plugin.py": ["eager waited 0.", "completed 4 calls"],
     "daily_report.py": [
         "1 sessions, 33,000 tokens, $0.0490, 1 turns without a price",
