@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -13,6 +13,7 @@ import msgspec
 from hivecost.clock import Clock
 from hivecost.errors import PluginError
 from hivecost.events import Event, EventType
+from hivecost.frozen import EMPTY
 
 ENTRY_POINT_GROUP: Final = "hivecost.plugins"
 
@@ -38,7 +39,7 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str = ""
     org_id: str = ""
     task_id: str = ""
-    tags: dict[str, str] = msgspec.field(default_factory=dict)
+    tags: Mapping[str, str] = EMPTY
 
     @property
     def held_tokens(self) -> int:

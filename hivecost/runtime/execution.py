@@ -18,10 +18,11 @@ from hivecost.clock import Clock
 from hivecost.errors import ConfigError, ExecutionCancelledError, HiveCostError
 from hivecost.events import Event, LLMTurnComplete, Totals
 from hivecost.forking import end_child
+from hivecost.frozen import frozen
 from hivecost.loops import Loop, Task, run_on
 from hivecost.plugin import TurnRequest
 from hivecost.pricing import PriceBook, input_token_bound
-from hivecost.runtime.attribution import checked_name, checked_tags
+from hivecost.runtime.attribution import checked_name, checked_tags, checked_text
 from hivecost.runtime.gate import Gate
 from hivecost.runtime.hard_budgets import Admission
 from hivecost.runtime.result import ExecutionResult
@@ -76,9 +77,9 @@ class Execution:
         self.session_id: str = attribution["session_id"]
         self.agent_id: str = attribution["agent_id"]
         self.entry_point = entry_point
-        #: session_id, execution_id, agent_id, user_id, org_id and task_id: whose spending this is.
-        self.attribution = attribution
-        self.tags = checked_tags(tags)
+        #: session_id, execution_id, agent_id, user_id, org_id and task_id: whose spending this is; read-only.
+        self.attribution: Mapping[str, str] = frozen(attribution)
+        self._tags = checked_tags(tags)
         self.totals = Totals()
         self._uncounted: deque[LLMTurnComplete] = deque()
         self._is_counting = False
@@ -108,6 +109,11 @@ class Execution:
         #: Turns that wait at the gate.
         self._waiting: set[anyio.CancelScope] = set()
 
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """The tags it was triggered with; read-only, as all its turns share them."""
+        return self._tags
+
     def node(self, node_id: str, *, agent_id: str | None = None) -> Node:
         """`async with ctx.node("plan"):` (or `with`): turns inside belong to this node, in child tasks too."""
         return Node(node_id, agent_id)
@@ -134,7 +140,8 @@ class Execution:
         PriceUnknownError where a hard budget in USD meets a model without a price, and ExecutionCancelledError after a
         cancellation.
         """
-        checked_name("ctx.turn(model)", model)
+        model = checked_name("ctx.turn(model)", model)
+        provider = checked_text("ctx.turn(provider=…)", provider or "")
         for name, count, least in (
             ("input_tokens", input_tokens, 0),
             ("max_tokens", max_tokens, 0),
@@ -154,7 +161,7 @@ class Execution:
             max_tokens=max_tokens,
             stream_tokens=stream_tokens,
             attempts=attempts,
-            tags=self.tags,
+            tags=self._tags,
             **who,
         )
         return Turn(self, request)
@@ -262,7 +269,7 @@ class Execution:
 
     def attributed(self, **fields: Any) -> dict[str, Any]:
         """This execution's attribution as the fields of an event."""
-        return {"timestamp_ns": self.clock.now_ns(), **self.attribution, "tags": self.tags, **fields}
+        return {"timestamp_ns": self.clock.now_ns(), **self.attribution, "tags": self._tags, **fields}
 
     def enter_context(self) -> Token[Execution | None]:
         _current_node.set(None)
@@ -274,7 +281,7 @@ class Node:
 
     def __init__(self, node_id: str, agent_id: str | None) -> None:
         self.node_id = checked_name("ctx.node(…)", node_id)
-        self.agent_id = agent_id
+        self.agent_id = None if agent_id is None else checked_text("ctx.node(agent_id=…)", agent_id)
         self._token: Token[Node | None] | None = None
 
     def __enter__(self) -> Self:

@@ -13,6 +13,7 @@ import anyio.abc
 from hivecost.errors import BudgetExceededError, ExecutionCancelledError, HiveCostError, ReentrancyError
 from hivecost.events import ExecutionCompleted, ExecutionStarted, ExecutionStatus, new_execution_id, new_session_id
 from hivecost.loops import Loop, run_on
+from hivecost.plain_text import plain_str
 from hivecost.runtime.attribution import checked_text
 from hivecost.runtime.entry_point import THREADS_MAX, EntryPoint
 from hivecost.runtime.execution import PARENTS, Execution, ExecutionHost, current_execution
@@ -321,7 +322,7 @@ _NO_REASON_GIVEN: Final = ExecutionCancelledError("cancelled")
 def _as_error(reason: str | BaseException | None) -> BaseException:
     if isinstance(reason, BaseException):
         return reason
-    return _NO_REASON_GIVEN if reason is None else ExecutionCancelledError(reason)
+    return _NO_REASON_GIVEN if reason is None else ExecutionCancelledError(plain_str(reason))
 
 
 def _ending(
