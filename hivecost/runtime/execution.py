@@ -15,7 +15,7 @@ import anyio.from_thread
 import anyio.lowlevel
 
 from hivecost.clock import Clock
-from hivecost.errors import ConfigError, ExecutionCancelledError, HiveCostError
+from hivecost.errors import BudgetExceededError, ConfigError, ExecutionCancelledError, HiveCostError
 from hivecost.events import Event, LLMTurnComplete, Totals
 from hivecost.forking import end_child
 from hivecost.frozen import frozen
@@ -81,6 +81,8 @@ class Execution:
         self.attribution: Mapping[str, str] = frozen(attribution)
         self._tags = checked_tags(tags)
         self.totals = Totals()
+        #: How often a budget refused one of its turns.
+        self.refusals = 0
         self._uncounted: deque[LLMTurnComplete] = deque()
         self._is_counting = False
         self.clock: Clock = host.clock
@@ -192,6 +194,9 @@ class Execution:
             self._waiting.add(waiting)
             try:
                 admission = await self.gate.admit(request)
+            except BudgetExceededError:
+                self.refusals += 1
+                raise
             finally:
                 self._waiting.discard(waiting)
         try:

@@ -29,6 +29,8 @@ class ExecutionResult(msgspec.Struct, frozen=True, kw_only=True):
     #: Whoever waits when the execution ends gets it with its traceback, whoever asks later a copy without.
     error: BaseException | None
     metrics: dict[str, Any]
+    #: How often a budget refused a turn of it, or stopped one in mid-answer, whether its agent went on or not.
+    refusals: int = 0
 
 
 def without_traceback(result: ExecutionResult) -> ExecutionResult:
