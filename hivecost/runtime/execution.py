@@ -23,6 +23,7 @@ from hivecost.loops import Loop, Task, run_on
 from hivecost.plugin import TurnRequest
 from hivecost.pricing import PriceBook, input_token_bound
 from hivecost.runtime.attribution import checked_name, checked_tags, checked_text
+from hivecost.runtime.breakdown import Breakdown
 from hivecost.runtime.gate import Gate
 from hivecost.runtime.hard_budgets import Admission
 from hivecost.runtime.result import ExecutionResult
@@ -81,6 +82,7 @@ class Execution:
         self.attribution: Mapping[str, str] = frozen(attribution)
         self._tags = checked_tags(tags)
         self.totals = Totals()
+        self.breakdown = Breakdown()
         #: How often a budget refused one of its turns.
         self.refusals = 0
         self._uncounted: deque[LLMTurnComplete] = deque()
@@ -174,7 +176,9 @@ class Execution:
         while self._uncounted and not self._is_counting:
             self._is_counting = True
             try:
-                self.totals = self.totals.plus(self._uncounted.popleft())
+                next_turn = self._uncounted.popleft()
+                self.totals = self.totals.plus(next_turn)
+                self.breakdown.add(next_turn)
             finally:
                 self._is_counting = False
 

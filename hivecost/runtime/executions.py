@@ -180,6 +180,7 @@ class Executions:
             status=status,
             output=output,
             error=reason,
+            statistics=execution.breakdown.statistics(totals),
             refusals=execution.refusals,
             metrics={**totals.as_metrics(), "duration_ms": duration_ms},
         )
