@@ -6,6 +6,9 @@ Names are imported from their rooms when they are first used, so that `import hi
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+#: The same as in pyproject.toml.
+__version__ = "0.1.0"
+
 if TYPE_CHECKING:
     from hivecost.bus import Block, DropNewest, DropOldest, EventBus
     from hivecost.clock import Clock, SystemClock

@@ -34,9 +34,14 @@ def printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
 
 
+def plain_str(text: str) -> str:
+    """Return the text as a plain `str`, whatever subclass it is of: what a StrEnum's member, or a name, stands for."""
+    return text if type(text) is str else str.__str__(text)
+
+
 def encodable(text: str) -> str:
     """Return the text as a plain `str`, with `?` in the place of what is no Unicode (half of a surrogate pair)."""
-    return str.__str__(text) if text.isascii() else str.encode(text, errors="replace").decode()
+    return plain_str(text) if text.isascii() else str.encode(text, errors="replace").decode()
 
 
 def is_control(letter: str) -> bool:

@@ -13,6 +13,7 @@ import msgspec
 from hivecost.clock import Clock
 from hivecost.errors import PluginError
 from hivecost.events import Event, EventType
+from hivecost.frozen import EMPTY
 
 ENTRY_POINT_GROUP: Final = "hivecost.plugins"
 
@@ -41,7 +42,7 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     user_id: str = ""
     org_id: str = ""
     task_id: str = ""
-    tags: dict[str, str] = msgspec.field(default_factory=dict)
+    tags: Mapping[str, str] = EMPTY
     #: Whose sub-agent asks: the attributes of the executions that this one is inside of, the nearest first.
     ancestors: tuple[Mapping[str, str], ...] = ()
 

@@ -21,6 +21,7 @@ from hivecost.errors import BusClosedError, ConfigError, ReentrancyError
 from hivecost.events import Event, EventType
 from hivecost.forking import leave_child
 from hivecost.loops import current_loop
+from hivecost.plain_text import plain_str
 
 MAX_QUEUE: Final = 10_000
 
@@ -317,4 +318,4 @@ def _checked_filters(given: Mapping[str, str | None]) -> dict[str, str]:
     for field, value in filters.items():
         if not isinstance(value, str):
             raise ConfigError(f"subscribe({field}=…)", "the text to look for, or None for all", got=value)
-    return filters
+    return {field: plain_str(value) for field, value in filters.items()}

@@ -16,6 +16,7 @@ from hivecost.bus.overflow import Block, Overflow
 from hivecost.bus.queue import LINE_MAX, Place, Queue
 from hivecost.bus.statistics import SubscriptionStatistics
 from hivecost.events import Event
+from hivecost.handling import enter_handler
 from hivecost.loops import Loop, Task, Wakeup
 
 #: List handlers get at most this many events at a time; per-event handlers yield to the loop this often.
@@ -163,6 +164,7 @@ class Subscription:
 
     async def _run(self) -> None:
         current_subscription.set(self)
+        enter_handler(self.name)
         assert self._wakeup is not None  # noqa: S101  # made before the task
         try:
             self._collect()

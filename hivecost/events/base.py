@@ -12,6 +12,7 @@ import msgspec
 from hivecost.clock import SYSTEM_CLOCK, to_datetime
 from hivecost.events.ids import new_event_id
 from hivecost.events.types import EventType
+from hivecost.frozen import EMPTY, FrozenDict, frozen
 
 #: The attributes by which money is attributed and events are filtered.
 ATTRIBUTION_FIELDS = ("session_id", "execution_id", "node_id", "agent_id", "user_id", "org_id", "task_id")
@@ -22,10 +23,16 @@ def attribution_fields(source: Any) -> dict[str, Any]:
     return {**{field: getattr(source, field) for field in ATTRIBUTION_FIELDS}, "tags": source.tags}
 
 
+def freeze_field(event: Event, name: str) -> None:
+    """Put a frozen copy of a field in its place; for `__post_init__`."""
+    msgspec.structs.force_setattr(event, name, frozen(getattr(event, name)))
+
+
 class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="type", gc=False):
     """A fact in the past tense. Subclasses are the vocabulary; match on them with `isinstance` or `match`.
 
-    Nothing that an event holds refers back to it, so that the garbage collector need not go through those that wait.
+    What it holds cannot be changed either: tags, payloads and the like are copied, nested ones too, unless they are
+    frozen already. Nothing in it refers back to it, so that the garbage collector need not go through those that wait.
     """
 
     type: ClassVar[EventType]
@@ -39,8 +46,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, tag_f
     user_id: str = ""
     org_id: str = ""
     task_id: str = ""
-    #: Free attribution, such as `{"customer": "acme"}`.
-    tags: dict[str, str] = {}
+    #: Free attribution, such as `{"customer": "acme"}`; read-only.
+    tags: Mapping[str, str] = EMPTY
+
+    def __post_init__(self) -> None:
+        if type(self.tags) is not FrozenDict:
+            freeze_field(self, "tags")
 
     @property
     def data(self) -> Mapping[str, Any]:

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-import msgspec
-
-from hivecost.events.base import Event
+from hivecost.events.base import Event, freeze_field
 from hivecost.events.types import EventType
+from hivecost.frozen import EMPTY
 
 
 class CustomEvent(Event, frozen=True, kw_only=True, gc=True, tag=EventType.CUSTOM.value):
@@ -18,7 +17,12 @@ class CustomEvent(Event, frozen=True, kw_only=True, gc=True, tag=EventType.CUSTO
     type: ClassVar[EventType] = EventType.CUSTOM
 
     name: str = ""
-    payload: dict[str, Any] = msgspec.field(default_factory=dict)
+    #: Read-only; objects in it that are no mapping, list, tuple or set are shared with whoever published them.
+    payload: Mapping[str, Any] = EMPTY
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        freeze_field(self, "payload")
 
     @property
     def data(self) -> Mapping[str, Any]:
@@ -32,7 +36,11 @@ class UnknownEvent(Event, frozen=True, kw_only=True, tag=EventType.UNKNOWN.value
     type: ClassVar[EventType] = EventType.UNKNOWN
 
     #: Every field as it was read, its own `type` included.
-    fields: dict[str, Any] = msgspec.field(default_factory=dict)
+    fields: Mapping[str, Any] = EMPTY
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        freeze_field(self, "fields")
 
     @property
     def data(self) -> Mapping[str, Any]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from hivecost.events.base import Event
+from hivecost.events.base import Event, freeze_field
 from hivecost.events.cost import Cost
 from hivecost.events.types import EventType
 from hivecost.events.usage import Usage
+from hivecost.frozen import FrozenDict
 
 
 class LLMTurnComplete(Event, frozen=True, kw_only=True, tag=EventType.LLM_TURN_COMPLETE.value):
@@ -26,12 +28,19 @@ class LLMTurnComplete(Event, frozen=True, kw_only=True, tag=EventType.LLM_TURN_C
     #: The service tier that was served, such as `flex` or `batch`.
     service_tier: str = ""
     #: The provider's usage as it came, kept where it could not be understood in full.
-    raw_usage: dict[str, Any] | None = None
+    raw_usage: Mapping[str, Any] | None = None
     #: The model as the caller named it; "": nobody said.
     asked_model: str = ""
     #: The model and the provider as the price book understood them, by which reports and accounts go; "": it did not.
     resolved_model: str = ""
     resolved_provider: str = ""
+
+    def __post_init__(self) -> None:
+        # The same as of every event, written out: a call less for each turn.
+        if type(self.tags) is not FrozenDict:
+            freeze_field(self, "tags")
+        if self.raw_usage is not None:
+            freeze_field(self, "raw_usage")
 
     @property
     def counted_model(self) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import add
 from typing import Final
 
 import msgspec
@@ -41,6 +42,15 @@ class Usage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     def total_tokens(self) -> int:
         """Input plus output."""
         return self.input_tokens + self.output_tokens
+
+    def __add__(self, other: Usage) -> Usage:
+        """The sums of all counts; `sum(usages)` works, too. Raises UsageInvalidError where one is above 10**9."""
+        if not isinstance(other, Usage):
+            return NotImplemented
+        return Usage(*map(add, msgspec.structs.astuple(self), msgspec.structs.astuple(other)))
+
+    def __radd__(self, other: int) -> Usage:
+        return self if type(other) is int and other == 0 else NotImplemented
 
     def __post_init__(self) -> None:
         problem = usage_problem(msgspec.structs.astuple(self))

@@ -8,6 +8,7 @@ from typing import Final, Literal, get_args
 
 from hivecost.errors import ConfigError
 from hivecost.money import format_usd, to_nanousd
+from hivecost.plain_text import plain_str
 
 Unit = Literal["usd", "tokens", "calls"]
 USDAmount = str | int | float | Decimal
@@ -117,7 +118,7 @@ def _split(limit: object, key: str) -> tuple[Decimal, str]:
         raise ConfigError(key, _EXPECTED, got=limit)
     if isinstance(limit, int) and abs(limit) > AMOUNT_MAX:  # Python writes no integer of thousands of digits
         raise ConfigError(key, _EXPECTED)
-    text, written = str(limit).strip(), ""
+    text, written = (plain_str(limit) if isinstance(limit, str) else str(limit)).strip(), ""
     if isinstance(limit, str) and (match := _LIMIT.fullmatch(text)):
         text, written = re.sub("[,_]", "", match["number"]), match["unit"] or ("usd" if match["dollar"] else "")
         if match["dollar"] and written.lower() != "usd":

@@ -13,6 +13,7 @@ from hivecost.ledger.attribution import attribution, key_reader, looked_at
 from hivecost.ledger.budget import Budget
 from hivecost.ledger.matching import matcher
 from hivecost.ledger.period import Calendar, Period
+from hivecost.plain_text import plain_str
 
 #: How many answers are remembered; more would be a cache of everything that ever happened.
 _FOUND_MAX: Final = 10_000
@@ -189,7 +190,9 @@ class _Line:
         values = tuple(attribution.get(name, "") for name in self._attributes)
         account = self.accounts.get((period.start_ns, values))
         if account is None:
-            account = self._opened(Account(self.budget, values, period, self.budget.limit_amount))
+            account = self._opened(
+                Account(self.budget, tuple(map(plain_str, values)), period, self.budget.limit_amount)
+            )
             account.used_at_ns = at_ns
             if account.budget is not self.budget:  # it got another limit while it was dropped
                 account.budget = self.budget

@@ -14,7 +14,7 @@ from hivecost.errors import ConfigError
 from hivecost.ledger.amounts import Unit, parse_limit, require_unit, to_amount
 from hivecost.ledger.matching import matcher
 from hivecost.ledger.period import WINDOWS, Window, load_zone
-from hivecost.plain_text import has_controls
+from hivecost.plain_text import has_controls, plain_str
 
 if TYPE_CHECKING:
     Limit = str | int | float | Decimal
@@ -119,6 +119,10 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return changed
 
     def __post_init__(self) -> None:
+        for field in self.__struct_fields__:
+            value = getattr(self, field)
+            if isinstance(value, str):
+                msgspec.structs.force_setattr(self, field, plain_str(value))
         if not isinstance(self.name, str) or not self.name.strip():
             raise ConfigError("budget.name", "a name that is not empty", got=self.name)
         if has_controls(self.name):
@@ -185,7 +189,7 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not isinstance(self.match, Mapping):
             raise ConfigError(self._key("match"), 'a table such as {"org": "acme"}', got=self.match)
         self._checked_names("match", tuple(self.match))
-        match = {name: self._checked_names(f"match.{name}", values) for name, values in self.match.items()}
+        match = {plain_str(name): self._checked_names(f"match.{name}", values) for name, values in self.match.items()}
         for name, values in match.items():
             if not values:
                 raise ConfigError(self._key(f"match.{name}"), "at least one value")
@@ -195,7 +199,7 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         listed = (names,) if isinstance(names, str) else names
         if not isinstance(listed, Sequence) or not all(isinstance(name, str) and name for name in listed):
             raise ConfigError(self._key(field), "a text that is not empty, or a list of them", got=names)
-        return tuple(listed)
+        return tuple(map(plain_str, listed))
 
     def _checked_warn(self) -> tuple[float, ...]:
         fractions = self.warn if isinstance(self.warn, Sequence) else (None,)

@@ -14,6 +14,7 @@ from hivecost.pricing.resolver import ModelName
 from hivecost.pricing.selection import ModelChoice, select_model
 from hivecost.pricing.tokenizer import count_tokens
 from hivecost.pricing.usage import FLAVORS, UsageStream, read_usage
+from hivecost.pricing.usage.refusals import is_unbilled
 
 __all__ = [
     "FLAVORS",
@@ -35,6 +36,7 @@ __all__ = [
     "describe",
     "diff_rates",
     "input_token_bound",
+    "is_unbilled",
     "list_rates",
     "price_line",
     "rate_shifts",

@@ -85,10 +85,13 @@ class PriceBook:
         """The cost of a turn as the provider's payload told it; `model` and `provider` are what was asked for.
 
         The model that answered is priced; the one that was asked for, where only that has a price or the user's own.
+        A line of a batch that failed costs nothing, whatever its model.
         Missing usage is `unpriced` and impossible usage `invalid`, unless the provider named its bill.
         """
         at = self._clock.now_ns() if at_ns is None else at_ns
-        if reading.status in _UNUSABLE:
+        if reading.unbilled:
+            cost = Cost(status=_PRICED, nanousd=0, snapshot=self._quoter.snapshot, reason=reading.unbilled)
+        elif reading.status in _UNUSABLE:
             cost = Cost(status=_UNUSABLE[reading.status], snapshot=self._quoter.snapshot, reason=reading.reason)
         else:
             quote = self.quote_reading(reading, model=model, provider=provider, at_ns=at)

@@ -43,5 +43,7 @@ class UsageReading(msgspec.Struct, frozen=True, kw_only=True):
     stop_reason: str = ""
     #: The provider's own bill.
     reported_nanousd: int | None = None
+    #: Why nothing was billed, of a line of a batch that failed; "" for whatever has, or may have, a bill.
+    unbilled: str = ""
     #: The provider's usage as it came, kept when the status is not `ok`.
     raw: dict[str, Any] | None = None

@@ -25,6 +25,7 @@ from typing import Any, Final
 import msgspec
 
 from hivecost.errors import ConfigError
+from hivecost.frozen import frozen
 from hivecost.plain_text import has_controls, shown
 from hivecost.pricing.offers import ModelRates, Offer, Price, Validity, day_ns
 from hivecost.pricing.units import FEE_UNITS, INPUT_UNITS, OUTPUT_UNITS
@@ -53,7 +54,8 @@ def read_user_table(table: Mapping[str, Any] | str | os.PathLike[str] | None) ->
     if table is None:
         return UserTable()
     if isinstance(table, Mapping):
-        shaped = table if table and {"prices", "aliases"}.issuperset(table) else {"prices": table}
+        own: Mapping[str, Any] = frozen(table)  # with plain names, whatever subclasses of str they are
+        shaped = own if own and {"prices", "aliases"}.issuperset(own) else {"prices": own}
         return _Reader(None).read(shaped)
     document = TomlDocument(table, owner="prices", parse_float=_exact)
     if not {"prices", "aliases"} & document.values.keys():

@@ -1,4 +1,4 @@
-"""GCRA, the leaky bucket as one instant, for amounts that are estimated first and corrected later.
+"""GCRA, the leaky bucket as one instant, which spreads amounts that are estimated first and corrected later.
 
 The bucket drains `limit` in each `window_s` and holds `burst`. Its state is the instant at which it will be empty:
 after takes at t₁ ≤ … ≤ tₙ that cost c₁ … cₙ seconds of draining, that is max over k of (t_k + c_k + … + cₙ).

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from types import TracebackType
+from typing import Final
 
 import msgspec
 
 from hivecost.clock import SYSTEM_CLOCK, Clock
+from hivecost.handling import current_handler
 from hivecost.rate_limits.checks import require_count, require_seconds
 from hivecost.rate_limits.sliding_window import SlidingWindow
 from hivecost.rate_limits.turnstile import Turnstile
+
+#: A handler of the bus that waits longer than this may be meant to slow agents, which it cannot.
+HANDLER_WAIT_S: Final = 1.0
+
+_log = logging.getLogger("hivecost.rate_limits")
 
 
 class LimiterStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,7 +41,8 @@ class RateLimiter:
     limiter = RateLimiter(60, 60.0)
     await limiter.acquire()         # or: async with limiter: ...
 
-    A waiter that is cancelled gives its place to the next. For one event loop, asyncio or trio.
+    A waiter that is cancelled gives its place to the next. For one event loop, asyncio or trio. In a handler of the
+    bus it slows that handler only: agents are paced by a `TurnPacer`, before their turns are sent.
     Raises ConfigError for a limit that is not above zero.
     """
 
@@ -46,6 +55,7 @@ class RateLimiter:
         self._turnstile = Turnstile(clock)
         self._waits = 0
         self._waited_s = 0.0
+        self._has_warned = False
 
     @property
     def max_calls(self) -> int:
@@ -64,12 +74,28 @@ class RateLimiter:
             require_count("amount", amount, at_most=self._window.limit)
         if not self._turnstile.waiting and self._try_take(self._now_s(), amount):
             return 0.0
+        self._warn_in_handler(self._window.ready_at_s(amount) - self._now_s())
         waited_s = await self._turnstile.pass_through(
             lambda: self._try_take(self._now_s(), amount), lambda: self._window.ready_at_s(amount)
         )
+        self._warn_in_handler(waited_s)
         self._waits += 1
         self._waited_s += waited_s
         return waited_s
+
+    def _warn_in_handler(self, wait_s: float) -> None:
+        """Say once that a long wait in a handler of the bus paces nobody but that handler."""
+        handler = "" if wait_s <= HANDLER_WAIT_S or self._has_warned else current_handler()
+        if handler:
+            self._has_warned = True
+            _log.warning(
+                "handler %s waits for its RateLimiter for %.0f s or more: a handler slows no agent, it only falls "
+                "behind until its queue drops events; to pace agents: runtime.register_plugin(TurnPacer(%d, %g))",
+                handler,
+                wait_s,
+                self.max_calls,
+                self.window_seconds,
+            )
 
     async def __aenter__(self) -> None:
         await self.acquire()

@@ -10,6 +10,7 @@ import msgspec
 from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.rate_limits.checks import require_count, require_seconds
 from hivecost.rate_limits.gcra import Gcra, Take
+from hivecost.rate_limits.sliding_window import Grants, SlidingWindow
 from hivecost.rate_limits.turnstile import Turnstile
 
 #: The clock ticks in nanoseconds; a float that is later by less is the same instant.
@@ -19,8 +20,10 @@ _HALF_NANOSECOND_S = 5e-10
 class PacerStatistics(msgspec.Struct, frozen=True, kw_only=True):
     """What a pacer did so far."""
 
-    #: Tokens that have not drained yet; above `burst` when bills were higher than their estimates.
+    #: What the last window held at the last look, of `limit`; more when bills were higher than their estimates.
     level: int
+    limit: int
+    #: How many are granted at once.
     burst: int
     #: Turns that are under way.
     open_permits: int
@@ -43,11 +46,11 @@ class Permit:
     Left without a correction, the estimate stands.
     """
 
-    __slots__ = ("_pacer", "_take", "waited_s")
+    __slots__ = ("_pacer", "_taken", "waited_s")
 
-    def __init__(self, pacer: TokenPacer, take: Take, waited_s: float) -> None:
+    def __init__(self, pacer: TokenPacer, taken: _Taken, waited_s: float) -> None:
         self._pacer = pacer
-        self._take = take
+        self._taken = taken
         #: How long the turn had to wait for it.
         self.waited_s = waited_s
 
@@ -58,7 +61,7 @@ class Permit:
         """
         if actual != 0:
             require_count("actual", actual)
-        return self._pacer._close(self._take, actual)  # noqa: SLF001  # a permit is a part of its pacer
+        return self._pacer._close(self._taken, actual)  # noqa: SLF001  # a permit is a part of its pacer
 
     def __enter__(self) -> Permit:
         return self
@@ -66,14 +69,15 @@ class Permit:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.correct(self._take.amount)
+        self.correct(self._taken.amount)
 
 
 class TokenPacer:
-    """At most `tokens_per_window` in the long run and `burst_tokens` at once, first come, first served.
+    """At most `tokens_per_window` in any `window_seconds`, wherever that is laid, first come, first served.
 
-    A bucket that drains evenly, as providers meter tokens per minute: any window holds at most a burst more than the
-    limit. More than the burst at once is granted when the bucket is empty. `max_concurrent` caps the turns under way.
+    A turn counts when it is granted, with its estimate, and with what it is corrected to from then on. One that is
+    estimated above the limit goes alone, when the window is empty. `burst_tokens`, if given, spreads turns over the
+    window: so many at once, and then as evenly as the limit allows. `max_concurrent` caps the turns under way.
     Waiters that are cancelled have taken nothing; a heavy turn is not overtaken by light ones. For one event loop.
 
     Raises ConfigError for limits that are not above zero.
@@ -90,8 +94,11 @@ class TokenPacer:
     ) -> None:
         require_count("tokens_per_window", tokens_per_window)
         require_seconds("window_seconds", window_seconds)
-        burst = tokens_per_window if burst_tokens is None else require_count("burst_tokens", burst_tokens)
-        self._bucket = Gcra(tokens_per_window, window_seconds, burst)
+        self._window = SlidingWindow(tokens_per_window, window_seconds, is_corrected=True)
+        self._bucket: Gcra | None = None
+        if burst_tokens is not None:
+            self._bucket = Gcra(tokens_per_window, window_seconds, require_count("burst_tokens", burst_tokens))
+        self._open_permits = 0
         self._max_concurrent = inf if max_concurrent is None else require_count("max_concurrent", max_concurrent)
         self._now_s = clock.monotonic_s
         self._turnstile = Turnstile(clock)
@@ -102,19 +109,13 @@ class TokenPacer:
     async def acquire(self, estimate: int) -> Permit:
         """Wait until `estimate` tokens may be sent, and count them. Raises ConfigError unless it is above zero."""
         require_count("estimate", estimate)
-        take = None if self._turnstile.waiting else self._try_take(estimate)
-        if take is not None:
-            return Permit(self, take, 0.0)
-        taken: list[Take] = []
-
-        def try_take() -> bool:
-            taken.extend(filter(None, [self._try_take(estimate)]))
-            return bool(taken)
-
-        waited_s = await self._turnstile.pass_through(try_take, lambda: self._ready_at_s(estimate))
+        taken = _Taken(estimate)
+        if not self._turnstile.waiting and self._try_take(taken):
+            return Permit(self, taken, 0.0)
+        waited_s = await self._turnstile.pass_through(lambda: self._try_take(taken), lambda: self._ready_at_s(estimate))
         self._waits += 1
         self._waited_s += waited_s
-        return Permit(self, taken[0], waited_s)
+        return Permit(self, taken, waited_s)
 
     def penalize(self, retry_after_s: float) -> None:
         """The provider refused (429): grant nothing for so long. Raises ConfigError unless finite and from zero."""
@@ -125,9 +126,10 @@ class TokenPacer:
     def statistics(self) -> PacerStatistics:
         """What it did so far."""
         return PacerStatistics(
-            level=self._bucket.level(self._now_s()),
-            burst=self._bucket.burst,
-            open_permits=self._bucket.open_takes,
+            level=self._window.granted,
+            limit=self._window.limit,
+            burst=self._window.limit if self._bucket is None else self._bucket.burst,
+            open_permits=self._open_permits,
             waiting=self._turnstile.waiting,
             granted_total=self._granted_total,
             waits=self._waits,
@@ -136,20 +138,45 @@ class TokenPacer:
         )
 
     def _ready_at_s(self, amount: int) -> float:
-        if self._bucket.open_takes >= self._max_concurrent:
+        if self._open_permits >= self._max_concurrent:
             return inf
-        return max(self._bucket.ready_at_s(amount), self._penalty_until_s)
+        evenly_s = -inf if self._bucket is None else self._bucket.ready_at_s(amount)
+        return max(self._window.ready_at_s(amount), evenly_s, self._penalty_until_s)
 
-    def _try_take(self, amount: int) -> Take | None:
-        now_s = self._now_s()
-        if self._ready_at_s(amount) > now_s + _HALF_NANOSECOND_S:
-            return None
-        self._granted_total += amount
-        return self._bucket.take(now_s, amount)
-
-    def _close(self, take: Take, actual: int) -> bool:
-        if not self._bucket.correct(take, actual):
+    def _try_take(self, taken: _Taken) -> bool:
+        now_s, amount, bucket, window = self._now_s(), taken.amount, self._bucket, self._window
+        if self._open_permits >= self._max_concurrent:
             return False
-        self._granted_total += actual - take.amount
+        evenly_s = -inf if bucket is None else bucket.ready_at_s(amount)
+        if max(evenly_s, self._penalty_until_s) > now_s + _HALF_NANOSECOND_S:
+            return False
+        if not (window.try_take if amount <= window.limit else window.try_take_alone)(now_s, amount):
+            return False
+        taken.grants, taken.take = window.newest, None if bucket is None else bucket.take(now_s, amount)
+        self._open_permits += 1
+        self._granted_total += amount
+        return True
+
+    def _close(self, taken: _Taken, actual: int) -> bool:
+        if taken.grants is None:
+            return False
+        self._window.correct(taken.grants, actual - taken.amount)
+        if self._bucket is not None and taken.take is not None:
+            self._bucket.correct(taken.take, actual)
+        taken.grants = taken.take = None
+        self._open_permits -= 1
+        self._granted_total += actual - taken.amount
         self._turnstile.look_again()
         return True
+
+
+class _Taken:
+    """What one turn took, until it is over."""
+
+    __slots__ = ("amount", "grants", "take")
+
+    def __init__(self, amount: int) -> None:
+        self.amount = amount
+        #: Where it stands in the window; None before it is granted and after the turn.
+        self.grants: Grants | None = None
+        self.take: Take | None = None

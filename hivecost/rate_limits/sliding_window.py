@@ -6,12 +6,19 @@ from collections import deque
 from math import inf
 from typing import Final
 
-#: Limits above this share entries among grants that are close to each other. They leave the window together with the
-#: last of them, so memory stays small and the bound holds, at the price of at most 1/1024 of the window in waiting.
+#: Limits above this, and amounts that are corrected, share entries among grants that are close to each other. They
+#: leave the window together with the last of them, so memory stays small and the bound holds, at the price of at most
+#: 1/1024 of the window in waiting.
 _ENTRIES_EXACT: Final = 1024
 
 #: Seconds are floats, so two ways to one instant may differ in the last bit; clocks tick in nanoseconds at best.
 _HALF_NANOSECOND_S: Final = 5e-10
+
+
+#: [when they leave the window, how much was granted]: one grant, or several that are close to each other.
+Grants = list[float]
+#: Of those that have left it.
+_GONE_S: Final = -inf
 
 
 class SlidingWindow:
@@ -33,17 +40,16 @@ class SlidingWindow:
         "window_s",
     )
 
-    def __init__(self, limit: int, window_s: float) -> None:
+    def __init__(self, limit: int, window_s: float, *, is_corrected: bool = False) -> None:
         self.limit: Final = limit
         self.window_s: Final = window_s
         #: What the window holds, as of the last look.
         self.granted = 0
         self._gone = 0
-        #: [when it leaves the window, how much was granted], the oldest first.
-        self._grants: deque[list[float]] = deque()
-        self._newest: list[float] = []
+        self._grants: deque[Grants] = deque()  # the oldest first
+        self._newest: Grants = []
         self._next_leaves_s = inf
-        self._grain_s = window_s / _ENTRIES_EXACT if limit > _ENTRIES_EXACT else 0.0
+        self._grain_s = window_s / _ENTRIES_EXACT if is_corrected or limit > _ENTRIES_EXACT else 0.0
         self._merge_until_s = -inf
 
     @property
@@ -52,7 +58,7 @@ class SlidingWindow:
         return self.granted + self._gone
 
     def try_take(self, now_s: float, amount: int = 1) -> bool:
-        """Grant `amount` now if the window has room for it."""
+        """Grant `amount` now if the window has room for it; `newest` is the entry that it is in then."""
         if now_s >= self._next_leaves_s:
             self._let_go(now_s)
         granted = self.granted + amount
@@ -67,14 +73,37 @@ class SlidingWindow:
             self._append(now_s, amount)
         return True
 
+    def try_take_alone(self, now_s: float, amount: int) -> bool:
+        """Grant `amount`, which may be above the limit, if the window is empty."""
+        if now_s >= self._next_leaves_s:
+            self._let_go(now_s)
+        if self.granted:
+            return False
+        self.granted = amount
+        self._append(now_s, amount)
+        return True
+
     def ready_at_s(self, amount: int = 1) -> float:
-        """The instant from which the window, as it is, has room for `amount`, which must not be above the limit."""
-        excess, ready_s = float(self.granted + amount - self.limit), 0.0
+        """The instant from which the window, as it is, has room for `amount`; for more than the limit, is empty."""
+        excess, ready_s = float(self.granted + min(amount, self.limit) - self.limit), 0.0
         for leaves_at_s, taken in self._grants:
             if excess <= 0:
                 break
             excess, ready_s = excess - taken, leaves_at_s
         return ready_s
+
+    @property
+    def newest(self) -> Grants:
+        """What the last grant is in, for `correct`."""
+        return self._newest
+
+    def correct(self, grants: Grants, more: int) -> None:
+        """As if so much more, or less, had been granted then; what has left the window does not come back."""
+        if grants[0] == _GONE_S:
+            self._gone += more
+        else:
+            grants[1] += more
+            self.granted += more
 
     def _append(self, now_s: float, amount: int) -> None:
         leaves_at_s = now_s + self.window_s
@@ -88,7 +117,8 @@ class SlidingWindow:
         """Forget what has left the window."""
         grants = self._grants
         while grants and grants[0][0] - _HALF_NANOSECOND_S <= now_s:
-            gone = int(grants.popleft()[1])
+            left = grants.popleft()
+            left[0], gone = _GONE_S, int(left[1])
             self.granted -= gone
             self._gone += gone
         self._next_leaves_s = grants[0][0] - _HALF_NANOSECOND_S if grants else inf

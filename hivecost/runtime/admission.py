@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
 from operator import attrgetter
-from typing import Final
+from typing import Any, Final, TypeVar
 
-from msgspec.structs import astuple, replace
+from msgspec.structs import astuple, fields, replace
 
 from hivecost.errors import EventFormatError
-from hivecost.events import ATTRIBUTION_FIELDS, Cost, CostStatus, LLMTurnComplete, Usage
+from hivecost.events import ATTRIBUTION_FIELDS, Cost, CostStatus, Event, LLMTurnComplete, Usage
+from hivecost.frozen import FrozenDict
 from hivecost.money import TURN_COST_MAX_NANOUSD
+from hivecost.plain_text import plain_str
 from hivecost.pricing import PriceBook
+
+_Event = TypeVar("_Event", bound=Event)
 
 #: The fields by which a turn is attributed and logged, and what each of them must be.
 _TYPES: Final = {
     **dict.fromkeys(("event_id", *ATTRIBUTION_FIELDS, "model", "provider", "stop_reason", "service_tier"), str),
     **dict.fromkeys(("asked_model", "resolved_model", "resolved_provider"), str),
-    "tags": dict,
+    "tags": FrozenDict,
     "timestamp_ns": int,
     "latency_ms": int,
 }
@@ -34,6 +40,7 @@ _SHAPES: Final = frozenset(
 )
 #: What the runtime log can hold: 64 bits, and no time before 1970.
 _INTEGER_MAX: Final = 2**63 - 1
+_ONLY_STR: Final = {str}
 _WITHOUT_AMOUNT: Final = frozenset({CostStatus.UNPRICED, CostStatus.INVALID})
 
 
@@ -44,6 +51,7 @@ def admit_turn(turn: LLMTurnComplete, prices: PriceBook) -> LLMTurnComplete:
     naming the field, for a turn that nobody could attribute or log.
     """
     if tuple(map(type, astuple(turn))) not in _SHAPES:
+        turn = with_plain_names(turn)
         _require_types(turn)
     if not (0 <= turn.timestamp_ns <= _INTEGER_MAX and 0 <= turn.latency_ms <= _INTEGER_MAX):
         got = f"got {turn.timestamp_ns} and {turn.latency_ms}"
@@ -63,10 +71,28 @@ def admit_turn(turn: LLMTurnComplete, prices: PriceBook) -> LLMTurnComplete:
     return replace(turn, cost=Cost(status=CostStatus.INVALID, reason=problem)) if problem else turn
 
 
+def with_plain_names(event: _Event) -> _Event:
+    """The event with plain texts in its fields, whatever subclasses of `str` they are of: the log knows no others."""
+    names, read = _text_fields(type(event))
+    texts = read(event)
+    if set(map(type, texts)) == _ONLY_STR:
+        return event
+    plain = {name: plain_str(text) for name, text in zip(names, texts, strict=True) if isinstance(text, str)}
+    return replace(event, **plain)
+
+
+@cache
+def _text_fields(kind: type[Event]) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
+    """The names of a class's fields that are texts, and what reads them."""
+    names = tuple(field.name for field in fields(kind) if field.type is str)
+    return names, attrgetter(*names)
+
+
 def _require_types(turn: LLMTurnComplete) -> None:
     for (name, expected), field in zip(_TYPES.items(), _fields(turn), strict=True):
         if type(field) is not expected:
-            raise EventFormatError(f"{name} of a turn must be of type {expected.__name__}, got {field!r:.100}")
+            kind = "dict" if expected is FrozenDict else expected.__name__
+            raise EventFormatError(f"{name} of a turn must be of type {kind}, got {field!r:.100}")
 
 
 def _cost_problem(cost: object) -> str:

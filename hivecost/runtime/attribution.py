@@ -6,15 +6,18 @@ from collections.abc import Mapping
 from typing import Final
 
 from hivecost.errors import ConfigError
+from hivecost.frozen import FrozenDict
+from hivecost.plain_text import plain_str
 
 TEXT_CHARS_MAX: Final = 1_024
 TAGS_MAX: Final = 64
 
 
 def checked_text(key: str, value: object) -> str:
-    """The value itself. Raises ConfigError, naming `key`, for what is no text, too long, or no Unicode."""
+    """The value, as plain text. Raises ConfigError, naming `key`, for what is no text, too long, or no Unicode."""
     if not isinstance(value, str):
         raise ConfigError(key, "a text", got=value)
+    value = plain_str(value)
     if len(value) > TEXT_CHARS_MAX:
         raise ConfigError(key, f"at most {TEXT_CHARS_MAX:,} characters", got=f"{len(value):,} of them")
     try:
@@ -31,13 +34,15 @@ def checked_name(key: str, value: object) -> str:
     return checked_text(key, value)
 
 
-def checked_tags(tags: Mapping[str, str]) -> dict[str, str]:
-    """The tags as a dict of their own. Raises ConfigError for what is no text or too much of it."""
+def checked_tags(tags: Mapping[str, str]) -> FrozenDict:
+    """The tags, in a read-only dict of their own. Raises ConfigError for what is no text or too much of it."""
     if not isinstance(tags, Mapping):
         raise ConfigError("tags", 'a dict such as {"customer": "acme"}', got=tags)
     if len(tags) > TAGS_MAX:
         raise ConfigError("tags", f"at most {TAGS_MAX} of them", got=len(tags))
-    return {
-        checked_text(f"tags.{name!s:.40} (the name)", name): checked_text(f"tags.{name!s:.40}", value)
-        for name, value in tags.items()
-    }
+    return FrozenDict(
+        {
+            checked_text(f"tags.{name!s:.40} (the name)", name): checked_text(f"tags.{name!s:.40}", value)
+            for name, value in tags.items()
+        }
+    )

@@ -26,8 +26,8 @@ class EntryPoint(msgspec.Struct, frozen=True):
     agent_id: str
 
     def __post_init__(self) -> None:
-        checked_name("entry_point(name)", self.name)
-        checked_text("entry_point(agent_id)", self.agent_id)
+        msgspec.structs.force_setattr(self, "name", checked_name("entry_point(name)", self.name))
+        msgspec.structs.force_setattr(self, "agent_id", checked_text("entry_point(agent_id)", self.agent_id))
         if not callable(self.function):
             raise ConfigError(f"entry_point {self.name!r}", "a function of (ctx, input)", got=self.function)
 

@@ -15,15 +15,17 @@ import anyio.from_thread
 import anyio.lowlevel
 
 from hivecost.clock import Clock
-from hivecost.errors import ConfigError, ExecutionCancelledError, HiveCostError
+from hivecost.errors import BudgetExceededError, ConfigError, ExecutionCancelledError, HiveCostError
 from hivecost.events import Event, LLMTurnComplete, Totals
 from hivecost.forking import end_child
+from hivecost.frozen import frozen
 from hivecost.ledger import Limit
 from hivecost.ledger.caps import Cap, new_cap
 from hivecost.loops import Loop, Task, run_on
 from hivecost.plugin import TurnRequest
 from hivecost.pricing import PriceBook, input_token_bound
-from hivecost.runtime.attribution import checked_name, checked_tags
+from hivecost.runtime.attribution import checked_name, checked_tags, checked_text
+from hivecost.runtime.breakdown import Breakdown
 from hivecost.runtime.gate import Gate
 from hivecost.runtime.hard_budgets import Admission
 from hivecost.runtime.result import ExecutionResult
@@ -81,9 +83,9 @@ class Execution:
         self.session_id: str = attribution["session_id"]
         self.agent_id: str = attribution["agent_id"]
         self.entry_point = entry_point
-        #: session_id, execution_id, agent_id, user_id, org_id and task_id: whose spending this is.
-        self.attribution = attribution
-        self.tags = checked_tags(tags)
+        #: session_id, execution_id, agent_id, user_id, org_id and task_id: whose spending this is; read-only.
+        self.attribution: Mapping[str, str] = frozen(attribution)
+        self._tags = checked_tags(tags)
         #: The execution inside of which it was started.
         self.parent = parent
         #: The attributes of all that it is inside of, the nearest first.
@@ -92,7 +94,10 @@ class Execution:
         self.caps: tuple[Cap, ...] = ()
         #: Those that it started and that run.
         self.children: set[Execution] = set()
-        self._own, self._below = _Tally(), _Tally()
+        self.breakdown = Breakdown()
+        self._own, self._below = _Tally(self.breakdown), _Tally()
+        #: How often a budget refused one of its turns.
+        self.refusals = 0
         self.clock: Clock = host.clock
         self.prices: PriceBook = host.prices
         self.gate: Gate = host.gate
@@ -118,6 +123,11 @@ class Execution:
         self._loop_token = anyio.lowlevel.current_token()
         #: Turns that wait at the gate.
         self._waiting: set[anyio.CancelScope] = set()
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """The tags it was triggered with; read-only, as all its turns share them."""
+        return self._tags
 
     def node(self, node_id: str, *, agent_id: str | None = None, limit: Limit | None = None) -> Node:
         """`async with ctx.node("plan"):` (or `with`): turns inside belong to this node, in child tasks too.
@@ -154,7 +164,8 @@ class Execution:
         PriceUnknownError where a hard budget in USD meets a model without a price, and ExecutionCancelledError after a
         cancellation.
         """
-        checked_name("ctx.turn(model)", model)
+        model = checked_name("ctx.turn(model)", model)
+        provider = checked_text("ctx.turn(provider=…)", provider or "")
         for name, count, least in (
             ("input_tokens", input_tokens, 0),
             ("max_tokens", max_tokens, 0),
@@ -164,7 +175,7 @@ class Execution:
             if type(count) is not int or count < least:
                 raise ConfigError(f"ctx.turn({name}=…)", f"a whole number, {least} or more", got=count)
         node = _current_node.get()
-        who: dict[str, Any] = self.attribution
+        who: Mapping[str, Any] = self.attribution
         if node is not None:
             who = {**who, "node_id": node.node_id, "agent_id": node.agent_id or self.agent_id}
         request = TurnRequest(
@@ -174,7 +185,7 @@ class Execution:
             max_tokens=max_tokens,
             stream_tokens=stream_tokens,
             attempts=attempts,
-            tags=self.tags,
+            tags=self._tags,
             ancestors=self.ancestors,
             **who,
         )
@@ -223,6 +234,9 @@ class Execution:
             self._waiting.add(waiting)
             try:
                 admission = await self.gate.admit(request, caps)
+            except BudgetExceededError:
+                self.refusals += 1
+                raise
             finally:
                 self._waiting.discard(waiting)
         try:
@@ -300,7 +314,7 @@ class Execution:
 
     def attributed(self, **fields: Any) -> dict[str, Any]:
         """This execution's attribution as the fields of an event."""
-        return {"timestamp_ns": self.clock.now_ns(), **self.attribution, "tags": self.tags, **fields}
+        return {"timestamp_ns": self.clock.now_ns(), **self.attribution, "tags": self._tags, **fields}
 
     def enter_context(self) -> Token[Execution | None]:
         _current_node.set(None)
@@ -310,8 +324,9 @@ class Execution:
 class _Tally:
     """Sums of turns. A finalizer that settles one in the middle of adding leaves that to whoever adds."""
 
-    def __init__(self) -> None:
+    def __init__(self, breakdown: Breakdown | None = None) -> None:
         self.totals = Totals()
+        self._breakdown = breakdown
         self._uncounted: deque[LLMTurnComplete] = deque()
         self._is_counting = False
 
@@ -320,7 +335,10 @@ class _Tally:
         while self._uncounted and not self._is_counting:
             self._is_counting = True
             try:
-                self.totals = self.totals.plus(self._uncounted.popleft())
+                next_turn = self._uncounted.popleft()
+                self.totals = self.totals.plus(next_turn)
+                if self._breakdown is not None:
+                    self._breakdown.add(next_turn)
             finally:
                 self._is_counting = False
 
@@ -330,7 +348,7 @@ class Node:
 
     def __init__(self, node_id: str, agent_id: str | None, cap: Cap | None = None) -> None:
         self.node_id = checked_name("ctx.node(…)", node_id)
-        self.agent_id = agent_id
+        self.agent_id = None if agent_id is None else checked_text("ctx.node(agent_id=…)", agent_id)
         #: Its own and those of the nodes around it, the nearest first.
         self.caps: tuple[Cap, ...] = () if cap is None else (cap,)
         self._token: Token[Node | None] | None = None

@@ -16,11 +16,13 @@ from hivecost.ledger import DEPTH_MAX, Lineage, whose
 from hivecost.ledger.caps import Cap
 from hivecost.loops import Loop, run_on
 from hivecost.money import to_usd
+from hivecost.plain_text import plain_str
 from hivecost.plugin import TurnRequest
 from hivecost.runtime.attribution import checked_tags, checked_text
 from hivecost.runtime.entry_point import THREADS_MAX, EntryPoint
 from hivecost.runtime.execution import PARENTS, Execution, ExecutionHost, current_execution
 from hivecost.runtime.result import ExecutionResult, described, without_traceback
+from hivecost.runtime.stops import leaves_runtime, stopped_by
 from hivecost.signals import cancellation_ignored, execution_cancelled
 
 T = TypeVar("T")
@@ -196,14 +198,14 @@ class Executions:
                 if not execution.is_cancelled:
                     output = await entry.run(execution, value, self._threads)
                     completed = True
-        except Exception as raised:  # the edge: an agent's error is its result
+        except BaseException as raised:
+            # The edge: an agent's error is its result. Nor is a cancellation raised again: the task ends anyway, and
+            # its group would end with it.
             error = raised
-        except anyio.get_cancelled_exc_class() as raised:
-            error = raised  # not raised again: the task ends anyway, and its group would end with it
-        except BaseException as raised:  # as SystemExit: it leaves the runtime, but by the door
-            error = self.fatal = raised
-            self._ending = f"an agent raised {type(raised).__name__}"
-            self._group.cancel_scope.cancel()
+            if leaves_runtime(raised):  # as SystemExit: by the door
+                self.fatal = raised
+                self._ending = f"an agent raised {type(raised).__name__}"
+                self._group.cancel_scope.cancel()
         finally:
             self._finish(execution, output, error, completed=completed)
 
@@ -219,6 +221,8 @@ class Executions:
             status=status,
             output=output,
             error=reason,
+            statistics=execution.breakdown.statistics(totals),
+            refusals=execution.refusals,
             metrics={**totals.as_metrics(), **_tree_metrics(execution), "duration_ms": duration_ms},
         )
         execution.publish(
@@ -378,7 +382,7 @@ _NO_REASON_GIVEN: Final = ExecutionCancelledError("cancelled")
 def _as_error(reason: str | BaseException | None) -> BaseException:
     if isinstance(reason, BaseException):
         return reason
-    return _NO_REASON_GIVEN if reason is None else ExecutionCancelledError(reason)
+    return _NO_REASON_GIVEN if reason is None else ExecutionCancelledError(plain_str(reason))
 
 
 def _tree_metrics(execution: Execution) -> dict[str, Any]:
@@ -400,8 +404,9 @@ def _ending(
         return ExecutionStatus.CANCELLED, ExecutionCancelledError("cancelled") if is_shared else execution.cancel_reason
     if completed:
         return ExecutionStatus.COMPLETED, None
-    if isinstance(error, BudgetExceededError | ExecutionCancelledError):
-        return ExecutionStatus.CANCELLED, error
-    if error is None or isinstance(error, anyio.get_cancelled_exc_class()):
+    stop = None if error is None else stopped_by(error, execution.execution_id)
+    if isinstance(stop, BudgetExceededError | ExecutionCancelledError):
+        return ExecutionStatus.CANCELLED, stop
+    if error is None or stop is not None:
         return ExecutionStatus.CANCELLED, ExecutionCancelledError("the runtime, or what it awaited, was cancelled")
     return ExecutionStatus.FAILED, error

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
+
+from hivecost.pricing import is_unbilled
 
 #: Raised by httpx, httpx2, requests and the standard library before a single byte of the request went out.
 _NOT_SENT: Final = frozenset({"ConnectError", "ConnectTimeout", "ConnectionRefusedError", "PoolTimeout", "gaierror"})
@@ -15,17 +18,51 @@ def was_never_sent(error: BaseException) -> bool:
 
 
 def refusal_status(error: BaseException) -> int | None:
-    """The HTTP status with which the provider refused the call (4xx): it bills no answer it did not give. Else None.
+    """The HTTP status with which the provider refused the call, where that costs nothing. Else None.
 
-    A fault of the provider's own (5xx) says nothing about the bill.
+    Nobody knows what other statuses cost: timeouts and faults of the provider come after work was done, and Azure,
+    for one, bills what its content filter refused.
 
     Reads `status_code`, as the openai and anthropic SDKs' errors have it, or `response.status_code` (httpx).
     """
-    for holder in (error, _attribute(error, "response")):
-        status = _attribute(holder, "status_code")
-        if isinstance(status, int) and 400 <= status <= 499:
-            return status
+    response = _attribute(error, "response")
+    try:
+        for holder in (error, response):
+            status = _attribute(holder, "status_code")
+            if isinstance(status, int):
+                return int(status) if is_unbilled(status, _said(error, response), _names(error)) else None
+    except Exception:  # a stranger's object may raise even when it is asked for its class
+        return None
     return None
+
+
+def _said(error: BaseException, response: object) -> list[object]:
+    """What the refusal says, in all places where SDKs keep it; a body that cannot be read is none."""
+    codes = {name: code for name in ("code", "type") if isinstance(code := _attribute(error, name), str) and code}
+    return [codes, *(_attribute(error, name) for name in ("body", "details", "error")), _json_of(response)]
+
+
+def _json_of(response: object) -> Any:
+    if isinstance(response, Mapping):  # botocore's
+        return response
+    try:
+        read = getattr(response, "json", None)
+        body = read() if callable(read) else None
+        if inspect.iscoroutine(body):  # aiohttp's: nobody can wait for it here
+            body.close()
+            return None
+    except Exception:  # it was streamed and not read, or is no JSON
+        return _attribute(response, "text")
+    return body
+
+
+def _names(error: BaseException) -> list[str]:
+    """Its classes and its message."""
+    try:
+        message = str(error)
+    except Exception:
+        message = ""
+    return [*(kind.__name__ for kind in type(error).__mro__), message]
 
 
 def retry_after_s(error: BaseException) -> float | None:

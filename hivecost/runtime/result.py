@@ -29,6 +29,12 @@ class ExecutionResult(msgspec.Struct, frozen=True, kw_only=True):
     #: Whoever waits when the execution ends gets it with its traceback, whoever asks later a copy without.
     error: BaseException | None
     metrics: dict[str, Any]
+    #: The same by agent and by model: `total_calls`, `total_tokens`, `total_cost_usd`, `unpriced_calls`,
+    #: `average_tokens_per_call`, `average_cost_per_call`, and `by_agent` and `by_model`, with a row for each name, as
+    #: `{"planner": {"calls": 1, "tokens": 2340, "cost_usd": 0.002106}}`, and `unpriced_calls` where there are any.
+    statistics: dict[str, Any] = msgspec.field(default_factory=dict)
+    #: How often a budget refused a turn of it, or stopped one in mid-answer, whether its agent went on or not.
+    refusals: int = 0
 
 
 def without_traceback(result: ExecutionResult) -> ExecutionResult:

@@ -31,7 +31,7 @@ from hivecost.ledger import Budget, Limit, OpenLedger
 from hivecost.ledger.caps import CapMode, new_cap
 from hivecost.plugin import GateCheck, Plugin, TurnRequest, load_plugin_class, require_plugin
 from hivecost.pricing import PriceBook
-from hivecost.runtime.admission import admit_turn
+from hivecost.runtime.admission import admit_turn, with_plain_names
 from hivecost.runtime.budgets import RuntimeBudgets
 from hivecost.runtime.capped_turns import CappedTurns
 from hivecost.runtime.closing import Closing
@@ -160,7 +160,8 @@ class AgentRuntime:
         """
 
         def register(function: _Function) -> _Function:
-            self._entry_points[name] = EntryPoint(name, function, agent_id or name)
+            entry = EntryPoint(name, function, agent_id or name)
+            self._entry_points[entry.name] = entry
             return function
 
         return register
@@ -422,7 +423,7 @@ class AgentRuntime:
     def _admit(self, event: Event) -> Event:
         """Price a turn that came without a cost, and count it with its execution."""
         if not isinstance(event, LLMTurnComplete):
-            return event
+            return with_plain_names(event)
         event = admit_turn(event, self.prices)
         execution = self._executions.running.get(event.execution_id)
         if execution is None:

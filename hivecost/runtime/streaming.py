@@ -7,7 +7,7 @@ import logging
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
-from hivecost.errors import HiveCostError
+from hivecost.errors import BudgetExceededError, HiveCostError
 from hivecost.plain_text import shown
 from hivecost.pricing import UsageStream
 from hivecost.runtime.hard_budgets import Admission
@@ -45,7 +45,11 @@ class Coverage:
     async def extend(self) -> None:
         """Hold as much more as is wanted. Raises BudgetExceededError and LedgerUnavailableError."""
         wanted = self._wanted()
-        await self._execution.run_at_home(lambda: self._execution.gate.extend(self._admission, *wanted))
+        try:
+            await self._execution.run_at_home(lambda: self._execution.gate.extend(self._admission, *wanted))
+        except BudgetExceededError:
+            self._execution.refusals += 1
+            raise
         self._input_tokens, self._output_tokens = wanted
 
     def extend_from_thread(self) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, Self
 from hivecost.errors import BudgetExceededError, HiveCostError
 from hivecost.events import Cost, CostStatus, LLMTurnComplete, Usage, attribution_fields
 from hivecost.ledger.caps import Cap
+from hivecost.plain_text import plain_str
 from hivecost.plugin import TurnRequest
 from hivecost.pricing import ModelName, UsageReading, UsageStatus, UsageStream, read_usage
 from hivecost.runtime.hard_budgets import Admission
@@ -193,7 +194,7 @@ class Turn:
             usage=reading.usage,
             cost=cost,
             latency_ms=round(1_000 * (now_s - self._started_s)),
-            stop_reason=stop_reason or reading.stop_reason,
+            stop_reason=plain_str(stop_reason) or reading.stop_reason,
             service_tier=reading.service_tier or ("batch" if reading.batch else ""),
             raw_usage=reading.raw,
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import msgspec
@@ -25,13 +26,13 @@ def with_short_tags(event: Event) -> Event:
     return msgspec.structs.replace(event, tags=short)
 
 
-def _fit(tags: dict[str, Any]) -> bool:
+def _fit(tags: Mapping[str, Any]) -> bool:
     return len(tags) <= TAGS_MAX and all(
         len(text) <= TAG_CHARS_MAX for item in tags.items() for text in item if isinstance(text, str)
     )
 
 
-def _shortened(tags: dict[str, Any]) -> dict[str, Any]:
+def _shortened(tags: Mapping[str, Any]) -> dict[str, Any]:
     if len(tags) <= TAGS_MAX:
         return {_cut(name): _cut(value) for name, value in tags.items()}
     kept = list(tags.items())[: TAGS_MAX - 1]

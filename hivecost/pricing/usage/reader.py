@@ -17,6 +17,7 @@ from hivecost.pricing.usage.canonical import read_canonical
 from hivecost.pricing.usage.cohere import read_cohere
 from hivecost.pricing.usage.detection import find_usage, flavor_of
 from hivecost.pricing.usage.draft import Draft
+from hivecost.pricing.usage.failed_lines import why_unbilled
 from hivecost.pricing.usage.gemini import read_gemini
 from hivecost.pricing.usage.openai import (
     read_chat,
@@ -54,7 +55,8 @@ def read_usage(payload: object, *, flavor: str | None = None) -> UsageReading:
     """The usage in a provider's answer: dict, SDK object, JSON text or `Usage`, the whole or only its usage part.
 
     `flavor` is one of FLAVORS; None detects it. Whatever a provider may send gives a reading and no exception:
-    `missing` without usage, `invalid` for counts that cannot be. Raises ConfigError for a flavor that is none.
+    `missing` without usage, `invalid` for counts that cannot be. A failed line of a batch says that it is `unbilled`.
+    Raises ConfigError for a flavor that is none.
     """
     if flavor is not None and flavor not in FLAVORS:
         raise ConfigError("flavor", f"one of {', '.join(FLAVORS)}", got=flavor)
@@ -74,6 +76,9 @@ def read_usage(payload: object, *, flavor: str | None = None) -> UsageReading:
 
 def _read(payload: object, flavor: str | None) -> UsageReading:
     found = find_usage(payload)
+    unbilled = "" if found.usage else why_unbilled(payload)
+    if unbilled:
+        return UsageReading(unbilled=unbilled, batch=True, raw=plain(payload))
     detected = flavor or flavor_of(found)
     if not detected:
         parts = view(found.usage) or view(payload)

@@ -174,6 +174,7 @@ async def test_a_sync_agent_streams_alike(run, tokens):
     assert provider.closed is (tokens == 800)
     assert provider.billed <= account.settled + account.in_doubt <= account.limit
     assert isinstance(result.error, hc.BudgetExceededError) is (tokens == 800)
+    assert result.refusals == (tokens == 800)
 
 
 async def test_a_plain_iterable_may_be_read_by_an_async_agent(run):

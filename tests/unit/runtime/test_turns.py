@@ -21,6 +21,7 @@ class StatusError(Exception):
     def __init__(self, status_code: int) -> None:
         super().__init__(f"HTTP {status_code}")
         self.status_code = status_code
+        self.body = {"code": "model_not_found"}
 
 
 class ConnectError(Exception):

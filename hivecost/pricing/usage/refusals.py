@@ -1,0 +1,81 @@
+"""What refused calls cost: nothing, unless a content filter did work first, or nobody can know."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from typing import Any, Final
+
+from hivecost.pricing.usage.views import from_json, plain
+
+#: Refused before any work was done. Every other status may be billed: 408, 409, 499 and 5xx come after it began.
+NOT_BILLED: Final = frozenset({400, 401, 403, 404, 413, 422, 429})
+#: Of these, those that say what was wrong with the content of the request. A 400 must be readable, as it is the one
+#: with which filters answer; the others need only be free of their marks.
+_ABOUT_CONTENT: Final = frozenset({400, 403, 422})
+
+#: How a provider's content filter says that it was it, in names, codes and messages: letters and digits, in lower case.
+_FILTER_MARKS: Final[Mapping[str, tuple[str, ...]]] = {
+    # code content_filter, innererror.code ResponsibleAIPolicyViolation, "… triggering … content management policy"
+    "azure": ("contentfilter", "responsibleaipolicy", "contentmanagementpolicy"),
+    # content_policy_violation, moderation_blocked, invalid_prompt ("… violating our usage policy"), "our safety system"
+    "openai": ("contentpolicy", "moderationblocked", "invalidprompt", "usagepolic", "safetysystem", "safetyviolation"),
+    # "Output blocked by content filtering policy"
+    "anthropic": ("contentfiltering",),
+    # promptFeedback.blockReason, a finishReason such as SAFETY where there should be none, "… Responsible AI practices"
+    "gemini": ("blockreason", "finishreason", "blockedbysafety", "prohibitedcontent", "responsibleai"),
+    # GUARDRAIL_INTERVENED, a ValidationException that names the guardrail, stopReason content_filtered
+    "bedrock": ("guardrail", "contentfiltered"),
+    # DataInspectionFailed, "… inappropriate content"
+    "alibaba": ("datainspection", "inappropriatecontent"),
+    # "… violates usage guidelines"
+    "xai": ("usageguidelines",),
+}
+_MARKS: Final = tuple(dict.fromkeys(mark for marks in _FILTER_MARKS.values() for mark in marks))
+_NO_LETTERS: Final = re.compile(r"[\W_]+")
+
+
+def is_unbilled(status: int, said: Iterable[object], names: Iterable[str] = ()) -> bool:
+    """Whether a call that was refused with this HTTP status costs nothing.
+
+    `said` is what the refusal says: mappings, objects or JSON; `names` what it is called besides. A 400 of which
+    nothing can be read may be a filter's, and so may be billed. Never raises.
+    """
+    if status not in NOT_BILLED:
+        return False
+    if status not in _ABOUT_CONTENT:
+        return True
+    bodies = [_readable(part) for part in said if part is not None]
+    texts = [text for part in (*bodies, *names) for text in _texts(part)]
+    if any(map(is_filter_mark, texts)):
+        return False
+    is_read = any(isinstance(body, Mapping) and body for body in bodies) and "…" not in texts
+    return is_read or status != 400
+
+
+def is_filter_mark(text: str) -> bool:
+    """Whether a content filter says so of itself."""
+    letters = _NO_LETTERS.sub("", text.lower())
+    return any(mark in letters for mark in _MARKS)
+
+
+def _readable(part: object) -> Any:
+    """A bounded copy of plain dicts, lists and texts; JSON as what it says."""
+    if isinstance(part, str | bytes):
+        with suppress(ValueError, RecursionError):
+            part = from_json(part)
+    return plain(part)
+
+
+def _texts(body: object) -> Iterator[str]:
+    """All names and texts in a copy that `plain` made."""
+    if isinstance(body, str):
+        yield body
+    elif isinstance(body, Mapping):
+        for key, item in body.items():
+            yield key
+            yield from _texts(item)
+    elif isinstance(body, list):
+        for item in body:
+            yield from _texts(item)

@@ -1,0 +1,83 @@
+"""What one execution spent, by agent and by model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import msgspec
+
+from hivecost.events import LLMTurnComplete, Totals
+from hivecost.money import to_usd
+
+#: Pairs of agent and model that are told apart in one execution; the rest is one.
+PAIRS_MAX: Final = 256
+_OTHERS: Final = ("(others)", "(others)")
+
+
+class _Part(msgspec.Struct, gc=False):
+    calls: int = 0
+    tokens: int = 0
+    nanousd: int = 0
+    unpriced_calls: int = 0
+
+    def merge(self, other: _Part) -> None:
+        self.calls += other.calls
+        self.tokens += other.tokens
+        self.nanousd += other.nanousd
+        self.unpriced_calls += other.unpriced_calls
+
+    def as_dict(self) -> dict[str, Any]:
+        shown = {"calls": self.calls, "tokens": self.tokens, "cost_usd": float(to_usd(self.nanousd))}
+        return shown | ({"unpriced_calls": self.unpriced_calls} if self.unpriced_calls else {})
+
+
+class Breakdown:
+    """Adds up turns by the pair of their agent and their model."""
+
+    def __init__(self) -> None:
+        self._parts: dict[tuple[str, str], _Part] = {}
+
+    def add(self, turn: LLMTurnComplete) -> None:
+        """Count one more turn."""
+        pair = turn.agent_id, turn.resolved_model or turn.model
+        part = self._parts.get(pair)
+        if part is None:
+            part = self._new_part(*pair)
+        usage, nanousd = turn.usage, None if turn.cost is None else turn.cost.nanousd
+        part.calls += 1
+        part.tokens += usage.input_tokens + usage.output_tokens
+        if nanousd is None:
+            part.unpriced_calls += 1
+        else:
+            part.nanousd += nanousd
+
+    def statistics(self, totals: Totals) -> dict[str, Any]:
+        """Return the sums, what a call takes on average, and the rows `by_agent` and `by_model`.
+
+        A row has `calls`, `tokens`, `cost_usd`, and `unpriced_calls` where there are any: those are in no amount, nor
+        in the average cost.
+        """
+        unpriced_calls = totals.unpriced_calls + totals.invalid_calls
+        priced_calls, cost_usd = totals.llm_calls - unpriced_calls, float(totals.cost_usd)
+        return {
+            "total_calls": totals.llm_calls,
+            "total_tokens": totals.total_tokens,
+            "total_cost_usd": cost_usd,
+            "unpriced_calls": unpriced_calls,
+            "average_tokens_per_call": round(totals.total_tokens / totals.llm_calls) if totals.llm_calls else 0,
+            "average_cost_per_call": cost_usd / priced_calls if priced_calls else 0.0,
+            "by_agent": _rows((agent, part) for (agent, _), part in self._parts.items()),
+            "by_model": _rows((model, part) for (_, model), part in self._parts.items()),
+        }
+
+    def _new_part(self, agent_id: str, model: str) -> _Part:
+        key = (agent_id, model) if len(self._parts) < PAIRS_MAX else _OTHERS
+        return self._parts.setdefault(key, _Part())
+
+
+def _rows(named: Iterator[tuple[str, _Part]]) -> dict[str, dict[str, Any]]:
+    rows: dict[str, _Part] = {}
+    for name, part in named:
+        rows.setdefault(name, _Part()).merge(part)
+    return {name: row.as_dict() for name, row in rows.items()}

@@ -1,0 +1,49 @@
+"""What an execution's error comes down to: a budget's refusal and a cancellation keep their kind however deep."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import anyio
+
+from hivecost.errors import BudgetExceededError, ExecutionCancelledError
+
+#: Groups in groups, and causes of causes, are looked through down to here.
+_DEPTH_MAX: Final = 50
+
+
+def stopped_by(error: BaseException, execution_id: str, depth: int = 0) -> BaseException | None:
+    """Return the refusal, or else the cancellation, that an error comes down to; None where a fault has a part in it.
+
+    A group comes down to one if all that it holds does. An error that was raised `from` a refusal of this execution
+    comes down to it: a framework says so that it is merely passed on. One that came up while a refusal was handled
+    is a fault of its own.
+    """
+    if isinstance(error, BudgetExceededError | ExecutionCancelledError | anyio.get_cancelled_exc_class()):
+        return error
+    if depth == _DEPTH_MAX:
+        return None
+    if isinstance(error, BaseExceptionGroup):
+        return _gravest([stopped_by(part, execution_id, depth + 1) for part in error.exceptions])
+    cause = None if error.__cause__ is None else stopped_by(error.__cause__, execution_id, depth + 1)
+    is_own = isinstance(cause, BudgetExceededError) and cause.execution_id in ("", execution_id)
+    return cause if is_own else None
+
+
+def _gravest(stops: list[BaseException | None]) -> BaseException | None:
+    """The first refusal, else the first cancellation by the runtime, else the first other one."""
+    if None in stops:
+        return None
+    for kind in (BudgetExceededError, ExecutionCancelledError, BaseException):
+        for stop in stops:
+            if isinstance(stop, kind):
+                return stop
+    return None
+
+
+def leaves_runtime(error: BaseException) -> bool:
+    """Whether an error is to end the program, as SystemExit is, or a group that holds such a one."""
+    harmless = (Exception, anyio.get_cancelled_exc_class())
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(harmless)[1] is not None
+    return not isinstance(error, harmless)
