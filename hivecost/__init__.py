@@ -81,6 +81,7 @@ if TYPE_CHECKING:
     )
     from hivecost.signals import (
         budget_exhausted,
+        budget_warning,
         cancellation_ignored,
         events_dropped,
         execution_cancelled,
@@ -168,6 +169,7 @@ __all__ = [
     "UsageReading",
     "UsageStream",
     "budget_exhausted",
+    "budget_warning",
     "calculate_cost",
     "cancellation_ignored",
     "count_tokens",
@@ -272,6 +274,7 @@ _ROOMS = {
     ),
     "hivecost.signals": (
         "budget_exhausted",
+        "budget_warning",
         "cancellation_ignored",
         "events_dropped",
         "execution_cancelled",

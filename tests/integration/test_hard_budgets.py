@@ -256,7 +256,7 @@ async def test_the_day_begins_anew_at_midnight_of_its_zone(tmp_path):
 
 
 async def test_a_refusal_says_how_the_account_stands_now(tmp_path):
-    """BUDGET_EXCEEDED carries the limit in force, also after it was raised, and what is used of it."""
+    """BUDGET_EXCEEDED carries the limit in force, also after it was raised, what is used of it, asked for and left."""
     runtime = hc.AgentRuntime(tmp_path, budgets=[hard("$0.005", on_short="refuse")], prices=PRICES)
     events = []
     runtime.bus.subscribe(event_types=[hc.EventType.BUDGET_EXCEEDED], handler=events.append)
@@ -271,9 +271,9 @@ async def test_a_refusal_says_how_the_account_stands_now(tmp_path):
         await runtime.trigger_and_wait("agent")
         await runtime.gate.ledger.set_limit("b", "$0.012", by="ada")
         await runtime.trigger_and_wait("agent")
-    assert [(e.used, e.limit, e.action) for e in events] == [
-        (5_000_000, 5_000_000, "refused"),
-        (10_000_000, 12_000_000, "refused"),
+    assert [(e.used, e.limit, e.action, e.needed, e.remaining) for e in events] == [
+        (5_000_000, 5_000_000, "refused", 5_000_000, 0),
+        (10_000_000, 12_000_000, "refused", 5_000_000, 2_000_000),
     ]
 
 
