@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -66,9 +66,20 @@ async def load_spend(
     rows = await SpendStore(base_path).totals(
         by=by, since=since, until=until, timezone=timezone, model=model, agent_id=agent, user_id=user, org_id=org
     )
-    rows.sort(key=lambda row: (*(row.group[name] for name in by if name in _PERIODS), -row.cost_nanousd))
+    in_time = _places(rows, [name for name in by if name in _PERIODS])
+    rows.sort(key=lambda row: (*in_time(row), -row.cost_nanousd))
     sums = (Totals(**{name: getattr(row, name) for name in Totals.__struct_fields__}) for row in rows)
     return SpendReport(by=list(by), timezone=timezone, rows=rows, total=reduce(add, sums, Totals()))
+
+
+def _places(rows: Sequence[SpendRow], periods: Sequence[str]) -> Callable[[SpendRow], tuple[int, ...]]:
+    """Where each period of a row stands in time, as the order of the rows says."""
+    places = {name: {label: place for place, label in enumerate(_distinct(rows, name))} for name in periods}
+    return lambda row: tuple(places[name][row.group[name]] for name in periods)
+
+
+def _distinct(rows: Iterable[SpendRow], name: str) -> Iterable[str]:
+    return dict.fromkeys(row.group[name] for row in rows)
 
 
 def render_spend(report: SpendReport, base_path: Path, console: Console | None = None) -> None:

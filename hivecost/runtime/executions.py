@@ -119,7 +119,7 @@ class Executions:
         execution = Execution(self._host, loop, entry.name, attribution, tags)
         self.running[execution.execution_id] = execution
         self.started += 1
-        execution.publish(
+        execution.publish_as_is(
             ExecutionStarted(entry_point=entry.name, runtime_id=self.runtime_id, **execution.attributed())
         )
         group.start_soon(self._run, execution, entry, value, name=f"hivecost {entry.name}")
@@ -180,7 +180,7 @@ class Executions:
             error=reason,
             metrics={**totals.as_metrics(), "duration_ms": duration_ms},
         )
-        execution.publish(
+        execution.publish_as_is(
             ExecutionCompleted(
                 status=status,
                 entry_point=execution.entry_point,

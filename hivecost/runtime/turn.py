@@ -187,7 +187,7 @@ class Turn:
         self._execution.gate.settle(
             self._admission, reading.usage, cost, is_final=is_final, retry_after_s=retry_after_s
         )
-        self._execution.publish(event)
+        self._execution.publish_as_is(event)
         return cost
 
 
