@@ -26,6 +26,17 @@ _COLUMNS: Final = {
 }
 GROUPS: Final = (*PERIODS, *_COLUMNS)
 
+_OF_ONE_SESSION: Final = "; `hivecost report SESSION` has them for one session"
+#: What turns are logged with and time is not summed by, and where it is to be had.
+_ELSEWHERE: Final = {
+    "node": _OF_ONE_SESSION,
+    "session": "; `hivecost sessions` lists what each came to",
+    "execution": "; `RuntimeLogStore.list_runs` lists what each came to",
+    "task": "; what was spent on a task is not summed over time yet, a budget counts it: per='task'",
+    "tags": "; what was spent by a tag is not summed over time yet, a budget counts it: per='TAG'",
+    "tag": "; what was spent by a tag is not summed over time yet, a budget counts it: per='TAG'",
+}
+
 
 class SpendRow(Totals, frozen=True, kw_only=True):
     """The sums of one group."""
@@ -62,7 +73,7 @@ class SpendStore:
         zone = find_zone(timezone)
         unknown = [name for name in by if name not in GROUPS]
         if unknown:
-            raise ConfigError("by", f"some of {', '.join(GROUPS)}", got=unknown[0])
+            raise ConfigError("by", f"some of {', '.join(GROUPS)}{_ELSEWHERE.get(unknown[0], '')}", got=unknown[0])
         wanted = {"model": model, "provider": provider, "agent_id": agent_id, "user_id": user_id, "org_id": org_id}
         first_ns, end_ns = range_ns(since, until, zone)
         bounds = {"first": first_ns // QUARTER_HOUR_NS, "end": -(-end_ns // QUARTER_HOUR_NS)}

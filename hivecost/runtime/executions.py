@@ -172,13 +172,14 @@ class Executions:
         status, reason = _ending(execution, error, completed=completed)
         duration_ms = round(1_000 * (self._host.clock.monotonic_s() - execution.started_s))
         totals = execution.totals
+        unknown_calls = totals.unpriced_calls + totals.invalid_calls
         result = ExecutionResult(
             execution_id=execution.execution_id,
             session_id=execution.session_id,
             status=status,
             output=output,
             error=reason,
-            metrics={**totals.as_metrics(), "duration_ms": duration_ms},
+            metrics={**totals.as_metrics(), "unpriced_calls": unknown_calls, "duration_ms": duration_ms},
         )
         execution.publish_as_is(
             ExecutionCompleted(
@@ -187,7 +188,7 @@ class Executions:
                 error="" if reason is None else described(reason),
                 duration_ms=duration_ms,
                 llm_calls=totals.llm_calls,
-                unpriced_calls=totals.unpriced_calls + totals.invalid_calls,
+                unpriced_calls=unknown_calls,
                 input_tokens=totals.input_tokens,
                 output_tokens=totals.output_tokens,
                 cost_nanousd=totals.cost_nanousd,

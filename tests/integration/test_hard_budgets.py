@@ -277,6 +277,23 @@ async def test_a_refusal_says_how_the_account_stands_now(tmp_path):
     ]
 
 
+@pytest.mark.parametrize("prompt_tokens", [-5, 10**30, "many"])
+async def test_a_bill_that_cannot_be_is_no_bill_of_nothing(tmp_path, prompt_tokens):
+    """The result counts the turn among those that its cost lacks, as EXECUTION_COMPLETED does; the hold is in doubt."""
+    runtime = hc.AgentRuntime(tmp_path, budgets=[hard("$1")], prices=PRICES)
+    ended = []
+    runtime.bus.subscribe(event_types=[hc.EventType.EXECUTION_COMPLETED], handler=ended.append)
+
+    async def agent(ctx, _):
+        async with ctx.turn("m", input_tokens=10, max_tokens=10) as turn:
+            turn.settle({"model": "m", "usage": {"prompt_tokens": prompt_tokens, "completion_tokens": 3}})
+
+    (result,) = await run(runtime, agent)
+    assert (result.metrics["unpriced_calls"], result.metrics["invalid_calls"]) == (1, 1)
+    assert ended[0].unpriced_calls == 1
+    assert runtime.final_status[0].in_doubt == 50_000
+
+
 # -- soft limits ---------------------------------------------------------------------------------------------------
 
 
