@@ -1,4 +1,4 @@
-"""`hivecost budget`: how hard budgets stand, also while runtimes in other processes spend them."""
+"""`hivecost budget`: how budgets stand, also while runtimes in other processes spend them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from hivecost.cli.options import DEFAULT_DATA, DataOption, JsonOption
 budget = typer.Typer(
     name="budget",
     help=(
-        'Hard budgets (mode="hard"): how they stand, and changing them while agents run.\n\n'
-        "They are in the ledger of the data folder; one that a runtime opens itself (open_ledger=…) is not seen here."
+        'How budgets stand, and changing those with mode="hard" while agents run.\n\n'
+        "Hard ones are in the ledger of the data folder; one that a runtime opens itself (open_ledger=…) is not seen "
+        "here."
     ),
     no_args_is_help=True,
 )
@@ -21,7 +22,10 @@ budget = typer.Typer(
 
 @budget.command()
 def status(*, data: DataOption = DEFAULT_DATA, json: JsonOption = False) -> None:
-    """Show every account: limit, settled, held, in doubt, remaining, and when it resets."""
+    """Show every account: limit, settled, held, in doubt, remaining, and when it resets.
+
+    Of stop_after and observe budgets it shows what the log says was spent in the present period.
+    """
     import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
 
     from hivecost.reports import load_budget_report, render_budgets, to_json  # noqa: PLC0415  # the same

@@ -34,8 +34,8 @@ def outliving_readers() -> Iterator[None]:
     In one place, because what prints is spread over event loops, handlers and libraries that each see to a closed pipe
     in a way of their own.
     """
-    before = sys.stdout
-    if not _is_pipe(before):
+    before = _with_a_file(sys.stdout)
+    if before is None:
         yield
         return
     before.flush()
@@ -64,8 +64,9 @@ def is_output_left() -> bool:
     return isinstance(raw, _Pipe) and raw.is_left
 
 
-def _is_pipe(stream: object) -> bool:
+def _with_a_file(stream: object) -> io.TextIOWrapper | None:
+    """The stream, if it is no terminal, which nobody leaves, and leads to a file of this process."""
     try:
-        return isinstance(stream, io.TextIOWrapper) and not stream.isatty() and stream.fileno() >= 0
+        return stream if isinstance(stream, io.TextIOWrapper) and not stream.isatty() and stream.fileno() >= 0 else None
     except (OSError, ValueError):  # it is closed, or has no file
-        return False
+        return None

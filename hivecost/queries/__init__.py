@@ -1,9 +1,16 @@
 """SQL in, Structs out: what the runtime log says."""
 
 from hivecost.queries.breakdown import pruned_before, session_events, unpriced_reasons
-from hivecost.queries.budgets import load_budget_changes, load_budgets
+from hivecost.queries.budgets import load_budget_changes, load_budgets, load_definitions
 from hivecost.queries.instants import Moment, instant_ns
-from hivecost.queries.reader import require_log
+from hivecost.queries.logged_accounts import (
+    ELSEWHERE,
+    add_spending,
+    attributes_of,
+    has_accounts_in_log,
+    logged_accounts,
+)
+from hivecost.queries.reader import is_logged, require_log
 from hivecost.queries.repricings import RepricedTotals, load_repriced
 from hivecost.queries.runtime_log import ModelTotals, NodeDetails, NodeTotals, Run, RuntimeLogStore, SessionDetails
 from hivecost.queries.sessions import SessionMetrics, SessionState, SessionStore, SessionTimestamps
@@ -19,11 +26,13 @@ from hivecost.queries.spending import (
 )
 from hivecost.queries.steps import Step
 from hivecost.queries.turns import turn_pages
-from hivecost.store import BudgetChange, BudgetState
+from hivecost.store import BudgetChange, BudgetDefinition, BudgetState
 
 __all__ = [
+    "ELSEWHERE",
     "PAGE_TURNS",
     "BudgetChange",
+    "BudgetDefinition",
     "BudgetState",
     "ModelTotals",
     "Moment",
@@ -41,11 +50,17 @@ __all__ = [
     "SpendStore",
     "Spending",
     "Step",
+    "add_spending",
+    "attributes_of",
+    "has_accounts_in_log",
     "instant_ns",
+    "is_logged",
     "last_turn",
     "load_budget_changes",
     "load_budgets",
+    "load_definitions",
     "load_repriced",
+    "logged_accounts",
     "pruned_before",
     "pruned_calls",
     "require_log",

@@ -17,6 +17,7 @@ from hivecost.queries import (
     SessionStore,
     load_repriced,
     pruned_before,
+    require_log,
     session_events,
     unpriced_reasons,
 )
@@ -71,7 +72,8 @@ async def find_session(sessions: SessionStore, session_id: str, base_path: str |
         return await sessions.read_state(session_id)
     newest = await sessions.list_sessions(limit=1)
     if not newest:
-        raise SessionNotFoundError(f"no session was logged in {base_path} yet; name another folder with --data")
+        await require_log(base_path)
+        raise SessionNotFoundError(f"no event in {base_path} names a session; `hivecost spend` shows what was spent")
     return newest[0]
 
 

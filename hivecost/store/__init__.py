@@ -1,6 +1,7 @@
 """The SQLite runtime log: one file, one writer in a process, sums in step with the log."""
 
 from hivecost.store.database import database_path, open_reader
+from hivecost.store.definitions import BudgetDefinition, record_definitions
 from hivecost.store.deletion import delete_session
 from hivecost.store.faults import named_faults
 from hivecost.store.ledger import (
@@ -28,6 +29,7 @@ __all__ = [
     "QUARTER_HOUR_NS",
     "SUMS",
     "BudgetChange",
+    "BudgetDefinition",
     "BudgetState",
     "DoubtAmount",
     "DoubtfulHold",
@@ -49,6 +51,7 @@ __all__ = [
     "read_accounts",
     "read_doubts",
     "read_rates",
+    "record_definitions",
     "run_in_thread",
     "save_rates",
     "write_repricings",
