@@ -1,6 +1,14 @@
 """SQL in, Structs out: what the runtime log says."""
 
-from hivecost.queries.breakdown import pruned_before, session_events, unpriced_reasons
+from hivecost.queries.breakdown import (
+    SessionError,
+    SessionPeople,
+    pruned_before,
+    session_errors,
+    session_events,
+    session_people,
+    unpriced_reasons,
+)
 from hivecost.queries.budgets import load_budget_changes, load_budgets, load_definitions
 from hivecost.queries.instants import Moment, instant_ns
 from hivecost.queries.logged_accounts import (
@@ -8,6 +16,7 @@ from hivecost.queries.logged_accounts import (
     add_spending,
     attributes_of,
     has_accounts_in_log,
+    is_summed,
     logged_accounts,
 )
 from hivecost.queries.reader import is_logged, require_log
@@ -20,6 +29,7 @@ from hivecost.queries.spending import (
     Spending,
     last_turn,
     pruned_calls,
+    spending_of_session,
     spending_since,
     spending_where,
     turns_after,
@@ -42,7 +52,9 @@ __all__ = [
     "Run",
     "RuntimeLogStore",
     "SessionDetails",
+    "SessionError",
     "SessionMetrics",
+    "SessionPeople",
     "SessionState",
     "SessionStore",
     "SessionTimestamps",
@@ -55,6 +67,7 @@ __all__ = [
     "has_accounts_in_log",
     "instant_ns",
     "is_logged",
+    "is_summed",
     "last_turn",
     "load_budget_changes",
     "load_budgets",
@@ -64,7 +77,10 @@ __all__ = [
     "pruned_before",
     "pruned_calls",
     "require_log",
+    "session_errors",
     "session_events",
+    "session_people",
+    "spending_of_session",
     "spending_since",
     "spending_where",
     "turn_pages",

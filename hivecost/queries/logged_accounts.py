@@ -34,6 +34,11 @@ def has_accounts_in_log(budget: Budget) -> bool:
     return not {"execution", "session"} & set(budget.account_attributes)
 
 
+def is_summed(budget: Budget) -> bool:
+    """Whether what was spent on it is kept in the sums of time: all that it looks at is agent, user and org."""
+    return {*budget.match, *budget.account_attributes} <= SUMMED_BY.keys()
+
+
 async def logged_accounts(base_path: str | Path, budgets: Sequence[Budget], at_ns: int) -> list[AccountStatus]:
     """How the accounts of these budgets stand in the periods of this instant, as far as turns are in the log.
 
@@ -44,11 +49,10 @@ async def logged_accounts(base_path: str | Path, budgets: Sequence[Budget], at_n
     found: list[AccountStatus] = []
     unsummed: list[Budget] = []
     for budget in filter(has_accounts_in_log, budgets):
-        looks_at = {*budget.match, *budget.account_attributes}
-        if looks_at <= SUMMED_BY.keys():
+        if is_summed(budget):
             period = _period(budget, at_ns)
-            book = AccountBook([budget])
-            for spending in await spending_summed(base_path, period.start_ns, period.end_ns, sorted(looks_at)):
+            book, looks_at = AccountBook([budget]), sorted({*budget.match, *budget.account_attributes})
+            for spending in await spending_summed(base_path, period.start_ns, period.end_ns, looks_at):
                 _count(book, spending)
             found += _status(book, at_ns)
         else:

@@ -68,6 +68,12 @@ LOAD_SPENDING: Final = f"""
 LOAD_AFTER: Final = f"""
     SELECT id, event_id, {QUARTER_HOUR} AS quarter_hour, {_KEYS}, {", ".join(SUMS.values())} FROM turns
     WHERE id > :row_id GROUP BY id ORDER BY id LIMIT {PAGE_TURNS}"""
+LOAD_OF_SESSION: Final = f"""
+    SELECT '', quarter_hour, {_KEYS}, {SUM_COLUMNS} FROM pruned_turns WHERE session_id = :session_id
+    UNION ALL
+    SELECT execution_id, {QUARTER_HOUR} AS quarter_hour, {_KEYS}, {", ".join(SUMS.values())} FROM turns
+    WHERE session_id = :session_id GROUP BY execution_id, quarter_hour, {_KEYS}
+    ORDER BY 2"""
 COUNT_PRUNED: Final = """
     SELECT coalesce(sum(llm_calls), 0) FROM pruned_turns
     WHERE quarter_hour >= :first AND quarter_hour < :end AND model = coalesce(:model, model)"""
@@ -155,6 +161,16 @@ async def spending_where(
     async with reading(Path(base_path)) as log:
         rows = await log.rows(spending_where_sql(column, len(names)), {**place, **names})
     return [_spending(row) for row in rows]
+
+
+async def spending_of_session(base_path: str | Path, session_id: str) -> list[tuple[str, Spending]]:
+    """(execution, what it spent) of a session, oldest first; "" for turns of none, and for those that were pruned.
+
+    Raises StoreErrors.
+    """
+    async with reading(Path(base_path)) as log:
+        rows = await log.rows(LOAD_OF_SESSION, {"session_id": session_id})
+    return [(execution_id, _spending(tuple(row))) for execution_id, *row in rows]
 
 
 async def turns_after(base_path: str | Path, row_id: int) -> tuple[list[LoggedTurn], int]:

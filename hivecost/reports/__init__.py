@@ -5,16 +5,19 @@ from hivecost.reports.advice_terminal import render_advice
 from hivecost.reports.budgets import BudgetLedgerLine, BudgetReport, load_budget_report, load_doubts, require_ledger
 from hivecost.reports.budgets_terminal import render_budgets, render_changes, render_doubts
 from hivecost.reports.caching import CachingLine
+from hivecost.reports.in_doubt import InDoubt, load_in_doubt
 from hivecost.reports.json_document import to_json
 from hivecost.reports.rates import render_rate_changes, render_rate_list, render_rates
 from hivecost.reports.repricing import RepricedModel, RepricingReport, render_repricing, reprice_log
-from hivecost.reports.session import BudgetLine, SessionReport, load_session_report
+from hivecost.reports.session import AlertLine, SessionReport, load_session_report
+from hivecost.reports.session_budgets import BudgetLine
 from hivecost.reports.spend import SpendReport, load_spend, render_spend, spend_csv
 from hivecost.reports.terminal import render_session, render_sessions
 
 __all__ = [
     "DOWNGRADE_RULE",
     "Advice",
+    "AlertLine",
     "Batching",
     "BudgetLedgerLine",
     "BudgetLine",
@@ -22,6 +25,7 @@ __all__ = [
     "CachingLine",
     "Compression",
     "Downgrade",
+    "InDoubt",
     "RepricedModel",
     "RepricingReport",
     "SessionReport",
@@ -29,6 +33,7 @@ __all__ = [
     "load_advice",
     "load_budget_report",
     "load_doubts",
+    "load_in_doubt",
     "load_session_report",
     "load_spend",
     "render_advice",

@@ -19,6 +19,7 @@ from hivecost.events import Totals
 from hivecost.plain_text import is_control
 from hivecost.queries import Moment, SpendRow, SpendStore
 from hivecost.reports.console import print_table, report_console, report_table, safe
+from hivecost.reports.in_doubt import InDoubt, in_doubt_note, load_in_doubt
 from hivecost.reports.terminal import counted, known_cost, missing_calls
 
 _PERIODS: Final = frozenset({"hour", "day", "week", "month"})
@@ -43,6 +44,8 @@ class SpendReport(msgspec.Struct, frozen=True, kw_only=True):
     #: Periods in their order, in each of them what cost most first.
     rows: list[SpendRow]
     total: Totals
+    #: What is in doubt in this folder, whenever it was and whosever; None: nothing is.
+    in_doubt: InDoubt | None = None
 
 
 async def load_spend(
@@ -69,7 +72,8 @@ async def load_spend(
     in_time = _places(rows, [name for name in by if name in _PERIODS])
     rows.sort(key=lambda row: (*in_time(row), -row.cost_nanousd))
     sums = (Totals(**{name: getattr(row, name) for name in Totals.__struct_fields__}) for row in rows)
-    return SpendReport(by=list(by), timezone=timezone, rows=rows, total=reduce(add, sums, Totals()))
+    total = reduce(add, sums, Totals())
+    return SpendReport(by=list(by), timezone=timezone, rows=rows, total=total, in_doubt=await load_in_doubt(base_path))
 
 
 def _places(rows: Sequence[SpendRow], periods: Sequence[str]) -> Callable[[SpendRow], tuple[int, ...]]:
@@ -99,6 +103,8 @@ def render_spend(report: SpendReport, base_path: Path, console: Console | None =
         console.print(f"Times are those of {report.timezone}; --timezone names another zone.", style="dim")
     if missing := report.total.unpriced_calls + report.total.invalid_calls:
         console.print(f"{counted(missing, 'call')} without a known cost: missing from the sums.", style="yellow")
+    if report.in_doubt is not None:
+        console.print(f"In doubt: {in_doubt_note(report.in_doubt)}.", style="yellow")
 
 
 def spend_csv(report: SpendReport) -> str:

@@ -12,6 +12,7 @@ from hivecost.store.ledger import (
     Ledger,
     LedgerHold,
     read_accounts,
+    read_accounts_of,
     read_doubts,
 )
 from hivecost.store.liveness import living
@@ -49,6 +50,7 @@ __all__ = [
     "previous_rates_path",
     "prune",
     "read_accounts",
+    "read_accounts_of",
     "read_doubts",
     "read_rates",
     "record_definitions",

@@ -53,6 +53,8 @@ class BudgetWatcher:
     def __init__(self, budgets: Iterable[Budget], *, is_logged: Callable[[], bool] = lambda: True) -> None:
         self.accounts = SpendAccounts(budgets, opened=self._opened)
         self._soft = SoftLimits()
+        #: Executions that were told to stop and have not ended yet.
+        self._cancelled: set[str] = set()
         self._is_logged = is_logged
         self._logged = LoggedSpending(self.accounts)
 
@@ -126,6 +128,7 @@ class BudgetWatcher:
                     announce_warning(self, warning)
                     host.bus.publish_nowait(warning)
         elif isinstance(event, ExecutionCompleted):
+            self._cancelled.discard(event.execution_id)
             self.accounts.forget_execution(event.execution_id)
             self._soft.forget_execution(event.execution_id)
 
@@ -137,11 +140,14 @@ class BudgetWatcher:
             after_turn = budget.cancel == "after_turn"
             if host.cancel_execution_nowait(turn.execution_id, error, after_turn=after_turn):
                 action = "cancelled"
+                self._cancelled.add(turn.execution_id)
         exceeded = exceeded_of(crossing, crossing.unit, turn, action, host.clock.now_ns())
         announce_exhausted(self, exceeded)
         host.bus.publish_nowait(exceeded)
 
     def _report(self, host: PluginHost, request: TurnRequest, refusal: BudgetExceededError) -> None:
+        if request.execution_id in self._cancelled:  # its end has been told, and is on its way
+            return
         unit = self.accounts.budgets[refusal.budget].counted_unit
         exceeded = exceeded_of(refusal, unit, request, "refused", host.clock.now_ns())
         announce_exhausted(self, exceeded)

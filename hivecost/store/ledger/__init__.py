@@ -4,7 +4,7 @@ from hivecost.ledger import BudgetState, DoubtAmount, DoubtfulHold
 from hivecost.store.ledger.hold import LedgerHold
 from hivecost.store.ledger.ledger import Ledger
 from hivecost.store.ledger.records import BudgetChange
-from hivecost.store.ledger.status import read_accounts, read_doubts
+from hivecost.store.ledger.status import read_accounts, read_accounts_of, read_doubts
 
 __all__ = [
     "BudgetChange",
@@ -14,5 +14,6 @@ __all__ = [
     "Ledger",
     "LedgerHold",
     "read_accounts",
+    "read_accounts_of",
     "read_doubts",
 ]

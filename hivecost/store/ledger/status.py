@@ -32,6 +32,9 @@ _COLUMNS: Final = """
     FROM ledger_accounts AS a JOIN ledger_budgets AS b ON b.name = a.budget"""
 LOAD_ACCOUNTS: Final = f"{_COLUMNS} WHERE a.end_ns IS NULL OR a.end_ns > :now_ns OR a.in_doubt > 0"
 LOAD_ACCOUNT: Final = f"{_COLUMNS} WHERE a.id = :id"
+LOAD_ACCOUNT_OF: Final = (
+    f"{_COLUMNS} WHERE a.budget = :budget AND a.start_ns = :start_ns AND a.account_values = :account_values"
+)
 LOAD_REMAINING: Final = """
     SELECT b.limit_amount, b.frozen, coalesce(a.id, 0), coalesce(a.settled, 0), coalesce(a.in_doubt, 0)
     FROM ledger_budgets AS b LEFT JOIN ledger_accounts AS a
@@ -51,6 +54,19 @@ def read_accounts(base_path: Path, now_ns: int) -> list[AccountStatus]:
             rows |= {row.id: row for row in ledger.rows(LOAD_ACCOUNT, {"id": row_id})}
         in_order = sorted(rows.values(), key=lambda row: (row.budget, row.start_ns, row.scope))
         return [ledger.status(row) for row in in_order]
+
+
+def read_accounts_of(base_path: Path, accounts: Sequence[Account]) -> dict[Account, AccountStatus]:
+    """How the accounts with these budgets, periods and values stand, those included whose period is over.
+
+    One that the ledger does not have is left out. Raises StoreErrors.
+    """
+    found = {}
+    with _reading(base_path) as ledger:
+        for account in accounts:
+            for row in ledger.rows(LOAD_ACCOUNT_OF, _place_of(account)):
+                found[account] = ledger.status(row)
+    return found
 
 
 def read_remaining(base_path: Path, accounts: Sequence[Account]) -> dict[Unit, int]:
@@ -74,6 +90,14 @@ def read_doubts(base_path: Path, now_ns: int) -> list[DoubtfulHold]:
     with _reading(base_path) as ledger:
         holds = [*list_doubts(ledger.connection), *ledger.left_open(now_ns)]
     return sorted(holds, key=lambda hold: hold.since_ns)
+
+
+def _place_of(account: Account) -> dict[str, int | str]:
+    return {
+        "budget": account.budget.name,
+        "start_ns": account.period.start_ns,
+        "account_values": json.dumps(account.values),
+    }
 
 
 class _Process(NamedTuple):
@@ -161,7 +185,7 @@ class _Reading:
         for process in processes:
             self._add(process, self._journals[process.id])
 
-    def rows(self, sql: str, parameters: Mapping[str, int]) -> list[_Row]:
+    def rows(self, sql: str, parameters: Mapping[str, int | str]) -> list[_Row]:
         return [_Row(*row) for row in self.connection.execute(sql, parameters)]
 
     def status(self, row: _Row) -> AccountStatus:
@@ -182,10 +206,7 @@ class _Reading:
         )
 
     def remaining(self, account: Account) -> int:
-        place = {"budget": account.budget.name, "start_ns": account.period.start_ns}
-        row = self.connection.execute(
-            LOAD_REMAINING, {**place, "account_values": json.dumps(account.values)}
-        ).fetchone()
+        row = self.connection.execute(LOAD_REMAINING, _place_of(account)).fetchone()
         if row is None:  # the ledger was opened with it, so it is there
             return 0
         limit, frozen, row_id, settled, in_doubt = row

@@ -117,6 +117,23 @@ async def test_a_refusal_is_published(make_runtime, collect, exhausted, budget, 
     assert [facts["execution_id"] for facts in exhausted] == [refused.execution_id]
 
 
+async def test_what_is_cancelled_is_not_refused_as_well(make_runtime, collect):
+    """The turn that the agent asks for in the same moment is told once: as the cancellation of its execution."""
+    runtime = make_runtime(budgets=[hc.Budget("day", "20 tokens", window="day")])
+    seen = collect(runtime, EXCEEDED)
+
+    @runtime.entry_point("eager")
+    async def eager(ctx, _):
+        while True:
+            async with ctx.turn("m") as turn:
+                turn.settle(hc.Usage(10, 5))
+
+    async with runtime:
+        await runtime.trigger_and_wait("eager")
+        await runtime.trigger_and_wait("eager")
+    assert [event.action for event in seen] == ["cancelled", "refused"]
+
+
 @pytest.mark.parametrize(
     ("per", "same", "other"),
     [
