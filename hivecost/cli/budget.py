@@ -37,6 +37,28 @@ def status(*, data: DataOption = DEFAULT_DATA, json: JsonOption = False) -> None
         render_budgets(report)
 
 
+@budget.command()
+def explain(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The budget's name.")],
+    *,
+    data: DataOption = DEFAULT_DATA,
+    json: JsonOption = False,
+) -> None:
+    """Say why a budget grants no more: who holds what of each account, what is in doubt, and what it refused last."""
+    import anyio  # noqa: PLC0415  # as above
+
+    from hivecost.reports import explain_budget, render_explanation, to_json  # noqa: PLC0415  # as above
+
+    async def load() -> None:
+        explanation = await explain_budget(data, name)
+        if json:
+            typer.echo(to_json(explanation))
+        else:
+            render_explanation(explanation)
+
+    anyio.run(load)
+
+
 budget.command("set")(set_)
 budget.command("raise")(raise_)
 budget.command()(freeze)

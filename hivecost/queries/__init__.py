@@ -9,7 +9,7 @@ from hivecost.queries.breakdown import (
     session_people,
     unpriced_reasons,
 )
-from hivecost.queries.budgets import load_budget_changes, load_budgets, load_definitions
+from hivecost.queries.budgets import load_budget_changes, load_budgets, load_definitions, load_refusals
 from hivecost.queries.instants import Moment, instant_ns
 from hivecost.queries.logged_accounts import (
     ELSEWHERE,
@@ -72,6 +72,7 @@ __all__ = [
     "load_budget_changes",
     "load_budgets",
     "load_definitions",
+    "load_refusals",
     "load_repriced",
     "logged_accounts",
     "pruned_before",

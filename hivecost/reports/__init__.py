@@ -5,6 +5,7 @@ from hivecost.reports.advice_terminal import render_advice
 from hivecost.reports.budgets import BudgetLedgerLine, BudgetReport, load_budget_report, load_doubts, require_ledger
 from hivecost.reports.budgets_terminal import render_budgets, render_changes, render_doubts
 from hivecost.reports.caching import CachingLine
+from hivecost.reports.explanation import BudgetExplanation, explain_budget, render_explanation
 from hivecost.reports.in_doubt import InDoubt, load_in_doubt
 from hivecost.reports.json_document import to_json
 from hivecost.reports.rates import render_rate_changes, render_rate_list, render_rates
@@ -19,6 +20,7 @@ __all__ = [
     "Advice",
     "AlertLine",
     "Batching",
+    "BudgetExplanation",
     "BudgetLedgerLine",
     "BudgetLine",
     "BudgetReport",
@@ -30,6 +32,7 @@ __all__ = [
     "RepricingReport",
     "SessionReport",
     "SpendReport",
+    "explain_budget",
     "load_advice",
     "load_budget_report",
     "load_doubts",
@@ -40,6 +43,7 @@ __all__ = [
     "render_budgets",
     "render_changes",
     "render_doubts",
+    "render_explanation",
     "render_rate_changes",
     "render_rate_list",
     "render_rates",

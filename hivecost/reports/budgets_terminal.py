@@ -47,7 +47,8 @@ def render_doubts(holds: Sequence[DoubtfulHold], now: datetime) -> None:
     table = report_table("Since", "Why", "Key", "Budget", "Scope", "Period", ids=("Hold",), numbers=("Charged",))
     for hold in holds:
         since = to_datetime(hold.since_ns)
-        first = (hold.hold_id, f"{_local(since)} ({_span(now - since)} ago)", safe(hold.reason), safe(hold.key))
+        ago = f"{local_minute(since)} ({rough_span(now - since)} ago)"
+        first = (hold.hold_id, ago, safe(hold.reason), safe(hold.key))
         for number, part in enumerate(hold.amounts):
             where = (safe(part.budget), safe(part.scope), part.period, format_amount(part.amount, part.unit))
             table.add_row(*(("",) * len(first) if number else first), *where)
@@ -102,7 +103,7 @@ def _cells(line: BudgetLedgerLine, account: AccountStatus, now: datetime) -> Ite
     for amount in (account.held, account.in_doubt):
         yield format_amount(amount, line.unit) if is_held else ""
     yield format_amount(account.remaining, line.unit)
-    yield "never" if account.reset_at is None else f"{_local(account.reset_at)} (in {_span(account.reset_at - now)})"
+    yield "never" if account.reset_at is None else _reset(account.reset_at, now)
     unpriced = f", {account.unpriced_calls:,} without a price" if account.unpriced_calls and line.unit == "usd" else ""
     yield _state(line, "[yellow]spent[/yellow]" if not account.remaining else "open", now) + unpriced
 
@@ -127,11 +128,16 @@ def _state(line: BudgetLedgerLine, otherwise: str, now: datetime) -> str:
     return state
 
 
-def _local(moment: datetime) -> str:
+def _reset(at: datetime, now: datetime) -> str:
+    return f"{local_minute(at)} (in {rough_span(at - now)})"
+
+
+def local_minute(moment: datetime) -> str:
+    """`2026-11-22 05:46`, in local time."""
     return f"{moment.astimezone():%Y-%m-%d %H:%M}"
 
 
-def _span(span: timedelta) -> str:
+def rough_span(span: timedelta) -> str:
     """`40 s`, `25 min`, `3 h`, `12 d`: the largest unit of which it is two or more."""
     seconds = max(0, round(span.total_seconds()))
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):

@@ -9,11 +9,13 @@ from hivecost.store.ledger import (
     BudgetState,
     DoubtAmount,
     DoubtfulHold,
+    Holder,
     Ledger,
     LedgerHold,
     read_accounts,
     read_accounts_of,
     read_doubts,
+    read_holders,
 )
 from hivecost.store.liveness import living
 from hivecost.store.rates import current_rates_path, open_price_book, previous_rates_path, read_rates, save_rates
@@ -34,6 +36,7 @@ __all__ = [
     "BudgetState",
     "DoubtAmount",
     "DoubtfulHold",
+    "Holder",
     "Ledger",
     "LedgerHold",
     "Pruned",
@@ -52,6 +55,7 @@ __all__ = [
     "read_accounts",
     "read_accounts_of",
     "read_doubts",
+    "read_holders",
     "read_rates",
     "record_definitions",
     "run_in_thread",

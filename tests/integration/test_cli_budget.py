@@ -311,7 +311,12 @@ def plain(text: str) -> str:
 async def seed_page(base_path, budgets) -> None:
     """Forty turns of Ada's that are settled, one that broke off, and one of Bob's; of some, the tokens are logged."""
     await record_definitions(base_path, budgets, SYSTEM_CLOCK.now_ns())
-    await Store(base_path).write([hc.LLMTurnComplete(model="m", usage=hc.Usage(3_100_000, 150_000))])
+    refused = hc.BudgetExceeded(
+        agent_id="writer", budget="acme's day", scope="user=ada", period="2026-11-22", action="refused",
+        used=2_470_000_000, limit=50 * 10**9, needed=60 * 10**9, remaining=47_530_000_000,
+    )  # fmt: skip
+    turn = hc.LLMTurnComplete(model="m", usage=hc.Usage(3_100_000, 150_000))
+    await Store(base_path).write([turn, refused])
     async with Ledger.open(base_path, budgets=[budget for budget in budgets if budget.mode == "hard"]) as ledger:
         for number, (user, usd) in enumerate([*[("ada", "0.06")] * 40, ("ada", ""), ("bob", "0.06")]):
             who = {"org": "acme", "user": user, "execution": f"e{number}"}
@@ -331,7 +336,18 @@ def test_the_page_about_budgets_shows_what_these_commands_print(base_path, budge
         ["unfreeze", "per run", "--by", "ada"],
         "per run: granted again; it was frozen: the planner loops",
     )
-    for name in ("status", "raise", "doubts", "resolve", "unfreeze", "freeze", "unfreeze it", "set", "audit"):
+    for name in (
+        "status",
+        "explain",
+        "raise",
+        "doubts",
+        "resolve",
+        "unfreeze",
+        "freeze",
+        "unfreeze it",
+        "set",
+        "audit",
+    ):
         arguments, answer = shown[name]
         assert plain(budget(*arguments)) == plain(answer), name
 

@@ -93,6 +93,34 @@ def test_what_could_not_be_done_is_status_1(hivecost, tmp_path, arguments, said)
     assert said.format(data=tmp_path) in err
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["spend"],
+        ["spend", "--csv"],
+        ["spend", "--json", "--by", "month"],
+        ["sessions"],
+        ["sessions", "--json"],
+        ["report", "--json"],
+        ["advise"],
+        ["advise", "--json"],
+        ["budget", "status"],
+        ["budget", "status", "--json"],
+        ["budget", "explain", "cap"],
+        ["budget", "doubts", "--json"],
+    ],
+    ids=" ".join,
+)
+def test_a_mistyped_folder_is_no_empty_answer(hivecost, tmp_path, arguments):
+    """Status 1 and the folder's name, whatever the format, and nothing on standard output or on the disk."""
+    typo = tmp_path / "typo"
+    status, out, err = hivecost(*arguments, "--data", str(typo))
+    assert (status, out) == (1, "")
+    assert str(typo) in err
+    assert "--data" in err
+    assert not typo.exists()
+
+
 @pytest.fixture
 def logged_path(tmp_path):
     """A data folder with a session in its log."""
