@@ -31,8 +31,9 @@ class BudgetLedgerLine(msgspec.Struct, frozen=True, kw_only=True):
     unit: Unit
     window: Window
     timezone: str
-    #: Only turns with these attributes count; of a list, one must match. Empty: all turns, or nobody wrote it down.
-    match: dict[str, tuple[str, ...]] = {}
+    #: Only turns with these attributes count; of a list, one must match. Empty: all turns. None: nobody wrote it down,
+    #: because an older version was the last to use it.
+    match: dict[str, tuple[str, ...]] | None = None
     #: Each of their values has an account of its own.
     attributes: tuple[str, ...] = ()
     limit: int
@@ -116,7 +117,7 @@ def _held_line(
         unit=state.unit,
         window=state.window,
         timezone=state.timezone,
-        match={} if known is None else _match(known),
+        match=None if known is None else _match(known),
         attributes=state.attributes,
         limit=state.limit,
         configured_limit=state.configured_limit,

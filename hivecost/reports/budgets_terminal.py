@@ -89,8 +89,10 @@ def _kind(line: BudgetLedgerLine) -> Iterator[str]:
     yield safe(counted_turns(line.match))
 
 
-def counted_turns(match: Mapping[str, Sequence[str]]) -> str:
-    """`org=acme, model=gpt-4o or gpt-4o-mini`, or `all turns`."""
+def counted_turns(match: Mapping[str, Sequence[str]] | None) -> str:
+    """`org=acme, model=gpt-4o or gpt-4o-mini`, or `all turns`; "" where nobody knows."""
+    if match is None:
+        return ""
     return ", ".join(f"{name}={' or '.join(values)}" for name, values in match.items()) or "all turns"
 
 

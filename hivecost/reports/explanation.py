@@ -118,7 +118,8 @@ def _heading(line: BudgetLedgerLine) -> Iterator[str]:
     limit = format_amount(line.limit, line.unit)
     yield f"[bold]{safe(line.budget)}[/bold]  {line.mode}{', shadow' if line.shadow else ''}"
     window = "in total" if line.window == "total" else f"per {line.window}"
-    yield f"{limit} {window}{safe(zone)}, counts {safe(counted_turns(line.match) + per)}"
+    counts = f", counts {counted_turns(line.match)}" if line.match is not None else ""
+    yield f"{limit} {window}{safe(zone + counts + per)}"
     if line.frozen:
         yield f"[red]Frozen[/red]    {safe(line.frozen)}: nothing is granted until `hivecost budget unfreeze`"
 

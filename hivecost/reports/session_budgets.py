@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -16,7 +16,6 @@ from hivecost.ledger import Account, AccountStatus, Budget
 from hivecost.ledger.book import AccountBook
 from hivecost.queries import (
     ELSEWHERE,
-    BudgetState,
     SessionState,
     add_spending,
     attributes_of,
@@ -68,7 +67,7 @@ async def load_budget_lines(
     Those of budgets that were known when it ended. Raises StoreErrors.
     """
     lines = _told(events)
-    hard = {budget.name: budget for budget in await load_budgets(base_path)}
+    hard = {budget.name for budget in await load_budgets(base_path)}
     for line in await _counted_on(base_path, state, hard):
         before = lines.get((line.budget, line.scope))
         if before is not None:
@@ -102,7 +101,7 @@ def _brought_up(before: BudgetLine, now: BudgetLine) -> BudgetLine:
     return replace(before, mode=now.mode) if is_less else replace(now, outcome=before.outcome, accounts=1)
 
 
-async def _counted_on(base_path: str | Path, state: SessionState, hard: dict[str, BudgetState]) -> list[BudgetLine]:
+async def _counted_on(base_path: str | Path, state: SessionState, hard: Container[str]) -> list[BudgetLine]:
     ended_ns = to_ns(datetime.fromisoformat(state.timestamps.updated_at))
     known = await load_definitions(base_path)
     # The state's times are in whole microseconds.
@@ -110,11 +109,10 @@ async def _counted_on(base_path: str | Path, state: SessionState, hard: dict[str
     if not budgets:
         return []
     touched = await _touched(base_path, state.session_id, budgets)
-    in_ledger = [one for one in touched if one.budget.mode == "hard" and one.budget.name in hard]
-    held = await run_in_thread(partial(read_accounts_of, Path(base_path), in_ledger)) if in_ledger else {}
+    known_accounts = await _standing(base_path, touched, hard)
     lines: dict[_Key, BudgetLine] = {}
     for account in touched:
-        line = _line(account, held.get(account) or await _logged(base_path, account))
+        line = _line(account, known_accounts.get(account))
         # Of all the executions of a budget the furthest has a line.
         key = (line.budget, "" if _is_of_execution(account.budget) else line.scope)
         before = lines.get(key)
@@ -131,18 +129,32 @@ async def _touched(base_path: str | Path, session_id: str, budgets: Sequence[Bud
         for account in book.find(who, spending.timestamp_ns):
             add_spending(account, spending)
             touched[account.budget.name, account.values] = account
-    return [account for account in touched.values() if ELSEWHERE not in account.values]
+    return [account for account in touched.values() if _execution_of(account) != ELSEWHERE]
 
 
-async def _logged(base_path: str | Path, account: Account) -> AccountStatus | None:
-    """How an account stands that other sessions spent on, too; None where only this session's part is quickly known."""
-    budget = account.budget
-    if not has_accounts_in_log(budget):  # they are this session's own
-        return account.status()
-    if not is_summed(budget):
-        return None
-    rows = await logged_accounts(base_path, [budget], account.period.start_ns)
-    return next((row for row in rows if row.scope == account.scope), None)
+async def _standing(
+    base_path: str | Path, touched: Sequence[Account], hard: Container[str]
+) -> dict[Account, AccountStatus]:
+    """How the accounts stand over all sessions; those are left out of which only this session's part is quickly known.
+
+    Hard ones as the ledger has them, others by the log. Those of executions and sessions are this session's own.
+    """
+    in_ledger = [account for account in touched if account.budget.mode == "hard" and account.budget.name in hard]
+    found = await run_in_thread(partial(read_accounts_of, Path(base_path), in_ledger)) if in_ledger else {}
+    logged: dict[tuple[str, int], dict[str, AccountStatus]] = {}
+    for account in touched:
+        budget, start_ns = account.budget, account.period.start_ns
+        if account in found:
+            continue
+        if not has_accounts_in_log(budget):
+            found[account] = account.status()
+        elif is_summed(budget):
+            if (budget.name, start_ns) not in logged:
+                rows = await logged_accounts(base_path, [budget], start_ns)
+                logged[budget.name, start_ns] = {row.scope: row for row in rows}
+            if account.scope in logged[budget.name, start_ns]:
+                found[account] = logged[budget.name, start_ns][account.scope]
+    return found
 
 
 def _line(account: Account, status: AccountStatus | None) -> BudgetLine:
@@ -164,3 +176,7 @@ def _line(account: Account, status: AccountStatus | None) -> BudgetLine:
 
 def _is_of_execution(budget: Budget) -> bool:
     return "execution" in budget.account_attributes
+
+
+def _execution_of(account: Account) -> str:
+    return dict(zip(account.budget.account_attributes, account.values, strict=True)).get("execution", "")

@@ -188,6 +188,21 @@ async def test_a_ledger_keeps_its_budgets_too(base_path, clock):
     assert (line.mode, line.match, line.last_seen) == ("hard", {"org": ("acme",)}, NOON)
 
 
+async def test_what_nobody_wrote_down_is_not_said(base_path, clock, capsys):
+    """A budget that an older version was the last to use has no match that is known; it is not said to be none."""
+    async with hc.Ledger.open(
+        base_path, budgets=[hc.Budget("old", "$1", match={"org": "a"}, mode="hard")], clock=clock
+    ):
+        pass
+    with closing(sqlite3.connect(base_path / "hivecost.db")) as log, log:
+        log.execute("DELETE FROM budget_definitions")
+    report = await load_budget_report(base_path, clock=clock)
+    assert (report.budgets[0].match, report.budgets[0].last_seen) == (None, None)
+    render_budgets(report)
+    (line,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("old")]
+    assert line.rstrip().endswith(" open   hard")
+
+
 async def test_a_changed_file_is_kept_when_it_is_read_again(base_path, clock, tmp_path):
     """The limit that is in force now is shown, not that of the start."""
     file = tmp_path / "hivecost.toml"

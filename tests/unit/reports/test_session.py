@@ -247,6 +247,16 @@ async def test_many_lines_of_a_kind_are_counted(make_runtime, base_path, capsys)
     assert "Error     … and 10 more (--json has all)" in shown
 
 
+async def test_a_name_that_stands_for_something_is_a_name(make_runtime, base_path):
+    """Nobody chooses a name that takes their account out of the report."""
+    async with make_runtime(
+        hc.Budget("users", "9 calls", per="user"), hc.Budget("runs", "9 calls", per="execution")
+    ) as runtime:
+        await runtime.trigger_and_wait("agent", {"turns": [1]}, user_id="elsewhere")
+    lines = await lines_of(base_path)
+    assert (lines["users"].scope, lines["users"].used, lines["runs"].used) == ("user=elsewhere", 1, 1)
+
+
 async def test_a_folder_with_a_ledger_alone_is_pointed_to_it(base_path, clock):
     """There is no session to report, but there are budgets."""
     async with hc.Ledger.open(base_path, budgets=[hc.Budget("b", "$1", mode="hard")], clock=clock) as ledger:
