@@ -1,12 +1,13 @@
 """Budgets, settings and prices from a file, and a limit that is raised in it while the runtime runs."""
 
+import tempfile
 from pathlib import Path
 
 import anyio
 
 import hivecost as hc
 
-config = Path("hivecost.toml")
+config = Path(tempfile.mkdtemp()) / "hivecost.toml"  # a copy, because it is changed below
 config.write_text(Path(__file__).with_name("hivecost.toml").read_text())
 
 

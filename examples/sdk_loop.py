@@ -3,12 +3,18 @@
 The emulator stands in for both providers. Without its two lines and the `base_url`s, this calls the real ones.
 """
 
-import anthropic
+import sys
+
 import anyio
-import openai
 
 import hivecost as hc
 from hivecost.testing import ProviderEmulator
+
+try:
+    import anthropic
+    import openai
+except ModuleNotFoundError as error:
+    sys.exit(f"This example needs both SDKs ({error}): pip install anthropic openai")
 
 provider = ProviderEmulator()
 runtime = hc.AgentRuntime("data", budgets=[hc.Budget("per run", limit="$0.01", window="execution", mode="hard")])

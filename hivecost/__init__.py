@@ -84,6 +84,7 @@ if TYPE_CHECKING:
     )
     from hivecost.signals import (
         budget_exhausted,
+        budget_warning,
         cancellation_ignored,
         events_dropped,
         execution_cancelled,
@@ -171,6 +172,7 @@ __all__ = [
     "UsageReading",
     "UsageStream",
     "budget_exhausted",
+    "budget_warning",
     "calculate_cost",
     "cancellation_ignored",
     "count_tokens",
@@ -275,6 +277,7 @@ _ROOMS = {
     ),
     "hivecost.signals": (
         "budget_exhausted",
+        "budget_warning",
         "cancellation_ignored",
         "events_dropped",
         "execution_cancelled",

@@ -51,6 +51,9 @@ class BudgetExceededError(HiveCostError):
         self.period = ""
         self.used = 0
         self.limit = 0
+        #: What the turn asked for (0: nobody said), and what was left for it.
+        self.needed = 0
+        self.remaining = 0
 
 
 class BudgetExhaustedError(BudgetExceededError):

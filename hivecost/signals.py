@@ -38,6 +38,8 @@ execution_cancelled: Final = ControlSignal("An execution was asked to stop.")
 cancellation_ignored: Final = ControlSignal("A cancelled execution goes on running.")
 #: sender: the plugin or runtime; budget, scope, execution_id, used, limit, unit.
 budget_exhausted: Final = ControlSignal("An account has nothing left.")
+#: sender: the plugin or runtime; budget, scope, execution_id, used, limit, unit, fraction.
+budget_warning: Final = ControlSignal("An account passed one of its warning fractions, or its soft limit.")
 #: sender: the bus; subscription_id, name, event (or list), error.
 subscriber_failed: Final = ControlSignal("A handler raised.")
 #: sender: the bus; subscription_id, name, count, why.

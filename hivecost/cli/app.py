@@ -13,6 +13,7 @@ import typer
 from hivecost.cli.advise import advise
 from hivecost.cli.budget import budget
 from hivecost.cli.demo import demo
+from hivecost.cli.pipes import outliving_readers
 from hivecost.cli.price import price
 from hivecost.cli.prices import prices
 from hivecost.cli.prune import prune
@@ -63,7 +64,8 @@ def _options(
 def main() -> None:
     """Run the command line. An error is one line on stderr; exit status 2 for what was asked wrongly, else 1."""
     try:
-        app()
+        with outliving_readers():
+            app()
     except HiveCostError as error:
         _fail(str(error), 2 if isinstance(error, ConfigError) else 1)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""`hivecost budget`: how hard budgets stand, also while runtimes in other processes spend them."""
+"""`hivecost budget`: how budgets stand, also while runtimes in other processes spend them."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from hivecost.cli.options import DEFAULT_DATA, DataOption, JsonOption
 budget = typer.Typer(
     name="budget",
     help=(
-        'Hard budgets (mode="hard"): how they stand, and changing them while agents run.\n\n'
-        "They are in the ledger of the data folder; one that a runtime opens itself (open_ledger=…) is not seen here."
+        'How budgets stand, and changing those with mode="hard" while agents run.\n\n'
+        "Hard ones are in the ledger of the data folder; one that a runtime opens itself (open_ledger=…) is not seen "
+        "here."
     ),
     no_args_is_help=True,
 )
@@ -21,7 +22,10 @@ budget = typer.Typer(
 
 @budget.command()
 def status(*, data: DataOption = DEFAULT_DATA, json: JsonOption = False) -> None:
-    """Show every account: limit, settled, held, in doubt, remaining, and when it resets."""
+    """Show every account: limit, settled, held, in doubt, remaining, and when it resets.
+
+    Of stop_after and observe budgets it shows what the log says was spent in the present period.
+    """
     import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
 
     from hivecost.reports import load_budget_report, render_budgets, to_json  # noqa: PLC0415  # the same
@@ -31,6 +35,28 @@ def status(*, data: DataOption = DEFAULT_DATA, json: JsonOption = False) -> None
         typer.echo(to_json(report))
     else:
         render_budgets(report)
+
+
+@budget.command()
+def explain(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The budget's name.")],
+    *,
+    data: DataOption = DEFAULT_DATA,
+    json: JsonOption = False,
+) -> None:
+    """Say why a budget grants no more: who holds what of each account, what is in doubt, and what it refused last."""
+    import anyio  # noqa: PLC0415  # as above
+
+    from hivecost.reports import explain_budget, render_explanation, to_json  # noqa: PLC0415  # as above
+
+    async def load() -> None:
+        explanation = await explain_budget(data, name)
+        if json:
+            typer.echo(to_json(explanation))
+        else:
+            render_explanation(explanation)
+
+    anyio.run(load)
 
 
 budget.command("set")(set_)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO, Final
 import typer
 
 from hivecost.cli.options import DEFAULT_DATA, DataOption, PricesOption
+from hivecost.cli.pipes import is_output_left
 
 if TYPE_CHECKING:
     from hivecost.pricing import PriceBook
@@ -41,14 +42,13 @@ def price(
     book = open_price_book(data, prices)
     if sys.stdin.isatty():
         typer.echo("Reading calls from the terminal, one JSON object a line; Ctrl-D ends.", err=True)
-    try:
-        with _progress() as advance:
-            for batch in line_batches(sys.stdin.buffer):
-                sys.stdout.buffer.write(b"".join(_priced(line, book) for line in batch))
-                sys.stdout.buffer.flush()
-                advance(sum(len(line) + 1 for line in batch if line is not None), len(batch))
-    except BrokenPipeError:  # `… | head` has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    with _progress() as advance:
+        for batch in line_batches(sys.stdin.buffer):
+            sys.stdout.buffer.write(b"".join(_priced(line, book) for line in batch))
+            sys.stdout.buffer.flush()
+            if is_output_left():
+                return
+            advance(sum(len(line) + 1 for line in batch if line is not None), len(batch))
 
 
 def line_batches(stream: BinaryIO) -> Iterator[list[bytes | None]]:

@@ -14,8 +14,13 @@ def spend(
     data: DataOption = DEFAULT_DATA,
     *,
     by: Annotated[
-        str, typer.Option(metavar="GROUPS", help="Of hour, day, week, month, agent, user, org, model, provider.")
-    ] = "day,user",
+        list[str] | None,
+        typer.Option(
+            metavar="GROUPS",
+            help="Of hour, day, week, month, agent, user, org, model, provider; `--by a --by b` is `--by a,b`.",
+            show_default="day,user",
+        ),
+    ] = None,
     since: Annotated[str | None, typer.Option(help="From this day or moment on, such as 2026-11-22.")] = None,
     until: Annotated[str | None, typer.Option(help="Up to this moment, or to the end of this day.")] = None,
     timezone: Annotated[str, typer.Option(help="Whose days, such as Europe/Berlin.")] = "UTC",
@@ -38,7 +43,7 @@ def spend(
 
     if csv and json:
         raise ConfigError("spend", "one of --csv and --json")
-    groups = [name.strip() for name in by.split(",")]
+    groups = [name.strip() for names in by or ["day,user"] for name in names.split(",")]
 
     async def show() -> None:
         report = await load_spend(

@@ -41,6 +41,10 @@ class BudgetExceeded(Event, frozen=True, kw_only=True, tag=EventType.BUDGET_EXCE
     limit: int = 0
     #: What was done: `cancelled`, `refused`, `paused`, `throttled`, `stopped` (in mid-answer) or `none`.
     action: str = ""
+    #: What a turn that was refused asked for; 0 where its budget asks after the fact, or nobody said.
+    needed: int = 0
+    #: What was left for it.
+    remaining: int = 0
 
 
 class RateLimited(Event, frozen=True, kw_only=True, tag=EventType.RATE_LIMITED.value):

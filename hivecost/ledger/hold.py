@@ -42,6 +42,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
         error = self._error(execution_id)
         error.scope, error.period = self.scope, self.period
         error.used, error.limit = self.limit - self.remaining, self.limit
+        error.needed, error.remaining = self.needed, self.remaining
         return error
 
     def _error(self, execution_id: str) -> BudgetExceededError:

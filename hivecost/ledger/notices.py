@@ -46,6 +46,8 @@ def exceeded_of(
         used=spent.used,
         limit=spent.limit,
         action=action,
+        needed=spent.needed if isinstance(spent, BudgetExceededError) else 0,
+        remaining=spent.remaining if isinstance(spent, BudgetExceededError) else 0,
     )
 
 

@@ -94,5 +94,5 @@ def soft_refusal(account: Account, execution_id: str) -> BudgetExhaustedError:
         reset_at=status.reset_at,
     )
     error.scope, error.period = status.scope, status.period
-    error.used, error.limit = status.settled, status.limit
+    error.used, error.limit, error.remaining = status.settled, status.limit, status.remaining
     return error

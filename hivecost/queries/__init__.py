@@ -1,9 +1,25 @@
 """SQL in, Structs out: what the runtime log says."""
 
-from hivecost.queries.breakdown import pruned_before, session_events, unpriced_reasons
-from hivecost.queries.budgets import load_budget_changes, load_budgets
+from hivecost.queries.breakdown import (
+    SessionError,
+    SessionPeople,
+    pruned_before,
+    session_errors,
+    session_events,
+    session_people,
+    unpriced_reasons,
+)
+from hivecost.queries.budgets import load_budget_changes, load_budgets, load_definitions, load_refusals
 from hivecost.queries.instants import Moment, instant_ns
-from hivecost.queries.reader import require_log
+from hivecost.queries.logged_accounts import (
+    ELSEWHERE,
+    add_spending,
+    attributes_of,
+    has_accounts_in_log,
+    is_summed,
+    logged_accounts,
+)
+from hivecost.queries.reader import is_logged, require_log
 from hivecost.queries.repricings import RepricedTotals, load_repriced
 from hivecost.queries.runtime_log import ModelTotals, NodeDetails, NodeTotals, Run, RuntimeLogStore, SessionDetails
 from hivecost.queries.sessions import SessionMetrics, SessionState, SessionStore, SessionTimestamps
@@ -13,17 +29,20 @@ from hivecost.queries.spending import (
     Spending,
     last_turn,
     pruned_calls,
+    spending_of_session,
     spending_since,
     spending_where,
     turns_after,
 )
 from hivecost.queries.steps import Step
 from hivecost.queries.turns import turn_pages
-from hivecost.store import BudgetChange, BudgetState
+from hivecost.store import BudgetChange, BudgetDefinition, BudgetState
 
 __all__ = [
+    "ELSEWHERE",
     "PAGE_TURNS",
     "BudgetChange",
+    "BudgetDefinition",
     "BudgetState",
     "ModelTotals",
     "Moment",
@@ -33,7 +52,9 @@ __all__ = [
     "Run",
     "RuntimeLogStore",
     "SessionDetails",
+    "SessionError",
     "SessionMetrics",
+    "SessionPeople",
     "SessionState",
     "SessionStore",
     "SessionTimestamps",
@@ -41,15 +62,26 @@ __all__ = [
     "SpendStore",
     "Spending",
     "Step",
+    "add_spending",
+    "attributes_of",
+    "has_accounts_in_log",
     "instant_ns",
+    "is_logged",
+    "is_summed",
     "last_turn",
     "load_budget_changes",
     "load_budgets",
+    "load_definitions",
+    "load_refusals",
     "load_repriced",
+    "logged_accounts",
     "pruned_before",
     "pruned_calls",
     "require_log",
+    "session_errors",
     "session_events",
+    "session_people",
+    "spending_of_session",
     "spending_since",
     "spending_where",
     "turn_pages",

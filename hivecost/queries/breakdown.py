@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+import msgspec
+
 from hivecost.errors import EventFormatError, StoreCorruptError
 from hivecost.events import Event, EventType, decode_json
 from hivecost.queries.instants import local_iso
@@ -21,10 +23,57 @@ LOAD_UNPRICED: Final = """
     WHERE session_id = :session_id HAVING calls
     ORDER BY 2 DESC, 1"""
 
+LOAD_PEOPLE: Final = """
+    SELECT agent_id, user_id, org_id FROM executions WHERE session_id = :session_id
+    UNION SELECT agent_id, user_id, org_id FROM turns WHERE session_id = :session_id
+    UNION SELECT agent_id, user_id, org_id FROM pruned_turns WHERE session_id = :session_id"""
+LOAD_ERRORS: Final = """
+    SELECT iif(agent_id = '', entry_point, agent_id), status, error, count(*) FROM executions
+    WHERE session_id = :session_id AND error <> ''
+    GROUP BY 1, 2, 3 ORDER BY min(id)"""
+
 #: A session whose time does not reach back that far lost nothing.
 LOAD_PRUNED_BEFORE: Final = """
     SELECT timestamp_ns FROM pruned_before
     WHERE id = 1 AND timestamp_ns > (SELECT started_ns FROM sessions WHERE session_id = :session_id)"""
+
+
+class SessionPeople(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is named in a session, by name."""
+
+    agents: tuple[str, ...]
+    users: tuple[str, ...]
+    orgs: tuple[str, ...]
+
+
+class SessionError(msgspec.Struct, frozen=True, kw_only=True):
+    """What ended executions of a session before they were done."""
+
+    agent_id: str
+    #: `failed` or `cancelled`.
+    status: str
+    #: Type and message.
+    error: str
+    #: How many ended so.
+    executions: int
+
+
+async def session_people(base_path: str | Path, session_id: str) -> SessionPeople:
+    """All agents, users and organisations of the session's executions and turns. Raises StoreErrors."""
+    async with reading(Path(base_path)) as log:
+        rows = await log.rows(LOAD_PEOPLE, {"session_id": session_id})
+    agents, users, orgs = (tuple(sorted({row[place] for row in rows} - {""})) for place in range(3))
+    return SessionPeople(agents=agents, users=users, orgs=orgs)
+
+
+async def session_errors(base_path: str | Path, session_id: str) -> list[SessionError]:
+    """What ended executions of the session, in the order of their starts; the same counted once. Raises StoreErrors."""
+    async with reading(Path(base_path)) as log:
+        rows = await log.rows(LOAD_ERRORS, {"session_id": session_id})
+    return [
+        SessionError(agent_id=agent_id, status=status, error=error, executions=count)
+        for agent_id, status, error, count in rows
+    ]
 
 
 async def session_events(base_path: str | Path, session_id: str, event_types: Sequence[EventType]) -> list[Event]:

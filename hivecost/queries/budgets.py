@@ -1,18 +1,45 @@
-"""The hard budgets that a ledger knows, and who changed what: for those who only look, and open no ledger."""
+"""The budgets that were used, those that a ledger knows, and who changed what: for those who only look."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
+from hivecost.errors import EventFormatError, StoreCorruptError
+from hivecost.events import BudgetExceeded, decode_json
 from hivecost.queries.reader import reading
-from hivecost.store import BudgetChange, BudgetState
+from hivecost.store import BudgetChange, BudgetDefinition, BudgetState
+from hivecost.store.definitions import LOAD_DEFINITIONS, definition_of
 from hivecost.store.ledger.records import LOAD_BUDGETS, LOAD_CHANGES, budget_of, change_of, checked_count
+
+#: From the newest event back, as far as it takes.
+LOAD_REFUSALS: Final = """
+    SELECT payload FROM events
+    WHERE type = 'budget_exceeded' AND json_extract(payload, '$.budget') = :budget
+    ORDER BY id DESC LIMIT :limit"""
 
 
 async def load_budgets(base_path: str | Path) -> list[BudgetState]:
     """All hard budgets that were ever configured here, by name; [] where there is no ledger. Raises StoreErrors."""
     async with reading(Path(base_path)) as log:
         return [budget_of(row) for row in await log.rows(LOAD_BUDGETS, {})]
+
+
+async def load_definitions(base_path: str | Path) -> list[BudgetDefinition]:
+    """The budgets of every mode that were ever used here, as written down last, by name. Raises StoreErrors."""
+    async with reading(Path(base_path)) as log:
+        return [definition_of(row) for row in await log.rows(LOAD_DEFINITIONS, {})]
+
+
+async def load_refusals(base_path: str | Path, budget: str, *, limit: int = 10) -> list[BudgetExceeded]:
+    """What the budget stopped last, as it was logged, the newest first. Raises StoreErrors."""
+    async with reading(Path(base_path)) as log:
+        rows = await log.rows(LOAD_REFUSALS, {"budget": budget, "limit": limit})
+    try:
+        events = [decode_json(payload) for (payload,) in rows]
+    except EventFormatError as error:
+        raise StoreCorruptError(f"an event in the log is damaged: {error}; restore a backup of hivecost.db") from error
+    return [event for event in events if isinstance(event, BudgetExceeded)]
 
 
 async def load_budget_changes(base_path: str | Path, *, limit: int = 100) -> list[BudgetChange]:

@@ -73,16 +73,30 @@ def _require_text(parameters: Mapping[str, Any]) -> None:
             raise ConfigError(name, "text: this has bytes or halves of letters that are no UTF-8", got=value)
 
 
-IS_LOGGED: Final = """
-    SELECT EXISTS (SELECT 1 FROM sessions) OR EXISTS (SELECT 1 FROM quarter_hours) OR EXISTS (SELECT 1 FROM events)"""
+WHAT_IS_THERE: Final = """
+    SELECT EXISTS (SELECT 1 FROM sessions) OR EXISTS (SELECT 1 FROM quarter_hours) OR EXISTS (SELECT 1 FROM events),
+        EXISTS (SELECT 1 FROM budget_definitions) OR EXISTS (SELECT 1 FROM ledger_budgets)"""
+
+
+async def is_logged(base_path: str | Path) -> bool:
+    """Whether anything was ever logged there. Raises StoreErrors."""
+    async with reading(Path(base_path)) as log:
+        ((has_log, _),) = await log.rows(WHAT_IS_THERE, {})
+    return bool(has_log)
 
 
 async def require_log(base_path: str | Path) -> None:
     """Raise SessionNotFoundError where nothing was ever logged: most often the path is mistyped. Raises StoreErrors."""
     async with reading(Path(base_path)) as log:
-        ((is_logged,),) = await log.rows(IS_LOGGED, {})
-    if not is_logged:
-        raise SessionNotFoundError(f"no session was logged in {base_path} yet; name another folder with --data")
+        ((has_log, has_budgets),) = await log.rows(WHAT_IS_THERE, {})
+    if not has_log:
+        raise nothing_logged(base_path, has_budgets=bool(has_budgets))
+
+
+def nothing_logged(base_path: str | Path, *, has_budgets: bool) -> SessionNotFoundError:
+    """What to raise where nothing was ever logged."""
+    there = "; its budgets are shown by `hivecost budget status`, or " if has_budgets else "; "
+    return SessionNotFoundError(f"no session was logged in {base_path} yet{there}name another folder with --data")
 
 
 @asynccontextmanager

@@ -26,6 +26,17 @@ _COLUMNS: Final = {
 }
 GROUPS: Final = (*PERIODS, *_COLUMNS)
 
+_OF_ONE_SESSION: Final = "; `hivecost report SESSION` has them for one session"
+#: What turns are logged with and time is not summed by, and where it is to be had.
+_ELSEWHERE: Final = {
+    "node": _OF_ONE_SESSION,
+    "session": "; `hivecost sessions` lists what each came to",
+    "execution": "; `RuntimeLogStore.list_runs` lists what each came to",
+    "task": "; what was spent on a task is not summed over time yet, a budget counts it: per='task'",
+    "tags": "; what was spent by a tag is not summed over time yet, a budget counts it: per='TAG'",
+    "tag": "; what was spent by a tag is not summed over time yet, a budget counts it: per='TAG'",
+}
+
 
 class SpendRow(Totals, frozen=True, kw_only=True):
     """The sums of one group."""
@@ -53,7 +64,7 @@ class SpendStore:
         user_id: str | None = None,
         org_id: str | None = None,
     ) -> list[SpendRow]:
-        """The sums of every group there is, ordered by their values.
+        """The sums of every group there is: periods in the order of time, in each the other values in theirs.
 
         `by` holds any of hour, day, week, month (of `timezone`), model, provider, agent, user, org. `since` and
         `until` (a date: its whole day in `timezone`) are widened to whole quarter-hours.
@@ -62,7 +73,7 @@ class SpendStore:
         zone = find_zone(timezone)
         unknown = [name for name in by if name not in GROUPS]
         if unknown:
-            raise ConfigError("by", f"some of {', '.join(GROUPS)}", got=unknown[0])
+            raise ConfigError("by", f"some of {', '.join(GROUPS)}{_ELSEWHERE.get(unknown[0], '')}", got=unknown[0])
         wanted = {"model": model, "provider": provider, "agent_id": agent_id, "user_id": user_id, "org_id": org_id}
         first_ns, end_ns = range_ns(since, until, zone)
         bounds = {"first": first_ns // QUARTER_HOUR_NS, "end": -(-end_ns // QUARTER_HOUR_NS)}
@@ -73,7 +84,7 @@ class SpendStore:
         names = (*periods, *columns)
         return [
             SpendRow(group={name: values[names.index(name)] for name in by}, **sums(added))
-            for values, added in _added(_labelled(rows, periods, len(columns), zone))
+            for values, added in _added(_labelled(rows, periods, len(columns), zone), len(periods))
         ]
 
 
@@ -88,17 +99,25 @@ def spend_sql(periods: Sequence[str], columns: Sequence[str], wanted: Mapping[st
 
 def _labelled(
     rows: Iterable[Row], periods: tuple[str, ...], columns_count: int, zone: ZoneInfo
-) -> Iterator[tuple[Row, Row]]:
-    """(the names of the group, the sums) of every row."""
+) -> Iterator[tuple[int, Row, Row]]:
+    """(its quarter-hour, the names of the group, the sums) of every row."""
     for quarter_hour, *values in rows:
         labels = period_labels(quarter_hour, periods, zone) if periods else ()
-        yield (*labels, *values[:columns_count]), tuple(values[columns_count:])
+        yield quarter_hour, (*labels, *values[:columns_count]), tuple(values[columns_count:])
 
 
-def _added(rows: Iterable[tuple[Row, Row]]) -> list[tuple[Row, Row]]:
-    """The sums of rows with the same key, in the order of the keys."""
+def _added(rows: Iterable[tuple[int, Row, Row]], periods_count: int) -> list[tuple[Row, Row]]:
+    """The sums of rows with the same key, in the order of the keys; periods in that of time.
+
+    Their names are not: where clocks go back, the second 02:00 has the smaller offset from UTC.
+    """
     totals: dict[Row, Row] = {}
-    for key, values in rows:
+    began: dict[str, int] = {}
+    for quarter_hour, key, values in rows:
         before = totals.get(key)
         totals[key] = values if before is None else tuple(map(sum, zip(before, values, strict=True)))
-    return sorted(totals.items())
+        for period in key[:periods_count]:
+            began[period] = min(quarter_hour, began.get(period, quarter_hour))
+    return sorted(
+        totals.items(), key=lambda item: (*(began[name] for name in item[0][:periods_count]), *item[0][periods_count:])
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Collection, Iterable, Iterator
+from collections.abc import AsyncIterator, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,7 +11,7 @@ import msgspec
 from hivecost.events import Totals
 from hivecost.queries.instants import Moment, range_ns
 from hivecost.queries.reader import Row, reading
-from hivecost.queries.totals import SUM_COLUMNS, sums
+from hivecost.queries.totals import SUM_COLUMNS, SUMS_OF_ROLLUPS, sums
 from hivecost.queries.turns import LAST_TURN, decoded
 from hivecost.store import COUNTED, PRUNED_KEYS, QUARTER_HOUR, QUARTER_HOUR_NS, SUMS
 
@@ -21,6 +21,10 @@ _PAGE_CALLS: Final = 20_000
 PAGE_TURNS: Final = 200
 
 _KEYS: Final = ", ".join(PRUNED_KEYS)
+
+
+#: Attribute → its column, of those that sums of quarter-hours are kept by and that a turn has one name for.
+SUMMED_BY: Final = {"agent": "agent_id", "user": "user_id", "org": "org_id"}
 
 
 class Spending(Totals, frozen=True, kw_only=True):
@@ -67,6 +71,12 @@ LOAD_SPENDING: Final = f"""
 LOAD_AFTER: Final = f"""
     SELECT id, event_id, {QUARTER_HOUR} AS quarter_hour, {_KEYS}, {", ".join(SUMS.values())} FROM turns
     WHERE id > :row_id GROUP BY id ORDER BY id LIMIT {PAGE_TURNS}"""
+LOAD_OF_SESSION: Final = f"""
+    SELECT '', quarter_hour, {_KEYS}, {SUM_COLUMNS} FROM pruned_turns WHERE session_id = :session_id
+    UNION ALL
+    SELECT execution_id, {QUARTER_HOUR} AS quarter_hour, {_KEYS}, {", ".join(SUMS.values())} FROM turns
+    WHERE session_id = :session_id GROUP BY execution_id, quarter_hour, {_KEYS}
+    ORDER BY 2"""
 COUNT_PRUNED: Final = f"""
     SELECT coalesce(sum(llm_calls), 0) FROM pruned_turns
     WHERE quarter_hour >= :first AND quarter_hour < :end
@@ -84,6 +94,14 @@ def spending_where_sql(column: str, count: int) -> str:
         SELECT {QUARTER_HOUR} AS quarter_hour, {_KEYS}, {", ".join(SUMS.values())} FROM turns
         WHERE {which} AND {no_index}timestamp_ns >= :first * {QUARTER_HOUR_NS} AND +id <= :last_id
         GROUP BY quarter_hour, {_KEYS}"""
+
+
+def spending_summed_sql(columns: Sequence[str]) -> str:
+    """The sums of some quarter-hours for each combination of these columns."""
+    groups = f"GROUP BY {', '.join(columns)}" if columns else "HAVING count(*) > 0"
+    return f"""
+        SELECT {"".join(f"{column}, " for column in columns)}{SUMS_OF_ROLLUPS} FROM quarter_hours
+        WHERE quarter_hour >= :first AND quarter_hour < :end {groups}"""
 
 
 async def last_turn(base_path: str | Path) -> int:
@@ -114,6 +132,27 @@ async def spending_since(
             yield _spending(row)
 
 
+async def spending_summed(
+    base_path: str | Path, start_ns: int, end_ns: int | None, attributes: Sequence[str]
+) -> list[Spending]:
+    """What was spent from quarter-hour to quarter-hour (None: to the last), told apart by some of SUMMED_BY alone.
+
+    All of it at `start_ns`. Raises StoreErrors.
+    """
+    columns = [SUMMED_BY[name] for name in attributes]
+    end = 2**62 if end_ns is None else -(-end_ns // QUARTER_HOUR_NS)
+    async with reading(Path(base_path)) as log:
+        rows = await log.rows(spending_summed_sql(columns), {"first": start_ns // QUARTER_HOUR_NS, "end": end})
+    return [_summed(start_ns, columns, row) for row in rows]
+
+
+def _summed(start_ns: int, columns: Sequence[str], row: Row) -> Spending:
+    fields: dict[str, Any] = {**dict.fromkeys(PRUNED_KEYS, ""), "tags": {}}
+    fields |= dict(zip(columns, row, strict=False))
+    fields |= sums(row[len(columns) :])
+    return Spending(timestamp_ns=start_ns, **fields)
+
+
 async def spending_where(
     base_path: str | Path, first_ns: int, *, last_id: int, column: str, values: Collection[str]
 ) -> list[Spending]:
@@ -126,6 +165,16 @@ async def spending_where(
     async with reading(Path(base_path)) as log:
         rows = await log.rows(spending_where_sql(column, len(names)), {**place, **names})
     return [_spending(row) for row in rows]
+
+
+async def spending_of_session(base_path: str | Path, session_id: str) -> list[tuple[str, Spending]]:
+    """(execution, what it spent) of a session, oldest first; "" for turns of none, and for those that were pruned.
+
+    Raises StoreErrors.
+    """
+    async with reading(Path(base_path)) as log:
+        rows = await log.rows(LOAD_OF_SESSION, {"session_id": session_id})
+    return [(execution_id, _spending(tuple(row))) for execution_id, *row in rows]
 
 
 async def turns_after(base_path: str | Path, row_id: int) -> tuple[list[LoggedTurn], int]:

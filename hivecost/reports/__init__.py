@@ -5,36 +5,45 @@ from hivecost.reports.advice_terminal import render_advice
 from hivecost.reports.budgets import BudgetLedgerLine, BudgetReport, load_budget_report, load_doubts, require_ledger
 from hivecost.reports.budgets_terminal import render_budgets, render_changes, render_doubts
 from hivecost.reports.caching import CachingLine
+from hivecost.reports.explanation import BudgetExplanation, explain_budget, render_explanation
+from hivecost.reports.in_doubt import InDoubt, load_in_doubt
 from hivecost.reports.json_document import to_json
 from hivecost.reports.rates import render_rate_changes, render_rate_list, render_rates
 from hivecost.reports.repricing import RepricedModel, RepricingReport, render_repricing, reprice_log
-from hivecost.reports.session import BudgetLine, SessionReport, load_session_report
+from hivecost.reports.session import AlertLine, SessionReport, load_session_report
+from hivecost.reports.session_budgets import BudgetLine
 from hivecost.reports.spend import SpendReport, load_spend, render_spend, spend_csv
 from hivecost.reports.terminal import render_session, render_sessions
 
 __all__ = [
     "DOWNGRADE_RULE",
     "Advice",
+    "AlertLine",
     "Batching",
+    "BudgetExplanation",
     "BudgetLedgerLine",
     "BudgetLine",
     "BudgetReport",
     "CachingLine",
     "Compression",
     "Downgrade",
+    "InDoubt",
     "RepricedModel",
     "RepricingReport",
     "SessionReport",
     "SpendReport",
+    "explain_budget",
     "load_advice",
     "load_budget_report",
     "load_doubts",
+    "load_in_doubt",
     "load_session_report",
     "load_spend",
     "render_advice",
     "render_budgets",
     "render_changes",
     "render_doubts",
+    "render_explanation",
     "render_rate_changes",
     "render_rate_list",
     "render_rates",

@@ -1,7 +1,8 @@
-"""How hard budgets stand, over all processes."""
+"""How budgets stand: hard ones over all processes, others by what is logged."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -10,18 +11,31 @@ import msgspec
 
 from hivecost.clock import SYSTEM_CLOCK, Clock, to_datetime
 from hivecost.errors import LedgerUnavailableError
-from hivecost.ledger import AccountStatus, Unit, Window
-from hivecost.queries import BudgetState, load_budgets
+from hivecost.ledger import AccountStatus, Mode, Unit, Window
+from hivecost.queries import (
+    BudgetDefinition,
+    BudgetState,
+    is_logged,
+    load_budgets,
+    load_definitions,
+    logged_accounts,
+)
 from hivecost.store import DoubtfulHold, read_accounts, read_doubts, run_in_thread
 
 
 class BudgetLedgerLine(msgspec.Struct, frozen=True, kw_only=True):
-    """A hard budget and its accounts. Amounts are integers in `unit`: nano-USD, tokens or calls."""
+    """A budget and its accounts. Amounts are integers in `unit`: nano-USD, tokens or calls."""
 
     budget: str
+    mode: Mode = "hard"
     unit: Unit
     window: Window
     timezone: str
+    #: Only turns with these attributes count; of a list, one must match. Empty: all turns. None: nobody wrote it down,
+    #: because an older version was the last to use it.
+    match: dict[str, tuple[str, ...]] | None = None
+    #: Each of their values has an account of its own.
+    attributes: tuple[str, ...] = ()
     limit: int
     #: What the configuration said last; another one than `limit` where an operator changed that since.
     configured_limit: int
@@ -29,26 +43,46 @@ class BudgetLedgerLine(msgspec.Struct, frozen=True, kw_only=True):
     shadow: bool
     #: Why nothing is granted; "" while it is.
     frozen: str
-    #: None yet, when nothing was asked of it; a window of `execution` has them in its own process only.
+    #: None yet, when nothing was asked of it. Those of an execution live in their own process only, and those of
+    #: sessions are left out where the log alone would have to tell them.
     accounts: list[AccountStatus]
+    #: When a runtime or a Ledger last started with it; None: before that was kept.
+    last_seen: datetime | None = None
+    #: It is hard, and its money is in another ledger than that of this folder (`open_ledger=…`).
+    is_elsewhere: bool = False
 
 
 class BudgetReport(msgspec.Struct, frozen=True, kw_only=True):
-    """All hard budgets of a base path at one instant."""
+    """All budgets of a base path at one instant: the hard ones, then the others, by name."""
 
     at: datetime
     budgets: list[BudgetLedgerLine]
 
 
 async def load_budget_report(base_path: str | Path, *, clock: Clock = SYSTEM_CLOCK) -> BudgetReport:
-    """How every hard budget stands, what other processes hold included. Reads only.
+    """How every budget that was used here stands. Reads only.
 
-    Raises LedgerUnavailableError and StoreErrors.
+    Hard ones as the ledger has them, what other processes hold included; `stop_after` and `observe` ones as they were
+    written down last, with what the log says was spent in the present period. Raises LedgerUnavailableError where no
+    budget was ever used, and StoreErrors.
     """
-    await require_ledger(base_path)
-    accounts = await run_in_thread(partial(read_accounts, Path(base_path), clock.now_ns()))
+    now_ns = clock.now_ns()
+    states, definitions = await load_budgets(base_path), await load_definitions(base_path)
+    if not states and not definitions:
+        raise _no_budgets(base_path, has_log=await is_logged(base_path))
+    held = await run_in_thread(partial(read_accounts, Path(base_path), now_ns)) if states else []
+    hard = {known.budget.name: known for known in definitions if known.budget.mode == "hard"}
+    ledger = {state.name for state in states}
+    elsewhere = [known for name, known in hard.items() if name not in ledger]
+    counting = [known for known in definitions if known.budget.mode != "hard"]
+    counted = await logged_accounts(base_path, [known.budget for known in counting], now_ns)
     return BudgetReport(
-        at=to_datetime(clock.now_ns()), budgets=[_line(state, accounts) for state in await load_budgets(base_path)]
+        at=to_datetime(now_ns),
+        budgets=[
+            *(_held_line(state, hard.get(state.name), held) for state in states),
+            *(_defined_line(known, ()) for known in elsewhere),
+            *(_defined_line(known, counted) for known in counting),
+        ],
     )
 
 
@@ -62,23 +96,57 @@ async def require_ledger(base_path: str | Path) -> dict[str, BudgetState]:
     """The hard budgets by name. Raises LedgerUnavailableError where there never were any, and makes nothing there."""
     budgets = await load_budgets(base_path)
     if not budgets:
-        raise LedgerUnavailableError(
-            f'{base_path}: there is no ledger yet: a runtime makes one when it runs with a mode="hard" budget there '
-            "(--data names another folder). A runtime with open_ledger=… keeps its money elsewhere: "
-            "ask it with `await runtime.budgets.status()`"
-        )
+        raise _no_budgets(base_path, has_log=await is_logged(base_path))
     return {budget.name: budget for budget in budgets}
 
 
-def _line(state: BudgetState, accounts: list[AccountStatus]) -> BudgetLedgerLine:
+def _no_budgets(base_path: str | Path, *, has_log: bool) -> LedgerUnavailableError:
+    logged = "What was logged there is shown by `hivecost report` and `hivecost spend`. " if has_log else ""
+    return LedgerUnavailableError(
+        f'{base_path}: there is no ledger yet: a runtime makes one when it runs with a mode="hard" budget there '
+        f"(--data names another folder). {logged}A runtime with open_ledger=… keeps its money elsewhere: "
+        "ask it with `await runtime.budgets.status()`"
+    )
+
+
+def _held_line(
+    state: BudgetState, known: BudgetDefinition | None, accounts: Iterable[AccountStatus]
+) -> BudgetLedgerLine:
     return BudgetLedgerLine(
         budget=state.name,
         unit=state.unit,
         window=state.window,
         timezone=state.timezone,
+        match=None if known is None else _match(known),
+        attributes=state.attributes,
         limit=state.limit,
         configured_limit=state.configured_limit,
         shadow=state.shadow,
         frozen=state.frozen,
         accounts=[account for account in accounts if account.budget == state.name],
+        last_seen=None if known is None else to_datetime(known.last_seen_ns),
     )
+
+
+def _defined_line(known: BudgetDefinition, accounts: Sequence[AccountStatus]) -> BudgetLedgerLine:
+    budget = known.budget
+    return BudgetLedgerLine(
+        budget=budget.name,
+        mode=budget.mode,
+        unit=budget.counted_unit,
+        window=budget.window,
+        timezone=budget.timezone,
+        match=_match(known),
+        attributes=budget.account_attributes,
+        limit=budget.limit_amount,
+        configured_limit=budget.limit_amount,
+        shadow=budget.shadow,
+        frozen="",
+        accounts=[account for account in accounts if account.budget == budget.name],
+        last_seen=to_datetime(known.last_seen_ns),
+        is_elsewhere=budget.mode == "hard",
+    )
+
+
+def _match(known: BudgetDefinition) -> dict[str, tuple[str, ...]]:
+    return {name: tuple(values) for name, values in known.budget.match.items()}

@@ -1,9 +1,10 @@
-"""Hard budgets, doubts and the audit trail as text for a terminal."""
+"""Budgets, doubts and the audit trail as text for a terminal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 from hivecost.clock import to_datetime
 from hivecost.ledger import AccountStatus
@@ -13,22 +14,25 @@ from hivecost.reports.budgets import BudgetLedgerLine, BudgetReport
 from hivecost.reports.console import print_table, report_console, report_table, safe
 from hivecost.store import DoubtfulHold
 
+#: No runtime has started with a budget for so long: it may be one that nobody uses any more.
+_LONG_AGO: Final = timedelta(days=30)
+
 
 def render_budgets(report: BudgetReport) -> None:
-    """Print how every hard budget stands, an account a line, and what of it needs someone to look."""
+    """Print how every budget stands, an account a line, and what of it needs someone to look."""
     console = report_console()
     table = report_table(
         "Budget",
         "Scope",
         "Period",
         numbers=("Limit", "Settled", "Held", "In doubt", "Remaining"),
-        last=("Resets at", "State"),
+        last=("Resets at", "State", "Mode", "Counts"),
     )
     for line in report.budgets:
         for account in line.accounts:
-            table.add_row(*_cells(line, account, report.at))
+            table.add_row(safe(line.budget), *_cells(line, account, report.at), *_kind(line))
         if not line.accounts:
-            table.add_row(*_cells_without_account(line))
+            table.add_row(safe(line.budget), *_cells_without_account(line, report.at), *_kind(line))
     print_table(console, table)
     for note in _notes(report):
         console.print(note)
@@ -43,7 +47,8 @@ def render_doubts(holds: Sequence[DoubtfulHold], now: datetime) -> None:
     table = report_table("Since", "Why", "Key", "Budget", "Scope", "Period", ids=("Hold",), numbers=("Charged",))
     for hold in holds:
         since = to_datetime(hold.since_ns)
-        first = (hold.hold_id, f"{_local(since)} ({_span(now - since)} ago)", safe(hold.reason), safe(hold.key))
+        ago = f"{local_minute(since)} ({rough_span(now - since)} ago)"
+        first = (hold.hold_id, ago, safe(hold.reason), safe(hold.key))
         for number, part in enumerate(hold.amounts):
             where = (safe(part.budget), safe(part.scope), part.period, format_amount(part.amount, part.unit))
             table.add_row(*(("",) * len(first) if number else first), *where)
@@ -79,35 +84,62 @@ def _notes(report: BudgetReport) -> Iterator[str]:
         yield "[yellow]In doubt[/yellow]  `hivecost budget doubts` lists the holds, `resolve` settles them"
 
 
+def _kind(line: BudgetLedgerLine) -> Iterator[str]:
+    yield line.mode
+    yield safe(counted_turns(line.match))
+
+
+def counted_turns(match: Mapping[str, Sequence[str]] | None) -> str:
+    """`org=acme, model=gpt-4o or gpt-4o-mini`, or `all turns`; "" where nobody knows."""
+    if match is None:
+        return ""
+    return ", ".join(f"{name}={' or '.join(values)}" for name, values in match.items()) or "all turns"
+
+
 def _cells(line: BudgetLedgerLine, account: AccountStatus, now: datetime) -> Iterator[str]:
-    yield safe(line.budget)
     yield safe(account.scope) or "all"
     yield account.period
-    for amount in (account.limit, account.settled, account.held, account.in_doubt, account.remaining):
+    is_held = line.mode == "hard"
+    for amount in (account.limit, account.settled):
         yield format_amount(amount, line.unit)
-    yield "never" if account.reset_at is None else f"{_local(account.reset_at)} (in {_span(account.reset_at - now)})"
-    yield _state(line, "[yellow]spent[/yellow]" if not account.remaining else "open")
+    for amount in (account.held, account.in_doubt):
+        yield format_amount(amount, line.unit) if is_held else ""
+    yield format_amount(account.remaining, line.unit)
+    yield "never" if account.reset_at is None else _reset(account.reset_at, now)
+    unpriced = f", {account.unpriced_calls:,} without a price" if account.unpriced_calls and line.unit == "usd" else ""
+    yield _state(line, "[yellow]spent[/yellow]" if not account.remaining else "open", now) + unpriced
 
 
-def _cells_without_account(line: BudgetLedgerLine) -> Iterator[str]:
-    yield safe(line.budget)
-    yield "each execution" if line.window == "execution" else "none yet"
+def _cells_without_account(line: BudgetLedgerLine, now: datetime) -> Iterator[str]:
+    if "execution" in line.attributes or "session" in line.attributes:
+        yield "each execution" if "execution" in line.attributes else "each session"
+    else:
+        yield "none yet"
     yield line.window
     yield format_amount(line.limit, line.unit)
     yield from [""] * 5
-    yield _state(line, "open")
+    yield _state(line, "in another ledger" if line.is_elsewhere else "open", now)
 
 
-def _state(line: BudgetLedgerLine, otherwise: str) -> str:
+def _state(line: BudgetLedgerLine, otherwise: str, now: datetime) -> str:
     state = "[red]frozen[/red]" if line.frozen else otherwise
-    return f"{state}, shadow" if line.shadow else state
+    if line.shadow:
+        state += ", shadow"
+    if line.last_seen is not None and now - line.last_seen > _LONG_AGO:
+        state += f", last used from {line.last_seen.astimezone():%Y-%m-%d}"
+    return state
 
 
-def _local(moment: datetime) -> str:
+def _reset(at: datetime, now: datetime) -> str:
+    return f"{local_minute(at)} (in {rough_span(at - now)})"
+
+
+def local_minute(moment: datetime) -> str:
+    """`2026-11-22 05:46`, in local time."""
     return f"{moment.astimezone():%Y-%m-%d %H:%M}"
 
 
-def _span(span: timedelta) -> str:
+def rough_span(span: timedelta) -> str:
     """`40 s`, `25 min`, `3 h`, `12 d`: the largest unit of which it is two or more."""
     seconds = max(0, round(span.total_seconds()))
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):

@@ -2,36 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from hivecost.errors import SessionNotFoundError
-from hivecost.events import BudgetExceeded, BudgetWarning, EventType
+from hivecost.events import AlertRaised, BudgetExceeded, BudgetWarning, EventType
 from hivecost.queries import (
     ModelTotals,
     NodeTotals,
     RepricedTotals,
     RuntimeLogStore,
+    SessionError,
+    SessionPeople,
     SessionState,
     SessionStore,
     load_repriced,
     pruned_before,
+    require_log,
+    session_errors,
     session_events,
+    session_people,
     unpriced_reasons,
 )
+from hivecost.reports.in_doubt import InDoubt, load_in_doubt
+from hivecost.reports.session_budgets import BudgetLine, load_budget_lines
+
+_TOLD: Final = (EventType.BUDGET_WARNING, EventType.BUDGET_EXCEEDED, EventType.ALERT_RAISED)
 
 
-class BudgetLine(msgspec.Struct, frozen=True, kw_only=True):
-    """The furthest an account got in this session. Amounts are nano-USD, tokens or calls, as `unit` says."""
+class AlertLine(msgspec.Struct, frozen=True, kw_only=True):
+    """An alert of this session; the same one is told once."""
 
-    budget: str
-    scope: str
-    unit: str
-    used: int
-    limit: int
-    #: `warned`, or what was done when it was exceeded: `cancelled`, `refused`, `none`.
-    outcome: str
+    rule: str
+    severity: str
+    message: str
+    agent_id: str
+    node_id: str
+    #: When it was raised first: ISO 8601 in local time.
+    at: str
+    #: How often.
+    times: int
 
 
 class SessionReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -47,21 +61,34 @@ class SessionReport(msgspec.Struct, frozen=True, kw_only=True):
     pruned_before: str | None = None
     #: What `hivecost reprice` found for it, beside the costs above; None when it was never asked.
     repriced: RepricedTotals | None = None
+    #: All who are named in it; `session` has the first of each.
+    people: SessionPeople | None = None
+    alerts: list[AlertLine] = []
+    #: What ended executions of it before they were done.
+    errors: list[SessionError] = []
+    #: What is in doubt in this folder, whichever session it is of; None: nothing is.
+    in_doubt: InDoubt | None = None
 
 
 async def load_session_report(base_path: str | Path, session_id: str = "latest") -> SessionReport:
     """The report of a session, or of the newest one. Raises SessionNotFoundError, and other StoreErrors."""
     sessions, log = SessionStore(base_path), RuntimeLogStore(base_path)
     state = await find_session(sessions, session_id, base_path)
-    events = await session_events(base_path, state.session_id, [EventType.BUDGET_WARNING, EventType.BUDGET_EXCEEDED])
+    events = await session_events(base_path, state.session_id, _TOLD)
     return SessionReport(
         session=state,
         nodes=await log.load_nodes(state.session_id),
         models=await log.load_models(state.session_id),
-        budgets=_budget_lines([e for e in events if isinstance(e, BudgetWarning | BudgetExceeded)]),
+        budgets=await load_budget_lines(
+            base_path, state, [e for e in events if isinstance(e, BudgetWarning | BudgetExceeded)]
+        ),
         unpriced=await unpriced_reasons(base_path, state.session_id),
         pruned_before=await pruned_before(base_path, state.session_id),
         repriced=await load_repriced(base_path, state.session_id),
+        people=await session_people(base_path, state.session_id),
+        alerts=_alert_lines(e for e in events if isinstance(e, AlertRaised)),
+        errors=await session_errors(base_path, state.session_id),
+        in_doubt=await load_in_doubt(base_path),
     )
 
 
@@ -71,19 +98,23 @@ async def find_session(sessions: SessionStore, session_id: str, base_path: str |
         return await sessions.read_state(session_id)
     newest = await sessions.list_sessions(limit=1)
     if not newest:
-        raise SessionNotFoundError(f"no session was logged in {base_path} yet; name another folder with --data")
+        await require_log(base_path)
+        raise SessionNotFoundError(f"no event in {base_path} names a session; `hivecost spend` shows what was spent")
     return newest[0]
 
 
-def _budget_lines(events: list[BudgetWarning | BudgetExceeded]) -> list[BudgetLine]:
-    lines: dict[tuple[str, str], BudgetLine] = {}
-    for event in events:
-        lines[event.budget, event.scope] = BudgetLine(
-            budget=event.budget,
-            scope=event.scope,
-            unit=event.unit,
-            used=event.used,
-            limit=event.limit,
-            outcome=event.action if isinstance(event, BudgetExceeded) else "warned",
+def _alert_lines(alerts: Iterable[AlertRaised]) -> list[AlertLine]:
+    lines: dict[tuple[str, ...], AlertLine] = {}
+    for alert in alerts:
+        key = (alert.rule, alert.message, alert.agent_id, alert.node_id)
+        line = lines.get(key) or AlertLine(
+            rule=alert.rule,
+            severity=alert.severity,
+            message=alert.message,
+            agent_id=alert.agent_id,
+            node_id=alert.node_id,
+            at=alert.timestamp.astimezone().isoformat(),
+            times=0,
         )
+        lines[key] = replace(line, times=line.times + 1)
     return list(lines.values())

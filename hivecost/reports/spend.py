@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -19,6 +19,7 @@ from hivecost.events import Totals
 from hivecost.plain_text import is_control
 from hivecost.queries import Moment, SpendRow, SpendStore
 from hivecost.reports.console import print_table, report_console, report_table, safe
+from hivecost.reports.in_doubt import InDoubt, in_doubt_note, load_in_doubt
 from hivecost.reports.terminal import counted, known_cost, missing_calls
 
 _PERIODS: Final = frozenset({"hour", "day", "week", "month"})
@@ -43,6 +44,8 @@ class SpendReport(msgspec.Struct, frozen=True, kw_only=True):
     #: Periods in their order, in each of them what cost most first.
     rows: list[SpendRow]
     total: Totals
+    #: What is in doubt in this folder, whenever it was and whosever; None: nothing is.
+    in_doubt: InDoubt | None = None
 
 
 async def load_spend(
@@ -66,9 +69,21 @@ async def load_spend(
     rows = await SpendStore(base_path).totals(
         by=by, since=since, until=until, timezone=timezone, model=model, agent_id=agent, user_id=user, org_id=org
     )
-    rows.sort(key=lambda row: (*(row.group[name] for name in by if name in _PERIODS), -row.cost_nanousd))
+    in_time = _places(rows, [name for name in by if name in _PERIODS])
+    rows.sort(key=lambda row: (*in_time(row), -row.cost_nanousd))
     sums = (Totals(**{name: getattr(row, name) for name in Totals.__struct_fields__}) for row in rows)
-    return SpendReport(by=list(by), timezone=timezone, rows=rows, total=reduce(add, sums, Totals()))
+    total = reduce(add, sums, Totals())
+    return SpendReport(by=list(by), timezone=timezone, rows=rows, total=total, in_doubt=await load_in_doubt(base_path))
+
+
+def _places(rows: Sequence[SpendRow], periods: Sequence[str]) -> Callable[[SpendRow], tuple[int, ...]]:
+    """Where each period of a row stands in time, as the order of the rows says."""
+    places = {name: {label: place for place, label in enumerate(_distinct(rows, name))} for name in periods}
+    return lambda row: tuple(places[name][row.group[name]] for name in periods)
+
+
+def _distinct(rows: Iterable[SpendRow], name: str) -> Iterable[str]:
+    return dict.fromkeys(row.group[name] for row in rows)
 
 
 def render_spend(report: SpendReport, base_path: Path, console: Console | None = None) -> None:
@@ -88,6 +103,8 @@ def render_spend(report: SpendReport, base_path: Path, console: Console | None =
         console.print(f"Times are those of {report.timezone}; --timezone names another zone.", style="dim")
     if missing := report.total.unpriced_calls + report.total.invalid_calls:
         console.print(f"{counted(missing, 'call')} without a known cost: missing from the sums.", style="yellow")
+    if report.in_doubt is not None:
+        console.print(f"In doubt: {in_doubt_note(report.in_doubt)}.", style="yellow")
 
 
 def spend_csv(report: SpendReport) -> str:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
 from hivecost.events import Totals
+from hivecost.ledger.period import for_period
 from hivecost.money import format_usd
-from hivecost.queries import SessionState
+from hivecost.queries import SessionError, SessionPeople, SessionState
 from hivecost.reports.console import print_table, report_console, report_table, safe
-from hivecost.reports.session import BudgetLine, SessionReport
+from hivecost.reports.in_doubt import in_doubt_note
+from hivecost.reports.session import AlertLine, SessionReport
+from hivecost.reports.session_budgets import BudgetLine
+
+#: Lines of one kind, and names of one kind, that are shown.
+_LINES_SHOWN: Final = 20
+_NAMES_SHOWN: Final = 6
 
 _STATUS_STYLES = {
     "completed": "green",
@@ -28,7 +36,7 @@ def render_session(report: SessionReport, console: Console | None = None) -> Non
     console = console or report_console()
     state, metrics = report.session, report.session.metrics
     console.print(f"\n[bold]Cost report[/bold]  {safe(state.session_id)}  {_status(state.status)}")
-    console.print(f"{_who_and_when(state)}\n", style="dim")
+    console.print(f"{_who_and_when(state, report.people)}\n", style="dim")
     print_table(console, _spend_table("Node", ((node.node_id or "(no node)", node) for node in report.nodes)))
     print_table(console, _spend_table("Model", ((model.model, model) for model in report.models)))
     console.print(
@@ -44,10 +52,14 @@ def render_session(report: SessionReport, console: Console | None = None) -> Non
             f"[bold]Repriced[/bold]  {new} at rates {again.snapshot}, for {counted(again.calls, 'call')} "
             f"whose cost was {old} at the time"
         )
-    for line in report.budgets:
-        console.print(f"[bold]Budget[/bold]    {_budget(line)}")
+    _print_lines(console, "Budget", map(_budget, report.budgets))
     if not report.budgets and report.pruned_before is None:
         console.print("[bold]Budget[/bold]    none was touched")
+    _print_lines(console, "Alert", map(_alert, report.alerts), style="yellow")
+    _print_lines(console, "Error", (_error(one) for one in report.errors if one.status == "failed"), style="red")
+    _print_lines(console, "Cancelled", (_error(one) for one in _unexplained(report)), style="yellow")
+    if report.in_doubt is not None:
+        console.print(f"[bold]In doubt[/bold]  {in_doubt_note(report.in_doubt)}", style="yellow")
     for reason, calls in report.unpriced.items():
         console.print(
             f"[bold]Unpriced[/bold]  {counted(calls, 'call')}, missing from the total: {safe(reason)}", style="yellow"
@@ -117,10 +129,28 @@ def _spend_table(heading: str, rows: Iterable[tuple[str, Totals]]) -> Table:
     return table
 
 
-def _who_and_when(state: SessionState) -> str:
-    names = (("agent", state.agent_id), ("user", state.user_id), ("org", state.org_id))
-    who = [f"{kind} {safe(name)}" for kind, name in names if name]
+def _print_lines(console: Console, label: str, lines: Iterable[str], *, style: str = "") -> None:
+    """Print the lines behind their label; of many, the first ones, and how many more there are."""
+    every = list(lines)
+    for line in every[:_LINES_SHOWN]:
+        console.print(f"[bold]{label:<9}[/bold] {line}", style=style)
+    if len(every) > _LINES_SHOWN:
+        console.print(f"[bold]{label:<9}[/bold] … and {len(every) - _LINES_SHOWN:,} more (--json has all)", style=style)
+
+
+def _who_and_when(state: SessionState, people: SessionPeople | None) -> str:
+    if people is None:
+        people = SessionPeople(agents=(state.agent_id,), users=(state.user_id,), orgs=(state.org_id,))
+    kinds = (("agent", people.agents), ("user", people.users), ("org", people.orgs))
+    who = [_named(kind, names) for kind, names in kinds if any(names)]
     return "   ".join([_moment(state.timestamps.started_at), counted(state.metrics.executions, "execution"), *who])
+
+
+def _named(kind: str, names: Sequence[str]) -> str:
+    """`agent planner`, `agents planner, runaway`, `120 agents`."""
+    if len(names) > _NAMES_SHOWN:
+        return counted(len(names), kind)
+    return f"{kind if len(names) == 1 else f'{kind}s'} {safe(', '.join(names))}"
 
 
 def _moment(iso: str) -> str:
@@ -138,10 +168,36 @@ def counted(number: int, what: str) -> str:
 
 
 def _budget(line: BudgetLine) -> str:
-    amounts = (
-        f"{format_usd(line.used)} of {format_usd(line.limit)}"
-        if line.unit == "usd"
-        else f"{line.used:,} of {line.limit:,} {line.unit}"
-    )
+    used, limit = (format_usd(amount) if line.unit == "usd" else f"{amount:,}" for amount in (line.used, line.limit))
+    unit = "" if line.unit == "usd" else f" {line.unit}"
     scope = f" ({line.scope})" if line.scope else ""
-    return f"{safe(line.budget + scope)}: {amounts} used, {line.outcome}"
+    amounts = f"{used} of {limit}{unit} used"
+    if line.is_share:
+        amounts = f"{used} of {limit}{unit} used by this session (`hivecost budget status` has the whole)"
+    said = [amounts + for_period(line.period) if line.is_over else amounts]
+    if line.in_doubt:
+        said.append(f"{format_usd(line.in_doubt) if line.unit == 'usd' else f'{line.in_doubt:,}'} of it in doubt")
+    if line.accounts > 1:
+        said.append(f"the most of {line.accounts:,} executions")
+    if line.outcome:
+        said.append(line.outcome)
+    return safe(f"{line.budget}{scope}: {', '.join(said)}")
+
+
+def _alert(line: AlertLine) -> str:
+    where = "/".join(name for name in (line.agent_id, line.node_id) if name)
+    times = f" ({line.times:,} times)" if line.times > 1 else ""
+    return safe(f"{where}: {line.rule}: {line.message}" if where else f"{line.rule}: {line.message}") + times
+
+
+def _error(one: SessionError) -> str:
+    times = f" ({one.executions:,} executions)" if one.executions > 1 else ""
+    return safe(f"{one.agent_id}: {one.error}") + times
+
+
+def _unexplained(report: SessionReport) -> Iterator[SessionError]:
+    """Cancellations that no line about a budget explains."""
+    said = [f": budget {line.budget!r}" for line in report.budgets if line.outcome]
+    for one in report.errors:
+        if one.status != "failed" and not any(words in one.error for words in said):
+            yield one

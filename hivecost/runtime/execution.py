@@ -13,6 +13,7 @@ from typing import Any, Final, Protocol, Self, TypeVar
 import anyio
 import anyio.from_thread
 import anyio.lowlevel
+from msgspec.structs import replace
 
 from hivecost.clock import Clock
 from hivecost.errors import BudgetExceededError, ConfigError, ExecutionCancelledError, HiveCostError
@@ -309,7 +310,19 @@ class Execution:
             ) from error
 
     def publish(self, event: Event) -> None:
-        """Hand an event to the bus from wherever the agent runs; a loss is counted, never raised into the agent."""
+        """Hand an event to the bus from wherever the agent runs; a loss is counted, never raised into the agent.
+
+        What the event leaves empty of session, execution, node, agent, user, org, task and tags is filled in.
+        """
+        who = {**self.attribution, "tags": self.tags}
+        node = _current_node.get()
+        if node is not None and _current_execution.get() is self:
+            who |= {"node_id": node.node_id, "agent_id": node.agent_id or self.agent_id}
+        missing = {name: value for name, value in who.items() if value and not getattr(event, name)}
+        self.publish_as_is(replace(event, **missing) if missing else event)
+
+    def publish_as_is(self, event: Event) -> None:
+        """Do the same with an event that says whose it is."""
         self._host.publish_for_agent(event)
 
     def attributed(self, **fields: Any) -> dict[str, Any]:

@@ -143,7 +143,7 @@ class Executions:
             parent_execution_id=execution.parent_execution_id,
             **execution.attributed(),
         )
-        execution.publish(started)
+        execution.publish_as_is(started)
         group.start_soon(self._run, execution, entry, value, name=f"hivecost {entry.name}")
         return execution
 
@@ -215,6 +215,7 @@ class Executions:
         status, reason = _ending(execution, error, completed=completed)
         duration_ms = round(1_000 * (self._host.clock.monotonic_s() - execution.started_s))
         totals = execution.totals
+        unknown_calls = totals.unpriced_calls + totals.invalid_calls
         result = ExecutionResult(
             execution_id=execution.execution_id,
             session_id=execution.session_id,
@@ -223,16 +224,21 @@ class Executions:
             error=reason,
             statistics=execution.breakdown.statistics(totals),
             refusals=execution.refusals,
-            metrics={**totals.as_metrics(), **_tree_metrics(execution), "duration_ms": duration_ms},
+            metrics={
+                **totals.as_metrics(),
+                **_tree_metrics(execution),
+                "unpriced_calls": unknown_calls,
+                "duration_ms": duration_ms,
+            },
         )
-        execution.publish(
+        execution.publish_as_is(
             ExecutionCompleted(
                 status=status,
                 entry_point=execution.entry_point,
                 error="" if reason is None else described(reason),
                 duration_ms=duration_ms,
                 llm_calls=totals.llm_calls,
-                unpriced_calls=totals.unpriced_calls + totals.invalid_calls,
+                unpriced_calls=unknown_calls,
                 input_tokens=totals.input_tokens,
                 output_tokens=totals.output_tokens,
                 cost_nanousd=totals.cost_nanousd,

@@ -41,7 +41,7 @@ from hivecost.runtime.match_values import NamedBudgets
 from hivecost.runtime.passes import Passes
 from hivecost.runtime.turn_bound import TurnBounds, grown_to
 from hivecost.runtime.turn_hold import is_above, lacking, refusal_to_extend
-from hivecost.signals import budget_exhausted
+from hivecost.subscribers.budget_signals import announce_exhausted, announce_warning
 from hivecost.subscribers.turn_throttle import TurnThrottle
 
 #: A turn that is clamped below this answers nothing worth its prompt.
@@ -242,7 +242,9 @@ class HardBudgets:
         for incident in settlement.incidents:
             self._publish(overrun_of(incident, request, self._clock.now_ns()))
         for crossing in settlement.crossings:
-            self._publish(warning_of(crossing, request, self._clock.now_ns()))
+            warning = warning_of(crossing, request, self._clock.now_ns())
+            announce_warning(self, warning)
+            self._publish(warning)
 
     def release(self, admission: Admission) -> None:
         """Give all of it back: nothing was sent."""
@@ -297,13 +299,5 @@ class HardBudgets:
     def _report(self, request: TurnRequest, refusal: BudgetExceededError, action: str) -> None:
         unit = self._budgets[refusal.budget].counted_unit
         exceeded = exceeded_of(refusal, unit, request, action, self._clock.now_ns())
-        budget_exhausted.announce(
-            self,
-            budget=exceeded.budget,
-            scope=exceeded.scope,
-            execution_id=exceeded.execution_id,
-            used=exceeded.used,
-            limit=exceeded.limit,
-            unit=exceeded.unit,
-        )
+        announce_exhausted(self, exceeded)
         self._publish(exceeded)

@@ -17,7 +17,8 @@ class ExecutionResult(msgspec.Struct, frozen=True, kw_only=True):
     """The end of one execution.
 
     `metrics` has `input_tokens`, `output_tokens`, `total_tokens`, `cached_tokens`, `cost_usd` (a float),
-    `cost_nanousd`, `llm_calls`, `unpriced_calls`, `estimated_calls` and `duration_ms`.
+    `cost_nanousd`, `llm_calls`, `unpriced_calls` (all that `cost_usd` lacks, the `invalid_calls` among them),
+    `estimated_calls` and `duration_ms`.
     """
 
     execution_id: str

@@ -23,6 +23,7 @@ from hivecost.errors import (
     ConfigError,
     HiveCostError,
     PluginError,
+    StoreError,
     UnknownEntryPointError,
 )
 from hivecost.events import Event, LLMTurnComplete
@@ -49,7 +50,7 @@ from hivecost.runtime.result import ExecutionResult
 from hivecost.runtime.switch_interval import switch_interval
 from hivecost.runtime.termination import Termination, ending_on_sigterm, pass_on
 from hivecost.signals import subscriber_failed
-from hivecost.store import Ledger, living, open_price_book
+from hivecost.store import Ledger, living, open_price_book, record_definitions
 from hivecost.subscribers import BudgetWatcher, LogWriter, RunawayBreaker, UsageAggregator
 
 #: What plugins and the ledger say last is handed on for so long, however late it is.
@@ -227,6 +228,7 @@ class AgentRuntime:
             ):
                 try:
                     await self.plugins.start(plugin_tasks)
+                    await self._record_budgets()
                     failure = self._unwatched_budgets()
                     if failure is None:
                         async with hosting(self._executions) as hosted:
@@ -269,6 +271,16 @@ class AgentRuntime:
         """Budgets that are not watched would be none: their watcher is the one plugin that must start."""
         watcher = next((attached for attached in self.plugins if attached.plugin.name == BudgetWatcher.name), None)
         return None if watcher is None else watcher.error
+
+    async def _record_budgets(self) -> None:
+        """Keep what the budgets are beside what is spent on them, for those who only look at the log."""
+        budgets = (*self.gate.budgets, *self._watcher.accounts.budgets.values())
+        if not budgets or not self._writes_a_log() or self.log.error is not None:
+            return
+        try:
+            await record_definitions(self.base_path, budgets, self.clock.now_ns())
+        except StoreError as error:
+            _log.error("`hivecost budget status` will not know these budgets: %s", error)
 
     async def _wind_down(self, plugin_tasks: anyio.abc.TaskGroup, closing: Closing) -> None:
         with anyio.move_on_after(closing.left_s(at_least_s=0)):
@@ -395,6 +407,8 @@ class AgentRuntime:
         require_distinct((*fresh.budgets, *self._own_budgets))
         reload = compare(self._file, fresh)
         await self.budgets.configure(reload.limits, by=fresh.path.name)
+        if self._lifecycle is not None:
+            await self._record_budgets()
         self._file = with_limits(self._file, reload.limits)
         return reload
 

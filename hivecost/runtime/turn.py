@@ -207,7 +207,7 @@ class Turn:
             answered=reading.model,
             retry_after_s=retry_after_s,
         )
-        self._execution.publish(event)
+        self._execution.publish_as_is(event)
         return cost
 
 

@@ -1,6 +1,7 @@
 """The SQLite runtime log: one file, one writer in a process, sums in step with the log."""
 
 from hivecost.store.database import database_path, open_reader
+from hivecost.store.definitions import BudgetDefinition, record_definitions
 from hivecost.store.deletion import delete_session
 from hivecost.store.faults import named_faults
 from hivecost.store.ledger import (
@@ -8,10 +9,13 @@ from hivecost.store.ledger import (
     BudgetState,
     DoubtAmount,
     DoubtfulHold,
+    Holder,
     Ledger,
     LedgerHold,
     read_accounts,
+    read_accounts_of,
     read_doubts,
+    read_holders,
 )
 from hivecost.store.liveness import living
 from hivecost.store.rates import current_rates_path, open_price_book, previous_rates_path, read_rates, save_rates
@@ -29,9 +33,11 @@ __all__ = [
     "QUARTER_HOUR_NS",
     "SUMS",
     "BudgetChange",
+    "BudgetDefinition",
     "BudgetState",
     "DoubtAmount",
     "DoubtfulHold",
+    "Holder",
     "Ledger",
     "LedgerHold",
     "Pruned",
@@ -48,8 +54,11 @@ __all__ = [
     "previous_rates_path",
     "prune",
     "read_accounts",
+    "read_accounts_of",
     "read_doubts",
+    "read_holders",
     "read_rates",
+    "record_definitions",
     "run_in_thread",
     "save_rates",
     "write_repricings",

@@ -10,7 +10,7 @@ import anyio
 from msgspec.structs import replace
 
 from hivecost.bus import DropNewest
-from hivecost.errors import BudgetExceededError, BudgetExhaustedError, ReentrancyError
+from hivecost.errors import BudgetExceededError, BudgetExhaustedError, BusClosedError, ReentrancyError
 from hivecost.events import Event, EventType, ExecutionCompleted, ExecutionStarted, LLMTurnComplete
 from hivecost.ledger import (
     ACCOUNTS_MAX,
@@ -32,7 +32,7 @@ from hivecost.ledger import (
 )
 from hivecost.ledger.amounts import format_amount
 from hivecost.plugin import PluginHost, TurnRequest
-from hivecost.signals import budget_exhausted
+from hivecost.subscribers.budget_signals import announce_exhausted, announce_warning
 from hivecost.subscribers.logged_spending import LoggedSpending
 from hivecost.subscribers.turn_throttle import TurnThrottle
 
@@ -59,6 +59,8 @@ class BudgetWatcher:
         self.accounts = SpendAccounts(budgets, opened=self._opened)
         self._soft = SoftLimits()
         self._lineage = Lineage()
+        #: Executions that were told to stop and have not ended yet.
+        self._cancelled: set[str] = set()
         self._is_logged = is_logged
         self._logged = LoggedSpending(self.accounts)
 
@@ -84,8 +86,12 @@ class BudgetWatcher:
                     await drain()
                 accounts = self.accounts.find(attribution(allowed), host.clock.now_ns(), ancestry(allowed))
                 await self._logged.read_back(host.base_path, accounts)
-                _refuse_spent(accounts, allowed)
-                again = await self._soften(host, throttle, accounts, allowed, softened)
+                try:
+                    _refuse_spent(accounts, allowed)
+                    again = await self._soften(host, throttle, accounts, allowed, softened)
+                except BudgetExceededError as refusal:
+                    self._report(host, allowed, refusal)
+                    raise
                 if again is None:
                     return None if allowed is request else allowed
                 allowed = again
@@ -124,10 +130,13 @@ class BudgetWatcher:
                 if crossing.exceeded:
                     self._exceed(host, event, crossing)
                 else:
-                    host.bus.publish_nowait(warning_of(crossing, event, host.clock.now_ns()))
+                    warning = warning_of(crossing, event, host.clock.now_ns())
+                    announce_warning(self, warning)
+                    host.bus.publish_nowait(warning)
         elif isinstance(event, ExecutionStarted):
             self._lineage.started(event.execution_id, event.parent_execution_id, whose(event))
         elif isinstance(event, ExecutionCompleted):
+            self._cancelled.discard(event.execution_id)
             for execution_id in self._lineage.ended(event.execution_id):
                 self.accounts.forget_execution(execution_id)
                 self._soft.forget_execution(execution_id)
@@ -141,17 +150,19 @@ class BudgetWatcher:
             after_turn = budget.cancel == "after_turn"
             if host.cancel_execution_nowait(execution_id, error, after_turn=after_turn):
                 action = "cancelled"
+                self._cancelled.add(execution_id)
         exceeded = exceeded_of(crossing, crossing.unit, turn, action, host.clock.now_ns())
-        budget_exhausted.announce(
-            self,
-            budget=exceeded.budget,
-            scope=exceeded.scope,
-            execution_id=exceeded.execution_id,
-            used=exceeded.used,
-            limit=exceeded.limit,
-            unit=exceeded.unit,
-        )
+        announce_exhausted(self, exceeded)
         host.bus.publish_nowait(exceeded)
+
+    def _report(self, host: PluginHost, request: TurnRequest, refusal: BudgetExceededError) -> None:
+        if request.execution_id in self._cancelled:  # its end has been told, and is on its way
+            return
+        unit = self.accounts.budgets[refusal.budget].counted_unit
+        exceeded = exceeded_of(refusal, unit, request, "refused", host.clock.now_ns())
+        announce_exhausted(self, exceeded)
+        with suppress(BusClosedError):  # the refusal itself is what counts
+            host.bus.publish_nowait(exceeded)
 
     async def _soften(
         self,
@@ -187,10 +198,16 @@ def _refuse_spent(accounts: Iterable[Account], request: TurnRequest) -> None:
     """Raise for a turn of an account that is spent already."""
     for account in accounts:
         if account.is_spent and _stops(account.budget):
-            status = account.status()
-            raise BudgetExhaustedError(
-                _sentence(status), budget=status.budget, execution_id=request.execution_id, reset_at=status.reset_at
-            )
+            raise _exhausted(account.status(), request.execution_id)
+
+
+def _exhausted(status: AccountStatus, execution_id: str) -> BudgetExhaustedError:
+    error = BudgetExhaustedError(
+        _sentence(status), budget=status.budget, execution_id=execution_id, reset_at=status.reset_at
+    )
+    error.scope, error.period = status.scope, status.period
+    error.used, error.limit, error.remaining = status.settled, status.limit, status.remaining
+    return error
 
 
 def _sentence(account: Crossing | AccountStatus) -> str:

@@ -45,6 +45,7 @@ class CostReporter:
 
     def __init__(self, write: Callable[[str], object] = print) -> None:
         self._write = write
+        self._last_warning = ""
         self._explained: dict[str, str] = {}  # execution that a budget is about to end → the budget
 
     @asynccontextmanager
@@ -71,10 +72,7 @@ class CostReporter:
             case ExecutionCompleted():
                 self._write(_execution_line(event, self._explained.pop(event.execution_id, "")))
             case BudgetWarning():
-                self._write(
-                    f"▲ {event.agent_id}: {event.fraction:.0%} of budget {event.budget!r} used: "
-                    f"{_share(event.used, event.limit, event.unit)}"
-                )
+                self._warn(event)
             case BudgetExceeded():
                 self._write(
                     f"■ {event.agent_id}: budget {event.budget!r} is spent: "
@@ -88,6 +86,19 @@ class CostReporter:
                 self._write(f"▲ {event.agent_id}: {event.rule}: {event.message}")
             case RateLimited():
                 self._write(f"… {event.agent_id}: waited {event.waited_ms / 1_000:.1f} s for {event.limiter}")
+
+    def _warn(self, event: BudgetWarning) -> None:
+        """Say once how far the account is, also where a turn passed several fractions.
+
+        Where it passed the limit as well, the next event says so.
+        """
+        if event.used > event.limit:
+            return
+        share = f"{100 * event.used // max(event.limit, 1)}% of budget {event.budget!r} used"
+        line = f"▲ {event.agent_id}: {share}: {_share(event.used, event.limit, event.unit)}"
+        if line != self._last_warning:
+            self._write(line)
+        self._last_warning = line
 
 
 def _execution_line(event: ExecutionCompleted, explained: str) -> str:

@@ -12,14 +12,11 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 import anyio
 
 from hivecost.errors import StoreError
-from hivecost.events import LLMTurnComplete
-from hivecost.ledger import Account, Budget, SpendAccounts, attribution
+from hivecost.ledger import Account, Budget, SpendAccounts
 from hivecost.ledger.account import AccountKey
-from hivecost.queries import Spending, spending_since, spending_where
+from hivecost.queries import Spending, add_spending, attributes_of, spending_since, spending_where
 from hivecost.store import PRUNED_KEYS
 
-#: Stands for the executions of before and elsewhere: the accounts that are their own are not counted here.
-ELSEWHERE: Final = "elsewhere"
 #: Attribute → the column of the log that has it; any other attribute is a tag.
 _COLUMNS: Final = {
     name.removesuffix("_id"): name for name in PRUNED_KEYS if name.endswith("_id") or name in {"model", "provider"}
@@ -96,19 +93,6 @@ class DroppedAccounts:
             for spending in spent:
                 add_spending(account, spending)
             account.set_limit(account.limit)  # the marks that it had reached were told then
-
-
-def attributes_of(spending: Spending) -> dict[str, str]:
-    """Who spent it."""
-    names = {name: getattr(spending, name) for name in PRUNED_KEYS}
-    return attribution(LLMTurnComplete(event_id="", timestamp_ns=0, execution_id=ELSEWHERE, **names))
-
-
-def add_spending(account: Account, spending: Spending) -> None:
-    """Count it on the account; the next turn there says which marks are reached."""
-    amounts = {"usd": spending.cost_nanousd, "tokens": spending.total_tokens, "calls": spending.llm_calls}
-    account.settled += amounts[account.unit]
-    account.unpriced_calls += spending.unpriced_calls + spending.invalid_calls
 
 
 def _groups(unread: Mapping[Account, int]) -> list[tuple[list[Account], int]]:

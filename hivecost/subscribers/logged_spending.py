@@ -13,8 +13,17 @@ import anyio.lowlevel
 from hivecost.clock import Clock
 from hivecost.errors import StoreError
 from hivecost.ledger import Account, Budget, Calendar, SpendAccounts
-from hivecost.queries import PAGE_TURNS, Spending, last_turn, spending_since, turns_after
-from hivecost.subscribers.dropped_accounts import ELSEWHERE, DroppedAccounts, add_spending, attributes_of
+from hivecost.queries import (
+    ELSEWHERE,
+    PAGE_TURNS,
+    Spending,
+    add_spending,
+    attributes_of,
+    last_turn,
+    spending_since,
+    turns_after,
+)
+from hivecost.subscribers.dropped_accounts import DroppedAccounts
 
 #: Between two looks into the log.
 LOOK_S: Final = 2.0

@@ -113,7 +113,7 @@ async def test_an_object_that_raises_when_it_is_read(runtime):
 
     result = await run_once(runtime, Hostile())
     assert result.status == "completed"
-    assert result.metrics["invalid_calls"] + result.metrics["unpriced_calls"] == 1
+    assert (result.metrics["unpriced_calls"], result.metrics["invalid_calls"]) in ((1, 0), (1, 1))
 
 
 class ClosedError(Exception):

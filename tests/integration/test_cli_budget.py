@@ -17,9 +17,10 @@ from typer.testing import CliRunner
 import hivecost as hc
 from hivecost.cli import app
 from hivecost.cli.budget import budget as budget_app
+from hivecost.clock import SYSTEM_CLOCK
 from hivecost.reports import load_budget_report, render_budgets, render_doubts
 from hivecost.runtime.config_file import read_config_file
-from hivecost.store import Ledger
+from hivecost.store import Ledger, Store, record_definitions
 from hivecost.testing import FakeClock
 
 ACME = {"org": "acme"}
@@ -112,9 +113,9 @@ def test_it_reads_well(ledger, budget):
     lines = {line.split("  ")[0].strip(): " ".join(line.split()) for line in budget("status").splitlines()}
     assert lines["org day"].startswith("org day user=ada ")
     assert "$2.0000 $0.5000 $0.0000 $0.2500 $1.2500" in lines["org day"]
-    assert "1,000 tokens 100 tokens 0 tokens 50 tokens 850 tokens never open" in lines["tokens"]
-    assert lines["untouched"] == "untouched none yet total 20 calls open, shadow"
-    assert lines["per run"] == "per run each execution execution $1.0000 open"
+    assert "1,000 tokens 100 tokens 0 tokens 50 tokens 850 tokens never open hard all turns" in lines["tokens"]
+    assert lines["untouched"] == "untouched none yet total 20 calls open, shadow hard org=nobody"
+    assert lines["per run"] == "per run each execution execution $1.0000 open hard all turns"
     assert "`hivecost budget doubts`" in lines["In doubt"]
 
 
@@ -302,13 +303,20 @@ def commands_of(page: str) -> dict[str, tuple[list[str], str]]:
 
 def plain(text: str) -> str:
     """Without times and the width of columns."""
-    for pattern in (r"\d{4}-\d\d-\d\d", r"\d\d:\d\d(:\d\d)?", r"\((in )?\d+ \w+( ago)?\)", r"─+"):
+    for pattern in (r"\d{4}-\d\d(-\d\d)?", r"\d\d:\d\d(:\d\d)?", r"\((in )?\d+ \w+( ago)?\)", r"─+"):
         text = re.sub(pattern, "", text)
     return " ".join(text.split())
 
 
 async def seed_page(base_path, budgets) -> None:
-    """Forty turns of Ada's that are settled, one that broke off, and one of Bob's."""
+    """Forty turns of Ada's that are settled, one that broke off, and one of Bob's; of some, the tokens are logged."""
+    await record_definitions(base_path, budgets, SYSTEM_CLOCK.now_ns())
+    refused = hc.BudgetExceeded(
+        agent_id="writer", budget="acme's day", scope="user=ada", period="2026-11-22", action="refused",
+        used=2_470_000_000, limit=50 * 10**9, needed=60 * 10**9, remaining=47_530_000_000,
+    )  # fmt: skip
+    turn = hc.LLMTurnComplete(model="m", usage=hc.Usage(3_100_000, 150_000))
+    await Store(base_path).write([turn, refused])
     async with Ledger.open(base_path, budgets=[budget for budget in budgets if budget.mode == "hard"]) as ledger:
         for number, (user, usd) in enumerate([*[("ada", "0.06")] * 40, ("ada", ""), ("bob", "0.06")]):
             who = {"org": "acme", "user": user, "execution": f"e{number}"}
@@ -328,7 +336,18 @@ def test_the_page_about_budgets_shows_what_these_commands_print(base_path, budge
         ["unfreeze", "per run", "--by", "ada"],
         "per run: granted again; it was frozen: the planner loops",
     )
-    for name in ("status", "raise", "doubts", "resolve", "unfreeze", "freeze", "unfreeze it", "set", "audit"):
+    for name in (
+        "status",
+        "explain",
+        "raise",
+        "doubts",
+        "resolve",
+        "unfreeze",
+        "freeze",
+        "unfreeze it",
+        "set",
+        "audit",
+    ):
         arguments, answer = shown[name]
         assert plain(budget(*arguments)) == plain(answer), name
 

@@ -181,3 +181,10 @@ def test_nothing_is_said_to_be_nothing(turns, base_path, spend):
     assert spend(*later) == f"Nothing was spent in {base_path} in that time.\n"
     assert spend("--csv", *later).startswith("day,user,cost_usd,llm_calls,")
     assert json.loads(spend("--json", *later))["total"]["llm_calls"] == 0
+
+
+def test_groups_may_be_named_one_by_one(turns, spend):
+    """`--by a --by b` is `--by a,b`, in this order."""
+    assert spend("--by", "user", "--by", "model", "--json") == spend("--by", "user,model", "--json")
+    assert json.loads(spend("--by", "user", "--by", "day,model", "--json"))["by"] == ["user", "day", "model"]
+    assert json.loads(spend("--json"))["by"] == ["day", "user"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -39,6 +40,23 @@ def test_every_example_is_checked():
     assert {path.name for path in EXAMPLES.glob("*.py")} == set(SAYS)
 
 
+def test_an_example_that_needs_more_says_what_to_install(tmp_path):
+    """One line with the command, and no traceback."""
+    (tmp_path / "openai.py").write_text("raise ModuleNotFoundError(\"No module named 'openai'\", name='openai')")
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(EXAMPLES / "sdk_loop.py")],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr.endswith(": pip install anthropic openai\n")
+    assert "Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("name", SAYS)
 def test_example(name, tmp_path):
     """It exits by itself with status 0, and prints what it promises."""
@@ -53,3 +71,4 @@ def test_example(name, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     for line in SAYS[name]:
         assert line in done.stdout, done.stdout + done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["data"]

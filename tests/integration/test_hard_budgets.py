@@ -256,7 +256,7 @@ async def test_the_day_begins_anew_at_midnight_of_its_zone(tmp_path):
 
 
 async def test_a_refusal_says_how_the_account_stands_now(tmp_path):
-    """BUDGET_EXCEEDED carries the limit in force, also after it was raised, and what is used of it."""
+    """BUDGET_EXCEEDED carries the limit in force, also after it was raised, what is used of it, asked for and left."""
     runtime = hc.AgentRuntime(tmp_path, budgets=[hard("$0.005", on_short="refuse")], prices=PRICES)
     events = []
     runtime.bus.subscribe(event_types=[hc.EventType.BUDGET_EXCEEDED], handler=events.append)
@@ -271,10 +271,27 @@ async def test_a_refusal_says_how_the_account_stands_now(tmp_path):
         await runtime.trigger_and_wait("agent")
         await runtime.gate.ledger.set_limit("b", "$0.012", by="ada")
         await runtime.trigger_and_wait("agent")
-    assert [(e.used, e.limit, e.action) for e in events] == [
-        (5_000_000, 5_000_000, "refused"),
-        (10_000_000, 12_000_000, "refused"),
+    assert [(e.used, e.limit, e.action, e.needed, e.remaining) for e in events] == [
+        (5_000_000, 5_000_000, "refused", 5_000_000, 0),
+        (10_000_000, 12_000_000, "refused", 5_000_000, 2_000_000),
     ]
+
+
+@pytest.mark.parametrize("prompt_tokens", [-5, 10**30, "many"])
+async def test_a_bill_that_cannot_be_is_no_bill_of_nothing(tmp_path, prompt_tokens):
+    """The result counts the turn among those that its cost lacks, as EXECUTION_COMPLETED does; the hold is in doubt."""
+    runtime = hc.AgentRuntime(tmp_path, budgets=[hard("$1")], prices=PRICES)
+    ended = []
+    runtime.bus.subscribe(event_types=[hc.EventType.EXECUTION_COMPLETED], handler=ended.append)
+
+    async def agent(ctx, _):
+        async with ctx.turn("m", input_tokens=10, max_tokens=10) as turn:
+            turn.settle({"model": "m", "usage": {"prompt_tokens": prompt_tokens, "completion_tokens": 3}})
+
+    (result,) = await run(runtime, agent)
+    assert (result.metrics["unpriced_calls"], result.metrics["invalid_calls"]) == (1, 1)
+    assert ended[0].unpriced_calls == 1
+    assert runtime.final_status[0].in_doubt == 50_000
 
 
 # -- soft limits ---------------------------------------------------------------------------------------------------

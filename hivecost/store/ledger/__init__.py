@@ -4,15 +4,18 @@ from hivecost.ledger import BudgetState, DoubtAmount, DoubtfulHold
 from hivecost.store.ledger.hold import LedgerHold
 from hivecost.store.ledger.ledger import Ledger
 from hivecost.store.ledger.records import BudgetChange
-from hivecost.store.ledger.status import read_accounts, read_doubts
+from hivecost.store.ledger.status import Holder, read_accounts, read_accounts_of, read_doubts, read_holders
 
 __all__ = [
     "BudgetChange",
     "BudgetState",
     "DoubtAmount",
     "DoubtfulHold",
+    "Holder",
     "Ledger",
     "LedgerHold",
     "read_accounts",
+    "read_accounts_of",
     "read_doubts",
+    "read_holders",
 ]

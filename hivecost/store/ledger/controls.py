@@ -10,6 +10,7 @@ from hivecost.errors import ConfigError
 from hivecost.ledger import Budget, Unit
 from hivecost.ledger.amounts import format_exactly, overrun_reason, parse_amount, raise_amount
 from hivecost.ledger.budget import Limit
+from hivecost.store.definitions import define
 from hivecost.store.ledger.batch import BudgetRow
 
 
@@ -20,6 +21,8 @@ def configure(
 
     Raises ConfigError for a budget that now counts in another unit, window, time zone or per other attributes.
     """
+    budgets = tuple(budgets)
+    define(connection, budgets, now_ns)
     for budget in budgets:
         counts = (budget.counted_unit, budget.window, budget.timezone, json.dumps(budget.account_attributes))
         row = connection.execute(

@@ -315,7 +315,7 @@ class Desk(Atomic):
             held = _nothing_of(hold.pure) if hold.state == "released" else hold.amounts
             content = hold.pure.hold_id, hold.at_ns, held, key_bytes(hold.key), accounts
             self.journal.settled(content, self._settlements, billed)
-        hold.pure.state = "settled"
+        hold.pure.state, hold.pure.billed = "settled", billed
         return Settlement()
 
     def _freeze_for(self, incidents: Iterable[Incident]) -> None:

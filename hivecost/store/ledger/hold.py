@@ -36,7 +36,8 @@ class LedgerHold(msgspec.Struct, eq=False):
     handed_over: bool = False
 
     def __repr__(self) -> str:
-        return f"<LedgerHold {self.hold_id} {self.state} {dict(self.amounts)}>"
+        billed = self.pure.billed if self.state == "settled" else None
+        return f"<LedgerHold {self.hold_id} {self.state} {dict(self.amounts if billed is None else billed)}>"
 
     @property
     def hold_id(self) -> str:

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
+
+import msgspec
+from msgspec.structs import replace
 
 from hivecost.clock import to_datetime
 from hivecost.ledger import UNITS, AccountStatus, DoubtAmount, DoubtfulHold, Unit
@@ -22,6 +26,7 @@ from hivecost.store.ledger.doubts import is_in_doubt, is_known, list_doubts
 from hivecost.store.ledger.folder import LedgerFolder, boot_id, how_restarted
 from hivecost.store.ledger.journal import Slot, TornJournalError, read_journal
 from hivecost.store.ledger.leases import is_durable
+from hivecost.store.os_lock import holder_of
 
 #: How often the journals are read again because settlements were committed meanwhile.
 _ATTEMPTS_MAX: Final = 10
@@ -32,6 +37,9 @@ _COLUMNS: Final = """
     FROM ledger_accounts AS a JOIN ledger_budgets AS b ON b.name = a.budget"""
 LOAD_ACCOUNTS: Final = f"{_COLUMNS} WHERE a.end_ns IS NULL OR a.end_ns > :now_ns OR a.in_doubt > 0"
 LOAD_ACCOUNT: Final = f"{_COLUMNS} WHERE a.id = :id"
+LOAD_ACCOUNT_OF: Final = (
+    f"{_COLUMNS} WHERE a.budget = :budget AND a.start_ns = :start_ns AND a.account_values = :account_values"
+)
 LOAD_REMAINING: Final = """
     SELECT b.limit_amount, b.frozen, coalesce(a.id, 0), coalesce(a.settled, 0), coalesce(a.in_doubt, 0)
     FROM ledger_budgets AS b LEFT JOIN ledger_accounts AS a
@@ -51,6 +59,19 @@ def read_accounts(base_path: Path, now_ns: int) -> list[AccountStatus]:
             rows |= {row.id: row for row in ledger.rows(LOAD_ACCOUNT, {"id": row_id})}
         in_order = sorted(rows.values(), key=lambda row: (row.budget, row.start_ns, row.scope))
         return [ledger.status(row) for row in in_order]
+
+
+def read_accounts_of(base_path: Path, accounts: Sequence[Account]) -> dict[Account, AccountStatus]:
+    """How the accounts with these budgets, periods and values stand, those included whose period is over.
+
+    One that the ledger does not have is left out. Raises StoreErrors.
+    """
+    found = {}
+    with _reading(base_path) as ledger:
+        for account in accounts:
+            for row in ledger.rows(LOAD_ACCOUNT_OF, _place_of(account)):
+                found[account] = ledger.status(row)
+    return found
 
 
 def read_remaining(base_path: Path, accounts: Sequence[Account]) -> dict[Unit, int]:
@@ -76,12 +97,50 @@ def read_doubts(base_path: Path, now_ns: int) -> list[DoubtfulHold]:
     return sorted(holds, key=lambda hold: hold.since_ns)
 
 
+def _place_of(account: Account) -> dict[str, int | str]:
+    return {
+        "budget": account.budget.name,
+        "start_ns": account.period.start_ns,
+        "account_values": json.dumps(account.values),
+    }
+
+
+class Holder(msgspec.Struct, frozen=True, kw_only=True):
+    """A living process that money of an account is set aside for. Amounts are in the unit of the account."""
+
+    #: `process 4711`, or `another process` where the system does not tell.
+    process: str
+    #: Since when it has its ledger open.
+    since: datetime
+    #: Set aside for turns in flight, and how many they are.
+    held: int
+    holds: int
+    #: When the oldest of them began; None: there is none.
+    held_since: datetime | None
+    #: Lent to it and not held: it comes back when others need it.
+    lent: int
+
+
+def read_holders(base_path: Path, budget: str) -> dict[tuple[str, str], list[Holder]]:
+    """Who holds what of the budget's accounts, by scope and period. Raises StoreErrors."""
+    found: dict[tuple[str, str], list[Holder]] = {}
+    folder = LedgerFolder(base_path)
+    with _reading(base_path) as ledger:
+        for process, row_id, holder in ledger.holders():
+            for row in ledger.rows(LOAD_ACCOUNT, {"id": row_id}):
+                if row.budget == budget:
+                    named = replace(holder, process=holder_of(folder.journal(process.journal)))
+                    found.setdefault((row.scope, row.period), []).append(named)
+    return found
+
+
 class _Process(NamedTuple):
     id: int
     journal: str
     boot_id: str
     #: Settlements in its journal up to this one are in the accounts.
     settled_number: int
+    opened_ns: int
 
 
 class _Row(NamedTuple):
@@ -127,7 +186,9 @@ def _reading(base_path: Path) -> Iterator[_Reading]:
 
 
 def _processes(connection: sqlite3.Connection) -> list[_Process]:
-    rows = connection.execute("SELECT id, journal, boot_id, settled_number FROM ledger_processes ORDER BY id")
+    rows = connection.execute(
+        "SELECT id, journal, boot_id, settled_number, opened_ns FROM ledger_processes ORDER BY id"
+    )
     return [_Process(*row) for row in rows]
 
 
@@ -161,7 +222,7 @@ class _Reading:
         for process in processes:
             self._add(process, self._journals[process.id])
 
-    def rows(self, sql: str, parameters: Mapping[str, int]) -> list[_Row]:
+    def rows(self, sql: str, parameters: Mapping[str, int | str]) -> list[_Row]:
         return [_Row(*row) for row in self.connection.execute(sql, parameters)]
 
     def status(self, row: _Row) -> AccountStatus:
@@ -182,10 +243,7 @@ class _Reading:
         )
 
     def remaining(self, account: Account) -> int:
-        place = {"budget": account.budget.name, "start_ns": account.period.start_ns}
-        row = self.connection.execute(
-            LOAD_REMAINING, {**place, "account_values": json.dumps(account.values)}
-        ).fetchone()
+        row = self.connection.execute(LOAD_REMAINING, _place_of(account)).fetchone()
         if row is None:  # the ledger was opened with it, so it is there
             return 0
         limit, frozen, row_id, settled, in_doubt = row
@@ -211,6 +269,26 @@ class _Reading:
                         since_ns=slot.at_ns,
                         amounts=self._amounts({row_id: amount for row_id, amount, _ in self._parts(slot)}),
                     )
+
+    def holders(self) -> Iterator[tuple[_Process, int, Holder]]:
+        """(process, row of the account, what it holds there) of those that live and hold or were lent anything."""
+        for process in self._processes:
+            slots, over = self._journals[process.id]
+            if over:
+                continue
+            leases, held, since = self._leases(process), defaultdict[int, list[int]](list), dict[int, int]()
+            for slot in self._fresh(process, slots or ()):
+                for row_id, amount, billed in self._parts(slot):
+                    if slot.settlement:
+                        leases[row_id] = leases.get(row_id, 0) - min(billed, amount)
+                    else:
+                        held[row_id].append(amount)
+                        since[row_id] = min(slot.at_ns, since.get(row_id, slot.at_ns))
+            for row_id in sorted(leases.keys() | held.keys()):
+                amounts = held.get(row_id, [])
+                lent = max(0, leases.get(row_id, 0) - sum(amounts))
+                if amounts or lent:
+                    yield process, row_id, _holder(process, amounts, since.get(row_id), lent)
 
     def _add(self, process: _Process, journal: _Journal) -> None:
         open_holds = self.in_doubt if journal.over else self.held
@@ -278,3 +356,14 @@ class _Reading:
             DoubtAmount(budget=row.budget, scope=row.scope, period=row.period, unit=row.unit, amount=amounts[row.id])
             for row in rows
         )
+
+
+def _holder(process: _Process, amounts: Sequence[int], since_ns: int | None, lent: int) -> Holder:
+    return Holder(
+        process="",
+        since=to_datetime(process.opened_ns),
+        held=sum(amounts),
+        holds=len(amounts),
+        held_since=None if since_ns is None else to_datetime(since_ns),
+        lent=lent,
+    )

@@ -43,7 +43,13 @@ def hivecost(monkeypatch, capsys):
             "by: expected some of hour, day, week, month, model, provider, agent, user",
         ),
         (["spend", "--by", "day,day"], "by: expected groups, each named once"),
+        (["spend", "--by", "day", "--by", "day"], "by: expected groups, each named once"),
         (["spend", "--by", ""], "by: expected some of hour"),
+        (["spend", "--by", "day,task"], "org; what was spent on a task is not summed over time yet, a budget counts"),
+        (["spend", "--by", "node"], "org; `hivecost report SESSION` has them for one session, got 'node'"),
+        (["spend", "--by", "session"], "`hivecost sessions` lists what each came to, got 'session'"),
+        (["spend", "--since", "2026-11-22", "--until", "2026-11-21"], "until: expected a moment after 2026-11-22"),
+        (["sessions", "--since", "2026-11-22", "--until", "2026-11-21"], "until: expected a moment after 2026-11-22"),
         (["spend", "--timezone", "Mars/Olympus"], "timezone: expected an IANA name"),
         (["spend", "--csv", "--json"], "spend: expected one of --csv and --json"),
         (["prune"], "prune: expected one of --keep AGE"),
@@ -85,6 +91,34 @@ def test_what_could_not_be_done_is_status_1(hivecost, tmp_path, arguments, said)
     assert (status, out) == (1, "")
     assert err.startswith("hivecost: ")
     assert said.format(data=tmp_path) in err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["spend"],
+        ["spend", "--csv"],
+        ["spend", "--json", "--by", "month"],
+        ["sessions"],
+        ["sessions", "--json"],
+        ["report", "--json"],
+        ["advise"],
+        ["advise", "--json"],
+        ["budget", "status"],
+        ["budget", "status", "--json"],
+        ["budget", "explain", "cap"],
+        ["budget", "doubts", "--json"],
+    ],
+    ids=" ".join,
+)
+def test_a_mistyped_folder_is_no_empty_answer(hivecost, tmp_path, arguments):
+    """Status 1 and the folder's name, whatever the format, and nothing on standard output or on the disk."""
+    typo = tmp_path / "typo"
+    status, out, err = hivecost(*arguments, "--data", str(typo))
+    assert (status, out) == (1, "")
+    assert str(typo) in err
+    assert "--data" in err
+    assert not typo.exists()
 
 
 @pytest.fixture
@@ -147,6 +181,44 @@ def test_a_disk_that_is_full_behind_a_pipe_is_named(logged_path):
         command = [sys.executable, "-m", "hivecost", "sessions", "--data", str(logged_path)]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (1, "hivecost: standard output: No space left on device\n")
+
+
+COMMANDS = {
+    "a table": (["sessions"], ""),
+    "a table at once": (["report", "s"], "1"),
+    "json": (["sessions", "--json"], ""),
+    "csv": (["spend", "--csv", "--by", "model"], "1"),
+    "help": (["spend", "--help"], ""),
+    "more than a pipe holds": (["prices", "list"], ""),
+}
+
+
+@pytest.mark.parametrize(("arguments", "unbuffered"), COMMANDS.values(), ids=COMMANDS)
+def test_a_reader_that_has_seen_enough_is_no_fault(logged_path, arguments, unbuffered):
+    """`hivecost … | head -1`: status 0, and nothing on stderr, whatever prints."""
+    if "--help" not in arguments:
+        arguments = [*arguments, "--data", str(logged_path)]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hivecost", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": unbuffered},
+    )
+    with process:
+        process.stdout.close()
+        assert (process.stderr.read(), process.wait(60)) == (b"", 0)
+
+
+def test_what_could_not_be_done_stays_so_when_nobody_reads(tmp_path):
+    """The exit status is that of the command."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "hivecost", "report", "--data", str(tmp_path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    with process:
+        process.stdout.close()
+        assert process.wait(60) == 1
 
 
 def test_every_command_says_what_it_does():

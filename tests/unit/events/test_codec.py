@@ -63,6 +63,13 @@ def test_an_event_of_an_unknown_type_is_kept_whole(event, new_type):
         assert read(again(kept)).fields == newer
 
 
+def test_a_refusal_from_before_it_said_what_was_needed_is_read():
+    """What nobody wrote down is 0."""
+    old = b'{"type":"budget_exceeded","budget":"day","used":5,"limit":5,"action":"refused"}'
+    event = decode_json(old)
+    assert (event.action, event.needed, event.remaining) == ("refused", 0, 0)
+
+
 def test_fields_of_a_newer_version_are_ignored():
     """A known type with an additional field decodes."""
     event = decode_json(b'{"type":"llm_turn_complete","event_id":"a","timestamp_ns":1,"model":"m","novel":{"x":1}}')

@@ -45,6 +45,9 @@ def test_what_is_no_moment_is_named(moment):
         (None, "1999-01-01", True),
         ("2026-11-22", None, True),
         ("2026-11-22", "2026-11-20", False),
+        ("2026-11-22", "2026-11-21", False),
+        ("2026-11-22T00:00", "2026-11-21", False),
+        ("2026-11-22T08:00", "2026-11-22", True),
         ("2026-11-22T12:00", "2026-11-22T11:59", False),
     ],
 )
@@ -55,3 +58,9 @@ def test_a_range_does_not_end_before_it_begins(since, until, is_range):
     else:
         with pytest.raises(ConfigError, match=f"until: expected a moment after {since}.*, got '{until}'"):
             range_ns(since, until)
+
+
+def test_a_day_that_its_zone_left_out_is_empty_and_not_inverted():
+    """Samoa had no 30 December 2011."""
+    first_ns, end_ns = range_ns("2011-12-30", "2011-12-30", ZoneInfo("Pacific/Apia"))
+    assert first_ns == end_ns

@@ -61,6 +61,18 @@ QUERIES = {
         spending.spending_where_sql("user_id", 2),
         "pruned_turns_by_time (quarter_hour>?)",
     ),
+    "spending of one session": (spending.LOAD_OF_SESSION, "turns_by_session (session_id=?)"),
+    "pruned spending of one session": (spending.LOAD_OF_SESSION, "pruned_turns USING PRIMARY KEY (session_id=?)"),
+    "sums of a period": (
+        spending.spending_summed_sql(["org_id", "user_id"]),
+        "quarter_hours USING PRIMARY KEY (quarter_hour>? AND quarter_hour<?)",
+    ),
+    "who is in a session": (breakdown.LOAD_PEOPLE, "executions_by_end (session_id=?)"),
+    "whose turns are in a session": (breakdown.LOAD_PEOPLE, "turns_by_session (session_id=?)"),
+    "what ended executions": (
+        breakdown.LOAD_ERRORS,
+        "executions USING INDEX sqlite_autoindex_executions_1 (session_id=?)",
+    ),
     "turns after a row": (spending.LOAD_AFTER, "turns USING INTEGER PRIMARY KEY (rowid>?)"),
     "count what was pruned": (spending.COUNT_PRUNED, "pruned_turns_by_time (quarter_hour>? AND quarter_hour<?)"),
     "fold time": (rollups._FOLD_TIME, "turns USING INTEGER PRIMARY KEY (rowid>?)"),

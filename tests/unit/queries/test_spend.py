@@ -17,6 +17,7 @@ from hivecost.clock import to_datetime, to_ns
 from hivecost.errors import ConfigError
 from hivecost.events import Cost, CostStatus, LLMTurnComplete, Usage
 from hivecost.queries import SpendStore
+from hivecost.reports import load_spend
 from hivecost.store.runtime_log import RuntimeLog
 
 pytestmark = pytest.mark.anyio
@@ -99,12 +100,41 @@ async def test_totals_by_whom(tmp_path, write):
 
 
 async def test_hours_that_the_clock_repeats_stay_apart(tmp_path, write):
-    """By their offset from UTC."""
+    """By their offset from UTC, and in the order of time, which is not that of their names."""
     for minute in (0, 60):
         moment = datetime(2026, 10, 25, 0, 30, tzinfo=UTC) + timedelta(minutes=minute)
         await write(LLMTurnComplete(timestamp_ns=to_ns(moment)))
     rows = await SpendStore(tmp_path).totals(by=["hour"], timezone="Europe/Berlin")
-    assert [row.group["hour"] for row in rows] == ["2026-10-25T02:00+01:00", "2026-10-25T02:00+02:00"]
+    assert [row.group["hour"] for row in rows] == ["2026-10-25T02:00+02:00", "2026-10-25T02:00+01:00"]
+
+
+@pytest.mark.parametrize(
+    "by", [("hour",), ("user", "hour"), ("hour", "day"), ("day", "model", "hour"), ("week", "day")]
+)
+@pytest.mark.parametrize("zone", ZONES)
+@pytest.mark.parametrize("start", [*STARTS, datetime(2026, 4, 4, tzinfo=UTC), datetime(2026, 11, 1, tzinfo=UTC)])
+async def test_periods_are_in_the_order_of_time(tmp_path, write, start, zone, by):
+    """Whatever clocks do meanwhile, and whatever else is grouped by: here and in the report that is made of it."""
+    moments = [to_ns(start + timedelta(minutes=15 * quarter)) for quarter in range(4 * 60)]
+    await write(
+        *(
+            LLMTurnComplete(timestamp_ns=moment, user_id="ba"[number % 2], model="m")
+            for number, moment in enumerate(moments)
+        )
+    )
+    periods = [name for name in by if name in ("hour", "day", "week")]
+    locally = [to_datetime(moment).astimezone(ZoneInfo(zone)) for moment in moments]
+    text = {"day": "{:%Y-%m-%d}", "week": "{:%G-W%V}"}
+    names = [
+        tuple(f"{at:%Y-%m-%dT%H}:00{at.isoformat()[19:]}" if p == "hour" else text[p].format(at) for p in periods)
+        for at in locally
+    ]
+    for rows in (
+        await SpendStore(tmp_path).totals(by=by, timezone=zone),
+        (await load_spend(tmp_path, by=by, timezone=zone)).rows,
+    ):
+        assert list(dict.fromkeys(tuple(row.group[p] for p in periods) for row in rows)) == list(dict.fromkeys(names))
+        assert sum(row.llm_calls for row in rows) == len(moments)
 
 
 async def test_moments_are_widened_to_quarter_hours(tmp_path, write):

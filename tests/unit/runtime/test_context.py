@@ -206,3 +206,69 @@ async def test_a_node_needs_a_name_that_can_be_logged(runtime, name):
         result = await runtime.trigger_and_wait("api")
     assert isinstance(result.error, hc.ConfigError)
     assert "ctx.node" in result.error.key
+
+
+async def test_what_an_agent_publishes_says_whose_it_is(runtime, collect):
+    """`ctx.publish` fills in what the event leaves empty, from threads and child tasks too, and overwrites nothing."""
+    seen = collect(runtime, hc.EventType.CONTEXT_COMPACTED)
+    mine = hc.ContextCompacted(tokens_before=10, tokens_after=4)
+
+    @runtime.entry_point("api", agent_id="clerk")
+    async def api(ctx, _):
+        ctx.publish(mine)
+        async with ctx.node("plan"), anyio.create_task_group() as group:
+            group.start_soon(anyio.to_thread.run_sync, ctx.publish, hc.ContextCompacted())
+        with ctx.node("review", agent_id="critic"):
+            ctx.publish(hc.ContextCompacted())
+            ctx.publish(hc.ContextCompacted(node_id="own", agent_id="a", user_id="bob", tags={"k": "v"}, task_id="t2"))
+
+    async with runtime:
+        who = {"user_id": "ada", "org_id": "acme", "task_id": "t1", "tags": {"customer": "c7"}}
+        result = await runtime.trigger_and_wait("api", **who)
+    assert [(e.node_id, e.agent_id) for e in seen] == [
+        ("", "clerk"),
+        ("plan", "clerk"),
+        ("review", "critic"),
+        ("own", "a"),
+    ]
+    assert {(e.session_id, e.execution_id, e.org_id) for e in seen} == {
+        (result.session_id, result.execution_id, "acme")
+    }
+    assert [(e.user_id, e.task_id, e.tags) for e in seen] == [
+        *[("ada", "t1", {"customer": "c7"})] * 3,
+        ("bob", "t2", {"k": "v"}),
+    ]
+    assert (seen[0].event_id, seen[0].timestamp_ns, seen[0].tokens_saved) == (mine.event_id, mine.timestamp_ns, 6)
+
+
+async def test_a_turn_that_an_agent_publishes_itself_counts_for_it(runtime, collect):
+    """A turn taken elsewhere, handed over as an event, is in the execution's sums."""
+
+    @runtime.entry_point("api")
+    async def api(ctx, _):
+        ctx.publish(hc.LLMTurnComplete(model="m", usage=hc.Usage(10, 5)))
+
+    async with runtime:
+        result = await runtime.trigger_and_wait("api")
+    assert (result.metrics["llm_calls"], result.metrics["total_tokens"]) == (1, 15)
+
+
+async def test_a_child_does_not_take_its_parents_node(runtime, collect):
+    """What an execution publishes itself says whose it is: its start and its turns are in no node of the parent."""
+    seen = collect(runtime, hc.EventType.EXECUTION_STARTED, TURN)
+
+    @runtime.entry_point("child")
+    async def child(ctx, _):
+        await deep_call(1)
+
+    @runtime.entry_point("parent")
+    async def parent(ctx, _):
+        async with ctx.node("delegate"):
+            await runtime.trigger_and_wait("child")
+            turn = ctx.turn("m")
+        async with turn, ctx.node("elsewhere"):
+            turn.settle(hc.Usage(1, 0))
+
+    async with runtime:
+        await runtime.trigger_and_wait("parent")
+    assert [event.node_id for event in seen] == ["", "", "", "delegate"]

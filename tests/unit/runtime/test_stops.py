@@ -7,7 +7,6 @@ import sys
 
 import anyio
 import pytest
-import sniffio
 
 import hivecost as hc
 
@@ -96,10 +95,9 @@ async def test_a_refusal_keeps_its_kind(run, agent):
     assert result.refusals >= 1
 
 
-async def test_asyncios_own_task_group(run):
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_asyncios_own_task_group(anyio_backend, run):
     """And gather, which raises the first error as it is."""
-    if sniffio.current_async_library() != "asyncio":
-        pytest.skip("asyncio only")
 
     async def grouped(ctx, _):
         async with asyncio.TaskGroup() as tasks:
@@ -153,10 +151,9 @@ async def test_a_refusal_of_another_run_is_no_end_of_this_one(run):
     assert (result.status, type(result.error)) == ("failed", RuntimeError)
 
 
-async def test_a_timeout_is_no_cancellation(run):
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_timeout_is_no_cancellation(anyio_backend, run):
     """asyncio raises it from one; it is a fault of the agent's."""
-    if sniffio.current_async_library() != "asyncio":
-        pytest.skip("asyncio only")
 
     async def agent(ctx, _):
         async with asyncio.timeout(0.01):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 import anyio
@@ -20,16 +21,28 @@ WARNING, EXCEEDED = hc.EventType.BUDGET_WARNING, hc.EventType.BUDGET_EXCEEDED
 TURN = ("m", hc.Usage(10, 5))
 
 
-@pytest.fixture
-def exhausted():
+@contextmanager
+def facts_of(signal):
     told = []
 
     def take(sender, **facts):
         told.append(facts)
 
-    hc.budget_exhausted.connect(take)
+    signal.connect(take)
     yield told
-    hc.budget_exhausted.disconnect(take)
+    signal.disconnect(take)
+
+
+@pytest.fixture
+def exhausted():
+    with facts_of(hc.budget_exhausted) as told:
+        yield told
+
+
+@pytest.fixture
+def warned():
+    with facts_of(hc.budget_warning) as told:
+        yield told
 
 
 @pytest.mark.parametrize(
@@ -65,7 +78,60 @@ async def test_a_limit_that_is_met_exactly_is_spent_and_nothing_is_over(make_run
         result = await runtime.trigger_and_wait("spend", [TURN] * 10)
     assert (result.status, result.metrics["llm_calls"]) == ("cancelled", turns)
     assert isinstance(result.error, hc.BudgetExhaustedError)
-    assert seen == []
+    assert [(event.action, event.used, event.remaining) for event in seen] == [("refused", seen[0].limit, 0)]
+
+
+@pytest.mark.parametrize("mode", ["observe", "stop_after", "hard"])
+async def test_a_warning_is_on_the_control_plane_too(make_runtime, collect, warned, mode):
+    """`budget_warning` tells what BUDGET_WARNING says, before the event is on the bus, in every strength."""
+    budget = hc.Budget("calls", "4 calls", window="day", per="user", mode=mode, warn=(0.25, 0.75))
+    runtime = make_runtime(budgets=[budget])
+    seen = collect(runtime, WARNING)
+    async with runtime:
+        await runtime.trigger_and_wait("spend", [TURN] * 3, user_id="ada")
+    names = ("budget", "scope", "execution_id", "used", "limit", "unit", "fraction")
+    assert warned == [{name: getattr(event, name) for name in names} for event in seen]
+    assert [facts["fraction"] for facts in warned] == [0.25, 0.75]
+
+
+@pytest.mark.parametrize(
+    ("budget", "left"),
+    [
+        (hc.Budget("day", "2 calls", window="day", per="user"), 0),
+        (hc.Budget("day", "5 calls", window="day", per="user", soft_limit="2 calls", on_soft="finish"), 3),
+    ],
+    ids=["spent", "past its soft limit"],
+)
+async def test_a_refusal_is_published(make_runtime, collect, exhausted, budget, left):
+    """A turn that an account of `stop_after` refuses at the gate is an event and a signal, with what was left."""
+    runtime = make_runtime(budgets=[budget])
+    seen = collect(runtime, EXCEEDED)
+    async with runtime:
+        await runtime.trigger_and_wait("spend", [TURN] * 2, user_id="ada")
+        refused = await runtime.trigger_and_wait("spend", [TURN], user_id="ada")
+        await runtime.trigger_and_wait("spend", [TURN], user_id="bob")
+    (event,) = seen
+    assert (event.action, event.execution_id, event.user_id) == ("refused", refused.execution_id, "ada")
+    assert (event.scope, event.used, event.limit, event.remaining) == ("user=ada", 2, 2 + left, left)
+    assert event.period == refused.error.period != ""
+    assert [facts["execution_id"] for facts in exhausted] == [refused.execution_id]
+
+
+async def test_what_is_cancelled_is_not_refused_as_well(make_runtime, collect):
+    """The turn that the agent asks for in the same moment is told once: as the cancellation of its execution."""
+    runtime = make_runtime(budgets=[hc.Budget("day", "20 tokens", window="day")])
+    seen = collect(runtime, EXCEEDED)
+
+    @runtime.entry_point("eager")
+    async def eager(ctx, _):
+        while True:
+            async with ctx.turn("m") as turn:
+                turn.settle(hc.Usage(10, 5))
+
+    async with runtime:
+        await runtime.trigger_and_wait("eager")
+        await runtime.trigger_and_wait("eager")
+    assert [event.action for event in seen] == ["cancelled", "refused"]
 
 
 @pytest.mark.parametrize(

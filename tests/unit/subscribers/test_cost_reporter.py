@@ -49,6 +49,17 @@ async def test_warnings_stops_and_waits_have_lines(make_runtime):
     assert alert == "■ a: budget 'calls' is spent: 3 of 2 calls; nothing is done about it"
 
 
+async def test_a_warning_says_how_far_the_account_is(make_runtime):
+    """Not which mark it passed; once where one turn passed several, and not where it passed the limit as well."""
+    lines: list[str] = []
+    budget = hc.Budget("usd", limit="$0.10", window="session", warn=(0.25, 0.5, 0.9))
+    runtime = make_runtime(plugins=[hc.CostReporter(lines.append)], budgets=[budget])
+    async with runtime:
+        await runtime.trigger_and_wait("spend", [("m", hc.Usage(60_000, 9_999)), ("m", hc.Usage(60_000, 0))])
+    assert [line for line in lines if line.startswith("▲")] == ["▲ spend: 79% of budget 'usd' used: $0.0800 of $0.1000"]
+    assert "■ spend: budget 'usd' is spent: $0.1400 of $0.1000; the execution is cancelled" in lines
+
+
 async def test_an_end_is_explained_where_nothing_was_said_before(make_runtime):
     """A budget of the agent's own, and one that stopped another execution, are quoted in full."""
     lines: list[str] = []

@@ -76,3 +76,14 @@ async def test_holds_in_doubt_leave_no_trace_in_memory(base_path, windows, look_
         if "total" in windows:
             (row,) = await ledger.status()
             assert (row.settled, row.in_doubt) == (700, 19_000)
+
+
+async def test_a_hold_shows_its_bill_once_it_is_settled(base_path):
+    """What was set aside while it is open, what it was charged afterwards."""
+    async with Ledger.open(base_path, budgets=[hard("$1")]) as ledger:
+        settled, doubted = [await ledger.reserve({}, usd="0.25") for _ in range(2)]
+        assert repr(settled) == f"<LedgerHold {settled.hold_id} held {{'usd': 250000000, 'calls': 1}}>"
+        settled.settle(usd="0.10")
+        doubted.doubt()
+    assert repr(settled) == f"<LedgerHold {settled.hold_id} settled {{'usd': 100000000, 'calls': 1}}>"
+    assert repr(doubted) == f"<LedgerHold {doubted.hold_id} in_doubt {{'usd': 250000000, 'calls': 1}}>"

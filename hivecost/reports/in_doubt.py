@@ -1,0 +1,52 @@
+"""Money that may have been spent and is in no sum of the log, because nobody knows the bill."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+import msgspec
+
+from hivecost.clock import SYSTEM_CLOCK
+from hivecost.ledger.amounts import format_amount
+from hivecost.queries import load_budgets
+from hivecost.store import DoubtfulHold, read_doubts, run_in_thread
+
+
+class InDoubt(msgspec.Struct, frozen=True, kw_only=True):
+    """The holds in doubt of a base path, and what they come to; a hold on several accounts counts once."""
+
+    holds: int
+    nanousd: int
+    tokens: int
+    calls: int
+
+    @property
+    def amount(self) -> str:
+        """In USD where any of it is, else in tokens or calls."""
+        if self.nanousd:
+            return format_amount(self.nanousd, "usd")
+        return format_amount(self.tokens, "tokens") if self.tokens else format_amount(self.calls, "calls")
+
+
+async def load_in_doubt(base_path: str | Path) -> InDoubt | None:
+    """What is in doubt; None where nothing is. Raises StoreErrors."""
+    if not await load_budgets(base_path):
+        return None
+    holds = await run_in_thread(partial(read_doubts, Path(base_path), SYSTEM_CLOCK.now_ns()))
+    return _added(holds) if holds else None
+
+
+def in_doubt_note(doubt: InDoubt) -> str:
+    """What to say of it beside sums."""
+    holds = "1 hold" if doubt.holds == 1 else f"{doubt.holds:,} holds"
+    return f"{holds}, {doubt.amount}: may have been spent, and its bill is not known (`hivecost budget doubts`)"
+
+
+def _added(holds: Sequence[DoubtfulHold]) -> InDoubt:
+    sums = {"usd": 0, "tokens": 0, "calls": 0}
+    for hold in holds:
+        for unit in sums:
+            sums[unit] += max((part.amount for part in hold.amounts if part.unit == unit), default=0)
+    return InDoubt(holds=len(holds), nanousd=sums["usd"], tokens=sums["tokens"], calls=sums["calls"])

@@ -1,0 +1,68 @@
+"""The budgets that were ever used on a base path, of every mode, as they were written down last."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterable, Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from hivecost.errors import ConfigError, StoreCorruptError
+from hivecost.ledger import Budget
+from hivecost.store.database import begin, database_path, open_writer
+from hivecost.store.faults import named_faults
+from hivecost.store.os_lock import run_locked
+
+#: What a budget counts, and how: all that is read again. What it does about it may be more than this version knows, or,
+#: with a limit that was changed meanwhile, no budget that could be written down.
+_READ: Final = ("name", "limit", "unit", "window", "timezone", "match", "per", "mode", "shadow")
+
+LOAD_DEFINITIONS: Final = "SELECT definition, first_seen_ns, last_seen_ns FROM budget_definitions ORDER BY name"
+_DEFINE: Final = """
+    INSERT INTO budget_definitions VALUES (:name, :definition, :now_ns, :now_ns)
+    ON CONFLICT DO UPDATE SET
+        definition = excluded.definition, last_seen_ns = max(last_seen_ns, excluded.last_seen_ns)"""
+
+
+class BudgetDefinition(msgspec.Struct, frozen=True, kw_only=True):
+    """A budget as it was written down last: what it counts and its limit; what it does about it is not read."""
+
+    budget: Budget
+    first_seen_ns: int
+    #: When a runtime or a Ledger last started with it, or it was changed.
+    last_seen_ns: int
+
+
+def define(connection: sqlite3.Connection, budgets: Iterable[Budget], now_ns: int) -> None:
+    """Keep what these budgets are now; inside a transaction."""
+    for budget in budgets:
+        definition = msgspec.json.encode(budget).decode()
+        connection.execute(_DEFINE, {"name": budget.name, "definition": definition, "now_ns": now_ns})
+
+
+async def record_definitions(base_path: Path, budgets: Sequence[Budget], now_ns: int) -> None:
+    """Keep what these budgets are now, durably. Raises StoreErrors."""
+
+    def record() -> None:
+        with closing(open_writer(base_path)) as connection:
+            begin(connection)
+            define(connection, budgets, now_ns)
+            connection.execute("COMMIT")
+
+    with named_faults(database_path(base_path)):
+        await run_locked(base_path, record)
+
+
+def definition_of(row: Sequence[Any]) -> BudgetDefinition:
+    """What a row of LOAD_DEFINITIONS says. Raises StoreCorruptError."""
+    text, first_seen_ns, last_seen_ns = row
+    try:
+        fields = msgspec.json.decode(text, type=dict[str, Any])
+        budget = Budget(**{name: fields[name] for name in _READ if name in fields})
+    except (msgspec.DecodeError, ConfigError, TypeError) as error:
+        problem = f"the definition of a budget is damaged: {error}; restore a backup of hivecost.db"
+        raise StoreCorruptError(problem) from error
+    return BudgetDefinition(budget=budget, first_seen_ns=first_seen_ns, last_seen_ns=last_seen_ns)
