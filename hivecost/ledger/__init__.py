@@ -4,7 +4,7 @@ from hivecost.ledger.account import Account, AccountStatus, Crossing
 from hivecost.ledger.amounts import UNITS, Unit, USDAmount, amounts_of
 from hivecost.ledger.attribution import ATTRIBUTES, attribution
 from hivecost.ledger.backend import ClosesInTime, LedgerStore, LedgerStoreHold, OpenLedger
-from hivecost.ledger.budget import Budget, CancelWhen, Limit, Mode, OnExceed
+from hivecost.ledger.budget import Budget, CancelWhen, Limit, Mode, OnExceed, listed_budgets
 from hivecost.ledger.hold import BUSY_RETRY_AFTER_S, Hold, HoldState, Incident, Refusal, RefusalKind, Settlement
 from hivecost.ledger.lease import lease_amount
 from hivecost.ledger.notices import exceeded_of, overrun_of, rate_limited_of, warning_of
@@ -64,6 +64,7 @@ __all__ = [
     "attribution",
     "exceeded_of",
     "lease_amount",
+    "listed_budgets",
     "overrun_of",
     "period_at",
     "rate_limited_of",

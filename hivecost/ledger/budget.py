@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
@@ -203,6 +203,17 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def _key(self, field: str) -> str:
         return f"budget {self.name!r}.{field}"
+
+
+def listed_budgets(budgets: Budget | Iterable[Budget]) -> tuple[Budget, ...]:
+    """The budgets, of which a single one needs no list. Raises ConfigError for anything else."""
+    if isinstance(budgets, Budget):
+        return (budgets,)
+    listed = tuple(budgets) if isinstance(budgets, Iterable) else (budgets,)
+    for budget in listed:
+        if not isinstance(budget, Budget):
+            raise ConfigError("budgets", "a Budget, or a list of them", got=budget)
+    return listed
 
 
 _CHOICES: Final[dict[str, tuple[object, ...]]] = {

@@ -26,7 +26,7 @@ from hivecost.errors import (
 )
 from hivecost.events import Event, LLMTurnComplete
 from hivecost.forking import leave_child, tell_children
-from hivecost.ledger import Budget, OpenLedger
+from hivecost.ledger import Budget, OpenLedger, listed_budgets
 from hivecost.plugin import GateCheck, Plugin, load_plugin_class, require_plugin
 from hivecost.pricing import PriceBook
 from hivecost.runtime.admission import admit_turn
@@ -80,7 +80,7 @@ class AgentRuntime:
         self,
         base_path: str | Path,
         *,
-        budgets: Iterable[Budget] = (),
+        budgets: Budget | Iterable[Budget] = (),
         prices: Mapping[str, Any] | str | Path | PriceBook | None = None,
         plugins: Iterable[Plugin] = (),
         config: RuntimeConfig | Mapping[str, Any] | str | Path | None = None,
@@ -89,7 +89,7 @@ class AgentRuntime:
     ) -> None:
         self.base_path = Path(base_path)
         self.clock = clock
-        self._own_budgets = tuple(budgets)
+        self._own_budgets = listed_budgets(budgets)
         self._file: ConfigFile | None = None
         if isinstance(config, str | Path):
             self._file = read_config_file(config)

@@ -23,6 +23,7 @@ from hivecost.ledger import (
     SpendAccounts,
     attribution,
     exceeded_of,
+    listed_budgets,
     soft_refusal,
     warning_of,
 )
@@ -50,8 +51,8 @@ class BudgetWatcher:
 
     name = "budget-watcher"
 
-    def __init__(self, budgets: Iterable[Budget], *, is_logged: Callable[[], bool] = lambda: True) -> None:
-        self.accounts = SpendAccounts(budgets, opened=self._opened)
+    def __init__(self, budgets: Budget | Iterable[Budget], *, is_logged: Callable[[], bool] = lambda: True) -> None:
+        self.accounts = SpendAccounts(listed_budgets(budgets), opened=self._opened)
         self._soft = SoftLimits()
         self._is_logged = is_logged
         self._logged = LoggedSpending(self.accounts)
