@@ -96,6 +96,8 @@ class Hold(msgspec.Struct, eq=False, gc=False):
     shadowed: tuple[Refusal, ...] = ()
     #: What it was settled at; None: it is not.
     billed: Mapping[Unit, int] | None = None
+    #: What was charged while the rest of the bill stays unknown; `accounts` are those of the other units then.
+    known: Mapping[Unit, int] | None = None
 
 
 def refusal_of(account: Account, needed: int, *, frozen: bool = False) -> Refusal:
