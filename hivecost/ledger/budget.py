@@ -53,8 +53,9 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mode: Mode = "stop_after"
     #: The fractions of the limit at which to warn, each once per account.
     warn: Sequence[float] = (0.8, 0.9)
-    #: A hard budget with too little left for a turn: `clamp`, `wait`, `downgrade:MODEL` or `refuse`.
-    on_short: str = "clamp"
+    #: A hard budget with too little left for a turn: `wait` for what others hold, up to `wait_s`; `clamp` its
+    #: `max_tokens`; `downgrade:MODEL` or `refuse`. What is spent is not waited for.
+    on_short: str = "wait"
     #: What happens to an execution whose account is spent: `cancel`; `pause` (hard), until the limit is raised;
     #: `throttle` (stop_after), its turns pass one per `throttle_s`; `alert` (not hard), nothing.
     on_exceed: OnExceed = "cancel"
@@ -69,6 +70,8 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     on_soft: str = "alert"
     #: Seconds between the turns of a throttled account.
     throttle_s: float = 1.0
+    #: Seconds that a turn waits for money that others hold, before it is refused as busy.
+    wait_s: float = 60.0
 
     @property
     def limit_amount(self) -> int:
@@ -150,9 +153,10 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not isinstance(self.on_soft, str) or not _ON_SOFT.fullmatch(self.on_soft):
             expected = "one of 'alert', 'throttle', 'finish', 'downgrade:MODEL'"
             raise ConfigError(self._key("on_soft"), expected, got=self.on_soft)
-        seconds = self.throttle_s
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < 1e6:
-            raise ConfigError(self._key("throttle_s"), "seconds above 0", got=seconds)
+        for field in ("throttle_s", "wait_s"):
+            seconds = getattr(self, field)
+            if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < 1e6:
+                raise ConfigError(self._key(field), "seconds above 0", got=seconds)
 
     def _check_on_exceed(self) -> None:
         key, is_hard = self._key("on_exceed"), self.mode == "hard"

@@ -64,7 +64,7 @@ WORK = {
     "settle what is known": 4,
     "settle late": 6,
     "settle again": 1,
-    "settle what was resolved": 1,
+    "settle what was resolved": 4,
     "settle what was released": 0.6,
     "collect": 8,
     "commit": 8,
