@@ -54,6 +54,8 @@ class Crossing(msgspec.Struct, frozen=True, kw_only=True):
     fraction: float
     #: False: a warning, once per account and fraction. True: above the limit, said again at every addition.
     exceeded: bool
+    #: When the account was first spent on; 0: nobody knows.
+    since_ns: int = 0
 
 
 class Account(msgspec.Struct, eq=False, weakref=True):
@@ -85,6 +87,13 @@ class Account(msgspec.Struct, eq=False, weakref=True):
     leased: bool = False
     #: Its row in the durable ledger; 0: there is none.
     row_id: int = 0
+    #: When it was first spent on, as far as whoever counts on it knows; 0: nobody does.
+    since_ns: int = 0
+
+    def spent_on(self, at_ns: int) -> None:
+        """Remember that it was spent on at this instant, if nothing earlier is known."""
+        if not self.since_ns or at_ns < self.since_ns:
+            self.since_ns = at_ns
 
     def __post_init__(self) -> None:
         self.unit = self.budget.counted_unit
@@ -167,4 +176,5 @@ class Account(msgspec.Struct, eq=False, weakref=True):
             limit=self.limit,
             fraction=fraction,
             exceeded=exceeded,
+            since_ns=self.since_ns,
         )

@@ -98,6 +98,8 @@ def _add(accounts: Iterable[Account], at_ns: int, nanousd: int | None, tokens: i
     for account in accounts:
         unit = account.unit
         account.used_at_ns = at_ns
+        if not account.since_ns:
+            account.since_ns = at_ns
         account.settled += (nanousd or 0) if unit == "usd" else tokens if unit == "tokens" else calls
         if nanousd is None:
             account.unpriced_calls += calls

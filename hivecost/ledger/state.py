@@ -315,8 +315,8 @@ class LedgerState:
             if account.unit not in amounts:
                 raise ConfigError(f"amounts[{account.unit!r}]", f"an amount: budget {account.budget.name!r} counts it")
             needed = amounts[account.unit]
-            frozen = account.budget.name in self._frozen
-            if frozen or needed > account.cap - account.settled - account.held - account.in_doubt:
+            frozen = self._frozen.get(account.budget.name)
+            if frozen is not None or needed > account.cap - account.settled - account.held - account.in_doubt:
                 refusals.append(refusal_of(account, needed, frozen=frozen))
         return tuple(refusals)
 

@@ -28,6 +28,7 @@ from hivecost.ledger import (
     warning_of,
 )
 from hivecost.ledger.amounts import format_amount
+from hivecost.ledger.period import counting_since
 from hivecost.plugin import PluginHost, TurnRequest
 from hivecost.signals import budget_exhausted
 from hivecost.subscribers.logged_spending import LoggedSpending
@@ -128,7 +129,9 @@ class BudgetWatcher:
         budget = self.accounts.budgets[crossing.budget]
         action = "throttled" if budget.on_exceed == "throttle" and not budget.shadow else "none"
         if _stops(budget):
-            error = BudgetExceededError(_sentence(crossing), budget=crossing.budget, execution_id=turn.execution_id)
+            error = BudgetExceededError(
+                _sentence(crossing, crossing.since_ns), budget=crossing.budget, execution_id=turn.execution_id
+            )
             after_turn = budget.cancel == "after_turn"
             if host.cancel_execution_nowait(turn.execution_id, error, after_turn=after_turn):
                 action = "cancelled"
@@ -175,12 +178,15 @@ def _refuse_spent(accounts: Iterable[Account], request: TurnRequest) -> None:
         if account.is_spent and _stops(account.budget):
             status = account.status()
             raise BudgetExhaustedError(
-                _sentence(status), budget=status.budget, execution_id=request.execution_id, reset_at=status.reset_at
+                _sentence(status, account.since_ns),
+                budget=status.budget,
+                execution_id=request.execution_id,
+                reset_at=status.reset_at,
             )
 
 
-def _sentence(account: Crossing | AccountStatus) -> str:
+def _sentence(account: Crossing | AccountStatus, since_ns: int) -> str:
     used = account.used if isinstance(account, Crossing) else account.settled
     whose = f" of {account.scope}" if account.scope else ""
     spent, limit = (format_amount(amount, account.unit) for amount in (used, account.limit))
-    return f"budget {account.budget!r}{whose} is spent: {spent} of {limit}"
+    return f"budget {account.budget!r}{whose} is spent: {spent} of {limit}{counting_since(account.period, since_ns)}"

@@ -105,6 +105,7 @@ def add_spending(account: Account, spending: Spending) -> None:
     """Count it on the account; the next turn there says which marks are reached."""
     amounts = {"usd": spending.cost_nanousd, "tokens": spending.total_tokens, "calls": spending.llm_calls}
     account.settled += amounts[account.unit]
+    account.spent_on(spending.timestamp_ns)
     account.unpriced_calls += spending.unpriced_calls + spending.invalid_calls
 
 

@@ -35,6 +35,10 @@ class BillSums(NamedTuple):
     #: What of it the holds had set aside.
     held: dict[int, int]
 
+    def overrun(self, row_id: int) -> int:
+        """What of it was above the holds."""
+        return self.billed.get(row_id, 0) - self.held.get(row_id, 0)
+
 
 def sums_of_bills(bills: Iterable[Bill], *, above: int = 0) -> BillSums:
     """The sums of the bills that are numbered above `above`; late ones belong to the doubts that they resolve."""

@@ -279,7 +279,8 @@ class Desk(Atomic):
             batch.kept[account.row_id] = account.held + account.in_doubt
             batch.settled_then[account] = account.settled
         for ask in asks:
-            batch.rooms |= {account: room_of(account) for account in ask.accounts}
+            # What is above a hold is charged to the account, and takes nothing of the lease.
+            batch.rooms |= {account: room_of(account) + sums.overrun(account.row_id) for account in ask.accounts}
         news = (*(bill.hold for bill in batch.bills), *batch.doubts)
         for accounts in (*(hold.accounts for hold in news), batch.rooms):
             batch.settled_then |= {account: account.settled for account in accounts if is_durable(account)}
