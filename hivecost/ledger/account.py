@@ -35,7 +35,7 @@ class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
     remaining: int
     #: When the period ends; None: it never does.
     reset_at: datetime | None
-    #: Calls whose cost nobody knows, and that `settled` therefore lacks.
+    #: Calls that it could not see, or not in full: nobody knows what of `unit` they spent, and `settled` lacks it.
     unpriced_calls: int = 0
     #: Nothing is granted until someone looks.
     frozen: bool = False

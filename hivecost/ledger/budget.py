@@ -26,6 +26,7 @@ CancelWhen = Literal["immediate", "after_turn"]
 
 _ON_SHORT: Final = re.compile(r"clamp|wait|refuse|downgrade:.+")
 _ON_SOFT: Final = re.compile(r"alert|throttle|finish|downgrade:.+")
+_ON_UNPRICED: Final = ("estimate", "refuse", "ignore")
 _DOWNGRADE: Final = "downgrade:"
 
 
@@ -72,6 +73,11 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     throttle_s: float = 1.0
     #: Seconds that a turn waits for money that others hold, before it is refused as busy.
     wait_s: float = 60.0
+    #: A budget that is not hard, and a call whose usage or price nobody knows: `estimate` counts what its usage is
+    #: estimated at, and warns once per account of what it cannot see; `refuse` lets no turn pass after that
+    #: (stop_after), nor one of a model without a price; `ignore` goes on. "" is `estimate`, or a hard budget, which
+    #: has none of them: there, the hold stays in doubt.
+    on_unpriced: str = ""
 
     @property
     def limit_amount(self) -> int:
@@ -137,6 +143,8 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         }
         for field, value in normal.items():
             msgspec.structs.force_setattr(self, field, value)
+        if self.mode != "hard" and self.on_unpriced == "":
+            msgspec.structs.force_setattr(self, "on_unpriced", "estimate")
         load_zone(self.timezone, key=self._key("timezone"))
         self._check_choices()
         self._check_on_exceed()
@@ -153,10 +161,20 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not isinstance(self.on_soft, str) or not _ON_SOFT.fullmatch(self.on_soft):
             expected = "one of 'alert', 'throttle', 'finish', 'downgrade:MODEL'"
             raise ConfigError(self._key("on_soft"), expected, got=self.on_soft)
+        self._check_on_unpriced()
         for field in ("throttle_s", "wait_s"):
             seconds = getattr(self, field)
             if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < 1e6:
                 raise ConfigError(self._key(field), "seconds above 0", got=seconds)
+
+    def _check_on_unpriced(self) -> None:
+        if self.mode == "hard" and self.on_unpriced != "":
+            expected = "nothing: a hard budget refuses what has no price, and keeps what nobody knows in doubt"
+            raise ConfigError(self._key("on_unpriced"), expected, got=self.on_unpriced)
+        if self.mode != "hard" and self.on_unpriced not in _ON_UNPRICED:
+            raise ConfigError(
+                self._key("on_unpriced"), f"one of {', '.join(map(repr, _ON_UNPRICED))}", got=self.on_unpriced
+            )
 
     def _check_on_exceed(self) -> None:
         key, is_hard = self._key("on_exceed"), self.mode == "hard"

@@ -12,7 +12,14 @@ from hivecost.pricing.readings import UsageReading, UsageStatus
 from hivecost.pricing.repricing import Kept, reprice_turn
 from hivecost.pricing.selection import ModelChoice, select_model
 from hivecost.pricing.tokenizer import count_tokens
-from hivecost.pricing.usage import FLAVORS, UsageStream, read_usage
+from hivecost.pricing.usage import (
+    FLAVORS,
+    UsageStream,
+    estimated,
+    read_usage,
+    size_of_answer,
+    tokens_of,
+)
 
 __all__ = [
     "FLAVORS",
@@ -32,6 +39,7 @@ __all__ = [
     "default_book",
     "describe",
     "diff_rates",
+    "estimated",
     "input_token_bound",
     "list_rates",
     "price_line",
@@ -39,4 +47,6 @@ __all__ = [
     "read_usage",
     "reprice_turn",
     "select_model",
+    "size_of_answer",
+    "tokens_of",
 ]

@@ -1,6 +1,6 @@
 """SQL in, Structs out: what the runtime log says."""
 
-from hivecost.queries.breakdown import pruned_before, session_events, unpriced_reasons
+from hivecost.queries.breakdown import pruned_before, session_events, unpriced_reasons, unseen_calls
 from hivecost.queries.budgets import load_budget_changes, load_budgets
 from hivecost.queries.instants import Moment, instant_ns
 from hivecost.queries.reader import require_log
@@ -55,4 +55,5 @@ __all__ = [
     "turn_pages",
     "turns_after",
     "unpriced_reasons",
+    "unseen_calls",
 ]

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from hivecost.errors import SessionNotFoundError
-from hivecost.events import BudgetExceeded, BudgetWarning, EventType
+from hivecost.events import AlertRaised, BudgetExceeded, BudgetWarning, EventType
+from hivecost.ledger import UNSEEN
 from hivecost.queries import (
     ModelTotals,
     NodeTotals,
@@ -19,7 +21,10 @@ from hivecost.queries import (
     pruned_before,
     session_events,
     unpriced_reasons,
+    unseen_calls,
 )
+
+_BUDGET_EVENTS: Final = (EventType.BUDGET_WARNING, EventType.BUDGET_EXCEEDED, EventType.ALERT_RAISED)
 
 
 class BudgetLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -43,6 +48,9 @@ class SessionReport(msgspec.Struct, frozen=True, kw_only=True):
     budgets: list[BudgetLine]
     #: Why turns have no cost, with how many each.
     unpriced: dict[str, int]
+    #: Budgets that could not see what calls of it spent, and how many calls those were at most.
+    blind: list[str] = []
+    unseen_calls: int = 0
     #: Before this (ISO 8601, local time) turns and events of it were pruned; its sums stayed. None where none were.
     pruned_before: str | None = None
     #: What `hivecost reprice` found for it, beside the costs above; None when it was never asked.
@@ -53,13 +61,15 @@ async def load_session_report(base_path: str | Path, session_id: str = "latest")
     """The report of a session, or of the newest one. Raises SessionNotFoundError, and other StoreErrors."""
     sessions, log = SessionStore(base_path), RuntimeLogStore(base_path)
     state = await find_session(sessions, session_id, base_path)
-    events = await session_events(base_path, state.session_id, [EventType.BUDGET_WARNING, EventType.BUDGET_EXCEEDED])
+    events = await session_events(base_path, state.session_id, _BUDGET_EVENTS)
     return SessionReport(
         session=state,
         nodes=await log.load_nodes(state.session_id),
         models=await log.load_models(state.session_id),
         budgets=_budget_lines([e for e in events if isinstance(e, BudgetWarning | BudgetExceeded)]),
         unpriced=await unpriced_reasons(base_path, state.session_id),
+        blind=list(dict.fromkeys(e.budget for e in events if isinstance(e, AlertRaised) and e.rule == UNSEEN)),
+        unseen_calls=await unseen_calls(base_path, state.session_id),
         pruned_before=await pruned_before(base_path, state.session_id),
         repriced=await load_repriced(base_path, state.session_id),
     )

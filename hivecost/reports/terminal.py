@@ -46,7 +46,10 @@ def render_session(report: SessionReport, console: Console | None = None) -> Non
         )
     for line in report.budgets:
         console.print(f"[bold]Budget[/bold]    {_budget(line)}")
-    if not report.budgets and report.pruned_before is None:
+    for name in report.blind:
+        unseen = counted(report.unseen_calls, "call")
+        console.print(f"[bold]Budget[/bold]    {safe(name)}: {unseen} of this session it could not see", style="yellow")
+    if not report.budgets and not report.blind and report.pruned_before is None:
         console.print("[bold]Budget[/bold]    none was touched")
     for reason, calls in report.unpriced.items():
         console.print(

@@ -20,7 +20,7 @@ from hivecost.events import Event, LLMTurnComplete, Totals
 from hivecost.forking import end_child
 from hivecost.loops import Loop, Task, run_on
 from hivecost.plugin import TurnRequest
-from hivecost.pricing import PriceBook, input_token_bound
+from hivecost.pricing import PriceBook, input_token_bound, tokens_of
 from hivecost.runtime.attribution import checked_name, checked_tags
 from hivecost.runtime.gate import Gate
 from hivecost.runtime.hard_budgets import Admission
@@ -147,17 +147,18 @@ class Execution:
         who = self.attribution
         if node is not None:
             who = {**who, "node_id": node.node_id, "agent_id": node.agent_id or self.agent_id}
+        bound = 0 if prompt is None or input_tokens else input_token_bound(prompt)
         request = TurnRequest(
             model=model,
             provider=provider,
-            input_tokens=input_tokens or (0 if prompt is None else input_token_bound(prompt)),
+            input_tokens=input_tokens or bound,
             max_tokens=max_tokens,
             stream_tokens=stream_tokens,
             attempts=attempts,
             tags=self.tags,
             **who,
         )
-        return Turn(self, request)
+        return Turn(self, request, input_tokens or tokens_of(bound))
 
     def count(self, turn: LLMTurnComplete) -> None:
         """Add the turn to the totals. A finalizer that settles one in the middle of it leaves that to us."""

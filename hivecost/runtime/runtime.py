@@ -106,7 +106,7 @@ class AgentRuntime:
         #: What turns pass before they are sent; `gate.ledger` is that of the hard budgets.
         self.gate = Gate((budget for budget in budgets if budget.mode == "hard"), open_ledger)
         self._watcher = BudgetWatcher(
-            (budget for budget in budgets if budget.mode != "hard"), is_logged=self._writes_a_log
+            (budget for budget in budgets if budget.mode != "hard"), is_logged=self._writes_a_log, prices=self.prices
         )
         #: How the budgets stand, and changing them while agents run.
         self.budgets = RuntimeBudgets(self.gate, self._watcher.accounts, clock)

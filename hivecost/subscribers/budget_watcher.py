@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import anyio
 from msgspec.structs import replace
 
 from hivecost.bus import DropNewest
-from hivecost.errors import BudgetExceededError, BudgetExhaustedError, ReentrancyError
+from hivecost.errors import BudgetExceededError, BudgetExhaustedError, PriceUnknownError, ReentrancyError
 from hivecost.events import Event, EventType, ExecutionCompleted, LLMTurnComplete
 from hivecost.ledger import (
     ACCOUNTS_MAX,
@@ -23,18 +25,23 @@ from hivecost.ledger import (
     SpendAccounts,
     attribution,
     exceeded_of,
+    is_unseen,
     listed_budgets,
     soft_refusal,
+    unseen_of,
     warning_of,
 )
 from hivecost.ledger.amounts import format_amount
-from hivecost.ledger.period import counting_since
+from hivecost.ledger.period import counting_since, resetting
 from hivecost.plugin import PluginHost, TurnRequest
+from hivecost.pricing import PriceBook
 from hivecost.signals import budget_exhausted
 from hivecost.subscribers.logged_spending import LoggedSpending
 from hivecost.subscribers.turn_throttle import TurnThrottle
 
 QUEUE_MAX: Final = 100_000
+
+_log = logging.getLogger("hivecost.budgets")
 
 
 class BudgetWatcher:
@@ -48,15 +55,27 @@ class BudgetWatcher:
     Of a budget with an account for each session the 10,000 that were used last are kept in memory, of any other budget
     100,000 accounts: what was spent on the others is read from the log when a turn comes. `is_logged` says whether this
     runtime's turns are in the log; where they are not, 100,000 are kept of each, and the others begin anew.
+
+    Calls whose usage or price nobody knows are counted, said once per account (ALERT_RAISED, rule `budget.unseen`), or
+    refused, as `on_unpriced` says; by `prices` a model without one is known before it is sent.
     """
 
     name = "budget-watcher"
 
-    def __init__(self, budgets: Budget | Iterable[Budget], *, is_logged: Callable[[], bool] = lambda: True) -> None:
+    def __init__(
+        self,
+        budgets: Budget | Iterable[Budget],
+        *,
+        is_logged: Callable[[], bool] = lambda: True,
+        prices: PriceBook | None = None,
+    ) -> None:
         self.accounts = SpendAccounts(listed_budgets(budgets), opened=self._opened)
         self._soft = SoftLimits()
         self._is_logged = is_logged
         self._logged = LoggedSpending(self.accounts)
+        self._prices = prices
+        #: Accounts that could not see what a call of this process spent, and why.
+        self._blind: WeakKeyDictionary[Account, str] = WeakKeyDictionary()
 
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
@@ -81,6 +100,7 @@ class BudgetWatcher:
                 accounts = self.accounts.find(attribution(allowed), host.clock.now_ns())
                 await self._logged.read_back(host.base_path, accounts)
                 _refuse_spent(accounts, allowed)
+                self._refuse_unseen(accounts, allowed)
                 again = await self._soften(throttle, accounts, allowed, softened)
                 if again is None:
                     return None if allowed is request else allowed
@@ -121,9 +141,40 @@ class BudgetWatcher:
                     self._exceed(host, event, crossing)
                 else:
                     host.bus.publish_nowait(warning_of(crossing, event, host.clock.now_ns()))
+            if event.cost is None or event.cost.nanousd is None or event.cost.estimated_from:
+                for account in accounts:
+                    if is_unseen(account, event) and account not in self._blind:
+                        self._note_blind(host, event, account)
         elif isinstance(event, ExecutionCompleted):
             self.accounts.forget_execution(event.execution_id)
             self._soft.forget_execution(event.execution_id)
+
+    def _note_blind(self, host: PluginHost, turn: LLMTurnComplete, account: Account) -> None:
+        """Say so, once per account; what is refused after it is decided at the gate."""
+        self._blind[account] = "" if turn.cost is None else turn.cost.reason
+        if account.budget.on_unpriced == "ignore":
+            return
+        alert = unseen_of(account.status(), turn, host.clock.now_ns())
+        _log.warning("%s", alert.message)
+        host.bus.publish_nowait(alert)
+
+    def _refuse_unseen(self, accounts: Iterable[Account], request: TurnRequest) -> None:
+        """Raise for a turn of an account that is to see everything and did not, or would not see this one."""
+        for account in accounts:
+            budget = account.budget
+            if budget.on_unpriced != "refuse" or budget.mode != "stop_after" or budget.shadow:
+                continue
+            prices = self._prices
+            if account.unit == "usd" and prices and not prices.knows(request.model, provider=request.provider):
+                raise PriceUnknownError(request.model, suggestions=prices.suggestions(request.model))
+            if account in self._blind:
+                status = account.status()
+                raise BudgetExhaustedError(
+                    _blind_sentence(status, self._blind[account]),
+                    budget=status.budget,
+                    execution_id=request.execution_id,
+                    reset_at=status.reset_at,
+                )
 
     def _exceed(self, host: PluginHost, turn: LLMTurnComplete, crossing: Crossing) -> None:
         budget = self.accounts.budgets[crossing.budget]
@@ -183,6 +234,16 @@ def _refuse_spent(accounts: Iterable[Account], request: TurnRequest) -> None:
                 execution_id=request.execution_id,
                 reset_at=status.reset_at,
             )
+
+
+def _blind_sentence(account: AccountStatus, reason: str) -> str:
+    whose = f" of {account.scope}" if account.scope else ""
+    why = f" ({reason})" if reason else ""
+    return (
+        f"budget {account.budget!r}{whose} could not see what a call spent{why}, and refuses further ones: give the "
+        "model a price, have its provider report usage, or set on_unpriced='estimate'"
+        f"{resetting(account.reset_at)}"
+    )
 
 
 def _sentence(account: Crossing | AccountStatus, since_ns: int) -> str:

@@ -106,7 +106,8 @@ def add_spending(account: Account, spending: Spending) -> None:
     amounts = {"usd": spending.cost_nanousd, "tokens": spending.total_tokens, "calls": spending.llm_calls}
     account.settled += amounts[account.unit]
     account.spent_on(spending.timestamp_ns)
-    account.unpriced_calls += spending.unpriced_calls + spending.invalid_calls
+    if account.unit == "usd":  # of the others their tokens and calls are there, as far as anybody knows them
+        account.unpriced_calls += spending.unpriced_calls + spending.invalid_calls
 
 
 def _groups(unread: Mapping[Account, int]) -> list[tuple[list[Account], int]]:
