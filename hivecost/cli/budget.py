@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hivecost.cli.budget_changes import freeze, raise_, resolve, set_, unfreeze
+from hivecost.cli.budget_changes import AmountCommand, freeze, raise_, resolve, set_, unfreeze
 from hivecost.cli.options import DEFAULT_DATA, DataOption, JsonOption
 
 budget = typer.Typer(
@@ -59,8 +59,8 @@ def explain(
     anyio.run(load)
 
 
-budget.command("set")(set_)
-budget.command("raise")(raise_)
+budget.command("set", cls=AmountCommand)(set_)
+budget.command("raise", cls=AmountCommand)(raise_)
 budget.command()(freeze)
 budget.command()(unfreeze)
 

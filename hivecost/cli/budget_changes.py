@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import getpass
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+from typer.core import TyperCommand
 
 from hivecost.cli.options import DEFAULT_DATA, DataOption
 from hivecost.errors import ConfigError
@@ -21,7 +23,20 @@ if TYPE_CHECKING:
 
 _NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The budget's name.")]
 _ByOption = Annotated[str, typer.Option("--by", help="Who does this, for the audit; your login name unless given.")]
-_AMOUNT_HELP = "With its unit: 5usd, '$5' (in quotes), 1000 tokens, 20 calls."
+_AMOUNT_HELP = "With its unit: 5usd, '$5' (in single quotes), 1000 tokens, 20 calls."
+_NEGATIVE: Final = re.compile(r"-[$.\d].*")
+
+
+class AmountCommand(TyperCommand):
+    """A command with an amount among its arguments: one below zero looks like an option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line. Raises ConfigError for an amount below zero."""
+        for word in args:
+            if _NEGATIVE.fullmatch(word):
+                expected = "an amount above zero; `hivecost budget set NAME LIMIT` gives a budget a lower limit"
+                raise ConfigError("amount", expected, got=word)
+        return super().parse_args(ctx, args)
 
 
 def set_(
@@ -191,7 +206,7 @@ def _amount(words: list[str], budget: BudgetState, key: str) -> Decimal:
 
     text = " ".join(words)
     if not any(letter == "$" or letter.isalpha() for letter in text):
-        expected = "an amount with its unit, such as 5usd, '$5' in quotes, or 1000 tokens"
+        expected = "an amount with its unit, such as 5usd, '$5' in single quotes, or 1000 tokens"
         raise ConfigError(key, expected, got=text)
     number, unit = parse_limit(text.strip().removeprefix("+"), "", key=key)
     if unit != budget.unit:

@@ -3,7 +3,7 @@
 from hivecost.events.base import ATTRIBUTION_FIELDS, Event, attribution_fields
 from hivecost.events.codec import decode, decode_json, encode, encode_json
 from hivecost.events.controls import AlertRaised, BudgetExceeded, BudgetWarning, RateLimited
-from hivecost.events.cost import Cost, CostStatus
+from hivecost.events.cost import FROM_ALL, FROM_ANSWER, Cost, CostStatus
 from hivecost.events.custom import CustomEvent, UnknownEvent
 from hivecost.events.executions import ExecutionCompleted, ExecutionStarted, ExecutionStatus
 from hivecost.events.ids import new_event_id, new_execution_id, new_session_id
@@ -14,6 +14,8 @@ from hivecost.events.usage import TOKENS_PER_TURN_MAX, USAGE_FIELDS, Usage, usag
 
 __all__ = [
     "ATTRIBUTION_FIELDS",
+    "FROM_ALL",
+    "FROM_ANSWER",
     "TOKENS_PER_TURN_MAX",
     "USAGE_FIELDS",
     "AlertRaised",

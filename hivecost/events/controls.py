@@ -64,3 +64,6 @@ class AlertRaised(Event, frozen=True, kw_only=True, tag=EventType.ALERT_RAISED.v
     rule: str = ""
     severity: str = ""
     message: str = ""
+    #: Which account it is about; "" for one that is about none.
+    budget: str = ""
+    scope: str = ""

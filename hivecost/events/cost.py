@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
 from hivecost.money import USD, to_usd
+
+#: How the reasons of costs end whose usage is an estimate of ours: of the whole turn, or of what was read alone.
+FROM_ALL: Final = "no usage was reported: estimated from what was read of the answer, and from the prompt"
+FROM_ANSWER: Final = "no usage was reported: estimated from what was read of the answer; the prompt's length is unknown"
 
 
 class CostStatus(StrEnum):
@@ -46,6 +51,18 @@ class Cost(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     output_nanousd: int | None = None
     #: What our table says where the provider's own bill won.
     table_nanousd: int | None = None
+
+    @property
+    def estimated_from(self) -> str:
+        """What the usage was estimated from, where the provider told none; "" where it told.
+
+        `prompt and answer`, or `answer` where nobody said how long the prompt was.
+        """
+        if not self.reason:
+            return ""
+        if self.reason.endswith(FROM_ANSWER):
+            return "answer"
+        return "prompt and answer" if self.reason.endswith(FROM_ALL) else ""
 
     @property
     def usd(self) -> USD | None:

@@ -5,17 +5,17 @@ from hivecost.ledger.amounts import UNITS, Unit, USDAmount, amounts_of
 from hivecost.ledger.attribution import ATTRIBUTES, ancestry, ancestry_of, attribution, whose
 from hivecost.ledger.backend import ClosesInTime, LedgerStore, LedgerStoreHold, OpenLedger
 from hivecost.ledger.book import Ancestors
-from hivecost.ledger.budget import Budget, CancelWhen, Limit, Mode, OnExceed
+from hivecost.ledger.budget import Budget, CancelWhen, Limit, Mode, OnExceed, listed_budgets
 from hivecost.ledger.hold import BUSY_RETRY_AFTER_S, Hold, HoldState, Incident, Refusal, RefusalKind, Settlement
 from hivecost.ledger.lease import lease_amount
 from hivecost.ledger.lineage import DEPTH_MAX, Lineage
 from hivecost.ledger.matching import Matches, matcher
-from hivecost.ledger.notices import exceeded_of, overrun_of, rate_limited_of, warning_of
+from hivecost.ledger.notices import UNSEEN, exceeded_of, overrun_of, rate_limited_of, unseen_of, warning_of
 from hivecost.ledger.period import WINDOWS, Calendar, Period, Window, period_at
 from hivecost.ledger.runaway import RunawayDetector, RunawayRules, Verdict
 from hivecost.ledger.snapshot import AccountSnapshot, HoldSnapshot, LedgerSnapshot
 from hivecost.ledger.soft import SoftAction, SoftLimits, SoftStep, soft_refusal
-from hivecost.ledger.spend import ACCOUNTS_MAX, SESSIONS_MAX, SpendAccounts
+from hivecost.ledger.spend import ACCOUNTS_MAX, SESSIONS_MAX, SpendAccounts, is_unseen
 from hivecost.ledger.state import LedgerState
 from hivecost.ledger.statements import BudgetState, DoubtAmount, DoubtfulHold
 
@@ -26,6 +26,7 @@ __all__ = [
     "DEPTH_MAX",
     "SESSIONS_MAX",
     "UNITS",
+    "UNSEEN",
     "WINDOWS",
     "Account",
     "AccountSnapshot",
@@ -72,12 +73,15 @@ __all__ = [
     "ancestry_of",
     "attribution",
     "exceeded_of",
+    "is_unseen",
     "lease_amount",
+    "listed_budgets",
     "matcher",
     "overrun_of",
     "period_at",
     "rate_limited_of",
     "soft_refusal",
+    "unseen_of",
     "warning_of",
     "whose",
 ]

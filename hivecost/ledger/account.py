@@ -35,7 +35,7 @@ class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
     remaining: int
     #: When the period ends; None: it never does.
     reset_at: datetime | None
-    #: Calls whose cost nobody knows, and that `settled` therefore lacks.
+    #: Calls that it could not see, or not in full: nobody knows what of `unit` they spent, and `settled` lacks it.
     unpriced_calls: int = 0
     #: Nothing is granted until someone looks.
     frozen: bool = False
@@ -56,6 +56,8 @@ class Crossing(msgspec.Struct, frozen=True, kw_only=True):
     exceeded: bool
     #: The execution whose own account it is; "" where several share it.
     execution_id: str = ""
+    #: When the account was first spent on; 0: nobody knows.
+    since_ns: int = 0
 
 
 class Account(msgspec.Struct, eq=False, weakref=True):
@@ -87,6 +89,13 @@ class Account(msgspec.Struct, eq=False, weakref=True):
     leased: bool = False
     #: Its row in the durable ledger; 0: there is none.
     row_id: int = 0
+    #: When it was first spent on, as far as whoever counts on it knows; 0: nobody does.
+    since_ns: int = 0
+
+    def spent_on(self, at_ns: int) -> None:
+        """Remember that it was spent on at this instant, if nothing earlier is known."""
+        if not self.since_ns or at_ns < self.since_ns:
+            self.since_ns = at_ns
 
     def __post_init__(self) -> None:
         self.unit = self.budget.counted_unit
@@ -176,4 +185,5 @@ class Account(msgspec.Struct, eq=False, weakref=True):
             fraction=fraction,
             exceeded=exceeded,
             execution_id=self.execution_id,
+            since_ns=self.since_ns,
         )

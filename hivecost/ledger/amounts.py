@@ -7,7 +7,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Final, Literal, get_args
 
 from hivecost.errors import ConfigError
-from hivecost.money import format_usd, to_nanousd
+from hivecost.money import format_usd, require_no_leftover, to_nanousd, without_separators
 from hivecost.plain_text import plain_str
 
 Unit = Literal["usd", "tokens", "calls"]
@@ -119,8 +119,11 @@ def _split(limit: object, key: str) -> tuple[Decimal, str]:
     if isinstance(limit, int) and abs(limit) > AMOUNT_MAX:  # Python writes no integer of thousands of digits
         raise ConfigError(key, _EXPECTED)
     text, written = (plain_str(limit) if isinstance(limit, str) else str(limit)).strip(), ""
+    if isinstance(limit, str):
+        require_no_leftover(text, key=key)
     if isinstance(limit, str) and (match := _LIMIT.fullmatch(text)):
-        text, written = re.sub("[,_]", "", match["number"]), match["unit"] or ("usd" if match["dollar"] else "")
+        text = without_separators(match["number"], key=key)
+        written = match["unit"] or ("usd" if match["dollar"] else "")
         if match["dollar"] and written.lower() != "usd":
             raise ConfigError(key, _EXPECTED, got=limit)
     try:

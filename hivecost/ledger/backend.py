@@ -69,6 +69,21 @@ class LedgerStoreHold(Protocol):
         """
         ...
 
+    def settle_known(
+        self,
+        usd: USDAmount | None = None,
+        *,
+        nanousd: int | None = None,
+        tokens: int | None = None,
+        calls: int | None = None,
+    ) -> Settlement | None:
+        """Charge what is known of the bill: a unit that is not named stays in doubt, until `settle` or `resolve`.
+
+        Named once, a unit stays as it was charged. None, and nothing changes, for a hold that is not held any more;
+        otherwise as `settle`, though a closed ledger may give None as well.
+        """
+        ...
+
     def release(self) -> bool:
         """Give the whole hold back, because it is sure that nothing was sent; False if it is not held any more."""
         ...

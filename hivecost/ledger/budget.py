@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
@@ -27,6 +27,7 @@ CancelWhen = Literal["immediate", "after_turn"]
 
 _ON_SHORT: Final = re.compile(r"clamp|wait|refuse|downgrade:.+")
 _ON_SOFT: Final = re.compile(r"alert|throttle|finish|downgrade:.+")
+_ON_UNPRICED: Final = ("estimate", "refuse", "ignore")
 _DOWNGRADE: Final = "downgrade:"
 
 
@@ -55,8 +56,9 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     mode: Mode = "stop_after"
     #: The fractions of the limit at which to warn, each once per account.
     warn: Sequence[float] = (0.8, 0.9)
-    #: A hard budget with too little left for a turn: `clamp`, `wait`, `downgrade:MODEL` or `refuse`.
-    on_short: str = "clamp"
+    #: A hard budget with too little left for a turn: `wait` for what others hold, up to `wait_s`; `clamp` its
+    #: `max_tokens`; `downgrade:MODEL` or `refuse`. What is spent is not waited for.
+    on_short: str = "wait"
     #: What happens to an execution whose account is spent: `cancel`; `pause` (hard), until the limit is raised;
     #: `throttle` (stop_after), its turns pass one per `throttle_s`; `alert` (not hard), nothing.
     on_exceed: OnExceed = "cancel"
@@ -71,6 +73,13 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     on_soft: str = "alert"
     #: Seconds between the turns of a throttled account.
     throttle_s: float = 1.0
+    #: Seconds that a turn waits for money that others hold, before it is refused as busy.
+    wait_s: float = 60.0
+    #: A budget that is not hard, and a call whose usage or price nobody knows: `estimate` counts what its usage is
+    #: estimated at, and warns once per account of what it cannot see; `refuse` lets no turn pass after that
+    #: (stop_after), nor one of a model without a price; `ignore` goes on. "" is `estimate`, or a hard budget, which
+    #: has none of them: there, the hold stays in doubt.
+    on_unpriced: str = ""
 
     @property
     def limit_amount(self) -> int:
@@ -140,6 +149,8 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         }
         for field, value in normal.items():
             msgspec.structs.force_setattr(self, field, value)
+        if self.mode != "hard" and self.on_unpriced == "":
+            msgspec.structs.force_setattr(self, "on_unpriced", "estimate")
         load_zone(self.timezone, key=self._key("timezone"))
         self._check_choices()
         self._check_on_exceed()
@@ -156,9 +167,20 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not isinstance(self.on_soft, str) or not _ON_SOFT.fullmatch(self.on_soft):
             expected = "one of 'alert', 'throttle', 'finish', 'downgrade:MODEL'"
             raise ConfigError(self._key("on_soft"), expected, got=self.on_soft)
-        seconds = self.throttle_s
-        if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < 1e6:
-            raise ConfigError(self._key("throttle_s"), "seconds above 0", got=seconds)
+        self._check_on_unpriced()
+        for field in ("throttle_s", "wait_s"):
+            seconds = getattr(self, field)
+            if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < 1e6:
+                raise ConfigError(self._key(field), "seconds above 0", got=seconds)
+
+    def _check_on_unpriced(self) -> None:
+        if self.mode == "hard" and self.on_unpriced != "":
+            expected = "nothing: a hard budget refuses what has no price, and keeps what nobody knows in doubt"
+            raise ConfigError(self._key("on_unpriced"), expected, got=self.on_unpriced)
+        if self.mode != "hard" and self.on_unpriced not in _ON_UNPRICED:
+            raise ConfigError(
+                self._key("on_unpriced"), f"one of {', '.join(map(repr, _ON_UNPRICED))}", got=self.on_unpriced
+            )
 
     def _check_on_exceed(self) -> None:
         key, is_hard = self._key("on_exceed"), self.mode == "hard"
@@ -209,6 +231,17 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def _key(self, field: str) -> str:
         return f"budget {self.name!r}.{field}"
+
+
+def listed_budgets(budgets: Budget | Iterable[Budget]) -> tuple[Budget, ...]:
+    """The budgets, of which a single one needs no list. Raises ConfigError for anything else."""
+    if isinstance(budgets, Budget):
+        return (budgets,)
+    listed = tuple(budgets) if isinstance(budgets, Iterable) else (budgets,)
+    for budget in listed:
+        if not isinstance(budget, Budget):
+            raise ConfigError("budgets", "a Budget, or a list of them", got=budget)
+    return listed
 
 
 _CHOICES: Final[dict[str, tuple[object, ...]]] = {

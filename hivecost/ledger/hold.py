@@ -11,7 +11,7 @@ import msgspec
 from hivecost.errors import BudgetBusyError, BudgetExceededError, BudgetExhaustedError
 from hivecost.ledger.account import Account, Crossing
 from hivecost.ledger.amounts import Unit, format_amount
-from hivecost.ledger.period import for_period, resetting
+from hivecost.ledger.period import counting_since, for_period, resetting
 
 HoldState = Literal["held", "in_doubt", "settled", "released"]
 RefusalKind = Literal["exhausted", "busy", "frozen"]
@@ -36,6 +36,10 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
     #: When an exhausted account starts anew; None: waiting does not help.
     reset_at: datetime | None = None
+    #: Why it is frozen.
+    reason: str = ""
+    #: When a budget that never resets began to count; 0: nobody knows.
+    since_ns: int = 0
 
     def error(self, execution_id: str = "") -> BudgetExceededError:
         """What to raise: BudgetBusyError with `retry_after_s`, else BudgetExhaustedError with `reset_at`."""
@@ -56,10 +60,12 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
             return BudgetBusyError(
                 message, budget=self.budget, execution_id=execution_id, retry_after_s=BUSY_RETRY_AFTER_S
             )
-        state = (
-            "is exhausted" + for_period(self.period) if self.kind == "exhausted" else "is frozen until someone looks"
-        )
-        message = f"{account} {state}: {amounts}{resetting(self.reset_at)}"
+        if self.kind == "frozen":
+            why = f" ({self.reason})" if self.reason else ""
+            message = f"{account} is frozen until someone looks{why}: {amounts}"
+        else:
+            ends = resetting(self.reset_at) + counting_since(self.period, self.since_ns)
+            message = f"{account} is exhausted{for_period(self.period)}: {amounts}{ends}"
         return BudgetExhaustedError(message, budget=self.budget, execution_id=execution_id, reset_at=self.reset_at)
 
 
@@ -97,12 +103,14 @@ class Hold(msgspec.Struct, eq=False, gc=False):
     shadowed: tuple[Refusal, ...] = ()
     #: What it was settled at; None: it is not.
     billed: Mapping[Unit, int] | None = None
+    #: What was charged while the rest of the bill stays unknown; `accounts` are those of the other units then.
+    known: Mapping[Unit, int] | None = None
 
 
-def refusal_of(account: Account, needed: int, *, frozen: bool = False) -> Refusal:
-    """Why `account` does not grant `needed`."""
+def refusal_of(account: Account, needed: int, *, frozen: str | None = None) -> Refusal:
+    """Why `account` does not grant `needed`; `frozen` is why nobody gets anything of its budget."""
     fits_once_others_settle = needed <= account.limit - account.settled - account.in_doubt
-    kind: RefusalKind = "frozen" if frozen else "busy" if fits_once_others_settle else "exhausted"
+    kind: RefusalKind = "frozen" if frozen is not None else "busy" if fits_once_others_settle else "exhausted"
     status = account.status()
     return Refusal(
         kind=kind,
@@ -114,6 +122,7 @@ def refusal_of(account: Account, needed: int, *, frozen: bool = False) -> Refusa
         remaining=status.remaining,
         limit=status.limit,
         reset_at=status.reset_at if kind == "exhausted" and needed <= account.limit else None,
+        reason=frozen or "",
     )
 
 

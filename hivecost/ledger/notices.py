@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from hivecost.errors import BudgetExceededError
 from hivecost.events import (
     AlertRaised,
@@ -11,10 +13,13 @@ from hivecost.events import (
     RateLimited,
     attribution_fields,
 )
-from hivecost.ledger.account import Crossing
+from hivecost.ledger.account import AccountStatus, Crossing
 from hivecost.ledger.amounts import Unit, overrun_reason
 from hivecost.ledger.hold import Incident
 from hivecost.plugin import TurnRequest
+
+#: The rule of alerts about budgets that could not see what a call spent.
+UNSEEN: Final = "budget.unseen"
 
 
 def warning_of(crossing: Crossing, cause: LLMTurnComplete | TurnRequest, at_ns: int) -> BudgetWarning:
@@ -60,6 +65,22 @@ def overrun_of(incident: Incident, cause: TurnRequest, at_ns: int) -> AlertRaise
         rule="budget.overrun",
         severity="P1",
         message=f"{reason}: budget {incident.budget!r} is frozen until someone looks",
+    )
+
+
+def unseen_of(account: AccountStatus, cause: LLMTurnComplete, at_ns: int) -> AlertRaised:
+    """The alert of a budget that cannot see what a call spent."""
+    whose = f" ({account.scope})" if account.scope else ""
+    why = (cause.cost and cause.cost.reason) or "nobody knows its cost"
+    return AlertRaised(
+        timestamp_ns=at_ns,
+        **attribution_fields(cause),
+        rule=UNSEEN,
+        severity="P2",
+        message=f"budget {account.budget!r}{whose} could not see what a call of {cause.model!r} spent: {why}; "
+        "further ones are counted, and not said",
+        budget=account.budget,
+        scope=account.scope,
     )
 
 

@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
+from hivecost.clock import to_datetime
 from hivecost.errors import ConfigError
 
 Window = Literal["execution", "session", "hour", "day", "week", "month", "total"]
@@ -65,6 +66,18 @@ def for_period(name: str) -> str:
 def resetting(reset_at: datetime | None) -> str:
     """`; it resets at 2026-11-22T23:00Z`; "" for None."""
     return "" if reset_at is None else f"; it resets at {reset_at.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
+
+
+def counting_since(name: str, since_ns: int) -> str:
+    """What a budget that never resets counts, from the name of a period; "" for any other.
+
+    `; it counts all runs since 2026-11-22, and …`: `since_ns` is 0 where nobody knows.
+    """
+    if name != "total":
+        return ""
+    since = f" since {to_datetime(since_ns):%Y-%m-%d}" if since_ns else ""
+    others = ", ".join(window for window in WINDOWS if window != name)
+    return f"; it counts all runs{since} and never resets (one with another window does: {others})"
 
 
 def load_zone(timezone: str, *, key: str = "timezone") -> ZoneInfo:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from hivecost.events import LLMTurnComplete
+from hivecost.events import CostStatus, LLMTurnComplete
 from hivecost.ledger.account import Account, AccountStatus, Crossing
 from hivecost.ledger.book import AccountBook, AccountOpened, Ancestors
 from hivecost.ledger.budget import Budget
@@ -71,6 +71,8 @@ class SpendAccounts:
         """Count the turn on its accounts."""
         cost, usage = turn.cost, turn.usage
         nanousd, tokens = None if cost is None else cost.nanousd, usage.input_tokens + usage.output_tokens
+        if nanousd is None or (cost is not None and cost.estimated_from):
+            return _add_unsure(accounts, turn)
         return _add(accounts, turn.timestamp_ns, nanousd, tokens, 1)
 
     def find(self, attribution: Mapping[str, str], at_ns: int, ancestors: Ancestors = ()) -> tuple[Account, ...]:
@@ -93,13 +95,43 @@ class SpendAccounts:
         return [account.status() for account in self._book.accounts()]
 
 
+def is_unseen(account: Account, turn: LLMTurnComplete) -> bool:
+    """Whether what the turn spent is not on the account, or not in full, because nobody knows it."""
+    cost, unit = turn.cost, account.unit
+    if unit == "calls":
+        return False
+    guess = "" if cost is None else cost.estimated_from
+    if guess == "answer" or (guess and account.budget.on_unpriced == "ignore"):
+        return True
+    is_unpriced = cost is None or cost.nanousd is None
+    if unit == "usd":
+        return is_unpriced
+    is_invalid = cost is not None and cost.status is CostStatus.INVALID
+    return is_invalid or (is_unpriced and not turn.usage.total_tokens)
+
+
+def _add_unsure(accounts: Iterable[Account], turn: LLMTurnComplete) -> list[Crossing]:
+    """Count a turn of which not all is known."""
+    crossings: list[Crossing] = []
+    for account in accounts:
+        cost = turn.cost
+        is_guess = cost is not None and cost.estimated_from != "" and account.budget.on_unpriced == "ignore"
+        nanousd = 0 if cost is None or cost.nanousd is None or is_guess else cost.nanousd
+        tokens = 0 if is_guess else turn.usage.total_tokens
+        account.unpriced_calls += is_unseen(account, turn)
+        crossings += _add((account,), turn.timestamp_ns, nanousd, tokens, 1)
+    return crossings
+
+
 def _add(accounts: Iterable[Account], at_ns: int, nanousd: int | None, tokens: int, calls: int) -> list[Crossing]:
     crossings: list[Crossing] = []
     for account in accounts:
         unit = account.unit
         account.used_at_ns = at_ns
+        if not account.since_ns:
+            account.since_ns = at_ns
         account.settled += (nanousd or 0) if unit == "usd" else tokens if unit == "tokens" else calls
-        if nanousd is None:
+        if nanousd is None and unit == "usd":
             account.unpriced_calls += calls
         if account.settled >= account.alarm_at:
             crossings.extend(account.crossings())

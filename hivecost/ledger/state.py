@@ -127,7 +127,7 @@ class LedgerState:
         """
         if hold.state == "settled":
             return None
-        billed: dict[Unit, int] = {**hold.amounts, **_checked(amounts)}
+        billed: dict[Unit, int] = {**hold.amounts, **_checked(amounts), **(hold.known or {})}
         hold.billed = billed
         reserved = self._take_back(hold)
         hold.state = "settled"
@@ -138,7 +138,29 @@ class LedgerState:
             settled = account.settled = account.settled + amount
             if settled >= account.alarm_at or amount > reserved[unit] or account.over:
                 has_news = True
-        return self._news_of(hold, billed, reserved) if has_news else _NOTHING
+        return self._news_of(hold.accounts, billed, reserved) if has_news else _NOTHING
+
+    def settle_known(self, hold: Hold, amounts: Mapping[Unit, int]) -> Settlement | None:
+        """Charge what is known of the bill; on accounts of a unit that is not named the hold is in doubt.
+
+        None, and nothing changes, for a hold that is not held any more. Raises ConfigError as `settle` does.
+        """
+        if hold.state != "held":
+            return None
+        charged = tuple(account for account in hold.accounts if account.unit in amounts)
+        if charged == hold.accounts:
+            return self.settle(hold, amounts)
+        billed = {account.unit: amounts[account.unit] for account in charged}
+        _checked(amounts)
+        self.doubt(hold)
+        for account in charged:
+            account.in_doubt -= hold.amounts[account.unit]
+            account.open_holds -= 1
+            account.settled += billed[account.unit]
+        if charged:
+            hold.known = billed
+            hold.accounts = tuple(account for account in hold.accounts if account.unit not in billed)
+        return self._news_of(charged, billed, hold.amounts)
 
     def release(self, hold: Hold) -> bool:
         """Give the whole hold back, because it is sure that nothing was sent; False if it is not held any more."""
@@ -289,17 +311,19 @@ class LedgerState:
                 return False
         return True
 
-    def _news_of(self, hold: Hold, billed: Mapping[Unit, int], reserved: Mapping[Unit, int]) -> Settlement:
-        """What a bill that is charged now brought about."""
+    def _news_of(
+        self, accounts: tuple[Account, ...], billed: Mapping[Unit, int], reserved: Mapping[Unit, int]
+    ) -> Settlement:
+        """What a bill that is charged on these accounts now brought about."""
         crossings: list[Crossing] = []
         incidents: list[Incident] = []
-        for account in hold.accounts:
+        for account in accounts:
             amount, held = billed[account.unit], reserved[account.unit]
             if amount > held:
                 incidents.append(self._overrun(account, held, amount))
             if account.settled >= account.alarm_at:
                 crossings.extend(account.crossings())
-        self._book.drop_over(hold.accounts)
+        self._book.drop_over(accounts)
         return Settlement(tuple(crossings), tuple(incidents)) if crossings or incidents else _NOTHING
 
     def _refusals(self, accounts: tuple[Account, ...], amounts: Mapping[Unit, int]) -> tuple[Refusal, ...]:
@@ -309,8 +333,8 @@ class LedgerState:
             if account.unit not in amounts:
                 raise ConfigError(f"amounts[{account.unit!r}]", f"an amount: budget {account.budget.name!r} counts it")
             needed = amounts[account.unit]
-            frozen = account.budget.name in self._frozen
-            if frozen or needed > account.cap - account.settled - account.held - account.in_doubt:
+            frozen = self._frozen.get(account.budget.name)
+            if frozen is not None or needed > account.cap - account.settled - account.held - account.in_doubt:
                 refusals.append(refusal_of(account, needed, frozen=frozen))
         return tuple(refusals)
 

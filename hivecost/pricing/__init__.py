@@ -13,7 +13,14 @@ from hivecost.pricing.repricing import Kept, reprice_turn
 from hivecost.pricing.resolver import ModelName
 from hivecost.pricing.selection import ModelChoice, select_model
 from hivecost.pricing.tokenizer import count_tokens
-from hivecost.pricing.usage import FLAVORS, UsageStream, read_usage
+from hivecost.pricing.usage import (
+    FLAVORS,
+    UsageStream,
+    estimated,
+    read_usage,
+    size_of_answer,
+    tokens_of,
+)
 from hivecost.pricing.usage.refusals import is_unbilled
 
 __all__ = [
@@ -35,6 +42,7 @@ __all__ = [
     "default_book",
     "describe",
     "diff_rates",
+    "estimated",
     "input_token_bound",
     "is_unbilled",
     "list_rates",
@@ -43,4 +51,6 @@ __all__ = [
     "read_usage",
     "reprice_turn",
     "select_model",
+    "size_of_answer",
+    "tokens_of",
 ]

@@ -8,6 +8,7 @@ from hivecost.queries.breakdown import (
     session_events,
     session_people,
     unpriced_reasons,
+    unseen_calls,
 )
 from hivecost.queries.budgets import load_budget_changes, load_budgets, load_definitions, load_refusals
 from hivecost.queries.instants import Moment, instant_ns
@@ -87,4 +88,5 @@ __all__ = [
     "turn_pages",
     "turns_after",
     "unpriced_reasons",
+    "unseen_calls",
 ]

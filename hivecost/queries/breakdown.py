@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 
 from hivecost.errors import EventFormatError, StoreCorruptError
-from hivecost.events import Event, EventType, decode_json
+from hivecost.events import FROM_ANSWER, Event, EventType, decode_json
 from hivecost.queries.instants import local_iso
 from hivecost.queries.reader import reading
 
@@ -31,6 +31,11 @@ LOAD_ERRORS: Final = """
     SELECT iif(agent_id = '', entry_point, agent_id), status, error, count(*) FROM executions
     WHERE session_id = :session_id AND error <> ''
     GROUP BY 1, 2, 3 ORDER BY min(id)"""
+#: Turns without a cost, and those whose estimate lacks the prompt.
+COUNT_UNSEEN: Final = """
+    SELECT (SELECT count(*) FROM turns WHERE session_id = :session_id
+            AND (cost_nanousd IS NULL OR substr(reason, -length(:lacking)) = :lacking))
+        + (SELECT coalesce(sum(unpriced_calls + invalid_calls), 0) FROM pruned_turns WHERE session_id = :session_id)"""
 
 #: A session whose time does not reach back that far lost nothing.
 LOAD_PRUNED_BEFORE: Final = """
@@ -91,6 +96,13 @@ async def unpriced_reasons(base_path: str | Path, session_id: str) -> dict[str, 
     """Why turns of the session have no cost, and how many each, the most frequent first. Raises StoreErrors."""
     async with reading(Path(base_path)) as log:
         return dict(await log.rows(LOAD_UNPRICED, {"session_id": session_id}))
+
+
+async def unseen_calls(base_path: str | Path, session_id: str) -> int:
+    """How many calls of the session have no cost, or only a part of it. Raises StoreErrors."""
+    async with reading(Path(base_path)) as log:
+        rows = await log.rows(COUNT_UNSEEN, {"session_id": session_id, "lacking": FROM_ANSWER})
+    return int(rows[0][0])
 
 
 async def pruned_before(base_path: str | Path, session_id: str) -> str | None:

@@ -27,7 +27,9 @@ def add_spending(account: Account, spending: Spending) -> None:
     """Count it on the account; the next turn there says which marks are reached."""
     amounts = {"usd": spending.cost_nanousd, "tokens": spending.total_tokens, "calls": spending.llm_calls}
     account.settled += amounts[account.unit]
-    account.unpriced_calls += spending.unpriced_calls + spending.invalid_calls
+    account.spent_on(spending.timestamp_ns)
+    if account.unit == "usd":  # of the others their tokens and calls are there, as far as anybody knows them
+        account.unpriced_calls += spending.unpriced_calls + spending.invalid_calls
 
 
 def has_accounts_in_log(budget: Budget) -> bool:

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from hivecost.errors import SessionNotFoundError
 from hivecost.events import AlertRaised, BudgetExceeded, BudgetWarning, EventType
+from hivecost.ledger import UNSEEN
 from hivecost.queries import (
     ModelTotals,
     NodeTotals,
@@ -27,6 +28,7 @@ from hivecost.queries import (
     session_events,
     session_people,
     unpriced_reasons,
+    unseen_calls,
 )
 from hivecost.reports.in_doubt import InDoubt, load_in_doubt
 from hivecost.reports.session_budgets import BudgetLine, load_budget_lines
@@ -57,6 +59,9 @@ class SessionReport(msgspec.Struct, frozen=True, kw_only=True):
     budgets: list[BudgetLine]
     #: Why turns have no cost, with how many each.
     unpriced: dict[str, int]
+    #: Budgets that could not see what calls of it spent, and how many calls those were at most.
+    blind: list[str] = []
+    unseen_calls: int = 0
     #: Before this (ISO 8601, local time) turns and events of it were pruned; its sums stayed. None where none were.
     pruned_before: str | None = None
     #: What `hivecost reprice` found for it, beside the costs above; None when it was never asked.
@@ -83,6 +88,8 @@ async def load_session_report(base_path: str | Path, session_id: str = "latest")
             base_path, state, [e for e in events if isinstance(e, BudgetWarning | BudgetExceeded)]
         ),
         unpriced=await unpriced_reasons(base_path, state.session_id),
+        blind=list(dict.fromkeys(e.budget for e in events if isinstance(e, AlertRaised) and e.rule == UNSEEN)),
+        unseen_calls=await unseen_calls(base_path, state.session_id),
         pruned_before=await pruned_before(base_path, state.session_id),
         repriced=await load_repriced(base_path, state.session_id),
         people=await session_people(base_path, state.session_id),

@@ -53,7 +53,10 @@ def render_session(report: SessionReport, console: Console | None = None) -> Non
             f"whose cost was {old} at the time"
         )
     _print_lines(console, "Budget", map(_budget, report.budgets))
-    if not report.budgets and report.pruned_before is None:
+    for name in report.blind:
+        unseen = counted(report.unseen_calls, "call")
+        console.print(f"[bold]Budget[/bold]    {safe(name)}: {unseen} of this session it could not see", style="yellow")
+    if not report.budgets and not report.blind and report.pruned_before is None:
         console.print("[bold]Budget[/bold]    none was touched")
     _print_lines(console, "Alert", map(_alert, report.alerts), style="yellow")
     _print_lines(console, "Error", (_error(one) for one in report.errors if one.status == "failed"), style="red")

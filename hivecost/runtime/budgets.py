@@ -7,7 +7,16 @@ from collections.abc import Iterable
 
 from hivecost.clock import Clock, to_datetime
 from hivecost.errors import ConfigError
-from hivecost.ledger import AccountStatus, Budget, DoubtfulHold, LedgerStore, Limit, SpendAccounts, USDAmount
+from hivecost.ledger import (
+    AccountStatus,
+    Budget,
+    DoubtfulHold,
+    LedgerStore,
+    Limit,
+    SpendAccounts,
+    USDAmount,
+    listed_budgets,
+)
 from hivecost.ledger.amounts import format_exactly, raise_amount
 from hivecost.money import to_usd
 from hivecost.runtime.gate import Gate
@@ -89,12 +98,12 @@ class RuntimeBudgets:
         """
         await self._gate.ledger.resolve(hold_id, usd, nanousd=nanousd, tokens=tokens, calls=calls, by=by)
 
-    async def configure(self, budgets: Iterable[Budget], *, by: str) -> None:
+    async def configure(self, budgets: Budget | Iterable[Budget], *, by: str) -> None:
         """Bring the limits of these budgets into force as configured ones, which a restart with the same ones keeps.
 
         Those of hard budgets also while the runtime does not run: then from the next time on.
         """
-        listed = tuple(budgets)
+        listed = listed_budgets(budgets)
         await self._gate.set_limits([budget for budget in listed if budget.mode == "hard"], by=by)
         for budget in listed:
             if budget.mode != "hard":

@@ -24,7 +24,7 @@ from hivecost.ledger import Limit
 from hivecost.ledger.caps import Cap, new_cap
 from hivecost.loops import Loop, Task, run_on
 from hivecost.plugin import TurnRequest
-from hivecost.pricing import PriceBook, input_token_bound
+from hivecost.pricing import PriceBook, input_token_bound, tokens_of
 from hivecost.runtime.attribution import checked_name, checked_tags, checked_text
 from hivecost.runtime.breakdown import Breakdown
 from hivecost.runtime.gate import Gate
@@ -179,10 +179,11 @@ class Execution:
         who: Mapping[str, Any] = self.attribution
         if node is not None:
             who = {**who, "node_id": node.node_id, "agent_id": node.agent_id or self.agent_id}
+        bound = 0 if prompt is None or input_tokens else input_token_bound(prompt)
         request = TurnRequest(
             model=model,
             provider=provider,
-            input_tokens=input_tokens or (0 if prompt is None else input_token_bound(prompt)),
+            input_tokens=input_tokens or bound,
             max_tokens=max_tokens,
             stream_tokens=stream_tokens,
             attempts=attempts,
@@ -190,7 +191,7 @@ class Execution:
             ancestors=self.ancestors,
             **who,
         )
-        return Turn(self, request, self.caps_here())
+        return Turn(self, request, input_tokens or tokens_of(bound), self.caps_here())
 
     @property
     def parent_execution_id(self) -> str:

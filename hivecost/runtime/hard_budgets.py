@@ -33,14 +33,16 @@ from hivecost.ledger import (
     warning_of,
 )
 from hivecost.ledger.caps import CapHold
+from hivecost.ledger.hold import refusal_of
 from hivecost.loops import Loop
 from hivecost.plugin import TurnEnd, TurnRequest
 from hivecost.pricing import PriceBook
 from hivecost.runtime.answered_models import AnsweredModels
 from hivecost.runtime.match_values import NamedBudgets
+from hivecost.runtime.money_line import AccountName, MoneyLine, Waiter
 from hivecost.runtime.passes import Passes
 from hivecost.runtime.turn_bound import TurnBounds, grown_to
-from hivecost.runtime.turn_hold import is_above, lacking, refusal_to_extend
+from hivecost.runtime.turn_hold import known_bill, lacking, refusal_to_extend
 from hivecost.subscribers.budget_signals import announce_exhausted, announce_warning
 from hivecost.subscribers.turn_throttle import TurnThrottle
 
@@ -86,6 +88,7 @@ class HardBudgets:
         self._bounds = TurnBounds(prices, clock)
         self._soft = SoftLimits()
         self._throttle = TurnThrottle(clock, publish)
+        self._line = MoneyLine(clock)
         self._clock = clock
         self._publish = publish
         #: Turns whose bill the ledger puts off until it leaves what it is in the middle of, by hold.
@@ -99,6 +102,13 @@ class HardBudgets:
         anything. Raises BudgetExhaustedError, BudgetBusyError, PriceUnknownError for a model whose cost nobody can
         bound, and LedgerUnavailableError.
         """
+        waiter = Waiter()
+        try:
+            return await self._admit(request, passes, waiter)
+        finally:
+            self._line.leave(waiter)
+
+    async def _admit(self, request: TurnRequest, passes: Passes, waiter: Waiter) -> Admission:
         softened: set[str] = set()
         downgraded: set[str] = set()
         paused: set[str] = set()
@@ -106,40 +116,92 @@ class HardBudgets:
             units = self._units_of(request)
             if not units:
                 return Admission(request)
-            try:
-                hold = await self._hold(request, self._bounds.of(request, units))
-            except BudgetExceededError as refusal:
-                if self._waits(refusal):
-                    passes.give_back()
-                    await self._wait_for_money(request, units, refusal, paused)
-                    request = await passes.take(request)
-                else:
-                    request = await self._alternative(request, refusal, downgraded)
-                continue
-            again = await self._soften(request, hold, softened, passes)
-            if again is None:
-                return Admission(request, hold)
-            request = again
-
-    async def _wait_for_money(
-        self, request: TurnRequest, units: Collection[Unit], refusal: BudgetExceededError, paused: set[str]
-    ) -> None:
-        """Return once it could be held, for which it is tried and given back, or once waiting is no use any more.
-
-        Each of the budgets that pause it says so once.
-        """
-        while self._waits(refusal):
-            if self._pauses(refusal) and refusal.budget not in paused:
-                paused.add(refusal.budget)
-                self._report(request, refusal, "paused")
-            await self._clock.sleep(refusal.retry_after_s if isinstance(refusal, BudgetBusyError) else PAUSE_POLL_S)
+            waiter.seen = self._line.times_freed
             try:
                 hold = await self._hold(request, self._bounds.of(request, units))
             except BudgetExceededError as error:
                 refusal = error
             else:
+                passed = self._passed_by(hold, waiter)
+                if passed is None:
+                    again = await self._soften(request, hold, softened, passes)
+                    if again is None:
+                        return Admission(request, hold)
+                    request = again
+                    continue
+                refusal = passed
+            if self._waits(refusal):
+                passes.give_back()
+                await self._wait_for_money(request, units, refusal, waiter, paused)
+                request = await passes.take(request)
+            else:
+                request = await self._alternative(request, refusal, downgraded)
+
+    def _passed_by(self, hold: LedgerStoreHold, waiter: Waiter) -> BudgetExceededError | None:
+        """Why the turn may not have its hold yet, and has it no more: it came later than others that wait for it."""
+        if not self._line or waiter.state != "new":
+            return None
+        account = self._line.stands_before(hold.accounts, hold.amounts)
+        if account is None:
+            return None
+        hold.release()
+        self._line.freed()
+        return replace(refusal_of(account, hold.amounts[account.unit]), kind="busy").error()
+
+    async def _wait_for_money(
+        self,
+        request: TurnRequest,
+        units: Collection[Unit],
+        refusal: BudgetExceededError,
+        waiter: Waiter,
+        paused: set[str],
+    ) -> None:
+        """Return once it could be held, for which it is tried and given back, or once waiting is no use any more.
+
+        Each of the budgets that pause it says so once. Raises BudgetBusyError once its budget's `wait_s` are over.
+        """
+        while self._waits(refusal):
+            bound = self._bounds.of(request, units)
+            if isinstance(refusal, BudgetBusyError):
+                await self._stand_in_line(request, bound, refusal, waiter)
+            else:
+                await self._pause(request, refusal, waiter, paused)
+            waiter.seen = self._line.times_freed
+            try:
+                hold = await self._hold(request, bound)
+            except BudgetExceededError as error:
+                refusal = error
+            else:
                 hold.release()
+                self._line.called(waiter)
                 return
+
+    async def _stand_in_line(
+        self, request: TurnRequest, bound: dict[Unit, int], refusal: BudgetBusyError, waiter: Waiter
+    ) -> None:
+        """Return when the turn should try again. Raises the refusal when it has waited for long enough."""
+        budget = self._budgets[refusal.budget]
+        account: AccountName = (refusal.budget, refusal.scope, refusal.period)
+        may_try = await self._line.wait(
+            waiter,
+            account,
+            bound[budget.counted_unit],
+            wait_s=budget.wait_s,
+            poll_s=refusal.retry_after_s,
+        )
+        if not may_try:
+            refusal.args = (f"{refusal}; it was waited for {budget.wait_s:g} s",)
+            self._report(request, refusal, "refused")
+            raise refusal
+
+    async def _pause(
+        self, request: TurnRequest, refusal: BudgetExceededError, waiter: Waiter, paused: set[str]
+    ) -> None:
+        waiter.needs.clear()  # what is spent is nobody's turn
+        if refusal.budget not in paused:
+            paused.add(refusal.budget)
+            self._report(request, refusal, "paused")
+        await self._clock.sleep(PAUSE_POLL_S)
 
     def _units_of(self, request: TurnRequest) -> set[Unit]:
         """What the budgets count that bind the turn. Raises ConfigError where nobody knows whether one does."""
@@ -173,6 +235,7 @@ class HardBudgets:
             self._soft.passed(hold.accounts, request.execution_id)
             return None
         hold.release()
+        self._line.freed()
         account, budget = step.account, step.account.budget
         done.add(budget.name)
         if step.action == "downgrade":
@@ -210,7 +273,7 @@ class HardBudgets:
         await self._answers.charged()
 
     def settle(self, admission: Admission, usage: Usage, cost: Cost, *, is_final: bool, answered: str = "") -> None:
-        """Charge the bill; what nobody knows for sure stays in doubt, at the whole hold. From any thread.
+        """Charge the bill, in the units in which it is known; in the others the hold stays in doubt. From any thread.
 
         What was used for sure, and is more than the hold already, is charged as a bill. `answered` is the model that
         did.
@@ -219,14 +282,14 @@ class HardBudgets:
         hold = admission.hold
         if hold is None:
             return
+        known = known_bill(hold, usage, cost, is_final=is_final)
+        settle = hold.settle if all(account.unit in known for account in hold.accounts) else hold.settle_known
         try:
-            if cost.nanousd is None or not (is_final or is_above(hold, cost.nanousd, usage.total_tokens)):
-                hold.doubt()
-                return
-            settlement = hold.settle(nanousd=cost.nanousd, tokens=usage.total_tokens, calls=1)
+            settlement = settle(nanousd=known.get("usd"), tokens=known.get("tokens"), calls=known.get("calls"))
         except LedgerUnavailableError as error:
             _log.error("the bill of a turn came after its ledger was closed, it stays in doubt: %s", error)
             return
+        self._line.freed()
         if settlement is not None:
             self._tell(settlement, admission.request)
         elif hold.state not in ("settled", "released"):
@@ -237,6 +300,7 @@ class HardBudgets:
         request = self._settling.pop(hold.hold_id, None)
         if request is not None:
             self._tell(settlement, request)
+        self._line.freed()
 
     def _tell(self, settlement: Settlement, request: TurnRequest) -> None:
         for incident in settlement.incidents:
@@ -250,6 +314,7 @@ class HardBudgets:
         """Give all of it back: nothing was sent."""
         if admission.hold is not None:
             admission.hold.release()
+            self._line.freed()
 
     def forget_execution(self, execution_id: str) -> None:
         """It is over."""

@@ -28,7 +28,7 @@ from hivecost.errors import (
 )
 from hivecost.events import Event, LLMTurnComplete
 from hivecost.forking import leave_child, tell_children
-from hivecost.ledger import Budget, Limit, OpenLedger
+from hivecost.ledger import Budget, Limit, OpenLedger, listed_budgets
 from hivecost.ledger.caps import CapMode, new_cap
 from hivecost.plugin import GateCheck, Plugin, TurnRequest, load_plugin_class, require_plugin
 from hivecost.pricing import PriceBook
@@ -85,7 +85,7 @@ class AgentRuntime:
         self,
         base_path: str | Path,
         *,
-        budgets: Iterable[Budget] = (),
+        budgets: Budget | Iterable[Budget] = (),
         prices: Mapping[str, Any] | str | Path | PriceBook | None = None,
         plugins: Iterable[Plugin] = (),
         config: RuntimeConfig | Mapping[str, Any] | str | Path | None = None,
@@ -94,7 +94,7 @@ class AgentRuntime:
     ) -> None:
         self.base_path = Path(base_path)
         self.clock = clock
-        self._own_budgets = tuple(budgets)
+        self._own_budgets = listed_budgets(budgets)
         self._file: ConfigFile | None = None
         if isinstance(config, str | Path):
             self._file = read_config_file(config)
@@ -118,7 +118,7 @@ class AgentRuntime:
             clock=clock,
         )
         self._watcher = BudgetWatcher(
-            (budget for budget in budgets if budget.mode != "hard"), is_logged=self._writes_a_log
+            (budget for budget in budgets if budget.mode != "hard"), is_logged=self._writes_a_log, prices=self.prices
         )
         #: How the budgets stand, and changing them while agents run.
         self.budgets = RuntimeBudgets(self.gate, self._watcher.accounts, clock)

@@ -7,12 +7,22 @@ from collections.abc import AsyncIterable, Iterable
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
+from msgspec.structs import replace
+
 from hivecost.errors import BudgetExceededError, HiveCostError
-from hivecost.events import Cost, CostStatus, LLMTurnComplete, Usage, attribution_fields
+from hivecost.events import FROM_ALL, FROM_ANSWER, Cost, CostStatus, LLMTurnComplete, Usage, attribution_fields
 from hivecost.ledger.caps import Cap
 from hivecost.plain_text import plain_str
 from hivecost.plugin import TurnRequest
-from hivecost.pricing import ModelName, UsageReading, UsageStatus, UsageStream, read_usage
+from hivecost.pricing import (
+    ModelName,
+    UsageReading,
+    UsageStatus,
+    UsageStream,
+    estimated,
+    read_usage,
+    size_of_answer,
+)
 from hivecost.runtime.hard_budgets import Admission
 from hivecost.runtime.outcome import refusal_status, retry_after_s, was_never_sent
 from hivecost.runtime.streaming import Chunk, Coverage, TurnStream
@@ -23,6 +33,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger("hivecost.runtime")
 _REFUSED: Final = "refused"
 _MISSING: Final = UsageReading(usage=Usage(), status=UsageStatus.MISSING)
+_ESTIMATES: Final = (FROM_ALL, FROM_ANSWER)
+_UNKNOWN: Final = Cost(status=CostStatus.UNPRICED)
 
 
 class Turn:
@@ -32,9 +44,13 @@ class Turn:
     `observe()` saw of a stream, or else as unpriced.
     """
 
-    def __init__(self, execution: Execution, request: TurnRequest, caps: tuple[Cap, ...]) -> None:
+    def __init__(
+        self, execution: Execution, request: TurnRequest, prompt_tokens: int = 0, caps: tuple[Cap, ...] = ()
+    ) -> None:
         self._caps = caps
         self._admission = Admission(request)
+        #: About how long the prompt is; 0 where nobody said.
+        self._prompt_tokens = prompt_tokens
         self._execution = execution
         self._stream: UsageStream | None = None
         self._settled: Cost | None = None
@@ -119,17 +135,23 @@ class Turn:
 
         `response` is whatever the provider sent (an SDK's object, a dict, JSON), a `Usage`, or nothing after
         `observe()`. Settling again changes nothing and gives the first cost. Never raises for what a provider sends:
-        impossible counts give a cost with status `invalid`, missing ones `unpriced`.
+        impossible counts give a cost with status `invalid`, missing ones are `estimated` from what was read of the
+        answer and what was said of the prompt, and `unpriced` where nothing was read. An estimate settles no hold.
         """
         if self._settled is not None:
             return self._settled
         if response is not None:
-            reading = read_usage(response)
+            told = read_usage(response)
         elif self._stream is not None:
-            reading = self._stream.reading()
+            told = self._stream.reading()
         else:
-            reading = _MISSING
-        return self._publish(reading, None, stop_reason=stop_reason)
+            told = _MISSING
+        if told.status is not UsageStatus.MISSING:
+            return self._publish(told, None, stop_reason=stop_reason)
+        answer_bytes = 0 if response is None else size_of_answer(response)
+        if self._stream is not None:
+            answer_bytes = max(answer_bytes, self._stream.output_bound)
+        return self._publish(estimated(told, answer_bytes, self._prompt_tokens), None, stop_reason=stop_reason)
 
     def release(self) -> None:
         """Nothing was sent: the turn leaves no trace."""
@@ -181,7 +203,10 @@ class Turn:
         self, reading: UsageReading, known_cost: Cost | None, *, stop_reason: str, retry_after_s: float | None = None
     ) -> Cost:
         now_s = self._execution.clock.monotonic_s()  # before pricing, which is no part of the call
-        cost = self._settled = self._price(reading) if known_cost is None else known_cost
+        cost = self._price(reading) if known_cost is None else known_cost
+        if reading.reason in _ESTIMATES and reading.reason != cost.reason:  # it has no price, or a bill of its own
+            cost = replace(cost, reason="; ".join(filter(None, (cost.reason, reading.reason))))
+        self._settled = cost
         request, name = self.request, self._name(reading)
         event = LLMTurnComplete(
             timestamp_ns=self._execution.clock.now_ns(),
@@ -201,14 +226,20 @@ class Turn:
         is_final = reading.status is UsageStatus.OK or stop_reason == _REFUSED
         self._execution.gate.settle(
             self._admission,
-            reading.usage,
-            cost,
+            *_told(reading, cost),
             is_final=is_final,
             answered=reading.model,
             retry_after_s=retry_after_s,
         )
         self._execution.publish_as_is(event)
         return cost
+
+
+def _told(reading: UsageReading, cost: Cost) -> tuple[Usage, Cost]:
+    """What the provider told of the bill: a guess of ours is for reports, and holds nothing and charges nothing."""
+    if not cost.estimated_from:
+        return reading.usage, cost
+    return Usage(), cost if cost.status is CostStatus.REPORTED else _UNKNOWN
 
 
 def _stop_reason(error: BaseException) -> str:

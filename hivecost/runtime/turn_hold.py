@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from msgspec.structs import replace
 
 from hivecost.errors import BudgetBusyError, BudgetExceededError
+from hivecost.events import Cost, Usage
 from hivecost.ledger import LedgerStoreHold, Unit
 from hivecost.ledger.hold import refusal_of
 
@@ -16,10 +17,20 @@ def lacking(hold: LedgerStoreHold, bound: Mapping[Unit, int]) -> dict[Unit, int]
     return {unit: amount - hold.amounts[unit] for unit, amount in bound.items() if amount > hold.amounts[unit]}
 
 
-def is_above(hold: LedgerStoreHold, nanousd: int, tokens: int) -> bool:
-    """Whether so much is more than what is held, on any account that counts it."""
-    used: dict[Unit, int] = {"usd": nanousd, "tokens": tokens}
-    return any(used.get(account.unit, 0) > hold.amounts[account.unit] for account in hold.accounts)
+def known_bill(hold: LedgerStoreHold, usage: Usage, cost: Cost, *, is_final: bool) -> dict[Unit, int]:
+    """What a turn is billed for sure, by unit.
+
+    That is what final usage says, a call where one was sent at most, and what is more than its hold already.
+    """
+    held, used = hold.amounts, usage.total_tokens
+    known: dict[Unit, int] = {}
+    if cost.nanousd is not None and (is_final or cost.nanousd > held.get("usd", 0)):
+        known["usd"] = cost.nanousd
+    if is_final or used > held.get("tokens", 0):
+        known["tokens"] = used
+    if is_final or held.get("calls") == 1:
+        known["calls"] = 1
+    return known
 
 
 def refusal_to_extend(

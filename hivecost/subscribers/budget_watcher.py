@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from typing import Final
+from weakref import WeakKeyDictionary
 
 import anyio
 from msgspec.structs import replace
 
 from hivecost.bus import DropNewest
-from hivecost.errors import BudgetExceededError, BudgetExhaustedError, BusClosedError, ReentrancyError
+from hivecost.errors import (
+    BudgetExceededError,
+    BudgetExhaustedError,
+    BusClosedError,
+    PriceUnknownError,
+    ReentrancyError,
+)
 from hivecost.events import Event, EventType, ExecutionCompleted, ExecutionStarted, LLMTurnComplete
 from hivecost.ledger import (
     ACCOUNTS_MAX,
@@ -26,17 +34,24 @@ from hivecost.ledger import (
     ancestry_of,
     attribution,
     exceeded_of,
+    is_unseen,
+    listed_budgets,
     soft_refusal,
+    unseen_of,
     warning_of,
     whose,
 )
 from hivecost.ledger.amounts import format_amount
+from hivecost.ledger.period import counting_since, resetting
 from hivecost.plugin import PluginHost, TurnRequest
+from hivecost.pricing import PriceBook
 from hivecost.subscribers.budget_signals import announce_exhausted, announce_warning
 from hivecost.subscribers.logged_spending import LoggedSpending
 from hivecost.subscribers.turn_throttle import TurnThrottle
 
 QUEUE_MAX: Final = 100_000
+
+_log = logging.getLogger("hivecost.budgets")
 
 
 class BudgetWatcher:
@@ -51,18 +66,30 @@ class BudgetWatcher:
     Of a budget with an account for each session the 10,000 that were used last are kept in memory, of any other budget
     100,000 accounts: what was spent on the others is read from the log when a turn comes. `is_logged` says whether this
     runtime's turns are in the log; where they are not, 100,000 are kept of each, and the others begin anew.
+
+    Calls whose usage or price nobody knows are counted, said once per account (ALERT_RAISED, rule `budget.unseen`), or
+    refused, as `on_unpriced` says; by `prices` a model without one is known before it is sent.
     """
 
     name = "budget-watcher"
 
-    def __init__(self, budgets: Iterable[Budget], *, is_logged: Callable[[], bool] = lambda: True) -> None:
-        self.accounts = SpendAccounts(budgets, opened=self._opened)
+    def __init__(
+        self,
+        budgets: Budget | Iterable[Budget],
+        *,
+        is_logged: Callable[[], bool] = lambda: True,
+        prices: PriceBook | None = None,
+    ) -> None:
+        self.accounts = SpendAccounts(listed_budgets(budgets), opened=self._opened)
         self._soft = SoftLimits()
         self._lineage = Lineage()
         #: Executions that were told to stop and have not ended yet.
         self._cancelled: set[str] = set()
         self._is_logged = is_logged
         self._logged = LoggedSpending(self.accounts)
+        self._prices = prices
+        #: Accounts that could not see what a call of this process spent, and why.
+        self._blind: WeakKeyDictionary[Account, str] = WeakKeyDictionary()
 
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
@@ -88,6 +115,7 @@ class BudgetWatcher:
                 await self._logged.read_back(host.base_path, accounts)
                 try:
                     _refuse_spent(accounts, allowed)
+                    self._refuse_unseen(accounts, allowed)
                     again = await self._soften(host, throttle, accounts, allowed, softened)
                 except BudgetExceededError as refusal:
                     self._report(host, allowed, refusal)
@@ -133,6 +161,10 @@ class BudgetWatcher:
                     warning = warning_of(crossing, event, host.clock.now_ns())
                     announce_warning(self, warning)
                     host.bus.publish_nowait(warning)
+            if event.cost is None or event.cost.nanousd is None or event.cost.estimated_from:
+                for account in accounts:
+                    if is_unseen(account, event) and account not in self._blind:
+                        self._note_blind(host, event, account)
         elif isinstance(event, ExecutionStarted):
             self._lineage.started(event.execution_id, event.parent_execution_id, whose(event))
         elif isinstance(event, ExecutionCompleted):
@@ -141,12 +173,41 @@ class BudgetWatcher:
                 self.accounts.forget_execution(execution_id)
                 self._soft.forget_execution(execution_id)
 
+    def _note_blind(self, host: PluginHost, turn: LLMTurnComplete, account: Account) -> None:
+        """Say so, once per account; what is refused after it is decided at the gate."""
+        self._blind[account] = "" if turn.cost is None else turn.cost.reason
+        if account.budget.on_unpriced == "ignore":
+            return
+        alert = unseen_of(account.status(), turn, host.clock.now_ns())
+        _log.warning("%s", alert.message)
+        host.bus.publish_nowait(alert)
+
+    def _refuse_unseen(self, accounts: Iterable[Account], request: TurnRequest) -> None:
+        """Raise for a turn of an account that is to see everything and did not, or would not see this one."""
+        for account in accounts:
+            budget = account.budget
+            if budget.on_unpriced != "refuse" or budget.mode != "stop_after" or budget.shadow:
+                continue
+            prices = self._prices
+            if account.unit == "usd" and prices and not prices.knows(request.model, provider=request.provider):
+                raise PriceUnknownError(request.model, suggestions=prices.suggestions(request.model))
+            if account in self._blind:
+                status = account.status()
+                raise BudgetExhaustedError(
+                    _blind_sentence(status, self._blind[account]),
+                    budget=status.budget,
+                    execution_id=request.execution_id,
+                    reset_at=status.reset_at,
+                )
+
     def _exceed(self, host: PluginHost, turn: LLMTurnComplete, crossing: Crossing) -> None:
         budget = self.accounts.budgets[crossing.budget]
         action = "throttled" if budget.on_exceed == "throttle" and not budget.shadow else "none"
         if _stops(budget):
             execution_id = crossing.execution_id or turn.execution_id
-            error = BudgetExceededError(_sentence(crossing), budget=crossing.budget, execution_id=execution_id)
+            error = BudgetExceededError(
+                _sentence(crossing, crossing.since_ns), budget=crossing.budget, execution_id=execution_id
+            )
             after_turn = budget.cancel == "after_turn"
             if host.cancel_execution_nowait(execution_id, error, after_turn=after_turn):
                 action = "cancelled"
@@ -198,20 +259,31 @@ def _refuse_spent(accounts: Iterable[Account], request: TurnRequest) -> None:
     """Raise for a turn of an account that is spent already."""
     for account in accounts:
         if account.is_spent and _stops(account.budget):
-            raise _exhausted(account.status(), request.execution_id)
+            raise _exhausted(account, request.execution_id)
 
 
-def _exhausted(status: AccountStatus, execution_id: str) -> BudgetExhaustedError:
+def _exhausted(account: Account, execution_id: str) -> BudgetExhaustedError:
+    status = account.status()
     error = BudgetExhaustedError(
-        _sentence(status), budget=status.budget, execution_id=execution_id, reset_at=status.reset_at
+        _sentence(status, account.since_ns), budget=status.budget, execution_id=execution_id, reset_at=status.reset_at
     )
     error.scope, error.period = status.scope, status.period
     error.used, error.limit, error.remaining = status.settled, status.limit, status.remaining
     return error
 
 
-def _sentence(account: Crossing | AccountStatus) -> str:
+def _blind_sentence(account: AccountStatus, reason: str) -> str:
+    whose = f" of {account.scope}" if account.scope else ""
+    why = f" ({reason})" if reason else ""
+    return (
+        f"budget {account.budget!r}{whose} could not see what a call spent{why}, and refuses further ones: give the "
+        "model a price, have its provider report usage, or set on_unpriced='estimate'"
+        f"{resetting(account.reset_at)}"
+    )
+
+
+def _sentence(account: Crossing | AccountStatus, since_ns: int) -> str:
     used = account.used if isinstance(account, Crossing) else account.settled
     whose = f" of {account.scope}" if account.scope else ""
     spent, limit = (format_amount(amount, account.unit) for amount in (used, account.limit))
-    return f"budget {account.budget!r}{whose} is spent: {spent} of {limit}"
+    return f"budget {account.budget!r}{whose} is spent: {spent} of {limit}{counting_since(account.period, since_ns)}"

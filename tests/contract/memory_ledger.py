@@ -67,6 +67,14 @@ class MemoryHold:
             place.doubts.pop(self.hold_id, None)
             return settlement
 
+    def settle_known(self, usd=None, *, nanousd=None, tokens=None, calls=None):
+        with suppress(LedgerUnavailableError), self.ledger.locked() as place:
+            settlement = place.state.settle_known(self.pure, amounts_of(usd, nanousd, tokens, calls))
+            if settlement is not None and self.state == "in_doubt":
+                self.note("left unsettled")
+            return settlement
+        return None
+
     def release(self):
         with self.ledger.locked() as place:
             return place.state.release(self.pure)
@@ -75,25 +83,29 @@ class MemoryHold:
         with suppress(LedgerUnavailableError), self.ledger.locked() as place:
             if not place.state.doubt(self.pure):
                 return False
-            amounts = (
-                DoubtAmount(
-                    budget=account.budget.name,
-                    scope=account.scope,
-                    period=account.period.name,
-                    unit=account.unit,
-                    amount=self.amounts[account.unit],
-                )
-                for account in self.accounts
-            )
-            place.doubts[self.hold_id] = DoubtfulHold(
-                hold_id=self.hold_id,
-                key=self.key or "",
-                reason=reason,
-                since_ns=self.ledger.clock.now_ns(),
-                amounts=tuple(amounts),
-            )
+            self.note(reason)
             return True
         return False
+
+    def note(self, reason):
+        """Put it on the list of the holds in doubt."""
+        amounts = (
+            DoubtAmount(
+                budget=account.budget.name,
+                scope=account.scope,
+                period=account.period.name,
+                unit=account.unit,
+                amount=self.amounts[account.unit],
+            )
+            for account in self.accounts
+        )
+        self.ledger.place.doubts[self.hold_id] = DoubtfulHold(
+            hold_id=self.hold_id,
+            key=self.key or "",
+            reason=reason,
+            since_ns=self.ledger.clock.now_ns(),
+            amounts=tuple(amounts),
+        )
 
     async def extend(self, usd=None, *, nanousd=None, tokens=None, calls=None):
         await anyio.lowlevel.checkpoint()

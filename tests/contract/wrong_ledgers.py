@@ -6,7 +6,7 @@ import anyio
 import anyio.lowlevel
 from msgspec.structs import replace
 
-from hivecost.ledger import Refusal, state
+from hivecost.ledger import Refusal, Settlement, state
 from hivecost.ledger import book as books
 from hivecost.ledger.account import Account
 from hivecost.ledger.state import LedgerState
@@ -266,6 +266,38 @@ def ignores_late_usage(patch, memory):
         return None if hold.state == "in_doubt" else right(self, hold, amounts)
 
     patch.setattr(LedgerState, "settle", settle)
+
+
+@caught_by(
+    "test_what_is_known_of_a_bill_is_charged_and_the_rest_is_in_doubt",
+    "test_the_rest_of_a_bill_may_come_late",
+    "test_of_a_bill_all_or_nothing_may_be_known",
+)
+def knows_all_or_nothing(patch, memory):
+    patch.setattr(memory.MemoryHold, "settle_known", lambda self, *_, **__: Settlement() if self.doubt() else None)
+
+
+@caught_by(
+    "test_what_is_known_of_a_bill_is_charged_and_the_rest_is_in_doubt",
+    "test_of_a_bill_all_or_nothing_may_be_known",
+)
+def takes_what_it_does_not_know_for_held(patch, memory):
+    patch.setattr(memory.MemoryHold, "settle_known", memory.MemoryHold.settle)
+
+
+@caught_by("test_the_rest_of_a_bill_may_come_late")
+def charges_what_it_knew_again(patch, memory):
+    right = memory.MemoryHold.settle
+
+    def settle(self, *args, tokens=None, **kwargs):
+        settlement = right(self, *args, tokens=tokens, **kwargs)
+        if settlement is not None and self.pure.known:
+            account = next(one for one in self.ledger.place.state.status() if one.unit == "tokens")
+            for found in self.ledger.place.state._book.accounts(account.budget):
+                found.settled += tokens or 0
+        return settlement
+
+    patch.setattr(memory.MemoryHold, "settle", settle)
 
 
 @caught_by("test_what_is_not_open_grants_nothing", "test_what_is_open_when_the_ledger_closes_is_in_doubt")

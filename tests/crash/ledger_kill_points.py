@@ -85,12 +85,16 @@ async def live(base_path, diary):
     async with AsyncExitStack() as stack:
         with diary.step_of("open"):
             ledger = await stack.enter_async_context(Ledger.open(base_path, budgets=BUDGETS, holds_max=64))
-        for key in ("paid", "lost", "late", "unsent", "grown", "open"):
+        for key in ("paid", "lost", "late", "unsent", "grown", "open", "part", "half", "soon"):
             await reserve(key, 4 * M)
         settle("paid", 3 * M)
         for key in ("lost", "late"):
             with diary.step_of(f"doubt {key}", key, "open", 4 * M):
                 holds[key].doubt()
+        for key in ("part", "half", "soon"):
+            with diary.step_of(f"know {key}", key, "known", 4 * M):
+                holds[key].settle_known(calls=1)
+        settle("soon", 3 * M)
         with diary.step_of("release unsent", "unsent", "released"):
             holds["unsent"].release()
         with diary.step_of("extend grown", "grown", "open", 6 * M):
@@ -98,6 +102,7 @@ async def live(base_path, diary):
         with diary.step_of("visit"):
             await ledger.status()
         settle("late", 2 * M)
+        settle("half", 1 * M)
         settle("grown", 5 * M)
         await reserve("big", 300 * M)  # more than the lease
         settle("big", 250 * M)
@@ -157,11 +162,12 @@ def dies(work, base_path, point):
 def sums_of(holds):
     """(settled, held, in doubt) in nano-USD and in calls, and the holds in doubt, once their process is recovered."""
     settled = [amount for state, amount in holds.values() if state == "settled"]
+    known = {key: amount for key, (state, amount) in holds.items() if state == "known"}
     in_doubt = {key: amount for key, (state, amount) in holds.items() if state == "open"}
     return {
-        "all": [sum(settled), 0, sum(in_doubt.values())],
-        "calls": [len(settled), 0, len(in_doubt)],
-        "in doubt": in_doubt,
+        "all": [sum(settled), 0, sum((in_doubt | known).values())],
+        "calls": [len(settled) + len(known), 0, len(in_doubt)],
+        "in doubt": in_doubt | known,
     }
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from functools import wraps
 
-from hivecost.ledger import LedgerState, Settlement
+from msgspec.structs import replace
+
+from hivecost.ledger import UNITS, LedgerState, Settlement
 from hivecost.store.ledger import accounts, database, desk, recovery, status
 from hivecost.store.ledger.asking import Lender
 from hivecost.store.ledger.database import LedgerDatabase
@@ -178,3 +180,13 @@ def extension_is_not_written_down(real):
 @mutant((status._Reading, "_late"), shown_by=("doubt", "settle late"))
 def late_bill_is_not_read(real):
     return lambda self, process, slots: ()
+
+
+@mutant((Journal, "settle_part"), shown_by=("settle what is known",))
+def what_is_known_is_not_written_down(real):
+    return lambda *_: None
+
+
+@mutant((recovery, "read_journal"), shown_by=("settle what is known", "kill"))
+def what_is_known_is_taken_for_the_whole_bill(real):
+    return lambda path: [replace(slot, settled_units=UNITS if slot.settlement else ()) for slot in real(path)]

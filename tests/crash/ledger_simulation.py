@@ -61,9 +61,10 @@ WORK = {
     "release": 3,
     "doubt": 4,
     "extend": 4,
+    "settle what is known": 4,
     "settle late": 6,
     "settle again": 1,
-    "settle what was resolved": 1,
+    "settle what was resolved": 4,
     "settle what was released": 0.6,
     "collect": 8,
     "commit": 8,
@@ -125,6 +126,8 @@ class Turn:
     #: By unit, once it was sent.
     bill: dict | None = None
     state: str = "held"
+    #: The units of the bill that were charged while the others stayed in doubt.
+    known: tuple = ()
     #: Settled by an operator, of whom its process does not hear.
     is_resolved: bool = False
     #: Its bill came while it was on its way to the database as one in doubt: until it is there, the journal has both.
@@ -132,16 +135,19 @@ class Turn:
 
     def overrun(self, account):
         unit, held = self.held[account]
-        return max(0, self.bill[unit] - held) if self.state == "settled" else 0
+        return max(0, self.bill[unit] - held) if self.is_settled(account) else 0
+
+    def is_settled(self, account):
+        return self.state == "settled" or self.held[account][0] in self.known
 
     def settled(self, account):
-        return self.bill[self.held[account][0]] if self.state == "settled" else 0
+        return self.bill[self.held[account][0]] if self.is_settled(account) else 0
 
     def outstanding(self, account):
-        return self.held[account][1] if self.state in ("held", "in_doubt") else 0
+        return self.held[account][1] if self.state in ("held", "in_doubt") and not self.is_settled(account) else 0
 
     def twice(self, account):
-        return self.held[account][1] if self.is_there_twice else 0
+        return self.held[account][1] if self.is_there_twice and self.held[account][0] not in self.known else 0
 
 
 def day_of(now_ns):
@@ -371,6 +377,9 @@ class World:
     def charged(self, process, turn):
         turn.state = "settled"
         turn.is_there_twice = turn.hold.handed_over and process.committed is None
+        self.note_overruns(process, turn)
+
+    def note_overruns(self, process, turn):
         for account in turn.held:
             if turn.overrun(account):
                 process.overruns.add(account[0])
@@ -378,6 +387,19 @@ class World:
 
     def settle(self, process):
         return self.charge_one(process, process.all_turns("held"))
+
+    def settle_what_is_known(self, process):
+        """Of its bill; the rest is in doubt."""
+        turn = self.pick([turn for turn in process.all_turns("held") if turn.bill is not None])
+        if turn is None:
+            return False
+        known = self.chance.choice([("usd",), ("calls",), ("usd", "calls"), ()])
+        settlement = process.desk.settle_known(turn.hold, {unit: turn.bill[unit] for unit in known})
+        require(settlement is not None, "a bill was taken for known", turn.hold_id)
+        units = {unit for unit, _ in turn.held.values()}
+        turn.known, turn.state = known, "settled" if units <= set(known) else "in_doubt"
+        self.note_overruns(process, turn)
+        return True
 
     def settle_late(self, process):
         return self.charge_one(process, process.all_turns("in_doubt"))
@@ -449,7 +471,7 @@ class World:
         turn = self.pick([turn for turn in process.all_turns("held", "in_doubt") if turn.bill is not None])
         if turn is None:
             return False
-        names = ["reserve", "settle", "release", "doubt", "settle late"]
+        names = ["reserve", "settle", "settle what is known", "release", "doubt", "settle late"]
         names.append("collect" if process.batch is None else "apply")
         step = getattr(self, self.chance.choice(names).replace(" ", "_"))
         self.busy = turn

@@ -51,6 +51,12 @@ DECIDING = [
     point("settle paid", "desk.Desk.settle", "after", counts=True),
     point("doubt lost", "desk.Desk.doubt", "before"),
     point("doubt lost", "desk.Desk.doubt", "after"),
+    point("know part", "desk.Desk.settle_known", "before"),
+    point("know part", "journal.Journal.settle_part", "before"),
+    point("know part", "journal.Journal.settle_part", "after", counts=True),
+    point("know part", "desk.Desk.settle_known", "after", counts=True),
+    point("settle soon", "journal.Journal.settle", "before"),
+    point("settle soon", "journal.Journal.settle", "after", counts=True),
     point("release unsent", "desk.Desk.release", "before"),
     point("release unsent", "journal.Journal.release", "before"),
     point("release unsent", "journal.Journal.release", "after", counts=True),
@@ -61,6 +67,8 @@ DECIDING = [
     point("extend grown", "desk.Desk.extend", "after", counts=True),
     point("settle late", "desk.Desk.settle", "before"),
     point("settle late", "desk.Desk.settle", "after", counts=True),
+    point("settle half", "journal.Journal.settled", "before"),
+    point("settle half", "journal.Journal.settled", "after", counts=True),
     point("settle grown", "journal.Journal.settle", "before"),
     point("settle grown", "journal.Journal.settle", "after", counts=True),
     point("settle big", "desk.Desk.settle", "before"),
@@ -125,8 +133,9 @@ RECOVERING = [
 POINTS = [*OPENING, *HOLDING, *DECIDING, *COMMITTING, *LENDING, *CLOSING, *RECOVERING]
 
 STEPS = [
-    *("open", "reserve paid", "reserve lost", "settle paid", "doubt lost", "release unsent", "extend grown", "visit"),
-    *("settle late", "settle grown", "reserve big", "settle big", "close", "recover"),
+    *("open", "reserve paid", "reserve lost", "settle paid", "doubt lost", "know part", "settle soon"),
+    *("release unsent", "extend grown", "visit", "settle late", "settle half", "settle grown", "reserve big"),
+    *("settle big", "close", "recover"),
 ]
 
 

@@ -49,6 +49,8 @@ MISTAKES = [
     ("late bill to a poisoned ledger is lost", [OTHER]),
     ("extension is not written down", [OTHER, LESS]),
     ("late bill is not read", [OTHER]),
+    ("what is known is not written down", [OTHER]),
+    ("what is known is taken for the whole bill", [OTHER, LESS]),
 ]
 
 pytestmark = pytest.mark.timeout(300 + 5 * HISTORIES)

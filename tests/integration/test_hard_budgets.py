@@ -412,3 +412,59 @@ async def test_a_restart_knows_that_the_soft_limit_was_reached(tmp_path):
         refused = await runtime.trigger_and_wait("spend", 1)
     assert isinstance(refused.error, hc.BudgetExhaustedError)
     assert "soft limit" in str(refused.error)
+
+
+# -- what is known of a bill without a price -------------------------------------------------------------------------
+
+
+def stands(runtime) -> dict[str, tuple[int, int, int]]:
+    return {row.budget: (row.settled, row.held, row.in_doubt) for row in runtime.final_status}
+
+
+TOKENS, CALLS = (hc.Budget(unit, f"100_000 {unit}", window="day", mode="hard") for unit in ("tokens", "calls"))
+
+
+async def test_tokens_and_calls_are_charged_as_used_without_a_price(tmp_path):
+    """A model of one's own costs nothing that anybody knows, but its tokens and calls are known to the last one."""
+
+    async def agent(ctx, _):
+        for _ in range(10):
+            async with ctx.turn("my-local-llama", input_tokens=200, max_tokens=4_000) as turn:
+                turn.settle(hc.Usage(200, 100))
+
+    runtime = hc.AgentRuntime(tmp_path, budgets=[TOKENS, CALLS])
+    (result,) = await run(runtime, agent)
+    assert result.status == "completed"
+    assert stands(runtime) == {"tokens": (3_000, 0, 0), "calls": (10, 0, 0)}
+
+
+@pytest.mark.parametrize(("attempts", "calls"), [(1, (1, 0, 0)), (3, (0, 0, 3))])
+@pytest.mark.parametrize("how", ["fails", "is left", "is cut"])
+async def test_a_turn_of_unknown_usage_is_one_call_for_sure(tmp_path, how, attempts, calls):
+    """Its tokens and dollars stay in doubt, and its calls where it may have been more of them."""
+
+    async def agent(ctx, _):
+        async with ctx.turn("m", input_tokens=10, max_tokens=10, attempts=attempts) as turn:
+            if how == "fails":
+                raise TimeoutError
+            if how == "is cut":
+                turn.observe({"choices": [{"delta": {"content": "a"}}]})
+
+    runtime = hc.AgentRuntime(tmp_path, budgets=[TOKENS, CALLS, hard("$1")], prices=PRICES)
+    await run(runtime, agent)
+    held = attempts * 20, attempts * 50_000
+    assert stands(runtime) == {"tokens": (0, 0, held[0]), "calls": calls, "b": (0, 0, held[1])}
+
+
+async def test_only_a_budget_in_usd_needs_a_price(tmp_path):
+    """And only where it matches the turn."""
+
+    async def agent(ctx, _):
+        async with ctx.turn("my-local-llama", input_tokens=200, max_tokens=4_000) as turn:
+            turn.settle(hc.Usage(200, 100))
+
+    others = hard("$1", match={"org": "acme"})
+    (passed,) = await run(hc.AgentRuntime(tmp_path / "a", budgets=[TOKENS, CALLS, others]), agent)
+    assert passed.status == "completed"
+    (refused,) = await run(hc.AgentRuntime(tmp_path / "b", budgets=[TOKENS, hard("$1")]), agent)
+    assert isinstance(refused.error, hc.PriceUnknownError)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from decimal import Decimal
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hivecost.errors import ConfigError
+from hivecost.ledger.amounts import parse_limit
 from hivecost.money import USD, format_usd, to_nanousd, to_usd
 
 
@@ -21,6 +23,10 @@ from hivecost.money import USD, format_usd, to_nanousd, to_usd
         (3, 3 * 10**9),
         (Decimal("0.000000001"), 1),
         ("0", 0),
+        ("0.50usd", 5 * 10**8),
+        ("5$", 5 * 10**9),
+        ("1,234,567.5", 1_234_567_500_000_000),
+        ("1_000", 1_000 * 10**9),
     ],
 )
 def test_amounts_as_people_write_them(amount, nanousd):
@@ -33,6 +39,54 @@ def test_what_is_no_amount_names_the_setting(amount):
     """The error says which setting it was and what was expected."""
     with pytest.raises(ConfigError, match=r"budget\.limit: expected an amount in USD"):
         to_nanousd(amount, key="budget.limit")
+
+
+MISPLACED = {
+    "0,50": "0.50",
+    "1,5": "1.5",
+    ",50": "0.50",
+    "5,": "5",
+    "0,500": "0.500",
+    "00,500": "0.500",
+    "1,00,000": "100000",
+    "1,0000": "1.0000",
+    "1.000,50": "1000.50",
+    "0,500.00": "500.00",
+    "1_000,50": "1000.50",
+}
+LEFTOVERS = [
+    *(
+        "bash.50",
+        "-bash.50",
+        "/bin/bash.50",
+        "/usr/bin/zsh.50",
+        "sh",
+        "-zsh",
+        "dash.5",
+        "./deploy.sh.50",
+        "bash.exe.50",
+    ),
+    *("/day", ".50/day", "bash.50/day", "sh/month", " / day"),
+]
+
+
+@pytest.mark.parametrize(("amount", "meant"), MISPLACED.items())
+def test_a_comma_is_no_decimal_point(amount, meant):
+    """`0,50` is never $50: a comma stands before three digits, and the error says what to write."""
+    for written in (amount, f"${amount}"):
+        with pytest.raises(ConfigError, match=rf"limit: expected .*: write {re.escape(meant)}, got"):
+            to_nanousd(written, key="limit")
+    for written in (amount, f"${amount}", f"{amount} usd", f"{amount} tokens"):
+        with pytest.raises(ConfigError, match=rf"limit: expected .*: write {re.escape(meant)}, got"):
+            parse_limit(written, "", key="limit")
+
+
+@pytest.mark.parametrize("amount", LEFTOVERS)
+def test_what_a_shell_leaves_of_an_amount_is_recognised(amount):
+    """`"$0.50"` in double quotes reaches us as `bash.50`, `"$5/day"` as `/day`: the error says how to write it."""
+    for read in (to_nanousd, lambda text, key: parse_limit(text, "", key=key)):
+        with pytest.raises(ConfigError, match=r"limit: expected .* single quotes, '\$0\.50', or 0\.50usd, got"):
+            read(amount, key="limit")
 
 
 @given(st.integers(0, 10**17))

@@ -50,6 +50,16 @@ def answer_bytes(event: Mapping[str, Any]) -> int:
     return _size(news or event)
 
 
+def generated_bytes(response: Mapping[str, Any]) -> int:
+    """What a whole answer brought, where its provider puts it; 0 for one of no known shape."""
+    if "choices" in response:
+        choices = [view(choice) for choice in items(response["choices"])]
+        return sum(_size(choice.get("message") or choice.get("text") or choice.get("delta")) for choice in choices)
+    if "candidates" in response:
+        return sum(_size(view(candidate).get("content")) for candidate in items(response["candidates"]))
+    return next((_size(response[name]) for name in ("output", "content", "message") if name in response), 0)
+
+
 def plain_text_bytes(chunk: object) -> int:
     """The bytes of a chunk that is bare text; 0 for any other, and for the frame of server-sent events."""
     if isinstance(chunk, bytes | bytearray):

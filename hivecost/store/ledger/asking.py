@@ -11,6 +11,7 @@ from hivecost.ledger.account import Account
 from hivecost.ledger.hold import finality
 from hivecost.store.ledger.accounts import Sums, change_lease, sums_of
 from hivecost.store.ledger.batch import Answer, Ask, BudgetRow
+from hivecost.store.ledger.controls import first_configured_ns
 
 
 class Lender:
@@ -120,6 +121,8 @@ class Lender:
             remaining=remaining,
             limit=limit,
             reset_at=to_datetime(account.period.end_ns or 0) if resets else None,
+            reason=self._budgets[account.budget.name].frozen or "",
+            since_ns=first_configured_ns(self._connection, account.budget.name) if kind == "exhausted" else 0,
         )
 
     def _request(self, ask: Ask) -> None:

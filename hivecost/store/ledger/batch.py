@@ -17,16 +17,15 @@ class Bill(msgspec.Struct, gc=False):
 
     number: int
     hold: LedgerHold
+    #: Those that are charged, and by unit with how much.
+    accounts: tuple[Account, ...]
+    billed: Mapping[Unit, int]
     #: What the hold had set aside; nothing, if it was released before.
     held: Mapping[Unit, int]
-    #: Where it is written down; None: nowhere.
+    #: Where it is written down; None: nowhere, or where its hold still is.
     place: int | None
     #: The hold was, or is just being, handed to the database as one in doubt.
     late: bool
-
-    @property
-    def billed(self) -> Mapping[Unit, int]:
-        return self.hold.pure.billed or {}
 
 
 class BillSums(NamedTuple):
@@ -36,6 +35,10 @@ class BillSums(NamedTuple):
     #: What of it the holds had set aside.
     held: dict[int, int]
 
+    def overrun(self, row_id: int) -> int:
+        """What of it was above the holds."""
+        return self.billed.get(row_id, 0) - self.held.get(row_id, 0)
+
 
 def sums_of_bills(bills: Iterable[Bill], *, above: int = 0) -> BillSums:
     """The sums of the bills that are numbered above `above`; late ones belong to the doubts that they resolve."""
@@ -44,7 +47,7 @@ def sums_of_bills(bills: Iterable[Bill], *, above: int = 0) -> BillSums:
         if bill.late or bill.number <= above:
             continue
         billed = bill.billed
-        for account in bill.hold.accounts:
+        for account in bill.accounts:
             row_id, unit = account.row_id, account.unit
             if row_id:
                 amount = billed[unit]

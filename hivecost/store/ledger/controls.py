@@ -66,6 +66,14 @@ def budget_rows(connection: sqlite3.Connection) -> dict[str, BudgetRow]:
     return {name: BudgetRow(limit, frozen) for name, limit, frozen in rows}
 
 
+def first_configured_ns(connection: sqlite3.Connection, budget: str) -> int:
+    """When the budget first came into force here, from which on it counts; 0 where the list of changes has it not."""
+    row = connection.execute(
+        "SELECT at_ns FROM ledger_changes WHERE what = 'configure' AND subject = ? ORDER BY id LIMIT 1", [budget]
+    ).fetchone()
+    return 0 if row is None else int(row[0])
+
+
 def last_change(connection: sqlite3.Connection) -> int:
     """The newest entry of the list of changes; 0 when it is empty."""
     return int(connection.execute("SELECT coalesce(max(id), 0) FROM ledger_changes").fetchone()[0])

@@ -173,7 +173,7 @@ class LedgerDatabase:
         """What this process has settled, doubted and frozen since last time; what is known already changes nothing."""
         now_ns, known = self._clock.now_ns(), self._require_known(connection)
         for hold in batch.doubts:
-            amounts = {account.row_id: hold.amounts[account.unit] for account in hold.accounts if account.row_id}
+            amounts = {account.row_id: hold.amounts[account.unit] for account in hold.doubted if account.row_id}
             if doubt(
                 connection, hold.hold_id, amounts, key=hold.key or "", reason="left unsettled", since_ns=hold.at_ns
             ):

@@ -67,6 +67,13 @@ class Desk(Atomic):
         settlement = self.settle(hold, amounts)
         settled_late.announce(self._ledger, hold=hold, settlement=settlement or Settlement())
 
+    def _settle_known_later(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> None:
+        self.defer(lambda: self._settle_known_now(hold, amounts))
+
+    def _settle_known_now(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> None:
+        settlement = self.settle_known(hold, amounts)
+        settled_late.announce(self._ledger, hold=hold, settlement=settlement or Settlement())
+
     def _release_later(self, hold: LedgerHold) -> bool:
         self.defer(lambda: self.release(hold))
         return hold.pure.state == "held"
@@ -124,6 +131,25 @@ class Desk(Atomic):
     @atomic(_settle_later)
     def settle(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Settlement | None:
         """Charge the bill, once."""
+        return self._settle(hold, amounts)
+
+    @atomic(_settle_known_later)
+    def settle_known(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Settlement | None:
+        """Charge what is known of the bill, once, and doubt the rest."""
+        pure = hold.pure
+        if pure.state != "held" or self.closed or self.poisoned:
+            return None
+        if all(account.unit in amounts for account in hold.accounts):
+            return self._settle(hold, amounts)
+        settlement = self._state.settle_known(pure, amounts) or Settlement()
+        if pure.known is not None:
+            self._charge_known(hold, pure.known)
+        self._note_doubt(hold)
+        if settlement.incidents:
+            self._freeze_for(settlement.incidents)
+        return settlement
+
+    def _settle(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Settlement | None:
         pure = hold.pure
         if pure.state == "settled":
             return None
@@ -158,14 +184,17 @@ class Desk(Atomic):
         """Keep it charged until its bill is known."""
         if self.closed or self.poisoned or not self._state.doubt(hold.pure):
             return False
+        self._note_doubt(hold)
+        return True
+
+    def _note_doubt(self, hold: LedgerHold) -> None:
         if hold.place is not None:
             self._doubts[hold.pure.hold_id] = hold
-        for account in hold.accounts:
+        for account in hold.doubted:
             if not is_durable(account):
                 self._doubts_of.setdefault(execution_of(account), []).append(hold)
                 if account.over:  # it comes after the end of its execution
                     self._let_pass(execution_of(account))
-        return True
 
     @atomic()
     def ask(self, who: Spender, amounts: Mapping[Unit, int], clock: Clock) -> Ask:
@@ -259,7 +288,8 @@ class Desk(Atomic):
             batch.kept[account.row_id] = account.held + account.in_doubt
             batch.settled_then[account] = account.settled
         for ask in asks:
-            batch.rooms |= {account: room_of(account) for account in ask.accounts}
+            # What is above a hold is charged to the account, and takes nothing of the lease.
+            batch.rooms |= {account: room_of(account) + sums.overrun(account.row_id) for account in ask.accounts}
         news = (*(bill.hold for bill in batch.bills), *batch.doubts)
         for accounts in (*(hold.accounts for hold in news), batch.rooms):
             batch.settled_then |= {account: account.settled for account in accounts if is_durable(account)}
@@ -286,31 +316,49 @@ class Desk(Atomic):
 
     def _charge(self, hold: LedgerHold, held: Mapping[Unit, int]) -> None:
         """Write the bill down, in the place of its hold or, where that is not its own any more, in a new one."""
-        place, billed = hold.place, hold.pure.billed or {}
+        place, accounts, billed = hold.place, hold.accounts, hold.pure.billed or {}
         number = self._settlements + 1
         if place is not None and not hold.handed_over:
+            if hold.pure.known is not None:  # that part was not on its way yet, and is now charged with the rest
+                self._bills = [bill for bill in self._bills if bill.hold is not hold]
             self.journal.settle(place, number, billed)
             hold.place = None
         else:
-            accounts = self._leases.packed(hold.accounts)
-            if not accounts:
+            accounts = hold.doubted
+            packed = self._leases.packed(accounts)
+            if not packed:
                 return
             place = None
             if self.journal.free:
-                content = hold.pure.hold_id, hold.at_ns, held, key_bytes(hold.key), accounts
+                content = hold.pure.hold_id, hold.at_ns, held, key_bytes(hold.key), packed
                 place = self.journal.settled(content, number, billed)
         self._settlements = number
-        self._bills.append(Bill(number, hold, held, place, hold.handed_over))
+        self._bills.append(Bill(number, hold, accounts, billed, held, place, hold.handed_over))
+
+    def _charge_known(self, hold: LedgerHold, known: Mapping[Unit, int]) -> None:
+        """Write a part of the bill down, in the place of its hold, which keeps it while other accounts are in doubt."""
+        charged = tuple(account for account in hold.accounts if account.unit in known)
+        place = hold.place
+        if place is None or not any(map(is_durable, charged)):
+            return
+        self._settlements += 1
+        if any(map(is_durable, hold.doubted)):
+            self.journal.settle_part(place, self._settlements, known)
+            place = None
+        else:
+            self.journal.settle(place, self._settlements, known)
+            hold.place = None
+        self._bills.append(Bill(self._settlements, hold, charged, known, hold.amounts, place, late=False))
 
     def _settle_after_all(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Settlement | None:
         """The journal alone is right: what it takes in is recovered."""
         if self.closed:
             raise LedgerUnavailableError(f"{self.closed}; hold {hold.hold_id} is in doubt: settle it with resolve()")
-        billed = {**hold.amounts, **amounts}
+        billed = {**hold.amounts, **amounts, **(hold.pure.known or {})}
         if hold.place is not None and not hold.handed_over:
             self._settlements += 1
             self.journal.settle(hold.place, self._settlements, billed)
-        elif self.journal.free and (accounts := self._leases.packed(hold.accounts)):
+        elif self.journal.free and (accounts := self._leases.packed(hold.doubted)):
             self._settlements += 1
             held = _nothing_of(hold.pure) if hold.state == "released" else hold.amounts
             content = hold.pure.hold_id, hold.at_ns, held, key_bytes(hold.key), accounts
@@ -329,7 +377,7 @@ class Desk(Atomic):
     def _hand_over(self, hold: LedgerHold) -> None:
         """On its way to the database: from now on it is no part of our leases, whenever its usage arrives."""
         hold.handed_over = True
-        durable = [account for account in hold.accounts if is_durable(account)]
+        durable = [account for account in hold.pure.accounts if is_durable(account)]
         self._state.hand_over(hold.pure, durable)
         self._forget_if_empty(hold)
         for account in durable:
@@ -375,7 +423,7 @@ def _with_handed_over(hold: LedgerHold, settlement: Settlement, amounts: Mapping
             held=hold.amounts[account.unit],
             billed=amounts[account.unit],
         )
-        for account in set(hold.accounts) - set(hold.pure.accounts)
+        for account in set(hold.doubted) - set(hold.pure.accounts)
         if amounts.get(account.unit, 0) > hold.amounts[account.unit]
     )
     return Settlement(settlement.crossings, settlement.incidents + incidents)

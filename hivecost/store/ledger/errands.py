@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from hivecost.clock import Clock
-from hivecost.ledger import Budget, BudgetState, DoubtfulHold, Limit, USDAmount, amounts_of
+from hivecost.ledger import Budget, BudgetState, DoubtfulHold, Limit, USDAmount, amounts_of, listed_budgets
 from hivecost.store.ledger import controls, doubts, records
 from hivecost.store.ledger.database import Errand
 from hivecost.store.ledger.records import BudgetChange
@@ -57,13 +57,13 @@ class LedgerErrands(ABC):
         changes: list[BudgetChange] = await self._do(partial(records.list_changes, limit=limit))
         return changes
 
-    async def configure(self, budgets: Iterable[Budget], *, by: str = "configuration") -> None:
+    async def configure(self, budgets: Budget | Iterable[Budget], *, by: str = "configuration") -> None:
         """Bring other limits of budgets that this Ledger has into force, as opening it with them would.
 
         A limit that an operator set stays until another one is configured. All of them, or none: raises ConfigError
         for a budget that it was not opened with, and for any other difference than the limit.
         """
-        changed = tuple(budgets)
+        changed = listed_budgets(budgets)
         controls.require_same_but_limit(changed, self._budgets)
         now_ns = self._clock.now_ns()
         await self._do(partial(controls.configure, budgets=changed, now_ns=now_ns, who=by))

@@ -35,6 +35,12 @@ class LedgerHold(msgspec.Struct, eq=False):
     #: It is in the database, as one in doubt, or on its way there.
     handed_over: bool = False
 
+    @property
+    def doubted(self) -> tuple[Account, ...]:
+        """Those of them whose part of the bill is not charged on its own."""
+        known = self.pure.known
+        return self.accounts if known is None else tuple(a for a in self.accounts if a.unit not in known)
+
     def __repr__(self) -> str:
         billed = self.pure.billed if self.state == "settled" else None
         return f"<LedgerHold {self.hold_id} {self.state} {dict(self.amounts if billed is None else billed)}>"
@@ -76,6 +82,21 @@ class LedgerHold(msgspec.Struct, eq=False):
         the budget: `Settlement.incidents`. Raises ConfigError for an amount that cannot be.
         """
         return self._desk.settle(self, amounts_of(usd, nanousd, tokens, calls))
+
+    def settle_known(
+        self,
+        usd: USDAmount | None = None,
+        *,
+        nanousd: int | None = None,
+        tokens: int | None = None,
+        calls: int | None = None,
+    ) -> Settlement | None:
+        """Charge what is known of the bill: a unit that is not named stays in doubt, until `settle` or `resolve`.
+
+        Named once, a unit stays as it was charged. None, and nothing changes, for a hold that is not held any more.
+        Otherwise as `settle`, but that a closed ledger gives None.
+        """
+        return self._desk.settle_known(self, amounts_of(usd, nanousd, tokens, calls))
 
     def release(self) -> bool:
         """Give the whole hold back, because it is sure that nothing was sent; False if it is not held any more."""

@@ -39,6 +39,8 @@ _FREE_1: Final = 0
 _HELD: Final = 1
 _SETTLED: Final = 2
 _EXTENDED: Final = 4
+#: Of a hold in doubt: which units of its bill are settled, in the order of UNITS.
+_PARTS: Final = dict(zip(UNITS, (16, 32, 64), strict=True))
 
 _AMOUNTS: Final = struct.Struct("<3q")
 _BILL: Final = struct.Struct("<4q")  # settlement number, amounts
@@ -78,6 +80,8 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     #: From 1 on; 0: not settled.
     settlement: int
     billed: Amounts
+    #: In which units it is settled: all or none, or some, while its bill in the others is in doubt.
+    settled_units: tuple[Unit, ...]
 
 
 class TornJournalError(Exception):
@@ -136,7 +140,12 @@ class Journal:
         if state & _HELD:
             usd, tokens, calls = billed.get("usd", 0), billed.get("tokens", 0), billed.get("calls", 0)
             _BILL.pack_into(self._map, place + self._layout.bill_at, settlement, usd, tokens, calls)
-            self._map[place] = state ^ (_HELD | _SETTLED)
+            self._map[place] = state & _EXTENDED | _SETTLED
+
+    def settle_part(self, place: int, settlement: int, known: Mapping[Unit, int]) -> None:
+        """From now on the hold is settled in these units, and in doubt in the others."""
+        _BILL.pack_into(self._map, place + self._layout.bill_at, settlement, *_in_order(known))
+        self._map[place] |= sum(_PARTS[unit] for unit in known)
 
     def release(self, place: int) -> None:
         """From now on there is no such hold."""
@@ -172,14 +181,16 @@ def _slots(data: bytes, layout: _Layout, path: Path, *, free: int) -> Iterator[S
         state = data[place]
         if state == free:
             continue
-        if state & ~_EXTENDED not in (_HELD, _SETTLED):
+        units = tuple(unit for unit, part in _PARTS.items() if state & part)
+        kind = state & ~(_EXTENDED | sum(_PARTS[unit] for unit in units))
+        if kind not in (_HELD, _SETTLED) or (units and kind == _SETTLED):
             raise TornJournalError(f"{path}: a slot has the state {state}")
         number, at_ns, usd, tokens, calls, key, accounts = layout.content.unpack_from(data, place + _CONTENT_AT)
         held = (usd, tokens, calls)
         if state & _EXTENDED:
             held = _AMOUNTS.unpack_from(data, place + layout.extended_at)
         settlement, *billed = _BILL.unpack_from(data, place + layout.bill_at)
-        settled = bool(state & _SETTLED)
+        settled = bool(kind == _SETTLED or units)
         if number <= 0 or min(*held, *(billed if settled else held)) < 0 or (settled and settlement <= 0):
             raise TornJournalError(f"{path}: a slot cannot be")
         yield Slot(
@@ -190,4 +201,5 @@ def _slots(data: bytes, layout: _Layout, path: Path, *, free: int) -> Iterator[S
             accounts=tuple(filter(None, layout.accounts.unpack(accounts))),
             settlement=settlement if settled else 0,
             billed=(billed[0], billed[1], billed[2]) if settled else (0, 0, 0),
+            settled_units=UNITS if kind == _SETTLED else units,
         )

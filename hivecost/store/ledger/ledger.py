@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import sqlite3
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -26,6 +26,7 @@ from hivecost.ledger import (
     Unit,
     USDAmount,
     amounts_of,
+    listed_budgets,
 )
 from hivecost.store.database import CLOSE_GRACE_S, database_path
 from hivecost.store.faults import to_store_error
@@ -78,7 +79,7 @@ class Ledger(LedgerErrands):
         cls,
         base_path: str | Path,
         *,
-        budgets: Sequence[Budget] = (),
+        budgets: Budget | Iterable[Budget] = (),
         clock: Clock = SYSTEM_CLOCK,
         holds_max: int = 8192,
         close_timeout_s: float = 30.0,
@@ -89,7 +90,9 @@ class Ledger(LedgerErrands):
         Opening raises LedgerUnavailableError, and ConfigError for budgets that are not `mode="hard"`, or that count
         otherwise than they did.
         """
-        return cls(Path(base_path), tuple(budgets), clock, holds_max=holds_max, close_timeout_s=close_timeout_s)
+        return cls(
+            Path(base_path), listed_budgets(budgets), clock, holds_max=holds_max, close_timeout_s=close_timeout_s
+        )
 
     async def __aenter__(self) -> Self:
         if self._opened is not None:

@@ -77,14 +77,14 @@ class Recovery:
             hold_id = f"{process_id}-{slot.hold_number}"
             units = _units(connection, slot)
             held = {row_id: slot.held[UNITS.index(unit)] for row_id, (_, unit) in units.items()}
-            if not slot.settlement:
-                if doubt(connection, hold_id, held, key=slot.key, reason="its process died", since_ns=slot.at_ns):
-                    _take_back(connection, process_id, held)
-            elif is_known(connection, hold_id):
+            left = {row_id: held[row_id] for row_id, (_, unit) in units.items() if unit not in slot.settled_units}
+            if slot.settlement and not left and is_known(connection, hold_id):
                 bill = dict(zip(UNITS, slot.billed, strict=True))
                 resolve(connection, hold_id, bill, by="usage", now_ns=self._now_ns)
             elif slot.settlement > known:
                 self._settle(connection, process_id, slot, held, units)
+            if left and doubt(connection, hold_id, left, key=slot.key, reason="its process died", since_ns=slot.at_ns):
+                _take_back(connection, process_id, left)
         return ""
 
     def _settle(
@@ -95,9 +95,10 @@ class Recovery:
         held: dict[int, int],
         units: dict[int, tuple[str, Unit]],
     ) -> None:
-        billed = {row_id: slot.billed[UNITS.index(unit)] for row_id, (_, unit) in units.items()}
+        settled = {row_id: named for row_id, named in units.items() if named[1] in slot.settled_units}
+        billed = {row_id: slot.billed[UNITS.index(unit)] for row_id, (_, unit) in settled.items()}
         charge(connection, process_id, billed, held)
-        for row_id, (budget, unit) in units.items():
+        for row_id, (budget, unit) in settled.items():
             bill = billed[row_id]
             freeze_for_bill(connection, budget, unit, billed=bill, held=held[row_id], now_ns=self._now_ns)
 

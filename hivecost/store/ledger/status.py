@@ -261,13 +261,14 @@ class _Reading:
                         hold_id=f"{process.id}-lease-{row_id}", key="", reason=over, since_ns=now_ns, amounts=amounts
                     )
             for slot in self._fresh(process, slots or ()) if over else ():
-                if not slot.settlement:
+                left = {row_id: amount for row_id, amount, _, is_settled in self._parts(slot) if not is_settled}
+                if left:
                     yield DoubtfulHold(
                         hold_id=f"{process.id}-{slot.hold_number}",
                         key=slot.key,
                         reason=over,
                         since_ns=slot.at_ns,
-                        amounts=self._amounts({row_id: amount for row_id, amount, _ in self._parts(slot)}),
+                        amounts=self._amounts(left),
                     )
 
     def holders(self) -> Iterator[tuple[_Process, int, Holder]]:
@@ -278,8 +279,8 @@ class _Reading:
                 continue
             leases, held, since = self._leases(process), defaultdict[int, list[int]](list), dict[int, int]()
             for slot in self._fresh(process, slots or ()):
-                for row_id, amount, billed in self._parts(slot):
-                    if slot.settlement:
+                for row_id, amount, billed, is_settled in self._parts(slot):
+                    if is_settled:
                         leases[row_id] = leases.get(row_id, 0) - min(billed, amount)
                     else:
                         held[row_id].append(amount)
@@ -298,12 +299,12 @@ class _Reading:
         held: Counter[int] = Counter()
         leases = self._leases(process)
         for slot in self._late(process, journal.slots):
-            for row_id, amount, billed in self._parts(slot):
+            for row_id, amount, billed, _ in self._parts(slot):
                 self.settled[row_id] += billed
                 self.in_doubt[row_id] -= amount
         for slot in self._fresh(process, journal.slots):
-            for row_id, amount, billed in self._parts(slot):
-                if slot.settlement:
+            for row_id, amount, billed, is_settled in self._parts(slot):
+                if is_settled:
                     self.settled[row_id] += billed
                     if row_id in leases:
                         leases[row_id] -= min(billed, amount)
@@ -333,13 +334,13 @@ class _Reading:
             ):
                 yield slot
 
-    def _parts(self, slot: Slot) -> Iterator[tuple[int, int, int]]:
-        """(row, what is held, what is billed) for each of its accounts."""
+    def _parts(self, slot: Slot) -> Iterator[tuple[int, int, int, bool]]:
+        """(row, what is held, what is billed, whether that is the bill) for each of its accounts."""
         for row_id in slot.accounts:
             unit = self._unit(row_id)
             if unit is not None:
                 place = UNITS.index(unit)
-                yield row_id, slot.held[place], slot.billed[place]
+                yield row_id, slot.held[place], slot.billed[place], unit in slot.settled_units
 
     def _unit(self, row_id: int) -> Unit | None:
         """What the account counts; None for a row that is not there."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from hivecost.errors import ConfigError, LedgerUnavailableError
-from hivecost.ledger import Budget
+from hivecost.ledger import Budget, LedgerStore
 from hivecost.testing.ledger_contract.checking import (
     ACME,
     CENT,
@@ -78,6 +78,59 @@ class DoubtPromises(OpensLedgers):
                 same(hold.settle(usd="0.09") is None, False)
                 same((hold.settle(usd="0.10"), await ledger.in_doubt()), (None, []))
                 same((await sums(ledger), await sums(ledger, "run")), ((settled * CENT, 0, 0),) * 2)
+
+    async def test_what_is_known_of_a_bill_is_charged_and_the_rest_is_in_doubt(self, tmp_path: Path) -> None:
+        """Each unit by itself, for all who open the place, now and later; what is charged stays as it was charged."""
+        budgets = total(), Budget("tokens", "100 tokens", mode="hard"), Budget("calls", "9 calls", mode="hard")
+
+        async def stand(ledger: LedgerStore) -> list[tuple[int, int, int]]:
+            return [await sums(ledger, name) for name in ("all", "tokens", "calls")]
+
+        known = [(0, 0, 10 * CENT), (7, 0, 0), (1, 0, 0)]
+        async with self.opened(tmp_path, *budgets) as ledger:
+            async with await hold_of(ledger, usd="0.10", tokens=70) as hold:
+                same(hold.settle_known(tokens=7, calls=1) is None, False)
+            same((hold.state, hold.settle_known(usd=0), hold.release()), ("in_doubt", None, False))
+            for found in (hold.amounts["tokens"], (await ledger.remaining(ACME))["tokens"] - 23):
+                same(found, 70)
+            same(await stand(ledger), known)
+        async with self.opened(tmp_path, *budgets) as one, self.opened(tmp_path, *budgets) as two:
+            same((await stand(one), await stand(two)), (known, known))
+            (doubt,) = await two.in_doubt()
+            same([(part.budget, part.amount) for part in doubt.amounts], [("all", 10 * CENT)])
+            await two.resolve(doubt.hold_id, usd="0.04", tokens=50, by="ada")
+            same((await one.in_doubt(), await stand(one)), ([], [(4 * CENT, 0, 0), (7, 0, 0), (1, 0, 0)]))
+
+    async def test_the_rest_of_a_bill_may_come_late(self, tmp_path: Path) -> None:
+        """Before anybody looked, and after: it charges what was in doubt, and nothing that was charged before."""
+        run = Budget("run", "100 tokens", window="execution", mode="hard")
+        day = Budget("day", "$0.50", window="execution", mode="hard")
+        calls = Budget("calls", "9 calls", mode="hard")
+        async with self.opened(tmp_path, total(), run, day, calls) as ledger:
+            for number, look_first in enumerate((False, True), 1):
+                hold = await hold_of(ledger, {"execution": "e1"}, usd="0.10", tokens=30)
+                hold.settle_known(tokens=20, calls=1)
+                if look_first:
+                    same(await sums(ledger), (9 * CENT, 0, 10 * CENT))
+                same(hold.settle(usd="0.09", tokens=25) is None, False)
+                same((hold.settle(usd="0.10"), hold.state, await ledger.in_doubt()), (None, "settled", []))
+                same([await sums(ledger, name) for name in ("all", "day")], [(number * 9 * CENT, 0, 0)] * 2)
+                same([await sums(ledger, name) for name in ("run", "calls")], [(number * 20, 0, 0), (number, 0, 0)])
+
+    async def test_of_a_bill_all_or_nothing_may_be_known(self, tmp_path: Path) -> None:
+        """Then it is settled, or in doubt; above its hold it is an overrun all the same (H9)."""
+        async with self.opened(tmp_path, total(), Budget("tokens", "100 tokens", mode="hard")) as ledger:
+            settled, doubted, above = [await hold_of(ledger, usd="0.10", tokens=10) for _ in range(3)]
+            with raises(ConfigError):
+                settled.settle_known(tokens=-1)
+            settled.settle_known(usd="0.05", tokens=5)
+            doubted.settle_known(calls=1)
+            same((settled.state, doubted.state), ("settled", "in_doubt"))
+            settlement = above.settle_known(tokens=12)
+            incidents = () if settlement is None else settlement.incidents
+            same([(one.budget, one.held, one.billed) for one in incidents], [("tokens", 10, 12)])
+            same((await sums(ledger), await sums(ledger, "tokens")), ((5 * CENT, 0, 20 * CENT), (17, 0, 10)))
+            await until_refused(ledger, usd="0.01", tokens=1)
 
     async def test_a_doubt_is_resolved_at_whatever_it_cost(self, tmp_path: Path) -> None:
         """Nothing if it was never sent; as held where no bill is named; above the hold it is an overrun (H9)."""

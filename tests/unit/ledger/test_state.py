@@ -84,12 +84,17 @@ def test_busy_and_exhausted_are_told_apart():
     assert refusal(ledger, 101, user="bob").reset_at is None  # no day has that much
 
 
+ALL_RUNS = (
+    "; it counts all runs and never resets (one with another window does: execution, session, hour, day, week, month)"
+)
+
+
 @pytest.mark.parametrize(
     ("window", "whose", "period", "reset"),
     [
         ("execution", " (execution=e)", "", ""),
         ("session", " (session=s)", "", ""),
-        ("total", "", "", ""),
+        ("total", "", "", ALL_RUNS),
         ("hour", "", " for the hour 2026-11-22T13+01:00", "; it resets at 2026-11-22T13:00Z"),
         ("day", "", " for the day 2026-11-22", "; it resets at 2026-11-22T23:00Z"),
         ("week", "", " for the week 2026-W47", "; it resets at 2026-11-22T23:00Z"),
@@ -97,7 +102,7 @@ def test_busy_and_exhausted_are_told_apart():
     ],
 )
 def test_a_refusal_says_for_how_long(window, whose, period, reset):
-    """The period in words and when it ends; nothing of either where there is no end."""
+    """The period in words and when it ends; of one that never ends, which windows do."""
     ledger = LedgerState([tokens(3, window=window, timezone="Europe/Berlin")])
     ledger.settle(reserve(ledger, 2, execution="e", session="s"), {"tokens": 2})
     assert str(refusal(ledger, 2, execution="e", session="s").error()) == (
@@ -113,7 +118,7 @@ def test_waiting_for_what_no_period_has_is_not_advised():
     )
     ledger.freeze("b", "a look")
     assert str(refusal(ledger, 1).error()) == (
-        "budget 'b' is frozen until someone looks: needs up to 1 token, 3 tokens of 3 tokens remain"
+        "budget 'b' is frozen until someone looks (a look): needs up to 1 token, 3 tokens of 3 tokens remain"
     )
 
 

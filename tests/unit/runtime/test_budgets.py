@@ -45,6 +45,20 @@ async def spend(runtime: hc.AgentRuntime, tokens: int = 9_000) -> str:
 # -- how they stand --------------------------------------------------------------------------------------------------
 
 
+async def test_a_single_budget_needs_no_list(tmp_path):
+    """`budgets=Budget(…)` is that budget, for a runtime and for a ledger; what is none is named."""
+    runtime = hc.AgentRuntime(tmp_path, budgets=HARD)
+    assert [budget.name for budget in runtime.gate.budgets] == ["hard"]
+    async with hc.Ledger.open(tmp_path, budgets=HARD) as ledger:
+        await ledger.configure(HARD.with_limit("$0.02"))
+        assert [(budget.name, budget.limit) for budget in await ledger.budgets()] == [("hard", 20_000_000)]
+    for wrong in ("hard", ["hard"], {"hard": HARD}, None, 5, [HARD, "soft"]):
+        with pytest.raises(hc.ConfigError, match="budgets: expected a Budget, or a list of them"):
+            hc.AgentRuntime(tmp_path, budgets=wrong)
+        with pytest.raises(hc.ConfigError, match="budgets: expected a Budget, or a list of them"):
+            hc.Ledger.open(tmp_path, budgets=wrong)
+
+
 async def test_status_has_the_accounts_of_all_modes(make):
     """Held and counted ones in one list, each row of the same kind."""
     async with make(HARD, SOFT, CALLS) as runtime:

@@ -113,7 +113,7 @@ async def test_a_run_whose_names_are_no_plain_texts(tmp_path, names):
     assert (step.user_id, step.stop_reason, step.tags) == ("ada", "enough", {"ada": "planner"})
     assert step.cost_nanousd == account.settled
     assert {event.agent_id for event in seen} == {"planner"}
-    assert len(seen) == 3
+    assert len(seen) == 4
 
 
 async def test_events_that_are_published_beside_the_runtime(tmp_path, names):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import anyio
 import pytest
@@ -409,3 +409,19 @@ async def test_a_runtime_whose_budgets_cannot_be_watched_does_not_start(make_run
     with pytest.raises(hc.PluginError, match="budget-watcher"):
         async with runtime:
             pass
+
+
+async def test_a_total_says_since_when_it_counts(make_runtime):
+    """The default window: from the first turn that is known on, in this run or before a restart."""
+    first = datetime(2026, 11, 22, 12, tzinfo=UTC)
+    budget = hc.Budget("cap", "2 calls")
+    for days, turns, status in ((0, 1, "completed"), (1, 2, "cancelled"), (2, 1, "cancelled")):
+        clock = FakeClock(first + timedelta(days=days))
+        runtime = make_runtime(budgets=budget, config={"log": True}, clock=clock)
+        async with runtime:
+            result = await runtime.trigger_and_wait("spend", [TURN] * turns)
+        assert result.status == status
+    assert str(result.error) == (
+        "budget 'cap' is spent: 2 calls of 2 calls; it counts all runs since 2026-11-22 and never resets "
+        "(one with another window does: execution, session, hour, day, week, month)"
+    )

@@ -1,0 +1,176 @@
+"""The line of turns that wait for money which others hold: who tries first when some of it comes back."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Mapping
+from typing import Final, Literal
+
+import anyio
+import msgspec
+
+from hivecost.clock import Clock
+from hivecost.ledger import Account, Unit
+from hivecost.loops import current_loop
+
+#: Budget, scope and period.
+AccountName = tuple[str, str, str]
+
+#: Once this part of its patience is over, nobody who came later gets what a turn waits for.
+_PATIENT_PART: Final = 0.5
+#: Less is no time to wait.
+_MOMENT_S: Final = 1e-6
+
+
+class Waiter(msgspec.Struct, eq=False):
+    """A turn in the line, from the first time that it was refused until it is admitted or gives up."""
+
+    #: The accounts that were short of what it needs, and what that is.
+    needs: dict[AccountName, int] = {}
+    #: For so long it stood in the line before it was called last, and for so long it is willing to.
+    waited_s: float = 0.0
+    wait_s: float = math.inf
+    #: Since when it stands there.
+    since_s: float = 0.0
+    #: `MoneyLine.times_freed` as it was before it tried last.
+    seen: int = 0
+    #: The round in which it tried last.
+    tried: int = 0
+    #: `called` once it found enough, and before it holds it: it may have to wait for something else.
+    state: Literal["new", "standing", "trying", "called"] = "new"
+    turn: anyio.Event | None = None
+
+    def left_s(self, now_s: float) -> float:
+        """How much longer it is willing to stand there."""
+        is_there = self.state in ("standing", "trying")
+        return self.wait_s - self.waited_s - (now_s - self.since_s if is_there else 0.0)
+
+    def is_due(self, now_s: float) -> bool:
+        """Whether nobody may pass it any more."""
+        return self.left_s(now_s) <= self.wait_s * _PATIENT_PART
+
+
+class MoneyLine:
+    """First come, first served; but a turn may pass those before it that need more, as long as they are patient.
+
+    Money that comes back in this process begins a round: one after the other tries to hold what it needs, until nobody
+    is left whom it could suffice. What other processes hold is asked for by the first in the line, now and then.
+    Belongs to the loop that made it, but for `freed`.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._loop = current_loop()
+        #: In the order in which they came.
+        self._waiters: list[Waiter] = []
+        self._rounds = itertools.count(1)
+        self._round = 0
+        self._is_scheduled = False
+        #: Changes whenever money comes back.
+        self.times_freed = 0
+
+    def __bool__(self) -> bool:
+        return bool(self._waiters)
+
+    def freed(self) -> None:
+        """Let those who wait try again: somebody holds less than before. From any thread."""
+        self.times_freed += 1
+        if not self._waiters or self._is_scheduled:
+            return
+        self._is_scheduled = True
+        (self._loop.call_soon if self._loop.is_here() else self._loop.call_threadsafe)(self._begin_round)
+
+    def stands_before(self, accounts: Iterable[Account], amounts: Mapping[Unit, int]) -> Account | None:
+        """The account for which somebody waits who would be passed by a turn that comes now; None: it passes nobody."""
+        now_s = self._clock.monotonic_s()
+        for account in accounts:
+            name = name_of(account)
+            for waiter in self._waiters:
+                need = waiter.needs.get(name)
+                if need is not None and (amounts[account.unit] >= need or waiter.is_due(now_s)):
+                    return account
+        return None
+
+    async def wait(self, waiter: Waiter, account: AccountName, need: int, *, wait_s: float, poll_s: float) -> bool:
+        """Return when the waiter should try to hold `need`; False once it has waited for `wait_s`, and tried again.
+
+        Every `poll_s` the first in the line tries anyhow.
+        """
+        waiter.wait_s = wait_s
+        if self._left_s(waiter) <= _MOMENT_S:
+            return False
+        if waiter.state == "new":
+            self._waiters.append(waiter)
+        if waiter.state != "trying":
+            waiter.since_s = self._clock.monotonic_s()
+        waiter.needs[account] = need
+        turn = waiter.turn = anyio.Event()
+        waiter.state = "standing"
+        waiter.tried = self._round  # just now, in vain
+        if waiter.seen != self.times_freed:
+            self.freed()
+        self._serve_next()
+        try:
+            while not turn.is_set() and (left_s := self._left_s(waiter)) > _MOMENT_S:
+                await self._set_or_sleep(turn, min(poll_s, left_s))
+                if not turn.is_set() and self._is_first(waiter):
+                    self._begin_round()
+        finally:
+            waiter.state = "trying"
+        return True
+
+    def called(self, waiter: Waiter) -> None:
+        """It found enough, and gave it back to come for it once nothing else is in its way."""
+        if waiter.state != "new":
+            waiter.waited_s = waiter.wait_s - self._left_s(waiter)
+            waiter.state = "called"
+
+    def leave(self, waiter: Waiter) -> None:
+        """It is admitted, or has given up: the next may try."""
+        if waiter.state != "new":
+            self._waiters.remove(waiter)
+            self._serve_next()
+
+    def _begin_round(self) -> None:
+        self._is_scheduled = False
+        self._round = next(self._rounds)
+        self._serve_next()
+
+    def _serve_next(self) -> None:
+        """Let the first one try who has not tried in this round, and passes nobody whom it must not pass."""
+        now_s = self._clock.monotonic_s()
+        needed: dict[AccountName, float] = {}
+        for waiter in self._waiters:
+            if waiter.state == "called":
+                continue
+            passes_nobody = all(need < needed.get(name, math.inf) for name, need in waiter.needs.items())
+            if waiter.state == "standing" and passes_nobody and waiter.tried != self._round:
+                waiter.tried, waiter.state = self._round, "trying"
+                if waiter.turn is not None:
+                    waiter.turn.set()
+                return
+            for name, need in waiter.needs.items():
+                needed[name] = 0 if waiter.is_due(now_s) else min(need, needed.get(name, math.inf))
+
+    def _is_first(self, waiter: Waiter) -> bool:
+        return next((one for one in self._waiters if one.state == "standing"), None) is waiter
+
+    def _left_s(self, waiter: Waiter) -> float:
+        return waiter.left_s(self._clock.monotonic_s())
+
+    async def _set_or_sleep(self, turn: anyio.Event, seconds: float) -> None:
+        async with anyio.create_task_group() as both:
+
+            async def sleep() -> None:
+                await self._clock.sleep(seconds)
+                both.cancel_scope.cancel()
+
+            both.start_soon(sleep)
+            await turn.wait()
+            both.cancel_scope.cancel()
+
+
+def name_of(account: Account) -> AccountName:
+    """What the account is called where it refuses."""
+    return account.budget.name, account.scope, account.period.name
