@@ -32,6 +32,8 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     stream_tokens: int = 0
     #: HTTP requests that the turn may take: an SDK that retries by itself sends, and may be billed for, each.
     attempts: int = 1
+    #: Not None: no call of a model, but something else, named by `model`, that costs at most this.
+    charge_nanousd: int | None = None
     #: The model and the provider as the runtime's price book understands them; "": it does not.
     resolved_model: str = ""
     resolved_provider: str = ""
@@ -45,6 +47,11 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     tags: Mapping[str, str] = EMPTY
     #: Whose sub-agent asks: the attributes of the executions that this one is inside of, the nearest first.
     ancestors: tuple[Mapping[str, str], ...] = ()
+
+    @property
+    def is_charge(self) -> bool:
+        """Whether it is no call of a model: it has no tokens, cannot be shorter, and no other model will do."""
+        return self.charge_nanousd is not None
 
     @property
     def held_tokens(self) -> int:

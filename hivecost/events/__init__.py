@@ -8,7 +8,7 @@ from hivecost.events.custom import CustomEvent, UnknownEvent
 from hivecost.events.executions import ExecutionCompleted, ExecutionStarted, ExecutionStatus
 from hivecost.events.ids import new_event_id, new_execution_id, new_session_id
 from hivecost.events.totals import Totals
-from hivecost.events.turns import ContextCompacted, LLMTurnComplete, ToolCallCompleted
+from hivecost.events.turns import ChargeSettled, ContextCompacted, LLMTurnComplete, ToolCallCompleted
 from hivecost.events.types import EventType
 from hivecost.events.usage import TOKENS_PER_TURN_MAX, USAGE_FIELDS, Usage, usage_problem
 
@@ -21,6 +21,7 @@ __all__ = [
     "AlertRaised",
     "BudgetExceeded",
     "BudgetWarning",
+    "ChargeSettled",
     "ContextCompacted",
     "Cost",
     "CostStatus",

@@ -14,11 +14,12 @@ from hivecost.events.base import ATTRIBUTION_FIELDS, Event
 from hivecost.events.controls import AlertRaised, BudgetExceeded, BudgetWarning, RateLimited
 from hivecost.events.custom import CustomEvent, UnknownEvent
 from hivecost.events.executions import ExecutionCompleted, ExecutionStarted
-from hivecost.events.turns import ContextCompacted, LLMTurnComplete, ToolCallCompleted
+from hivecost.events.turns import ChargeSettled, ContextCompacted, LLMTurnComplete, ToolCallCompleted
 from hivecost.events.types import EventType
 
 KnownEvent = (
     LLMTurnComplete
+    | ChargeSettled
     | ToolCallCompleted
     | ContextCompacted
     | ExecutionStarted

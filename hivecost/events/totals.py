@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from hivecost.events.cost import CostStatus
-from hivecost.events.turns import LLMTurnComplete
+from hivecost.events.turns import ChargeSettled, LLMTurnComplete
 from hivecost.money import USD, to_usd
 
 #: Looked up once: an attribute of an enum is slow where a turn takes a microsecond.
@@ -35,6 +35,9 @@ class Totals(msgspec.Struct, frozen=True, gc=False):
     #: Turns in `cost_nanousd` whose usage is not final.
     estimated_calls: int = 0
     latency_ms: int = 0
+    #: What was bought that is no call of a model; its cost is in `cost_nanousd`.
+    charges: int = 0
+    charged_nanousd: int = 0
 
     @property
     def total_tokens(self) -> int:
@@ -60,8 +63,9 @@ class Totals(msgspec.Struct, frozen=True, gc=False):
             invalid_calls += is_invalid
         elif cost.status is _ESTIMATED:
             estimated_calls += 1
+        is_charge = type(turn) is ChargeSettled
         return Totals(
-            self.llm_calls + 1,
+            self.llm_calls + (not is_charge),
             self.input_tokens + usage.input_tokens,
             self.output_tokens + usage.output_tokens,
             self.cache_read_tokens + usage.cache_read_tokens,
@@ -72,6 +76,8 @@ class Totals(msgspec.Struct, frozen=True, gc=False):
             invalid_calls,
             estimated_calls,
             self.latency_ms + turn.latency_ms,
+            self.charges + is_charge,
+            self.charged_nanousd + (nanousd or 0) if is_charge else self.charged_nanousd,
         )
 
     def __add__(self, other: Totals) -> Totals:

@@ -68,6 +68,17 @@ class LLMTurnComplete(Event, frozen=True, kw_only=True, tag=EventType.LLM_TURN_C
         }
 
 
+class ChargeSettled(LLMTurnComplete, frozen=True, kw_only=True, tag=EventType.CHARGE_SETTLED.value):
+    """Something was bought that is no call of a model: it has a cost, and `model` says what it was."""
+
+    type: ClassVar[EventType] = EventType.CHARGE_SETTLED
+
+    @property
+    def name(self) -> str:
+        """What was bought, such as `search-api`."""
+        return self.model
+
+
 class ToolCallCompleted(Event, frozen=True, kw_only=True, tag=EventType.TOOL_CALL_COMPLETED.value):
     """A tool returned."""
 

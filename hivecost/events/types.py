@@ -10,6 +10,8 @@ class EventType(StrEnum):
 
     EXECUTION_STARTED = "execution_started"
     LLM_TURN_COMPLETE = "llm_turn_complete"
+    #: Money that is not tokens, such as a search API's.
+    CHARGE_SETTLED = "charge_settled"
     TOOL_CALL_COMPLETED = "tool_call_completed"
     CONTEXT_COMPACTED = "context_compacted"
     EXECUTION_COMPLETED = "execution_completed"

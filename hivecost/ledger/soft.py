@@ -76,7 +76,7 @@ class SoftLimits:
             return "refuse"
         if is_slowed or budget.on_soft == "throttle":
             return "throttle"
-        return "downgrade" if budget.soft_model not in ("", model) else None
+        return "downgrade" if model and budget.soft_model not in ("", model) else None
 
 
 def soft_refusal(account: Account, execution_id: str) -> BudgetExhaustedError:

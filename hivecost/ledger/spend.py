@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from hivecost.events import CostStatus, LLMTurnComplete
+from hivecost.events import ChargeSettled, CostStatus, LLMTurnComplete
 from hivecost.ledger.account import Account, AccountStatus, Crossing
 from hivecost.ledger.book import AccountBook, AccountOpened, Ancestors
 from hivecost.ledger.budget import Budget
@@ -73,7 +73,7 @@ class SpendAccounts:
         nanousd, tokens = None if cost is None else cost.nanousd, usage.input_tokens + usage.output_tokens
         if nanousd is None or (cost is not None and cost.estimated_from):
             return _add_unsure(accounts, turn)
-        return _add(accounts, turn.timestamp_ns, nanousd, tokens, 1)
+        return _add(accounts, turn.timestamp_ns, nanousd, tokens, type(turn) is not ChargeSettled)
 
     def find(self, attribution: Mapping[str, str], at_ns: int, ancestors: Ancestors = ()) -> tuple[Account, ...]:
         """The accounts that a turn with these attributes counts on at this instant."""
@@ -98,7 +98,7 @@ class SpendAccounts:
 def is_unseen(account: Account, turn: LLMTurnComplete) -> bool:
     """Whether what the turn spent is not on the account, or not in full, because nobody knows it."""
     cost, unit = turn.cost, account.unit
-    if unit == "calls":
+    if unit == "calls" or (unit == "tokens" and type(turn) is ChargeSettled):
         return False
     guess = "" if cost is None else cost.estimated_from
     if guess == "answer" or (guess and account.budget.on_unpriced == "ignore"):
@@ -119,7 +119,7 @@ def _add_unsure(accounts: Iterable[Account], turn: LLMTurnComplete) -> list[Cros
         nanousd = 0 if cost is None or cost.nanousd is None or is_guess else cost.nanousd
         tokens = 0 if is_guess else turn.usage.total_tokens
         account.unpriced_calls += is_unseen(account, turn)
-        crossings += _add((account,), turn.timestamp_ns, nanousd, tokens, 1)
+        crossings += _add((account,), turn.timestamp_ns, nanousd, tokens, type(turn) is not ChargeSettled)
     return crossings
 
 

@@ -41,7 +41,7 @@ class NodeDetails(NodeTotals, frozen=True, kw_only=True):
 
     @property
     def pruned_steps(self) -> int:
-        return self.llm_calls - len(self.steps)
+        return self.llm_calls + self.charges - len(self.steps)
 
 
 class SessionDetails(msgspec.Struct, frozen=True, kw_only=True):

@@ -60,7 +60,8 @@ class LoggedTurn(msgspec.Struct, frozen=True):
 
 
 LOAD_BUSY: Final = """
-    SELECT quarter_hour, sum(llm_calls) FROM quarter_hours WHERE quarter_hour >= :first GROUP BY 1 ORDER BY 1"""
+    SELECT quarter_hour, sum(llm_calls + charges) FROM quarter_hours WHERE quarter_hour >= :first
+    GROUP BY 1 ORDER BY 1"""
 LOAD_SPENDING: Final = f"""
     SELECT quarter_hour, {_KEYS}, {SUM_COLUMNS} FROM pruned_turns WHERE quarter_hour BETWEEN :first AND :last
     UNION ALL
@@ -78,7 +79,7 @@ LOAD_OF_SESSION: Final = f"""
     WHERE session_id = :session_id GROUP BY execution_id, quarter_hour, {_KEYS}
     ORDER BY 2"""
 COUNT_PRUNED: Final = f"""
-    SELECT coalesce(sum(llm_calls), 0) FROM pruned_turns
+    SELECT coalesce(sum(llm_calls + charges), 0) FROM pruned_turns
     WHERE quarter_hour >= :first AND quarter_hour < :end
         AND (:model IS NULL OR :model IN (model, {COUNTED["model"]}))"""
 

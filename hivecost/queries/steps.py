@@ -58,6 +58,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     latency_ms: int
     stop_reason: str
     service_tier: str
+    #: `charge` for what is no call of a model: `model` says what was bought.
+    kind: str
 
     @property
     def timestamp(self) -> str:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from hivecost.errors import StoreCorruptError
-from hivecost.events import ATTRIBUTION_FIELDS, USAGE_FIELDS, Cost, CostStatus, LLMTurnComplete, Usage
+from hivecost.events import ATTRIBUTION_FIELDS, USAGE_FIELDS, ChargeSettled, Cost, CostStatus, LLMTurnComplete, Usage
 from hivecost.queries.instants import Moment, range_ns
 from hivecost.queries.reader import Row, reading
 from hivecost.queries.steps import Step
@@ -80,7 +80,8 @@ def to_turn(row: Row | list[Any]) -> LLMTurnComplete:
         usage, cost = Usage(*row[_USAGE]), _cost(row[_COST])
     except ValueError as error:
         raise StoreCorruptError(f"a turn in the log is damaged: {error}; restore a backup of hivecost.db") from error
-    return LLMTurnComplete(
+    event_type = ChargeSettled if values["kind"] else LLMTurnComplete
+    return event_type(
         **{name: values[name] for name in (*_DIRECT, *_NAMES)},
         service_tier=values["service_tier"],
         tags=decoded(row[_TAGS]),

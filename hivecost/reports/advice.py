@@ -100,7 +100,7 @@ async def load_advice(
         if not book.knows(model):
             raise PriceUnknownError(model, suggestions=book.suggestions(model))
     state = await find_session(SessionStore(base_path), session_id, base_path)
-    steps = await RuntimeLogStore(base_path).load_steps(state.session_id)
+    steps = [step for step in await RuntimeLogStore(base_path).load_steps(state.session_id) if not step.kind]
     events = await session_events(base_path, state.session_id, [EventType.CONTEXT_COMPACTED])
     known = [step for step in steps if step.cost_nanousd is not None]
     caching = caching_lines(steps)

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 from msgspec.structs import astuple, fields, replace
 
 from hivecost.errors import EventFormatError
-from hivecost.events import ATTRIBUTION_FIELDS, Cost, CostStatus, Event, LLMTurnComplete, Usage
+from hivecost.events import ATTRIBUTION_FIELDS, ChargeSettled, Cost, CostStatus, Event, LLMTurnComplete, Usage
 from hivecost.frozen import FrozenDict
 from hivecost.money import TURN_COST_MAX_NANOUSD
 from hivecost.plain_text import plain_str
@@ -56,7 +56,7 @@ def admit_turn(turn: LLMTurnComplete, prices: PriceBook) -> LLMTurnComplete:
     if not (0 <= turn.timestamp_ns <= _INTEGER_MAX and 0 <= turn.latency_ms <= _INTEGER_MAX):
         got = f"got {turn.timestamp_ns} and {turn.latency_ms}"
         raise EventFormatError(f"timestamp_ns and latency_ms of a turn must be from 0 to 2**63 - 1, {got}")
-    if not turn.resolved_model:
+    if not turn.resolved_model and type(turn) is not ChargeSettled:
         provider, model = prices.resolve(turn.model, turn.provider)
         if model or provider != turn.resolved_provider:
             turn = replace(turn, resolved_model=model, resolved_provider=provider)

@@ -65,7 +65,8 @@ class CappedTurns(Atomic):
 
     def settle(self, request: TurnRequest, hold: CapHold, usage: Usage, cost: Cost, *, is_final: bool) -> None:
         """Charge what is known; the rest stays in doubt as it was held. From any thread."""
-        used: dict[Unit, int] = {"calls": 1}
+        is_charge = request.is_charge
+        used: dict[Unit, int] = {"calls": 0, "tokens": 0} if is_charge else {"calls": 1}
         if is_final:
             used["tokens"] = usage.total_tokens
             if cost.nanousd is not None:

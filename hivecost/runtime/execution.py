@@ -7,6 +7,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
+from decimal import Decimal
 from types import TracebackType
 from typing import Any, Final, Protocol, Self, TypeVar
 
@@ -23,10 +24,13 @@ from hivecost.frozen import frozen
 from hivecost.ledger import Limit
 from hivecost.ledger.caps import Cap, new_cap
 from hivecost.loops import Loop, Task, run_on
+from hivecost.money import TURN_COST_MAX_NANOUSD, to_nanousd
+from hivecost.plain_text import plain_str
 from hivecost.plugin import TurnRequest
 from hivecost.pricing import PriceBook, input_token_bound, tokens_of
 from hivecost.runtime.attribution import checked_name, checked_tags, checked_text
 from hivecost.runtime.breakdown import Breakdown
+from hivecost.runtime.charge import Charge
 from hivecost.runtime.gate import Gate
 from hivecost.runtime.hard_budgets import Admission
 from hivecost.runtime.result import ExecutionResult
@@ -207,6 +211,26 @@ class Execution:
     def tree_totals(self) -> Totals:
         """The sums of its turns and of those of all executions inside of it."""
         return self._own.totals + self._below.totals
+
+    def charge(self, name: str, *, usd: str | float | Decimal) -> Charge:
+        """Hold and charge money that is not tokens: `await ctx.charge("search-api", usd="0.01")`, or `async with`.
+
+        `usd` is the most that it can cost. Budgets and caps in USD count it as they count turns, those in tokens and
+        calls do not; `match={"model": "search-api"}` names it. In sums it is among `charges`, not `llm_calls`. Raises
+        as `turn` does, and ConfigError for a name or an amount that cannot be.
+        """
+        checked_name("ctx.charge(name)", name)
+        nanousd = to_nanousd(usd, key="ctx.charge(usd=…)")
+        if nanousd > TURN_COST_MAX_NANOUSD:
+            raise ConfigError("ctx.charge(usd=…)", "at most one million USD", got=str(usd))
+        node = _current_node.get()
+        who: Mapping[str, Any] = self.attribution
+        if node is not None:
+            who = {**who, "node_id": node.node_id, "agent_id": node.agent_id or self.agent_id}
+        request = TurnRequest(
+            model=plain_str(name), charge_nanousd=nanousd, tags=self._tags, ancestors=self.ancestors, **who
+        )
+        return Charge(self, request, self.caps_here())
 
     def count(self, turn: LLMTurnComplete) -> None:
         """Add one of its turns to the totals."""

@@ -207,7 +207,7 @@ class HardBudgets:
         """What the budgets count that bind the turn. Raises ConfigError where nobody knows whether one does."""
         answered = self._answers.of(request)
         everybody = (attribution(request, answered), *ancestry(request, answered))
-        if not (request.resolved_model and request.resolved_provider):
+        if not request.is_charge and not (request.resolved_model and request.resolved_provider):
             self._named.refuse_unknown(request, everybody)
         return {
             budget.counted_unit
@@ -230,7 +230,9 @@ class HardBudgets:
         A turn that waits, or is tried with another model, holds nothing meanwhile. Each of the `done` budgets has had
         its say.
         """
-        step = self._soft.next_step(hold.accounts, request.execution_id, request.model, done)
+        step = self._soft.next_step(
+            hold.accounts, request.execution_id, "" if request.is_charge else request.model, done
+        )
         if step is None:
             self._soft.passed(hold.accounts, request.execution_id)
             return None
@@ -282,7 +284,7 @@ class HardBudgets:
         hold = admission.hold
         if hold is None:
             return
-        known = known_bill(hold, usage, cost, is_final=is_final)
+        known = known_bill(admission.request, hold, usage, cost, is_final=is_final)
         settle = hold.settle if all(account.unit in known for account in hold.accounts) else hold.settle_known
         try:
             settlement = settle(nanousd=known.get("usd"), tokens=known.get("tokens"), calls=known.get("calls"))
@@ -328,12 +330,12 @@ class HardBudgets:
         Each budget downgrades a turn once, or two of them would send it to and fro.
         """
         budget = self._budgets[refusal.budget]
-        on_short = budget.on_short
+        on_short = "refuse" if request.is_charge else budget.on_short
         if on_short == "clamp":
             clamped = await self._clamped(request)
             if clamped is not None:
                 return clamped
-        elif budget.short_model not in ("", request.model) and budget.name not in downgraded:
+        elif on_short != "refuse" and budget.short_model not in ("", request.model) and budget.name not in downgraded:
             downgraded.add(budget.name)
             return self._resolved(replace(request, model=budget.short_model, provider=""))
         self._report(request, refusal, "refused")

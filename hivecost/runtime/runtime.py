@@ -425,6 +425,8 @@ class AgentRuntime:
 
     def resolved(self, request: TurnRequest) -> TurnRequest:
         """The request with the model and the provider as the price book understands them."""
+        if request.is_charge:
+            return request
         provider, model = self.prices.resolve(request.model, request.provider)
         if (provider, model) == (request.resolved_provider, request.resolved_model):
             return request

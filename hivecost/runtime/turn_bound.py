@@ -36,6 +36,8 @@ class TurnBounds:
         Of an earlier attempt nobody saw how much was generated, so it counts with `max_tokens` in full. Raises
         ConfigError where the request says no bound, and PriceUnknownError for a model that nobody can bound.
         """
+        if request.charge_nanousd is not None:
+            return {"calls": 0, "tokens": 0, "usd": request.charge_nanousd}
         if "usd" in counted or "tokens" in counted:
             for name, given_as in _BOUNDS.items():
                 if not getattr(request, name):

@@ -10,6 +10,7 @@ from hivecost.errors import BudgetBusyError, BudgetExceededError
 from hivecost.events import Cost, Usage
 from hivecost.ledger import LedgerStoreHold, Unit
 from hivecost.ledger.hold import refusal_of
+from hivecost.plugin import TurnRequest
 
 
 def lacking(hold: LedgerStoreHold, bound: Mapping[Unit, int]) -> dict[Unit, int]:
@@ -17,7 +18,9 @@ def lacking(hold: LedgerStoreHold, bound: Mapping[Unit, int]) -> dict[Unit, int]
     return {unit: amount - hold.amounts[unit] for unit, amount in bound.items() if amount > hold.amounts[unit]}
 
 
-def known_bill(hold: LedgerStoreHold, usage: Usage, cost: Cost, *, is_final: bool) -> dict[Unit, int]:
+def known_bill(
+    request: TurnRequest, hold: LedgerStoreHold, usage: Usage, cost: Cost, *, is_final: bool
+) -> dict[Unit, int]:
     """What a turn is billed for sure, by unit.
 
     That is what final usage says, a call where one was sent at most, and what is more than its hold already.
@@ -28,7 +31,9 @@ def known_bill(hold: LedgerStoreHold, usage: Usage, cost: Cost, *, is_final: boo
         known["usd"] = cost.nanousd
     if is_final or used > held.get("tokens", 0):
         known["tokens"] = used
-    if is_final or held.get("calls") == 1:
+    if request.is_charge:
+        known |= {"tokens": 0, "calls": 0}
+    elif is_final or held.get("calls") == 1:
         known["calls"] = 1
     return known
 

@@ -12,7 +12,7 @@ from hivecost.store.identity import FIRST_IDENTITY, identity_from, keep_identity
 
 #: Each sum of a rollup, and what it adds up. A cost that is unknown is counted, never taken as zero.
 SUMS: Final = {
-    "llm_calls": "count(*)",
+    "llm_calls": "sum(kind = '')",
     "input_tokens": "sum(input_tokens)",
     "output_tokens": "sum(output_tokens)",
     "cache_read_tokens": "sum(cache_read_tokens)",
@@ -23,6 +23,8 @@ SUMS: Final = {
     "invalid_calls": "sum(cost_status IS 'invalid')",
     "estimated_calls": "sum(cost_status IS 'estimated' AND cost_nanousd IS NOT NULL)",
     "latency_ms": "sum(latency_ms)",
+    "charges": "sum(kind <> '')",
+    "charged_nanousd": "coalesce(sum(iif(kind = '', 0, cost_nanousd)), 0)",
 }
 
 QUARTER_HOUR_NS: Final = 15 * 60 * 10**9
@@ -108,7 +110,7 @@ _FOLD_SESSIONS: Final = f"""
 _FOLD_TIME: Final = _fold_quarter_hours(_NEW, 1)
 _SUBTRACT_TIME: Final = _fold_quarter_hours(_OF_SESSION, -1)
 _DROP_EMPTY_TIME: Final = f"""
-    DELETE FROM quarter_hours WHERE llm_calls = 0 AND quarter_hour IN (
+    DELETE FROM quarter_hours WHERE llm_calls = 0 AND charges = 0 AND quarter_hour IN (
         SELECT {QUARTER_HOUR} {_OF_SESSION}
         UNION SELECT quarter_hour FROM pruned_turns WHERE session_id = :session_id)"""
 

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import astuple
 
-from hivecost.events import USAGE_FIELDS, Cost, CostStatus, Event, LLMTurnComplete, UnknownEvent
+from hivecost.events import USAGE_FIELDS, ChargeSettled, Cost, CostStatus, Event, LLMTurnComplete, UnknownEvent
 from hivecost.events import encode_json as event_to_json
 from hivecost.money import TURN_COST_MAX_NANOUSD, format_usd
 from hivecost.pricing.usage.views import plain
@@ -25,9 +25,16 @@ COST_COLUMNS: Final = tuple(
 )
 #: The fields of a turn in order, with the parts of its usage and its cost in their places.
 _TURN_FIELDS: Final = LLMTurnComplete.__struct_fields__
-TURN_COLUMNS: Final = tuple(
-    column for field in _TURN_FIELDS for column in {"usage": USAGE_FIELDS, "cost": COST_COLUMNS}.get(field, (field,))
+TURN_COLUMNS: Final = (
+    *(
+        column
+        for field in _TURN_FIELDS
+        for column in {"usage": USAGE_FIELDS, "cost": COST_COLUMNS}.get(field, (field,))
+    ),
+    "kind",
 )
+#: Of a turn that is no call of a model.
+CHARGE: Final = "charge"
 EVENT_COLUMNS: Final = (
     "event_id",
     "timestamp_ns",
@@ -70,6 +77,7 @@ def turn_row(turn: LLMTurnComplete) -> Row:
         tier,
         None if raw_usage is None else _raw_json(raw_usage),
         *names,
+        CHARGE if type(turn) is ChargeSettled else "",
     )
 
 

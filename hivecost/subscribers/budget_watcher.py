@@ -125,7 +125,12 @@ class BudgetWatcher:
                 allowed = again
 
         subscription = host.bus.subscribe(
-            event_types=[EventType.LLM_TURN_COMPLETE, EventType.EXECUTION_STARTED, EventType.EXECUTION_COMPLETED],
+            event_types=[
+                EventType.LLM_TURN_COMPLETE,
+                EventType.CHARGE_SETTLED,
+                EventType.EXECUTION_STARTED,
+                EventType.EXECUTION_COMPLETED,
+            ],
             handler=handle,
             batch=True,
             overflow=DropNewest(),
@@ -237,7 +242,7 @@ class BudgetWatcher:
 
         Each of the `done` budgets has had its say.
         """
-        step = self._soft.next_step(accounts, request.execution_id, request.model, done)
+        step = self._soft.next_step(accounts, request.execution_id, "" if request.is_charge else request.model, done)
         if step is None:
             self._soft.passed(accounts, request.execution_id)
             return None

@@ -61,7 +61,9 @@ class TurnPacer:
 
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
-        async def check(request: TurnRequest) -> TurnEnd:
+        async def check(request: TurnRequest) -> TurnEnd | None:
+            if request.is_charge:  # no call of a model
+                return None
             lane = self._lane(host.clock, request)
             pass_ = await lane.enter(request)
             if pass_.waited_s > 0:

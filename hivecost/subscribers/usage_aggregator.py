@@ -70,7 +70,10 @@ class UsageAggregator:
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
         subscription = host.bus.subscribe(
-            event_types=[EventType.LLM_TURN_COMPLETE], handler=self.add, batch=True, name=self.name
+            event_types=[EventType.LLM_TURN_COMPLETE, EventType.CHARGE_SETTLED],
+            handler=self.add,
+            batch=True,
+            name=self.name,
         )
         try:
             yield

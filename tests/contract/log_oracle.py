@@ -7,7 +7,10 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "latency_ms")
-SUMS = ("llm_calls", *COUNTS, "cost_nanousd", "unpriced_calls", "invalid_calls", "estimated_calls")
+SUMS = (
+    *("llm_calls", *COUNTS, "cost_nanousd", "unpriced_calls", "invalid_calls", "estimated_calls"),
+    *("charges", "charged_nanousd"),
+)
 KEYS = {
     "sessions": ("session_id",),
     "nodes": ("session_id", "node_id", "provider", "model"),
@@ -46,7 +49,9 @@ def one(turn: dict) -> Counter:
     return Counter(
         {name: turn[name] for name in COUNTS}
         | {
-            "llm_calls": 1,
+            "llm_calls": turn["kind"] == "",
+            "charges": turn["kind"] != "",
+            "charged_nanousd": (cost or 0) if turn["kind"] else 0,
             "cost_nanousd": cost or 0,
             "unpriced_calls": cost is None and status != "invalid",
             "invalid_calls": status == "invalid",
@@ -59,7 +64,7 @@ def stored(path: Path, table: str) -> dict[tuple, Counter]:
     """A rollup as it is; rows without a turn (announced only) are left out."""
     return {
         tuple(row[key] for key in KEYS[table]): Counter({name: row[name] for name in SUMS})
-        for row in rows(path, f"SELECT * FROM {table} WHERE llm_calls <> 0")
+        for row in rows(path, f"SELECT * FROM {table} WHERE llm_calls <> 0 OR charges <> 0")
     }
 
 

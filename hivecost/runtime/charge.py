@@ -1,0 +1,124 @@
+"""Money that is not tokens: held before something is bought, and settled with what it cost."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from hivecost.errors import HiveCostError
+from hivecost.events import ChargeSettled, Cost, CostStatus, Usage, attribution_fields
+from hivecost.ledger.caps import Cap
+from hivecost.money import to_nanousd
+from hivecost.plugin import TurnRequest
+from hivecost.runtime.hard_budgets import Admission
+from hivecost.runtime.outcome import was_never_sent
+
+if TYPE_CHECKING:
+    from decimal import Decimal
+
+    from hivecost.runtime.execution import Execution
+
+#: Where the amount comes from, in the log.
+SOURCE: Final = "charge"
+
+_log = logging.getLogger("hivecost.runtime")
+
+
+class Charge:
+    """`await ctx.charge("search-api", usd="0.01")`, or around the call, which may cost less than it:
+
+    async with ctx.charge("search-api", usd="0.01") as charge:
+        charge.settle(usd="0.004")
+
+    Entering asks the gate, as a turn does. Left without `settle()` it cost what was named; left by an exception it may
+    have, and stays in doubt, unless no connection was made. Sync agents write `with ctx.charge(...)`.
+    """
+
+    def __init__(self, execution: Execution, request: TurnRequest, caps: tuple[Cap, ...]) -> None:
+        self._execution = execution
+        self._admission = Admission(request)
+        self._caps = caps
+        self._is_open = False
+        self._cost: Cost | None = None
+
+    @property
+    def cost(self) -> Cost | None:
+        """What it cost; None until it is settled."""
+        return self._cost
+
+    def settle(self, usd: str | float | Decimal | None = None) -> Cost:
+        """Charge this amount, or what was named, and publish CHARGE_SETTLED; again, it changes nothing.
+
+        Synchronous. An amount above what was named is charged in full, and freezes hard budgets. Raises ConfigError for
+        an amount that cannot be, and HiveCostError outside of its block.
+        """
+        if self._cost is not None:
+            return self._cost
+        if not self._is_open:
+            raise HiveCostError("this charge is not open: settle it inside `async with ctx.charge(...)`")
+        nanousd = self._admission.request.charge_nanousd if usd is None else to_nanousd(usd, key="settle(usd)")
+        return self._settle(Cost(status=CostStatus.REPORTED, nanousd=nanousd, source=SOURCE))
+
+    def __await__(self) -> Generator[Any, None, Cost]:
+        return self._at_once().__await__()
+
+    async def _at_once(self) -> Cost:
+        async with self:
+            return self.settle()
+
+    async def __aenter__(self) -> Self:
+        if self._is_open or self._cost is not None:
+            raise HiveCostError("this charge was made; ask ctx.charge(...) for another one")
+        try:
+            await self._execution.run_at_home(self._pass_gate)
+        except BaseException:
+            self._execution.gate.release(self._admission)
+            raise
+        self._is_open = True
+        return self
+
+    async def _pass_gate(self) -> None:
+        self._admission = await self._execution.pass_gate(self._admission.request, self._caps)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave(error)
+
+    def __enter__(self) -> Self:
+        self._execution.call_from_thread(self.__aenter__)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave(error)
+
+    def _leave(self, error: BaseException | None) -> None:
+        if self._cost is not None:
+            return
+        if error is None:
+            self.settle()
+        elif was_never_sent(error):
+            self._execution.gate.release(self._admission)
+        else:
+            self._settle(
+                Cost(status=CostStatus.UNPRICED, source=SOURCE, reason=f"cost unknown: {type(error).__name__}")
+            )
+        self._is_open = False
+
+    def _settle(self, cost: Cost) -> Cost:
+        self._cost = cost
+        request, is_final = self._admission.request, cost.nanousd is not None
+        self._execution.gate.settle(self._admission, Usage(), cost, is_final=is_final)
+        self._execution.publish_as_is(
+            ChargeSettled(
+                timestamp_ns=self._execution.clock.now_ns(),
+                **attribution_fields(request),
+                model=request.model,
+                cost=cost,
+            )
+        )
+        return cost
