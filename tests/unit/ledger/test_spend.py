@@ -244,7 +244,7 @@ MADE_TURNS = st.builds(
     org_id=NAMES,
     model=NAMES,
     tags=st.sampled_from([{}, {"team": "ada"}, {"team": ""}, {"user": "bob"}]),
-    usage=st.integers(0, 9).map(lambda tokens: Usage(tokens, tokens)),
+    usage=st.integers(1, 9).map(lambda tokens: Usage(tokens, tokens)),
     cost=st.sampled_from(
         [None, Cost(status=CostStatus.PRICED, nanousd=4 * 10**8), Cost(status=CostStatus.UNPRICED, reason="?")]
     ),
