@@ -39,6 +39,8 @@ class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
     unpriced_calls: int = 0
     #: Nothing is granted until someone looks.
     frozen: bool = False
+    #: The limit is one of its values alone, not the budget's.
+    has_own_limit: bool = False
 
 
 class Crossing(msgspec.Struct, frozen=True, kw_only=True):
@@ -85,10 +87,12 @@ class Account(msgspec.Struct, eq=False, weakref=True):
     leased: bool = False
     #: Its row in the durable ledger; 0: there is none.
     row_id: int = 0
+    #: The limit that its values have of their own; None: `limit` is the budget's.
+    own_limit: int | None = None
 
     def __post_init__(self) -> None:
         self.unit = self.budget.counted_unit
-        self.set_limit(self.limit)
+        self.set_limit(self.limit if self.own_limit is None else self.own_limit)
 
     @property
     def key(self) -> AccountKey:
@@ -116,6 +120,16 @@ class Account(msgspec.Struct, eq=False, weakref=True):
         self.warned = sum(mark <= self.settled for mark, _ in self._marks())
         self._set_alarm()
 
+    def set_budget(self, budget: Budget) -> None:
+        """Go by its budget as it is now, and by its limit unless the account has its own."""
+        self.budget = budget
+        self.set_limit(budget.limit_amount if self.own_limit is None else self.own_limit)
+
+    def set_own_limit(self, own_limit: int | None) -> None:
+        """Have a limit of its own, or, with None, that of its budget."""
+        self.own_limit = own_limit
+        self.set_budget(self.budget)
+
     def crossings(self) -> Iterator[Crossing]:
         """What the last addition brought about; asked for once `settled` has reached `alarm_at`."""
         marks = self._marks()
@@ -140,6 +154,7 @@ class Account(msgspec.Struct, eq=False, weakref=True):
             reset_at=None if self.period.end_ns is None else to_datetime(self.period.end_ns),
             unpriced_calls=self.unpriced_calls,
             frozen=frozen,
+            has_own_limit=self.own_limit is not None,
         )
 
     def _marks(self) -> list[tuple[int, float]]:

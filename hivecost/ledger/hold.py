@@ -36,6 +36,8 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
     #: When an exhausted account starts anew; None: waiting does not help.
     reset_at: datetime | None = None
+    #: The budget only says what it would do.
+    shadow: bool = False
 
     def error(self, execution_id: str = "") -> BudgetExceededError:
         """What to raise: BudgetBusyError with `retry_after_s`, else BudgetExhaustedError with `reset_at`."""
@@ -113,6 +115,7 @@ def refusal_of(account: Account, needed: int, *, frozen: bool = False) -> Refusa
         remaining=status.remaining,
         limit=status.limit,
         reset_at=status.reset_at if kind == "exhausted" and needed <= account.limit else None,
+        shadow=account.budget.shadow,
     )
 
 

@@ -49,6 +49,10 @@ MISTAKES = [
     ("late bill to a poisoned ledger is lost", [OTHER]),
     ("extension is not written down", [OTHER, LESS]),
     ("late bill is not read", [OTHER]),
+    ("own limit is not gone by", [LEASED, CHARGED]),
+    ("own limit is lost", ["a limit is lost"]),
+    ("added budget binds nobody", ["holds on other budgets", "KeyError"]),
+    ("lease of a retired budget stays open", [LEASED, CHARGED, OTHER, CHECK]),
 ]
 
 pytestmark = pytest.mark.timeout(300 + 5 * HISTORIES)
