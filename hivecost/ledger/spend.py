@@ -95,11 +95,14 @@ class SpendAccounts:
         """The limit in force of a budget, or of one value of its attributes."""
         return self._book.limit_of(name, key)
 
-    def add_budgets(self, budgets: Iterable[Budget]) -> None:
-        """Count on these too, from now on. Raises ConfigError for the name of one that is there."""
+    def add_budgets(self, budgets: Iterable[Budget], *, have_past: bool = False) -> None:
+        """Count on these too, from now on; `have_past`: they may have been spent on before.
+
+        Raises ConfigError for the name of one that is there.
+        """
         listed = tuple(budgets)
         self._book.add(listed)
-        self._added.update(budget.name for budget in listed)
+        self._added.update(budget.name for budget in listed if have_past)
 
     def retire(self, name: str) -> None:
         """Count on a budget no more."""

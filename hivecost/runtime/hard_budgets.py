@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -14,6 +14,7 @@ from hivecost.errors import (
     BudgetBusyError,
     BudgetExceededError,
     BudgetExhaustedError,
+    ConfigError,
     LedgerUnavailableError,
 )
 from hivecost.events import Cost, Event, Usage
@@ -67,7 +68,8 @@ class HardBudgets:
         publish: Callable[[Event], None],
     ) -> None:
         self._ledger = ledger
-        self._budgets = {budget.name: budget for budget in budgets}
+        #: By name: all that the ledger may refuse by, which the gate changes while turns run.
+        self.budgets = {budget.name: budget for budget in budgets}
         self._bounds = TurnBounds(prices, clock)
         self._soft = SoftLimits()
         self._throttle = TurnThrottle(clock, publish)
@@ -89,15 +91,21 @@ class HardBudgets:
         paused: set[str] = set()
         while True:
             who = attribution(request)
-            units = {budget.counted_unit for budget in self._budgets.values() if budget.applies_to(who)}
+            units = self._units(who)
             if not units:
                 return Admission(request)
             try:
                 hold = await self._hold(who, self._bounds.of(request, units))
+            except ConfigError:
+                if self._units(who) == units:
+                    raise
+                continue  # a budget that counts in another unit was added meanwhile
             except BudgetExceededError as refusal:
+                if refusal.budget not in self.budgets:
+                    continue  # it was retired meanwhile
                 if self._waits(refusal):
                     passes.give_back()
-                    await self._wait_for_money(request, units, refusal, paused)
+                    await self._wait_for_money(request, refusal, paused)
                     request = await passes.take(request)
                 else:
                     request = await self._alternative(request, refusal, downgraded)
@@ -107,22 +115,27 @@ class HardBudgets:
                 return Admission(request, hold)
             request = again
 
-    async def _wait_for_money(
-        self, request: TurnRequest, units: Collection[Unit], refusal: BudgetExceededError, paused: set[str]
-    ) -> None:
+    def _units(self, who: Mapping[str, str]) -> set[Unit]:
+        """What the budgets count that a turn with these attributes counts on."""
+        return {budget.counted_unit for budget in self.budgets.values() if budget.applies_to(who)}
+
+    async def _wait_for_money(self, request: TurnRequest, refusal: BudgetExceededError, paused: set[str]) -> None:
         """Return once it could be held, for which it is tried and given back, or once waiting is no use any more.
 
         Each of the budgets that pause it says so once.
         """
+        who = attribution(request)
         while self._waits(refusal):
             if self._pauses(refusal) and refusal.budget not in paused:
                 paused.add(refusal.budget)
-                self._report(request, refusal, "paused")
+                self._report(request, refusal, "paused", self.budgets[refusal.budget].counted_unit)
             await self._clock.sleep(refusal.retry_after_s if isinstance(refusal, BudgetBusyError) else PAUSE_POLL_S)
             try:
-                hold = await self._hold(attribution(request), self._bounds.of(request, units))
+                hold = await self._hold(who, self._bounds.of(request, self._units(who)))
             except BudgetExceededError as error:
                 refusal = error
+            except ConfigError:
+                return  # as where it is tried again
             else:
                 hold.release()
                 return
@@ -151,7 +164,7 @@ class HardBudgets:
             return replace(request, model=budget.soft_model, provider="")
         if step.action == "refuse":
             refusal = soft_refusal(account, request.execution_id)
-            self._report(request, refusal, "refused")
+            self._report(request, refusal, "refused", account.unit)
             raise refusal
         passes.give_back()
         await self._throttle.wait(request, account.key, budget.throttle_s, limiter=budget.name)
@@ -175,7 +188,8 @@ class HardBudgets:
             await hold.extend(nanousd=more.get("usd"), tokens=more.get("tokens"))
         except BudgetExceededError as error:
             refusal = refusal_to_extend(error, hold, more, request.execution_id)
-            self._report(request, refusal, "stopped")
+            unit = next(account.unit for account in hold.accounts if account.budget.name == refusal.budget)
+            self._report(request, refusal, "stopped", unit)
             raise refusal from None
 
     def settle(self, admission: Admission, usage: Usage, cost: Cost, *, is_final: bool) -> None:
@@ -227,7 +241,7 @@ class HardBudgets:
 
         Each budget downgrades a turn once, or two of them would send it to and fro.
         """
-        budget = self._budgets[refusal.budget]
+        budget = self.budgets[refusal.budget]
         on_short = budget.on_short
         if on_short == "clamp":
             clamped = await self._clamped(request)
@@ -236,7 +250,7 @@ class HardBudgets:
         elif budget.short_model not in ("", request.model) and budget.name not in downgraded:
             downgraded.add(budget.name)
             return replace(request, model=budget.short_model, provider="")
-        self._report(request, refusal, "refused")
+        self._report(request, refusal, "refused", budget.counted_unit)
         raise refusal
 
     async def _clamped(self, request: TurnRequest) -> TurnRequest | None:
@@ -254,14 +268,15 @@ class HardBudgets:
 
     def _waits(self, refusal: BudgetExceededError) -> bool:
         """Whether its budget wants the turn to wait: until others settle, or until somebody raises the limit."""
-        waits_for_others = isinstance(refusal, BudgetBusyError) and self._budgets[refusal.budget].on_short == "wait"
+        budget = self.budgets.get(refusal.budget)  # None: it was retired meanwhile
+        waits_for_others = isinstance(refusal, BudgetBusyError) and budget is not None and budget.on_short == "wait"
         return waits_for_others or self._pauses(refusal)
 
     def _pauses(self, refusal: BudgetExceededError) -> bool:
-        return isinstance(refusal, BudgetExhaustedError) and self._budgets[refusal.budget].on_exceed == "pause"
+        budget = self.budgets.get(refusal.budget)
+        return isinstance(refusal, BudgetExhaustedError) and budget is not None and budget.on_exceed == "pause"
 
-    def _report(self, request: TurnRequest, refusal: BudgetExceededError, action: str) -> None:
-        unit = self._budgets[refusal.budget].counted_unit
+    def _report(self, request: TurnRequest, refusal: BudgetExceededError, action: str, unit: Unit) -> None:
         exceeded = exceeded_of(refusal, unit, request, action, self._clock.now_ns())
         budget_exhausted.announce(
             self,

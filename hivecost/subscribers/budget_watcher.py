@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Final
 
 import anyio
@@ -55,6 +56,20 @@ class BudgetWatcher:
         self._soft = SoftLimits()
         self._is_logged = is_logged
         self._logged = LoggedSpending(self.accounts)
+        #: Of the log, while it is attached.
+        self._base_path: Path | None = None
+
+    async def add(self, budgets: Iterable[Budget]) -> None:
+        """Watch these budgets too, from the next turn on, by what was spent in their periods so far.
+
+        Raises ConfigError for the name of one that is there.
+        """
+        await self._logged.add(budgets, self._base_path)
+
+    def retire(self, name: str) -> None:
+        """Watch a budget no more: it stops and refuses nothing from now on."""
+        self.accounts.retire(name)
+        self._logged.forget_budget(name)
 
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
@@ -78,7 +93,7 @@ class BudgetWatcher:
                     await drain()
                 accounts = self.accounts.find(attribution(allowed), host.clock.now_ns())
                 await self._logged.read_back(host.base_path, accounts)
-                _refuse_spent(accounts, allowed)
+                _refuse_spent((one for one in accounts if one.budget.name in self.accounts.budgets), allowed)
                 again = await self._soften(throttle, accounts, allowed, softened)
                 if again is None:
                     return None if allowed is request else allowed
@@ -95,10 +110,12 @@ class BudgetWatcher:
         remove_check = host.add_gate_check(check)
         async with anyio.create_task_group() as looking:
             looking.start_soon(self._logged.follow, host.base_path, host.clock, drain)
+            self._base_path = host.base_path
             try:
                 yield
                 await drain()  # what others said while they stopped
             finally:
+                self._base_path = None
                 remove_check()
                 host.bus.unsubscribe(subscription)
                 looking.cancel_scope.cancel()
