@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hivecost.cli.budget_changes import freeze, raise_, resolve, set_, unfreeze
+from hivecost.cli.budget_changes import freeze, raise_, resolve, set_, unfreeze, unset
 from hivecost.cli.options import DEFAULT_DATA, DataOption, JsonOption
 
 budget = typer.Typer(
@@ -35,6 +35,7 @@ def status(*, data: DataOption = DEFAULT_DATA, json: JsonOption = False) -> None
 
 budget.command("set")(set_)
 budget.command("raise")(raise_)
+budget.command()(unset)
 budget.command()(freeze)
 budget.command()(unfreeze)
 

@@ -1,7 +1,7 @@
 """SQL in, Structs out: what the runtime log says."""
 
 from hivecost.queries.breakdown import pruned_before, session_events, unpriced_reasons
-from hivecost.queries.budgets import load_budget_changes, load_budgets
+from hivecost.queries.budgets import load_budget_changes, load_budgets, load_overruled_limits
 from hivecost.queries.instants import Moment, instant_ns
 from hivecost.queries.reader import require_log
 from hivecost.queries.repricings import RepricedTotals, load_repriced
@@ -45,6 +45,7 @@ __all__ = [
     "last_turn",
     "load_budget_changes",
     "load_budgets",
+    "load_overruled_limits",
     "load_repriced",
     "pruned_before",
     "pruned_calls",

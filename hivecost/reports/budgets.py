@@ -10,8 +10,8 @@ import msgspec
 
 from hivecost.clock import SYSTEM_CLOCK, Clock, to_datetime
 from hivecost.errors import LedgerUnavailableError
-from hivecost.ledger import AccountStatus, Unit, Window
-from hivecost.queries import BudgetState, load_budgets
+from hivecost.ledger import AccountStatus, OwnLimit, Unit, Window
+from hivecost.queries import BudgetState, load_budgets, load_overruled_limits
 from hivecost.store import DoubtfulHold, read_accounts, read_doubts, run_in_thread
 
 
@@ -38,6 +38,8 @@ class BudgetReport(msgspec.Struct, frozen=True, kw_only=True):
 
     at: datetime
     budgets: list[BudgetLedgerLine]
+    #: Where operators gave single values another limit than is configured, the first thousand.
+    overruled: list[OwnLimit] = []
 
 
 async def load_budget_report(base_path: str | Path, *, clock: Clock = SYSTEM_CLOCK) -> BudgetReport:
@@ -48,7 +50,9 @@ async def load_budget_report(base_path: str | Path, *, clock: Clock = SYSTEM_CLO
     await require_ledger(base_path)
     accounts = await run_in_thread(partial(read_accounts, Path(base_path), clock.now_ns()))
     return BudgetReport(
-        at=to_datetime(clock.now_ns()), budgets=[_line(state, accounts) for state in await load_budgets(base_path)]
+        at=to_datetime(clock.now_ns()),
+        budgets=[_line(state, accounts) for state in await load_budgets(base_path)],
+        overruled=await load_overruled_limits(base_path),
     )
 
 
