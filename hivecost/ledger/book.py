@@ -131,8 +131,10 @@ class AccountBook:
         self._lines[name].set_own_limit(key, limit)
 
     def put(self, account: Account) -> None:
-        """Take in an account as it stood elsewhere."""
-        self._lines[account.budget.name].put(account)
+        """Take in an account as it stood elsewhere; its limit is what it is here."""
+        line = self._lines[account.budget.name]
+        account.set_own_limit(own_limit_of(line.own_limits, line.budget.window, account.values))
+        line.put(account)
 
     def drop_over(self, accounts: Iterable[Account]) -> None:
         """Drop those that are over and have no open hold any more."""

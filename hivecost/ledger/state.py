@@ -271,6 +271,7 @@ class LedgerState:
     def restore(cls, budgets: Iterable[Budget], snapshot: LedgerSnapshot) -> LedgerState:
         """The state of a snapshot under the budgets as they are now: limits may differ, budgets may come and go.
 
+        Single values have the limits of their own that the budgets say, whatever was set since they were made.
         Holds are as they were: `doubt` those whose process is gone.
         Raises ConfigError for a budget that now counts in another unit, window, time zone or per other attributes.
         """

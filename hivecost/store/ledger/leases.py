@@ -73,7 +73,8 @@ class Leases:
         """Some limit is another one, of whatever account; these budgets have any of their own."""
         before, self._with_own_limits = self._with_own_limits, frozenset(with_own_limits)
         names = before | self._with_own_limits
-        self._unread.update(a for a in accounts if a.budget.name in names and not is_durable(a))
+        if names:
+            self._unread.update(a for a in accounts if a.budget.name in names and not is_durable(a))
 
     def packed(self, accounts: tuple[Account, ...]) -> bytes | None:
         """The durable ones among them, for the journal; None when one is not in the database yet."""

@@ -317,3 +317,39 @@ async def test_a_ledger_that_cannot_be_opened_leaves_all_as_it_was(make, tmp_pat
             with pytest.raises(hc.LedgerUnavailableError, match=r"hivecost\.db"):
                 await runtime.budgets.configure([hc.Budget("b", "$0.02", mode="hard")], by="ada")
             assert await spend(runtime, cents=50)
+
+
+@pytest.mark.parametrize("on_short", ["wait", "clamp", "refuse"])
+async def test_no_turn_trips_over_budgets_that_come_and_go(make_runtime, on_short):
+    """Each is admitted, waits or is refused by a budget that is there; whatever unit it counts in, all is settled."""
+    runtime = make_runtime(budgets=[hc.Budget("all", "$9", mode="hard")])
+    over = anyio.Event()
+
+    @runtime.entry_point("agent")
+    async def agent(ctx, number):
+        while not over.is_set():
+            try:
+                async with turn_of(ctx, 1 + number % 3) as turn:
+                    await anyio.lowlevel.checkpoint()
+                    turn.settle(hc.Usage(100, 0))
+            except hc.BudgetExceededError as error:
+                assert error.budget in ("tokens", "held")  # noqa: PT017
+            await anyio.sleep(0.001)
+
+    tokens = hc.Budget("tokens", "60_000 tokens", per="agent", mode="hard", on_short=on_short)
+    held = hc.Budget("held", "$0.02", window="execution", mode="hard", on_short=on_short)
+    calls = hc.Budget("calls", "1_000_000 calls", mode="stop_after")
+    async with runtime:
+        runs = [await runtime.trigger("agent", number) for number in range(8)]
+        for _ in range(6):
+            for budget in (tokens, held, calls):
+                await runtime.budgets.configure([budget], by="ada")
+                await anyio.sleep(0.01)
+            await runtime.budgets.configure(retire=["tokens", "held", "calls"], by="ada")
+            await anyio.sleep(0.01)
+        over.set()
+        with anyio.fail_after(20):
+            results = [await runtime.wait(execution_id) for execution_id in runs]
+        assert [(result.status, result.error) for result in results] == [("completed", None)] * 8
+        rows = await runtime.budgets.status()
+        assert [(row.held, row.in_doubt) for row in rows] == [(0, 0)] * len(rows)
