@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from hivecost.cli.budget_changes import AmountCommand, freeze, raise_, resolve, set_, unfreeze
+from hivecost.cli.budget_changes import AmountCommand, freeze, raise_, resolve, set_, unfreeze, unset
 from hivecost.cli.options import DEFAULT_DATA, DataOption, JsonOption
 
 budget = typer.Typer(
@@ -61,6 +61,7 @@ def explain(
 
 budget.command("set", cls=AmountCommand)(set_)
 budget.command("raise", cls=AmountCommand)(raise_)
+budget.command()(unset)
 budget.command()(freeze)
 budget.command()(unfreeze)
 

@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 
 _NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The budget's name.")]
 _ByOption = Annotated[str, typer.Option("--by", help="Who does this, for the audit; your login name unless given.")]
+_ForOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--for", metavar="ATTRIBUTE=VALUE", help="One value alone, such as agent=planner; all that `per` names."
+    ),
+]
 _AMOUNT_HELP = "With its unit: 5usd, '$5' (in single quotes), 1000 tokens, 20 calls."
 _NEGATIVE: Final = re.compile(r"-[$.\d].*")
 
@@ -43,16 +49,35 @@ def set_(
     name: _NameArgument,
     limit: Annotated[list[str], typer.Argument(metavar="LIMIT", help=_AMOUNT_HELP)],
     *,
+    whose: _ForOption = None,
     by: _ByOption = "",
     data: DataOption = DEFAULT_DATA,
 ) -> None:
-    """Give a budget another limit; what was spent stays."""
+    """Give a budget, or with --for one value of its attributes, another limit; what was spent stays."""
     import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
 
     async def change() -> None:
+        scope = _scope(whose)
         async with _opened(data, name) as (ledger, before):
-            after = await ledger.set_limit(name, _amount(limit, before, "limit"), by=_who(by))
-            await _show_limit(ledger, before, (before.limit, after))
+            limit_before = await ledger.limit_in_force(name, scope=scope)
+            after = await ledger.set_limit(name, _amount(limit, before, "limit"), scope=scope, by=_who(by))
+            await _show_limit(ledger, before, (limit_before, after), scope)
+
+    anyio.run(change)
+
+
+def unset(
+    name: _NameArgument, *, whose: _ForOption = None, by: _ByOption = "", data: DataOption = DEFAULT_DATA
+) -> None:
+    """Take back what `set` and `raise` did to a limit: the configured one is in force again."""
+    import anyio  # noqa: PLC0415  # as above
+
+    async def change() -> None:
+        scope = _scope(whose)
+        async with _opened(data, name) as (ledger, before):
+            limit_before = await ledger.limit_in_force(name, scope=scope)
+            after = await ledger.unset_limit(name, scope=scope, by=_who(by))
+            await _show_limit(ledger, before, (limit_before, after), scope)
 
     anyio.run(change)
 
@@ -61,6 +86,7 @@ def raise_(
     name: _NameArgument,
     amount: Annotated[list[str], typer.Argument(metavar="AMOUNT", help=_AMOUNT_HELP)],
     *,
+    whose: _ForOption = None,
     by: _ByOption = "",
     data: DataOption = DEFAULT_DATA,
 ) -> None:
@@ -70,11 +96,12 @@ def raise_(
     from hivecost.ledger.amounts import to_amount  # noqa: PLC0415  # as above
 
     async def change() -> None:
+        scope = _scope(whose)
         async with _opened(data, name) as (ledger, before):
             more = _amount(amount, before, "amount")
-            after = await ledger.raise_limit(name, more, by=_who(by))
+            after = await ledger.raise_limit(name, more, scope=scope, by=_who(by))
             # Somebody else may have changed it since `before`.
-            await _show_limit(ledger, before, (after - to_amount(more, before.unit, key="amount"), after))
+            await _show_limit(ledger, before, (after - to_amount(more, before.unit, key="amount"), after), scope)
 
     anyio.run(change)
 
@@ -159,13 +186,17 @@ async def _opened(data: Path, name: str = "") -> AsyncIterator[tuple[Ledger, Bud
         yield ledger, known[name or next(iter(known))]
 
 
-async def _show_limit(ledger: Ledger, before: BudgetState, limits: tuple[int, int]) -> None:
+async def _show_limit(
+    ledger: Ledger, before: BudgetState, limits: tuple[int, int], scope: dict[str, str] | None
+) -> None:
     from hivecost.ledger.amounts import format_exactly  # noqa: PLC0415  # as above
 
     shown = " → ".join(format_exactly(limit, before.unit) for limit in limits)
-    _say(f"{before.name}: limit {shown}")
+    whose = ",".join(f"{name}={scope[name]}" for name in before.attributes if name in scope) if scope else ""
+    _say(f"{before.name}{f' ({whose})' if whose else ''}: limit {shown}")
     for account in await ledger.status():
-        if account.budget == before.name and not account.remaining:
+        is_meant = account.budget == before.name and f",{account.scope}".endswith(f",{whose}" if whose else "")
+        if is_meant and not account.remaining:
             reset = "" if account.reset_at is None else f" before {account.reset_at.astimezone():%Y-%m-%d %H:%M}"
             _say(f"Nothing remains{f' for {account.scope}' if account.scope else ''}{reset}.")
     if before.frozen:
@@ -212,6 +243,17 @@ def _amount(words: list[str], budget: BudgetState, key: str) -> Decimal:
     if unit != budget.unit:
         raise ConfigError(key, f"an amount in {budget.unit}, which budget {budget.name!r} counts", got=text)
     return number
+
+
+def _scope(named: list[str] | None) -> dict[str, str] | None:
+    """Whose limit it is, as `--for` says; None: the budget's. Raises ConfigError."""
+    scope: dict[str, str] = {}
+    for text in named or ():
+        attribute, equals, value = text.partition("=")
+        if not equals or attribute in scope:
+            raise ConfigError("--for", "ATTRIBUTE=VALUE, such as agent=planner, each attribute once", got=text)
+        scope[attribute] = value
+    return scope or None
 
 
 def _who(by: str) -> str:

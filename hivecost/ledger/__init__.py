@@ -17,7 +17,7 @@ from hivecost.ledger.snapshot import AccountSnapshot, HoldSnapshot, LedgerSnapsh
 from hivecost.ledger.soft import SoftAction, SoftLimits, SoftStep, soft_refusal
 from hivecost.ledger.spend import ACCOUNTS_MAX, SESSIONS_MAX, SpendAccounts, is_unseen
 from hivecost.ledger.state import LedgerState
-from hivecost.ledger.statements import BudgetState, DoubtAmount, DoubtfulHold
+from hivecost.ledger.statements import BudgetState, DoubtAmount, DoubtfulHold, OwnLimit
 
 __all__ = [
     "ACCOUNTS_MAX",
@@ -54,6 +54,7 @@ __all__ = [
     "Mode",
     "OnExceed",
     "OpenLedger",
+    "OwnLimit",
     "Period",
     "Refusal",
     "RefusalKind",

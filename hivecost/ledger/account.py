@@ -39,6 +39,8 @@ class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
     unpriced_calls: int = 0
     #: Nothing is granted until someone looks.
     frozen: bool = False
+    #: The limit is one of its values alone, not the budget's.
+    has_own_limit: bool = False
 
 
 class Crossing(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,9 +99,12 @@ class Account(msgspec.Struct, eq=False, weakref=True):
         if not self.since_ns or at_ns < self.since_ns:
             self.since_ns = at_ns
 
+    #: The limit that its values have of their own; None: `limit` is the budget's.
+    own_limit: int | None = None
+
     def __post_init__(self) -> None:
         self.unit = self.budget.counted_unit
-        self.set_limit(self.limit)
+        self.set_limit(self.limit if self.own_limit is None else self.own_limit)
 
     @property
     def key(self) -> AccountKey:
@@ -133,6 +138,16 @@ class Account(msgspec.Struct, eq=False, weakref=True):
         self.warned = sum(mark <= self.settled for mark, _ in self._marks())
         self._set_alarm()
 
+    def set_budget(self, budget: Budget) -> None:
+        """Go by its budget as it is now, and by its limit unless the account has its own."""
+        self.budget = budget
+        self.set_limit(budget.limit_amount if self.own_limit is None else self.own_limit)
+
+    def set_own_limit(self, own_limit: int | None) -> None:
+        """Have a limit of its own, or, with None, that of its budget."""
+        self.own_limit = own_limit
+        self.set_budget(self.budget)
+
     def crossings(self) -> Iterator[Crossing]:
         """What the last addition brought about; asked for once `settled` has reached `alarm_at`."""
         marks = self._marks()
@@ -157,6 +172,7 @@ class Account(msgspec.Struct, eq=False, weakref=True):
             reset_at=None if self.period.end_ns is None else to_datetime(self.period.end_ns),
             unpriced_calls=self.unpriced_calls,
             frozen=frozen,
+            has_own_limit=self.own_limit is not None,
         )
 
     def _marks(self) -> list[tuple[int, float]]:

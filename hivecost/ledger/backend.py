@@ -200,25 +200,40 @@ class LedgerStore(Protocol):
         """All budgets that were ever configured here, as they are in force for all processes, by name."""
         ...
 
-    async def configure(self, budgets: Iterable[Budget], *, by: str) -> None:
-        """Bring other limits of budgets that it was opened with into force, as opening it with them would.
+    async def configure(self, budgets: Iterable[Budget] = (), *, retire: Iterable[str] = (), by: str) -> None:
+        """Bring other limits and other budgets into force, as opening it with them would, while others hold.
 
-        A limit that an operator set stays until another one is configured. All of them, or none: raises ConfigError
-        for a budget that it was not opened with, and for any other difference than the limit.
+        A limit that an operator set, for a budget or for one value, stays until another one is configured. A budget
+        that it was not opened with binds from its next hold on. One that is named in `retire` refuses no more: what is
+        held on it is settled as ever, and `status` may leave its accounts out or not. All of it, or nothing: raises
+        ConfigError for a difference to a budget that it has but in limits, for one that counts otherwise than it ever
+        did here, for one that is not `mode="hard"`, and for a name to retire that it does not have.
         """
         ...
 
-    async def set_limit(self, budget: str, limit: Limit, *, by: str) -> int:
+    async def set_limit(self, budget: str, limit: Limit, *, scope: Mapping[str, str] | None = None, by: str) -> int:
         """Give a budget another limit, for all processes and after restarts; what was spent stays.
 
-        In its own unit if `limit` names none. Gives it in what the budget counts. Raises ConfigError.
+        With a scope such as `{"agent": "planner"}` only the accounts of these values, which then have a limit of their
+        own. A scope names all account attributes of its budget; that of the window, `session` or `execution`, may be
+        left out where there are others. In its own unit if `limit` names none. Gives it in what the budget counts.
+        Raises ConfigError.
         """
         ...
 
-    async def raise_limit(self, budget: str, by_amount: Limit, *, by: str) -> int:
+    async def raise_limit(
+        self, budget: str, by_amount: Limit, *, scope: Mapping[str, str] | None = None, by: str
+    ) -> int:
         """Raise the limit that is in force by an amount above zero; of two that raise at once, both count.
 
         Gives the new limit in what the budget counts. Raises ConfigError.
+        """
+        ...
+
+    async def unset_limit(self, budget: str, *, scope: Mapping[str, str] | None = None, by: str) -> int:
+        """Take back what an operator set: the configured limit is in force again, of a scope without one the budget's.
+
+        Gives that limit; nothing changes where nothing was set. Raises ConfigError.
         """
         ...
 

@@ -12,8 +12,8 @@ from hivecost.ledger.account import Account, AccountKey
 from hivecost.ledger.attribution import attribution, key_reader, looked_at
 from hivecost.ledger.budget import Budget
 from hivecost.ledger.matching import matcher
+from hivecost.ledger.own_limits import LimitKey, keys_of, own_limit_of
 from hivecost.ledger.period import Calendar, Period
-from hivecost.plain_text import plain_str
 
 #: How many answers are remembered; more would be a cache of everything that ever happened.
 _FOUND_MAX: Final = 10_000
@@ -55,19 +55,39 @@ class AccountBook:
         opened: AccountOpened = lambda account: account,
         dropped: AccountDropped = lambda _: None,
     ) -> None:
-        listed = tuple(budgets)
-        for name, count in Counter(budget.name for budget in listed).items():
-            if count > 1:
-                raise ConfigError(f"budget {name!r}.name", "a name that no other budget has")
-        self.budgets: Final = {budget.name: budget for budget in listed}
+        self.budgets: Final[dict[str, Budget]] = {}
         #: How many accounts were dropped because there were too many, by budget.
         self.evicted: Final[Counter[str]] = Counter()
         self._accounts_max = accounts_max
-        self._lines = {budget.name: _Line(budget, opened, dropped) for budget in listed}
-        self._attributes = tuple(dict.fromkeys(name for line in self._lines.values() for name in line.looks_at))
-        self._key_of = key_reader(self._attributes)
+        self._opened, self._dropped = opened, dropped
+        self._lines: dict[str, _Line] = {}
         self._found: dict[Hashable, _Found] = {}
         self._found_by_execution: dict[str, list[Hashable]] = {}
+        self.add(budgets)
+
+    def add(self, budgets: Iterable[Budget]) -> None:
+        """Count on these budgets too, from now on. Raises ConfigError for the name of one that is there."""
+        listed = tuple(budgets)
+        for name, count in Counter((*self.budgets, *(budget.name for budget in listed))).items():
+            if count > 1:
+                raise ConfigError(f"budget {name!r}.name", "a name that no other budget has")
+        for budget in listed:
+            self.budgets[budget.name] = budget
+            self._lines[budget.name] = _Line(budget, self._opened, self._dropped)
+        self._look_at_attributes()
+
+    def retire(self, name: str) -> None:
+        """Count on a budget no more; its accounts are dropped, each once it has no open hold."""
+        del self.budgets[name]
+        line = self._lines.pop(name)
+        self._look_at_attributes()
+        for account in list(line.accounts.values()):
+            line.drop(account)
+
+    def _look_at_attributes(self) -> None:
+        self._attributes = tuple(dict.fromkeys(name for line in self._lines.values() for name in line.looks_at))
+        self._key_of = key_reader(self._attributes)
+        self._forget_answers()
 
     def find(self, attribution: Mapping[str, str], at_ns: int, ancestors: Ancestors = ()) -> tuple[Account, ...]:
         """The accounts that a turn with these attributes counts on at this instant, in the order of the budgets.
@@ -112,18 +132,35 @@ class AccountBook:
         """Measure the accounts of a budget, those to come included, against the limit of `budget`."""
         self.budgets[name] = self._lines[name].budget = budget
         for account in self.accounts(name):
-            account.budget = budget
-            account.set_limit(budget.limit_amount)
+            account.set_budget(budget)
+
+    def limit_of(self, name: str, key: LimitKey = ()) -> int:
+        """The limit of a budget, or that of the accounts of a key."""
+        line = self._lines[name]
+        own = own_limit_of(line.own_limits, line.budget.window, key)
+        return line.budget.limit_amount if own is None else own
+
+    def set_own_limit(self, name: str, key: LimitKey, limit: int | None) -> None:
+        """Measure the accounts of these values, those to come included, against a limit of their own; None: no more."""
+        self._lines[name].set_own_limit(key, limit)
 
     def put(self, account: Account) -> None:
-        """Take in an account as it stood elsewhere."""
-        self._lines[account.budget.name].put(account)
+        """Take in an account as it stood elsewhere; its limit is what it is here."""
+        line = self._lines[account.budget.name]
+        account.set_own_limit(own_limit_of(line.own_limits, line.budget.window, account.values))
+        line.put(account)
 
     def drop_over(self, accounts: Iterable[Account]) -> None:
         """Drop those that are over and have no open hold any more."""
         for account in accounts:
-            if account.over:
-                self._lines[account.budget.name].drop(account)
+            if not account.over:
+                continue
+            line = self._lines.get(account.budget.name)
+            if line is not None:
+                line.drop(account)
+            elif not account.open_holds:  # of a budget that was retired
+                account.over = False
+                self._dropped(account)
 
     def _look_up(self, key: Hashable, attribution: Mapping[str, str], at_ns: int, ancestors: Ancestors) -> _Found:
         accounts: list[Account] = []
@@ -178,33 +215,61 @@ class _Line:
         self._opened, self._dropped = opened, dropped
         self.calendar = Calendar(budget.window, budget.timezone)
         self.accounts: dict[AccountKey, Account] = {}
+        self.own_limits: dict[LimitKey, int] = budget.own_limits
         self.looks_at = looked_at((*budget.match, *budget.account_attributes))
         self.matches = matcher(budget.match)
         self._attributes = names = budget.account_attributes
         self._execution_at = names.index("execution") if "execution" in names else None
         self.is_of_executions = self._execution_at is not None
         self._newest_start_ns = -_FOREVER_NS
+        #: When the periods begin that have accounts here.
+        self._starts_ns: set[int] = set()
         self._by_execution: dict[str, dict[AccountKey, Account]] = {}
 
     def account(self, attribution: Mapping[str, str], period: Period, at_ns: int) -> Account:
         values = tuple(attribution.get(name, "") for name in self._attributes)
         account = self.accounts.get((period.start_ns, values))
         if account is None:
-            account = self._opened(
-                Account(self.budget, tuple(map(plain_str, values)), period, self.budget.limit_amount)
-            )
+            account = self._open(values, period)
             account.used_at_ns = at_ns
-            if account.budget is not self.budget:  # it got another limit while it was dropped
-                account.budget = self.budget
-                account.set_limit(self.budget.limit_amount)
             self.put(account)
         elif account.over:  # a turn came after all
             account.over = False
             self.put(account)
         return account
 
+    def _open(self, values: tuple[str, ...], period: Period) -> Account:
+        own = own_limit_of(self.own_limits, self.budget.window, values) if self.own_limits else None
+        plain = tuple(map(plain_str, values))
+        fresh = Account(self.budget, plain, period, self.budget.limit_amount, own_limit=own)
+        account = self._opened(fresh)
+        if account is fresh:
+            return account
+        account.over = False  # a turn came after all
+        if account.budget is not self.budget:  # it got another limit while it was dropped
+            account.set_budget(self.budget)
+        if not account.row_id and account.own_limit != own:  # where it has a row, that says it
+            account.set_own_limit(own)
+        return account
+
+    def set_own_limit(self, key: LimitKey, limit: int | None) -> None:
+        if limit is None:
+            self.own_limits.pop(key, None)
+        else:
+            self.own_limits[key] = limit
+        for account in self._accounts_of(key):
+            account.set_own_limit(own_limit_of(self.own_limits, self.budget.window, account.values))
+
+    def _accounts_of(self, key: LimitKey) -> list[Account]:
+        if None in key:
+            window = self.budget.window
+            return [account for account in self.accounts.values() if key in keys_of(window, account.values)]
+        found = (self.accounts.get((start_ns, key)) for start_ns in self._starts_ns)  # type: ignore[arg-type]
+        return [account for account in found if account is not None]
+
     def put(self, account: Account) -> None:
         self.accounts[account.key] = account
+        self._starts_ns.add(account.period.start_ns)
         if self._execution_at is not None:
             self._by_execution.setdefault(account.values[self._execution_at], {})[account.key] = account
 
@@ -216,6 +281,7 @@ class _Line:
         for account in list(self.accounts.values()):
             if account.period.start_ns < oldest_kept_ns:
                 self.drop(account)
+        self._starts_ns = {start_ns for start_ns, _ in self.accounts}
         return True
 
     def forget_execution(self, execution_id: str) -> None:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 import msgspec
 
 from hivecost.errors import ConfigError
-from hivecost.ledger.amounts import Unit, parse_limit, require_unit, to_amount
+from hivecost.ledger.amounts import Unit, parse_amount, parse_limit, require_unit, to_amount
 from hivecost.ledger.matching import matcher
+from hivecost.ledger.own_limits import OWN_WINDOWS, LimitKey, format_key, is_value, key_of_scope, split_key
 from hivecost.ledger.period import WINDOWS, Window, load_zone
 from hivecost.plain_text import has_controls, plain_str
 
@@ -29,6 +30,9 @@ _ON_SHORT: Final = re.compile(r"clamp|wait|refuse|downgrade:.+")
 _ON_SOFT: Final = re.compile(r"alert|throttle|finish|downgrade:.+")
 _ON_UNPRICED: Final = ("estimate", "refuse", "ignore")
 _DOWNGRADE: Final = "downgrade:"
+
+#: What may change while the budget is in force; one that differs in more is another budget.
+CHANGEABLE: Final = ("limit", "limits")
 
 
 class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -52,6 +56,9 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: One account for each value of these attributes, such as `"user"` or `("user", "model")`.
     #: Turns without the attribute share one account, so that nobody escapes by leaving it out.
     per: str | Sequence[str] = ()
+    #: Values of `per` that have a limit of their own: `{"planner": "$5"}`, or, of several attributes,
+    #: `{"user=ada,model=gpt-4o": "$5"}`. Written like `limit`; afterwards always Decimals of `unit`.
+    limits: Mapping[str, Limit] = {}
     #: `observe` counts, `stop_after` stops from a subscriber, `hard` holds money before each turn.
     mode: Mode = "stop_after"
     #: The fractions of the limit at which to warn, each once per account.
@@ -110,12 +117,37 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def account_attributes(self) -> tuple[str, ...]:
         """The attributes whose values make an account of their own: the window's, then `per`."""
-        own = (self.window,) if self.window in ("execution", "session") else ()
+        own = (self.window,) if self.window in OWN_WINDOWS else ()
         return tuple(dict.fromkeys((*own, *self.per)))
+
+    @property
+    def own_limits(self) -> dict[LimitKey, int]:
+        """What `limits` says, by key of the accounts, in what they count."""
+        names = self._limit_attributes
+        whichever = (None,) * (len(self.account_attributes) - len(names))
+        return {
+            (*whichever, *(split_key(names, text) or ())): to_amount(
+                Decimal(limit), self.counted_unit, key=self._key(f"limits.{text}")
+            )
+            for text, limit in self.limits.items()
+        }
+
+    @property
+    def _limit_attributes(self) -> tuple[str, ...]:
+        """Those whose values `limits` names."""
+        return tuple(name for name in self.account_attributes if self.window not in OWN_WINDOWS or name != self.window)
 
     def applies_to(self, attribution: Mapping[str, str]) -> bool:
         """Whether a turn with these attributes counts on it."""
         return matcher(self.match)(attribution)
+
+    def amount_of(self, limit: Limit) -> int:
+        """A limit as people write it, in what the budget counts. Raises ConfigError."""
+        return parse_amount(limit, self.unit, key=self._key("limit"))
+
+    def limit_key(self, scope: Mapping[str, str]) -> LimitKey:
+        """Which accounts a scope names. Raises ConfigError, naming the attributes that it has to."""
+        return key_of_scope(self.name, self.window, self.account_attributes, scope)
 
     def with_limit(self, limit: Limit) -> Budget:
         """The same budget with another limit, in the same unit if `limit` names none.
@@ -123,8 +155,24 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         A soft limit that is not below it any more is out of reach until the limit is raised again.
         """
         number, _ = parse_limit(limit, self.unit, key=self._key("limit"))
+        return self._with(limit=number)
+
+    def without_own_limits(self) -> Budget:
+        """The same budget with one limit for all values of `per`."""
+        return self._with(limits={}) if self.limits else self
+
+    def with_limits_of(self, other: Budget) -> Budget:
+        """The same budget with the limits of another one, which counts in the same unit."""
+        return self._with(limit=other.limit, limits=other.limits)
+
+    def differences(self, other: Budget) -> list[str]:
+        """The fields in which they differ."""
+        return [name for name in self.__struct_fields__ if getattr(self, name) != getattr(other, name)]
+
+    def _with(self, **values: object) -> Budget:
         changed = copy.copy(self)
-        msgspec.structs.force_setattr(changed, "limit", number)
+        for field, value in values.items():
+            msgspec.structs.force_setattr(changed, field, value)
         return changed
 
     def __post_init__(self) -> None:
@@ -153,6 +201,7 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             msgspec.structs.force_setattr(self, "on_unpriced", "estimate")
         load_zone(self.timezone, key=self._key("timezone"))
         self._check_choices()
+        msgspec.structs.force_setattr(self, "limits", self._checked_limits())
         self._check_on_exceed()
         self._check_soft_limit()
 
@@ -216,6 +265,23 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             if not values:
                 raise ConfigError(self._key(f"match.{name}"), "at least one value")
         return match
+
+    def _checked_limits(self) -> dict[str, Decimal]:
+        if not isinstance(self.limits, Mapping):
+            raise ConfigError(self._key("limits"), 'a table such as {"planner": "$5"}', got=self.limits)
+        names = self._limit_attributes
+        limits: dict[str, Decimal] = {}
+        for text, limit in self.limits.items():
+            key = self._key(f"limits.{text}")
+            if not names:
+                raise ConfigError(key, "a `per` beside it: the attribute of which this is a value")
+            values = split_key(names, text) if is_value(text) else None
+            written = "" if values is None else text if len(names) == 1 else format_key(names, values)
+            if values is None or written in limits:
+                shape = ",".join(f"{name}=…" for name in names) if len(names) > 1 else f"a value of {names[0]}"
+                raise ConfigError(key, f"a key of the form {shape}, once", got=text)
+            limits[written], _ = parse_limit(limit, self.unit, key=key)
+        return limits
 
     def _checked_names(self, field: str, names: str | Sequence[str]) -> tuple[str, ...]:
         listed = (names,) if isinstance(names, str) else names

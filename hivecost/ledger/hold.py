@@ -40,6 +40,8 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     #: When a budget that never resets began to count; 0: nobody knows.
     since_ns: int = 0
+    #: The budget only says what it would do.
+    shadow: bool = False
 
     def error(self, execution_id: str = "") -> BudgetExceededError:
         """What to raise: BudgetBusyError with `retry_after_s`, else BudgetExhaustedError with `reset_at`."""
@@ -123,6 +125,7 @@ def refusal_of(account: Account, needed: int, *, frozen: str | None = None) -> R
         limit=status.limit,
         reset_at=status.reset_at if kind == "exhausted" and needed <= account.limit else None,
         reason=frozen or "",
+        shadow=account.budget.shadow,
     )
 
 

@@ -9,6 +9,7 @@ from hivecost.events import ChargeSettled, CostStatus, LLMTurnComplete
 from hivecost.ledger.account import Account, AccountStatus, Crossing
 from hivecost.ledger.book import AccountBook, AccountOpened, Ancestors
 from hivecost.ledger.budget import Budget
+from hivecost.ledger.own_limits import LimitKey
 
 #: Accounts of one budget that are kept; a session's account has no end, so something must give.
 ACCOUNTS_MAX: Final = 100_000
@@ -34,6 +35,7 @@ class SpendAccounts:
     ) -> None:
         self.sessions_max = self.accounts_max = accounts_max
         self._book = AccountBook(budgets, accounts_max=self._accounts_max, opened=opened)
+        self._added: set[str] = set()
 
     @property
     def budgets(self) -> Mapping[str, Budget]:
@@ -45,9 +47,9 @@ class SpendAccounts:
         """Accounts that were dropped with their sums because there were too many."""
         return self._book.evicted.total()
 
-    def has_evicted(self, budget: str) -> bool:
-        """Whether an account of the budget that is opened now may be one of those."""
-        return self._book.evicted[budget] > 0
+    def may_have_past(self, budget: str) -> bool:
+        """Whether an account of the budget that is opened now may be one of those, or one of before it was added."""
+        return budget in self._added or self._book.evicted[budget] > 0
 
     def add(
         self, attribution: Mapping[str, str], at_ns: int, nanousd: int | None, tokens: int, calls: int = 1
@@ -86,6 +88,27 @@ class SpendAccounts:
     def set_limit(self, name: str, limit: str | float) -> None:
         """Measure what was spent, and what comes, against a new limit."""
         self._book.set_limit(name, self.budgets[name].with_limit(limit))
+
+    def set_own_limit(self, name: str, key: LimitKey, limit: int | None) -> None:
+        """The same for one value of a budget's attributes alone; None: it has the budget's limit again."""
+        self._book.set_own_limit(name, key, limit)
+
+    def limit_of(self, name: str, key: LimitKey = ()) -> int:
+        """The limit in force of a budget, or of one value of its attributes."""
+        return self._book.limit_of(name, key)
+
+    def add_budgets(self, budgets: Iterable[Budget], *, have_past: bool = False) -> None:
+        """Count on these too, from now on; `have_past`: they may have been spent on before.
+
+        Raises ConfigError for the name of one that is there.
+        """
+        listed = tuple(budgets)
+        self._book.add(listed)
+        self._added.update(budget.name for budget in listed if have_past)
+
+    def retire(self, name: str) -> None:
+        """Count on a budget no more."""
+        self._book.retire(name)
 
     def _accounts_max(self, budget: Budget) -> int:
         return self.sessions_max if "session" in budget.account_attributes else self.accounts_max

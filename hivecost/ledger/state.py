@@ -6,7 +6,7 @@ charged, counted in `Account.overrun` and freeze the budget, and for limits that
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from hivecost.errors import ConfigError
@@ -39,9 +39,7 @@ class LedgerState:
         dropped: AccountDropped = lambda _: None,
     ) -> None:
         self._book = AccountBook(budgets, accounts_max=accounts_max, opened=opened, dropped=dropped)
-        for budget in self._book.budgets.values():
-            if budget.mode != "hard":
-                raise ConfigError(f"budget {budget.name!r}.mode", "'hard', to hold money before turns", got=budget.mode)
+        _require_hard(self._book.budgets.values())
         self._open: dict[int, Hold] = {}
         self._open_by_key: dict[str, Hold] = {}
         self._frozen: dict[str, str] = {}
@@ -219,12 +217,45 @@ class LedgerState:
         self._require(budget)
         return self._frozen.pop(budget, None) is not None
 
-    def set_limit(self, budget: str, limit: Limit) -> None:
-        """Give a budget another limit, in its unit if `limit` names none; what was spent stays.
+    def add(self, budgets: Iterable[Budget]) -> None:
+        """Hold on these budgets too, from the next reservation on. Raises ConfigError as a new LedgerState does."""
+        listed = tuple(budgets)
+        _require_hard(listed)
+        self._book.add(listed)
 
-        Raises ConfigError for no such budget and for a limit that cannot be.
+    def put(self, account: Account) -> None:
+        """Take in an account as it stood when its budget, which was added again, was retired."""
+        account.over = False
+        account.set_budget(self._require(account.budget.name))
+        self._book.put(account)
+
+    def retire(self, budget: str) -> None:
+        """Hold on a budget no more; what is held there goes on as it did. Raises ConfigError for no such budget."""
+        self._require(budget)
+        self._frozen.pop(budget, None)
+        self._book.retire(budget)
+
+    def set_limit(self, budget: str, limit: Limit, *, scope: Mapping[str, str] | None = None) -> None:
+        """Give a budget, or with `scope` one value of its attributes, another limit; what was spent stays.
+
+        In its unit if `limit` names none. Raises ConfigError for no such budget, for a scope that names other
+        attributes than its accounts have, and for a limit that cannot be.
         """
-        self._book.set_limit(budget, self._require(budget).with_limit(limit))
+        known = self._require(budget)
+        if scope is None:
+            self._book.set_limit(budget, known.with_limit(limit))
+        else:
+            self._book.set_own_limit(budget, known.limit_key(scope), known.amount_of(limit))
+
+    def unset_limit(self, budget: str, scope: Mapping[str, str]) -> None:
+        """Measure a value of a budget's attributes against the budget's own limit again. Raises ConfigError."""
+        self._book.set_own_limit(budget, self._require(budget).limit_key(scope), None)
+
+    def limit_in_force(self, budget: str, scope: Mapping[str, str] | None = None) -> int:
+        """The limit of a budget, or of one value of its attributes. Raises ConfigError."""
+        known = self._require(budget)
+        key = () if scope is None else known.limit_key(scope)
+        return self._book.limit_of(budget, key)
 
     def remaining(self, attribution: Mapping[str, str], at_ns: int, ancestors: Ancestors = ()) -> dict[Unit, int]:
         """The most that a turn with these attributes could hold now, by the units that any enforced budget counts."""
@@ -247,6 +278,10 @@ class LedgerState:
         if budgets is None:
             return accounts
         return tuple(account for account in accounts if account.budget.name in budgets)
+
+    def accounts(self, budget: str) -> Iterator[Account]:
+        """All accounts of a budget."""
+        return self._book.accounts(budget)
 
     def forget_execution(self, execution_id: str) -> None:
         """The execution is over: drop its accounts, but for those with open holds."""
@@ -276,6 +311,7 @@ class LedgerState:
     def restore(cls, budgets: Iterable[Budget], snapshot: LedgerSnapshot) -> LedgerState:
         """The state of a snapshot under the budgets as they are now: limits may differ, budgets may come and go.
 
+        Single values have the limits of their own that the budgets say, whatever was set since they were made.
         Holds are as they were: `doubt` those whose process is gone.
         Raises ConfigError for a budget that now counts in another unit, window, time zone or per other attributes.
         """
@@ -340,7 +376,7 @@ class LedgerState:
 
     def _enforced(self, refusals: tuple[Refusal, ...]) -> Refusal | None:
         """The refusal that counts, if any: shadow budgets only say what they would have done."""
-        enforced = [refusal for refusal in refusals if not self.budgets[refusal.budget].shadow]
+        enforced = [refusal for refusal in refusals if not refusal.shadow]
         return max(enforced, key=finality, default=None)
 
     def _take_back(self, hold: Hold) -> Mapping[Unit, int]:
@@ -367,7 +403,7 @@ class LedgerState:
         incident = Incident(
             budget=name, scope=account.scope, period=account.period.name, unit=account.unit, held=held, billed=billed
         )
-        if not account.budget.shadow:
+        if not account.budget.shadow and name in self.budgets:
             self._frozen[name] = overrun_reason(billed, held, account.unit)
         return incident
 
@@ -375,6 +411,12 @@ class LedgerState:
         if budget not in self.budgets:
             raise ConfigError("budget", f"one of {', '.join(map(repr, self.budgets)) or 'no budgets'}", got=budget)
         return self.budgets[budget]
+
+
+def _require_hard(budgets: Iterable[Budget]) -> None:
+    for budget in budgets:
+        if budget.mode != "hard":
+            raise ConfigError(f"budget {budget.name!r}.mode", "'hard', to hold money before turns", got=budget.mode)
 
 
 def _checked(amounts: Mapping[Unit, int]) -> Mapping[Unit, int]:

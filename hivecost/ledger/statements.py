@@ -45,3 +45,15 @@ class BudgetState(msgspec.Struct, frozen=True, kw_only=True):
     shadow: bool
     #: Why nothing is granted; "" while it is.
     frozen: str
+
+
+class OwnLimit(msgspec.Struct, frozen=True, kw_only=True):
+    """The limit that values of a budget's attributes have of their own. Integers in `unit`."""
+
+    budget: str
+    #: `user=ada`: of a session's or an execution's account it names neither where it is the limit of each of them.
+    scope: str
+    unit: Unit
+    limit: int
+    #: What the configuration said last; None: nothing of these values.
+    configured_limit: int | None

@@ -10,7 +10,13 @@ from hivecost.queries.breakdown import (
     unpriced_reasons,
     unseen_calls,
 )
-from hivecost.queries.budgets import load_budget_changes, load_budgets, load_definitions, load_refusals
+from hivecost.queries.budgets import (
+    load_budget_changes,
+    load_budgets,
+    load_definitions,
+    load_overruled_limits,
+    load_refusals,
+)
 from hivecost.queries.instants import Moment, instant_ns
 from hivecost.queries.logged_accounts import (
     ELSEWHERE,
@@ -73,6 +79,7 @@ __all__ = [
     "load_budget_changes",
     "load_budgets",
     "load_definitions",
+    "load_overruled_limits",
     "load_refusals",
     "load_repriced",
     "logged_accounts",

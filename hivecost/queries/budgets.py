@@ -7,9 +7,11 @@ from typing import Final
 
 from hivecost.errors import EventFormatError, StoreCorruptError
 from hivecost.events import BudgetExceeded, decode_json
+from hivecost.ledger import OwnLimit
 from hivecost.queries.reader import reading
 from hivecost.store import BudgetChange, BudgetDefinition, BudgetState
 from hivecost.store.definitions import LOAD_DEFINITIONS, definition_of
+from hivecost.store.ledger.own_limits import LOAD_OVERRULED, overruled_of
 from hivecost.store.ledger.records import LOAD_BUDGETS, LOAD_CHANGES, budget_of, change_of, checked_count
 
 #: From the newest event back, as far as it takes.
@@ -40,6 +42,12 @@ async def load_refusals(base_path: str | Path, budget: str, *, limit: int = 10) 
     except EventFormatError as error:
         raise StoreCorruptError(f"an event in the log is damaged: {error}; restore a backup of hivecost.db") from error
     return [event for event in events if isinstance(event, BudgetExceeded)]
+
+
+async def load_overruled_limits(base_path: str | Path, *, limit: int = 1_000) -> list[OwnLimit]:
+    """The limits of single values that operators set, by budget and value, so many at most. Raises StoreErrors."""
+    async with reading(Path(base_path)) as log:
+        return [overruled_of(row) for row in await log.rows(LOAD_OVERRULED, {"limit": checked_count(limit)})]
 
 
 async def load_budget_changes(base_path: str | Path, *, limit: int = 100) -> list[BudgetChange]:

@@ -11,13 +11,14 @@ import msgspec
 
 from hivecost.clock import SYSTEM_CLOCK, Clock, to_datetime
 from hivecost.errors import LedgerUnavailableError
-from hivecost.ledger import AccountStatus, Mode, Unit, Window
+from hivecost.ledger import AccountStatus, Mode, OwnLimit, Unit, Window
 from hivecost.queries import (
     BudgetDefinition,
     BudgetState,
     is_logged,
     load_budgets,
     load_definitions,
+    load_overruled_limits,
     logged_accounts,
 )
 from hivecost.store import DoubtfulHold, read_accounts, read_doubts, run_in_thread
@@ -57,6 +58,8 @@ class BudgetReport(msgspec.Struct, frozen=True, kw_only=True):
 
     at: datetime
     budgets: list[BudgetLedgerLine]
+    #: Where operators gave single values another limit than is configured, the first thousand.
+    overruled: list[OwnLimit] = []
 
 
 async def load_budget_report(base_path: str | Path, *, clock: Clock = SYSTEM_CLOCK) -> BudgetReport:
@@ -83,6 +86,7 @@ async def load_budget_report(base_path: str | Path, *, clock: Clock = SYSTEM_CLO
             *(_defined_line(known, ()) for known in elsewhere),
             *(_defined_line(known, counted) for known in counting),
         ],
+        overruled=await load_overruled_limits(base_path),
     )
 
 

@@ -16,6 +16,7 @@ from hivecost.store import DoubtfulHold
 
 #: No runtime has started with a budget for so long: it may be one that nobody uses any more.
 _LONG_AGO: Final = timedelta(days=30)
+_OVERRULED_SHOWN: Final = 20
 
 
 def render_budgets(report: BudgetReport) -> None:
@@ -75,6 +76,14 @@ def _notes(report: BudgetReport) -> Iterator[str]:
         if line.limit != line.configured_limit:
             limits = (format_amount(limit, line.unit) for limit in (line.limit, line.configured_limit))
             yield f"Changed   {safe(line.budget)}: {' in force, '.join(limits)} configured (`hivecost budget audit`)"
+    for own in report.overruled[:_OVERRULED_SHOWN]:
+        amounts = (own.limit, own.configured_limit)
+        in_force, configured = (
+            "that of the budget" if one is None else format_amount(one, own.unit) for one in amounts
+        )
+        yield f"Changed   {safe(own.budget)} ({safe(own.scope)}): {in_force} in force, {configured} configured"
+    if len(report.overruled) > _OVERRULED_SHOWN:
+        yield f"          and {len(report.overruled) - _OVERRULED_SHOWN:,} more (`hivecost budget status --json`)"
     for line in report.budgets:
         if line.frozen:
             yield f"[red]Frozen[/red]    {safe(line.budget)}: {safe(line.frozen)}"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 
 import anyio
 
 from hivecost.errors import BudgetExceededError, HiveCostError
 from hivecost.events import Cost, Usage
-from hivecost.ledger import Budget, LedgerStore, ancestry, attribution, matcher
+from hivecost.ledger import Budget, LedgerStore, Matches, ancestry, attribution, matcher
 from hivecost.ledger.amounts import format_exactly
 from hivecost.loops import Loop
 from hivecost.plugin import TurnRequest
@@ -38,14 +39,18 @@ class AnsweredModels:
     room for freezes it, as one above its hold does.
     """
 
-    def __init__(self, ledger: LedgerStore, budgets: tuple[Budget, ...], loop: Loop) -> None:
+    def __init__(self, ledger: LedgerStore, loop: Loop) -> None:
         self._ledger = ledger
         self._loop = loop
-        self._matchers = {b.name: matcher(b.match) for b in budgets if "model" in b.match}
+        self._matchers: dict[str, Matches] = {}
         #: (asked, provider) → the models that answered.
         self._answered: OrderedDict[tuple[str, str], tuple[str, ...]] = OrderedDict()
         self._pending = 0
         self._is_idle = anyio.Event()
+
+    def set_budgets(self, budgets: Iterable[Budget]) -> None:
+        """Charge these budgets from now on."""
+        self._matchers = {budget.name: matcher(budget.match) for budget in budgets if "model" in budget.match}
 
     def of(self, request: TurnRequest) -> tuple[str, ...]:
         """The models by which budgets bind it besides those that it names."""

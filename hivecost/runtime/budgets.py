@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+import anyio
 
 from hivecost.clock import Clock, to_datetime
 from hivecost.errors import ConfigError
@@ -18,8 +21,13 @@ from hivecost.ledger import (
     listed_budgets,
 )
 from hivecost.ledger.amounts import format_exactly, raise_amount
+from hivecost.ledger.budget import CHANGEABLE
+from hivecost.ledger.own_limits import LimitKey, format_key
 from hivecost.money import to_usd
+from hivecost.pricing import PriceBook
 from hivecost.runtime.gate import Gate
+from hivecost.runtime.match_values import placed, placed_scope
+from hivecost.subscribers import BudgetWatcher
 
 _log = logging.getLogger("hivecost.budgets")
 
@@ -31,44 +39,78 @@ class RuntimeBudgets:
     the audit trail with `by`. The others are this runtime's own: their limits hold until it is made anew, and there is
     nothing to freeze. To be called on the runtime's event loop.
 
+    A limit is that of a whole budget, or with `scope` that of one value of its attributes, such as
+    `{"agent": "planner"}`: it names all of them; that of the window, `session` or `execution`, may be left out.
+
     Whatever needs the ledger raises LedgerUnavailableError while the runtime does not run. A budget that is not there,
     an amount that cannot be, or a change that its mode does not know raises ConfigError.
     """
 
-    def __init__(self, gate: Gate, watched: SpendAccounts, clock: Clock) -> None:
+    def __init__(
+        self,
+        gate: Gate,
+        watcher: BudgetWatcher,
+        *,
+        clock: Clock,
+        prices: PriceBook,
+        watch: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._prices = prices
         self._gate = gate
-        self._watched = watched
+        self._watcher = watcher
         self._clock = clock
+        #: Attaches the watcher where it is not attached yet.
+        self._watch = watch
+        #: Those that are counted, as they were configured last.
+        self._configured = dict(watcher.accounts.budgets)
+        self._configuring = anyio.Lock()
 
     async def status(self) -> list[AccountStatus]:
         """One row for each account: those of hard budgets, over all processes, then those that this runtime counts.
 
         Periods that are over are left out. Turns that still wait on the bus are counted after `bus.drain()`.
         """
-        held = await self._gate.ledger.status() if self._gate.budgets else []
+        held = await self._gate.ledger.status() if self._gate.uses_ledger else []
         now = to_datetime(self._clock.now_ns())
         return held + [row for row in self._watched.status() if row.reset_at is None or row.reset_at > now]
 
-    async def set_limit(self, name: str, limit: Limit, *, by: str) -> int:
-        """Give a budget another limit, such as `"$5"`, in its own unit if that names none.
+    async def set_limit(self, name: str, limit: Limit, *, scope: Mapping[str, str] | None = None, by: str) -> int:
+        """Give a budget, or one value of its attributes, another limit, such as `"$5"`; its own unit need not be named.
 
         Gives it in what the budget counts: nano-USD, tokens or calls.
         """
+        scope = placed_scope(scope, self._prices)
         budget = self._watched.budgets.get(name)
         if budget is None:
-            return await (await self._ledger_of(name)).set_limit(name, limit, by=by)
-        return self._watch(name, budget.with_limit(limit).limit_amount, by)
+            return await (await self._ledger_of(name)).set_limit(name, limit, scope=scope, by=by)
+        return self._put(budget, _key(budget, scope), budget.amount_of(limit), by)
 
-    async def raise_limit(self, name: str, by_amount: Limit, *, by: str) -> int:
+    async def raise_limit(self, name: str, by_amount: Limit, *, scope: Mapping[str, str] | None = None, by: str) -> int:
         """Raise the limit that is in force by an amount above zero; of two that raise at once, both count.
 
         Gives the new limit in what the budget counts.
         """
+        scope = placed_scope(scope, self._prices)
         budget = self._watched.budgets.get(name)
         if budget is None:
-            return await (await self._ledger_of(name)).raise_limit(name, by_amount, by=by)
-        key = f"budget {name!r}: amount"
-        return self._watch(name, raise_amount(budget.limit_amount, by_amount, budget.counted_unit, key=key), by)
+            return await (await self._ledger_of(name)).raise_limit(name, by_amount, scope=scope, by=by)
+        key = _key(budget, scope)
+        before = self._watched.limit_of(name, key)
+        return self._put(
+            budget, key, raise_amount(before, by_amount, budget.counted_unit, key=f"budget {name!r}: amount"), by
+        )
+
+    async def unset_limit(self, name: str, *, scope: Mapping[str, str] | None = None, by: str) -> int:
+        """Take back what was set or raised: the configured limit is in force again.
+
+        Of a value for which none is configured, that of the budget. Gives that limit.
+        """
+        scope = placed_scope(scope, self._prices)
+        budget = self._watched.budgets.get(name)
+        if budget is None:
+            return await (await self._ledger_of(name)).unset_limit(name, scope=scope, by=by)
+        key, configured = _key(budget, scope), self._configured[name]
+        return self._put(budget, key, configured.own_limits.get(key) if key else configured.limit_amount, by)
 
     async def freeze(self, name: str, reason: str, *, by: str) -> None:
         """Grant nothing more on a hard budget; what is held may still be settled."""
@@ -80,7 +122,7 @@ class RuntimeBudgets:
 
     async def in_doubt(self) -> list[DoubtfulHold]:
         """The holds in doubt of all processes, oldest first."""
-        return await self._gate.ledger.in_doubt() if self._gate.budgets else []
+        return await self._gate.ledger.in_doubt() if self._gate.uses_ledger else []
 
     async def resolve(
         self,
@@ -98,22 +140,82 @@ class RuntimeBudgets:
         """
         await self._gate.ledger.resolve(hold_id, usd, nanousd=nanousd, tokens=tokens, calls=calls, by=by)
 
-    async def configure(self, budgets: Budget | Iterable[Budget], *, by: str) -> None:
-        """Bring the limits of these budgets into force as configured ones, which a restart with the same ones keeps.
+    async def configure(self, budgets: Budget | Iterable[Budget] = (), *, retire: Iterable[str] = (), by: str) -> None:
+        """Bring these budgets into force as configured ones, and take those out of it that `retire` names.
 
-        Those of hard budgets also while the runtime does not run: then from the next time on.
+        Of one that is there the limits change, but for those that were set by hand since, where the configured ones
+        stay the same. One that is new, of whatever mode, binds the next turn: a hard one by what is in the ledger, any
+        other by what the runtime log says was spent in its period. A retired one stops and refuses nothing more in
+        this runtime; turns on their way are settled on it as ever. While the runtime does not run, it is in force from
+        the next time on. Budgets that are named neither way stay as they are.
+
+        Raises ConfigError for a budget that differs from what is in force in more than its limits: that needs a
+        restart, or a new name. Then nothing has changed.
         """
-        listed = listed_budgets(budgets)
-        await self._gate.set_limits([budget for budget in listed if budget.mode == "hard"], by=by)
-        for budget in listed:
-            if budget.mode != "hard":
-                self._watch(budget.name, budget.limit_amount, by)
+        listed = tuple(placed(budget, self._prices) for budget in listed_budgets(budgets))
+        retired = tuple(retire)
+        async with self._configuring:
+            self._require_configurable(listed, retired)
+            watched = [budget for budget in listed if budget.mode != "hard"]
+            if any(budget.name not in self._configured for budget in watched):
+                await self._watch()
+            hard = [budget for budget in listed if budget.mode == "hard"]
+            await self._gate.configure(hard, retire=[name for name in retired if name not in self._configured], by=by)
+            for name in self._configured.keys() & retired:
+                self._watcher.retire(name)
+                del self._configured[name]
+            await self._watcher.add(budget for budget in watched if budget.name not in self._configured)
+            for budget in watched:
+                self._configure_limits(budget, by)
 
-    def _watch(self, name: str, limit: int, by: str) -> int:
-        unit = self._watched.budgets[name].counted_unit
-        self._watched.set_limit(name, str(to_usd(limit)) if unit == "usd" else limit)
-        _log.info("budget %r: its limit is %s now, by %s", name, format_exactly(limit, unit), by)
-        return limit
+    def has(self, name: str) -> bool:
+        """Whether a budget of this name is in force, of whatever mode."""
+        return name in self._configured or any(budget.name == name for budget in self._gate.budgets)
+
+    def _require_configurable(self, budgets: tuple[Budget, ...], retired: tuple[str, ...]) -> None:
+        known = {budget.name: budget for budget in (*self._gate.budgets, *self._configured.values())}
+        for name, count in Counter((*(budget.name for budget in budgets), *retired)).items():
+            if count > 1:
+                raise ConfigError(f"budget {name!r}.name", "a name that is configured or retired, and only once")
+        for name in retired:
+            if name not in known:
+                names = ", ".join(map(repr, known))
+                raise ConfigError("retire", f"one of {names}" if names else "a runtime that has budgets", got=name)
+        for budget in budgets:
+            for field in known.get(budget.name, budget).differences(budget):
+                if field not in CHANGEABLE:
+                    before = getattr(known[budget.name], field)
+                    expected = f"{before!r}: only its limits change while it is in force; to change more, restart, or"
+                    raise ConfigError(f"budget {budget.name!r}.{field}", f"{expected} give it a new name")
+
+    def _configure_limits(self, budget: Budget, by: str) -> None:
+        """Bring what is configured otherwise than before into force."""
+        before = self._configured.get(budget.name)
+        self._configured[budget.name] = budget
+        if before is None:
+            return  # it was added with them
+        if before.limit != budget.limit:
+            self._put(budget, (), budget.limit_amount, by)
+        was, now = before.own_limits, budget.own_limits
+        for key in was.keys() | now.keys():
+            if was.get(key) != now.get(key):
+                self._put(budget, key, now.get(key), by)
+
+    @property
+    def _watched(self) -> SpendAccounts:
+        return self._watcher.accounts
+
+    def _put(self, budget: Budget, key: LimitKey, limit: int | None, by: str) -> int:
+        """Bring a limit of a counted budget, or with a key of some of its accounts, into force; that limit."""
+        name, unit = budget.name, budget.counted_unit
+        if key:
+            self._watched.set_own_limit(name, key, limit)
+        elif limit is not None:
+            self._watched.set_limit(name, str(to_usd(limit)) if unit == "usd" else limit)
+        after = self._watched.limit_of(name, key)
+        whose = f" ({format_key(budget.account_attributes, key)})" if key else ""
+        _log.info("budget %r%s: its limit is %s now, by %s", name, whose, format_exactly(after, unit), by)
+        return after
 
     async def _ledger_of(self, name: str) -> LedgerStore:
         """The ledger that has this budget. Raises ConfigError, naming those there are, for any other."""
@@ -121,8 +223,13 @@ class RuntimeBudgets:
         if budget is not None:
             expected = "mode='hard': what asks nobody first cannot be frozen"
             raise ConfigError(f"budget {name!r}", expected, got=budget.mode)
-        known = [state.name for state in await self._gate.ledger.budgets()] if self._gate.budgets else []
+        known = [state.name for state in await self._gate.ledger.budgets()] if self._gate.uses_ledger else []
         if name not in known:
             names = ", ".join(map(repr, (*known, *self._watched.budgets)))
             raise ConfigError("budget", f"one of {names}" if names else "a runtime that has budgets", got=name)
         return self._gate.ledger
+
+
+def _key(budget: Budget, scope: Mapping[str, str] | None) -> LimitKey:
+    """The accounts that a scope names; all of the budget without one."""
+    return () if scope is None else budget.limit_key(scope)

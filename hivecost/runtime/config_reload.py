@@ -1,4 +1,4 @@
-"""What became of a configuration file since it was read: which limits change now, and what waits for a restart."""
+"""What became of a configuration file since it was read: which budgets change now, and what waits for a restart."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import msgspec
 from msgspec.structs import replace
 
 from hivecost.ledger import Budget
+from hivecost.ledger.budget import CHANGEABLE
 from hivecost.runtime.config import RuntimeConfig
 from hivecost.runtime.config_file import ConfigFile
 
@@ -17,37 +18,41 @@ class ConfigReload(msgspec.Struct, frozen=True, kw_only=True):
 
     #: The budgets whose limit is another one from now on; what was spent stays.
     limits: tuple[Budget, ...] = ()
-    #: What the file says and is not in force: `budget "org day": window`, `budget "new": added`, `[prices]`, ….
+    #: The budgets that bind from now on, and did not before.
+    added: tuple[Budget, ...] = ()
+    #: The budgets that are not in the file any more, and bind no more.
+    retired: tuple[Budget, ...] = ()
+    #: What the file says and is not in force: `budget "org day": window`, `[runtime] log`, `[prices]`, ….
     needs_restart: tuple[str, ...] = ()
 
 
 def compare(in_force: ConfigFile, fresh: ConfigFile) -> ConfigReload:
     """What to do about the differences."""
-    old = {budget.name: budget for budget in in_force.budgets}
+    old, new = ({budget.name: budget for budget in file.budgets} for file in (in_force, fresh))
     return ConfigReload(
         limits=tuple(budget for budget in fresh.budgets if _is_new_limit(old.get(budget.name), budget)),
+        added=tuple(budget for name, budget in new.items() if name not in old),
+        retired=tuple(budget for name, budget in old.items() if name not in new),
         needs_restart=tuple(_waiting(in_force, fresh)),
     )
 
 
-def with_limits(in_force: ConfigFile, changed: tuple[Budget, ...]) -> ConfigFile:
-    """What is in force once these limits are."""
-    new = {budget.name: budget for budget in changed}
-    return replace(in_force, budgets=tuple(new.get(budget.name, budget) for budget in in_force.budgets))
+def in_force_after(in_force: ConfigFile, reload: ConfigReload) -> ConfigFile:
+    """What is in force of a file once it was read again."""
+    changed, retired = {budget.name: budget for budget in reload.limits}, {budget.name for budget in reload.retired}
+    kept = (changed.get(budget.name, budget) for budget in in_force.budgets if budget.name not in retired)
+    return replace(in_force, budgets=(*kept, *reload.added))
 
 
 def _is_new_limit(old: Budget | None, new: Budget) -> bool:
-    return old is not None and _differing(old, new) == ["limit"]
+    return old is not None and bool(fields := old.differences(new)) and set(fields) <= set(CHANGEABLE)
 
 
 def _waiting(in_force: ConfigFile, fresh: ConfigFile) -> Iterator[str]:
     old, new = ({budget.name: budget for budget in file.budgets} for file in (in_force, fresh))
-    for name in old | new:
-        if name not in new:
-            yield f'budget "{name}": removed'
-        elif name not in old:
-            yield f'budget "{name}": added'
-        elif (fields := _differing(old[name], new[name])) not in ([], ["limit"]):
+    for name in (name for name in old if name in new):
+        fields = old[name].differences(new[name])
+        if set(fields) - set(CHANGEABLE):
             yield f'budget "{name}": {", ".join(fields)}'
     for field in _differing(in_force.runtime, fresh.runtime):
         yield "[runaway]" if field == "runaway_rules" else f"[runtime] {field}"
@@ -56,5 +61,5 @@ def _waiting(in_force: ConfigFile, fresh: ConfigFile) -> Iterator[str]:
             yield f"[{table}]"
 
 
-def _differing(old: Budget | RuntimeConfig, new: Budget | RuntimeConfig) -> list[str]:
+def _differing(old: RuntimeConfig, new: RuntimeConfig) -> list[str]:
     return [name for name in old.__struct_fields__ if getattr(old, name) != getattr(new, name)]

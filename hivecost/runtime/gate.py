@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio
 import anyio.lowlevel
+from anyio.abc import TaskStatus
 from msgspec.structs import replace
 
 from hivecost.clock import Clock
@@ -51,11 +53,18 @@ class Gate:
         self._ledger: LedgerStore | None = None
         self._hard: HardBudgets | None = None
         self._loop: Loop | None = None
+        #: Opens the ledger while turns run; None: it is open from the start, or nothing runs.
+        self._open_late: Callable[[], Awaitable[None]] | None = None
 
     @property
     def budgets(self) -> tuple[Budget, ...]:
         """The hard budgets, as configured last."""
         return self._budgets
+
+    @property
+    def uses_ledger(self) -> bool:
+        """Whether there is a ledger to ask, or must be one."""
+        return bool(self._budgets) or self._ledger is not None
 
     @property
     def ledger(self) -> LedgerStore:
@@ -68,17 +77,24 @@ class Gate:
     async def open(
         self, base_path: Path, *, prices: PriceBook, publish: Callable[[Event], None], closing: Closing
     ) -> AsyncIterator[None]:
-        """Open the ledger, if any budget is hard. Raises LedgerUnavailableError: without it nothing may be spent."""
-        self._loop = current_loop()
+        """Open the ledger, if any budget is hard, now or later: without it nothing may be spent on one.
+
+        Raises LedgerUnavailableError.
+        """
+        self._loop, self._hard = current_loop(), None
         self._capped.open(self._loop)
-        if not self._budgets:
+        opened = partial(self._opened, base_path, prices, publish, closing)
+        async with opened() if self._budgets else self._openable(opened):
             yield
-            return
+
+    @asynccontextmanager
+    async def _opened(
+        self, base_path: Path, prices: PriceBook, publish: Callable[[Event], None], closing: Closing
+    ) -> AsyncIterator[None]:
         async with _closed_in_time(
             self._open_ledger(base_path, budgets=self._budgets, clock=self._clock), closing
         ) as ledger:
-            self._ledger = ledger
-            self._hard = hard = HardBudgets(
+            hard = HardBudgets(
                 ledger,
                 self._budgets,
                 prices=prices,
@@ -89,21 +105,64 @@ class Gate:
             )
             try:
                 with settled_late.connected_to(hard.on_settled_late, sender=ledger):
+                    self._ledger, self._hard = ledger, hard
                     yield
             finally:
                 with anyio.move_on_after(closing.left_s(at_least_s=GRACE_S), shield=True):
                     await hard.charged()
                 self._ledger = None
 
-    async def set_limits(self, budgets: Iterable[Budget], *, by: str) -> None:
-        """Configure other limits, for all processes and after restarts; while closed, from the next opening on.
+    @asynccontextmanager
+    async def _openable(self, opened: Callable[[], AbstractAsyncContextManager[None]]) -> AsyncIterator[None]:
+        """The ledger may be opened until this ends, in a task of its own: whoever asks for it may end before."""
+        over = anyio.Event()
+        tasks = await anyio.create_task_group().__aenter__()
 
-        Raises LedgerUnavailableError, and ConfigError for budgets that differ in more.
+        async def keep_open(*, task_status: TaskStatus[None]) -> None:
+            async with opened():
+                task_status.started()
+                with anyio.CancelScope(shield=True):
+                    await over.wait()
+
+        self._open_late = partial(tasks.start, keep_open)
+        try:
+            yield
+        finally:
+            self._open_late = None
+            over.set()
+            await tasks.__aexit__(None, None, None)  # not told of an error, which a task group would wrap
+
+    async def configure(self, budgets: Collection[Budget], *, retire: Collection[str] = (), by: str) -> None:
+        """Bring other limits and other hard budgets into force; while closed, from the next opening on.
+
+        One that is new binds the next turn, and where there was none before, the ledger is opened for it. All of it, or
+        nothing. Raises LedgerUnavailableError, and ConfigError for budgets that the ledger does not take.
         """
-        changed = {budget.name: budget for budget in budgets}
-        if changed and self._ledger is not None:
-            await self._ledger.configure(changed.values(), by=by)
-        self._budgets = tuple(changed.get(budget.name, budget) for budget in self._budgets)
+        before = self._budgets
+        known = {budget.name: budget for budget in (*before, *budgets)}
+        after = tuple(budget for budget in known.values() if budget.name not in retire)
+        if self._ledger is None or self._hard is None:
+            self._budgets = after
+            if after and self._open_late is not None:
+                await self._open_now(self._open_late, before)
+        elif budgets or retire:
+            # A budget is known here before the ledger refuses by it, and as long as it does.
+            self._hard.set_budgets(known.values())
+            try:
+                with anyio.CancelScope(shield=True):  # it is in force either here and there, or nowhere
+                    await self._ledger.configure(budgets, retire=retire, by=by)
+            except BaseException:
+                self._hard.set_budgets(before)
+                raise
+            self._budgets = after
+            self._hard.set_budgets(after)
+
+    async def _open_now(self, open_late: Callable[[], Awaitable[None]], before: tuple[Budget, ...]) -> None:
+        try:
+            await open_late()
+        except BaseException:
+            self._budgets = before
+            raise
 
     def add_check(self, check: GateCheck) -> Callable[[], None]:
         """Await `check(request)` before each turn; call the result to remove it, once or more often."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
@@ -14,6 +14,7 @@ from hivecost.errors import (
     BudgetBusyError,
     BudgetExceededError,
     BudgetExhaustedError,
+    ConfigError,
     LedgerUnavailableError,
 )
 from hivecost.events import Cost, Event, Usage
@@ -80,11 +81,11 @@ class HardBudgets:
         loop: Loop,
     ) -> None:
         self._ledger = ledger
-        self._budgets = {budget.name: budget for budget in budgets}
-        self._matchers = [(budget, matcher(budget.match)) for budget in budgets]
-        self._named = NamedBudgets(budgets)
-        self._answers = AnsweredModels(ledger, budgets, loop)
+        #: By name: all that the ledger may refuse by, which the gate changes while turns run.
+        self.budgets: dict[str, Budget] = {}
+        self._answers = AnsweredModels(ledger, loop)
         self._resolved = resolved
+        self.set_budgets(budgets)
         self._bounds = TurnBounds(prices, clock)
         self._soft = SoftLimits()
         self._throttle = TurnThrottle(clock, publish)
@@ -93,6 +94,14 @@ class HardBudgets:
         self._publish = publish
         #: Turns whose bill the ledger puts off until it leaves what it is in the middle of, by hold.
         self._settling: dict[str, TurnRequest] = {}
+
+    def set_budgets(self, budgets: Iterable[Budget]) -> None:
+        """Bind turns by these budgets from now on."""
+        listed = tuple(budgets)
+        self.budgets = {budget.name: budget for budget in listed}
+        self._matchers = [(budget, matcher(budget.match)) for budget in listed]
+        self._named = NamedBudgets(listed)
+        self._answers.set_budgets(listed)
 
     async def admit(self, request: TurnRequest, passes: Passes) -> Admission:
         """Hold an upper bound of what the turn can cost on every budget that it counts on.
@@ -119,6 +128,10 @@ class HardBudgets:
             waiter.seen = self._line.times_freed
             try:
                 hold = await self._hold(request, self._bounds.of(request, units))
+            except ConfigError:
+                if self._units_of(request) == units:
+                    raise
+                continue  # a budget that counts in another unit was added meanwhile
             except BudgetExceededError as error:
                 refusal = error
             else:
@@ -130,9 +143,11 @@ class HardBudgets:
                     request = again
                     continue
                 refusal = passed
+            if refusal.budget not in self.budgets:
+                continue  # it was retired meanwhile
             if self._waits(refusal):
                 passes.give_back()
-                await self._wait_for_money(request, units, refusal, waiter, paused)
+                await self._wait_for_money(request, refusal, waiter, paused)
                 request = await passes.take(request)
             else:
                 request = await self._alternative(request, refusal, downgraded)
@@ -151,7 +166,6 @@ class HardBudgets:
     async def _wait_for_money(
         self,
         request: TurnRequest,
-        units: Collection[Unit],
         refusal: BudgetExceededError,
         waiter: Waiter,
         paused: set[str],
@@ -161,7 +175,7 @@ class HardBudgets:
         Each of the budgets that pause it says so once. Raises BudgetBusyError once its budget's `wait_s` are over.
         """
         while self._waits(refusal):
-            bound = self._bounds.of(request, units)
+            bound = self._bounds.of(request, self._units_of(request))
             if isinstance(refusal, BudgetBusyError):
                 await self._stand_in_line(request, bound, refusal, waiter)
             else:
@@ -171,6 +185,8 @@ class HardBudgets:
                 hold = await self._hold(request, bound)
             except BudgetExceededError as error:
                 refusal = error
+            except ConfigError:
+                return  # as where it is tried again
             else:
                 hold.release()
                 self._line.called(waiter)
@@ -180,7 +196,7 @@ class HardBudgets:
         self, request: TurnRequest, bound: dict[Unit, int], refusal: BudgetBusyError, waiter: Waiter
     ) -> None:
         """Return when the turn should try again. Raises the refusal when it has waited for long enough."""
-        budget = self._budgets[refusal.budget]
+        budget = self.budgets[refusal.budget]
         account: AccountName = (refusal.budget, refusal.scope, refusal.period)
         may_try = await self._line.wait(
             waiter,
@@ -191,7 +207,7 @@ class HardBudgets:
         )
         if not may_try:
             refusal.args = (f"{refusal}; it was waited for {budget.wait_s:g} s",)
-            self._report(request, refusal, "refused")
+            self._report(request, refusal, "refused", budget.counted_unit)
             raise refusal
 
     async def _pause(
@@ -200,7 +216,7 @@ class HardBudgets:
         waiter.needs.clear()  # what is spent is nobody's turn
         if refusal.budget not in paused:
             paused.add(refusal.budget)
-            self._report(request, refusal, "paused")
+            self._report(request, refusal, "paused", self.budgets[refusal.budget].counted_unit)
         await self._clock.sleep(PAUSE_POLL_S)
 
     def _units_of(self, request: TurnRequest) -> set[Unit]:
@@ -244,7 +260,7 @@ class HardBudgets:
             return self._resolved(replace(request, model=budget.soft_model, provider=""))
         if step.action == "refuse":
             refusal = soft_refusal(account, request.execution_id)
-            self._report(request, refusal, "refused")
+            self._report(request, refusal, "refused", account.unit)
             raise refusal
         passes.give_back()
         await self._throttle.wait(request, account.key, budget.throttle_s, limiter=budget.name)
@@ -267,7 +283,8 @@ class HardBudgets:
             await hold.extend(nanousd=more.get("usd"), tokens=more.get("tokens"))
         except BudgetExceededError as error:
             refusal = refusal_to_extend(error, hold, more, request.execution_id)
-            self._report(request, refusal, "stopped")
+            unit = next(account.unit for account in hold.accounts if account.budget.name == refusal.budget)
+            self._report(request, refusal, "stopped", unit)
             raise refusal from None
 
     async def charged(self) -> None:
@@ -329,7 +346,7 @@ class HardBudgets:
 
         Each budget downgrades a turn once, or two of them would send it to and fro.
         """
-        budget = self._budgets[refusal.budget]
+        budget = self.budgets[refusal.budget]
         on_short = "refuse" if request.is_charge else budget.on_short
         if on_short == "clamp":
             clamped = await self._clamped(request)
@@ -338,7 +355,7 @@ class HardBudgets:
         elif on_short != "refuse" and budget.short_model not in ("", request.model) and budget.name not in downgraded:
             downgraded.add(budget.name)
             return self._resolved(replace(request, model=budget.short_model, provider=""))
-        self._report(request, refusal, "refused")
+        self._report(request, refusal, "refused", budget.counted_unit)
         raise refusal
 
     async def _clamped(self, request: TurnRequest) -> TurnRequest | None:
@@ -357,14 +374,15 @@ class HardBudgets:
 
     def _waits(self, refusal: BudgetExceededError) -> bool:
         """Whether its budget wants the turn to wait: until others settle, or until somebody raises the limit."""
-        waits_for_others = isinstance(refusal, BudgetBusyError) and self._budgets[refusal.budget].on_short == "wait"
+        budget = self.budgets.get(refusal.budget)  # None: it was retired meanwhile
+        waits_for_others = isinstance(refusal, BudgetBusyError) and budget is not None and budget.on_short == "wait"
         return waits_for_others or self._pauses(refusal)
 
     def _pauses(self, refusal: BudgetExceededError) -> bool:
-        return isinstance(refusal, BudgetExhaustedError) and self._budgets[refusal.budget].on_exceed == "pause"
+        budget = self.budgets.get(refusal.budget)
+        return isinstance(refusal, BudgetExhaustedError) and budget is not None and budget.on_exceed == "pause"
 
-    def _report(self, request: TurnRequest, refusal: BudgetExceededError, action: str) -> None:
-        unit = self._budgets[refusal.budget].counted_unit
+    def _report(self, request: TurnRequest, refusal: BudgetExceededError, action: str, unit: Unit) -> None:
         exceeded = exceeded_of(refusal, unit, request, action, self._clock.now_ns())
         announce_exhausted(self, exceeded)
         self._publish(exceeded)

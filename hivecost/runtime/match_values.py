@@ -7,12 +7,13 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from fnmatch import fnmatchcase
-from typing import Final
+from typing import Any, Final
 
 from msgspec.structs import replace
 
 from hivecost.errors import ConfigError
 from hivecost.ledger import Budget, matcher
+from hivecost.ledger.own_limits import format_key, split_key
 from hivecost.model_names import general_names, undated
 from hivecost.plugin import TurnRequest
 from hivecost.pricing import PriceBook
@@ -38,18 +39,41 @@ _ARGUMENTS: Final = {
 
 
 def placed(budget: Budget, prices: PriceBook) -> Budget:
-    """Return the budget with its providers under the names that the price book has for them, too.
+    """Return the budget with its models and providers under the names that the price book has for them.
 
-    Raises ConfigError for a provider that nobody knows, and for a model that is a slip of a known name. Another model
-    that the book does not know is warned of: the book may be from another day.
+    Those that it matches on are added to those given; `limits` of models and providers are those of the names of their
+    accounts. Raises ConfigError for a provider that nobody knows, and for a model that is a slip of a known name.
+    Another model that the book does not know is warned of: the book may be from another day.
     """
     for model in budget.match.get("model", ()):
-        _check_model(budget, model, prices)
-    providers = tuple(budget.match.get("provider", ()))
-    if not providers:
-        return budget
-    named = (name for provider in providers for name in (provider, _provider_id(budget, provider, prices)))
-    return replace(budget, match={**budget.match, "provider": tuple(dict.fromkeys(named))})
+        _check_model(budget, "match.model", model, prices)
+    changed: dict[str, Any] = {}
+    if "provider" in budget.match:
+        given = budget.match["provider"]
+        named = (name for one in given for name in (one, _provider_id(budget, one, prices)))
+        changed["match"] = {**budget.match, "provider": tuple(dict.fromkeys(named))}
+    if budget.limits and not _NAMES.isdisjoint(budget.account_attributes):
+        changed["limits"] = {_placed_key(budget, key, prices): limit for key, limit in budget.limits.items()}
+    return replace(budget, **changed) if changed else budget
+
+
+def placed_scope(scope: Mapping[str, str] | None, prices: PriceBook) -> Mapping[str, str] | None:
+    """Return the scope with its model and provider as accounts name them; None stays None."""
+    if not isinstance(scope, Mapping) or _NAMES.isdisjoint(scope):
+        return scope
+    provider, model = prices.resolve(scope.get("model", ""), scope.get("provider", ""))
+    found = {"provider": provider, "model": model}
+    return {name: found.get(name) or value for name, value in scope.items()}
+
+
+def _placed_key(budget: Budget, text: str, prices: PriceBook) -> str:
+    names = [name for name in budget.account_attributes if name != budget.window]
+    scope = dict(zip(names, split_key(names, text) or (), strict=False))
+    if "model" in scope:
+        _check_model(budget, f"limits.{text}", scope["model"], prices)
+    placed = placed_scope(scope, prices) or {}
+    values = tuple(placed.get(name) for name in names)
+    return text if not placed else str(values[0]) if len(names) == 1 else format_key(names, values)
 
 
 def _provider_id(budget: Budget, provider: str, prices: PriceBook) -> str:
@@ -65,7 +89,7 @@ def _provider_id(budget: Budget, provider: str, prices: PriceBook) -> str:
     return found
 
 
-def _check_model(budget: Budget, model: str, prices: PriceBook) -> None:
+def _check_model(budget: Budget, field: str, model: str, prices: PriceBook) -> None:
     names = {general for _, name in prices.names() for general in general_names(name)}
     names |= {general for _, name in prices.models() for general in general_names(name)}
     known = (
@@ -77,9 +101,9 @@ def _check_model(budget: Budget, model: str, prices: PriceBook) -> None:
         return
     slip = _slip_of(model, names, prices)
     if slip:
-        raise ConfigError(f"budget {budget.name!r}.match.model", f"{slip!r}, or another name of a model", got=model)
+        raise ConfigError(f"budget {budget.name!r}.{field}", f"{slip!r}, or another name of a model", got=model)
     _log.warning(
-        "budget %r matches on model %r, which the price book does not know: a turn counts only under that very name",
+        "budget %r names model %r, which the price book does not know: a turn counts only under that very name",
         budget.name,
         model,
     )

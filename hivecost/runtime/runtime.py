@@ -38,7 +38,7 @@ from hivecost.runtime.capped_turns import CappedTurns
 from hivecost.runtime.closing import Closing
 from hivecost.runtime.config import RuntimeConfig, read_config
 from hivecost.runtime.config_file import ConfigFile, read_config_file, require_distinct
-from hivecost.runtime.config_reload import ConfigReload, compare, with_limits
+from hivecost.runtime.config_reload import ConfigReload, compare, in_force_after
 from hivecost.runtime.entry_point import EntryPoint
 from hivecost.runtime.execution import Execution
 from hivecost.runtime.executions import Executions
@@ -121,7 +121,7 @@ class AgentRuntime:
             (budget for budget in budgets if budget.mode != "hard"), is_logged=self._writes_a_log, prices=self.prices
         )
         #: How the budgets stand, and changing them while agents run.
-        self.budgets = RuntimeBudgets(self.gate, self._watcher.accounts, clock)
+        self.budgets = RuntimeBudgets(self.gate, self._watcher, clock=clock, prices=self.prices, watch=self._watch)
         self.plugins = PluginRack(self)
         self._entry_points: dict[str, EntryPoint] = {}
         self._executions = Executions(self, cancel_grace_s=self.config.cancel_grace_s)
@@ -148,6 +148,16 @@ class AgentRuntime:
             )
         if self._watcher.accounts.budgets:
             self.plugins.register(self._watcher)
+
+    async def _watch(self) -> None:
+        """Attach the watcher of budgets that are not hard, where there were none. Raises PluginError."""
+        attached = next((attached for attached in self.plugins if attached.plugin is self._watcher), None)
+        if attached is None:
+            attached = self.plugins.register(self._watcher)
+            if self._lifecycle is not None:
+                await attached.wait_ready()
+        elif attached.error is not None:
+            raise attached.error
 
     def _writes_a_log(self) -> bool:
         return any(isinstance(attached.plugin, LogWriter) for attached in self.plugins)
@@ -396,20 +406,23 @@ class AgentRuntime:
             )
 
     async def reload_config(self) -> ConfigReload:
-        """Read the configuration file again: changed limits are in force now, and what was spent stays.
+        """Read the configuration file again: its budgets and their limits are in force now, and what was spent stays.
 
-        Everything else that changed is in the answer's `needs_restart`. A file that cannot be used changes nothing.
-        Raises ConfigError, and LedgerUnavailableError.
+        What it does not name any more is retired, as `budgets.configure` does. Everything else that changed is in the
+        answer's `needs_restart`. A file that cannot be used changes nothing. Raises ConfigError, and
+        LedgerUnavailableError.
         """
         if self._file is None:
             raise ConfigError("config", "the path of a TOML file when the runtime was made")
         fresh = read_config_file(self._file.path)
         require_distinct((*fresh.budgets, *self._own_budgets))
         reload = compare(self._file, fresh)
-        await self.budgets.configure(reload.limits, by=fresh.path.name)
+        changed = [budget for budget in reload.limits if self.budgets.has(budget.name)]
+        retired = [budget.name for budget in reload.retired if self.budgets.has(budget.name)]
+        await self.budgets.configure([*changed, *reload.added], retire=retired, by=fresh.path.name)
         if self._lifecycle is not None:
             await self._record_budgets()
-        self._file = with_limits(self._file, reload.limits)
+        self._file = in_force_after(self._file, reload)
         return reload
 
     # -- for executions and plugins ----------------------------------------------------------------------------

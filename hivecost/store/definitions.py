@@ -18,7 +18,7 @@ from hivecost.store.os_lock import run_locked
 
 #: What a budget counts, and how: all that is read again. What it does about it may be more than this version knows, or,
 #: with a limit that was changed meanwhile, no budget that could be written down.
-_READ: Final = ("name", "limit", "unit", "window", "timezone", "match", "per", "mode", "shadow")
+_READ: Final = ("name", "limit", "unit", "window", "timezone", "match", "per", "limits", "mode", "shadow")
 
 LOAD_DEFINITIONS: Final = "SELECT definition, first_seen_ns, last_seen_ns FROM budget_definitions ORDER BY name"
 _DEFINE: Final = """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 from typing import Final
 from weakref import WeakKeyDictionary
 
@@ -90,6 +91,20 @@ class BudgetWatcher:
         self._prices = prices
         #: Accounts that could not see what a call of this process spent, and why.
         self._blind: WeakKeyDictionary[Account, str] = WeakKeyDictionary()
+        #: Of the log, while it is attached.
+        self._base_path: Path | None = None
+
+    async def add(self, budgets: Iterable[Budget]) -> None:
+        """Watch these budgets too, from the next turn on, by what was spent in their periods so far.
+
+        Raises ConfigError for the name of one that is there.
+        """
+        await self._logged.add(budgets, self._base_path)
+
+    def retire(self, name: str) -> None:
+        """Watch a budget no more: it stops and refuses nothing from now on."""
+        self.accounts.retire(name)
+        self._logged.forget_budget(name)
 
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
@@ -114,7 +129,7 @@ class BudgetWatcher:
                 accounts = self.accounts.find(attribution(allowed), host.clock.now_ns(), ancestry(allowed))
                 await self._logged.read_back(host.base_path, accounts)
                 try:
-                    _refuse_spent(accounts, allowed)
+                    _refuse_spent((one for one in accounts if one.budget.name in self.accounts.budgets), allowed)
                     self._refuse_unseen(accounts, allowed)
                     again = await self._soften(host, throttle, accounts, allowed, softened)
                 except BudgetExceededError as refusal:
@@ -140,10 +155,12 @@ class BudgetWatcher:
         remove_check = host.add_gate_check(check)
         async with anyio.create_task_group() as looking:
             looking.start_soon(self._logged.follow, host.base_path, host.clock, drain)
+            self._base_path = host.base_path
             try:
                 yield
                 await drain()  # what others said while they stopped
             finally:
+                self._base_path = None
                 remove_check()
                 host.bus.unsubscribe(subscription)
                 looking.cancel_scope.cancel()

@@ -47,9 +47,15 @@ class DroppedAccounts:
         if "execution" in budget.account_attributes:  # whose turns the log tells from no others of their session
             return account
         known = self._known.setdefault((budget.name, account.key), account)
-        if known is account and last_id is not None and self._accounts.has_evicted(budget.name):
+        if known is account and last_id is not None and self._accounts.may_have_past(budget.name):
             self._unread[account] = last_id
         return known
+
+    def forget(self, budget: str) -> None:
+        """It was retired: an account of it that is opened later is another one."""
+        for name, key in list(self._known):
+            if name == budget:
+                self._known.pop((name, key), None)
 
     def unread(self) -> list[Account]:
         """Those of which the past is not read yet."""

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Final
 
+import anyio
 import anyio.lowlevel
 
 from hivecost.clock import Clock
@@ -55,6 +56,9 @@ class LoggedSpending:
         self._last_id: int | None = None
         self._is_recovered = False
         self._is_failing = False
+        #: Turns that were counted before budgets were added, and are not in the log yet: not on those.
+        self._behind: set[str] = set()
+        self._begun = anyio.Event()
 
     def counted(self, event_id: str, accounts: tuple[Account, ...] = ()) -> None:
         """A turn of this process is counted already, on these accounts."""
@@ -73,11 +77,34 @@ class LoggedSpending:
         if not self._dropped.are_read(accounts):
             await self._dropped.read_back(base_path)
 
+    async def add(self, budgets: Iterable[Budget], base_path: Path | None) -> None:
+        """Count on these budgets too: what comes, and what was logged in the periods that are open.
+
+        Without a path nothing counts at present: what was logged is read when that begins. Accounts of executions have
+        nothing but what comes. Raises ConfigError for the name of a budget that is there.
+        """
+        listed = tuple(budgets)
+        is_first = not self._is_recovered and _oldest_start_ns(listed, 0) is not None
+        if is_first and base_path is not None:
+            try:
+                self._last_id = await last_turn(base_path)
+            except StoreError as error:
+                _log.error("what was spent before is unknown, the added budgets count from zero: %s", error)
+            self._is_recovered = True
+            self._begun.set()
+        self._accounts.add_budgets(listed, have_past=self._is_recovered)
+        self._behind.update(self._unlogged)
+
+    def forget_budget(self, name: str) -> None:
+        """It was retired."""
+        self._dropped.forget(name)
+
     def _forget(self) -> None:
         if not self._has_forgotten:
             _log.error("%d turns wait for the log: till one is there, what others spend is not counted", UNLOGGED_MAX)
         self._has_forgotten = True
         self._unlogged.clear()
+        self._behind.clear()
 
     async def recover(self, base_path: Path, clock: Clock) -> None:
         """Count what was logged in the periods that are still open, pruned turns included; a second time what is new.
@@ -112,7 +139,10 @@ class LoggedSpending:
 
     async def follow(self, base_path: Path, clock: Clock, drain: Drain) -> None:
         """Look every `LOOK_S` for as long as this runs, which is beside the turns: none of them waits for it."""
-        while self._is_recovered:
+        if not self._is_recovered:
+            self._begun = anyio.Event()
+            await self._begun.wait()
+        while True:
             await clock.sleep(LOOK_S)
             await self.look(base_path, drain)
 
@@ -145,6 +175,9 @@ class LoggedSpending:
             try:
                 if turn.event_id in self._unlogged:
                     found, self._has_forgotten = turn.event_id, False
+                    if turn.event_id in self._behind:
+                        self._behind.discard(turn.event_id)
+                        self._count(turn.spending, but=self._unlogged[turn.event_id])
                 elif not self._has_forgotten:
                     self._count(turn.spending)
             finally:
@@ -152,12 +185,15 @@ class LoggedSpending:
         # What came before a turn that is logged is logged, too, or lost.
         while found is not None and self._unlogged.popitem(last=False)[0] != found:
             pass
+        if self._behind:
+            self._behind &= self._unlogged.keys()
         self._accounts.forget_execution(ELSEWHERE)
         return len(turns) == PAGE_TURNS
 
-    def _count(self, spending: Spending) -> tuple[Account, ...]:
-        """Add it up."""
-        accounts = self._accounts.find(attributes_of(spending), spending.timestamp_ns)
+    def _count(self, spending: Spending, *, but: tuple[Account, ...] = ()) -> tuple[Account, ...]:
+        """Add it up, but on these accounts, where it is counted."""
+        found = self._accounts.find(attributes_of(spending), spending.timestamp_ns)
+        accounts = tuple(account for account in found if account not in but) if but else found
         for account in accounts:
             account.used_at_ns = spending.timestamp_ns
             add_spending(account, spending)

@@ -11,6 +11,7 @@ from hivecost.clock import to_datetime
 from hivecost.errors import ConfigError, LedgerUnavailableError
 from hivecost.ledger import BudgetState, DoubtAmount, DoubtfulHold, LedgerState, Refusal, amounts_of
 from hivecost.ledger.amounts import raise_amount
+from hivecost.ledger.own_limits import own_limit_of
 from hivecost.money import to_usd
 
 
@@ -19,35 +20,81 @@ class Place:
 
     def __init__(self):
         self.lock = threading.RLock()
-        self.state = LedgerState(())
-        self.budgets = {}
+        self.accounts = {}
+        self.state = LedgerState((), opened=self.opened)
+        #: As they were configured last, the retired ones too; and what is in force of them, by budget.
+        self.budgets, self.limits, self.own_limits = {}, {}, {}
         self.doubts = {}
-        self.open_ledgers = 0
 
-    def open(self, budgets):
-        """Bring budgets into force; while another ledger is open, only such as it has."""
+    def opened(self, account):
+        """The account as it was when its budget was retired."""
+        if account.budget.window == "execution":
+            return account
+        return self.accounts.setdefault((account.budget.name, account.key), account)
+
+    def configure(self, budgets, retire=()):
+        """What is configured anew overrules an operator; all else stays."""
         for budget in budgets:
-            if self.open_ledgers and budget.name not in self.budgets:
-                raise ConfigError("budget", "one that the place was opened with", got=budget.name)
-        changed = [budget for budget in budgets if self.limit_changed(budget)]
-        limits = {name: budget.limit for name, budget in self.state.budgets.items()}
-        known = self.budgets | {budget.name: budget for budget in budgets}
-        if not self.open_ledgers:
-            self.state = LedgerState.restore(known.values(), self.state.snapshot())
-            for name, limit in limits.items():
-                self.state.set_limit(name, limit)
-        self.configure(changed)
-        self.budgets = known
-        self.open_ledgers += 1
-
-    def limit_changed(self, budget):
-        return budget.name not in self.budgets or self.budgets[budget.name].limit != budget.limit
-
-    def configure(self, budgets):
+            self.require_counts_alike(budget)
+        for name in retire:
+            self.state.retire(name)
         for budget in budgets:
-            if self.limit_changed(budget):
-                self.budgets[budget.name] = budget
-                self.state.set_limit(budget.name, budget.limit)
+            self.take_limits(budget)
+            if budget.name not in self.state.budgets:
+                self.state.add([budget.without_own_limits()])
+                for account in [account for (name, _), account in self.accounts.items() if name == budget.name]:
+                    self.state.put(account)
+            self.budgets[budget.name] = budget
+            self.bring_into_force(budget.name)
+
+    def require_counts_alike(self, budget):
+        before = self.budgets.get(budget.name, budget)
+        if {"unit", "window", "timezone", "per"} & set(before.differences(budget)):
+            raise ConfigError(f"budget {budget.name!r}", "what it counted before", got=budget)
+
+    def take_limits(self, budget):
+        before = self.budgets.get(budget.name)
+        if before is None or before.limit != budget.limit:
+            self.limits[budget.name] = budget.limit_amount
+        was, now = {} if before is None else before.own_limits, budget.own_limits
+        own = self.own_limits.setdefault(budget.name, {})
+        for key in was.keys() | now.keys():
+            if was.get(key) != now.get(key):
+                own[key] = now.get(key)
+
+    def set_limit(self, name, key, amount):
+        """Of the budget, with an empty key; None takes it back."""
+        if not key:
+            self.limits[name] = self.budgets[name].limit_amount if amount is None else amount
+        else:
+            self.own_limits[name][key] = self.budgets[name].own_limits.get(key) if amount is None else amount
+        self.bring_into_force(name)
+
+    def bring_into_force(self, name):
+        if name not in self.state.budgets:
+            return
+        budget = self.budgets[name]
+        self.state.set_limit(name, written(budget, self.limits[name]))
+        for key, amount in self.own_limits[name].items():
+            scope = {one: value for one, value in zip(budget.account_attributes, key, strict=True) if value is not None}
+            if amount is None:
+                self.state.unset_limit(name, scope)
+            else:
+                self.state.set_limit(name, written(budget, amount), scope=scope)
+
+    def find(self, name, scope):
+        """The budget, the key of its scope, and the limit that is in force there."""
+        if name not in self.budgets:
+            raise ConfigError("budget", "one of the place", got=name)
+        budget = self.budgets[name]
+        key = () if scope is None else budget.limit_key(scope)
+        own = {one: amount for one, amount in self.own_limits[name].items() if amount is not None}
+        limit = own_limit_of(own, budget.window, key)
+        return budget, key, self.limits[name] if limit is None else limit
+
+
+def written(budget, amount):
+    return to_usd(amount) if budget.counted_unit == "usd" else amount
 
 
 class MemoryHold:
@@ -142,7 +189,7 @@ class MemoryLedger:
     async def __aenter__(self):
         LedgerState(self.own_budgets)
         with self.place.lock:
-            self.place.open(self.own_budgets)
+            self.place.configure(self.own_budgets)
         self.is_open = True
         return self
 
@@ -151,7 +198,6 @@ class MemoryLedger:
             for hold in self.holds.values():
                 hold.doubt("its ledger was closed")
             self.is_open = False
-            self.place.open_ledgers -= 1
 
     async def reserve(
         self, attribution, usd=None, *, nanousd=None, tokens=None, calls=1, key=None, ancestors=(), budgets=None
@@ -203,8 +249,8 @@ class MemoryLedger:
             return [
                 BudgetState(
                     name=name,
-                    limit=budget.limit_amount,
-                    configured_limit=place.budgets[name].limit_amount,
+                    limit=place.limits[name],
+                    configured_limit=budget.limit_amount,
                     unit=budget.counted_unit,
                     window=budget.window,
                     timezone=budget.timezone,
@@ -212,31 +258,43 @@ class MemoryLedger:
                     shadow=budget.shadow,
                     frozen=place.state.frozen.get(name, ""),
                 )
-                for name, budget in sorted(place.state.budgets.items())
+                for name, budget in sorted(place.budgets.items())
             ]
 
-    async def configure(self, budgets, *, by):
+    async def configure(self, budgets=(), *, retire=(), by):
         own = {budget.name: budget for budget in self.own_budgets}
-        listed = tuple(budgets)
+        listed, retired = tuple(budgets), tuple(retire)
+        LedgerState(listed)
         for budget in listed:
-            if budget.name not in own or own[budget.name].with_limit(budget.limit) != budget:
-                raise ConfigError(f"budget {budget.name!r}", "one that the ledger has, with another limit")
+            if set(own.get(budget.name, budget).differences(budget)) - {"limit", "limits"}:
+                raise ConfigError(f"budget {budget.name!r}", "one that the ledger has, with other limits")
+        for name in retired:
+            if name not in own:
+                raise ConfigError("retire", "a budget that the ledger has", got=name)
         with self.locked() as place:
-            place.configure(listed)
+            place.configure(listed, retired)
+            own |= {budget.name: budget for budget in listed}
+            self.own_budgets = tuple(budget for name, budget in own.items() if name not in retired)
 
-    async def set_limit(self, budget, limit, *, by):
+    async def set_limit(self, budget, limit, *, scope=None, by):
         with self.locked() as place:
-            place.state.set_limit(budget, limit)
-            return place.state.budgets[budget].limit_amount
+            known, key, _ = place.find(budget, scope)
+            amount = known.amount_of(limit)
+            place.set_limit(budget, key, amount)
+            return amount
 
-    async def raise_limit(self, budget, by_amount, *, by):
+    async def raise_limit(self, budget, by_amount, *, scope=None, by):
         with self.locked() as place:
-            if budget not in place.state.budgets:
-                raise ConfigError("budget", "one of the place", got=budget)
-            known = place.state.budgets[budget]
-            raised = raise_amount(known.limit_amount, by_amount, known.counted_unit, key="amount")
-            place.state.set_limit(budget, to_usd(raised) if known.counted_unit == "usd" else raised)
+            known, key, before = place.find(budget, scope)
+            raised = raise_amount(before, by_amount, known.counted_unit, key="amount")
+            place.set_limit(budget, key, raised)
             return raised
+
+    async def unset_limit(self, budget, *, scope=None, by):
+        with self.locked() as place:
+            _, key, _ = place.find(budget, scope)
+            place.set_limit(budget, key, None)
+            return place.find(budget, scope)[2]
 
     async def freeze(self, budget, reason, *, by):
         with self.locked() as place:

@@ -11,6 +11,7 @@ from hivecost.errors import BudgetExhaustedError, ConfigError, LedgerUnavailable
 from hivecost.ledger import Budget
 from hivecost.queries import load_budget_changes, load_budgets
 from hivecost.store import Ledger
+from hivecost.store.ledger.database import ACCOUNTS_SPARE
 from hivecost.testing import FakeClock
 
 pytestmark = pytest.mark.anyio
@@ -145,19 +146,82 @@ async def test_a_configured_limit_overrules_an_operators_only_where_it_is_anothe
 @pytest.mark.parametrize(
     ("budget", "problem"),
     [
-        (Budget("new", "$1", mode="hard"), "budget: expected one .*: 'dollars', 'tokens', 'calls', got 'new'"),
+        (Budget("new", "$1"), r"budget 'new'\.mode: expected 'hard', to hold money before turns, got 'stop_after'"),
         (Budget("calls", "20 calls", mode="hard"), r"budget 'calls'\.shadow: expected True: only a limit changes"),
         (Budget("dollars", "5 calls", mode="hard"), r"budget 'dollars'\.unit: expected 'usd': only a limit"),
         (Budget("dollars", "$5"), r"budget 'dollars'\.mode: expected 'hard': only a limit"),
     ],
 )
-async def test_only_limits_of_known_budgets_change_while_it_is_open(base_path, budget, problem):
+async def test_of_known_budgets_only_limits_change_while_it_is_open(base_path, budget, problem):
     """All of them, or none."""
     async with Ledger.open(base_path, budgets=BUDGETS) as ledger:
         before = await limits(ledger), await trail(ledger)
         with pytest.raises(ConfigError, match=problem):
             await ledger.configure([DOLLARS.with_limit("$9"), budget])
         assert (await limits(ledger), await trail(ledger)) == before
+
+
+async def test_budgets_that_come_and_go_are_on_record(base_path):
+    """Who added and retired them; one to retire that is not there is named, with those that are."""
+    new = Budget("new", "$1", per="user", limits={"ada": "$2"}, mode="hard")
+    async with Ledger.open(base_path, budgets=[DOLLARS]) as ledger:
+        await ledger.configure([new], retire=["dollars"], by="hivecost.toml")
+        entries = [
+            ("hivecost.toml", "configure", "new", "user=ada: $2.0000"),
+            ("hivecost.toml", "configure", "new", "$1.0000"),
+            ("hivecost.toml", "retire", "dollars", ""),
+        ]
+        assert (await trail(ledger))[:3] == entries
+        for wrong, problem in (
+            ({"retire": ["dollars"]}, "retire: expected one of 'new', got 'dollars'"),
+            (
+                {"retire": ["new"], "budgets": [new]},
+                r"budget 'new'\.name: expected a name that is configured or retired",
+            ),
+            (
+                {"budgets": [TOKENS, TOKENS]},
+                r"budget 'tokens'\.name: expected a name that is configured or retired, and only once",
+            ),
+        ):
+            with pytest.raises(ConfigError, match=problem):
+                await ledger.configure(**{"budgets": (), **wrong})
+        assert (await trail(ledger))[:3] == entries
+
+
+async def test_a_turn_on_more_added_budgets_than_can_be_written_down_is_refused(base_path):
+    """Its journal has room for eight more than the ledger was opened with; what does not fit is never held."""
+    budgets = [Budget(f"b{number}", "9 calls", mode="hard") for number in range(ACCOUNTS_SPARE + 1)]
+    async with Ledger.open(base_path) as ledger:
+        await ledger.configure(budgets[:-1])
+        (await ledger.reserve({})).settle()
+        await ledger.configure(budgets[-1:])
+        for _ in range(2):
+            with pytest.raises(LedgerUnavailableError, match=r"counts on 9 hard budgets, .* open it again"):
+                await ledger.reserve({})
+        await ledger.configure(retire=["b0"])
+        (await ledger.reserve({})).settle()
+        assert [row.settled for row in await ledger.status() if row.budget == "b1"] == [2]
+    async with Ledger.open(base_path, budgets=budgets) as ledger:
+        (await ledger.reserve({})).settle()
+
+
+async def test_a_ledger_knows_by_itself_where_operators_overruled_it(base_path):
+    """`status` marks the accounts with a limit of their own, and the trail says whose it is."""
+    budget = Budget("user day", "$1", window="session", per="user", mode="hard")
+    async with Ledger.open(base_path, budgets=[budget]) as ledger:
+        await ledger.set_limit("user day", "$2", scope={"user": "ada"}, by="eve")
+        await ledger.raise_limit("user day", "$0.50", scope={"session": "s", "user": "ada"}, by="eve")
+        await ledger.unset_limit("user day", scope={"user": "ada"}, by="bob")
+        for session in "st":
+            (await ledger.reserve({"session": session, "user": "ada"}, usd=1)).settle()
+        rows = {row.scope: (row.limit, row.has_own_limit) for row in await ledger.status()}
+        assert rows == {"session=s,user=ada": (250 * USD // 100, True), "session=t,user=ada": (USD, False)}
+        assert (await trail(ledger))[:3] == [
+            ("bob", "unset_limit", "user day", "user=ada: $2.0000, now $1.0000"),
+            ("eve", "raise_limit", "user day", "session=s,user=ada: by $0.5000 to $2.5000"),
+            ("eve", "set_limit", "user day", "user=ada: $2.0000"),
+        ]
+        assert await ledger.limit_in_force("user day", scope={"session": "s", "user": "ada"}) == 250 * USD // 100
 
 
 # -- on record -------------------------------------------------------------------------------------------------------

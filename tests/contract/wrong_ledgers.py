@@ -6,6 +6,7 @@ import anyio
 import anyio.lowlevel
 from msgspec.structs import replace
 
+from hivecost.errors import ConfigError
 from hivecost.ledger import Refusal, Settlement, state
 from hivecost.ledger import book as books
 from hivecost.ledger.account import Account
@@ -414,10 +415,9 @@ def keeps_what_it_took(patch, memory):
 @caught_by("test_of_raises_at_once_every_one_counts")
 def loses_raises(patch, memory):
     async def raise_limit(self, budget, by_amount, *, by):
-        before = self.place.state.budgets[budget]
+        known, _, before = self.place.find(budget, None)
         await anyio.lowlevel.checkpoint()
-        after = before.limit_amount + before.with_limit(by_amount).limit_amount
-        return await self.set_limit(budget, to_usd(after), by=by)
+        return await self.set_limit(budget, to_usd(before + known.amount_of(by_amount)), by=by)
 
     patch.setattr(memory.MemoryLedger, "raise_limit", raise_limit)
 
@@ -430,25 +430,112 @@ def lends_at_the_old_limit(patch, memory):
     patch.setattr(Account, "set_limit", set_limit)
 
 
-@caught_by("test_an_operators_limit_stays_until_another_is_configured", "test_a_configured_limit_is_in_force_at_once")
+@caught_by(
+    "test_an_operators_limit_stays_until_another_is_configured",
+    "test_a_configured_limit_is_in_force_at_once",
+    "test_an_operators_limit_of_a_value_stays_until_another_is_configured",
+)
 def configures_at_each_opening(patch, memory):
-    patch.setattr(memory.Place, "limit_changed", lambda *_: True)
+    def take_limits(self, budget):
+        self.limits[budget.name], self.own_limits[budget.name] = budget.limit_amount, budget.own_limits
+
+    patch.setattr(memory.Place, "take_limits", take_limits)
 
 
-@caught_by("test_only_limits_of_known_budgets_can_be_configured")
+@caught_by("test_a_configuration_that_cannot_be_changes_nothing")
 def configures_one_after_the_other(patch, memory):
-    async def configure(self, budgets, *, by):
-        self.place.configure(budgets)
+    async def configure(self, budgets=(), *, retire=(), by):
+        for budget in budgets:
+            self.place.configure([budget], retire)
 
     patch.setattr(memory.MemoryLedger, "configure", configure)
+
+
+@caught_by("test_a_value_has_a_limit_of_its_own", "test_one_session_of_many_has_a_limit_of_its_own")
+def knows_one_limit_for_all(patch, memory):
+    async def set_limit(self, budget, limit, *, scope=None, by):
+        return await right(self, budget, limit, by=by)
+
+    right = memory.MemoryLedger.set_limit
+    patch.setattr(memory.MemoryLedger, "set_limit", set_limit)
+
+
+@caught_by("test_configured_limits_of_values_are_in_force", "test_a_value_has_a_limit_of_its_own")
+def grants_at_the_budgets_limit(patch, memory):
+    patch.setattr(books, "own_limit_of", lambda *_: None)
+
+
+@caught_by("test_a_value_has_a_limit_of_its_own", "test_a_limit_of_a_value_outlives_its_accounts")
+def forgets_limits_of_new_accounts(patch, memory):
+    right = books._Line.set_own_limit
+
+    def set_own_limit(self, key, limit):
+        right(self, key, limit)
+        self.own_limits.clear()
+
+    patch.setattr(books._Line, "set_own_limit", set_own_limit)
+
+
+@caught_by("test_what_was_set_for_a_value_can_be_taken_back")
+def takes_nothing_back(patch, memory):
+    async def unset_limit(self, budget, *, scope=None, by):
+        return self.place.find(budget, scope)[2]
+
+    patch.setattr(memory.MemoryLedger, "unset_limit", unset_limit)
+
+
+@caught_by("test_a_scope_names_the_attributes_of_the_accounts")
+def takes_any_scope(patch, memory):
+    right = memory.Place.find
+
+    def find(self, name, scope):
+        try:
+            return right(self, name, scope)
+        except ConfigError:
+            return right(self, name, None)
+
+    patch.setattr(memory.Place, "find", find)
+
+
+@caught_by("test_a_budget_is_added_while_others_hold", "test_a_retired_budget_that_comes_again_has_what_was_spent")
+def adds_nothing(patch, memory):
+    right = memory.MemoryLedger.configure
+
+    async def configure(self, budgets=(), *, retire=(), by):
+        own = {budget.name for budget in self.own_budgets}
+        await right(self, [budget for budget in budgets if budget.name in own], retire=retire, by=by)
+
+    patch.setattr(memory.MemoryLedger, "configure", configure)
+
+
+@caught_by("test_a_retired_budget_refuses_no_more")
+def retires_nothing(patch, memory):
+    patch.setattr(LedgerState, "retire", lambda *_: None)
+
+
+@caught_by("test_what_is_held_on_a_retired_budget_is_settled")
+def loses_what_a_retired_budget_held(patch, memory):
+    right = memory.Place.configure
+
+    def configure(self, budgets, retire=()):
+        for hold in list(self.state.open_holds.values()) if retire else ():
+            self.state.release(hold)
+        right(self, budgets, retire)
+
+    patch.setattr(memory.Place, "configure", configure)
+
+
+@caught_by("test_a_retired_budget_that_comes_again_has_what_was_spent")
+def forgets_what_a_retired_budget_spent(patch, memory):
+    patch.setattr(memory.Place, "opened", lambda self, account: account)
 
 
 @caught_by("test_a_change_that_cannot_be_changes_nothing")
 def sets_what_cannot_be(patch, memory):
     right = memory.MemoryLedger.set_limit
 
-    async def set_limit(self, budget, limit, *, by):
-        return await right(self, budget, limit if limit == 1 else 5, by=by)
+    async def set_limit(self, budget, limit, *, scope=None, by):
+        return await right(self, budget, limit if limit == 1 else 5, scope=scope, by=by)
 
     patch.setattr(memory.MemoryLedger, "set_limit", set_limit)
 
@@ -465,7 +552,4 @@ def lists_budgets_in_any_order(patch, memory):
 
 @caught_by("test_a_budget_that_counts_anew_needs_a_new_name")
 def counts_anew_under_the_old_name(patch, memory):
-    def load_account(saved, budget):
-        return Account(budget, saved.values, saved.period, budget.limit_amount, settled=saved.settled)
-
-    patch.setattr(state, "load_account", load_account)
+    patch.setattr(memory.Place, "require_counts_alike", lambda *_: None)

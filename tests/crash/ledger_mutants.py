@@ -7,7 +7,7 @@ from functools import wraps
 from msgspec.structs import replace
 
 from hivecost.ledger import UNITS, LedgerState, Settlement
-from hivecost.store.ledger import accounts, database, desk, recovery, status
+from hivecost.store.ledger import accounts, asking, controls, database, desk, recovery, status
 from hivecost.store.ledger.asking import Lender
 from hivecost.store.ledger.database import LedgerDatabase
 from hivecost.store.ledger.desk import Desk
@@ -114,6 +114,37 @@ def raised_limit_is_lost(real):
             )
 
     return configure
+
+
+@mutant((asking, "own_limit_of_account"), shown_by=("set own limit",))
+def own_limit_is_not_gone_by(real):
+    return lambda connection, account: None
+
+
+@mutant((controls, "configure_own"), shown_by=("set own limit", "leave"))
+def own_limit_is_lost(real):
+    def configure(connection, budget, **more):
+        connection.execute("DELETE FROM ledger_own_limits WHERE budget = ?", [budget.name])
+        real(connection, budget, **more)
+
+    return configure
+
+
+@mutant((LedgerState, "add"), shown_by=("add guest", "retire guest"))
+def added_budget_binds_nobody(real):
+    return lambda self, budgets: None
+
+
+@mutant((LedgerState, "retire"), shown_by=("retire guest", "add guest"))
+def lease_of_a_retired_budget_stays_open(real):
+    """As if nothing was held there any more, whoever holds it still."""
+
+    def retire(self, budget):
+        for account in self.accounts(budget):
+            account.cap += account.held
+        real(self, budget)
+
+    return retire
 
 
 @mutant((Leases, "give_back"))

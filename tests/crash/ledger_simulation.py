@@ -47,10 +47,15 @@ BUDGETS = (
     Budget("user day", limit="40 calls", window="day", per="user", mode="hard"),
     Budget("run", limit="$0.0005", window="execution", mode="hard"),
     Budget("watched", limit="$0.0001", per="user", mode="hard", shadow=True),
+    Budget("guest", limit="60 calls", window="day", per="user", limits={"a": "20 calls"}, mode="hard"),
 )
 LIMITS = {budget.name: budget.limit_amount for budget in BUDGETS}
 DURABLE = {budget.name for budget in BUDGETS if budget.window != "execution"}
 ENFORCED = DURABLE - {"watched"}
+#: Comes and goes.
+GUEST = BUDGETS[-1]
+#: Those of single values, by budget and scope.
+OWN_LIMITS = {("guest", "user=a"): 20}
 
 
 #: How often each step is taken, more or less.
@@ -86,6 +91,10 @@ FAULTS = {
     "move clock": 1,
     "raise limit": 1,
     "set limit": 0.5,
+    "set own limit": 1.5,
+    "unset own limit": 0.7,
+    "add guest": 1.5,
+    "retire guest": 0.7,
     "configure": 0.3,
     "freeze": 0.5,
     "unfreeze": 3,
@@ -171,6 +180,7 @@ class Process:
         self.last_change = -1
         self.frozen, self.overruns, self.overruns_then = set(), set(), set()
         self.generation = 0
+        self.budgets = {budget.name for budget in BUDGETS}
         self.visit()
 
     def who(self):
@@ -200,25 +210,28 @@ class Process:
         self.forget_what_was_there_twice()
         return results
 
-    def apply(self):
+    def apply(self, then=None):
         self.desk.apply(self.batch, self.committed)
+        if then is not None:
+            then(self.committed.budgets)
         now_frozen = {name for name, row in self.committed.budgets.items() if row.frozen is not None}
         self.overruns -= self.overruns_then
         self.frozen = now_frozen | self.overruns
         for name, row in self.committed.budgets.items():
-            require(self.desk.budgets[name].limit_amount == row.limit, "a limit does not reach a process", name)
+            is_known = name not in self.budgets or self.desk.budgets[name].limit_amount == row.limit
+            require(is_known, "a limit does not reach a process", name)
         self.last_change = self.committed.last_change
         self.batch = self.committed = None
         for wish in self.asked:
             self.world.try_reserve(self, *wish)
 
-    def visit(self, errands=()):
+    def visit(self, errands=(), then=None):
         if self.committed is not None:
             self.apply()
         if self.batch is None:
             self.collect()
         results = self.commit(errands)
-        self.apply()
+        self.apply(then)
         for result in results:
             if isinstance(result, HiveCostError):
                 raise result
@@ -294,9 +307,11 @@ class World:
         self.turns, self.busy = [], None
         #: What was charged for leases that were in doubt as a whole.
         self.resolved_leases = Counter()
-        self.limits, self.configured = dict(LIMITS), dict(LIMITS)
-        #: The highest limits since the last look, and ever; what each account may have been charged then.
-        self.peaks, self.highest, self.allowed = dict(LIMITS), dict(LIMITS), {}
+        #: Of the budgets, and of single values.
+        self.limits, self.own = dict(LIMITS), dict(OWN_LIMITS)
+        #: How both were since the last look, and ever; what each account may have been charged at that look.
+        self.limits_since, self.limits_ever, self.allowed = [], [], {}
+        self.limits_changed()
         #: From here on a process may have lost what only its journal knew.
         self.is_lossy = False
         chances = WORK | {name: self.chance.choice([0, 1, 1, 3]) * often for name, often in FAULTS.items()}
@@ -346,7 +361,9 @@ class World:
         frozen = process.frozen & names - {"watched"}
         require(not frozen, "granted on a frozen budget", frozen)
         day = day_of(self.clock.now_ns())
-        scopes = {"all": ("", "total"), "user day": (f"user={who['user']}", day)}
+        user = f"user={who['user']}"
+        scopes = {"all": ("", "total"), "user day": (user, day), "guest": (user, day)}
+        require(names == process.budgets, "holds on other budgets than there are", names, process.budgets)
         held = {}
         for account in hold.accounts:
             place = account.scope, account.period.name
@@ -593,8 +610,19 @@ class World:
 
     def limit_is(self, name, limit):
         self.limits[name] = limit
-        self.peaks[name] = max(self.peaks[name], limit)
-        self.highest[name] = max(self.highest[name], limit)
+        self.limits_changed()
+
+    def limits_changed(self):
+        limits = dict(self.limits), dict(self.own)
+        self.limits_since.append(limits)
+        self.limits_ever.append(limits)
+
+    def limit_of(self, account):
+        return self.own.get(account[:2], self.limits[account[0]])
+
+    def peak(self, account, among=None):
+        """The highest limit that the account had among these; since the last look, unless others are given."""
+        return max(own.get(account[:2], limits[account[0]]) for limits, own in among or self.limits_since)
 
     def raise_limit(self, process):
         name = self.chance.choice(["all", "user day", "run"])
@@ -617,6 +645,51 @@ class World:
         if self.do(process, controls.set_limit, budget=name, limit=text, who="an operator") is False:
             return False
         self.limit_is(name, limit)
+        return True
+
+    def set_own_limit(self, process):
+        """Of a user, or of an execution that runs."""
+        name = self.chance.choice(["user day", "guest", "run"])
+        user, execution = process.who().values()
+        scope = {"execution": execution} if name == "run" else {"user": user}
+        limit = LIMITS[name] * self.chance.choice([1, 2, 4, 6, 8]) // 4
+        text = f"${limit / 1e9:.9f}" if name == "run" else f"{limit} calls"
+        arguments = {"budget": name, "limit": text, "scope": scope, "who": "an operator"}
+        if self.do(process, controls.set_limit, **arguments) is False:
+            return False
+        self.own[name, "".join(f"{one}={value}" for one, value in scope.items())] = limit
+        self.limits_changed()
+        return True
+
+    def unset_own_limit(self, process):
+        name, scope = self.chance.choice(list(self.own))
+        arguments = {"budget": name, "scope": dict([scope.split("=")]), "who": "an operator"}
+        after = self.do(process, controls.unset_limit, **arguments)
+        if after is False:
+            return False
+        del self.own[name, scope]
+        self.own |= {place: limit for place, limit in OWN_LIMITS.items() if place == (name, scope)}
+        self.limits_changed()
+        require(after == self.limit_of((name, scope)), "what was set is not taken back", name, scope, after)
+        return True
+
+    def add_guest(self, process):
+        return "guest" not in process.budgets and self.reconfigure(process, added=[GUEST])
+
+    def retire_guest(self, process):
+        return "guest" in process.budgets and self.reconfigure(process, retired=["guest"])
+
+    def reconfigure(self, process, added=(), retired=()):
+        """In one process, while others have the budget, or do not."""
+        if process.batch is not None:
+            return False
+
+        def take(rows):
+            process.desk.reconfigure(added, retired, rows)
+            process.budgets = (process.budgets | {budget.name for budget in added}) - set(retired)
+
+        operation = partial(controls.configure, budgets=added, now_ns=self.clock.now_ns(), retire=retired)
+        process.visit([operation], take)
         return True
 
     def configure(self, process):
@@ -662,7 +735,7 @@ class World:
         self.look_at_tables()
         for process in self.processes:
             self.look_at_executions(process)
-        self.peaks = dict(self.limits)
+        self.limits_since = self.limits_since[-1:]
 
     def sums(self, turns=None):
         """By account: what is settled, what of it is above its hold, what is held or in doubt, what is there twice."""
@@ -692,7 +765,7 @@ class World:
                 most = settled[account] + self.resolved_leases[account]
                 require(row.settled <= most, "more is settled than was billed", *facts)
             if account[0] in ENFORCED:
-                most = self.allowed.get(account, 0), self.peaks[account[0]]
+                most = self.allowed.get(account, 0), self.peak(account)
                 require(sum(known) <= max(most) + overrun[account], "charged above the limit", *facts, most)
 
     def look_at_tables(self):
@@ -702,13 +775,17 @@ class World:
                 " (SELECT coalesce(sum(amount), 0) FROM ledger_leases WHERE account_id = id) FROM ledger_accounts"
             ).fetchall()
             limits = {name: row.limit for name, row in controls.budget_rows(connection).items()}
+            own = connection.execute("SELECT budget, account_values, limit_amount FROM ledger_own_limits").fetchall()
         require(limits == self.limits, "a limit is lost", limits, self.limits)
+        own = {(name, json.loads(values)[0]): limit for name, values, limit in own}
+        true = {(name, scope.split("=")[1]): limit for (name, scope), limit in self.own.items()}
+        require(own == true, "a limit is lost", own, true)
         for *account, charged, leased in tables:
             if account[0] in ENFORCED:
-                total, peak = charged + leased, self.peaks[account[0]]
+                total, peak = charged + leased, self.peak(tuple(account))
                 allowed = max(peak, self.allowed.get(tuple(account), 0))
                 require(total <= allowed, "leased above the limit", account, charged, leased, allowed)
-                self.allowed[tuple(account)] = max(self.limits[account[0]], min(allowed, total))
+                self.allowed[tuple(account)] = max(self.limit_of(tuple(account)), min(allowed, total))
 
     def look_at_executions(self, process):
         settled, overrun, outstanding, _ = self.sums(process.turns)
@@ -719,7 +796,7 @@ class World:
                 true = settled[account] + outstanding[account]
                 is_same = known == true or any(turn.is_resolved for turn in process.turns)
                 require(known >= true and is_same, "an execution's account is other than is true", row, true)
-            most = self.highest[row.budget] + overrun[account]
+            most = self.peak(account, self.limits_ever) + overrun[account]
             require(known <= most, "an execution is charged above its limit", row, most)
 
     def end(self):

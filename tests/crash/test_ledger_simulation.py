@@ -51,6 +51,10 @@ MISTAKES = [
     ("late bill is not read", [OTHER]),
     ("what is known is not written down", [OTHER]),
     ("what is known is taken for the whole bill", [OTHER, LESS]),
+    ("own limit is not gone by", [LEASED, CHARGED]),
+    ("own limit is lost", ["a limit is lost"]),
+    ("added budget binds nobody", ["holds on other budgets", "KeyError"]),
+    ("lease of a retired budget stays open", [LEASED, CHARGED, OTHER, CHECK]),
 ]
 
 pytestmark = pytest.mark.timeout(300 + 5 * HISTORIES)

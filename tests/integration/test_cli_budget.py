@@ -119,6 +119,67 @@ def test_it_reads_well(ledger, budget):
     assert "`hivecost budget doubts`" in lines["In doubt"]
 
 
+def test_one_value_gets_a_limit_of_its_own(ledger, budget, status):
+    """With --for: others keep the budget's; `status` shows it, and where it differs from what is configured."""
+    ada, bob = ("org day", "--for", "user=ada"), ("org day", "--for", "user=bob")
+    assert budget("set", *ada, "5usd", "--by", "eve") == "org day (user=ada): limit $2.0000 → $5.0000\n"
+    assert budget("raise", *ada, "+1usd", "--by", "eve") == "org day (user=ada): limit $5.0000 → $6.0000\n"
+    assert budget("raise", *bob, "1usd", "--by", "eve") == "org day (user=bob): limit $2.0000 → $3.0000\n"
+    line = status()["org day"]
+    assert (line["limit"], line["configured_limit"]) == (2 * 10**9, 2 * 10**9)
+    assert [(one["limit"], one["remaining"], one["has_own_limit"]) for one in line["accounts"]] == [
+        (6 * 10**9, 525 * 10**7, True)
+    ]
+    overruled = json.loads(budget("status", "--json"))["overruled"]
+    assert [(one["scope"], one["limit"], one["configured_limit"]) for one in overruled] == [
+        ("user=ada", 6 * 10**9, None),
+        ("user=bob", 3 * 10**9, None),
+    ]
+    shown = " ".join(budget("status").split())
+    assert "Changed org day (user=ada): $6.0000 in force, that of the budget configured" in shown
+    low = budget("set", *ada, "0.10usd", "--by", "eve")
+    assert low.startswith("org day (user=ada): limit $6.0000 → $0.1000\nNothing remains for user=ada before ")
+    assert budget("unset", *ada, "--by", "eve") == "org day (user=ada): limit $0.1000 → $2.0000\n"
+    assert budget("unset", "org day", "--by", "eve") == "org day: limit $2.0000 → $2.0000\n"
+    assert [one["scope"] for one in json.loads(budget("status", "--json"))["overruled"]] == ["user=bob"]
+    (change, *_) = json.loads(budget("audit", "--json"))
+    assert (change["what"], change["who"]) == ("unset_limit", "eve")
+    assert change["detail"] == "user=ada: $0.1000, now $2.0000"
+
+
+@pytest.mark.parametrize(
+    ("whose", "problem"),
+    [
+        (["user"], "--for: expected ATTRIBUTE=VALUE, such as agent=planner, each attribute once, got 'user'"),
+        (["user=a", "user=b"], "--for: expected ATTRIBUTE=VALUE, such as agent=planner, each attribute once"),
+        (["agent=planner"], "budget 'org day': scope: expected a value for 'user', and nothing else, got "),
+        (["user=ada", "org=acme"], "budget 'org day': scope: expected a value for 'user', and nothing else, got "),
+    ],
+)
+@pytest.mark.parametrize("command", [["set", "org day", "5usd"], ["raise", "org day", "5usd"], ["unset", "org day"]])
+def test_a_value_that_cannot_be_named_is_an_error(ledger, budget, command, whose, problem):
+    """It says what `--for` takes, and which attributes the budget's accounts have."""
+    with pytest.raises(hc.ConfigError) as raised:
+        budget(*command, *(f"--for={one}" for one in whose), "--by", "ada")
+    assert str(raised.value).startswith(problem)
+
+
+def test_of_many_values_with_limits_of_their_own_the_first_are_shown(ledger, budget, base_path):
+    """Twenty of them, and how many more there are; a thousand in JSON."""
+
+    async def set_many():
+        async with Ledger.open(base_path) as opened:
+            for number in range(23):
+                await opened.set_limit("org day", "$9", scope={"user": f"u{number:02}"}, by="eve")
+
+    anyio.run(set_many)
+    shown = budget("status")
+    assert "(user=u19)" in shown
+    assert "(user=u20)" not in shown
+    assert "and 3 more (`hivecost budget status --json`)" in shown
+    assert len(json.loads(budget("status", "--json"))["overruled"]) == 23
+
+
 @pytest.mark.parametrize(
     ("command", "limit", "said"),
     [
@@ -299,7 +360,7 @@ def commands_of(page: str) -> dict[str, tuple[list[str], str]]:
     for line in page.splitlines():
         if line.startswith(("    hivecost budget ", "        hivecost budget ")):
             arguments = shlex.split(line)[2:]
-            name = arguments[0]
+            name = f"{arguments[0]} for one" if "--for" in arguments else arguments[0]
             shown[name] = arguments, ""
         elif name and (not line or line.startswith("    ")):
             shown[name] = shown[name][0], f"{shown[name][1]}\n{line}"
@@ -338,7 +399,8 @@ def test_the_page_about_budgets_shows_what_these_commands_print(base_path, budge
     (tmp_path / "hivecost.toml").write_text(re.search(r"```toml\n(.*?)```", page, re.DOTALL)[1], encoding="utf-8")
     anyio.run(seed_page, base_path, read_config_file(tmp_path / "hivecost.toml").budgets)
     shown = commands_of(page)
-    assert set(shown) == {command.name or command.callback.__name__ for command in budget_app.registered_commands}
+    names = {command.name or command.callback.__name__ for command in budget_app.registered_commands}
+    assert {name.removesuffix(" for one") for name in shown} == names
     shown["unfreeze it"] = (
         ["unfreeze", "per run", "--by", "ada"],
         "per run: granted again; it was frozen: the planner loops",
@@ -354,6 +416,8 @@ def test_the_page_about_budgets_shows_what_these_commands_print(base_path, budge
         "unfreeze it",
         "set",
         "audit",
+        "set for one",
+        "unset for one",
     ):
         arguments, answer = shown[name]
         assert plain(budget(*arguments)) == plain(answer), name

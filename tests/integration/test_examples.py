@@ -14,6 +14,13 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 SAYS = {
     "customer_day.py": ["cancelled after", "(org=acme) is exhausted", "together 0.", " USD of 0.50"],
     "config_file.py": ["cancelled 7 calls: budget 'per run'", "new limits: ['per run 0.50 usd']", "completed 20 calls"],
+    "plans.py": [
+        "acme: 5 answers, $0.01 of $0.01, paused",
+        "globex: 25 answers, $0.05 of $0.05, paused",
+        "initech: 10 answers, $0.02 of $0.02, paused",
+        "initech buys more: $0.08 a day",
+        "initech: 40 answers, completed",
+    ],
     "quickstart.py": ["completed 3 calls 0.03 USD", "cancelled 5 calls: budget 'per run'"],
     "budget_in_a_handler.py": ["cancelled 11000 tokens: token budget exhausted: 11,000 tokens"],
     "sdk_loop.py": ["cancelled after 25 calls, 0.0042258 USD: budget 'per run'", "the providers billed 25 calls"],

@@ -16,7 +16,15 @@ runtime = hc.AgentRuntime(
     "data",
     budgets=[
         hc.Budget("per run", limit="$0.50", window="execution", mode="stop_after"),
-        hc.Budget("day", limit=5, window="day", timezone="Europe/Berlin", match={"org": "acme"}, per=["user"]),
+        hc.Budget(
+            "day",
+            limit=5,
+            window="day",
+            timezone="Europe/Berlin",
+            match={"org": "acme"},
+            per=["user"],
+            limits={"ada": "$9"},
+        ),
     ],
     prices={"gpt-4o": {"input": 2.50, "output": 10.00}},
     plugins=[hc.TurnPacer(60, 60.0, per=["user", "model"]), hc.CostReporter(print)],
@@ -151,6 +159,9 @@ async def spend(ledger: LedgerStore) -> list[hc.DoubtfulHold]:
         settlement = hold.settle(usd="0.007")
         print(settlement and settlement.incidents, hold.amounts["usd"], hold.accounts[0].settled)
     limit: int = await ledger.raise_limit("org day", "$5", by="ada")
+    limit = await ledger.set_limit("org day", 5, scope={"org": "acme"}, by="ada")
+    limit = await ledger.unset_limit("org day", scope={"org": "acme"}, by="ada")
+    await ledger.configure([hc.Budget("more", limit="$1", mode="hard")], retire=["org day"], by="ada")
     print(limit, [row.remaining for row in await ledger.status()], await ledger.remaining({"org": "acme"}))
     return await ledger.in_doubt()
 

@@ -12,6 +12,7 @@ from hivecost.ledger.hold import finality
 from hivecost.store.ledger.accounts import Sums, change_lease, sums_of
 from hivecost.store.ledger.batch import Answer, Ask, BudgetRow
 from hivecost.store.ledger.controls import first_configured_ns
+from hivecost.store.ledger.own_limits import own_limit_of_account
 
 
 class Lender:
@@ -75,13 +76,18 @@ class Lender:
                 lacking[account] = amount
         return lacking
 
+    def _limit(self, account: Account) -> int:
+        """The limit in force: that of the account's own values, or its budget's."""
+        budget = self._budgets[account.budget.name]
+        own = own_limit_of_account(self._connection, account) if budget.has_own_limits else None
+        return budget.limit if own is None else own
+
     def _sums(self, account: Account) -> Sums:
         return sums_of(self._connection, self._row_ids[account], self._process_id)
 
     def _left(self, account: Account, sums: Sums) -> int:
         """What is lent to nobody."""
-        limit = self._budgets[account.budget.name].limit
-        return limit - sums.settled - sums.in_doubt - sums.leased - sums.leased_by_others
+        return self._limit(account) - sums.settled - sums.in_doubt - sums.leased - sums.leased_by_others
 
     def _room_left(self, account: Account, sums: Sums) -> int:
         """What could be held at most: of the leases this process has room in, and of what is lent to nobody."""
@@ -102,13 +108,12 @@ class Lender:
 
     def _short_answer(self, account: Account, ask: Ask, sums: Sums) -> Answer:
         needed = ask.amounts.get(account.unit, 0)
-        limit = self._budgets[account.budget.name].limit
-        exhausted = needed > limit - sums.settled - sums.in_doubt
+        exhausted = needed > self._limit(account) - sums.settled - sums.in_doubt
         refusal = self._refusal(account, ask, "exhausted" if exhausted else "busy", self._room_left(account, sums))
         return Answer(refusal, worth_waiting=not exhausted and sums.leased_by_others > 0)
 
     def _refusal(self, account: Account, ask: Ask, kind: RefusalKind, remaining: int) -> Refusal:
-        limit = self._budgets[account.budget.name].limit
+        limit = self._limit(account)
         needed = ask.amounts.get(account.unit, 0)
         resets = kind == "exhausted" and needed <= limit and account.period.end_ns is not None
         return Refusal(

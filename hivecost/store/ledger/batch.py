@@ -85,8 +85,10 @@ class Batch(msgspec.Struct):
     asks: list[Ask]
     #: What the asking accounts could hold without asking.
     rooms: dict[Account, int]
-    #: Every account above, as it stood.
+    #: Every account above, and those of leases that are under another limit now, as they stood.
     settled_then: dict[Account, int]
+    #: Accounts in memory only, whose own limits are in the database all the same.
+    in_memory: set[Account]
 
 
 class BudgetRow(msgspec.Struct, frozen=True):
@@ -94,6 +96,8 @@ class BudgetRow(msgspec.Struct, frozen=True):
 
     limit: int
     frozen: str | None
+    #: Whether values of its attributes have limits of their own.
+    has_own_limits: bool
 
 
 class AccountRow(msgspec.Struct, frozen=True):
@@ -102,6 +106,7 @@ class AccountRow(msgspec.Struct, frozen=True):
     row_id: int
     settled: int
     leased: int
+    own_limit: int | None
 
 
 class Committed(msgspec.Struct):
@@ -110,5 +115,7 @@ class Committed(msgspec.Struct):
     accounts: dict[Account, AccountRow]
     budgets: dict[str, BudgetRow]
     answers: list[Answer]
+    #: Of the accounts in memory only.
+    own_limits: dict[Account, int | None]
     #: The newest entry of the list of changes.
     last_change: int

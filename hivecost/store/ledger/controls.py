@@ -4,25 +4,42 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from typing import Final, NamedTuple
 
 from hivecost.errors import ConfigError
 from hivecost.ledger import Budget, Unit
 from hivecost.ledger.amounts import format_exactly, overrun_reason, parse_amount, raise_amount
-from hivecost.ledger.budget import Limit
+from hivecost.ledger.budget import CHANGEABLE, Limit
+from hivecost.ledger.own_limits import LimitKey, format_key, key_of_scope
+from hivecost.ledger.period import Window
 from hivecost.store.definitions import define
+from hivecost.store.ledger.audit import record_change, require_text
 from hivecost.store.ledger.batch import BudgetRow
+from hivecost.store.ledger.own_limits import HAS_OWN_LIMITS, configure_own, own_limit, set_own, unset_own
+from hivecost.store.ledger.records import attributes_of
+
+LOAD_BUDGET_ROWS: Final = f"SELECT name, limit_amount, frozen, {HAS_OWN_LIMITS} FROM ledger_budgets"
 
 
 def configure(
-    connection: sqlite3.Connection, budgets: Iterable[Budget], now_ns: int, *, who: str = "configuration"
+    connection: sqlite3.Connection,
+    budgets: Iterable[Budget],
+    now_ns: int,
+    *,
+    retire: Iterable[str] = (),
+    who: str = "configuration",
 ) -> None:
-    """Bring the budgets into force. A limit that an operator set stays until another one is configured.
+    """Bring the budgets into force, and take those out of it that are `retire`d; what was spent stays.
 
-    Raises ConfigError for a budget that now counts in another unit, window, time zone or per other attributes.
+    A limit that an operator set stays until another one is configured. Raises ConfigError for a budget that now counts
+    in another unit, window, time zone or per other attributes.
     """
     budgets = tuple(budgets)
     define(connection, budgets, now_ns)
+    for name in retire:
+        record_change(connection, "retire", name, "", who=who, now_ns=now_ns)
     for budget in budgets:
         counts = (budget.counted_unit, budget.window, budget.timezone, json.dumps(budget.account_attributes))
         row = connection.execute(
@@ -44,26 +61,34 @@ def configure(
             )
             detail = format_exactly(budget.limit_amount, budget.counted_unit)
             record_change(connection, "configure", budget.name, detail, who=who, now_ns=now_ns)
+        configure_own(connection, budget, who=who, now_ns=now_ns)
 
 
-def require_same_but_limit(budgets: Iterable[Budget], opened: Iterable[Budget]) -> None:
-    """Raises ConfigError for a budget that is not among those opened, or differs from its namesake in more."""
+def require_configurable(budgets: Collection[Budget], retire: Collection[str], opened: Iterable[Budget]) -> None:
+    """Raises ConfigError for a budget that cannot be added, changed or retired beside those that are open.
+
+    One that is open already changes in its limits alone.
+    """
     known = {budget.name: budget for budget in opened}
+    for name in retire:
+        if name not in known:
+            raise ConfigError("retire", f"one of {', '.join(map(repr, known)) or 'no budgets'}", got=name)
     for budget in budgets:
-        if budget.name not in known:
-            names = ", ".join(map(repr, known)) or "no budgets"
-            raise ConfigError("budget", f"one that this ledger was opened with: {names}", got=budget.name)
-        for field in budget.__struct_fields__:
-            before, now = getattr(known[budget.name], field), getattr(budget, field)
-            if before != now and field != "limit":
-                expected = f"{before!r}: only a limit changes while the ledger is open"
-                raise ConfigError(f"budget {budget.name!r}.{field}", expected, got=now)
+        for field in known.get(budget.name, budget).differences(budget):
+            if field not in CHANGEABLE:
+                expected = f"{getattr(known[budget.name], field)!r}: only a limit changes while the ledger is open"
+                raise ConfigError(f"budget {budget.name!r}.{field}", expected, got=getattr(budget, field))
+        if budget.mode != "hard":
+            raise ConfigError(f"budget {budget.name!r}.mode", "'hard', to hold money before turns", got=budget.mode)
+    for name, count in Counter((*(budget.name for budget in budgets), *retire)).items():
+        if count > 1:
+            raise ConfigError(f"budget {name!r}.name", "a name that is configured or retired, and only once")
 
 
 def budget_rows(connection: sqlite3.Connection) -> dict[str, BudgetRow]:
     """All budgets that were ever configured."""
-    rows = connection.execute("SELECT name, limit_amount, frozen FROM ledger_budgets")
-    return {name: BudgetRow(limit, frozen) for name, limit, frozen in rows}
+    rows = connection.execute(LOAD_BUDGET_ROWS)
+    return {name: BudgetRow(limit, frozen, bool(has_own)) for name, limit, frozen, has_own in rows}
 
 
 def first_configured_ns(connection: sqlite3.Connection, budget: str) -> int:
@@ -74,34 +99,77 @@ def first_configured_ns(connection: sqlite3.Connection, budget: str) -> int:
     return 0 if row is None else int(row[0])
 
 
-def last_change(connection: sqlite3.Connection) -> int:
-    """The newest entry of the list of changes; 0 when it is empty."""
-    return int(connection.execute("SELECT coalesce(max(id), 0) FROM ledger_changes").fetchone()[0])
+def set_limit(
+    connection: sqlite3.Connection,
+    budget: str,
+    limit: Limit,
+    *,
+    scope: Mapping[str, str] | None = None,
+    who: str,
+    now_ns: int,
+) -> int:
+    """Give a budget, or with `scope` one value of its attributes, another limit; that limit. Raises ConfigError.
 
-
-def set_limit(connection: sqlite3.Connection, budget: str, limit: Limit, *, who: str, now_ns: int) -> int:
-    """Give a budget another limit, in its unit if `limit` names none; that limit. Raises ConfigError."""
-    unit, _ = _unit_and_limit(connection, budget)
-    amount = parse_amount(limit, unit, key=f"budget {budget!r}.limit")
-    connection.execute("UPDATE ledger_budgets SET limit_amount = ? WHERE name = ?", [amount, budget])
-    record_change(connection, "set_limit", budget, format_exactly(amount, unit), who=who, now_ns=now_ns)
+    In the budget's unit if `limit` names none.
+    """
+    place = _place(connection, budget, scope)
+    amount = parse_amount(limit, place.unit, key=f"budget {budget!r}.limit")
+    _put_limit(connection, place, amount)
+    detail = place.said(format_exactly(amount, place.unit))
+    record_change(connection, "set_limit", budget, detail, who=who, now_ns=now_ns)
     return amount
 
 
-def raise_limit(connection: sqlite3.Connection, budget: str, by_amount: Limit, *, who: str, now_ns: int) -> int:
-    """Raise the limit in force by an amount, in its unit if that names none; that limit. Raises ConfigError."""
-    unit, before = _unit_and_limit(connection, budget)
-    after = raise_amount(before, by_amount, unit, key=f"budget {budget!r}: amount")
-    connection.execute("UPDATE ledger_budgets SET limit_amount = ? WHERE name = ?", [after, budget])
-    detail = f"by {format_exactly(after - before, unit)} to {format_exactly(after, unit)}"
-    record_change(connection, "raise_limit", budget, detail, who=who, now_ns=now_ns)
+def raise_limit(
+    connection: sqlite3.Connection,
+    budget: str,
+    by_amount: Limit,
+    *,
+    scope: Mapping[str, str] | None = None,
+    who: str,
+    now_ns: int,
+) -> int:
+    """Raise the limit in force by an amount, in the budget's unit if that names none. Gives the new limit.
+
+    Raises ConfigError.
+    """
+    place = _place(connection, budget, scope)
+    after = raise_amount(place.limit, by_amount, place.unit, key=f"budget {budget!r}: amount")
+    _put_limit(connection, place, after)
+    amounts = f"by {format_exactly(after - place.limit, place.unit)} to {format_exactly(after, place.unit)}"
+    record_change(connection, "raise_limit", budget, place.said(amounts), who=who, now_ns=now_ns)
     return after
+
+
+def unset_limit(
+    connection: sqlite3.Connection, budget: str, *, scope: Mapping[str, str] | None = None, who: str, now_ns: int
+) -> int:
+    """Take an operator's limit back: what is configured is in force again; that limit. Raises ConfigError."""
+    place = _place(connection, budget, scope)
+    if not place.key:
+        done = connection.execute(
+            "UPDATE ledger_budgets SET limit_amount = configured_amount"
+            " WHERE name = ? AND limit_amount <> configured_amount",
+            [budget],
+        ).rowcount
+    else:
+        done = unset_own(connection, budget, place.key)
+    after = _place(connection, budget, scope).limit
+    if done:
+        detail = place.said(f"{format_exactly(place.limit, place.unit)}, now {format_exactly(after, place.unit)}")
+        record_change(connection, "unset_limit", budget, detail, who=who, now_ns=now_ns)
+    return after
+
+
+def limit_in_force(connection: sqlite3.Connection, budget: str, *, scope: Mapping[str, str] | None = None) -> int:
+    """The limit of a budget, or of one value of its attributes. Raises ConfigError."""
+    return _place(connection, budget, scope).limit
 
 
 def freeze(connection: sqlite3.Connection, budget: str, reason: str, *, who: str, now_ns: int) -> None:
     """Grant nothing more on a budget. Raises ConfigError for no such budget, and for no reason."""
-    _unit_and_limit(connection, budget)
-    _require_text(reason, "reason", "why, for those who find it frozen")
+    _budget(connection, budget)
+    require_text(reason, "reason", "why, for those who find it frozen")
     connection.execute("UPDATE ledger_budgets SET frozen = ? WHERE name = ?", [reason, budget])
     record_change(connection, "freeze", budget, reason, who=who, now_ns=now_ns)
 
@@ -117,7 +185,7 @@ def freeze_for_bill(
 
 def unfreeze(connection: sqlite3.Connection, budget: str, *, who: str, now_ns: int) -> bool:
     """Grant again; False if it was not frozen. Raises ConfigError for no such budget."""
-    _unit_and_limit(connection, budget)
+    _budget(connection, budget)
     done = connection.execute(
         "UPDATE ledger_budgets SET frozen = NULL WHERE name = ? AND frozen IS NOT NULL", [budget]
     ).rowcount
@@ -126,35 +194,48 @@ def unfreeze(connection: sqlite3.Connection, budget: str, *, who: str, now_ns: i
     return bool(done)
 
 
-def is_text(text: object) -> bool:
-    """Whether it says something, and SQLite would take it: bytes that were no text are in no encoding."""
-    return isinstance(text, str) and bool(text.strip()) and text.encode(errors="ignore").decode() == text
+class _Place(NamedTuple):
+    """Whose limit it is: a budget's, or that of some values of its attributes."""
+
+    budget: str
+    unit: Unit
+    limit: int
+    #: Empty for the budget itself.
+    key: LimitKey
+    attributes: tuple[str, ...]
+
+    def said(self, amounts: str) -> str:
+        """The amounts, for the record, with whose they are."""
+        return f"{format_key(self.attributes, self.key)}: {amounts}" if self.key else amounts
 
 
-def record_change(
-    connection: sqlite3.Connection, what: str, subject: str, detail: str, *, who: str, now_ns: int
-) -> None:
-    """Put on the list of changes who changed what and when. Raises ConfigError for nobody."""
-    _require_text(who, "by", "the name of who does this, for the audit trail")
-    connection.execute(
-        "INSERT INTO ledger_changes (at_ns, who, what, subject, detail) VALUES (?, ?, ?, ?, ?)",
-        [now_ns, who, what, subject, detail],
-    )
+def _place(connection: sqlite3.Connection, budget: str, scope: Mapping[str, str] | None) -> _Place:
+    """Where the limit of a budget, or of a scope, is, and what it is. Raises ConfigError."""
+    unit, limit, window, attributes = _budget(connection, budget)
+    if scope is None:
+        return _Place(budget, unit, limit, (), attributes)
+    key = key_of_scope(budget, window, attributes, scope)
+    own = own_limit(connection, budget, window, key)
+    return _Place(budget, unit, limit if own is None else own, key, attributes)
 
 
-def _unit_and_limit(connection: sqlite3.Connection, budget: str) -> tuple[Unit, int]:
+def _put_limit(connection: sqlite3.Connection, place: _Place, amount: int) -> None:
+    if place.key:
+        set_own(connection, place.budget, place.key, amount)
+    else:
+        connection.execute("UPDATE ledger_budgets SET limit_amount = ? WHERE name = ?", [amount, place.budget])
+
+
+def _budget(connection: sqlite3.Connection, budget: str) -> tuple[Unit, int, Window, tuple[str, ...]]:
     """How a budget counts, and its limit in force. Raises ConfigError, naming those there are, for no such budget."""
-    rows = connection.execute("SELECT name, unit, limit_amount FROM ledger_budgets ORDER BY name").fetchall()
-    known: dict[str, tuple[Unit, int]] = {name: (unit, limit) for name, unit, limit in rows}
-    if not isinstance(budget, str) or budget not in known:
-        names = ", ".join(map(repr, known)) or "no budgets: none with mode='hard' was ever configured here"
-        raise ConfigError("budget", f"one of {names}", got=budget)
-    return known[budget]
-
-
-def _require_text(text: object, key: str, expected: str) -> None:
-    if not is_text(text):
-        raise ConfigError(key, expected, got=text)
+    names = [name for (name,) in connection.execute("SELECT name FROM ledger_budgets ORDER BY name")]
+    if not isinstance(budget, str) or budget not in names:
+        listed = ", ".join(map(repr, names)) or "no budgets: none with mode='hard' was ever configured here"
+        raise ConfigError("budget", f"one of {listed}", got=budget)
+    unit, limit, window, attributes = connection.execute(
+        "SELECT unit, limit_amount, time_window, attributes FROM ledger_budgets WHERE name = ?", [budget]
+    ).fetchone()
+    return unit, limit, window, attributes_of(attributes)
 
 
 def _check_counts_alike(name: str, before: tuple[str, ...], now: tuple[str, ...]) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from hivecost.clock import Clock
 from hivecost.errors import HiveCostError, StoreMovedError
@@ -23,14 +23,19 @@ from hivecost.store.database import (
 )
 from hivecost.store.ledger.accounts import change_lease, charge, register, sums_of
 from hivecost.store.ledger.asking import Lender
-from hivecost.store.ledger.batch import AccountRow, Answer, Batch, BillSums, Committed, sums_of_bills
-from hivecost.store.ledger.controls import budget_rows, configure, freeze, last_change
+from hivecost.store.ledger.audit import last_change
+from hivecost.store.ledger.batch import AccountRow, Answer, Batch, BillSums, BudgetRow, Committed, sums_of_bills
+from hivecost.store.ledger.controls import budget_rows, configure, freeze
 from hivecost.store.ledger.doubts import doubt, is_known, resolve
 from hivecost.store.ledger.folder import LedgerFolder, boot_id, close_all
 from hivecost.store.ledger.journal import Journal
+from hivecost.store.ledger.own_limits import own_limit_of_account
 from hivecost.store.ledger.recovery import Recovery, forget
 
 T = TypeVar("T")
+
+#: A turn may count on so many budgets more than the ledger was opened with: on those that were added since.
+ACCOUNTS_SPARE: Final = 8
 
 #: Something else to do in the same transaction: gets the connection, and gives what its caller waits for.
 Errand = Callable[[sqlite3.Connection], Any]
@@ -54,7 +59,8 @@ class LedgerDatabase:
         """Recover the dead, bring the budgets into force and enter this process; its journal, locked for its life."""
         self._name = self._folder.make_name()
         try:
-            journal = Journal(self._folder.journal(self._name), holds_max=holds_max, accounts_max=len(budgets))
+            accounts_max = len(budgets) + ACCOUNTS_SPARE
+            journal = Journal(self._folder.journal(self._name), holds_max=holds_max, accounts_max=accounts_max)
             self._locks = self._folder.lock(self._name) or []
             self._transact(lambda connection, recovery: self._enter(connection, recovery, budgets))
         except BaseException:
@@ -150,8 +156,9 @@ class LedgerDatabase:
         results = [_run(connection, errand) for errand in errands]
         answers = self._answer(connection, recovery, batch, row_ids)
         budgets = budget_rows(connection)
-        accounts = {account: self._row(connection, row_id) for account, row_id in row_ids.items()}
-        return Committed(accounts, budgets, answers, last_change(connection)), results
+        accounts = {account: self._row(connection, account, row_id, budgets) for account, row_id in row_ids.items()}
+        own_limits = {account: _own_limit(connection, account, budgets) for account in batch.in_memory}
+        return Committed(accounts, budgets, answers, own_limits, last_change(connection)), results
 
     def _answer(
         self, connection: sqlite3.Connection, recovery: Recovery, batch: Batch, row_ids: dict[Account, int]
@@ -207,9 +214,11 @@ class LedgerDatabase:
         """The sums of what is not known yet: all of it, but after a commit that seemed to fail and did not."""
         return batch.sums if batch.bills[0].number > known else sums_of_bills(batch.bills, above=known)
 
-    def _row(self, connection: sqlite3.Connection, row_id: int) -> AccountRow:
+    def _row(
+        self, connection: sqlite3.Connection, account: Account, row_id: int, budgets: Mapping[str, BudgetRow]
+    ) -> AccountRow:
         sums = sums_of(connection, row_id, self.process_id)
-        return AccountRow(row_id, sums.settled, sums.leased)
+        return AccountRow(row_id, sums.settled, sums.leased, _own_limit(connection, account, budgets))
 
     def _leave(self, connection: sqlite3.Connection, recovery: Recovery, batch: Batch | None) -> None:
         if batch is None:
@@ -217,6 +226,10 @@ class LedgerDatabase:
         else:
             self._take_in(connection, batch)
             forget(connection, self.process_id)
+
+
+def _own_limit(connection: sqlite3.Connection, account: Account, budgets: Mapping[str, BudgetRow]) -> int | None:
+    return own_limit_of_account(connection, account) if budgets[account.budget.name].has_own_limits else None
 
 
 def _run(connection: sqlite3.Connection, errand: Errand) -> Any:

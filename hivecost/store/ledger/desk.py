@@ -50,8 +50,13 @@ class Desk(Atomic):
         self._ledger = ledger
         self._leases = Leases()
         self._state = LedgerState(
-            budgets, accounts_max=accounts_max, opened=self._leases.opened, dropped=self._leases.dropped
+            _without_own_limits(budgets),
+            accounts_max=accounts_max,
+            opened=self._leases.opened,
+            dropped=self._leases.dropped,
         )
+        #: The newest entry of the list of changes that limits here go by.
+        self._last_change = -1
         self._open: dict[int, LedgerHold] = {}
         self._doubts: dict[int, LedgerHold] = {}
         #: Holds in doubt on an execution's own accounts, by execution.
@@ -94,6 +99,11 @@ class Desk(Atomic):
     def has_news(self) -> bool:
         """Whether there is anything that the database does not know."""
         return bool(self._bills or self._doubts or self._freezes)
+
+    @property
+    def has_unread_limits(self) -> bool:
+        """Whether an account in memory only may have another limit by now."""
+        return bool(self._leases.unread)
 
     @property
     def is_crowded(self) -> bool:
@@ -146,7 +156,7 @@ class Desk(Atomic):
             self._charge_known(hold, pure.known)
         self._note_doubt(hold)
         if settlement.incidents:
-            self._freeze_for(settlement.incidents)
+            self._freeze_for(hold, settlement.incidents)
         return settlement
 
     def _settle(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Settlement | None:
@@ -164,7 +174,7 @@ class Desk(Atomic):
             self._doubts.pop(pure.hold_id, None)
         self._charge(hold, held)
         if settlement.incidents:
-            self._freeze_for(settlement.incidents)
+            self._freeze_for(hold, settlement.incidents)
         return settlement
 
     @atomic(_release_later)
@@ -248,6 +258,25 @@ class Desk(Atomic):
         for account, row in committed.accounts.items():
             self._leases.take(account, row, batch.settled_then[account])
         self._take_budgets(committed.budgets)
+        if committed.last_change != self._last_change:
+            self._last_change = committed.last_change
+            self._read_limits_again(committed.budgets)
+        self._leases.take_own_limits(committed.own_limits)
+
+    @atomic()
+    def reconfigure(self, added: Iterable[Budget], retired: Iterable[str], rows: Mapping[str, BudgetRow]) -> None:
+        """Hold on other budgets from now on, by what is in force of them; what is held stays as it is."""
+        for name in retired:
+            self._state.retire(name)
+        self._state.add(_without_own_limits(added))
+        self._take_budgets(rows)
+        self._read_limits_again(rows)
+
+    def _read_limits_again(self, rows: Mapping[str, BudgetRow]) -> None:
+        in_memory = (
+            account for name in self.budgets if self.decides_alone(name) for account in self._state.accounts(name)
+        )
+        self._leases.limits_changed((name for name, row in rows.items() if row.has_own_limits), in_memory)
 
     @atomic()
     def idle_rows(self) -> set[int]:
@@ -279,17 +308,19 @@ class Desk(Atomic):
 
     def _collect(self, asks: list[Ask], contested: Container[int]) -> Batch:
         sums = sums_of_bills(self._bills)
-        batch = Batch(self._bills, sums, list(self._doubts.values()), dict(self._freezes), {}, asks, {}, {})
+        in_memory = set(self._leases.unread)
+        batch = Batch(self._bills, sums, list(self._doubts.values()), dict(self._freezes), {}, asks, {}, {}, in_memory)
         self._bills = []
         for hold in batch.doubts:
             if not hold.handed_over:
                 self._hand_over(hold)
+        batch.settled_then |= {account: account.settled for account in self._leases.asked_for(contested)}
         for account in self._leases.give_back(contested):
             batch.kept[account.row_id] = account.held + account.in_doubt
-            batch.settled_then[account] = account.settled
         for ask in asks:
             # What is above a hold is charged to the account, and takes nothing of the lease.
             batch.rooms |= {account: room_of(account) + sums.overrun(account.row_id) for account in ask.accounts}
+            batch.in_memory.update(account for account in ask.accounts if not is_durable(account))
         news = (*(bill.hold for bill in batch.bills), *batch.doubts)
         for accounts in (*(hold.accounts for hold in news), batch.rooms):
             batch.settled_then |= {account: account.settled for account in accounts if is_durable(account)}
@@ -304,9 +335,19 @@ class Desk(Atomic):
     def _write_down(self, pure: Hold, at_ns: int) -> LedgerHold | None:
         """The hold, once it is in the journal; None, and no hold, where that cannot be yet."""
         accounts = self._leases.packed(pure.accounts)
-        if accounts is None or (accounts and not self.journal.free):
+        if (
+            accounts is None
+            or (accounts and not self.journal.free)
+            or not self._leases.unread.isdisjoint(pure.accounts)
+        ):
             self._state.release(pure)
             return None
+        if len(accounts) > self.journal.accounts_bytes:
+            self._state.release(pure)
+            raise LedgerUnavailableError(
+                f"the turn counts on {len(pure.accounts)} hard budgets, so many were added since the ledger was opened "
+                "that it has no room to write that down; open it again"
+            )
         place = None
         if accounts:
             key = key_bytes(pure.key) if pure.key else b""
@@ -366,13 +407,15 @@ class Desk(Atomic):
         hold.pure.state, hold.pure.billed = "settled", billed
         return Settlement()
 
-    def _freeze_for(self, incidents: Iterable[Incident]) -> None:
-        """Until someone has looked, in every process; shadow budgets go on."""
+    def _freeze_for(self, hold: LedgerHold, incidents: Iterable[Incident]) -> None:
+        """Until someone has looked, in every process, also where the budget was retired here; shadow budgets go on."""
+        enforced = {account.budget.name for account in hold.accounts if not account.budget.shadow}
         for incident in incidents:
-            if not self.budgets[incident.budget].shadow:
+            if incident.budget in enforced:
                 reason = overrun_reason(incident.billed, incident.held, incident.unit)
                 self._freezes[incident.budget] = reason
-                self._state.freeze(incident.budget, reason)
+                if incident.budget in self.budgets:
+                    self._state.freeze(incident.budget, reason)
 
     def _hand_over(self, hold: LedgerHold) -> None:
         """On its way to the database: from now on it is no part of our leases, whenever its usage arrives."""
@@ -406,6 +449,11 @@ class Desk(Atomic):
                 self._state.freeze(name, frozen)
             else:
                 self._state.unfreeze(name)
+
+
+def _without_own_limits(budgets: Iterable[Budget]) -> list[Budget]:
+    """Single values have the limits that the database says, whatever the budgets were configured with."""
+    return [budget.without_own_limits() for budget in budgets]
 
 
 def _nothing_of(hold: Hold) -> dict[Unit, int]:

@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from hivecost.errors import ConfigError
 from hivecost.ledger import DoubtAmount, DoubtfulHold, Unit
 from hivecost.ledger.amounts import format_exactly
-from hivecost.store.ledger.controls import freeze_for_bill, is_text, record_change
+from hivecost.store.ledger.audit import is_text, record_change
+from hivecost.store.ledger.controls import freeze_for_bill
 
 
 def doubt(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,10 @@ class LedgerErrands(ABC):
     @abstractmethod
     async def _do(self, errand: Errand) -> Any:
         """What the errand gives, once it is durable."""
+
+    @abstractmethod
+    async def _reconfigure(self, errand: Errand, budgets: Sequence[Budget], retired: Collection[str]) -> None:
+        """Do the errand, and hold on those of the budgets that are new, and not on the retired, once it is durable."""
 
     async def in_doubt(self) -> list[DoubtfulHold]:
         """The holds in doubt of all processes, oldest first."""
@@ -57,36 +61,62 @@ class LedgerErrands(ABC):
         changes: list[BudgetChange] = await self._do(partial(records.list_changes, limit=limit))
         return changes
 
-    async def configure(self, budgets: Budget | Iterable[Budget], *, by: str = "configuration") -> None:
-        """Bring other limits of budgets that this Ledger has into force, as opening it with them would.
+    async def configure(
+        self,
+        budgets: Budget | Iterable[Budget] = (),
+        *,
+        retire: Iterable[str] = (),
+        by: str = "configuration",
+    ) -> None:
+        """Bring other limits and other budgets into force, as opening it with them would.
 
-        A limit that an operator set stays until another one is configured. All of them, or none: raises ConfigError
-        for a budget that it was not opened with, and for any other difference than the limit.
+        A limit that an operator set stays until another one is configured. A budget that it does not have yet binds
+        from the next hold on. Those named in `retire` refuse no more here, in this Ledger; what is held on them is
+        settled as ever, and their accounts stay in the database. All of it, or nothing: raises ConfigError for a budget
+        that differs from its namesake in more than its limits, and for one to retire that is not there.
         """
-        changed = listed_budgets(budgets)
-        controls.require_same_but_limit(changed, self._budgets)
+        changed, retired = listed_budgets(budgets), tuple(retire)
+        controls.require_configurable(changed, retired, self._budgets)
         now_ns = self._clock.now_ns()
-        await self._do(partial(controls.configure, budgets=changed, now_ns=now_ns, who=by))
+        errand = partial(controls.configure, budgets=changed, retire=retired, now_ns=now_ns, who=by)
+        await self._reconfigure(errand, changed, retired)
 
-    async def set_limit(self, budget: str, limit: Limit, *, by: str) -> int:
+    async def set_limit(self, budget: str, limit: Limit, *, scope: Mapping[str, str] | None = None, by: str) -> int:
         """Give a budget another limit, for all processes and after restarts; what was spent stays.
 
+        With a scope such as `{"agent": "planner"}` only the accounts of these values, which then have a limit of their
+        own. It names the budget's account attributes; that of its window, `session` or `execution`, may be left out.
         In its own unit if `limit` names none. Other processes know within a beat of what they already leased.
         Gives the limit in what the budget counts: nano-USD, tokens or calls. Raises ConfigError.
         """
-        now_ns = self._clock.now_ns()
-        after: int = await self._do(partial(controls.set_limit, budget=budget, limit=limit, who=by, now_ns=now_ns))
+        after: int = await self._change(controls.set_limit, by, budget=budget, limit=limit, scope=scope)
         return after
 
-    async def raise_limit(self, budget: str, by_amount: Limit, *, by: str) -> int:
+    async def raise_limit(
+        self, budget: str, by_amount: Limit, *, scope: Mapping[str, str] | None = None, by: str
+    ) -> int:
         """Raise the limit that is in force by an amount above zero, such as `"$5"`; otherwise as `set_limit`.
 
         Read and written in one transaction: of two that raise at once, both count. Gives the new limit.
         """
-        now_ns = self._clock.now_ns()
-        errand = partial(controls.raise_limit, budget=budget, by_amount=by_amount, who=by, now_ns=now_ns)
-        after: int = await self._do(errand)
+        after: int = await self._change(controls.raise_limit, by, budget=budget, by_amount=by_amount, scope=scope)
         return after
+
+    async def unset_limit(self, budget: str, *, scope: Mapping[str, str] | None = None, by: str) -> int:
+        """Take back what an operator set: the configured limit is in force again, of a scope without one the budget's.
+
+        Gives that limit; nothing changes where nothing was set. Raises ConfigError.
+        """
+        after: int = await self._change(controls.unset_limit, by, budget=budget, scope=scope)
+        return after
+
+    async def limit_in_force(self, budget: str, *, scope: Mapping[str, str] | None = None) -> int:
+        """The limit of a budget, or that of a scope, in what the budget counts. Raises ConfigError."""
+        limit: int = await self._do(partial(controls.limit_in_force, budget=budget, scope=scope))
+        return limit
+
+    async def _change(self, change: Callable[..., Any], by: str, **arguments: Any) -> Any:
+        return await self._do(partial(change, **arguments, who=by, now_ns=self._clock.now_ns()))
 
     async def freeze(self, budget: str, reason: str, *, by: str) -> None:
         """Grant nothing more on a budget, in all processes within a beat; what is held may still be settled.

@@ -104,6 +104,8 @@ class Journal:
             self._map = mmap.mmap(file.fileno(), size)
         self._free = list(range(size - self._layout.size, _HEADER_SIZE - 1, -self._layout.size))
         self.holds_max = holds_max
+        #: What `pack_accounts` may give for a hold at most.
+        self.accounts_bytes = self._layout.accounts.size
 
     @property
     def free(self) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
+from collections.abc import Container, Iterable, Mapping
 from typing import Final
 from weakref import WeakValueDictionary
 
@@ -29,6 +29,10 @@ class Leases:
         self._leased: dict[Account, tuple[int, int]] = {}
         #: Those among them that nobody takes turns on any more.
         self._dropped: set[Account] = set()
+        #: Accounts in memory only of which nobody has read yet whether they have limits of their own.
+        self._unread: set[Account] = set()
+        #: Budgets of which some values have.
+        self._with_own_limits: frozenset[str] = frozenset()
 
     def __bool__(self) -> bool:
         return bool(self._leased)
@@ -36,6 +40,8 @@ class Leases:
     def opened(self, account: Account) -> Account:
         """The account that is known already, or this one, with nothing lent to it yet."""
         if not is_durable(account):
+            if account.budget.name in self._with_own_limits:
+                self._unread.add(account)
             return account
         known = self._known.setdefault((account.budget.name, account.key), account)
         if known is account and not account.budget.shadow:
@@ -47,8 +53,28 @@ class Leases:
         """No turns are taken on the account any more: its lease goes back with the next visit."""
         if account in self._leased:
             self._dropped.add(account)
+        self._unread.discard(account)
         if is_durable(account):
             self._packed.clear()  # would keep it alive; what is still asked for is soon packed again
+
+    @property
+    def unread(self) -> set[Account]:
+        """Accounts in memory only whose own limits are to be read, before anything more is held there."""
+        return self._unread
+
+    def take_own_limits(self, own_limits: Mapping[Account, int | None]) -> None:
+        """What was read of accounts in memory only."""
+        for account, own_limit in own_limits.items():
+            self._unread.discard(account)
+            if own_limit != account.own_limit:
+                account.set_own_limit(own_limit)
+
+    def limits_changed(self, with_own_limits: Iterable[str], accounts: Iterable[Account]) -> None:
+        """Some limit is another one, of whatever account; these budgets have any of their own."""
+        before, self._with_own_limits = self._with_own_limits, frozenset(with_own_limits)
+        names = before | self._with_own_limits
+        if names:
+            self._unread.update(a for a in accounts if a.budget.name in names and not is_durable(a))
 
     def packed(self, accounts: tuple[Account, ...]) -> bytes | None:
         """The durable ones among them, for the journal; None when one is not in the database yet."""
@@ -68,8 +94,8 @@ class Leases:
         is_new = not account.row_id
         account.row_id = row.row_id
         account.settled += row.settled - settled_then
-        if is_new:
-            account.set_limit(account.limit)  # warnings that were given elsewhere are not repeated
+        if is_new or row.own_limit != account.own_limit:
+            account.set_own_limit(row.own_limit)  # warnings that were given elsewhere are not repeated
         if not account.leased:
             return
         account.cap = row.settled + row.leased
@@ -79,13 +105,16 @@ class Leases:
             self._leased.pop(account, None)
             self._dropped.discard(account)
 
+    def asked_for(self, contested: Container[int]) -> list[Account]:
+        """The accounts with these leases, and those of dropped accounts."""
+        return [account for account in self._leased if account.row_id in contested or account in self._dropped]
+
     def give_back(self, contested: Container[int]) -> list[Account]:
         """Hold nothing more on these leases, and those of dropped accounts, than is held already.
 
         Gives the accounts of those that had room.
         """
-        asked = [account for account in self._leased if account.row_id in contested or account in self._dropped]
-        shrunk = [account for account in asked if room_of(account) > 0]
+        shrunk = [account for account in self.asked_for(contested) if room_of(account) > 0]
         for account in shrunk:
             account.cap = account.settled + account.held + account.in_doubt
         return shrunk

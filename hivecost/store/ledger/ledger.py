@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import sqlite3
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -30,13 +30,14 @@ from hivecost.ledger import (
 )
 from hivecost.store.database import CLOSE_GRACE_S, database_path
 from hivecost.store.faults import to_store_error
-from hivecost.store.ledger import controls
-from hivecost.store.ledger.batch import Ask, Batch
+from hivecost.store.ledger.audit import last_change
+from hivecost.store.ledger.batch import Ask, Batch, Committed
 from hivecost.store.ledger.database import Errand, LedgerDatabase
 from hivecost.store.ledger.desk import Desk, Spender
 from hivecost.store.ledger.errands import LedgerErrands
 from hivecost.store.ledger.hold import LedgerHold
 from hivecost.store.ledger.journal import Journal
+from hivecost.store.ledger.leases import is_durable
 from hivecost.store.ledger.status import read_accounts, read_remaining
 from hivecost.store.ledger.visitor import Visitor
 from hivecost.store.os_lock import lock_error, run_locked
@@ -109,7 +110,7 @@ class Ledger(LedgerErrands):
         self._tasks = await anyio.create_task_group().__aenter__()
         self._tasks.start_soon(visitor.run, name=f"ledger of {self._base_path}")
         try:
-            await visitor.do(controls.last_change)  # the limits and freezes that are in force
+            await visitor.do(last_change)  # the limits and freezes that are in force
         except BaseException:
             await self.__aexit__(None, None, None)
             raise
@@ -200,7 +201,7 @@ class Ledger(LedgerErrands):
         desk, visitor = self._require_open()
         asked = False
         while (short := desk.extend(hold, amounts)) is not None:
-            if asked and desk.decides_alone(short.budget):
+            if asked and not _is_durable_in(hold, short.budget):
                 raise short.error()
             refusal = await visitor.ask(Ask(hold.pure.accounts, amounts))
             if refusal is not None:
@@ -236,8 +237,8 @@ class Ledger(LedgerErrands):
         desk, visitor = self._require_open()
         if desk.closed:
             raise LedgerUnavailableError(desk.closed)
-        if desk.has_news:
-            await visitor.do(controls.last_change)
+        if desk.has_news or desk.has_unread_limits:
+            await visitor.do(last_change)
 
     async def _read(self, read: Callable[[], T]) -> T:
         """What it reads, in a thread: nobody waits for it."""
@@ -248,6 +249,17 @@ class Ledger(LedgerErrands):
 
     async def _do(self, errand: Errand) -> Any:
         return await self._require_open()[1].do(errand)
+
+    async def _reconfigure(self, errand: Errand, budgets: Sequence[Budget], retired: Collection[str]) -> None:
+        desk, visitor = self._require_open()
+
+        def take(_: None, committed: Committed) -> None:
+            known = {budget.name for budget in self._budgets}  # by now: others may have reconfigured it meanwhile
+            added = tuple(budget for budget in budgets if budget.name not in known)
+            desk.reconfigure(added, known.intersection(retired), committed.budgets)
+            self._budgets = (*(budget for budget in self._budgets if budget.name not in retired), *added)
+
+        await visitor.do(errand, take)
 
     def _require_open(self) -> tuple[Desk, Visitor]:
         if self._opened is None:
@@ -303,3 +315,8 @@ class Ledger(LedgerErrands):
             desk, visitor = self._opened
             desk.orphan(f"{self._base_path}: this ledger belongs to the parent process; open another one here")
             visitor.orphan()
+
+
+def _is_durable_in(hold: LedgerHold, budget: str) -> bool:
+    """Whether the database decides on its account of the budget, which may be retired."""
+    return any(account.budget.name == budget and is_durable(account) for account in hold.accounts)

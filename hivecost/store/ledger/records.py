@@ -19,7 +19,7 @@ class BudgetChange(msgspec.Struct, frozen=True, kw_only=True):
 
     at: datetime
     who: str
-    #: `configure`, `set_limit`, `raise_limit`, `freeze`, `unfreeze`, `resolve`, `recover`.
+    #: `configure`, `retire`, `set_limit`, `raise_limit`, `unset_limit`, `freeze`, `unfreeze`, `resolve`, `recover`.
     what: str
     #: The name of a budget, the id of a hold, or the number of a process that was recovered.
     subject: str
@@ -54,13 +54,14 @@ def budget_of(row: Sequence[Any]) -> BudgetState:
         unit=unit,
         window=window,
         timezone=timezone,
-        attributes=_attributes(attributes),
+        attributes=attributes_of(attributes),
         shadow=bool(shadow),
         frozen=frozen,
     )
 
 
-def _attributes(text: str) -> tuple[str, ...]:
+def attributes_of(text: str) -> tuple[str, ...]:
+    """The account attributes of a budget, as its row has them. Raises StoreCorruptError."""
     try:
         return msgspec.json.decode(text, type=tuple[str, ...])
     except msgspec.DecodeError as error:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from hivecost.ledger import UNITS, Unit
 from hivecost.store.ledger.accounts import change_lease, charge
-from hivecost.store.ledger.controls import freeze_for_bill, record_change
+from hivecost.store.ledger.audit import record_change
+from hivecost.store.ledger.controls import freeze_for_bill
 from hivecost.store.ledger.doubts import doubt, is_known, resolve
 from hivecost.store.ledger.folder import LedgerFolder, boot_id, close_all, how_restarted
 from hivecost.store.ledger.journal import Slot, TornJournalError, read_journal

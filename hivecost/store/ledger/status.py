@@ -20,12 +20,14 @@ from msgspec.structs import replace
 from hivecost.clock import to_datetime
 from hivecost.ledger import UNITS, AccountStatus, DoubtAmount, DoubtfulHold, Unit
 from hivecost.ledger.account import Account
+from hivecost.ledger.period import Window
 from hivecost.store.database import database_path, open_reader
 from hivecost.store.faults import named_faults
 from hivecost.store.ledger.doubts import is_in_doubt, is_known, list_doubts
 from hivecost.store.ledger.folder import LedgerFolder, boot_id, how_restarted
 from hivecost.store.ledger.journal import Slot, TornJournalError, read_journal
 from hivecost.store.ledger.leases import is_durable
+from hivecost.store.ledger.own_limits import own_limit, own_limit_of_account, unpack_key
 from hivecost.store.os_lock import holder_of
 
 #: How often the journals are read again because settlements were committed meanwhile.
@@ -33,7 +35,8 @@ _ATTEMPTS_MAX: Final = 10
 
 _COLUMNS: Final = """
     SELECT a.id, a.budget, a.scope, a.period, a.start_ns, a.end_ns, a.settled, a.in_doubt,
-        b.unit, b.limit_amount, b.frozen
+        b.unit, b.limit_amount, b.frozen, b.time_window, a.account_values,
+        EXISTS (SELECT 1 FROM ledger_own_limits WHERE budget = a.budget)
     FROM ledger_accounts AS a JOIN ledger_budgets AS b ON b.name = a.budget"""
 LOAD_ACCOUNTS: Final = f"{_COLUMNS} WHERE a.end_ns IS NULL OR a.end_ns > :now_ns OR a.in_doubt > 0"
 LOAD_ACCOUNT: Final = f"{_COLUMNS} WHERE a.id = :id"
@@ -153,8 +156,11 @@ class _Row(NamedTuple):
     settled: int
     in_doubt: int
     unit: Unit
-    limit: int
+    budget_limit: int
     frozen: str | None
+    window: Window
+    account_values: str
+    has_own_limits: int
 
 
 class _Journal(NamedTuple):
@@ -228,18 +234,23 @@ class _Reading:
     def status(self, row: _Row) -> AccountStatus:
         settled, held = row.settled + self.settled[row.id], self.held[row.id]
         in_doubt = row.in_doubt + self.in_doubt[row.id]
+        own = None
+        if row.has_own_limits:
+            own = own_limit(self.connection, row.budget, row.window, unpack_key(row.account_values))
+        limit = row.budget_limit if own is None else own
         return AccountStatus(
             budget=row.budget,
             scope=row.scope,
             period=row.period,
             unit=row.unit,
-            limit=row.limit,
+            limit=limit,
             settled=settled,
             held=held,
             in_doubt=in_doubt,
-            remaining=max(0, row.limit - settled - held - in_doubt),
+            remaining=max(0, limit - settled - held - in_doubt),
             reset_at=None if row.end_ns is None else to_datetime(row.end_ns),
             frozen=row.frozen is not None,
+            has_own_limit=own is not None,
         )
 
     def remaining(self, account: Account) -> int:
@@ -247,8 +258,9 @@ class _Reading:
         if row is None:  # the ledger was opened with it, so it is there
             return 0
         limit, frozen, row_id, settled, in_doubt = row
+        own = own_limit_of_account(self.connection, account)
         spent = settled + in_doubt + self.settled[row_id] + self.held[row_id] + self.in_doubt[row_id]
-        return 0 if frozen is not None else max(0, limit - spent)
+        return 0 if frozen is not None else max(0, (limit if own is None else own) - spent)
 
     def left_open(self, now_ns: int) -> Iterator[DoubtfulHold]:
         """The holds of processes that have died, as recovery will list them."""

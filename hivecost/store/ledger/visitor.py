@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-from collections.abc import Container
+from collections.abc import Callable, Container
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ from hivecost.ledger import Refusal
 from hivecost.loops import current_loop, run_on
 from hivecost.store.database import database_path
 from hivecost.store.faults import to_store_error
-from hivecost.store.ledger.batch import Ask
+from hivecost.store.ledger.batch import Ask, Committed
 from hivecost.store.ledger.database import Errand, LedgerDatabase
 from hivecost.store.ledger.desk import Desk
 from hivecost.store.os_lock import run_locked
@@ -38,11 +38,16 @@ RETURN_TIMEOUT_S: Final = 0.5
 _LOST: Final = (StoreMovedError, StoreVersionError)
 
 
+#: Done with what an errand gave, before anything else is decided by what was committed with it.
+Then = Callable[[Any, Committed], None]
+
+
 class _Waiting:
     """Somebody who waits for the next transaction."""
 
-    def __init__(self, wish: Ask | Errand) -> None:
+    def __init__(self, wish: Ask | Errand, then: Then | None) -> None:
         self.wish = wish
+        self.then = then
         self.done = anyio.Event()
         self.result: Any = None
         self.deadline = anyio.current_time() + RETURN_TIMEOUT_S
@@ -75,9 +80,12 @@ class Visitor:
         refusal: Refusal | None = await self._wait(ask)
         return refusal
 
-    async def do(self, errand: Errand) -> Any:
-        """What the errand gives, once it is durable. Raises its HiveCostError, or LedgerUnavailableError."""
-        return await self._wait(errand)
+    async def do(self, errand: Errand, then: Then | None = None) -> Any:
+        """What the errand gives, once it is durable and `then` was called; it is, also when nobody waits any more.
+
+        Raises the errand's HiveCostError, or LedgerUnavailableError.
+        """
+        return await self._wait(errand, then)
 
     def wake(self) -> None:
         """Visit now. From any thread."""
@@ -109,13 +117,13 @@ class Visitor:
             self._stopping = True
             self._fail(LedgerUnavailableError("the ledger was closed meanwhile"))
 
-    async def _wait(self, wish: Ask | Errand) -> Any:
+    async def _wait(self, wish: Ask | Errand, then: Then | None = None) -> Any:
         """The answer, also to whoever asks on another event loop."""
         if self._stopping:
             raise LedgerUnavailableError("the ledger is not open")
         if not self._loop.is_here():
-            return await run_on(self._loop, lambda: self._wait(wish))
-        waiting = _Waiting(wish)
+            return await run_on(self._loop, lambda: self._wait(wish, then))
+        waiting = _Waiting(wish, then)
         self._waiting.append(waiting)
         self.wake()
         try:
@@ -130,7 +138,12 @@ class Visitor:
     async def _rest(self) -> bool:
         """Until the next beat; True when woken before it."""
         is_busy = (
-            self._has_changed or self._desk.has_leases or self._desk.has_news or self._waiting or self._has_requested
+            self._has_changed
+            or self._desk.has_leases
+            or self._desk.has_news
+            or self._desk.has_unread_limits
+            or self._waiting
+            or self._has_requested
         )
         with anyio.move_on_after(BEAT_S if is_busy else _IDLE_BEAT_S):
             await self._wakeup.wait()
@@ -170,6 +183,7 @@ class Visitor:
             last_change != self._last_change,
             self._waiting,
             self._has_requested,
+            self._desk.has_unread_limits,
             self._desk.has_news and (self._beats % _COMMIT_BEATS == 0 or self._desk.is_crowded),
         )
         return contested if any(reasons) else None
@@ -191,6 +205,8 @@ class Visitor:
         self._failing, self._last_change, self._has_requested = False, committed.last_change, False
         self._desk.apply(batch, committed)
         for (waiting, _), result in zip(others, results, strict=True):
+            if waiting.then is not None and not isinstance(result, HiveCostError):
+                waiting.then(result, committed)
             self._finish(waiting, result)
         for (waiting, _), answer in zip(asking, committed.answers, strict=True):
             self._has_requested |= answer.worth_waiting

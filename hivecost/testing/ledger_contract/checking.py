@@ -92,23 +92,25 @@ async def hold_of(ledger: LedgerStore, attribution: Mapping[str, str] = ACME, **
     return ledger.reserve_nowait(attribution, **amounts) or await ledger.reserve(attribution, **amounts)
 
 
-async def until_refused(ledger: LedgerStore, **amounts: Any) -> BudgetExhaustedError:
+async def until_refused(
+    ledger: LedgerStore, attribution: Mapping[str, str] = ACME, **amounts: Any
+) -> BudgetExhaustedError:
     """Why nothing is granted any more, once the ledger knows what another one of the place does."""
     async with in_time("nothing more is granted"):
         while True:
             try:
-                (await hold_of(ledger, **amounts)).release()
+                (await hold_of(ledger, attribution, **amounts)).release()
             except BudgetExhaustedError as error:
                 return error
             await anyio.sleep(_AGAIN_AFTER_S)
 
 
-async def until_granted(ledger: LedgerStore, **amounts: Any) -> LedgerStoreHold:
+async def until_granted(ledger: LedgerStore, attribution: Mapping[str, str] = ACME, **amounts: Any) -> LedgerStoreHold:
     """A hold, once the ledger knows that there is room again."""
     async with in_time("there is room again"):
         while True:
             try:
-                return await hold_of(ledger, **amounts)
+                return await hold_of(ledger, attribution, **amounts)
             except BudgetExhaustedError:
                 await anyio.sleep(_AGAIN_AFTER_S)
 

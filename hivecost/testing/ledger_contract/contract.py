@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from hivecost.testing.ledger_contract.bills import BillPromises
+from hivecost.testing.ledger_contract.coming_and_going import ComingAndGoingPromises
 from hivecost.testing.ledger_contract.controls import ControlPromises
 from hivecost.testing.ledger_contract.doubts import DoubtPromises
 from hivecost.testing.ledger_contract.holds import HoldPromises
+from hivecost.testing.ledger_contract.own_limits import OwnLimitPromises
 from hivecost.testing.ledger_contract.periods import PeriodPromises
 from hivecost.testing.ledger_contract.sharing import SharingPromises
 
 
-class LedgerContract(HoldPromises, BillPromises, DoubtPromises, PeriodPromises, SharingPromises, ControlPromises):
+class LedgerContract(
+    HoldPromises,
+    BillPromises,
+    DoubtPromises,
+    PeriodPromises,
+    SharingPromises,
+    ControlPromises,
+    OwnLimitPromises,
+    ComingAndGoingPromises,
+):
     """What every `hivecost.ledger.LedgerStore` keeps, as tests for pytest with the plugin of anyio.
 
     pytestmark = pytest.mark.anyio

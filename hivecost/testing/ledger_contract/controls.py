@@ -97,13 +97,18 @@ class ControlPromises(OpensLedgers):
         async with self.opened(tmp_path, total("$3")) as ledger:
             same([row.limit for row in await ledger.status()], [4 * DOLLAR])
 
-    async def test_only_limits_of_known_budgets_can_be_configured(self, tmp_path: Path) -> None:
-        """All of them, or none."""
+    async def test_a_configuration_that_cannot_be_changes_nothing(self, tmp_path: Path) -> None:
+        """All of it, or nothing: what is wrong, counts anew, differs in more than limits, or is not there to retire."""
+        new = Budget("new", 1, mode="hard")
+        wrong = (Budget("soft", 1), total(window="day"), total("5 calls"), total(shadow=True), total(on_short="clamp"))
         async with self.opened(tmp_path) as ledger:
-            for wrong in (Budget("new", 1, mode="hard"), total(window="day"), total("5 calls"), total(shadow=True)):
+            for budget in wrong:
                 with raises(ConfigError):
-                    await ledger.configure([total("$9"), wrong], by="hivecost.toml")
-            same([one.limit for one in await ledger.budgets()], [DOLLAR])
+                    await ledger.configure([new, budget], by="hivecost.toml")
+            with raises(ConfigError):
+                await ledger.configure([total("$9")], retire=["none"], by="hivecost.toml")
+            same([(one.name, one.limit) for one in await ledger.budgets()], [("all", DOLLAR)])
+            (await hold_of(ledger, usd="0.50")).settle()
 
     async def test_a_change_that_cannot_be_changes_nothing(self, tmp_path: Path) -> None:
         """No such budget, no such amount."""

@@ -226,3 +226,80 @@ def test_a_limit_may_be_lowered_below_the_soft_one_while_it_runs():
     lowered = budget.with_limit("$0.50")
     assert (lowered.limit_amount, lowered.soft_amount) == (500_000_000, 750_000_000)
     assert lowered.with_limit("$1") == budget
+
+
+@pytest.mark.parametrize(
+    ("settings", "written", "own"),
+    [
+        ({"per": "agent", "limits": {"planner": "$5"}}, {"planner": Decimal(5)}, {("planner",): 5 * 10**9}),
+        ({"per": "agent", "limits": {"": 1}}, {"": Decimal(1)}, {("",): 10**9}),
+        ({"per": "model", "limits": {"a=b,c": 1}}, {"a=b,c": Decimal(1)}, {("a=b,c",): 10**9}),
+        (
+            {"per": ("user", "model"), "limits": {"model=gpt-4.1,user=x=y,z": "0.5 usd"}},
+            {"user=x=y,z,model=gpt-4.1": Decimal("0.5")},
+            {("x=y,z", "gpt-4.1"): 5 * 10**8},
+        ),
+        (
+            {"per": "agent", "window": "execution", "limits": {"planner": 5}},
+            {"planner": Decimal(5)},
+            {(None, "planner"): 5 * 10**9},
+        ),
+        (
+            {"per": ("session", "agent"), "window": "session", "limits": {"planner": 5}},
+            {"planner": Decimal(5)},
+            {(None, "planner"): 5 * 10**9},
+        ),
+        ({"per": "execution", "limits": {"e": 5}}, {"e": Decimal(5)}, {("e",): 5 * 10**9}),
+    ],
+)
+def test_limits_of_values_as_people_write_them(settings, written, own):
+    """By the value, or by the names of several attributes in whatever order; in the budget's own unit."""
+    budget = Budget("b", "$1", **settings)
+    assert (budget.limits, budget.own_limits) == (written, own)
+    assert Budget("b", "$1", **settings | {"limits": written}) == budget
+    assert msgspec.structs.replace(budget, shadow=True).own_limits == own
+    assert budget.with_limit("$3").own_limits == own
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"limits": {"planner": 5}}, r"budget 'b'\.limits\.planner: expected a `per` beside it"),
+        ({"window": "session", "limits": {"s": 5}}, r"budget 'b'\.limits\.s: expected a `per` beside it"),
+        ({"per": "agent", "limits": "$5"}, r"budget 'b'\.limits: expected a table such as"),
+        (
+            {"per": "agent", "limits": {5: 5}},
+            r"budget 'b'\.limits\.5: expected a key of the form a value of agent, once",
+        ),
+        (
+            {"per": "agent", "limits": {"\ud800": 5}},
+            r"budget 'b'\.limits\..*: expected a key of the form a value of agent",
+        ),
+        ({"per": "agent", "limits": {"x": 0}}, r"budget 'b'\.limits\.x: expected an amount above zero"),
+        ({"per": "agent", "limits": {"x": "5 calls"}}, r"budget 'b'\.limits\.x: expected an amount above zero"),
+        ({"per": "agent", "limits": {"x": None}}, r"budget 'b'\.limits\.x: expected an amount above zero"),
+        *(
+            (
+                {"per": ("user", "model"), "limits": {key: 5}},
+                r"limits\..*: expected a key of the form user=…,model=…, once",
+            )
+            for key in (
+                "",
+                "ada",
+                "user=ada",
+                "user=ada,org=x",
+                "user=a,model=m,user=b",
+                "x,user=a,model=m",
+                ("a", "m"),
+            )
+        ),
+        (
+            {"per": ("user", "model"), "limits": {"user=a,model=m": 5, "model=m,user=a": 6}},
+            r"limits\.model=m,user=a: expected a key of the form",
+        ),
+    ],
+)
+def test_limits_of_values_that_cannot_be_are_refused(settings, message):
+    """The error names the budget, the key, and its form."""
+    with pytest.raises(ConfigError, match=message):
+        Budget("b", "$1", **settings)

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from hivecost.clock import to_ns
 from hivecost.errors import ConfigError
 from hivecost.events import Cost, CostStatus, LLMTurnComplete, Usage
-from hivecost.ledger import Budget, SpendAccounts, attribution
+from hivecost.ledger import Account, Budget, SpendAccounts, attribution
 
 NOON_NS = to_ns(datetime(2026, 11, 22, 12, tzinfo=UTC))
-DAY_NS = 24 * 3600 * 10**9
+HOUR_NS = 3600 * 10**9
+DAY_NS = 24 * HOUR_NS
 
 
 def add(accounts, spent, *, at_ns=NOON_NS, **who):
@@ -269,3 +270,41 @@ def test_a_turn_counts_as_its_attributes_do(budgets, turns):
         mixed.find(who, turn.timestamp_ns)
         assert by_turn.add_turn(turn) == mixed.add_turn(turn) == said
     assert by_turn.status() == mixed.status() == by_attributes.status()
+
+
+def test_limits_of_values_are_found_without_a_walk(monkeypatch):
+    """Of a hundred thousand customers with accounts and limits of their own, each costs what the first did."""
+    accounts = SpendAccounts([Budget("b", "10 tokens", per="org", window="hour", warn=())])
+    asked = []
+    right = Account.set_own_limit
+    monkeypatch.setattr(Account, "set_own_limit", lambda self, limit: (asked.append(self), right(self, limit)))
+    for number in range(100_000):
+        accounts.set_own_limit("b", (str(number),), 20)
+    for number in range(5_000):
+        accounts.add({"org": str(number)}, 0, 0, 15)
+    for number in range(5_000):
+        accounts.set_own_limit("b", (str(number),), 14 if number else None)
+    assert len(asked) == 5_000
+    assert accounts.add({"org": "1"}, 0, 0, 0)[0].limit == 14
+    assert accounts.add({"org": "0"}, 0, 0, 0)[0].limit == 10
+    assert accounts.add({"org": "99_999"}, 0, 0, 15)[0].limit == 10
+    assert accounts.add({"org": "99999"}, 0, 0, 15) == []
+    assert accounts.add({"org": "1"}, HOUR_NS, 0, 13) == []
+    accounts.set_own_limit("b", ("1",), 12)
+    assert [row.limit for row in accounts.status() if row.scope == "org=1"] == [12, 12]
+
+
+def test_a_retired_budget_counts_nothing_and_an_added_one_from_then_on():
+    """Under the name of one that was there too; of two at once with one name neither is added."""
+    accounts = SpendAccounts([Budget("b", "10 tokens"), Budget("other", "5 calls")])
+    accounts.add({}, 0, 0, 8)
+    accounts.retire("b")
+    assert accounts.add({"org": "x"}, 0, 0, 8) == []
+    accounts.add_budgets([Budget("b", "10 tokens", per="org"), Budget("c", "3 calls", match={"org": "x"})])
+    accounts.add({"org": "x"}, 0, 0, 8)
+    stand = [(row.budget, row.scope, row.settled) for row in accounts.status()]
+    assert stand == [("other", "", 3), ("b", "org=x", 8), ("c", "", 1)]
+    for wrong in ([Budget("c", "9 calls")], [Budget("d", "9 calls")] * 2):
+        with pytest.raises(ConfigError, match="a name that no other budget has"):
+            accounts.add_budgets(wrong)
+    assert list(accounts.budgets) == ["other", "b", "c"]

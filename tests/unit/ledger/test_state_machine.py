@@ -16,7 +16,7 @@ from hivecost.ledger import Budget, Hold, LedgerSnapshot, LedgerState, Refusal
 
 BUDGETS = [
     Budget("run", "$0.00000006", window="execution", mode="hard"),
-    Budget("user day", "90 tokens", window="day", per="user", mode="hard"),
+    Budget("user day", "90 tokens", window="day", per="user", limits={"u": "70 tokens"}, mode="hard"),
     Budget("team", "4 calls", window="hour", match={"team": ["a", "b"]}, mode="hard"),
     Budget("all", "$0.0000003", mode="hard"),
     Budget("trial", "20 tokens", per="team", mode="hard", shadow=True),
@@ -39,6 +39,7 @@ class Ledger(RuleBasedStateMachine):
         self.ledger = LedgerState(BUDGETS)
         self.now = datetime(2026, 11, 22, 20, 30, tzinfo=UTC)
         self.limits = {budget.name: budget.limit_amount for budget in BUDGETS}
+        self.own = {("user day", "user=u"): 70}
         self.sums = defaultdict(lambda: {"settled": 0, "held": 0, "in_doubt": 0, "overrun": 0})
         self.open = {}  # hold id → (amounts by account key, state)
         self.frozen = set()
@@ -53,10 +54,13 @@ class Ledger(RuleBasedStateMachine):
         yield ("all", "", "total"), "usd"
         yield ("trial", f"team={team}", "total"), "tokens"
 
+    def limit_of(self, key):
+        return self.own.get(key[:2], self.limits[key[0]])
+
     def would_refuse(self, wanted):
         """The kinds of refusal that the model expects, shadow budgets left out."""
         for key, amount in wanted.items():
-            sums, limit = self.sums[key], self.limits[key[0]]
+            sums, limit = self.sums[key], self.limit_of(key)
             if key[0] == "trial":
                 continue
             if key[0] in self.frozen:
@@ -84,7 +88,7 @@ class Ledger(RuleBasedStateMachine):
             return
         assert isinstance(answer, Hold)
         trial, asked = next((key, amount) for key, amount in wanted.items() if key[0] == "trial")
-        short = asked > self.limits["trial"] - sum(map(self.sums[trial].get, ("settled", "held", "in_doubt")))
+        short = asked > self.limit_of(trial) - sum(map(self.sums[trial].get, ("settled", "held", "in_doubt")))
         assert [refusal.budget for refusal in answer.shadowed] == ["trial"] * (short or "trial" in self.frozen)
         for account, amount in wanted.items():
             self.sums[account]["held"] += amount
@@ -173,6 +177,19 @@ class Ledger(RuleBasedStateMachine):
         usd = self.ledger.budgets[name].unit == "usd"
         self.ledger.set_limit(name, Decimal(self.limits[name]) / (10**9 if usd else 1))
 
+    @rule(
+        place=st.sampled_from([("run", "execution", "x"), ("user day", "user", "v"), ("trial", "team", "a")]),
+        more=st.integers(1, 50),
+    )
+    def raise_own_limit(self, place, more):
+        """Of one value alone, from whatever is in force there."""
+        name, attribute, value = place
+        key, scope = (name, f"{attribute}={value}"), {attribute: value}
+        limit = self.own[key] = self.limit_of(key) + more
+        usd = self.ledger.budgets[name].unit == "usd"
+        self.ledger.set_limit(name, Decimal(limit) / (10**9 if usd else 1), scope=scope)
+        assert self.ledger.limit_in_force(name, scope) == limit
+
     @rule(minutes=st.integers(1, 200))
     def pass_time(self, minutes):
         self.now += timedelta(minutes=minutes)
@@ -189,6 +206,10 @@ class Ledger(RuleBasedStateMachine):
         data = msgspec.msgpack.encode(self.ledger.snapshot())
         snapshot = msgspec.msgpack.decode(data, type=LedgerSnapshot)
         self.ledger = LedgerState.restore(self.ledger.budgets.values(), snapshot)
+        for (name, scope), limit in self.own.items():
+            usd = self.ledger.budgets[name].unit == "usd"
+            attribute, value = scope.split("=")
+            self.ledger.set_limit(name, Decimal(limit) / (10**9 if usd else 1), scope={attribute: value})
         assert self.ledger.snapshot() == snapshot
 
     @invariant()
@@ -202,7 +223,8 @@ class Ledger(RuleBasedStateMachine):
         for key, row in rows.items():
             sums = self.sums[key]
             assert (row.settled, row.held, row.in_doubt) == (sums["settled"], sums["held"], sums["in_doubt"]), key
-            assert row.limit == self.limits[key[0]]
+            assert row.limit == self.limit_of(key)
+            assert row.has_own_limit == (key[:2] in self.own)
             assert row.frozen == (key[0] in self.frozen)
             if key[0] != "trial":
                 assert row.settled + row.held + row.in_doubt <= row.limit + sums["overrun"]

@@ -198,6 +198,16 @@ B = '[[budget]]\nname = "a"\nlimit = "$1"\n[[budget]]\n'
         (B + 'name = "b"\nlimit = 1\nwarn = [2]', ':7: budget "b".warn: expected fractions between 0 and 1'),
         (B + 'name = "b"\nlimit = 1\nmatch = "acme"', ':7: budget "b".match: expected a table'),
         (B + 'name = "b"\nlimit = 1\n[budget.match]\norg = 1', ':8: budget "b".match.org: expected a text'),
+        (B + 'name = "b"\nlimit = 1\nper = "agent"\nlimits = 5', ':8: budget "b".limits: expected a table such as'),
+        (B + 'name = "b"\nlimit = 1\nlimits = { x = 5 }', ':7: budget "b".limits.x: expected a `per` beside it'),
+        (
+            B + 'name = "b"\nlimit = 1\nper = "model"\n[budget.limits]\n"gpt-4.1" = "5 calls"',
+            ':9: budget "b".limits.gpt-4.1: expected an amount above zero',
+        ),
+        (
+            B + 'name = "b"\nlimit = 1\nper = ["user", "model"]\nlimits = { ada = 5 }',
+            ':8: budget "b".limits.ada: expected a key of the form user=…,model=…, once',
+        ),
         (B + 'name = "b"\nlimit = 1\nwindwo = "day"', ':7: budget "b".windwo: expected no such key, but some of name'),
         ("[budget]\nname = 1", ":1: budget: expected a list of tables, each under [[budget]]"),
         ("[[budgets]]", ":1: budgets: expected no such key, but some of budget, runtime, runaway, prices, aliases"),
@@ -299,19 +309,57 @@ async def test_an_operators_limit_outlives_a_reload_that_does_not_touch_it(make,
 
 @pytest.mark.anyio
 async def test_what_waits_for_a_restart_is_said_until_then(make, write):
-    """New, removed and otherwise changed budgets, settings, thresholds and prices; none of them is half in force."""
+    """Budgets that changed in more than limits, settings, thresholds and prices; none of them is half in force."""
     runtime = make("$0.01")
     write(
-        '[[budget]]\nname = "b"\nlimit = "$5"\nwindow = "day"\n[[budget]]\nname = "c"\nlimit = "$1"\n'
+        '[[budget]]\nname = "b"\nlimit = "$5"\nwindow = "day"\n'
         "[runtime]\nlog = false\ncancel_grace_s = 3\n[runaway]\nrepeats = 9\n[prices.m]\ninput = 3\noutput = 3\n"
     )
-    waiting = ('budget "b": limit, window', 'budget "c": added', "[runaway]", "[runtime] cancel_grace_s", "[prices]")
+    waiting = ('budget "b": limit, window', "[runaway]", "[runtime] cancel_grace_s", "[prices]")
     for _ in range(2):
         reload = await runtime.reload_config()
-        assert (reload.limits, reload.needs_restart) == ((), waiting)
+        assert reload == type(reload)(needs_restart=waiting)
     assert runtime._watcher.accounts.budgets["b"] == hc.Budget("b", limit="$0.01")
-    write(PRICES)
-    assert (await runtime.reload_config()).needs_restart == ('budget "b": removed',)
+
+
+TWO = """
+[[budget]]
+name = "agent day"
+limit = "$0.01"
+per = "agent"
+limits = {{ spend = "{own}", "gpt-4.1" = 2 }}
+mode = "{mode}"
+
+[[budget]]
+name = "calls"
+limit = "2 calls"
+mode = "{mode}"
+on_exceed = "cancel"
+"""
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("mode", ["stop_after", "hard"])
+async def test_budgets_come_and_go_with_the_file(make, write, mode):
+    """Added they bind the next turn, retired they bind none; limits of values change as any other does."""
+    async with make("$1", mode) as runtime:
+        write(TWO.format(own="$0.02", mode=mode) + PRICES)
+        reload = await runtime.reload_config()
+        assert [budget.name for budget in reload.added] == ["agent day", "calls"]
+        assert ([budget.name for budget in reload.retired], reload.limits, reload.needs_restart) == (["b"], (), ())
+        assert await spend_all(runtime) == 2
+        write(TWO.format(own="$0.50", mode=mode).replace("2 calls", "100 calls") + PRICES)
+        assert [budget.name for budget in (await runtime.reload_config()).limits] == ["agent day", "calls"]
+        assert (await runtime.trigger_and_wait("spend", 9_000)).status == "completed"
+        await runtime.bus.drain()
+        rows = {row.budget: (row.scope, row.limit, row.has_own_limit) for row in await runtime.budgets.status()}
+        assert rows["agent day"] == ("agent=spend", 500_000_000, True)
+        write(PRICES)
+        assert [budget.name for budget in (await runtime.reload_config()).retired] == ["agent day", "calls"]
+        assert await runtime.reload_config() == type(reload)()
+        for _ in range(5):
+            assert (await runtime.trigger_and_wait("spend", 900_000)).status == "completed"
+            await runtime.bus.drain()
 
 
 @pytest.mark.anyio

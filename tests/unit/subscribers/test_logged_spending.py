@@ -173,12 +173,19 @@ async def test_it_looks_now_and_then_beside_the_turns(process):
 
 
 async def test_budgets_that_end_with_their_execution_are_nothing_to_others(tmp_path):
-    """Nothing is read for them, nor remembered."""
+    """Nothing is read for them, nor remembered, until a budget is added that outlives them."""
     spending = LoggedSpending(SpendAccounts([hc.Budget("b", "1 calls", window="execution")]))
     await spending.recover(tmp_path, FakeClock())
     spending.counted("an id")
-    with anyio.fail_after(10):
-        await spending.follow(tmp_path, FakeClock(), anyio.lowlevel.checkpoint)
+    clock = FakeClock()
+    async with anyio.create_task_group() as group:
+        group.start_soon(spending.follow, tmp_path, clock, anyio.lowlevel.checkpoint)
+        await anyio.wait_all_tasks_blocked()
+        assert clock.sleepers == 0
+        await spending.add([hc.Budget("day", "1 calls", window="day")], tmp_path)
+        await anyio.wait_all_tasks_blocked()
+        assert clock.sleepers == 1
+        group.cancel_scope.cancel()
     assert not spending._unlogged
 
 
