@@ -14,6 +14,7 @@ from hivecost.ledger.budget import Budget
 from hivecost.ledger.matching import matcher
 from hivecost.ledger.own_limits import LimitKey, keys_of, own_limit_of
 from hivecost.ledger.period import Calendar, Period
+from hivecost.plain_text import plain_str
 
 #: How many answers are remembered; more would be a cache of everything that ever happened.
 _FOUND_MAX: Final = 10_000
