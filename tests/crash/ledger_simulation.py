@@ -31,7 +31,7 @@ from hivecost.store.database import open_reader
 from hivecost.store.ledger import controls
 from hivecost.store.ledger import folder as ledger_folder
 from hivecost.store.ledger.database import LedgerDatabase
-from hivecost.store.ledger.desk import Desk
+from hivecost.store.ledger.desk import Desk, Spender
 from hivecost.store.ledger.doubts import list_doubts, resolve_by_hand
 from hivecost.store.ledger.hold import LedgerHold
 from hivecost.store.ledger.status import read_accounts
@@ -100,6 +100,13 @@ FAULTS = {
     "unfreeze": 3,
     "resolve": 1.5,
 }
+
+
+def spender(who):
+    """Of the two executions that a process runs at a time the second was started by the first."""
+    execution = who.get("execution", "")
+    parent = {**who, "execution": f"{execution[:-1]}0"}
+    return Spender(who, (parent,) if execution.endswith("1") else ())
 
 
 class Clock:
@@ -196,7 +203,7 @@ class Process:
             contested |= self.desk.leased_rows()
         self.overruns_then = set(self.overruns)
         self.wishes, self.asked = [], self.wishes
-        asks = [self.desk.ask(who, amounts, self.world.clock) for who, amounts, _ in self.asked]
+        asks = [self.desk.ask(spender(who), amounts, self.world.clock) for who, amounts, _ in self.asked]
         self.batch = self.desk.collect(asks, contested)
 
     def commit(self, errands=()):
@@ -349,7 +356,7 @@ class World:
         return True
 
     def try_reserve(self, process, who, amounts, key):
-        hold = process.desk.reserve(who, amounts, key, self.clock)
+        hold = process.desk.reserve(spender(who), amounts, key, self.clock)
         if isinstance(hold, LedgerHold):
             self.granted(process, hold, who, amounts)
         return hold
@@ -358,6 +365,10 @@ class World:
         if any(turn.hold is hold for turn in process.turns):
             return  # its key was open
         names = {account.budget.name for account in hold.accounts}
+        if "run" in process.budgets:
+            runs = [account.scope for account in hold.accounts if account.budget.name == "run"]
+            family = [f"execution={one.get('execution', '')}" for one in (who, *spender(who).ancestors)]
+            require(sorted(runs) == sorted(family), "holds on other executions than it is inside of", runs, family)
         frozen = process.frozen & names - {"watched"}
         require(not frozen, "granted on a frozen budget", frozen)
         day = day_of(self.clock.now_ns())
