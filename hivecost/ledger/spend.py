@@ -154,7 +154,7 @@ def _add(accounts: Iterable[Account], at_ns: int, nanousd: int | None, tokens: i
         if not account.since_ns:
             account.since_ns = at_ns
         account.settled += (nanousd or 0) if unit == "usd" else tokens if unit == "tokens" else calls
-        if nanousd is None and unit == "usd":
+        if nanousd is None and (unit == "usd" or (unit == "tokens" and not tokens)):
             account.unpriced_calls += calls
         if account.settled >= account.alarm_at:
             crossings.extend(account.crossings())

@@ -28,7 +28,7 @@ def add_spending(account: Account, spending: Spending) -> None:
     amounts = {"usd": spending.cost_nanousd, "tokens": spending.total_tokens, "calls": spending.llm_calls}
     account.settled += amounts[account.unit]
     account.spent_on(spending.timestamp_ns)
-    if account.unit == "usd":  # of the others their tokens and calls are there, as far as anybody knows them
+    if account.unit == "usd" or (account.unit == "tokens" and not spending.total_tokens):
         account.unpriced_calls += spending.unpriced_calls + spending.invalid_calls
 
 

@@ -19,6 +19,8 @@ AccountName = tuple[str, str, str]
 
 #: Once this part of its patience is over, nobody who came later gets what a turn waits for.
 _PATIENT_PART: Final = 0.5
+#: Those behind the first look so much more rarely whether they are it by now.
+_REST_POLLS: Final = 10
 #: Less is no time to wait.
 _MOMENT_S: Final = 1e-6
 
@@ -113,7 +115,8 @@ class MoneyLine:
         self._serve_next()
         try:
             while not turn.is_set() and (left_s := self._left_s(waiter)) > _MOMENT_S:
-                await self._set_or_sleep(turn, min(poll_s, left_s))
+                pause_s = poll_s if self._is_first(waiter) else _REST_POLLS * poll_s
+                await self._set_or_sleep(turn, min(pause_s, left_s))
                 if not turn.is_set() and self._is_first(waiter):
                     self._begin_round()
         finally:
@@ -130,7 +133,7 @@ class MoneyLine:
         """It is admitted, or has given up: the next may try."""
         if waiter.state != "new":
             self._waiters.remove(waiter)
-            self._serve_next()
+            self._begin_round()  # whoever is the first now asks for what other processes hold
 
     def _begin_round(self) -> None:
         self._is_scheduled = False
@@ -144,14 +147,15 @@ class MoneyLine:
         for waiter in self._waiters:
             if waiter.state == "called":
                 continue
-            passes_nobody = all(need < needed.get(name, math.inf) for name, need in waiter.needs.items())
-            if waiter.state == "standing" and passes_nobody and waiter.tried != self._round:
+            if waiter.state == "standing" and waiter.tried != self._round and _passes_nobody(waiter, needed):
                 waiter.tried, waiter.state = self._round, "trying"
                 if waiter.turn is not None:
                     waiter.turn.set()
                 return
+            is_due = waiter.is_due(now_s)
             for name, need in waiter.needs.items():
-                needed[name] = 0 if waiter.is_due(now_s) else min(need, needed.get(name, math.inf))
+                if is_due or need < needed.get(name, math.inf):
+                    needed[name] = 0 if is_due else need
 
     def _is_first(self, waiter: Waiter) -> bool:
         return next((one for one in self._waiters if one.state == "standing"), None) is waiter
@@ -169,6 +173,14 @@ class MoneyLine:
             both.start_soon(sleep)
             await turn.wait()
             both.cancel_scope.cancel()
+
+
+def _passes_nobody(waiter: Waiter, needed: Mapping[AccountName, float]) -> bool:
+    """Whether it needs less than those before it, as far as they need the same."""
+    for name, need in waiter.needs.items():  # noqa: SIM110  # all(…) takes twice as long
+        if need >= needed.get(name, math.inf):
+            return False
+    return True
 
 
 def name_of(account: Account) -> AccountName:

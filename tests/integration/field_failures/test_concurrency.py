@@ -24,7 +24,11 @@ async def test_concurrent_turns_do_not_overshoot_the_cap(base_path, prices, hard
     """
     clock = FakeClock()
     runtime = hc.AgentRuntime(
-        base_path, budgets=[hard("$5", on_short="wait")], prices=prices, clock=clock, config={"runaway": "off"}
+        base_path,
+        budgets=[hard("$5", on_short="wait", wait_s=100_000)],
+        prices=prices,
+        clock=clock,
+        config={"runaway": "off"},
     )
     bill = []
 

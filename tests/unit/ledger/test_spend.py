@@ -79,12 +79,13 @@ def test_a_limit_spent_in_full_has_nothing_left_for_a_next_turn():
 
 
 def test_units_count_what_they_say():
-    """USD, tokens and calls of the same turns; what nobody knows is what is missing from that unit."""
+    """USD, tokens and calls of the same turns, and how many of them each could not see."""
     accounts = SpendAccounts([Budget("usd", "$1"), Budget("tokens", "100 tokens"), Budget("calls", "5 calls")])
     accounts.add({}, NOON_NS, 7, 30)
     accounts.add({}, NOON_NS, None, 3, calls=2)
+    accounts.add({}, NOON_NS, None, 0)
     rows = {row.budget: (row.settled, row.unpriced_calls) for row in accounts.status()}
-    assert rows == {"usd": (7, 2), "tokens": (33, 0), "calls": (3, 0)}
+    assert rows == {"usd": (7, 3), "tokens": (33, 1), "calls": (4, 0)}
 
 
 def test_only_what_matches_counts():

@@ -325,14 +325,15 @@ async def test_a_stream_that_was_cut_is_estimated(run_turn):
 
 
 async def test_a_stream_without_any_usage_is_estimated(run_turn):
-    """OpenAI's streams say nothing of usage unless asked: what was read is a guess, at the model that was asked for."""
+    """OpenAI's streams say nothing of usage unless asked: guessed, and the model that was asked for is kept."""
 
     async def agent(ctx, _):
         async with ctx.turn("m") as turn:
             turn.observe({"choices": [{"delta": {"content": "hi"}, "finish_reason": "stop"}]})
 
     _, (event,) = await run_turn(agent)
-    assert (event.model, event.cost.status) == ("m", "estimated")
+    assert (event.model, event.cost.status, event.usage) == ("m", "estimated", hc.Usage(0, 1))
+    assert "the prompt's length is unknown" in event.cost.reason
 
 
 async def test_an_unknown_model_is_unpriced_and_counted(run_turn):
