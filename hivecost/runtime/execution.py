@@ -97,6 +97,8 @@ class Execution:
         self.ancestors = ancestors
         #: The caps of all its turns, the nearest first.
         self.caps: tuple[Cap, ...] = ()
+        #: Those of the nodes that the agent is in, wherever.
+        self.open_caps: list[Cap] = []
         #: Those that it started and that run.
         self.children: set[Execution] = set()
         self.breakdown = Breakdown()
@@ -140,10 +142,15 @@ class Execution:
         With a `limit` such as `"$0.20"` those turns, and those of executions that are started inside, have no more than
         that, and no more than what the budgets around it have left: one that does not fit raises BudgetExhaustedError.
         """
-        return Node(node_id, agent_id, None if limit is None else new_cap(f"cap of node {node_id}", limit))
+        return Node(self, node_id, agent_id, None if limit is None else new_cap(f"cap of node {node_id}", limit))
 
     def caps_here(self) -> tuple[Cap, ...]:
-        """The caps of what is done at this point of the agent: of the nodes that it is in, and its own."""
+        """The caps of what is done at this point of the agent: of the nodes that it is in, and its own.
+
+        A thread that the agent started by itself does not know where it is: all that are open bind it.
+        """
+        if self.open_caps and _current_execution.get() is not self:
+            return (*self.open_caps, *self.caps)
         node = _current_node.get()
         return self.caps if node is None else (*node.caps, *self.caps)
 
@@ -384,7 +391,9 @@ class _Tally:
 class Node:
     """A named step inside an execution."""
 
-    def __init__(self, node_id: str, agent_id: str | None, cap: Cap | None = None) -> None:
+    def __init__(self, execution: Execution, node_id: str, agent_id: str | None, cap: Cap | None) -> None:
+        self._execution = execution
+        self._cap = cap
         self.node_id = checked_name("ctx.node(…)", node_id)
         self.agent_id = None if agent_id is None else checked_text("ctx.node(agent_id=…)", agent_id)
         #: Its own and those of the nodes around it, the nearest first.
@@ -395,6 +404,8 @@ class Node:
         around = _current_node.get()
         if around is not None:
             self.caps += around.caps
+        if self._cap is not None:
+            self._execution.open_caps.append(self._cap)
         self._token = _current_node.set(self)
         return self
 
@@ -403,6 +414,8 @@ class Node:
     ) -> None:
         if self._token is not None:
             _current_node.reset(self._token)
+            if self._cap is not None:
+                self._execution.open_caps.remove(self._cap)
 
     async def __aenter__(self) -> Self:
         return self.__enter__()

@@ -167,3 +167,90 @@ def test_it_ends_in_time_and_every_turn_is_accounted_for(tmp_path, how, mode, pl
     (session,) = asyncio.run(hc.SessionStore(tmp_path).list_sessions())
     assert session.metrics.llm_calls == agent.begun
     assert session.status != "running"
+
+
+INSIDES = (
+    ("a node with a cap", "hard"),
+    ("a sub-agent", "hard"),
+    ("a sub-agent", "pause"),
+    ("a sub-agent of a sub-agent with a cap", "stop_after"),
+    ("a budget that names the model", "hard"),
+)
+
+
+def nested(runtime, agent, inside, place):
+    """Register `agent`, which does its work inside of something else."""
+    work = agent.at(place)
+
+    if inside == "a node with a cap":
+
+        async def capped(ctx, value):
+            async with ctx.node("work", limit="1000 calls") as node:
+                agent.cap = node.caps[0]
+                result = work(ctx, value)
+                await (result if asyncio.iscoroutine(result) else asyncio.sleep(0))
+
+        # A sync agent enters its node in its own thread.
+        def capped_sync(ctx, value):
+            with ctx.node("work", limit="1000 calls") as node:
+                agent.cap = node.caps[0]
+                work(ctx, value)
+
+        runtime.entry_point("agent")(capped if place == "async" else capped_sync)
+        return
+    depth = {"a sub-agent": 1, "a sub-agent of a sub-agent with a cap": 2}.get(inside, 0)
+    runtime.entry_point("agent" if not depth else "level 0")(work)
+
+    def start(level):
+        async def parent(ctx, value):
+            limit = "1000 calls" if inside.endswith("cap") else None
+            result = await runtime.trigger_and_wait(f"level {level - 1}", value, limit=limit)
+            if result.error is not None:
+                raise result.error
+
+        runtime.entry_point("agent" if level == depth else f"level {level}")(parent)
+
+    for level in range(1, depth + 1):
+        start(level)
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize(("inside", "mode"), INSIDES)
+@pytest.mark.parametrize("how", ENDS)
+def test_what_is_inside_of_something_else_ends_as_well(tmp_path, how, inside, mode, place):
+    """Sub-agents end with the run that started them, in time; caps and accounts have each turn once."""
+    agent = Agent("plain")
+    errors = {"ctrl-c": KeyboardInterrupt, "sigterm": SystemExit, "closing": BlockFailedError}
+    budget = budget_of(mode)
+    if inside == "a budget that names the model":
+        budget = hc.Budget("b", "1000 calls", window="day", match={"model": "m*"}, mode="hard")
+    run_budget = hc.Budget("run", "1000 calls", window="execution", mode="hard")
+
+    async def going():
+        config = {"runaway": "off", "close_timeout_s": 5.0, "handle_signals": how == "sigterm"}
+        runtime = hc.AgentRuntime(
+            tmp_path, prices={"m": {"input": 1, "output": 1}}, budgets=[budget, run_budget], config=config
+        )
+        nested(runtime, agent, inside, place)
+        async with asyncio.timeout(IN_TIME_S), runtime:
+            execution_id = await runtime.trigger("agent")
+            while not (agent.is_held_up.is_set() and (mode == "pause" or agent.begun > BEFORE)):
+                await asyncio.sleep(0.002)
+            await asyncio.sleep(0.05 if mode == "pause" else 0)
+            result = await end(runtime, execution_id, how)
+        assert result.status in ("cancelled", "completed", "failed")
+
+    if how in errors:
+        with pytest.raises(errors[how]):
+            asyncio.run(going())
+    else:
+        asyncio.run(going())
+    assert agent.begun == BEFORE + (mode != "pause")
+    if mode != "stop_after":
+        ((settled, held, in_doubt),) = asyncio.run(calls(tmp_path))
+        assert (held, settled + in_doubt) == (0, agent.begun)
+    if inside == "a node with a cap":
+        assert (agent.cap.held, agent.cap.settled + agent.cap.in_doubt) == (0, agent.begun)
+    (session,) = asyncio.run(hc.SessionStore(tmp_path).list_sessions())
+    assert session.metrics.llm_calls == agent.begun
+    assert session.status != "running"
