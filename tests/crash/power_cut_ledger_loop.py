@@ -23,13 +23,14 @@ from hivecost.ledger import Budget
 from hivecost.store import Ledger
 from hivecost.store.ledger import folder as ledger_folder
 from hivecost.store.ledger import visitor
+from hivecost.store.ledger.database import ACCOUNTS_SPARE
 from hivecost.store.ledger.journal import _FREE, _Layout
 
 LIMIT_NANOUSD = 10**8
 BUDGETS = [Budget("all", "$0.1", mode="hard"), Budget("calls", "1_000_000 calls", per="agent", mode="hard")]
 AGENTS = 4
 HOLDS_MAX = 64
-FREE_SLOT = bytes([_FREE]).ljust(_Layout(len(BUDGETS)).size, b"\0")
+FREE_SLOT = bytes([_FREE]).ljust(_Layout(len(BUDGETS) + ACCOUNTS_SPARE).size, b"\0")
 
 
 class LedgerDisk(Disk):

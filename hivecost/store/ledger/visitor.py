@@ -45,7 +45,7 @@ Then = Callable[[Any, Committed], None]
 class _Waiting:
     """Somebody who waits for the next transaction."""
 
-    def __init__(self, wish: Ask | Errand, then: Then | None) -> None:
+    def __init__(self, wish: Ask | Errand, then: Then | None = None) -> None:
         self.wish = wish
         self.then = then
         self.done = anyio.Event()
