@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Final
@@ -25,6 +25,8 @@ def matcher(match: Mapping[str, Sequence[str]]) -> Matches:
     """
     plain = [(name, frozenset(values)) for name, values in match.items() if name not in _PATTERNED]
     patterned = [(name, tuple(values)) for name, values in match.items() if name in _PATTERNED]
+    if not match:
+        return _matches_all
     if not patterned:
         return lambda attribution: all(attribution.get(name) in values for name, values in plain)
 
@@ -37,9 +39,8 @@ def matcher(match: Mapping[str, Sequence[str]]) -> Matches:
     return matches
 
 
-def is_named(names: Iterable[str], values: Iterable[str], *, provider: str = "") -> bool:
-    """Whether one of a model's or a provider's names is among the values, which may be patterns."""
-    return _is_named(tuple(names), provider, tuple(values))
+def _matches_all(_: Mapping[str, str]) -> bool:
+    return True
 
 
 @lru_cache(maxsize=4_096)

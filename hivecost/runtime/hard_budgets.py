@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -19,9 +19,11 @@ from hivecost.errors import (
 )
 from hivecost.events import Cost, Event, Usage
 from hivecost.ledger import (
+    Ancestors,
     Budget,
     LedgerStore,
     LedgerStoreHold,
+    Matches,
     Settlement,
     SoftLimits,
     Unit,
@@ -66,6 +68,22 @@ class Admission(msgspec.Struct, frozen=True):
     ends: tuple[TurnEnd, ...] = ()
 
 
+class _Binding(NamedTuple):
+    """What a budget needs to be asked."""
+
+    unit: Unit
+    matches: Matches
+    is_of_executions: bool
+
+
+class _Asked(NamedTuple):
+    """Whose request it is, and what the budgets count that bind it."""
+
+    who: dict[str, str]
+    ancestors: Ancestors
+    units: set[Unit]
+
+
 class HardBudgets:
     """The gate's side of the ledger."""
 
@@ -99,7 +117,10 @@ class HardBudgets:
         """Bind turns by these budgets from now on."""
         listed = tuple(budgets)
         self.budgets = {budget.name: budget for budget in listed}
-        self._matchers = [(budget, matcher(budget.match)) for budget in listed]
+        self._binding = [
+            _Binding(budget.counted_unit, matcher(budget.match), "execution" in budget.account_attributes)
+            for budget in listed
+        ]
         self._named = NamedBudgets(listed)
         self._answers.set_budgets(listed)
 
@@ -122,14 +143,14 @@ class HardBudgets:
         downgraded: set[str] = set()
         paused: set[str] = set()
         while True:
-            units = self._units_of(request)
-            if not units:
+            asked = self._asked(request)
+            if not asked.units:
                 return Admission(request)
             waiter.seen = self._line.times_freed
             try:
-                hold = await self._hold(request, self._bounds.of(request, units))
+                hold = await self._hold(asked, self._bounds.of(request, asked.units))
             except ConfigError:
-                if self._units_of(request) == units:
+                if self._asked(request).units == asked.units:
                     raise
                 continue  # a budget that counts in another unit was added meanwhile
             except BudgetExceededError as error:
@@ -175,14 +196,15 @@ class HardBudgets:
         Each of the budgets that pause it says so once. Raises BudgetBusyError once its budget's `wait_s` are over.
         """
         while self._waits(refusal):
-            bound = self._bounds.of(request, self._units_of(request))
+            asked = self._asked(request)
+            bound = self._bounds.of(request, asked.units)
             if isinstance(refusal, BudgetBusyError):
                 await self._stand_in_line(request, bound, refusal, waiter)
             else:
                 await self._pause(request, refusal, waiter, paused)
             waiter.seen = self._line.times_freed
             try:
-                hold = await self._hold(request, bound)
+                hold = await self._hold(asked, bound)
             except BudgetExceededError as error:
                 refusal = error
             except ConfigError:
@@ -219,22 +241,21 @@ class HardBudgets:
             self._report(request, refusal, "paused", self.budgets[refusal.budget].counted_unit)
         await self._clock.sleep(PAUSE_POLL_S)
 
-    def _units_of(self, request: TurnRequest) -> set[Unit]:
-        """What the budgets count that bind the turn. Raises ConfigError where nobody knows whether one does."""
-        answered = self._answers.of(request)
-        everybody = (attribution(request, answered), *ancestry(request, answered))
-        if not request.is_charge and not (request.resolved_model and request.resolved_provider):
-            self._named.refuse_unknown(request, everybody)
-        return {
-            budget.counted_unit
-            for budget, matches in self._matchers
-            if any(map(matches, everybody if "execution" in budget.account_attributes else everybody[:1]))
-        }
-
-    async def _hold(self, request: TurnRequest, bound: dict[Unit, int]) -> LedgerStoreHold:
-        nanousd, tokens, calls = bound.get("usd"), bound.get("tokens"), bound["calls"]
+    def _asked(self, request: TurnRequest) -> _Asked:
+        """Who asks, and by what they are bound. Raises ConfigError where nobody knows whether a budget binds them."""
         answered = self._answers.of(request)
         who, ancestors = attribution(request, answered), ancestry(request, answered)
+        if not request.is_charge and not (request.resolved_model and request.resolved_provider):
+            self._named.refuse_unknown(request, (who, *ancestors))
+        units: set[Unit] = set()
+        for unit, matches, is_of_executions in self._binding:
+            if matches(who) or (is_of_executions and any(map(matches, ancestors))):
+                units.add(unit)
+        return _Asked(who, ancestors, units)
+
+    async def _hold(self, asked: _Asked, bound: dict[Unit, int]) -> LedgerStoreHold:
+        nanousd, tokens, calls = bound.get("usd"), bound.get("tokens"), bound["calls"]
+        who, ancestors = asked.who, asked.ancestors
         hold = self._ledger.reserve_nowait(who, nanousd=nanousd, tokens=tokens, calls=calls, ancestors=ancestors)
         return hold or await self._ledger.reserve(who, nanousd=nanousd, tokens=tokens, calls=calls, ancestors=ancestors)
 
@@ -360,8 +381,8 @@ class HardBudgets:
 
     async def _clamped(self, request: TurnRequest) -> TurnRequest | None:
         """The request with the largest `max_tokens` that what is left can pay; None when that is too small."""
-        answered = self._answers.of(request)
-        counted = await self._ledger.remaining(attribution(request, answered), ancestry(request, answered))
+        asked = self._asked(request)
+        counted = await self._ledger.remaining(asked.who, asked.ancestors)
         low, high = 0, request.max_tokens - 1
         while low < high:
             middle = (low + high + 1) // 2
