@@ -1,5 +1,7 @@
 """A platform with plans: each customer has a limit of its own, and one of them buys more while its agent waits."""
 
+import tempfile
+
 import anyio
 
 import hivecost as hc
@@ -15,7 +17,7 @@ budget = hc.Budget(
     on_short="refuse",
     on_exceed="pause",  # until somebody raises the limit
 )
-runtime = hc.AgentRuntime("data", budgets=[budget])
+runtime = hc.AgentRuntime(tempfile.mkdtemp(), budgets=[budget])  # each time the day is new
 answers = dict.fromkeys(("acme", "globex", "initech"), 0)
 
 

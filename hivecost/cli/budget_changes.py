@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import getpass
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from decimal import Decimal
 from pathlib import Path
@@ -57,7 +57,7 @@ def set_(
     import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
 
     async def change() -> None:
-        scope = _scope(whose)
+        scope = _scope(whose, data)
         async with _opened(data, name) as (ledger, before):
             limit_before = await ledger.limit_in_force(name, scope=scope)
             after = await ledger.set_limit(name, _amount(limit, before, "limit"), scope=scope, by=_who(by))
@@ -73,7 +73,7 @@ def unset(
     import anyio  # noqa: PLC0415  # as above
 
     async def change() -> None:
-        scope = _scope(whose)
+        scope = _scope(whose, data)
         async with _opened(data, name) as (ledger, before):
             limit_before = await ledger.limit_in_force(name, scope=scope)
             after = await ledger.unset_limit(name, scope=scope, by=_who(by))
@@ -96,7 +96,7 @@ def raise_(
     from hivecost.ledger.amounts import to_amount  # noqa: PLC0415  # as above
 
     async def change() -> None:
-        scope = _scope(whose)
+        scope = _scope(whose, data)
         async with _opened(data, name) as (ledger, before):
             more = _amount(amount, before, "amount")
             after = await ledger.raise_limit(name, more, scope=scope, by=_who(by))
@@ -187,7 +187,7 @@ async def _opened(data: Path, name: str = "") -> AsyncIterator[tuple[Ledger, Bud
 
 
 async def _show_limit(
-    ledger: Ledger, before: BudgetState, limits: tuple[int, int], scope: dict[str, str] | None
+    ledger: Ledger, before: BudgetState, limits: tuple[int, int], scope: Mapping[str, str] | None
 ) -> None:
     from hivecost.ledger.amounts import format_exactly  # noqa: PLC0415  # as above
 
@@ -245,15 +245,20 @@ def _amount(words: list[str], budget: BudgetState, key: str) -> Decimal:
     return number
 
 
-def _scope(named: list[str] | None) -> dict[str, str] | None:
-    """Whose limit it is, as `--for` says; None: the budget's. Raises ConfigError."""
+def _scope(named: list[str] | None, data: Path) -> Mapping[str, str] | None:
+    """Whose limit it is, as `--for` says, a model as its accounts name it; None: the budget's. Raises ConfigError."""
     scope: dict[str, str] = {}
     for text in named or ():
         attribute, equals, value = text.partition("=")
         if not equals or attribute in scope:
             raise ConfigError("--for", "ATTRIBUTE=VALUE, such as agent=planner, each attribute once", got=text)
         scope[attribute] = value
-    return scope or None
+    if not {"model", "provider"} & scope.keys():
+        return scope or None
+    from hivecost.runtime import placed_scope  # noqa: PLC0415  # loads the rates, which other changes do not need
+    from hivecost.store import open_price_book  # noqa: PLC0415  # the same
+
+    return placed_scope(scope, open_price_book(data))
 
 
 def _who(by: str) -> str:

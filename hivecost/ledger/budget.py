@@ -12,6 +12,7 @@ import msgspec
 
 from hivecost.errors import ConfigError
 from hivecost.ledger.amounts import Unit, parse_amount, parse_limit, require_unit, to_amount
+from hivecost.ledger.attribution import ATTRIBUTES
 from hivecost.ledger.matching import matcher
 from hivecost.ledger.own_limits import OWN_WINDOWS, LimitKey, format_key, is_value, key_of_scope, split_key
 from hivecost.ledger.period import WINDOWS, Window, load_zone
@@ -192,7 +193,7 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             "unit": unit,
             "soft_limit": soft and soft[0],
             "match": self._checked_match(),
-            "per": self._checked_names("per", self.per),
+            "per": self._checked_attributes("per", self.per),
             "warn": self._checked_warn(),
         }
         for field, value in normal.items():
@@ -259,7 +260,7 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def _checked_match(self) -> dict[str, tuple[str, ...]]:
         if not isinstance(self.match, Mapping):
             raise ConfigError(self._key("match"), 'a table such as {"org": "acme"}', got=self.match)
-        self._checked_names("match", tuple(self.match))
+        self._checked_attributes("match", tuple(self.match))
         match = {plain_str(name): self._checked_names(f"match.{name}", values) for name, values in self.match.items()}
         for name, values in match.items():
             if not values:
@@ -282,6 +283,14 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 raise ConfigError(key, f"a key of the form {shape}, once", got=text)
             limits[written], _ = parse_limit(limit, self.unit, key=key)
         return limits
+
+    def _checked_attributes(self, field: str, names: str | Sequence[str]) -> tuple[str, ...]:
+        """Names of attributes or tags, of which none is a slip of an attribute: a tag of that name is nobody's."""
+        checked = self._checked_names(field, names)
+        for name in checked:
+            if name not in ATTRIBUTES and (meant := _attribute_near(name)):
+                raise ConfigError(self._key(field), f"{meant!r}, or a tag whose name is less like it", got=name)
+        return checked
 
     def _checked_names(self, field: str, names: str | Sequence[str]) -> tuple[str, ...]:
         listed = (names,) if isinstance(names, str) else names
@@ -308,6 +317,13 @@ def listed_budgets(budgets: Budget | Iterable[Budget]) -> tuple[Budget, ...]:
         if not isinstance(budget, Budget):
             raise ConfigError("budgets", "a Budget, or a list of them", got=budget)
     return listed
+
+
+def _attribute_near(name: str) -> str:
+    """The attribute that is meant by a slip of its name, such as `user_id` and `modle`; "" for a name of its own."""
+    from difflib import get_close_matches  # noqa: PLC0415  # only the name of a tag needs it
+
+    return next(iter(get_close_matches(name.removesuffix("_id"), ATTRIBUTES, n=1, cutoff=0.8)), "")
 
 
 _CHOICES: Final[dict[str, tuple[object, ...]]] = {

@@ -33,6 +33,7 @@ class Cap(msgspec.Struct, eq=False):
     held: int = 0
     in_doubt: int = 0
     has_warned: bool = False
+    has_exceeded: bool = False
 
     @property
     def remaining(self) -> int:
@@ -82,8 +83,8 @@ def extend_on_caps(hold: CapHold, amounts: Mapping[Unit, int]) -> Refusal | None
 def settle_on_caps(hold: CapHold, used: Mapping[Unit, int]) -> list[Crossing]:
     """Charge what is known, give the rest of that back, and leave the other units in doubt at what was held.
 
-    Gives each cap's warning, once, and its limit at every turn that leaves it above. A bill above its hold is charged
-    in full: nothing is left then.
+    Gives each cap's warning, and its limit once it is passed, each once. A bill above its hold is charged in full:
+    nothing is left then.
     """
     if hold.state != "held":
         return []
@@ -130,9 +131,9 @@ def _refusal(cap: Cap, needed: int) -> Refusal:
 
 def _crossings(cap: Cap) -> Iterable[Crossing]:
     exceeded = cap.settled > cap.limit
-    if not exceeded and (cap.has_warned or cap.settled < ceil(WARN_AT * cap.limit)):
+    if cap.has_exceeded or (not exceeded and (cap.has_warned or cap.settled < ceil(WARN_AT * cap.limit))):
         return
-    cap.has_warned = True
+    cap.has_warned, cap.has_exceeded = True, exceeded
     yield Crossing(
         budget=cap.name,
         scope="",

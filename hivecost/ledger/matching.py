@@ -48,4 +48,4 @@ def _is_named(names: tuple[str, ...], provider: str, values: tuple[str, ...]) ->
     every = {general for name in names for general in general_names(name)}
     if provider:
         every |= {f"{provider.lower()}/{name}" for name in every}
-    return any(fnmatchcase(name, value.lower()) for value in values for name in every)
+    return any(fnmatchcase(name, value.strip().lower()) for value in values for name in every)

@@ -25,7 +25,7 @@ from hivecost.reports.terminal import counted, known_cost, missing_calls
 _PERIODS: Final = frozenset({"hour", "day", "week", "month"})
 _SUMS: Final = (
     *("llm_calls", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"),
-    *("cost_nanousd", "unpriced_calls", "invalid_calls", "estimated_calls"),
+    *("cost_nanousd", "unpriced_calls", "invalid_calls", "estimated_calls", "charges", "charged_nanousd"),
 )
 
 
@@ -116,7 +116,7 @@ def spend_csv(report: SpendReport) -> str:
     lines = csv.writer(text, lineterminator="\n")
     lines.writerow((*report.by, "cost_usd", *_SUMS))
     for row in report.rows:
-        known = row.llm_calls > row.unpriced_calls + row.invalid_calls
+        known = row.llm_calls + row.charges > row.unpriced_calls + row.invalid_calls
         sums = {name: getattr(row, name) for name in _SUMS} | ({} if known else {"cost_nanousd": ""})
         lines.writerow(
             (*(_cell(row.group[name]) for name in report.by), f"{row.cost_usd:f}" if known else "", *sums.values())

@@ -103,8 +103,8 @@ def render_sessions(sessions: Sequence[SessionState], base_path: Path, console: 
 
 
 def known_cost(sums: Totals) -> str:
-    """The cost of the turns that have one; `unknown` when none of them has."""
-    return amount_of(sums.cost_nanousd, sums.unpriced_calls + sums.invalid_calls, sums.llm_calls)
+    """The cost of the turns and charges that have one; `unknown` when none of them has."""
+    return amount_of(sums.cost_nanousd, sums.unpriced_calls + sums.invalid_calls, sums.llm_calls + sums.charges)
 
 
 def amount_of(nanousd: int, unknown_calls: int, calls: int) -> str:
@@ -183,7 +183,7 @@ def _budget(line: BudgetLine) -> str:
     if line.accounts > 1:
         said.append(f"the most of {line.accounts:,} executions")
     if line.outcome:
-        said.append(line.outcome)
+        said.append("over" if line.outcome == "none" else line.outcome)
     return safe(f"{line.budget}{scope}: {', '.join(said)}")
 
 

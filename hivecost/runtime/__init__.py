@@ -4,6 +4,7 @@ from hivecost.runtime.budgets import RuntimeBudgets
 from hivecost.runtime.config import RuntimeConfig
 from hivecost.runtime.config_reload import ConfigReload
 from hivecost.runtime.execution import Execution, current_execution
+from hivecost.runtime.match_values import placed_scope
 from hivecost.runtime.plugins import AttachedPlugin, PluginRack, PluginStatus
 from hivecost.runtime.result import ExecutionResult
 from hivecost.runtime.runtime import AgentRuntime, RuntimeStatistics
@@ -27,4 +28,5 @@ __all__ = [
     "RuntimeStatistics",
     "Turn",
     "current_execution",
+    "placed_scope",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
 
 import anyio
@@ -56,20 +56,24 @@ class AnsweredModels:
         """The models by which budgets bind it besides those that it names."""
         return self._answered.get((request.model, request.provider), ()) if self._answered else ()
 
-    def learn(self, request: TurnRequest, answered: str, usage: Usage, cost: Cost) -> None:
-        """Take note of the model that answered, and charge the budgets that only it brings in. From any thread."""
-        known = self.of(request)
-        if not self._matchers or not answered or answered in (request.model, request.resolved_model, *known):
+    def learn(self, request: TurnRequest, held_by: Collection[str], answered: str, usage: Usage, cost: Cost) -> None:
+        """Take note of the model that answered, and charge the budgets that only it brings in. From any thread.
+
+        `held_by` are those that hold money for the turn: it may have been sent before the first one came back.
+        """
+        if not self._matchers or not answered or answered in (request.model, request.resolved_model):
             return
-        before, now = attribution(request, known), attribution(request, (*known, answered))
-        budgets = tuple(name for name, matches in self._matchers.items() if matches(now) and not matches(before))
+        now = attribution(request, (answered,))
+        budgets = tuple(name for name, matches in self._matchers.items() if name not in held_by and matches(now))
         if not budgets:
             return
-        self._answered[request.model, request.provider] = (*known, answered)
-        if len(self._answered) > _ASKED_MAX:
-            self._answered.popitem(last=False)
+        known = self.of(request)
+        if answered not in known:
+            self._answered[request.model, request.provider] = (*known, answered)
+            if len(self._answered) > _ASKED_MAX:
+                self._answered.popitem(last=False)
         self._pending += 1
-        answer = _Answer(request, (*known, answered), budgets, usage, cost)
+        answer = _Answer(request, (answered,), budgets, usage, cost)
         self._loop.call_threadsafe(lambda: self._loop.spawn(lambda: self._charge(answer), "hivecost late charge"))
 
     async def charged(self) -> None:

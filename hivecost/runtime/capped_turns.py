@@ -23,8 +23,8 @@ from hivecost.loops import Loop
 from hivecost.plugin import TurnRequest
 from hivecost.pricing import PriceBook
 from hivecost.runtime.turn_bound import TurnBounds
-from hivecost.signals import budget_exhausted
 from hivecost.store.ledger.atomic import Atomic, atomic
+from hivecost.subscribers.budget_signals import announce_exhausted, announce_warning
 
 #: How long a turn waits for what others hold on the same cap.
 WAIT_S: Final = 60.0
@@ -120,21 +120,15 @@ class CappedTurns(Atomic):
         if crossing.exceeded:
             self._tell_exceeded(crossing, crossing.unit, request, "none")
         else:
-            self._publish(warning_of(crossing, request, self._clock.now_ns()))
+            warning = warning_of(crossing, request, self._clock.now_ns())
+            announce_warning(self, warning)
+            self._publish(warning)
 
     def _tell_exceeded(
         self, spent: Crossing | BudgetExceededError, unit: Unit, request: TurnRequest, action: str
     ) -> None:
         exceeded = exceeded_of(spent, unit, request, action, self._clock.now_ns())
-        budget_exhausted.announce(
-            self,
-            budget=exceeded.budget,
-            scope=exceeded.scope,
-            execution_id=exceeded.execution_id,
-            used=exceeded.used,
-            limit=exceeded.limit,
-            unit=exceeded.unit,
-        )
+        announce_exhausted(self, exceeded)
         self._publish(exceeded)
 
     def _wake(self) -> None:

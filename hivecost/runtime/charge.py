@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import warnings
 from collections.abc import Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
@@ -40,7 +41,7 @@ class Charge:
         self._execution = execution
         self._admission = Admission(request)
         self._caps = caps
-        self._is_open = False
+        self._is_open = self._was_entered = False
         self._cost: Cost | None = None
 
     @property
@@ -61,6 +62,14 @@ class Charge:
         nanousd = self._admission.request.charge_nanousd if usd is None else to_nanousd(usd, key="settle(usd)")
         return self._settle(Cost(status=CostStatus.REPORTED, nanousd=nanousd, source=SOURCE))
 
+    def __del__(self) -> None:
+        if not self._is_open and self._cost is None and not self._was_entered:
+            warnings.warn(
+                f"ctx.charge({self._admission.request.model!r}) was never awaited or entered: nothing was charged",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
     def __await__(self) -> Generator[Any, None, Cost]:
         return self._at_once().__await__()
 
@@ -71,6 +80,7 @@ class Charge:
     async def __aenter__(self) -> Self:
         if self._is_open or self._cost is not None:
             raise HiveCostError("this charge was made; ask ctx.charge(...) for another one")
+        self._was_entered = True
         try:
             await self._execution.run_at_home(self._pass_gate)
         except BaseException:
@@ -88,6 +98,7 @@ class Charge:
         self._leave(error)
 
     def __enter__(self) -> Self:
+        self._was_entered = True
         self._execution.call_from_thread(self.__aenter__)
         return self
 

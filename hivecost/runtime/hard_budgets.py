@@ -318,8 +318,9 @@ class HardBudgets:
         What was used for sure, and is more than the hold already, is charged as a bill. `answered` is the model that
         did.
         """
-        self._answers.learn(admission.request, answered, usage, cost)
         hold = admission.hold
+        held_by = () if hold is None else {account.budget.name for account in hold.accounts}
+        self._answers.learn(admission.request, held_by, answered, usage, cost)
         if hold is None:
             return
         known = known_bill(admission.request, hold, usage, cost, is_final=is_final)

@@ -47,6 +47,10 @@ def placed(budget: Budget, prices: PriceBook) -> Budget:
     """
     for model in budget.match.get("model", ()):
         _check_model(budget, "match.model", model, prices)
+    for field in ("on_short", "on_soft"):
+        instead = getattr(budget, field).partition("downgrade:")[2]
+        if instead:
+            _check_model(budget, field, instead, prices)
     changed: dict[str, Any] = {}
     if "provider" in budget.match:
         given = budget.match["provider"]

@@ -333,6 +333,8 @@ class AgentRuntime:
         is no execution that still runs, or executions are nested too deep.
         """
         entry = self._entry_point(entry_point)
+        if limit is None and mode != "hard":
+            raise ConfigError("trigger(limit=…)", f"the limit that mode={mode!r} is about")
 
         async def start() -> Execution:
             return self._executions.start(

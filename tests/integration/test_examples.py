@@ -78,4 +78,4 @@ def test_example(name, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     for line in SAYS[name]:
         assert line in done.stdout, done.stdout + done.stderr
-    assert [path.name for path in tmp_path.iterdir()] == ["data"]
+    assert [path.name for path in tmp_path.iterdir()] in ([], ["data"])

@@ -303,3 +303,19 @@ def test_limits_of_values_that_cannot_be_are_refused(settings, message):
     """The error names the budget, the key, and its form."""
     with pytest.raises(ConfigError, match=message):
         Budget("b", "$1", **settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("user_id", "user"), ("org_id", "org"), ("modle", "model"), ("agents", "agent")]
+)
+@pytest.mark.parametrize("field", ["per", "match"])
+def test_a_slip_of_an_attribute_is_no_tag(field, name, meant):
+    """It would be a tag that nobody has: a budget that binds nothing, or everybody together."""
+    given = name if field == "per" else {name: "ada"}
+    with pytest.raises(ConfigError, match=f"expected '{meant}'"):
+        Budget("b", 1, **{field: given})
+
+
+@pytest.mark.parametrize("name", ["customer", "team", "plan", "region"])
+def test_any_other_name_is_that_of_a_tag(name):
+    assert Budget("b", 1, per=name).per == (name,)

@@ -219,3 +219,14 @@ async def test_cancelled_at_the_gate_it_costs_nothing(make_runtime):
 
     result, (row,) = await run(runtime, agent)
     assert (result.status, row.settled, row.held, row.in_doubt) == ("completed", 0, 0, 0)
+
+
+async def test_one_that_is_never_awaited_says_so(runtime):
+    """It charges nothing, as a coroutine that nobody awaits does nothing."""
+
+    async def agent(ctx, _):
+        with pytest.warns(RuntimeWarning, match="'ocr'.*never awaited"):
+            ctx.charge("ocr", usd="0.05")
+
+    result, _ = await run(runtime, agent)
+    assert (result.error, result.metrics["charges"]) == (None, 0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from difflib import get_close_matches
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hivecost as hc
-from hivecost.ledger import WINDOWS
+from hivecost.ledger import ATTRIBUTES, WINDOWS
 from hivecost.queries import load_budget_changes, load_budgets
 from hivecost.runtime.config_file import read_config_file
 from hivecost.toml_document import TomlDocument
@@ -126,7 +127,13 @@ def test_the_page_about_budgets_tells_every_key(write):
     assert names == ["per run", "acme's day", "month"]
 
 
+def is_a_name_of_its_own(name):
+    """No slip of an attribute's name, which is an error."""
+    return name in ATTRIBUTES or not get_close_matches(name.removesuffix("_id"), ATTRIBUTES, cutoff=0.8)
+
+
 texts = st.text(st.characters(min_codepoint=32, exclude_categories=["C", "Zl", "Zp"]), min_size=1).filter(str.strip)
+names = texts.filter(is_a_name_of_its_own)
 budgets = st.fixed_dictionaries(
     {"name": texts, "limit": st.integers(1, 10**6).map("{} calls".format)},
     optional={
@@ -138,8 +145,8 @@ budgets = st.fixed_dictionaries(
         "cancel": st.sampled_from(["immediate", "after_turn"]),
         "shadow": st.booleans(),
         "unit": st.just("calls"),
-        "per": texts | st.lists(texts, max_size=2),
-        "match": st.dictionaries(texts, texts | st.lists(texts, min_size=1, max_size=2), max_size=2),
+        "per": names | st.lists(names, max_size=2),
+        "match": st.dictionaries(names, texts | st.lists(texts, min_size=1, max_size=2), max_size=2),
     },
 )
 

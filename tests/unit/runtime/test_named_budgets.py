@@ -72,6 +72,31 @@ def test_a_model_that_only_answers_is_bound_too(tmp_path, mode):
     assert row.settled == result.metrics["cost_nanousd"]
 
 
+def test_turns_that_were_sent_before_the_first_came_back_are_charged_as_well(tmp_path):
+    """Nobody knew when they were asked for: all of their bills are on the budget, and past its limit it is frozen."""
+    runtime = hc.AgentRuntime(tmp_path, budgets=[cap({"model": "gpt-4o-2024-08-06"})], config={"runaway": "off"})
+
+    @runtime.entry_point("agent")
+    async def agent(ctx, _):
+        async def one():
+            async with ctx.turn("gpt-4o", **TURN) as turn:
+                await anyio.sleep(0.05)
+                turn.settle({"object": "chat.completion", "model": "gpt-4o-2024-08-06", "usage": USAGE})
+
+        async with anyio.create_task_group() as group:
+            for _ in range(4):
+                group.start_soon(one)
+
+    async def run():
+        async with runtime:
+            await runtime.trigger_and_wait("agent")
+            await anyio.sleep(0.1)
+            return await runtime.budgets.status()
+
+    (row,) = anyio.run(run)
+    assert (row.settled, row.frozen) == (35_000_000, True)
+
+
 def test_a_router_binds_the_budgets_of_all_that_it_was_seen_to_route_to(tmp_path):
     """A bill that the budget has no room for freezes it, as one above its hold does."""
     prices = {"auto": {"input": 2.5, "output": 10}}
@@ -207,3 +232,11 @@ def test_a_turn_from_elsewhere_is_named_when_it_comes_to_the_bus(tmp_path):
 
     anyio.run(run)
     assert [(turn.resolved_provider, turn.resolved_model) for turn in seen] == [("openai", "gpt-4o")]
+
+
+@pytest.mark.parametrize("field", ["on_short", "on_soft"])
+def test_a_slip_in_the_model_to_take_instead_is_an_error_at_once(tmp_path, field):
+    """Not when money is short, and the run needs it."""
+    budget = hc.Budget("b", "$1", mode="hard", soft_limit="$0.50", **{field: "downgrade:gpt4o-mini"})
+    with pytest.raises(hc.ConfigError, match="gpt-4o-mini"):
+        hc.AgentRuntime(tmp_path, budgets=[budget])
