@@ -175,9 +175,16 @@ def resolve(
 @asynccontextmanager
 async def _opened(data: Path, name: str = "") -> AsyncIterator[tuple[Ledger, BudgetState]]:
     """The ledger, and the budget as it is now. Raises ConfigError for no such budget."""
+    from hivecost.queries import load_definitions  # noqa: PLC0415  # as above
     from hivecost.reports import require_ledger  # noqa: PLC0415  # as above
     from hivecost.store import Ledger  # noqa: PLC0415  # as above
 
+    modes = {known.budget.name: known.budget.mode for known in await load_definitions(data)}
+    if modes.get(name, "hard") != "hard":
+        expected = (
+            "a budget of mode 'hard'; any other is changed in its configuration, or with runtime.budgets.set_limit"
+        )
+        raise ConfigError(f"budget {name!r}", expected, got=modes[name])
     known = await require_ledger(data)
     if name and name not in known:
         names = ", ".join(map(repr, known))

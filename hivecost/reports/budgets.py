@@ -105,6 +105,10 @@ async def require_ledger(base_path: str | Path) -> dict[str, BudgetState]:
 
 
 def _no_budgets(base_path: str | Path, *, has_log: bool) -> LedgerUnavailableError:
+    if not Path(base_path).exists():
+        return LedgerUnavailableError(
+            f"{base_path}: there is no ledger yet, nor such a folder; --data names another folder"
+        )
     logged = "What was logged there is shown by `hivecost report` and `hivecost spend`. " if has_log else ""
     return LedgerUnavailableError(
         f'{base_path}: there is no ledger yet: a runtime makes one when it runs with a mode="hard" budget there '

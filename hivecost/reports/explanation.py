@@ -77,7 +77,7 @@ async def explain_budget(base_path: str | Path, name: str, *, clock: Clock = SYS
     line = next((line for line in report.budgets if line.budget == name), None)
     if line is None:
         names = ", ".join(repr(line.budget) for line in report.budgets)
-        raise ConfigError("budget", f"one of {names}", got=name)
+        raise ConfigError("budget", f"one of {names} (caps live in the memory of their run)", got=name)
     holders: dict[tuple[str, str], list[Holder]] = {}
     doubts: list[DoubtfulHold] = []
     if line.mode == "hard":
