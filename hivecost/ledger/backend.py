@@ -21,6 +21,7 @@ from hivecost.ledger.statements import BudgetState, DoubtfulHold
 class LedgerStoreHold(Protocol):
     """Money that is set aside for one attempt. Left unsettled, by an exception or not, it is in doubt.
 
+    So it is, at the latest, when nobody keeps it any more and it is collected.
     `settle`, `release` and `doubt` never wait, are safe in any cancellation, and may be called from any thread. Once
     the ledger is closed what is not settled is in doubt, and they raise LedgerUnavailableError; `doubt` need not.
     """

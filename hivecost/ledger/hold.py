@@ -96,6 +96,16 @@ class Hold(msgspec.Struct, eq=False, gc=False):
     shadowed: tuple[Refusal, ...] = ()
     #: What it was settled at; None: it is not.
     billed: Mapping[Unit, int] | None = None
+    #: When it was made.
+    at_ns: int = 0
+    #: All accounts that it was made on, where `accounts` loses those that the durable ledger has taken over.
+    made_on: tuple[Account, ...] = ()
+    #: Where a journal has it; None: nowhere.
+    place: int | None = None
+    #: It is in the durable ledger, as one in doubt, or on its way there.
+    handed_over: bool = False
+    #: How many have it in their hands; when nobody has it any more, it is in doubt.
+    handles: int = 0
 
 
 def refusal_of(account: Account, needed: int, *, frozen: bool = False) -> Refusal:

@@ -87,7 +87,7 @@ class LedgerState:
             account.open_holds += 1
             account.used_at_ns = at_ns
         self._last_hold_id += 1
-        hold = Hold(self._last_hold_id, accounts, wanted, key, "held", refusals)
+        hold = Hold(self._last_hold_id, accounts, wanted, key, "held", refusals, None, at_ns, accounts)
         self._keep(hold)
         return hold
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager, suppress
+from weakref import WeakValueDictionary
 
 import anyio.lowlevel
 
@@ -108,16 +109,20 @@ class MemoryHold:
     async def __aexit__(self, *_):
         self.doubt()
 
+    def __del__(self):
+        with suppress(LedgerUnavailableError):
+            self.doubt("nobody kept it")
+
 
 class MemoryLedger:
     """A `hivecost.ledger.LedgerStore`."""
 
     hold_class = MemoryHold
+    is_open = False
 
     def __init__(self, place, budgets, clock):
         self.place, self.own_budgets, self.clock = place, tuple(budgets), clock
-        self.holds = {}
-        self.is_open = False
+        self.holds = WeakValueDictionary()
 
     @contextmanager
     def locked(self):
@@ -136,7 +141,7 @@ class MemoryLedger:
 
     async def __aexit__(self, *_):
         with self.place.lock:
-            for hold in self.holds.values():
+            for hold in list(self.holds.values()):
                 hold.doubt("its ledger was closed")
             self.is_open = False
             self.place.open_ledgers -= 1
@@ -158,7 +163,10 @@ class MemoryLedger:
             pure = place.state.reserve(attribution, self.clock.now_ns(), amounts, key)
             if isinstance(pure, Refusal):
                 return pure
-            return self.holds.setdefault(pure.hold_id, self.hold_class(self, pure, dict(attribution)))
+            known = self.holds.get(pure.hold_id)
+            if known is None:
+                known = self.holds[pure.hold_id] = self.hold_class(self, pure, dict(attribution))
+            return known
 
     async def status(self):
         now = to_datetime(self.clock.now_ns())

@@ -247,6 +247,11 @@ def refunds_what_is_in_doubt(patch, memory):
     patch.setattr(memory.MemoryHold, "doubt", lambda self, *_: self.release())
 
 
+@caught_by("test_what_nobody_keeps_is_in_doubt")
+def keeps_every_hold(patch, memory):
+    patch.setattr(memory, "WeakValueDictionary", dict)
+
+
 @caught_by("test_wherever_a_turn_is_cancelled_its_money_is_known")
 def waits_before_it_doubts(patch, memory):
     async def leave(self, *_):

@@ -148,7 +148,7 @@ def period_is_taken_at_settle(real):
     def charge(self, hold, held):
         by_period = sorted(self._state._book.accounts(), key=lambda account: account.period.start_ns)
         newest = {(account.budget.name, account.values): account for account in by_period if account.row_id}
-        hold.accounts = tuple(newest.get((one.budget.name, one.values), one) for one in hold.accounts)
+        hold.made_on = tuple(newest.get((one.budget.name, one.values), one) for one in hold.made_on)
         return real(self, hold, held)
 
     return charge
@@ -163,11 +163,16 @@ def finalizer_is_forgotten(real):
 def late_bill_to_a_poisoned_ledger_is_lost(real):
     def settle(self, hold, amounts):
         if hold.handed_over:
-            hold.pure.state = "settled"
+            hold.state = "settled"
             return Settlement()
         return real(self, hold, amounts)
 
     return settle
+
+
+@mutant((Desk, "drop"), shown_by=("drop",))
+def dropped_hold_is_forgotten(real):
+    return lambda self, hold: None
 
 
 @mutant((Journal, "extend"))

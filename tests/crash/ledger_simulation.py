@@ -65,6 +65,7 @@ WORK = {
     "settle again": 1,
     "settle what was resolved": 1,
     "settle what was released": 0.6,
+    "drop": 3,
     "collect": 8,
     "commit": 8,
     "apply": 8,
@@ -118,7 +119,8 @@ def require(promise, name, *facts):
 class Turn:
     """A hold, as its provider and its agent know it."""
 
-    hold: LedgerHold
+    #: None: its agent does not keep it any more.
+    hold: LedgerHold | None
     hold_id: str
     #: (budget, scope, period) → (unit, what is held).
     held: dict
@@ -129,6 +131,9 @@ class Turn:
     is_resolved: bool = False
     #: Its bill came while it was on its way to the database as one in doubt: until it is there, the journal has both.
     is_there_twice: bool = False
+
+    def drop(self):
+        self.hold = None
 
     def overrun(self, account):
         unit, held = self.held[account]
@@ -249,7 +254,8 @@ class Process:
                 turn.state = "in_doubt"
 
     def all_turns(self, *states):
-        return [turn for turn in self.turns if turn.state in states and turn is not self.world.busy]
+        kept = [turn for turn in self.turns if turn.hold is not None and turn is not self.world.busy]
+        return [turn for turn in kept if turn.state in states]
 
 
 class Finalizer:
@@ -334,7 +340,7 @@ class World:
         return hold
 
     def granted(self, process, hold, who, amounts):
-        if any(turn.hold is hold for turn in process.turns):
+        if any(turn.hold_id == hold.hold_id for turn in process.turns):
             return  # its key was open
         names = {account.budget.name for account in hold.accounts}
         frozen = process.frozen & names - {"watched"}
@@ -370,7 +376,7 @@ class World:
 
     def charged(self, process, turn):
         turn.state = "settled"
-        turn.is_there_twice = turn.hold.handed_over and process.committed is None
+        turn.is_there_twice = turn.hold.pure.handed_over and process.committed is None
         for account in turn.held:
             if turn.overrun(account):
                 process.overruns.add(account[0])
@@ -432,6 +438,17 @@ class World:
         turn.state = "in_doubt"
         return True
 
+    def drop(self, process):
+        """Its agent is gone: nobody settles it any more, but an operator."""
+        turn = self.pick(process.all_turns("held"))
+        if turn is None:
+            return False
+        pure = turn.hold.pure
+        turn.drop()
+        require(pure.state == "in_doubt", "held by nobody", turn.hold_id)
+        turn.state = "in_doubt"
+        return True
+
     def extend(self, process):
         turn, more = self.pick(process.all_turns("held")), self.chance.choice([10, 5_000])
         if turn is None or process.desk.extend(turn.hold, {"usd": more}) is not None:
@@ -445,20 +462,26 @@ class World:
         process.generation += 1
 
     def finalizer(self, process):
-        """A turn that nobody refers to any more is settled in the middle of something else."""
+        """A turn that nobody refers to any more is settled, or dropped, in the middle of something else."""
         turn = self.pick([turn for turn in process.all_turns("held", "in_doubt") if turn.bill is not None])
         if turn is None:
             return False
         names = ["reserve", "settle", "release", "doubt", "settle late"]
         names.append("collect" if process.batch is None else "apply")
         step = getattr(self, self.chance.choice(names).replace(" ", "_"))
-        self.busy = turn
-        with Finalizer(self.chance.randrange(1, 120), partial(process.desk.settle, turn.hold, turn.bill)) as finalizer:
+        self.busy, pure = turn, turn.hold.pure
+        is_dropped = self.chance.random() < 0.3
+        finalize = turn.drop if is_dropped else partial(process.desk.settle, turn.hold, turn.bill)
+        with Finalizer(self.chance.randrange(1, 120), finalize) as finalizer:
             step(process)
         self.busy = None
         if finalizer.is_called:
-            require(turn.hold.state == "settled", "a finalizer's bill is lost", turn.hold_id)
-            self.charged(process, turn)
+            end = "in_doubt" if is_dropped else "settled"
+            require(pure.state == end, "a finalizer's bill is lost", turn.hold_id)
+            if is_dropped:
+                turn.state = end
+            else:
+                self.charged(process, turn)
         return finalizer.is_called
 
     # What processes do.

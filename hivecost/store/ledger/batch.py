@@ -7,16 +7,15 @@ from typing import NamedTuple
 
 import msgspec
 
-from hivecost.ledger import Refusal, Unit
+from hivecost.ledger import Hold, Refusal, Unit
 from hivecost.ledger.account import Account
-from hivecost.store.ledger.hold import LedgerHold
 
 
 class Bill(msgspec.Struct, gc=False):
     """A settlement that is not in the database yet."""
 
     number: int
-    hold: LedgerHold
+    hold: Hold
     #: What the hold had set aside; nothing, if it was released before.
     held: Mapping[Unit, int]
     #: Where it is written down; None: nowhere.
@@ -26,7 +25,7 @@ class Bill(msgspec.Struct, gc=False):
 
     @property
     def billed(self) -> Mapping[Unit, int]:
-        return self.hold.pure.billed or {}
+        return self.hold.billed or {}
 
 
 class BillSums(NamedTuple):
@@ -44,7 +43,7 @@ def sums_of_bills(bills: Iterable[Bill], *, above: int = 0) -> BillSums:
         if bill.late or bill.number <= above:
             continue
         billed = bill.billed
-        for account in bill.hold.accounts:
+        for account in bill.hold.made_on:
             row_id, unit = account.row_id, account.unit
             if row_id:
                 amount = billed[unit]
@@ -74,7 +73,7 @@ class Batch(msgspec.Struct):
     bills: list[Bill]
     #: The sums of the bills, made before anybody waits for the database.
     sums: BillSums
-    doubts: list[LedgerHold]
+    doubts: list[Hold]
     #: Budgets that a bill froze, and why.
     frozen: dict[str, str]
     #: Lease → what is to stay of it; nothing more is held against it until the answer.

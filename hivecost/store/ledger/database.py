@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from hivecost.clock import Clock
 from hivecost.errors import HiveCostError, StoreMovedError
-from hivecost.ledger import Budget
+from hivecost.ledger import Budget, Hold
 from hivecost.ledger.account import Account
 from hivecost.store.database import (
     Identity,
@@ -173,16 +173,15 @@ class LedgerDatabase:
         """What this process has settled, doubted and frozen since last time; what is known already changes nothing."""
         now_ns, known = self._clock.now_ns(), self._require_known(connection)
         for hold in batch.doubts:
-            amounts = {account.row_id: hold.amounts[account.unit] for account in hold.accounts if account.row_id}
-            if doubt(
-                connection, hold.hold_id, amounts, key=hold.key or "", reason="left unsettled", since_ns=hold.at_ns
-            ):
+            amounts = {account.row_id: hold.amounts[account.unit] for account in hold.made_on if account.row_id}
+            hold_id, reason = self._id_of(hold), "left unsettled"
+            if doubt(connection, hold_id, amounts, key=hold.key or "", reason=reason, since_ns=hold.at_ns):
                 for row_id, amount in amounts.items():
                     change_lease(connection, self.process_id, row_id, -amount)
         fresh = [bill for bill in batch.bills if bill.number > known]
         for bill in fresh:
-            if bill.late and is_known(connection, bill.hold.hold_id):
-                resolve(connection, bill.hold.hold_id, bill.billed, by="usage", now_ns=now_ns)
+            if bill.late and is_known(connection, self._id_of(bill.hold)):
+                resolve(connection, self._id_of(bill.hold), bill.billed, by="usage", now_ns=now_ns)
         if fresh:
             charge(connection, self.process_id, *self._sums(batch, known))
             connection.execute(
@@ -206,6 +205,9 @@ class LedgerDatabase:
     def _sums(self, batch: Batch, known: int) -> BillSums:
         """The sums of what is not known yet: all of it, but after a commit that seemed to fail and did not."""
         return batch.sums if batch.bills[0].number > known else sums_of_bills(batch.bills, above=known)
+
+    def _id_of(self, hold: Hold) -> str:
+        return f"{self.process_id}-{hold.hold_id}"
 
     def _row(self, connection: sqlite3.Connection, row_id: int) -> AccountRow:
         sums = sums_of(connection, row_id, self.process_id)

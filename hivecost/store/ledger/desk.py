@@ -43,10 +43,9 @@ class Desk(Atomic):
         self._state = LedgerState(
             budgets, accounts_max=accounts_max, opened=self._leases.opened, dropped=self._leases.dropped
         )
-        self._open: dict[int, LedgerHold] = {}
-        self._doubts: dict[int, LedgerHold] = {}
+        self._doubts: dict[int, Hold] = {}
         #: Holds in doubt on an execution's own accounts, by execution.
-        self._doubts_of: dict[str, list[LedgerHold]] = {}
+        self._doubts_of: dict[str, list[Hold]] = {}
         self._bills: list[Bill] = []
         self._freezes: dict[str, str] = {}
         self._settlements = 0
@@ -100,16 +99,19 @@ class Desk(Atomic):
         pure = self._state.reserve(attribution, at_ns, amounts, key)
         if isinstance(pure, Refusal):
             return pure
-        known = None if key is None else self._open.get(pure.hold_id)
-        return known or self._write_down(pure, at_ns)
+        if not pure.handles and not self._write_down(pure):
+            return None
+        pure.handles += 1
+        return LedgerHold(self._ledger, self, pure)
 
     @atomic()
     def extend(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Refusal | None:
         """Set more aside; None when it is done."""
         self._require_order()
-        refusal = self._state.extend(hold.pure, amounts)
-        if refusal is None and hold.place is not None:
-            self.journal.extend(hold.place, hold.amounts)
+        pure = hold.pure
+        refusal = self._state.extend(pure, amounts)
+        if refusal is None and pure.place is not None:
+            self.journal.extend(pure.place, pure.amounts)
         return refusal
 
     @atomic(_settle_later)
@@ -119,15 +121,14 @@ class Desk(Atomic):
         if pure.state == "settled":
             return None
         if self.closed or self.poisoned:
-            return self._settle_after_all(hold, amounts)
+            return self._settle_after_all(pure, amounts)
         held = _nothing_of(pure) if pure.state == "released" else pure.amounts
         settlement = self._state.settle(pure, amounts) or Settlement()
-        if pure.accounts is not hold.accounts:
-            settlement = _with_handed_over(hold, settlement, amounts)
-        self._open.pop(pure.hold_id, None)
-        if self._doubts and not hold.handed_over:
+        if pure.accounts is not pure.made_on:
+            settlement = _with_handed_over(pure, settlement, amounts)
+        if self._doubts and not pure.handed_over:
             self._doubts.pop(pure.hold_id, None)
-        self._charge(hold, held)
+        self._charge(pure, held)
         if settlement.incidents:
             self._freeze_for(settlement.incidents)
         return settlement
@@ -136,22 +137,33 @@ class Desk(Atomic):
     def release(self, hold: LedgerHold) -> bool:
         """Give the whole hold back."""
         self._require_order()
-        if not self._state.release(hold.pure):
+        pure = hold.pure
+        if not self._state.release(pure):
             return False
-        self._open.pop(hold.pure.hold_id, None)
-        if hold.place is not None:
-            self.journal.release(hold.place)
-            hold.place = None
+        if pure.place is not None:
+            self.journal.release(pure.place)
+            pure.place = None
         return True
 
     @atomic(_doubt_later)
     def doubt(self, hold: LedgerHold) -> bool:
         """Keep it charged until its bill is known."""
-        if self.closed or self.poisoned or not self._state.doubt(hold.pure):
+        return self._doubt(hold.pure)
+
+    @atomic(lambda self, hold: self.defer(lambda: self.drop(hold)))
+    def drop(self, hold: Hold) -> None:
+        """One of those who had it in their hands has not any more; once nobody has, its bill is not known."""
+        if hold.handles > 1:
+            hold.handles -= 1
+        else:
+            self._doubt(hold)
+
+    def _doubt(self, hold: Hold) -> bool:
+        if self.closed or self.poisoned or not self._state.doubt(hold):
             return False
         if hold.place is not None:
-            self._doubts[hold.pure.hold_id] = hold
-        for account in hold.accounts:
+            self._doubts[hold.hold_id] = hold
+        for account in hold.made_on:
             if not is_durable(account):
                 self._doubts_of.setdefault(execution_of(account), []).append(hold)
                 if account.over:  # it comes after the end of its execution
@@ -181,9 +193,8 @@ class Desk(Atomic):
 
     def _let_pass(self, execution_id: str) -> None:
         for hold in self._doubts_of.pop(execution_id, ()):
-            if hold.pure.state == "in_doubt":
-                self._state.hand_over(hold.pure, [a for a in hold.pure.accounts if not is_durable(a)])
-                self._forget_if_empty(hold)
+            if hold.state == "in_doubt":
+                self._state.hand_over(hold, [account for account in hold.accounts if not is_durable(account)])
 
     @atomic()
     def collect(self, asks: list[Ask], contested: Container[int]) -> Batch:
@@ -225,9 +236,9 @@ class Desk(Atomic):
     def leave(self, why: str) -> Batch | None:
         """Decide nothing any more; what is still open is in doubt. None when only the journal is right."""
         self.closed = why
-        for hold in self._open.values():
-            if hold.place is not None and self._state.doubt(hold.pure):
-                self._doubts[hold.pure.hold_id] = hold
+        for hold in self._state.open_holds.values():
+            if hold.place is not None and self._state.doubt(hold):
+                self._doubts[hold.hold_id] = hold
         return None if self.poisoned else self._collect([], ())
 
     def poison(self, why: str) -> None:
@@ -252,7 +263,7 @@ class Desk(Atomic):
         for ask in asks:
             batch.rooms |= {account: room_of(account) for account in ask.accounts}
         news = (*(bill.hold for bill in batch.bills), *batch.doubts)
-        for accounts in (*(hold.accounts for hold in news), batch.rooms):
+        for accounts in (*(hold.made_on for hold in news), batch.rooms):
             batch.settled_then |= {account: account.settled for account in accounts if is_durable(account)}
         return batch
 
@@ -262,51 +273,50 @@ class Desk(Atomic):
         if self.poisoned:
             raise LedgerUnavailableError(self.poisoned)
 
-    def _write_down(self, pure: Hold, at_ns: int) -> LedgerHold | None:
-        """The hold, once it is in the journal; None, and no hold, where that cannot be yet."""
-        accounts = self._leases.packed(pure.accounts)
+    def _write_down(self, hold: Hold) -> bool:
+        """True once it is in the journal; False, and there is no hold, where that cannot be yet."""
+        accounts = self._leases.packed(hold.accounts)
         if accounts is None or (accounts and not self.journal.free):
-            self._state.release(pure)
-            return None
-        place = None
+            self._state.release(hold)
+            return False
         if accounts:
-            key = key_bytes(pure.key) if pure.key else b""
-            place = self.journal.hold(pure.hold_id, at_ns, pure.amounts, key, accounts)
-        hold = self._open[pure.hold_id] = LedgerHold(self._ledger, self, pure, pure.accounts, at_ns, place)
-        return hold
+            key = key_bytes(hold.key) if hold.key else b""
+            hold.place = self.journal.hold(hold.hold_id, hold.at_ns, hold.amounts, key, accounts)
+        return True
 
-    def _charge(self, hold: LedgerHold, held: Mapping[Unit, int]) -> None:
+    def _charge(self, hold: Hold, held: Mapping[Unit, int]) -> None:
         """Write the bill down, in the place of its hold or, where that is not its own any more, in a new one."""
-        place, billed = hold.place, hold.pure.billed or {}
+        place, billed = hold.place, hold.billed or {}
         number = self._settlements + 1
         if place is not None and not hold.handed_over:
             self.journal.settle(place, number, billed)
             hold.place = None
         else:
-            accounts = self._leases.packed(hold.accounts)
+            accounts = self._leases.packed(hold.made_on)
             if not accounts:
                 return
             place = None
             if self.journal.free:
-                content = hold.pure.hold_id, hold.at_ns, held, key_bytes(hold.key), accounts
+                content = hold.hold_id, hold.at_ns, held, key_bytes(hold.key), accounts
                 place = self.journal.settled(content, number, billed)
         self._settlements = number
         self._bills.append(Bill(number, hold, held, place, hold.handed_over))
 
-    def _settle_after_all(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Settlement | None:
+    def _settle_after_all(self, hold: Hold, amounts: Mapping[Unit, int]) -> Settlement | None:
         """The journal alone is right: what it takes in is recovered."""
         if self.closed:
-            raise LedgerUnavailableError(f"{self.closed}; hold {hold.hold_id} is in doubt: settle it with resolve()")
+            hold_id = f"{self.process_id}-{hold.hold_id}"
+            raise LedgerUnavailableError(f"{self.closed}; hold {hold_id} is in doubt: settle it with resolve()")
         billed = {**hold.amounts, **amounts}
         if hold.place is not None and not hold.handed_over:
             self._settlements += 1
             self.journal.settle(hold.place, self._settlements, billed)
-        elif self.journal.free and (accounts := self._leases.packed(hold.accounts)):
+        elif self.journal.free and (accounts := self._leases.packed(hold.made_on)):
             self._settlements += 1
-            held = _nothing_of(hold.pure) if hold.state == "released" else hold.amounts
-            content = hold.pure.hold_id, hold.at_ns, held, key_bytes(hold.key), accounts
+            held = _nothing_of(hold) if hold.state == "released" else hold.amounts
+            content = hold.hold_id, hold.at_ns, held, key_bytes(hold.key), accounts
             self.journal.settled(content, self._settlements, billed)
-        hold.pure.state = "settled"
+        hold.state = "settled"
         return Settlement()
 
     def _freeze_for(self, incidents: Iterable[Incident]) -> None:
@@ -317,22 +327,17 @@ class Desk(Atomic):
                 self._freezes[incident.budget] = reason
                 self._state.freeze(incident.budget, reason)
 
-    def _hand_over(self, hold: LedgerHold) -> None:
+    def _hand_over(self, hold: Hold) -> None:
         """On its way to the database: from now on it is no part of our leases, whenever its usage arrives."""
         hold.handed_over = True
-        durable = [account for account in hold.accounts if is_durable(account)]
-        self._state.hand_over(hold.pure, durable)
-        self._forget_if_empty(hold)
+        durable = [account for account in hold.made_on if is_durable(account)]
+        self._state.hand_over(hold, durable)
         for account in durable:
             account.cap -= hold.amounts[account.unit] if account.leased else 0
 
-    def _forget_if_empty(self, hold: LedgerHold) -> None:
-        if not hold.pure.accounts:
-            self._open.pop(hold.pure.hold_id, None)
-
-    def _let_go(self, hold: LedgerHold) -> None:
+    def _let_go(self, hold: Hold) -> None:
         """The database has it."""
-        del self._doubts[hold.pure.hold_id]
+        del self._doubts[hold.hold_id]
         if hold.place is not None:
             self.journal.release(hold.place)
             hold.place = None
@@ -355,7 +360,7 @@ def _nothing_of(hold: Hold) -> dict[Unit, int]:
     return dict.fromkeys(hold.amounts, 0)
 
 
-def _with_handed_over(hold: LedgerHold, settlement: Settlement, amounts: Mapping[Unit, int]) -> Settlement:
+def _with_handed_over(hold: Hold, settlement: Settlement, amounts: Mapping[Unit, int]) -> Settlement:
     """The settlement, with the incidents on accounts that the database charges."""
     incidents = tuple(
         Incident(
@@ -366,7 +371,7 @@ def _with_handed_over(hold: LedgerHold, settlement: Settlement, amounts: Mapping
             held=hold.amounts[account.unit],
             billed=amounts[account.unit],
         )
-        for account in set(hold.accounts) - set(hold.pure.accounts)
+        for account in set(hold.made_on) - set(hold.accounts)
         if amounts.get(account.unit, 0) > hold.amounts[account.unit]
     )
     return Settlement(settlement.crossings, settlement.incidents + incidents)

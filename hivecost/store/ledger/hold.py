@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
@@ -20,20 +21,18 @@ class LedgerHold(msgspec.Struct, eq=False):
 
     In doubt it stays charged until its usage arrives (`settle`), or someone resolves it. All methods but `extend` and
     `observe` are synchronous, safe in any cancellation and over threads. They raise LedgerUnavailableError once the
-    ledger is closed: what is not settled by then is in doubt.
+    ledger is closed: what is not settled by then is in doubt. So is what nobody keeps any more.
     """
 
     _ledger: Ledger
     _desk: Desk
-    #: The hold as the ledger's arithmetic knows it.
+    #: The hold as the ledger knows it, also when nobody has this one any more.
     pure: Hold
-    #: All that it was made on; `pure` loses those that the database has taken over.
-    accounts: tuple[Account, ...]
-    at_ns: int
-    #: Where the journal has it; None: nowhere.
-    place: int | None
-    #: It is in the database, as one in doubt, or on its way there.
-    handed_over: bool = False
+
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        # At the end of the interpreter the journal says the same, and whoever opens the ledger next reads it.
+        if self.pure.state == "held" and not is_finalizing():
+            self._desk.drop(self.pure)
 
     def __repr__(self) -> str:
         return f"<LedgerHold {self.hold_id} {self.state} {dict(self.amounts)}>"
@@ -50,6 +49,11 @@ class LedgerHold(msgspec.Struct, eq=False):
     @property
     def state(self) -> HoldState:
         return self.pure.state
+
+    @property
+    def accounts(self) -> tuple[Account, ...]:
+        """All that it was made on."""
+        return self.pure.made_on
 
     @property
     def amounts(self) -> Mapping[Unit, int]:

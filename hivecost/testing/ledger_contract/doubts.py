@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from hivecost.errors import ConfigError, LedgerUnavailableError
-from hivecost.ledger import Budget
+from hivecost.ledger import Budget, LedgerStoreHold
 from hivecost.testing.ledger_contract.checking import (
     ACME,
     CENT,
@@ -36,6 +37,19 @@ class DoubtPromises(OpensLedgers):
             same(await sums(ledger), (0, 0, 30 * CENT))
             same({one.key for one in await ledger.in_doubt()}, {str(ZeroDivisionError), str(KeyboardInterrupt), "None"})
             same(await ledger.remaining(ACME), {"usd": 70 * CENT})
+
+    async def test_what_nobody_keeps_is_in_doubt(self, tmp_path: Path) -> None:
+        """H5: a hold that was dropped is charged at the hold, once the last one who had it has dropped it."""
+        async with self.opened(tmp_path) as ledger:
+            hold: LedgerStoreHold | None = await hold_of(ledger, usd="0.10", key="k")
+            again: LedgerStoreHold | None = await hold_of(ledger, usd="0.10", key="k")
+            hold = None
+            gc.collect()
+            same((hold, await sums(ledger)), (None, (0, 10 * CENT, 0)))
+            again = None
+            gc.collect()
+            same((again, await sums(ledger)), (None, (0, 0, 10 * CENT)))
+            same([one.key for one in await ledger.in_doubt()], ["k"])
 
     async def test_a_doubt_outlives_its_ledger_until_someone_resolves_it(self, tmp_path: Path) -> None:
         """Another ledger of the place sees it, and so does one that opens it later; resolved, it is so for all."""
