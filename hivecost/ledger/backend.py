@@ -63,9 +63,11 @@ class LedgerStoreHold(Protocol):
         """Charge the bill and give the rest back; None, and nothing changes, if that was done before.
 
         A unit that is not named is charged as it was held. A bill above its hold, or of one that was released, is
-        charged in full and freezes the budget: `Settlement.incidents`. Raises ConfigError for an amount that cannot be.
-        From a finalizer or a signal handler that comes in the middle of the ledger's own work it may give None and
-        settle a moment later; `hivecost.signals.settled_late` then has what it would have given.
+        charged in full and freezes the budget: `Settlement.incidents`. So is what a bill is above the amount that
+        somebody resolved its hold at; of a bill below that nothing is given back. Raises ConfigError for an amount that
+        cannot be. From a finalizer or a signal handler that comes in the middle of the ledger's own work it may give
+        None and settle a moment later; `hivecost.signals.settled_late` then has what it would have given, and it has
+        incidents that only come to light where all processes' accounts are.
         """
         ...
 

@@ -96,6 +96,8 @@ class Hold(msgspec.Struct, eq=False, gc=False):
     shadowed: tuple[Refusal, ...] = ()
     #: What it was settled at; None: it is not.
     billed: Mapping[Unit, int] | None = None
+    #: Somebody else said so, who may not have known the bill.
+    is_resolved: bool = False
     #: When it was made.
     at_ns: int = 0
     #: All accounts that it was made on, where `accounts` loses those that the durable ledger has taken over.

@@ -87,7 +87,7 @@ class LedgerState:
             account.open_holds += 1
             account.used_at_ns = at_ns
         self._last_hold_id += 1
-        hold = Hold(self._last_hold_id, accounts, wanted, key, "held", refusals, None, at_ns, accounts)
+        hold = Hold(self._last_hold_id, accounts, wanted, key, "held", refusals, at_ns=at_ns, made_on=accounts)
         self._keep(hold)
         return hold
 
@@ -113,11 +113,12 @@ class LedgerState:
         """Charge the bill and give the rest of the hold back; None, and nothing changes, if that was done before.
 
         A unit that the bill does not name is charged as it was held. A bill above its hold, or for a hold that
-        was released, is charged in full: an Incident, and the budget is frozen.
+        was released, is charged in full: an Incident, and the budget is frozen. So is what a bill is above the amount
+        that the hold was resolved at; of one below that nothing is given back.
         Raises ConfigError for an amount that is no integer from zero.
         """
         if hold.state == "settled":
-            return None
+            return self._settle_resolved(hold, _checked(amounts)) if hold.is_resolved else None
         billed: dict[Unit, int] = {**hold.amounts, **_checked(amounts)}
         hold.billed = billed
         reserved = self._take_back(hold)
@@ -174,8 +175,9 @@ class LedgerState:
         """
         hold = self._open.get(hold_id)
         settlement = self.settle(hold, amounts) if hold is not None and hold.state == "in_doubt" else None
-        if settlement is None:
+        if hold is None or settlement is None:
             raise ConfigError(f"hold {hold_id}", "the id of a hold that is in doubt")
+        hold.is_resolved = True
         return settlement
 
     def freeze(self, budget: str, reason: str) -> None:
@@ -283,6 +285,15 @@ class LedgerState:
                 crossings.extend(account.crossings())
         self._book.drop_over(hold.accounts)
         return Settlement(tuple(crossings), tuple(incidents)) if crossings or incidents else _NOTHING
+
+    def _settle_resolved(self, hold: Hold, amounts: Mapping[Unit, int]) -> Settlement:
+        """Charge what a bill is above the amount that somebody resolved its hold at."""
+        resolved = hold.billed or {}
+        billed = {unit: max(amount, amounts.get(unit, amount)) for unit, amount in resolved.items()}
+        hold.billed, hold.is_resolved = billed, False
+        for account in hold.accounts:
+            account.settled += billed[account.unit] - resolved[account.unit]
+        return self._news_of(hold, billed, resolved)
 
     def _refusals(self, accounts: tuple[Account, ...], amounts: Mapping[Unit, int]) -> tuple[Refusal, ...]:
         """What the accounts have against it; a frozen budget always has."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import wraps
 
 from hivecost.ledger import LedgerState, Settlement
-from hivecost.store.ledger import accounts, database, desk, recovery, status
+from hivecost.store.ledger import accounts, database, desk, doubts, recovery, status
 from hivecost.store.ledger.asking import Lender
 from hivecost.store.ledger.database import LedgerDatabase
 from hivecost.store.ledger.desk import Desk
@@ -168,6 +168,20 @@ def late_bill_to_a_poisoned_ledger_is_lost(real):
         return real(self, hold, amounts)
 
     return settle
+
+
+@mutant((database, "settle_late"), (recovery, "settle_late"), shown_by=("doubt", "resolve", "settle what was resolved"))
+def bill_above_what_was_resolved_is_lost(real):
+    def settle_late(connection, hold_id, billed, *, now_ns):
+        doubts.resolve(connection, hold_id, billed, by="usage", now_ns=now_ns)
+        return ()
+
+    return settle_late
+
+
+@mutant((doubts, "_keep_amount"), shown_by=("doubt", "resolve", "settle what was resolved"))
+def what_was_resolved_is_forgotten(real):
+    return lambda connection, hold_id, row_id, amount: None
 
 
 @mutant((Desk, "drop"), shown_by=("drop",))

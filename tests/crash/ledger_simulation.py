@@ -63,7 +63,7 @@ WORK = {
     "extend": 4,
     "settle late": 6,
     "settle again": 1,
-    "settle what was resolved": 1,
+    "settle what was resolved": 3,
     "settle what was released": 0.6,
     "drop": 3,
     "collect": 8,
@@ -127,23 +127,31 @@ class Turn:
     #: By unit, once it was sent.
     bill: dict | None = None
     state: str = "held"
-    #: Settled by an operator, of whom its process does not hear.
-    is_resolved: bool = False
+    #: Its process has taken the bill in.
+    is_charged: bool = False
+    #: By unit, what an operator resolved it at, of whom its process does not hear.
+    resolved: dict | None = None
     #: Its bill came while it was on its way to the database as one in doubt: until it is there, the journal has both.
     is_there_twice: bool = False
 
     def drop(self):
         self.hold = None
 
+    def bills(self, account):
+        """What is charged, one after the other: of a later bill only what is above."""
+        unit, is_durable = self.held[account][0], account[0] in DURABLE
+        resolved = [self.resolved[unit]] if is_durable and self.resolved is not None else []
+        return resolved + ([self.bill[unit]] if self.is_charged else [])
+
     def overrun(self, account):
-        unit, held = self.held[account]
-        return max(0, self.bill[unit] - held) if self.state == "settled" else 0
+        bills = self.bills(account)
+        return max(0, bills[0] - self.held[account][1]) + max(bills) - bills[0] if bills else 0
 
     def settled(self, account):
-        return self.bill[self.held[account][0]] if self.state == "settled" else 0
+        return max(self.bills(account), default=0)
 
     def outstanding(self, account):
-        return self.held[account][1] if self.state in ("held", "in_doubt") else 0
+        return self.held[account][1] if self.state != "released" and not self.bills(account) else 0
 
     def twice(self, account):
         return self.held[account][1] if self.is_there_twice else 0
@@ -375,10 +383,10 @@ class World:
         self.charged(process, turn)
 
     def charged(self, process, turn):
-        turn.state = "settled"
+        turn.state, turn.is_charged = "settled", True
         turn.is_there_twice = turn.hold.pure.handed_over and process.committed is None
-        for account in turn.held:
-            if turn.overrun(account):
+        for account, (unit, held) in turn.held.items():
+            if turn.bill[unit] > held:
                 process.overruns.add(account[0])
                 process.frozen.add(account[0])
 
@@ -403,14 +411,14 @@ class World:
         return True
 
     def settle_what_was_resolved(self, process):
-        """An operator was quicker: nothing is charged any more."""
-        turn = self.pick([turn for turn in process.all_turns("settled") if turn.is_resolved])
-        if turn is None:
-            return False
-        require(process.desk.settle(turn.hold, turn.bill) is not None, "a bill was taken for known", turn.hold_id)
-        turn.is_resolved = False
-        self.charged(process, turn)
-        return True
+        """An operator was quicker: what the bill is above what they said is charged."""
+        turn = self.pick(self.resolved_turns(process))
+        if turn is not None:
+            self.charge(process, turn)
+        return turn is not None
+
+    def resolved_turns(self, process):
+        return [turn for turn in process.all_turns("settled") if not turn.is_charged]
 
     def settle_what_was_released(self, process):
         """It was sent after all: nothing is held for it."""
@@ -521,7 +529,7 @@ class World:
     def leave_poisoned(self, process):
         """Interrupted by something, it takes in bills and nothing else, and leaves as its journal says."""
         process.desk.poison("something came in between")
-        for turn in process.all_turns("held", "in_doubt"):
+        for turn in process.all_turns("held", "in_doubt") + self.resolved_turns(process):
             if turn.bill is not None and self.chance.random() < 0.5:
                 self.charge(process, turn)
         process.leave_as_it_is()
@@ -636,7 +644,7 @@ class World:
         return True
 
     def resolve(self, process):
-        """An operator finds the bill; a hold that was not sent is never sent after that."""
+        """An operator finds the bill, or another; a hold that was not sent is never sent after that."""
         if process.batch is not None:
             return False
         with closing(open_reader(self.folder)) as connection:
@@ -645,14 +653,13 @@ class World:
         if doubt is None or (turn is not None and turn.state == "settled"):
             return False
         bill = turn and (turn.bill or {"usd": 0, "calls": 0})
-        self.do(process, resolve_by_hand, hold_id=doubt.hold_id, billed=bill or {}, by="an operator")
+        said = bill and {"usd": bill["usd"] * self.chance.choice([0, 1, 2, 2, 3]) // 2, "calls": bill["calls"]}
+        self.do(process, resolve_by_hand, hold_id=doubt.hold_id, billed=said or {}, by="an operator")
         if turn is None:
             for amount in doubt.amounts:
                 self.resolved_leases[amount.budget, amount.scope, amount.period] += amount.amount
         else:
-            turn.bill = bill
-            turn.state = "settled"
-            turn.is_resolved = True
+            turn.bill, turn.resolved, turn.state = bill, said, "settled"
         return True
 
     # What must be so.
@@ -718,8 +725,7 @@ class World:
             known = row.settled + row.held + row.in_doubt
             if f".{process.generation}." in row.scope:
                 true = settled[account] + outstanding[account]
-                is_same = known == true or any(turn.is_resolved for turn in process.turns)
-                require(known >= true and is_same, "an execution's account is other than is true", row, true)
+                require(known == true, "an execution's account is other than is true", row, true)
             most = self.highest[row.budget] + overrun[account]
             require(known <= most, "an execution is charged above its limit", row, most)
 

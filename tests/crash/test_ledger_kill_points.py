@@ -86,7 +86,7 @@ COMMITTING = [
 #: A late bill, a bill of an extended hold and a new lease, in one transaction.
 LENDING = [
     point("reserve big", TRANSACT, "before"),
-    point("reserve big", "database.resolve", "after"),
+    point("reserve big", "database.settle_late", "after"),
     point("reserve big", COMMIT, "after"),
     point("reserve big", TRANSACT, "after"),
     point("reserve big", "desk.Desk.apply", "before"),

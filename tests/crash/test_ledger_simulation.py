@@ -47,6 +47,8 @@ MISTAKES = [
     ("period is taken at settle", [OTHER, LESS, MORE, CHECK]),
     ("finalizer is forgotten", ["a finalizer's bill is lost"]),
     ("late bill to a poisoned ledger is lost", [OTHER]),
+    ("bill above what was resolved is lost", [OTHER, LESS]),
+    ("what was resolved is forgotten", [OTHER, LESS, MORE]),
     ("dropped hold is forgotten", ["held by nobody"]),
     ("extension is not written down", [OTHER, LESS]),
     ("late bill is not read", [OTHER]),

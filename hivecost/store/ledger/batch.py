@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from hivecost.ledger import Hold, Refusal, Unit
+from hivecost.ledger import Hold, Incident, Refusal, Unit
 from hivecost.ledger.account import Account
 
 
@@ -100,6 +100,13 @@ class AccountRow(msgspec.Struct, frozen=True):
     leased: int
 
 
+class Overrun(NamedTuple):
+    """A bill above what was paid for its hold, of which only the database knew."""
+
+    hold: Hold
+    incidents: tuple[Incident, ...]
+
+
 class Committed(msgspec.Struct):
     """What is durable now."""
 
@@ -108,3 +115,4 @@ class Committed(msgspec.Struct):
     answers: list[Answer]
     #: The newest entry of the list of changes.
     last_change: int
+    overruns: list[Overrun] = []

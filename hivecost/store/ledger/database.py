@@ -23,9 +23,9 @@ from hivecost.store.database import (
 )
 from hivecost.store.ledger.accounts import change_lease, charge, register, sums_of
 from hivecost.store.ledger.asking import Lender
-from hivecost.store.ledger.batch import AccountRow, Answer, Batch, BillSums, Committed, sums_of_bills
+from hivecost.store.ledger.batch import AccountRow, Answer, Batch, BillSums, Committed, Overrun, sums_of_bills
 from hivecost.store.ledger.controls import budget_rows, configure, freeze, last_change
-from hivecost.store.ledger.doubts import doubt, is_known, resolve
+from hivecost.store.ledger.doubts import doubt, is_known, settle_late
 from hivecost.store.ledger.folder import LedgerFolder, boot_id, close_all
 from hivecost.store.ledger.journal import Journal
 from hivecost.store.ledger.recovery import Recovery, forget
@@ -141,7 +141,7 @@ class LedgerDatabase:
         self, connection: sqlite3.Connection, recovery: Recovery, batch: Batch, errands: Iterable[Errand]
     ) -> tuple[Committed, list[Any]]:
         row_ids = {account: register(connection, account, self.process_id) for account in batch.settled_then}
-        self._take_in(connection, batch)
+        overruns = self._take_in(connection, batch)
         for row_id, kept in batch.kept.items():
             connection.execute(
                 "UPDATE ledger_leases SET amount = min(amount, ?) WHERE process_id = ? AND account_id = ?",
@@ -151,7 +151,7 @@ class LedgerDatabase:
         answers = self._answer(connection, recovery, batch, row_ids)
         budgets = budget_rows(connection)
         accounts = {account: self._row(connection, row_id) for account, row_id in row_ids.items()}
-        return Committed(accounts, budgets, answers, last_change(connection)), results
+        return Committed(accounts, budgets, answers, last_change(connection), overruns), results
 
     def _answer(
         self, connection: sqlite3.Connection, recovery: Recovery, batch: Batch, row_ids: dict[Account, int]
@@ -169,8 +169,11 @@ class LedgerDatabase:
         )
         return [lender.answer(ask) for ask in batch.asks]
 
-    def _take_in(self, connection: sqlite3.Connection, batch: Batch) -> None:
-        """What this process has settled, doubted and frozen since last time; what is known already changes nothing."""
+    def _take_in(self, connection: sqlite3.Connection, batch: Batch) -> list[Overrun]:
+        """What this process has settled, doubted and frozen since last time; what is known already changes nothing.
+
+        Gives what only the database could know of the bills.
+        """
         now_ns, known = self._clock.now_ns(), self._require_known(connection)
         for hold in batch.doubts:
             amounts = {account.row_id: hold.amounts[account.unit] for account in hold.made_on if account.row_id}
@@ -178,10 +181,12 @@ class LedgerDatabase:
             if doubt(connection, hold_id, amounts, key=hold.key or "", reason=reason, since_ns=hold.at_ns):
                 for row_id, amount in amounts.items():
                     change_lease(connection, self.process_id, row_id, -amount)
+        overruns: list[Overrun] = []
         fresh = [bill for bill in batch.bills if bill.number > known]
         for bill in fresh:
             if bill.late and is_known(connection, self._id_of(bill.hold)):
-                resolve(connection, self._id_of(bill.hold), bill.billed, by="usage", now_ns=now_ns)
+                incidents = settle_late(connection, self._id_of(bill.hold), bill.billed, now_ns=now_ns)
+                overruns += [Overrun(bill.hold, incidents)] if incidents else []
         if fresh:
             charge(connection, self.process_id, *self._sums(batch, known))
             connection.execute(
@@ -189,6 +194,7 @@ class LedgerDatabase:
             )
         for name, reason in batch.frozen.items():
             freeze(connection, name, reason, who="hivecost", now_ns=now_ns)
+        return overruns
 
     def _require_known(self, connection: sqlite3.Connection) -> int:
         """The number of the last settlement that the database has of this process."""

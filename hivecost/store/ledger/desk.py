@@ -13,7 +13,7 @@ from hivecost.ledger.amounts import overrun_reason
 from hivecost.money import to_usd
 from hivecost.signals import settled_late
 from hivecost.store.ledger.atomic import Atomic, atomic
-from hivecost.store.ledger.batch import Ask, Batch, Bill, BudgetRow, Committed, sums_of_bills
+from hivecost.store.ledger.batch import Ask, Batch, Bill, BudgetRow, Committed, Overrun, sums_of_bills
 from hivecost.store.ledger.hold import LedgerHold
 from hivecost.store.ledger.journal import Journal, key_bytes
 from hivecost.store.ledger.leases import Leases, accounts_max, execution_of, is_durable, room_of
@@ -56,6 +56,14 @@ class Desk(Atomic):
     def _settle_now(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> None:
         settlement = self.settle(hold, amounts)
         settled_late.announce(self._ledger, hold=hold, settlement=settlement or Settlement())
+
+    def _tell_later(self, overrun: Overrun) -> None:
+        """Of what was not told when it was settled, once the lock is free."""
+        held = overrun.hold.amounts
+        untold = tuple(incident for incident in overrun.incidents if incident.billed <= held[incident.unit])
+        if untold:
+            hold, settlement = self._in_hand(overrun.hold), Settlement(incidents=untold)
+            self.defer(lambda: settled_late.announce(self._ledger, hold=hold, settlement=settlement))
 
     def _release_later(self, hold: LedgerHold) -> bool:
         self.defer(lambda: self.release(hold))
@@ -101,8 +109,7 @@ class Desk(Atomic):
             return pure
         if not pure.handles and not self._write_down(pure):
             return None
-        pure.handles += 1
-        return LedgerHold(self._ledger, self, pure)
+        return self._in_hand(pure)
 
     @atomic()
     def extend(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Refusal | None:
@@ -221,6 +228,8 @@ class Desk(Atomic):
         for account, row in committed.accounts.items():
             self._leases.take(account, row, batch.settled_then[account])
         self._take_budgets(committed.budgets)
+        for overrun in committed.overruns:
+            self._tell_later(overrun)
 
     @atomic()
     def idle_rows(self) -> set[int]:
@@ -272,6 +281,10 @@ class Desk(Atomic):
             raise LedgerUnavailableError(self.closed)
         if self.poisoned:
             raise LedgerUnavailableError(self.poisoned)
+
+    def _in_hand(self, hold: Hold) -> LedgerHold:
+        hold.handles += 1
+        return LedgerHold(self._ledger, self, hold)
 
     def _write_down(self, hold: Hold) -> bool:
         """True once it is in the journal; False, and there is no hold, where that cannot be yet."""

@@ -75,8 +75,9 @@ class LedgerHold(msgspec.Struct, eq=False):
     ) -> Settlement | None:
         """Charge the bill and give the rest back; None, and nothing changes, if that was done before.
 
-        A unit that is not named is charged as it was held. A bill above its hold is charged in full, and freezes
-        the budget: `Settlement.incidents`. Raises ConfigError for an amount that cannot be.
+        A unit that is not named is charged as it was held. A bill above its hold, or above what somebody resolved it
+        at, is charged in full, and freezes the budget: `Settlement.incidents`, or `hivecost.signals.settled_late` where
+        only the database knows. Raises ConfigError for an amount that cannot be.
         """
         return self._desk.settle(self, amounts_of(usd, nanousd, tokens, calls))
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from hivecost.ledger import UNITS, Unit
 from hivecost.store.ledger.accounts import change_lease, charge
 from hivecost.store.ledger.controls import freeze_for_bill, record_change
-from hivecost.store.ledger.doubts import doubt, is_known, resolve
+from hivecost.store.ledger.doubts import doubt, is_known, settle_late
 from hivecost.store.ledger.folder import LedgerFolder, boot_id, close_all, how_restarted
 from hivecost.store.ledger.journal import Slot, TornJournalError, read_journal
 
@@ -77,13 +77,14 @@ class Recovery:
             hold_id = f"{process_id}-{slot.hold_number}"
             units = _units(connection, slot)
             held = {row_id: slot.held[UNITS.index(unit)] for row_id, (_, unit) in units.items()}
+            if slot.settlement and slot.settlement <= known:
+                continue
             if not slot.settlement:
                 if doubt(connection, hold_id, held, key=slot.key, reason="its process died", since_ns=slot.at_ns):
                     _take_back(connection, process_id, held)
             elif is_known(connection, hold_id):
-                bill = dict(zip(UNITS, slot.billed, strict=True))
-                resolve(connection, hold_id, bill, by="usage", now_ns=self._now_ns)
-            elif slot.settlement > known:
+                settle_late(connection, hold_id, dict(zip(UNITS, slot.billed, strict=True)), now_ns=self._now_ns)
+            else:
                 self._settle(connection, process_id, slot, held, units)
         return ""
 

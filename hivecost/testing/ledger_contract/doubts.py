@@ -109,6 +109,30 @@ class DoubtPromises(OpensLedgers):
                 if settled > 10:
                     await until_refused(ledger, usd="0.10")
 
+    async def test_a_bill_above_what_its_hold_was_resolved_at_is_charged(self, tmp_path: Path) -> None:
+        """H9: what is above is an overrun, once; of a bill below it nothing is given back."""
+        resolved: list[tuple[str, str, int, bool]] = [
+            ("0", "0.10", 10, True),
+            ("0.04", "0.10", 10, True),
+            ("0.04", "0.25", 25, True),
+            ("0.10", "0.10", 10, False),
+            ("0.20", "0.10", 20, True),
+        ]
+        for number, (usd, bill, settled, frozen) in enumerate(resolved):
+            place = tmp_path / str(number)
+            async with self.opened(place) as ledger, self.opened(place) as other:
+                async with await hold_of(ledger, usd="0.10") as hold:
+                    pass
+                same(await sums(ledger), (0, 0, 10 * CENT))
+                (doubt,) = await other.in_doubt()
+                await other.resolve(doubt.hold_id, usd=usd, by="ada")
+                same((hold.settle(usd=bill) is None, hold.settle(usd=9)), (False, None))
+                same(await sums(ledger), (settled * CENT, 0, 0))
+                if frozen:
+                    await until_refused(ledger, usd="0.10")
+                else:
+                    (await hold_of(ledger, usd="0.10")).release()
+
     async def test_what_is_not_open_grants_nothing(self, tmp_path: Path) -> None:
         """H8: before it is opened, and after it is closed."""
         ledger = self.opened(tmp_path)

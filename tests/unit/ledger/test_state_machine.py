@@ -130,7 +130,20 @@ class Ledger(RuleBasedStateMachine):
                 incidents.add(account[:2])
         assert {(incident.budget, incident.scope) for incident in settlement.incidents} == incidents
         self.frozen |= {name for name, _ in incidents} - {"trial"}
+        if resolve:
+            self.settle_resolved(hold, wanted, units, {**hold.amounts, **bill})
         assert self.ledger.settle(hold, {"usd": 999, "tokens": 999}) is None
+
+    def settle_resolved(self, hold, wanted, units, paid):
+        """Its own bill comes after all: only what is above is charged, as an overrun."""
+        bill = {"usd": paid["usd"] + 5, "tokens": max(0, paid["tokens"] - 5)}
+        settlement = self.ledger.settle(hold, bill)
+        above = {account for account in wanted if units[account] == "usd"}
+        for account in above:
+            self.sums[account]["settled"] += 5
+            self.sums[account]["overrun"] += 5
+        assert {(incident.budget, incident.scope) for incident in settlement.incidents} == {key[:2] for key in above}
+        self.frozen |= {name for name, *_ in above}
 
     @precondition(lambda self: self.open)
     @rule(place=PLACES)
