@@ -22,8 +22,8 @@ class LedgerStoreHold(Protocol):
     """Money that is set aside for one attempt. Left unsettled, by an exception or not, it is in doubt.
 
     So it is, at the latest, when nobody keeps it any more and it is collected.
-    `settle`, `release` and `doubt` never wait, are safe in any cancellation, and may be called from any thread. Once
-    the ledger is closed what is not settled is in doubt, and they raise LedgerUnavailableError; `doubt` need not.
+    All but `extend` never wait, are safe in any cancellation, and may be called from any thread. Once the ledger is
+    closed what is not settled is in doubt, and they raise LedgerUnavailableError; those that only doubt need not.
     """
 
     @property
@@ -68,6 +68,29 @@ class LedgerStoreHold(Protocol):
         cannot be. From a finalizer or a signal handler that comes in the middle of the ledger's own work it may give
         None and settle a moment later; `hivecost.signals.settled_late` then has what it would have given, and it has
         incidents that only come to light where all processes' accounts are.
+        """
+        ...
+
+    def settle_another(
+        self,
+        usd: USDAmount | None = None,
+        *,
+        nanousd: int | None = None,
+        tokens: int | None = None,
+        calls: int | None = None,
+    ) -> Settlement | None:
+        """Charge the bill of one more answer that came for it, on its accounts and in its periods.
+
+        What earlier bills left of the hold pays for it, as far as the accounts still have room: after `settle` the rest
+        is anybody's. What is above is charged in full and freezes the budget, as in `settle`. A unit that is not named
+        is charged at nothing, calls at one. Each call is another answer. None, and `settled_late`, as in `settle`.
+        """
+        ...
+
+    def doubt_another(self) -> None:
+        """One more answer came for it, and nobody knows its bill.
+
+        What is left of the hold is in doubt as one of its own, as far as the accounts still have room.
         """
         ...
 

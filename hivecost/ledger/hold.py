@@ -10,7 +10,7 @@ import msgspec
 
 from hivecost.errors import BudgetBusyError, BudgetExceededError, BudgetExhaustedError
 from hivecost.ledger.account import Account, Crossing
-from hivecost.ledger.amounts import Unit, format_amount
+from hivecost.ledger.amounts import UNITS, Unit, format_amount
 from hivecost.ledger.period import for_period, resetting
 
 HoldState = Literal["held", "in_doubt", "settled", "released"]
@@ -108,6 +108,20 @@ class Hold(msgspec.Struct, eq=False, gc=False):
     handed_over: bool = False
     #: How many have it in their hands; when nobody has it any more, it is in doubt.
     handles: int = 0
+    #: What further answers took of it.
+    further: Mapping[Unit, int] | None = None
+    #: The hold that this one is a further answer of, and what that had left for it.
+    further_of: Hold | None = None
+    wanted: Mapping[Unit, int] | None = None
+
+    def left(self) -> dict[Unit, int]:
+        """What known bills have not used of the amounts; nothing of a hold that was released."""
+        if self.state == "released":
+            return dict.fromkeys(UNITS, 0)
+        billed = self.billed if self.billed is not None and self.state == "settled" else {}
+        further = self.further or {}
+        used = {unit: billed.get(unit, 0) + further.get(unit, 0) for unit in UNITS}
+        return {unit: max(0, self.amounts.get(unit, 0) - used[unit]) for unit in UNITS}
 
 
 def refusal_of(account: Account, needed: int, *, frozen: bool = False) -> Refusal:

@@ -14,7 +14,7 @@ from hivecost.ledger.account import Account, AccountStatus, Crossing
 from hivecost.ledger.amounts import AMOUNT_MAX, UNITS, Unit, overrun_reason
 from hivecost.ledger.book import AccountBook, AccountDropped, AccountOpened, AccountsMax
 from hivecost.ledger.budget import Budget, Limit
-from hivecost.ledger.hold import Hold, Incident, Refusal, Settlement, finality, refusal_of
+from hivecost.ledger.hold import Hold, HoldState, Incident, Refusal, Settlement, finality, refusal_of
 from hivecost.ledger.snapshot import HoldSnapshot, LedgerSnapshot, load_account, save_account
 
 _NOTHING: Final = Settlement()
@@ -152,6 +152,54 @@ class LedgerState:
         hold.state = "in_doubt"
         return True
 
+    def settle_another(self, hold: Hold, amounts: Mapping[Unit, int]) -> tuple[Hold, Settlement]:
+        """Charge the bill of one more answer on the accounts of a hold: as a hold of its own, which is settled.
+
+        What earlier bills left of the hold pays for it, as far as its accounts have room; those that are leased are not
+        asked. What is above is charged in full: an Incident, and the budget is frozen. A unit that the bill does
+        not name is charged at nothing, calls at one. Raises ConfigError for an amount that is no integer from zero.
+        """
+        billed = {**_ZEROS, "calls": 1, **_checked(amounts)}
+        another = self._another(hold, hold.left(), "settled")
+        another.billed = billed
+        _take_further(hold, billed)
+        crossings: list[Crossing] = []
+        incidents: list[Incident] = []
+        for account in another.accounts:
+            amount = billed[account.unit]
+            paid = min(amount, another.amounts[account.unit])
+            if not (account.leased or account.budget.shadow):
+                paid = min(paid, account.room)
+            account.settled += amount
+            if amount > paid:
+                incidents.append(self._overrun(account, paid, amount))
+            if account.settled >= account.alarm_at:
+                crossings.extend(account.crossings())
+        self._book.drop_over(another.accounts)
+        return another, Settlement(tuple(crossings), tuple(incidents))
+
+    def hold_another(self, hold: Hold) -> Hold:
+        """A hold for one more answer, on the same accounts: what earlier bills left, as far as there is room."""
+        wanted = hold.left()
+        amounts = dict(wanted)
+        for account in hold.made_on:
+            if not account.budget.shadow:
+                amounts[account.unit] = min(amounts[account.unit], account.room)
+        another = self._another(hold, amounts, "held")
+        another.wanted = wanted
+        _take_further(hold, wanted)
+        for account in another.accounts:
+            account.held += amounts[account.unit]
+            account.open_holds += 1
+        self._open[another.hold_id] = another
+        return another
+
+    def _another(self, hold: Hold, amounts: Mapping[Unit, int], state: HoldState) -> Hold:
+        self._last_hold_id += 1
+        number, accounts = self._last_hold_id, hold.made_on
+        at_ns, key = hold.at_ns, hold.key
+        return Hold(number, accounts, amounts, key, state, at_ns=at_ns, made_on=accounts, further_of=hold)
+
     def hand_over(self, hold: Hold, accounts: Iterable[Account]) -> None:
         """Some accounts of a hold that is in doubt are charged elsewhere from now on: here, it is on the others.
 
@@ -162,8 +210,8 @@ class LedgerState:
             account.in_doubt -= hold.amounts[account.unit]
             account.open_holds -= 1
         hold.accounts = tuple(account for account in hold.accounts if account not in handed)
-        if hold.key is not None:
-            self._open_by_key.pop(hold.key, None)
+        if hold.key is not None and self._open_by_key.get(hold.key) is hold:
+            del self._open_by_key[hold.key]
         if not hold.accounts:
             self._open.pop(hold.hold_id, None)
         self._book.drop_over(handed)
@@ -253,7 +301,7 @@ class LedgerState:
             on = tuple(account for place in saved.accounts if (account := accounts[place]) is not None)
             for account in on:
                 account.open_holds += 1
-            state._keep(Hold(saved.hold_id, on, saved.amounts, saved.key, saved.state))
+            state._keep(Hold(saved.hold_id, on, saved.amounts, saved.key, saved.state, made_on=on))
         state._frozen = {name: reason for name, reason in snapshot.frozen.items() if name in state.budgets}
         state._last_hold_id = snapshot.last_hold_id
         return state
@@ -344,6 +392,11 @@ class LedgerState:
         if budget not in self.budgets:
             raise ConfigError("budget", f"one of {', '.join(map(repr, self.budgets)) or 'no budgets'}", got=budget)
         return self.budgets[budget]
+
+
+def _take_further(hold: Hold, amounts: Mapping[Unit, int]) -> None:
+    further = hold.further or {}
+    hold.further = {unit: further.get(unit, 0) + amounts[unit] for unit in UNITS}
 
 
 def _checked(amounts: Mapping[Unit, int]) -> Mapping[Unit, int]:

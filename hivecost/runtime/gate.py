@@ -114,6 +114,11 @@ class Gate:
         tokens = usage.total_tokens if is_final else None
         self._end(admission.ends, TurnOutcome(total_tokens=tokens, retry_after_s=retry_after_s))
 
+    def settle_another(self, admission: Admission, usage: Usage, cost: Cost, *, is_final: bool) -> None:
+        """The same of one more answer: its checks have been told of its end. Synchronous, from any thread."""
+        if self._hard is not None:
+            self._hard.settle_another(admission, usage, cost, is_final=is_final)
+
     def release(self, admission: Admission) -> None:
         """Nothing was sent."""
         if self._hard is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Collection
 from typing import Final
 
@@ -16,7 +17,7 @@ from hivecost.errors import (
     BudgetExhaustedError,
     LedgerUnavailableError,
 )
-from hivecost.events import Cost, Event, Usage
+from hivecost.events import Cost, CostStatus, Event, Usage
 from hivecost.ledger import (
     Budget,
     LedgerStore,
@@ -40,6 +41,8 @@ from hivecost.subscribers.turn_throttle import TurnThrottle
 
 #: A turn that is clamped below this answers nothing worth its prompt.
 CLAMP_TOKENS_MIN: Final = 16
+#: How many turns are remembered of whose bills the ledger may have something to tell later.
+EXPECTED_MAX: Final = 1_000
 #: How often a paused turn asks whether the budget was raised.
 PAUSE_POLL_S: Final = 0.25
 
@@ -73,8 +76,8 @@ class HardBudgets:
         self._throttle = TurnThrottle(clock, publish)
         self._clock = clock
         self._publish = publish
-        #: Turns whose bill the ledger puts off until it leaves what it is in the middle of, by hold.
-        self._settling: dict[str, TurnRequest] = {}
+        #: Turns of whose bills the ledger may tell later what they brought about, by hold.
+        self._settling: OrderedDict[str, TurnRequest] = OrderedDict()
 
     async def admit(self, request: TurnRequest, passes: Passes) -> Admission:
         """Hold an upper bound of what the turn can cost on every budget that it counts on.
@@ -197,11 +200,33 @@ class HardBudgets:
         if settlement is not None:
             self._tell(settlement, admission.request)
         elif hold.state not in ("settled", "released"):
-            self._settling[hold.hold_id] = admission.request
+            self._expect_news(hold, admission.request)
+
+    def settle_another(self, admission: Admission, usage: Usage, cost: Cost, *, is_final: bool) -> None:
+        """Charge the bill of one more answer; where nobody knows it for sure, what the hold has left is in doubt."""
+        hold, request = admission.hold, admission.request
+        if hold is None:
+            return
+        tokens = 0 if cost.status is CostStatus.INVALID else usage.total_tokens
+        self._expect_news(hold, request)
+        try:
+            settlement = hold.settle_another(nanousd=cost.nanousd or 0, tokens=tokens, calls=1)
+            if cost.nanousd is None or not is_final:
+                hold.doubt_another()
+        except LedgerUnavailableError as error:
+            _log.error("the bill of a turn's further answer came after its ledger was closed, and is lost: %s", error)
+            return
+        if settlement is not None:
+            self._tell(settlement, request)
+
+    def _expect_news(self, hold: LedgerStoreHold, request: TurnRequest) -> None:
+        self._settling[hold.hold_id] = request
+        if len(self._settling) > EXPECTED_MAX:
+            self._settling.popitem(last=False)
 
     def on_settled_late(self, _: LedgerStore, *, hold: LedgerStoreHold, settlement: Settlement) -> None:
         """Publish what a settlement brought about that the ledger had put off."""
-        request = self._settling.pop(hold.hold_id, None)
+        request = self._settling.get(hold.hold_id)
         if request is not None:
             self._tell(settlement, request)
 

@@ -68,6 +68,15 @@ class MemoryHold:
             place.doubts.pop(self.hold_id, None)
             return settlement
 
+    def settle_another(self, usd=None, *, nanousd=None, tokens=None, calls=None):
+        with self.ledger.locked() as place:
+            return place.state.settle_another(self.pure, amounts_of(usd, nanousd, tokens, calls))[1]
+
+    def doubt_another(self):
+        with self.ledger.locked() as place:
+            another = self.ledger.hold_class(self.ledger, place.state.hold_another(self.pure), self.attribution)
+            another.doubt()
+
     def release(self):
         with self.ledger.locked() as place:
             return place.state.release(self.pure)

@@ -63,9 +63,11 @@ WORK = {
     "extend": 4,
     "settle late": 6,
     "settle again": 1,
-    "settle what was resolved": 3,
+    "settle what was resolved": 6,
     "settle what was released": 0.6,
     "drop": 3,
+    "settle another": 3,
+    "doubt another": 1,
     "collect": 8,
     "commit": 8,
     "apply": 8,
@@ -82,14 +84,14 @@ FAULTS = {
     "unacknowledged commit": 0.7,
     "failing opening": 0.3,
     "power loss": 0.1,
-    "journal removed": 0.05,
+    "journal removed": 0.1,
     "move clock": 1,
     "raise limit": 1,
     "set limit": 0.5,
     "configure": 0.3,
     "freeze": 0.5,
     "unfreeze": 3,
-    "resolve": 1.5,
+    "resolve": 4,
 }
 
 
@@ -133,6 +135,8 @@ class Turn:
     resolved: dict | None = None
     #: Its bill came while it was on its way to the database as one in doubt: until it is there, the journal has both.
     is_there_twice: bool = False
+    #: Of an answer that nobody reserved for: how much of its bill may be an overrun, or may be in doubt besides.
+    loose: Counter | None = None
 
     def drop(self):
         self.hold = None
@@ -145,6 +149,8 @@ class Turn:
 
     def overrun(self, account):
         bills = self.bills(account)
+        if self.loose is not None:
+            return max(bills, default=0)
         return max(0, bills[0] - self.held[account][1]) + max(bills) - bills[0] if bills else 0
 
     def settled(self, account):
@@ -154,7 +160,8 @@ class Turn:
         return self.held[account][1] if self.state != "released" and not self.bills(account) else 0
 
     def twice(self, account):
-        return self.held[account][1] if self.is_there_twice else 0
+        loose = 0 if self.loose is None else self.loose[self.held[account][0]]
+        return loose + (self.held[account][1] if self.is_there_twice else 0)
 
 
 def day_of(now_ns):
@@ -430,6 +437,52 @@ class World:
         self.charge(process, turn)
         return True
 
+    def settle_another(self, process):
+        """It was answered once more."""
+        turn = self.pick(self.answered(process))
+        if turn is None:
+            return False
+        bill = self.another_bill(turn)
+        self.answered_again(process, turn, process.desk.settle_another(turn.hold, bill), bill)
+        return True
+
+    def answered(self, process):
+        """Those that a further answer may come for; its bill needs room in the journal."""
+        turns = process.all_turns("settled", "in_doubt", "released") if process.journal.free > OPEN_MAX else []
+        return [turn for turn in turns if turn.held and turn.loose is None]
+
+    def another_bill(self, turn):
+        """Of what the hold has left, but for a mistake in the price."""
+        left = turn.hold.pure.left()["usd"]
+        if self.chance.random() < 0.05:
+            return {"usd": left + self.chance.randrange(1_000), "calls": 1}
+        return {"usd": self.chance.choice([left, self.chance.randrange(left + 1)]), "calls": 0}
+
+    def answered_again(self, process, turn, settlement, bill):
+        for incident in () if settlement is None else settlement.incidents:
+            process.overruns.add(incident.budget)
+            process.frozen.add(incident.budget)
+        another = Turn(None, "", {account: (unit, 0) for account, (unit, _) in turn.held.items()}, loose=Counter())
+        another.bill, another.state, another.is_charged = bill, "settled", True
+        process.turns.append(another)
+        self.turns.append(another)
+
+    def doubt_another(self, process):
+        """It was answered once more, and nobody knows at what cost."""
+        turn = self.pick(self.answered(process))
+        if turn is None:
+            return False
+        process.desk.doubt_another(turn.hold)
+        another = max(process.desk._doubts.values(), key=lambda hold: hold.hold_id, default=turn.hold.pure)
+        require(another.further_of is turn.hold.pure, "a further answer is not in doubt", turn.hold_id)
+        held = {account: (unit, another.amounts[unit]) for account, (unit, _) in turn.held.items()}
+        loose = Counter({unit: wanted - another.amounts[unit] for unit, wanted in another.wanted.items()})
+        hold_id = f"{process.desk.process_id}-{another.hold_id}"
+        found = Turn(None, hold_id, held, state="in_doubt", loose=loose)
+        process.turns.append(found)
+        self.turns.append(found)
+        return True
+
     def release(self, process):
         turn = self.pick([turn for turn in process.all_turns("held") if turn.bill is None])
         if turn is None:
@@ -478,19 +531,32 @@ class World:
         names.append("collect" if process.batch is None else "apply")
         step = getattr(self, self.chance.choice(names).replace(" ", "_"))
         self.busy, pure = turn, turn.hold.pure
-        is_dropped = self.chance.random() < 0.3
-        finalize = turn.drop if is_dropped else partial(process.desk.settle, turn.hold, turn.bill)
+        how, bill = self.chance.choice(["settle", "settle", "drop", "settle another"]), self.another_bill(turn)
+        finalize = {
+            "settle": partial(process.desk.settle, turn.hold, turn.bill),
+            "settle another": partial(process.desk.settle_another, turn.hold, bill),
+            "drop": turn.drop,
+        }.pop(how)
         with Finalizer(self.chance.randrange(1, 120), finalize) as finalizer:
             step(process)
         self.busy = None
         if finalizer.is_called:
-            end = "in_doubt" if is_dropped else "settled"
-            require(pure.state == end, "a finalizer's bill is lost", turn.hold_id)
-            if is_dropped:
-                turn.state = end
-            else:
-                self.charged(process, turn)
+            self.finalized(process, turn, pure, how, bill)
         return finalizer.is_called
+
+    def finalized(self, process, turn, pure, how, bill):
+        end = {"settle": "settled", "drop": "in_doubt", "settle another": turn.state}[how]
+        require(pure.state == end, "a finalizer's bill is lost", turn.hold_id)
+        if how == "settle":
+            self.charged(process, turn)
+        elif how == "drop":
+            turn.state = end
+        else:
+            taken = (pure.further or {}).get("usd", -1)
+            require(taken >= bill["usd"], "a finalizer's bill is lost", turn.hold_id)
+            self.answered_again(process, turn, None, bill)
+            # What it brought about is told to nobody here.
+            process.frozen |= set(process.desk._state.frozen)
 
     # What processes do.
 
@@ -532,6 +598,8 @@ class World:
         for turn in process.all_turns("held", "in_doubt") + self.resolved_turns(process):
             if turn.bill is not None and self.chance.random() < 0.5:
                 self.charge(process, turn)
+        if self.chance.random() < 0.5:
+            self.settle_another(process)
         process.leave_as_it_is()
         self.replace(process)
 

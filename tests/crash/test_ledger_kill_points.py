@@ -49,6 +49,10 @@ DECIDING = [
     point("settle paid", "journal.Journal.settle", "before"),
     point("settle paid", "journal.Journal.settle", "after", counts=True),
     point("settle paid", "desk.Desk.settle", "after", counts=True),
+    point("settle another", "desk.Desk.settle_another", "before"),
+    point("settle another", "journal.Journal.settled", "before"),
+    point("settle another", "journal.Journal.settled", "after", counts=True),
+    point("settle another", "desk.Desk.settle_another", "after", counts=True),
     point("doubt lost", "desk.Desk.doubt", "before"),
     point("doubt lost", "desk.Desk.doubt", "after"),
     point("release unsent", "desk.Desk.release", "before"),
@@ -126,7 +130,7 @@ POINTS = [*OPENING, *HOLDING, *DECIDING, *COMMITTING, *LENDING, *CLOSING, *RECOV
 
 STEPS = [
     *("open", "reserve paid", "reserve lost", "settle paid", "doubt lost", "release unsent", "extend grown", "visit"),
-    *("settle late", "settle grown", "reserve big", "settle big", "close", "recover"),
+    *("settle another", "settle late", "settle grown", "reserve big", "settle big", "close", "recover"),
 ]
 
 

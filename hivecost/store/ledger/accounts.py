@@ -59,6 +59,27 @@ def change_lease(connection: sqlite3.Connection, process_id: int, row_id: int, b
     )
 
 
+def unleased(connection: sqlite3.Connection, row_id: int) -> int:
+    """What of an account is lent to nobody."""
+    left: int
+    (left,) = connection.execute(
+        "SELECT limit_amount - settled - in_doubt"
+        " - (SELECT coalesce(sum(amount), 0) FROM ledger_leases WHERE account_id = id)"
+        " FROM ledger_accounts JOIN ledger_budgets ON name = budget WHERE id = ?",
+        [row_id],
+    ).fetchone()
+    return max(0, left)
+
+
+def charge_unleased(connection: sqlite3.Connection, row_id: int, amount: int) -> int:
+    """Add to an account what no lease pays; how much of it is above what is lent to nobody, and so an overrun."""
+    above = max(0, amount - unleased(connection, row_id))
+    connection.execute(
+        "UPDATE ledger_accounts SET settled = settled + ?, overrun = overrun + ? WHERE id = ?", [amount, above, row_id]
+    )
+    return above
+
+
 def charge(connection: sqlite3.Connection, process_id: int, billed: Mapping[int, int], held: Mapping[int, int]) -> None:
     """Add bills to accounts, out of the leases that held for them, both by row; what is above is an overrun."""
     for row_id, amount in billed.items():

@@ -11,6 +11,15 @@ from hivecost.ledger import Hold, Incident, Refusal, Unit
 from hivecost.ledger.account import Account
 
 
+class Share(NamedTuple):
+    """What pays for a further answer on one account, as far as the hold that it came for would have."""
+
+    #: Out of the room that there was.
+    leased: int
+    #: Out of what is lent to nobody, if there is so much.
+    unleased: int
+
+
 class Bill(msgspec.Struct, gc=False):
     """A settlement that is not in the database yet."""
 
@@ -22,6 +31,8 @@ class Bill(msgspec.Struct, gc=False):
     place: int | None
     #: The hold was, or is just being, handed to the database as one in doubt.
     late: bool
+    #: Of a further answer, by row of its accounts.
+    shares: Mapping[int, Share] | None = None
 
     @property
     def billed(self) -> Mapping[Unit, int]:
@@ -47,8 +58,9 @@ def sums_of_bills(bills: Iterable[Bill], *, above: int = 0) -> BillSums:
             row_id, unit = account.row_id, account.unit
             if row_id:
                 amount = billed[unit]
-                sums.billed[row_id] = sums.billed.get(row_id, 0) + amount
-                sums.held[row_id] = sums.held.get(row_id, 0) + min(amount, bill.held[unit])
+                share = Share(min(amount, bill.held[unit]), 0) if bill.shares is None else bill.shares[row_id]
+                sums.billed[row_id] = sums.billed.get(row_id, 0) + amount - share.unleased
+                sums.held[row_id] = sums.held.get(row_id, 0) + share.leased
     return sums
 
 

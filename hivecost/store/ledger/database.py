@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
 from hivecost.clock import Clock
 from hivecost.errors import HiveCostError, StoreMovedError
-from hivecost.ledger import Budget, Hold
+from hivecost.ledger import Budget, Hold, Incident
 from hivecost.ledger.account import Account
 from hivecost.store.database import (
     Identity,
@@ -21,11 +21,11 @@ from hivecost.store.database import (
     open_writer,
     require_same,
 )
-from hivecost.store.ledger.accounts import change_lease, charge, register, sums_of
+from hivecost.store.ledger.accounts import change_lease, charge, charge_unleased, register, sums_of, unleased
 from hivecost.store.ledger.asking import Lender
-from hivecost.store.ledger.batch import AccountRow, Answer, Batch, BillSums, Committed, Overrun, sums_of_bills
-from hivecost.store.ledger.controls import budget_rows, configure, freeze, last_change
-from hivecost.store.ledger.doubts import doubt, is_known, settle_late
+from hivecost.store.ledger.batch import AccountRow, Answer, Batch, Bill, BillSums, Committed, Overrun, sums_of_bills
+from hivecost.store.ledger.controls import budget_rows, configure, freeze, freeze_for_bill, last_change
+from hivecost.store.ledger.doubts import doubt, incident_of, is_known, settle_late
 from hivecost.store.ledger.folder import LedgerFolder, boot_id, close_all
 from hivecost.store.ledger.journal import Journal
 from hivecost.store.ledger.recovery import Recovery, forget
@@ -177,8 +177,9 @@ class LedgerDatabase:
         now_ns, known = self._clock.now_ns(), self._require_known(connection)
         for hold in batch.doubts:
             amounts = {account.row_id: hold.amounts[account.unit] for account in hold.made_on if account.row_id}
-            hold_id, reason = self._id_of(hold), "left unsettled"
-            if doubt(connection, hold_id, amounts, key=hold.key or "", reason=reason, since_ns=hold.at_ns):
+            hold_id, reason, more = self._id_of(hold), "left unsettled", _wanted_more(connection, hold)
+            charged = {row_id: amount + more.get(row_id, 0) for row_id, amount in amounts.items()}
+            if doubt(connection, hold_id, charged, key=hold.key or "", reason=reason, since_ns=hold.at_ns):
                 for row_id, amount in amounts.items():
                     change_lease(connection, self.process_id, row_id, -amount)
         overruns: list[Overrun] = []
@@ -192,9 +193,24 @@ class LedgerDatabase:
             connection.execute(
                 "UPDATE ledger_processes SET settled_number = ? WHERE id = ?", [fresh[-1].number, self.process_id]
             )
+        for bill in fresh:
+            incidents = tuple(self._charge_unleased(connection, bill, now_ns)) if bill.shares else ()
+            overruns += [Overrun(bill.hold, incidents)] if incidents else []
         for name, reason in batch.frozen.items():
             freeze(connection, name, reason, who="hivecost", now_ns=now_ns)
         return overruns
+
+    def _charge_unleased(self, connection: sqlite3.Connection, bill: Bill, now_ns: int) -> Iterator[Incident]:
+        """What of a further answer this process had not leased."""
+        for row_id, share in (bill.shares or {}).items():
+            above = charge_unleased(connection, row_id, share.unleased) if share.unleased else 0
+            if above:
+                billed = share.leased + share.unleased
+                incident = incident_of(connection, row_id, billed=billed, held=billed - above)
+                freeze_for_bill(
+                    connection, incident.budget, incident.unit, billed=billed, held=billed - above, now_ns=now_ns
+                )
+                yield incident
 
     def _require_known(self, connection: sqlite3.Connection) -> int:
         """The number of the last settlement that the database has of this process."""
@@ -225,6 +241,18 @@ class LedgerDatabase:
         else:
             self._take_in(connection, batch)
             forget(connection, self.process_id)
+
+
+def _wanted_more(connection: sqlite3.Connection, hold: Hold) -> dict[int, int]:
+    """What a further answer lacks of what was left for it, out of what is lent to nobody; by row of its accounts."""
+    wanted, held = hold.wanted, hold.amounts
+    if wanted is None:
+        return {}
+    return {
+        account.row_id: min(wanted[account.unit] - held[account.unit], unleased(connection, account.row_id))
+        for account in hold.made_on
+        if account.leased
+    }
 
 
 def _run(connection: sqlite3.Connection, errand: Errand) -> Any:

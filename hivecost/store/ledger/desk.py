@@ -8,12 +8,23 @@ from typing import TYPE_CHECKING
 
 from hivecost.clock import Clock
 from hivecost.errors import LedgerUnavailableError
-from hivecost.ledger import AccountStatus, Budget, Hold, Incident, LedgerState, Refusal, Settlement, Unit
-from hivecost.ledger.amounts import overrun_reason
+from hivecost.ledger import (
+    UNITS,
+    AccountStatus,
+    Budget,
+    Hold,
+    Incident,
+    LedgerState,
+    Refusal,
+    Settlement,
+    Unit,
+)
+from hivecost.ledger.account import Account
+from hivecost.ledger.amounts import AMOUNT_MAX, overrun_reason
 from hivecost.money import to_usd
 from hivecost.signals import settled_late
 from hivecost.store.ledger.atomic import Atomic, atomic
-from hivecost.store.ledger.batch import Ask, Batch, Bill, BudgetRow, Committed, Overrun, sums_of_bills
+from hivecost.store.ledger.batch import Ask, Batch, Bill, BudgetRow, Committed, Overrun, Share, sums_of_bills
 from hivecost.store.ledger.hold import LedgerHold
 from hivecost.store.ledger.journal import Journal, key_bytes
 from hivecost.store.ledger.leases import Leases, accounts_max, execution_of, is_durable, room_of
@@ -53,6 +64,13 @@ class Desk(Atomic):
     def _settle_later(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> None:
         self.defer(lambda: self._settle_now(hold, amounts))
 
+    def _settle_another_later(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> None:
+        self.defer(lambda: self._settle_another_now(hold, amounts))
+
+    def _settle_another_now(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> None:
+        settlement = self.settle_another(hold, amounts)
+        settled_late.announce(self._ledger, hold=hold, settlement=settlement or Settlement())
+
     def _settle_now(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> None:
         settlement = self.settle(hold, amounts)
         settled_late.announce(self._ledger, hold=hold, settlement=settlement or Settlement())
@@ -62,7 +80,7 @@ class Desk(Atomic):
         held = overrun.hold.amounts
         untold = tuple(incident for incident in overrun.incidents if incident.billed <= held[incident.unit])
         if untold:
-            hold, settlement = self._in_hand(overrun.hold), Settlement(incidents=untold)
+            hold, settlement = self._in_hand(overrun.hold.further_of or overrun.hold), Settlement(incidents=untold)
             self.defer(lambda: settled_late.announce(self._ledger, hold=hold, settlement=settlement))
 
     def _release_later(self, hold: LedgerHold) -> bool:
@@ -139,6 +157,34 @@ class Desk(Atomic):
         if settlement.incidents:
             self._freeze_for(settlement.incidents)
         return settlement
+
+    @atomic(_settle_another_later)
+    def settle_another(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Settlement | None:
+        """Charge the bill of one more answer."""
+        if self.closed:
+            raise LedgerUnavailableError(f"{self.closed}; a further bill of hold {hold.hold_id} is not charged")
+        rooms = {account: account.room for account in hold.accounts if account.leased}
+        another, settlement = self._state.settle_another(hold.pure, amounts)
+        shares = _shares_of(another, rooms)
+        if self.poisoned:
+            another.amounts = _nothing_of(another)  # nobody knows any more what there is room for
+            return self._settle_after_all(another, another.billed or {})
+        self._charge(another, _paid_everywhere(another, shares), shares)
+        if settlement.incidents:
+            self._freeze_for(settlement.incidents)
+        return settlement
+
+    @atomic(lambda self, hold: self.defer(lambda: self.doubt_another(hold)))
+    def doubt_another(self, hold: LedgerHold) -> None:
+        """Set aside what is left for one more answer, until its bill is known."""
+        if self.closed or self.poisoned:
+            return
+        another = self._state.hold_another(hold.pure)
+        if self.journal.free:
+            self._write_down(another)
+        self._doubt(another)
+        if any(map(is_durable, another.made_on)):
+            self._doubts[another.hold_id] = another  # also when the journal has no room for it
 
     @atomic(_release_later)
     def release(self, hold: LedgerHold) -> bool:
@@ -297,7 +343,7 @@ class Desk(Atomic):
             hold.place = self.journal.hold(hold.hold_id, hold.at_ns, hold.amounts, key, accounts)
         return True
 
-    def _charge(self, hold: Hold, held: Mapping[Unit, int]) -> None:
+    def _charge(self, hold: Hold, held: Mapping[Unit, int], shares: Mapping[int, Share] | None = None) -> None:
         """Write the bill down, in the place of its hold or, where that is not its own any more, in a new one."""
         place, billed = hold.place, hold.billed or {}
         number = self._settlements + 1
@@ -313,7 +359,7 @@ class Desk(Atomic):
                 content = hold.hold_id, hold.at_ns, held, key_bytes(hold.key), accounts
                 place = self.journal.settled(content, number, billed)
         self._settlements = number
-        self._bills.append(Bill(number, hold, held, place, hold.handed_over))
+        self._bills.append(Bill(number, hold, held, place, hold.handed_over, shares))
 
     def _settle_after_all(self, hold: Hold, amounts: Mapping[Unit, int]) -> Settlement | None:
         """The journal alone is right: what it takes in is recovered."""
@@ -371,6 +417,26 @@ class Desk(Atomic):
 
 def _nothing_of(hold: Hold) -> dict[Unit, int]:
     return dict.fromkeys(hold.amounts, 0)
+
+
+def _shares_of(another: Hold, rooms: Mapping[Account, int]) -> dict[int, Share]:
+    """What pays for a further answer, by row of its accounts, given the room that they had. One that is not leased pays
+    what the hold would have.
+    """
+    shares = {}
+    for account in filter(is_durable, another.made_on):
+        due = min((another.billed or {})[account.unit], another.amounts[account.unit])
+        leased = min(due, rooms.get(account, due))
+        shares[account.row_id] = Share(leased, due - leased)
+    return shares
+
+
+def _paid_everywhere(another: Hold, shares: Mapping[int, Share]) -> dict[Unit, int]:
+    """What of a further answer is leased on all its accounts, by unit: what the journal can say of it."""
+    paid = dict.fromkeys(UNITS, AMOUNT_MAX)
+    for account in filter(is_durable, another.made_on):
+        paid[account.unit] = min(paid[account.unit], shares[account.row_id].leased)
+    return {unit: min(amount, another.amounts[unit]) for unit, amount in paid.items()}
 
 
 def _with_handed_over(hold: Hold, settlement: Settlement, amounts: Mapping[Unit, int]) -> Settlement:

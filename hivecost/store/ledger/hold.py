@@ -81,6 +81,29 @@ class LedgerHold(msgspec.Struct, eq=False):
         """
         return self._desk.settle(self, amounts_of(usd, nanousd, tokens, calls))
 
+    def settle_another(
+        self,
+        usd: USDAmount | None = None,
+        *,
+        nanousd: int | None = None,
+        tokens: int | None = None,
+        calls: int | None = None,
+    ) -> Settlement | None:
+        """Charge the bill of one more answer that came for it, on its accounts and in its periods.
+
+        What earlier bills left of the hold pays for it, as far as the accounts still have room: after `settle` the rest
+        is anybody's. What is above is charged in full and freezes the budget, as in `settle`. A unit that is not named
+        is charged at nothing, calls at one. Each call is another answer. None, and `settled_late`, as in `settle`.
+        """
+        return self._desk.settle_another(self, amounts_of(usd, nanousd, tokens, calls))
+
+    def doubt_another(self) -> None:
+        """One more answer came for it, and nobody knows its bill.
+
+        What is left of the hold is in doubt as one of its own, as far as the accounts still have room.
+        """
+        self._desk.doubt_another(self)
+
     def release(self) -> bool:
         """Give the whole hold back, because it is sure that nothing was sent; False if it is not held any more."""
         return self._desk.release(self)
