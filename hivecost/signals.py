@@ -44,5 +44,6 @@ budget_warning: Final = ControlSignal("An account passed one of its warning frac
 subscriber_failed: Final = ControlSignal("A handler raised.")
 #: sender: the bus; subscription_id, name, count, why.
 events_dropped: Final = ControlSignal("Events were lost to a full or closing queue.")
-#: sender: the ledger; hold, settlement. For a `settle()` that came in the middle of its work, and so gave None.
+#: sender: the ledger; hold, settlement. For a `settle()` that came in the middle of its work, and so gave None; and for
+#: incidents that came to light afterwards, such as a bill above what somebody had resolved its hold at.
 settled_late: Final = ControlSignal("A hold was settled after its settle() had returned.")

@@ -126,6 +126,11 @@ class Account(msgspec.Struct, eq=False, weakref=True):
         return max(0, self.limit - self.settled - self.held - self.in_doubt)
 
     @property
+    def room(self) -> int:
+        """What may be held now, of the limit or of the lease."""
+        return max(0, self.cap - self.settled - self.held - self.in_doubt)
+
+    @property
     def is_spent(self) -> bool:
         """Nothing is left, or less than that; what is held does not count."""
         return self.settled >= self.limit

@@ -12,7 +12,7 @@ from typing import Protocol, Self, runtime_checkable
 
 from hivecost.clock import Clock
 from hivecost.ledger.account import Account, AccountStatus
-from hivecost.ledger.amounts import Unit, USDAmount
+from hivecost.ledger.amounts import UNITS, Unit, USDAmount
 from hivecost.ledger.book import Ancestors
 from hivecost.ledger.budget import Budget, Limit
 from hivecost.ledger.hold import HoldState, Refusal, Settlement
@@ -22,8 +22,9 @@ from hivecost.ledger.statements import BudgetState, DoubtfulHold
 class LedgerStoreHold(Protocol):
     """Money that is set aside for one attempt. Left unsettled, by an exception or not, it is in doubt.
 
-    `settle`, `release` and `doubt` never wait, are safe in any cancellation, and may be called from any thread. Once
-    the ledger is closed what is not settled is in doubt, and they raise LedgerUnavailableError; `doubt` need not.
+    So it is, at the latest, when nobody keeps it any more and it is collected.
+    All but `extend` never wait, are safe in any cancellation, and may be called from any thread. Once the ledger is
+    closed what is not settled is in doubt, and they raise LedgerUnavailableError; those that only doubt need not.
     """
 
     @property
@@ -63,9 +64,34 @@ class LedgerStoreHold(Protocol):
         """Charge the bill and give the rest back; None, and nothing changes, if that was done before.
 
         A unit that is not named is charged as it was held. A bill above its hold, or of one that was released, is
-        charged in full and freezes the budget: `Settlement.incidents`. Raises ConfigError for an amount that cannot be.
-        From a finalizer or a signal handler that comes in the middle of the ledger's own work it may give None and
-        settle a moment later; `hivecost.signals.settled_late` then has what it would have given.
+        charged in full and freezes the budget: `Settlement.incidents`. So is what a bill is above the amount that
+        somebody resolved its hold at; of a bill below that nothing is given back. Raises ConfigError for an amount that
+        cannot be. From a finalizer or a signal handler that comes in the middle of the ledger's own work it may give
+        None and settle a moment later; `hivecost.signals.settled_late` then has what it would have given, and it has
+        incidents that only come to light where all processes' accounts are.
+        """
+        ...
+
+    def settle_another(
+        self,
+        usd: USDAmount | None = None,
+        *,
+        nanousd: int | None = None,
+        tokens: int | None = None,
+        calls: int | None = None,
+    ) -> Settlement | None:
+        """Charge the bill of one more answer that came for it, on its accounts and in its periods.
+
+        What earlier bills left of the hold pays for it, as far as the accounts still have room: after `settle` the rest
+        is anybody's. What is above is charged in full and freezes the budget, as in `settle`. A unit that is not named
+        is charged at nothing, calls at one. Each call is another answer. None, and `settled_late`, as in `settle`.
+        """
+        ...
+
+    def doubt_another(self, units: Collection[Unit] = UNITS) -> None:
+        """One more answer came for it, and nobody knows its bill in these units.
+
+        What is left of the hold there is in doubt as one of its own, as far as the accounts still have room.
         """
         ...
 

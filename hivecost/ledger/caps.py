@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from fractions import Fraction
 from math import ceil
 from typing import Final, Literal
@@ -47,6 +47,8 @@ class CapHold(msgspec.Struct, eq=False, gc=False):
     caps: tuple[Cap, ...]
     amounts: dict[Unit, int]
     state: HoldState = "held"
+    #: What bills that are known took of the amounts.
+    used: dict[Unit, int] = msgspec.field(default_factory=dict)
 
 
 def new_cap(name: str, limit: object, *, mode: str = "hard") -> Cap:
@@ -88,7 +90,7 @@ def settle_on_caps(hold: CapHold, used: Mapping[Unit, int]) -> list[Crossing]:
     """
     if hold.state != "held":
         return []
-    hold.state = "settled"
+    hold.state, hold.used = "settled", dict(used)
     crossings: list[Crossing] = []
     for cap in hold.caps:
         held = hold.amounts[cap.unit]
@@ -99,6 +101,24 @@ def settle_on_caps(hold: CapHold, used: Mapping[Unit, int]) -> list[Crossing]:
         else:
             cap.in_doubt += held
     return crossings
+
+
+def settle_another_on_caps(
+    hold: CapHold, used: Mapping[Unit, int], unknown: Collection[Unit] = ()
+) -> Iterable[Crossing]:
+    """Charge one more answer in full, once the first one is settled: what the hold had left was given back.
+
+    In the units of which the bill is not known for sure, what is left after it is in doubt, as far as the cap has room.
+    """
+    before = hold.used
+    hold.used = {unit: before.get(unit, 0) + amount for unit, amount in used.items()}
+    left = {unit: max(0, amount - hold.used.get(unit, 0)) for unit, amount in hold.amounts.items()}
+    hold.used |= {unit: hold.used.get(unit, 0) + left[unit] for unit in unknown if unit in left}
+    for cap in hold.caps:
+        cap.settled += used[cap.unit]
+        if cap.unit in unknown and hold.state != "released":
+            cap.in_doubt += min(left[cap.unit], cap.remaining)
+        yield from _crossings(cap)
 
 
 def release_on_caps(hold: CapHold) -> None:

@@ -10,7 +10,7 @@ import msgspec
 
 from hivecost.errors import BudgetBusyError, BudgetExceededError, BudgetExhaustedError
 from hivecost.ledger.account import Account, Crossing
-from hivecost.ledger.amounts import Unit, format_amount
+from hivecost.ledger.amounts import UNITS, Unit, format_amount
 from hivecost.ledger.period import counting_since, for_period, resetting
 
 HoldState = Literal["held", "in_doubt", "settled", "released"]
@@ -107,6 +107,38 @@ class Hold(msgspec.Struct, eq=False, gc=False):
     billed: Mapping[Unit, int] | None = None
     #: What was charged while the rest of the bill stays unknown; `accounts` are those of the other units then.
     known: Mapping[Unit, int] | None = None
+    #: Somebody else said so, who may not have known the bill.
+    is_resolved: bool = False
+    #: When it was made.
+    at_ns: int = 0
+    #: All accounts that it was made on, where `accounts` loses those that the durable ledger has taken over.
+    made_on: tuple[Account, ...] = ()
+    #: Where a journal has it; None: nowhere.
+    place: int | None = None
+    #: It is in the durable ledger, as one in doubt, or on its way there.
+    handed_over: bool = False
+    #: How many have it in their hands; when nobody has it any more, it is in doubt.
+    handles: int = 0
+    #: What further answers took of it.
+    further: Mapping[Unit, int] | None = None
+    #: The hold that this one is a further answer of, and what that had left for it.
+    further_of: Hold | None = None
+    wanted: Mapping[Unit, int] | None = None
+
+    @property
+    def doubted(self) -> tuple[Account, ...]:
+        """Those of all its accounts whose part of the bill is not charged on its own."""
+        known = self.known
+        return self.made_on if known is None else tuple(a for a in self.made_on if a.unit not in known)
+
+    def left(self) -> dict[Unit, int]:
+        """What known bills have not used of the amounts; nothing of a hold that was released."""
+        if self.state == "released":
+            return dict.fromkeys(UNITS, 0)
+        billed = (self.billed if self.state == "settled" else self.known) or {}
+        further = self.further or {}
+        used = {unit: billed.get(unit, 0) + further.get(unit, 0) for unit in UNITS}
+        return {unit: max(0, self.amounts.get(unit, 0) - used[unit]) for unit in UNITS}
 
 
 def refusal_of(account: Account, needed: int, *, frozen: str | None = None) -> Refusal:

@@ -14,7 +14,7 @@ from hivecost.ledger.account import Account, AccountStatus, Crossing
 from hivecost.ledger.amounts import AMOUNT_MAX, UNITS, Unit, overrun_reason
 from hivecost.ledger.book import AccountBook, AccountDropped, AccountOpened, AccountsMax, Ancestors
 from hivecost.ledger.budget import Budget, Limit
-from hivecost.ledger.hold import Hold, Incident, Refusal, Settlement, finality, refusal_of
+from hivecost.ledger.hold import Hold, HoldState, Incident, Refusal, Settlement, finality, refusal_of
 from hivecost.ledger.snapshot import HoldSnapshot, LedgerSnapshot, load_account, save_account
 
 _NOTHING: Final = Settlement()
@@ -94,7 +94,7 @@ class LedgerState:
             account.open_holds += 1
             account.used_at_ns = at_ns
         self._last_hold_id += 1
-        hold = Hold(self._last_hold_id, accounts, wanted, key, "held", refusals)
+        hold = Hold(self._last_hold_id, accounts, wanted, key, "held", refusals, at_ns=at_ns, made_on=accounts)
         self._keep(hold)
         return hold
 
@@ -120,11 +120,12 @@ class LedgerState:
         """Charge the bill and give the rest of the hold back; None, and nothing changes, if that was done before.
 
         A unit that the bill does not name is charged as it was held. A bill above its hold, or for a hold that
-        was released, is charged in full: an Incident, and the budget is frozen.
+        was released, is charged in full: an Incident, and the budget is frozen. So is what a bill is above the amount
+        that the hold was resolved at; of one below that nothing is given back.
         Raises ConfigError for an amount that is no integer from zero.
         """
         if hold.state == "settled":
-            return None
+            return self._settle_resolved(hold, _checked(amounts)) if hold.is_resolved else None
         billed: dict[Unit, int] = {**hold.amounts, **_checked(amounts), **(hold.known or {})}
         hold.billed = billed
         reserved = self._take_back(hold)
@@ -180,6 +181,60 @@ class LedgerState:
         hold.state = "in_doubt"
         return True
 
+    def settle_another(self, hold: Hold, amounts: Mapping[Unit, int]) -> tuple[Hold, Settlement]:
+        """Charge the bill of one more answer on the accounts of a hold: as a hold of its own, which is settled.
+
+        What earlier bills left of the hold pays for it, as far as its accounts have room; those that are leased are not
+        asked. What is above is charged in full: an Incident, and the budget is frozen. A unit that the bill does
+        not name is charged at nothing, calls at one. Raises ConfigError for an amount that is no integer from zero.
+        """
+        billed = {**_ZEROS, "calls": 1, **_checked(amounts)}
+        another = self._another(hold, hold.made_on, hold.left(), "settled")
+        another.billed = billed
+        _take_further(hold, billed)
+        crossings: list[Crossing] = []
+        incidents: list[Incident] = []
+        for account in another.accounts:
+            amount = billed[account.unit]
+            paid = min(amount, another.amounts[account.unit])
+            if not (account.leased or account.budget.shadow):
+                paid = min(paid, account.room)
+            account.settled += amount
+            if amount > paid:
+                incidents.append(self._overrun(account, paid, amount))
+            if account.settled >= account.alarm_at:
+                crossings.extend(account.crossings())
+        self._book.drop_over(another.accounts)
+        return another, Settlement(tuple(crossings), tuple(incidents))
+
+    def hold_another(self, hold: Hold, units: Collection[Unit] = UNITS) -> Hold:
+        """A hold for one more answer, on its accounts of these units: what earlier bills left, as far as there is room.
+
+        On no account, it is none.
+        """
+        wanted = {unit: left if unit in units else 0 for unit, left in hold.left().items()}
+        amounts = dict(wanted)
+        accounts = tuple(account for account in hold.made_on if account.unit in units)
+        for account in accounts:
+            if not account.budget.shadow:
+                amounts[account.unit] = min(amounts[account.unit], account.room)
+        another = self._another(hold, accounts, amounts, "held")
+        another.wanted = wanted
+        _take_further(hold, wanted)
+        for account in another.accounts:
+            account.held += amounts[account.unit]
+            account.open_holds += 1
+        if accounts:
+            self._open[another.hold_id] = another
+        return another
+
+    def _another(
+        self, hold: Hold, accounts: tuple[Account, ...], amounts: Mapping[Unit, int], state: HoldState
+    ) -> Hold:
+        self._last_hold_id += 1
+        number, at_ns, key = self._last_hold_id, hold.at_ns, hold.key
+        return Hold(number, accounts, amounts, key, state, at_ns=at_ns, made_on=accounts, further_of=hold)
+
     def hand_over(self, hold: Hold, accounts: Iterable[Account]) -> None:
         """Some accounts of a hold that is in doubt are charged elsewhere from now on: here, it is on the others.
 
@@ -190,8 +245,8 @@ class LedgerState:
             account.in_doubt -= hold.amounts[account.unit]
             account.open_holds -= 1
         hold.accounts = tuple(account for account in hold.accounts if account not in handed)
-        if hold.key is not None:
-            self._open_by_key.pop(hold.key, None)
+        if hold.key is not None and self._open_by_key.get(hold.key) is hold:
+            del self._open_by_key[hold.key]
         if not hold.accounts:
             self._open.pop(hold.hold_id, None)
         self._book.drop_over(handed)
@@ -203,8 +258,9 @@ class LedgerState:
         """
         hold = self._open.get(hold_id)
         settlement = self.settle(hold, amounts) if hold is not None and hold.state == "in_doubt" else None
-        if settlement is None:
+        if hold is None or settlement is None:
             raise ConfigError(f"hold {hold_id}", "the id of a hold that is in doubt")
+        hold.is_resolved = True
         return settlement
 
     def freeze(self, budget: str, reason: str) -> None:
@@ -327,7 +383,7 @@ class LedgerState:
             on = tuple(account for place in saved.accounts if (account := accounts[place]) is not None)
             for account in on:
                 account.open_holds += 1
-            state._keep(Hold(saved.hold_id, on, saved.amounts, saved.key, saved.state))
+            state._keep(Hold(saved.hold_id, on, saved.amounts, saved.key, saved.state, made_on=on))
         state._frozen = {name: reason for name, reason in snapshot.frozen.items() if name in state.budgets}
         state._last_hold_id = snapshot.last_hold_id
         return state
@@ -361,6 +417,16 @@ class LedgerState:
                 crossings.extend(account.crossings())
         self._book.drop_over(accounts)
         return Settlement(tuple(crossings), tuple(incidents)) if crossings or incidents else _NOTHING
+
+    def _settle_resolved(self, hold: Hold, amounts: Mapping[Unit, int]) -> Settlement:
+        """Charge what a bill is above the amount that somebody resolved its hold at; what was known before stays."""
+        resolved, known = hold.billed or {}, hold.known or {}
+        amounts = {**amounts, **known}
+        billed = {unit: max(amount, amounts.get(unit, amount)) for unit, amount in resolved.items()}
+        hold.billed, hold.is_resolved = billed, False
+        for account in hold.accounts:
+            account.settled += billed[account.unit] - resolved[account.unit]
+        return self._news_of(hold.accounts, billed, resolved)
 
     def _refusals(self, accounts: tuple[Account, ...], amounts: Mapping[Unit, int]) -> tuple[Refusal, ...]:
         """What the accounts have against it; a frozen budget always has."""
@@ -417,6 +483,11 @@ def _require_hard(budgets: Iterable[Budget]) -> None:
     for budget in budgets:
         if budget.mode != "hard":
             raise ConfigError(f"budget {budget.name!r}.mode", "'hard', to hold money before turns", got=budget.mode)
+
+
+def _take_further(hold: Hold, amounts: Mapping[Unit, int]) -> None:
+    further = hold.further or {}
+    hold.further = {unit: further.get(unit, 0) + amounts[unit] for unit in UNITS}
 
 
 def _checked(amounts: Mapping[Unit, int]) -> Mapping[Unit, int]:

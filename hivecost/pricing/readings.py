@@ -31,6 +31,8 @@ class UsageReading(msgspec.Struct, frozen=True, kw_only=True):
     reason: str = ""
     #: The shape the payload was read as: `openai`, `anthropic`, … ("" when it had none).
     flavor: str = ""
+    #: The provider's id of the answer, the same in all its chunks; "" when it gives none.
+    answer_id: str = ""
     #: The model that answered; "" when the payload does not say.
     model: str = ""
     #: "" where many providers speak the same shape and nothing tells them apart.

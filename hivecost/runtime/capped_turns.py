@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 import anyio
 
 from hivecost.clock import Clock
 from hivecost.errors import BudgetExceededError
-from hivecost.events import Cost, Event, Usage
+from hivecost.events import Cost, CostStatus, Event, Usage
 from hivecost.ledger import Crossing, Refusal, Unit, exceeded_of, warning_of
 from hivecost.ledger.caps import (
     Cap,
@@ -17,12 +17,14 @@ from hivecost.ledger.caps import (
     extend_on_caps,
     release_on_caps,
     reserve_on_caps,
+    settle_another_on_caps,
     settle_on_caps,
 )
 from hivecost.loops import Loop
 from hivecost.plugin import TurnRequest
 from hivecost.pricing import PriceBook
 from hivecost.runtime.turn_bound import TurnBounds
+from hivecost.runtime.turn_hold import unknown_units
 from hivecost.store.ledger.atomic import Atomic, atomic
 from hivecost.subscribers.budget_signals import announce_exhausted, announce_warning
 
@@ -73,6 +75,14 @@ class CappedTurns(Atomic):
                 used["usd"] = cost.nanousd
         self._settle(hold, used, request)
 
+    def settle_another(self, request: TurnRequest, hold: CapHold, usage: Usage, cost: Cost, *, is_final: bool) -> None:
+        """Charge one more answer in full; what is not known of it is in doubt, at what the hold had left. From any
+        thread.
+        """
+        tokens = 0 if cost.status is CostStatus.INVALID else usage.total_tokens
+        used: dict[Unit, int] = {"usd": cost.nanousd or 0, "tokens": tokens, "calls": 1}
+        self._settle_another(hold, used, unknown_units(cost, is_final=is_final), request)
+
     @atomic(lambda self, hold: self.defer(lambda: self.release(hold)))
     def release(self, hold: CapHold) -> None:
         """Give all of it back: nothing was sent."""
@@ -115,6 +125,13 @@ class CappedTurns(Atomic):
         for crossing in settle_on_caps(hold, used):
             self._tell(crossing, request)
         self._wake()
+
+    @atomic(lambda self, *of_what: self.defer(lambda: self._settle_another(*of_what)))
+    def _settle_another(
+        self, hold: CapHold, used: Mapping[Unit, int], unknown: Collection[Unit], request: TurnRequest
+    ) -> None:
+        for crossing in settle_another_on_caps(hold, used, unknown):
+            self._tell(crossing, request)
 
     def _tell(self, crossing: Crossing, request: TurnRequest) -> None:
         if crossing.exceeded:

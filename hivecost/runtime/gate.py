@@ -240,6 +240,15 @@ class Gate:
         tokens = usage.total_tokens if is_final else None
         self._end(admission.ends, TurnOutcome(total_tokens=tokens, retry_after_s=retry_after_s))
 
+    def settle_another(
+        self, admission: Admission, usage: Usage, cost: Cost, *, is_final: bool, answered: str = ""
+    ) -> None:
+        """The same of one more answer: its checks have been told of its end. Synchronous, from any thread."""
+        if admission.cap_hold is not None:
+            self._capped.settle_another(admission.request, admission.cap_hold, usage, cost, is_final=is_final)
+        if self._hard is not None:
+            self._hard.settle_another(admission, usage, cost, is_final=is_final, answered=answered)
+
     def release(self, admission: Admission) -> None:
         """Nothing was sent."""
         self._release(admission)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
@@ -17,7 +18,7 @@ from hivecost.errors import (
     ConfigError,
     LedgerUnavailableError,
 )
-from hivecost.events import Cost, Event, Usage
+from hivecost.events import Cost, CostStatus, Event, Usage
 from hivecost.ledger import (
     Ancestors,
     Budget,
@@ -45,12 +46,14 @@ from hivecost.runtime.match_values import NamedBudgets
 from hivecost.runtime.money_line import AccountName, MoneyLine, Waiter
 from hivecost.runtime.passes import Passes
 from hivecost.runtime.turn_bound import TurnBounds, grown_to
-from hivecost.runtime.turn_hold import known_bill, lacking, refusal_to_extend
+from hivecost.runtime.turn_hold import known_bill, lacking, refusal_to_extend, unknown_units
 from hivecost.subscribers.budget_signals import announce_exhausted, announce_warning
 from hivecost.subscribers.turn_throttle import TurnThrottle
 
 #: A turn that is clamped below this answers nothing worth its prompt.
 CLAMP_TOKENS_MIN: Final = 16
+#: How many turns are remembered of whose bills the ledger may have something to tell later.
+EXPECTED_MAX: Final = 1_000
 #: How often a paused turn asks whether the budget was raised.
 PAUSE_POLL_S: Final = 0.25
 
@@ -110,8 +113,8 @@ class HardBudgets:
         self._line = MoneyLine(clock)
         self._clock = clock
         self._publish = publish
-        #: Turns whose bill the ledger puts off until it leaves what it is in the middle of, by hold.
-        self._settling: dict[str, TurnRequest] = {}
+        #: Turns of whose bills the ledger may tell later what they brought about, by hold.
+        self._settling: OrderedDict[str, TurnRequest] = OrderedDict()
 
     def set_budgets(self, budgets: Iterable[Budget]) -> None:
         """Bind turns by these budgets from now on."""
@@ -318,9 +321,8 @@ class HardBudgets:
         What was used for sure, and is more than the hold already, is charged as a bill. `answered` is the model that
         did.
         """
+        self._learn(admission, answered, usage, cost)
         hold = admission.hold
-        held_by = () if hold is None else {account.budget.name for account in hold.accounts}
-        self._answers.learn(admission.request, held_by, answered, usage, cost)
         if hold is None:
             return
         known = known_bill(admission.request, hold, usage, cost, is_final=is_final)
@@ -334,11 +336,42 @@ class HardBudgets:
         if settlement is not None:
             self._tell(settlement, admission.request)
         elif hold.state not in ("settled", "released"):
-            self._settling[hold.hold_id] = admission.request
+            self._expect_news(hold, admission.request)
+
+    def _learn(self, admission: Admission, answered: str, usage: Usage, cost: Cost) -> None:
+        hold = admission.hold
+        held_by = () if hold is None else {account.budget.name for account in hold.accounts}
+        self._answers.learn(admission.request, held_by, answered, usage, cost)
+
+    def settle_another(
+        self, admission: Admission, usage: Usage, cost: Cost, *, is_final: bool, answered: str = ""
+    ) -> None:
+        """Charge the bill of one more answer; in units in which nobody knows it for sure, what is left is in doubt."""
+        self._learn(admission, answered, usage, cost)
+        hold, request = admission.hold, admission.request
+        if hold is None:
+            return
+        tokens = 0 if cost.status is CostStatus.INVALID else usage.total_tokens
+        unknown = unknown_units(cost, is_final=is_final)
+        self._expect_news(hold, request)
+        try:
+            settlement = hold.settle_another(nanousd=cost.nanousd or 0, tokens=tokens, calls=1)
+            if any(account.unit in unknown for account in hold.accounts):
+                hold.doubt_another(unknown)
+        except LedgerUnavailableError as error:
+            _log.error("the bill of a turn's further answer came after its ledger was closed, and is lost: %s", error)
+            return
+        if settlement is not None:
+            self._tell(settlement, request)
+
+    def _expect_news(self, hold: LedgerStoreHold, request: TurnRequest) -> None:
+        self._settling[hold.hold_id] = request
+        if len(self._settling) > EXPECTED_MAX:
+            self._settling.popitem(last=False)
 
     def on_settled_late(self, _: LedgerStore, *, hold: LedgerStoreHold, settlement: Settlement) -> None:
         """Publish what a settlement brought about that the ledger had put off."""
-        request = self._settling.pop(hold.hold_id, None)
+        request = self._settling.get(hold.hold_id)
         if request is not None:
             self._tell(settlement, request)
         self._line.freed()

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterable, Iterable
+import sys
+from collections.abc import AsyncIterable, Callable, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Self
+from typing import TYPE_CHECKING, Final, Literal, Self
 
 from msgspec.structs import replace
 
@@ -40,9 +41,12 @@ _UNKNOWN: Final = Cost(status=CostStatus.UNPRICED)
 class Turn:
     """`async with ctx.turn(...) as turn:` or, in a sync agent, `with ctx.turn(...) as turn:`.
 
-    Call `settle()` once with the provider's response. A turn that is left without it is still counted: with what
-    `observe()` saw of a stream, or else as unpriced.
+    Call `settle()` with the provider's response. A turn that is left without it, or dropped, is still counted: with
+    what `observe()` saw of a stream, or else as unpriced. It is one call; where more than one answer comes all the
+    same, each that has an id of its own is counted.
     """
+
+    _state: Literal["new", "entering", "open"] = "new"
 
     def __init__(
         self, execution: Execution, request: TurnRequest, prompt_tokens: int = 0, caps: tuple[Cap, ...] = ()
@@ -54,8 +58,16 @@ class Turn:
         self._execution = execution
         self._stream: UsageStream | None = None
         self._settled: Cost | None = None
+        #: What each answer cost, by its id.
+        self._answers: dict[str, Cost] = {}
+        self._has_warned = False
         self._released = False
+        #: When it was sent, or the answer before came.
         self._started_s = 0.0
+
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        if self._state == "open" and self._settled is None and not is_finalizing() and not self._execution.is_forked:
+            self._leave(None)
 
     @property
     def request(self) -> TurnRequest:
@@ -74,19 +86,21 @@ class Turn:
 
     @property
     def cost(self) -> Cost | None:
-        """What it cost; None until it is settled."""
+        """What its first answer cost; None until it is settled."""
         return self._settled
 
     async def __aenter__(self) -> Self:
-        if self._settled is not None or self._released:
-            raise HiveCostError("this turn is over; ask ctx.turn(...) for another one")
+        self._require_new()
+        self._state = "entering"
         try:
             await self._execution.run_at_home(self._pass_gate)
         except BaseException:
             # It may have passed the gate while the loop that asked was told to stop.
             self._execution.gate.release(self._admission)
             self._admission = Admission(self.request)
+            self._state = "new"
             raise
+        self._state = "open"
         self._started_s = self._execution.clock.monotonic_s()
         return self
 
@@ -99,6 +113,7 @@ class Turn:
         self._leave(error)
 
     def __enter__(self) -> Self:
+        self._require_new()
         try:
             self._execution.call_from_thread(self.__aenter__)
         except BaseException:
@@ -112,7 +127,11 @@ class Turn:
         self._leave(error)
 
     def observe(self, chunk: object) -> None:
-        """Take note of one chunk or event of a stream, as the provider's SDK gives it."""
+        """Take note of one chunk or event of a stream, as the provider's SDK gives it.
+
+        Raises HiveCostError for a turn that was never entered.
+        """
+        self._require_open()
         self._seen().observe(chunk)
 
     def stream(self, response: AsyncIterable[Chunk] | Iterable[Chunk]) -> TurnStream[Chunk]:
@@ -126,7 +145,9 @@ class Turn:
         things cannot be bounded so: what it generates ahead of what was read (half of `stream_tokens` is assumed), and
         reasoning that it bills and hides: that is held for when the provider counts it, and is an overrun where
         nothing is left then. Leave `stream_tokens` out to be strict about both: `max_tokens` are then held in full.
+        Raises HiveCostError for a turn that was never entered.
         """
+        self._require_open()
         seen = self._seen()
         return TurnStream(response, seen, Coverage(self._execution, self._admission, seen))
 
@@ -134,24 +155,18 @@ class Turn:
         """Count and price the turn, and publish LLM_TURN_COMPLETE. Synchronous, so no cancellation can divide it.
 
         `response` is whatever the provider sent (an SDK's object, a dict, JSON), a `Usage`, or nothing after
-        `observe()`. Settling again changes nothing and gives the first cost. Never raises for what a provider sends:
-        impossible counts give a cost with status `invalid`, missing ones are `estimated` from what was read of the
-        answer and what was said of the prompt, and `unpriced` where nothing was read. An estimate settles no hold.
+        `observe()`. Settled again with an answer of another id, it publishes a turn of its own, whose cost this gives:
+        a hard budget pays for it with what the hold has left, and what is above is an overrun. Without two different
+        ids nothing changes, a warning is logged once, and this gives the first cost. Never raises for what a provider
+        sends: impossible counts give a cost with status `invalid`, missing ones are `estimated` from what was read of
+        the answer and what was said of the prompt, and `unpriced` where nothing was read. An estimate settles no hold.
+        Raises HiveCostError for a turn that was never entered.
         """
-        if self._settled is not None:
-            return self._settled
-        if response is not None:
-            told = read_usage(response)
-        elif self._stream is not None:
-            told = self._stream.reading()
-        else:
-            told = _MISSING
-        if told.status is not UsageStatus.MISSING:
-            return self._publish(told, None, stop_reason=stop_reason)
-        answer_bytes = 0 if response is None else size_of_answer(response)
-        if self._stream is not None:
-            answer_bytes = max(answer_bytes, self._stream.output_bound)
-        return self._publish(estimated(told, answer_bytes, self._prompt_tokens), None, stop_reason=stop_reason)
+        self._require_open()
+        *earlier, newest = self._answers_of(response)
+        for reading in earlier:
+            self._take(reading)
+        return self._take(newest, stop_reason, warns=True)
 
     def release(self) -> None:
         """Nothing was sent: the turn leaves no trace."""
@@ -163,11 +178,59 @@ class Turn:
             self._stream = UsageStream()
         return self._stream
 
-    def _leave(self, error: BaseException | None) -> None:
+    def _require_new(self) -> None:
         if self._settled is not None or self._released:
+            raise HiveCostError("this turn is over; ask ctx.turn(...) for another one")
+        if self._state != "new":
+            raise HiveCostError("this turn was entered before, and is one call; ask ctx.turn(...) for another one")
+
+    def _require_open(self) -> None:
+        if self._state != "open":
+            raise HiveCostError(
+                "this turn was never entered, so no budget knows of it: write `async with ctx.turn(...) as turn:`, or "
+                "`with` in a sync agent, and settle it inside"
+            )
+
+    def _answers_of(self, response: object) -> list[UsageReading]:
+        """All that came since it was settled last; of a stream that `response` is the end of, only that."""
+        stream, self._stream = self._stream, None
+        streamed = [] if stream is None else stream.answers()
+        if response is None:
+            return [self._estimated(*answer) for answer in streamed] or [_MISSING]
+        reading = read_usage(response)
+        others = [one for one in streamed if reading.answer_id and one.reading.answer_id not in ("", reading.answer_id)]
+        same_bytes = sum(one.output_bound for one in streamed if one not in others)
+        size = max(size_of_answer(response), same_bytes) if reading.status is UsageStatus.MISSING else 0
+        return [*(self._estimated(*answer) for answer in others), self._estimated(reading, size)]
+
+    def _estimated(self, reading: UsageReading, answer_bytes: int) -> UsageReading:
+        return estimated(reading, answer_bytes, self._prompt_tokens)
+
+    def _take(self, reading: UsageReading, stop_reason: str = "", *, warns: bool = False) -> Cost:
+        """Count an answer, if it is none that was counted."""
+        first, answer_id = self._settled, reading.answer_id
+        if first is None:
+            return self._publish(reading, None, stop_reason=stop_reason)
+        if answer_id and "" not in self._answers and answer_id not in self._answers:
+            return self._publish(reading, None, stop_reason=stop_reason)
+        if warns and not self._has_warned:
+            self._has_warned = True
+            why = "its answer is counted already" if answer_id in self._answers else "no id tells the answers apart"
+            _log.warning(
+                "a turn of %s was settled again, which changes nothing: %s; ask ctx.turn(...) for each call",
+                *(self.request.model, why),
+            )
+        return self._answers.get(answer_id, first)
+
+    def _leave(self, error: BaseException | None) -> None:
+        if self._state != "open" or self._released:
             return
+        stop_reason = "" if error is None else _stop_reason(error)
         if self._stream is not None:
-            self.settle(stop_reason="" if error is None else _stop_reason(error))
+            for reading in self._answers_of(None):
+                self._take(reading, stop_reason)
+        elif self._settled is not None:
+            return
         elif error is None:
             _log.warning("a turn of %s was left without settle(): its usage is unknown", self.request.model)
             self._publish_unknown("the turn was left without settle()", stop_reason="unsettled")
@@ -179,7 +242,7 @@ class Turn:
         elif was_never_sent(error):
             self.release()
         else:
-            self._publish_unknown(f"usage unknown: {type(error).__name__}", stop_reason=_stop_reason(error))
+            self._publish_unknown(f"usage unknown: {type(error).__name__}", stop_reason=stop_reason)
 
     def _price(self, reading: UsageReading) -> Cost:
         request, execution = self.request, self._execution
@@ -206,7 +269,9 @@ class Turn:
         cost = self._price(reading) if known_cost is None else known_cost
         if reading.reason in _ESTIMATES and reading.reason != cost.reason:  # it has no price, or a bill of its own
             cost = replace(cost, reason="; ".join(filter(None, (cost.reason, reading.reason))))
-        self._settled = cost
+        is_first, started_s = self._settled is None, self._started_s
+        self._settled = cost if self._settled is None else self._settled
+        self._answers[reading.answer_id], self._started_s = cost, now_s
         request, name = self.request, self._name(reading)
         event = LLMTurnComplete(
             timestamp_ns=self._execution.clock.now_ns(),
@@ -218,19 +283,17 @@ class Turn:
             resolved_provider=name.provider,
             usage=reading.usage,
             cost=cost,
-            latency_ms=round(1_000 * (now_s - self._started_s)),
+            latency_ms=round(1_000 * (now_s - started_s)),
             stop_reason=plain_str(stop_reason) or reading.stop_reason,
             service_tier=reading.service_tier or ("batch" if reading.batch else ""),
             raw_usage=reading.raw,
         )
         is_final = reading.status is UsageStatus.OK or stop_reason == _REFUSED
-        self._execution.gate.settle(
-            self._admission,
-            *_told(reading, cost),
-            is_final=is_final,
-            answered=reading.model,
-            retry_after_s=retry_after_s,
-        )
+        gate, told, answered = self._execution.gate, _told(reading, cost), reading.model
+        if is_first:
+            gate.settle(self._admission, *told, is_final=is_final, answered=answered, retry_after_s=retry_after_s)
+        else:
+            gate.settle_another(self._admission, *told, is_final=is_final, answered=answered)
         self._execution.publish_as_is(event)
         return cost
 

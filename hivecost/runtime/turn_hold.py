@@ -38,6 +38,13 @@ def known_bill(
     return known
 
 
+def unknown_units(cost: Cost, *, is_final: bool) -> frozenset[Unit]:
+    """In what a further answer's bill is not known for sure: never in calls, of which it is one."""
+    if not is_final:
+        return frozenset({"usd", "tokens"})
+    return frozenset({"usd"} if cost.nanousd is None else ())
+
+
 def refusal_to_extend(
     error: BudgetExceededError, hold: LedgerStoreHold, more: Mapping[Unit, int], execution_id: str
 ) -> BudgetExceededError:

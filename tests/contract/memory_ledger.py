@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 from contextlib import contextmanager, suppress
+from weakref import WeakValueDictionary
 
 import anyio.lowlevel
 
 from hivecost.clock import to_datetime
 from hivecost.errors import ConfigError, LedgerUnavailableError
-from hivecost.ledger import BudgetState, DoubtAmount, DoubtfulHold, LedgerState, Refusal, amounts_of
+from hivecost.ledger import UNITS, BudgetState, DoubtAmount, DoubtfulHold, LedgerState, Refusal, amounts_of
 from hivecost.ledger.amounts import raise_amount
 from hivecost.ledger.own_limits import own_limit_of
 from hivecost.money import to_usd
@@ -122,6 +123,16 @@ class MemoryHold:
             return settlement
         return None
 
+    def settle_another(self, usd=None, *, nanousd=None, tokens=None, calls=None):
+        with self.ledger.locked() as place:
+            return place.state.settle_another(self.pure, amounts_of(usd, nanousd, tokens, calls))[1]
+
+    def doubt_another(self, units=UNITS):
+        with self.ledger.locked() as place:
+            another = place.state.hold_another(self.pure, units)
+            if another.accounts:
+                self.ledger.hold_class(self.ledger, another, self.attribution).doubt()
+
     def release(self):
         with self.ledger.locked() as place:
             return place.state.release(self.pure)
@@ -167,16 +178,20 @@ class MemoryHold:
     async def __aexit__(self, *_):
         self.doubt()
 
+    def __del__(self):
+        with suppress(LedgerUnavailableError):
+            self.doubt("nobody kept it")
+
 
 class MemoryLedger:
     """A `hivecost.ledger.LedgerStore`."""
 
     hold_class = MemoryHold
+    is_open = False
 
     def __init__(self, place, budgets, clock):
         self.place, self.own_budgets, self.clock = place, tuple(budgets), clock
-        self.holds = {}
-        self.is_open = False
+        self.holds = WeakValueDictionary()
 
     @contextmanager
     def locked(self):
@@ -195,7 +210,7 @@ class MemoryLedger:
 
     async def __aexit__(self, *_):
         with self.place.lock:
-            for hold in self.holds.values():
+            for hold in list(self.holds.values()):
                 hold.doubt("its ledger was closed")
             self.is_open = False
 
@@ -222,7 +237,10 @@ class MemoryLedger:
             )
             if isinstance(pure, Refusal):
                 return pure
-            return self.holds.setdefault(pure.hold_id, self.hold_class(self, pure, dict(attribution)))
+            known = self.holds.get(pure.hold_id)
+            if known is None:
+                known = self.holds[pure.hold_id] = self.hold_class(self, pure, dict(attribution))
+            return known
 
     async def status(self):
         now = to_datetime(self.clock.now_ns())

@@ -195,6 +195,28 @@ def believes_releases(patch, memory):
     patch.setattr(LedgerState, "settle", settle)
 
 
+@caught_by(
+    "test_what_a_hold_has_left_pays_for_further_answers", "test_a_further_answer_that_nothing_is_left_for_freezes"
+)
+def charges_one_answer_alone(patch, memory):
+    patch.setattr(memory.MemoryHold, "settle_another", lambda *_, **__: state.Settlement())
+
+
+@caught_by("test_what_a_hold_has_left_pays_for_further_answers")
+def takes_further_answers_for_overruns(patch, memory):
+    patch.setattr(state.Hold, "left", lambda self: dict.fromkeys(self.amounts, 0) | {"tokens": 0})
+
+
+@caught_by("test_a_further_answer_that_nothing_is_left_for_freezes", "test_a_further_answer_without_a_bill_is_in_doubt")
+def pays_twice_with_what_went_back(patch, memory):
+    patch.setattr(Account, "room", property(lambda self: self.limit))
+
+
+@caught_by("test_a_further_answer_without_a_bill_is_in_doubt")
+def takes_unknown_answers_for_free(patch, memory):
+    patch.setattr(memory.MemoryHold, "doubt_another", lambda self: None)
+
+
 @caught_by("test_a_warning_is_given_once")
 def warns_again(patch, memory):
     right = Account.crossings
@@ -248,6 +270,16 @@ def is_cancelled_with_its_opener(patch, memory):
 )
 def refunds_what_is_in_doubt(patch, memory):
     patch.setattr(memory.MemoryHold, "doubt", lambda self, *_: self.release())
+
+
+@caught_by("test_a_bill_above_what_its_hold_was_resolved_at_is_charged")
+def believes_whoever_resolved(patch, memory):
+    patch.setattr(LedgerState, "_settle_resolved", lambda *_: None)
+
+
+@caught_by("test_what_nobody_keeps_is_in_doubt")
+def keeps_every_hold(patch, memory):
+    patch.setattr(memory, "WeakValueDictionary", dict)
 
 
 @caught_by("test_wherever_a_turn_is_cancelled_its_money_is_known")

@@ -7,7 +7,7 @@ from functools import wraps
 from msgspec.structs import replace
 
 from hivecost.ledger import UNITS, LedgerState, Settlement
-from hivecost.store.ledger import accounts, asking, controls, database, desk, recovery, status
+from hivecost.store.ledger import accounts, asking, controls, database, desk, doubts, recovery, status
 from hivecost.store.ledger.asking import Lender
 from hivecost.store.ledger.database import LedgerDatabase
 from hivecost.store.ledger.desk import Desk
@@ -178,11 +178,11 @@ def frozen_is_not_checked(real):
 def period_is_taken_at_settle(real):
     """Of each account, the one of its budget's newest period."""
 
-    def charge(self, hold, held):
+    def charge(self, hold, held, *shares):
         by_period = sorted(self._state._book.accounts(), key=lambda account: account.period.start_ns)
         newest = {(account.budget.name, account.values): account for account in by_period if account.row_id}
-        hold.accounts = tuple(newest.get((one.budget.name, one.values), one) for one in hold.accounts)
-        return real(self, hold, held)
+        hold.made_on = tuple(newest.get((one.budget.name, one.values), one) for one in hold.made_on)
+        return real(self, hold, held, *shares)
 
     return charge
 
@@ -196,11 +196,59 @@ def finalizer_is_forgotten(real):
 def late_bill_to_a_poisoned_ledger_is_lost(real):
     def settle(self, hold, amounts):
         if hold.handed_over:
-            hold.pure.state = "settled"
+            hold.state = "settled"
             return Settlement()
         return real(self, hold, amounts)
 
     return settle
+
+
+@mutant((database, "settle_late"), (recovery, "settle_late"), shown_by=("doubt", "resolve", "settle what was resolved"))
+def bill_above_what_was_resolved_is_lost(real):
+    def settle_late(connection, hold_id, billed, *, now_ns):
+        doubts.resolve(connection, hold_id, billed, by="usage", now_ns=now_ns)
+        return ()
+
+    return settle_late
+
+
+@mutant((doubts, "_keep_amount"), shown_by=("doubt", "resolve", "settle what was resolved"))
+def what_was_resolved_is_forgotten(real):
+    return lambda connection, hold_id, row_id, amount: None
+
+
+@mutant((Desk, "settle_another"), shown_by=("settle another",))
+def further_answer_is_lost(real):
+    return lambda self, hold, amounts: Settlement()
+
+
+@mutant((database, "charge_unleased"), shown_by=("reserve", "settle another"))
+def further_answer_is_no_overrun(real):
+    def charge_unleased(connection, row_id, amount):
+        connection.execute("UPDATE ledger_accounts SET settled = settled + ? WHERE id = ?", [amount, row_id])
+        return 0
+
+    return charge_unleased
+
+
+@mutant((desk, "_shares_of"), shown_by=("settle another",))
+def further_answer_is_paid_by_no_lease(real):
+    return lambda another, rooms: real(another, dict.fromkeys(rooms, 10**9))
+
+
+@mutant((Desk, "doubt_another"), shown_by=("doubt another",))
+def further_answer_is_not_in_doubt(real):
+    return lambda self, hold, units: None
+
+
+@mutant((database, "unleased"), shown_by=("doubt another",))
+def further_answer_takes_what_is_lent(real):
+    return lambda connection, row_id: 10**9
+
+
+@mutant((Desk, "drop"), shown_by=("drop",))
+def dropped_hold_is_forgotten(real):
+    return lambda self, hold: None
 
 
 @mutant((Journal, "extend"))

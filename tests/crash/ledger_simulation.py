@@ -26,7 +26,7 @@ from failing_connection import failing_connections, fault_at
 from ledger_mutants import MUTANTS
 
 from hivecost.errors import HiveCostError
-from hivecost.ledger import Budget, Refusal
+from hivecost.ledger import UNITS, Budget, Refusal
 from hivecost.store.database import open_reader
 from hivecost.store.ledger import controls
 from hivecost.store.ledger import folder as ledger_folder
@@ -69,8 +69,11 @@ WORK = {
     "settle what is known": 4,
     "settle late": 6,
     "settle again": 1,
-    "settle what was resolved": 4,
+    "settle what was resolved": 6,
     "settle what was released": 0.6,
+    "drop": 3,
+    "settle another": 3,
+    "doubt another": 1,
     "collect": 8,
     "commit": 8,
     "apply": 8,
@@ -87,7 +90,7 @@ FAULTS = {
     "unacknowledged commit": 0.7,
     "failing opening": 0.3,
     "power loss": 0.1,
-    "journal removed": 0.05,
+    "journal removed": 0.2,
     "move clock": 1,
     "raise limit": 1,
     "set limit": 0.5,
@@ -98,7 +101,7 @@ FAULTS = {
     "configure": 0.3,
     "freeze": 0.5,
     "unfreeze": 3,
-    "resolve": 1.5,
+    "resolve": 4,
 }
 
 
@@ -135,7 +138,8 @@ def require(promise, name, *facts):
 class Turn:
     """A hold, as its provider and its agent know it."""
 
-    hold: LedgerHold
+    #: None: its agent does not keep it any more.
+    hold: LedgerHold | None
     hold_id: str
     #: (budget, scope, period) → (unit, what is held).
     held: dict
@@ -144,26 +148,42 @@ class Turn:
     state: str = "held"
     #: The units of the bill that were charged while the others stayed in doubt.
     known: tuple = ()
-    #: Settled by an operator, of whom its process does not hear.
-    is_resolved: bool = False
+    #: Its process has taken the bill in.
+    is_charged: bool = False
+    #: By unit, what an operator resolved it at, of whom its process does not hear.
+    resolved: dict | None = None
     #: Its bill came while it was on its way to the database as one in doubt: until it is there, the journal has both.
     is_there_twice: bool = False
+    #: Of an answer that nobody reserved for: how much of its bill may be an overrun, or may be in doubt besides.
+    loose: Counter | None = None
+
+    def drop(self):
+        self.hold = None
+
+    def bills(self, account):
+        """What is charged, one after the other: of a later bill only what is above."""
+        unit, is_durable = self.held[account][0], account[0] in DURABLE
+        if unit in self.known:
+            return [self.bill[unit]]
+        resolved = [self.resolved[unit]] if is_durable and self.resolved is not None else []
+        return resolved + ([self.bill[unit]] if self.is_charged else [])
 
     def overrun(self, account):
-        unit, held = self.held[account]
-        return max(0, self.bill[unit] - held) if self.is_settled(account) else 0
-
-    def is_settled(self, account):
-        return self.state == "settled" or self.held[account][0] in self.known
+        bills = self.bills(account)
+        if self.loose is not None:
+            return max(bills, default=0)
+        return max(0, bills[0] - self.held[account][1]) + max(bills) - bills[0] if bills else 0
 
     def settled(self, account):
-        return self.bill[self.held[account][0]] if self.is_settled(account) else 0
+        return max(self.bills(account), default=0)
 
     def outstanding(self, account):
-        return self.held[account][1] if self.state in ("held", "in_doubt") and not self.is_settled(account) else 0
+        return self.held[account][1] if self.state != "released" and not self.bills(account) else 0
 
     def twice(self, account):
-        return self.held[account][1] if self.is_there_twice and self.held[account][0] not in self.known else 0
+        unit, held = self.held[account]
+        loose = 0 if self.loose is None else self.loose[unit]
+        return loose + (held if self.is_there_twice and unit not in self.known else 0)
 
 
 def day_of(now_ns):
@@ -275,7 +295,8 @@ class Process:
                 turn.state = "in_doubt"
 
     def all_turns(self, *states):
-        return [turn for turn in self.turns if turn.state in states and turn is not self.world.busy]
+        kept = [turn for turn in self.turns if turn.hold is not None and turn is not self.world.busy]
+        return [turn for turn in kept if turn.state in states]
 
 
 class Finalizer:
@@ -362,7 +383,7 @@ class World:
         return hold
 
     def granted(self, process, hold, who, amounts):
-        if any(turn.hold is hold for turn in process.turns):
+        if any(turn.hold_id == hold.hold_id for turn in process.turns):
             return  # its key was open
         names = {account.budget.name for account in hold.accounts}
         if "run" in process.budgets:
@@ -403,13 +424,13 @@ class World:
         self.charged(process, turn)
 
     def charged(self, process, turn):
-        turn.state = "settled"
-        turn.is_there_twice = turn.hold.handed_over and process.committed is None
-        self.note_overruns(process, turn)
+        turn.state, turn.is_charged = "settled", True
+        turn.is_there_twice = turn.hold.pure.handed_over and process.committed is None
+        self.note_overruns(process, turn, set(turn.bill) - set(turn.known))
 
-    def note_overruns(self, process, turn):
-        for account in turn.held:
-            if turn.overrun(account):
+    def note_overruns(self, process, turn, units):
+        for account, (unit, held) in turn.held.items():
+            if unit in units and turn.bill[unit] > held:
                 process.overruns.add(account[0])
                 process.frozen.add(account[0])
 
@@ -425,8 +446,9 @@ class World:
         settlement = process.desk.settle_known(turn.hold, {unit: turn.bill[unit] for unit in known})
         require(settlement is not None, "a bill was taken for known", turn.hold_id)
         units = {unit for unit, _ in turn.held.values()}
-        turn.known, turn.state = known, "settled" if units <= set(known) else "in_doubt"
-        self.note_overruns(process, turn)
+        turn.known, turn.is_charged = known, units <= set(known)
+        turn.state = "settled" if turn.is_charged else "in_doubt"
+        self.note_overruns(process, turn, known)
         return True
 
     def settle_late(self, process):
@@ -447,14 +469,14 @@ class World:
         return True
 
     def settle_what_was_resolved(self, process):
-        """An operator was quicker: nothing is charged any more."""
-        turn = self.pick([turn for turn in process.all_turns("settled") if turn.is_resolved])
-        if turn is None:
-            return False
-        require(process.desk.settle(turn.hold, turn.bill) is not None, "a bill was taken for known", turn.hold_id)
-        turn.is_resolved = False
-        self.charged(process, turn)
-        return True
+        """An operator was quicker: what the bill is above what they said is charged."""
+        turn = self.pick(self.resolved_turns(process))
+        if turn is not None:
+            self.charge(process, turn)
+        return turn is not None
+
+    def resolved_turns(self, process):
+        return [turn for turn in process.all_turns("settled") if not turn.is_charged]
 
     def settle_what_was_released(self, process):
         """It was sent after all: nothing is held for it."""
@@ -464,6 +486,53 @@ class World:
         turn.bill = {"usd": 10, "calls": 1}
         turn.held = {account: (unit, 0) for account, (unit, _) in turn.held.items()}
         self.charge(process, turn)
+        return True
+
+    def settle_another(self, process):
+        """It was answered once more."""
+        turn = self.pick(self.answered(process))
+        if turn is None:
+            return False
+        bill = self.another_bill(turn)
+        self.answered_again(process, turn, process.desk.settle_another(turn.hold, bill), bill)
+        return True
+
+    def answered(self, process):
+        """Those that a further answer may come for; its bill needs room in the journal."""
+        turns = process.all_turns("settled", "in_doubt", "released") if process.journal.free > OPEN_MAX else []
+        return [turn for turn in turns if turn.held and turn.loose is None]
+
+    def another_bill(self, turn):
+        """Of what the hold has left, but for a mistake in the price."""
+        left = turn.hold.pure.left()["usd"]
+        if self.chance.random() < 0.05:
+            return {"usd": left + self.chance.randrange(1_000), "calls": 1}
+        return {"usd": self.chance.choice([left, self.chance.randrange(left + 1)]), "calls": 0}
+
+    def answered_again(self, process, turn, settlement, bill):
+        for incident in () if settlement is None else settlement.incidents:
+            process.overruns.add(incident.budget)
+            process.frozen.add(incident.budget)
+        another = Turn(None, "", {account: (unit, 0) for account, (unit, _) in turn.held.items()}, loose=Counter())
+        another.bill, another.state, another.is_charged = bill, "settled", True
+        process.turns.append(another)
+        self.turns.append(another)
+
+    def doubt_another(self, process):
+        """It was answered once more, and nobody knows at what cost."""
+        turn = self.pick(self.answered(process))
+        if turn is None:
+            return False
+        units = self.chance.choice([UNITS, UNITS, ("usd", "tokens")])
+        process.desk.doubt_another(turn.hold, units)
+        another = max(process.desk._doubts.values(), key=lambda hold: hold.hold_id, default=turn.hold.pure)
+        require(another.further_of is turn.hold.pure, "a further answer is not in doubt", turn.hold_id)
+        held = {account: (unit, another.amounts[unit]) for account, (unit, _) in turn.held.items() if unit in units}
+        loose = Counter({unit: wanted - another.amounts[unit] for unit, wanted in another.wanted.items()})
+        hold_id = f"{process.desk.process_id}-{another.hold_id}"
+        found = Turn(None, hold_id, held, state="in_doubt", loose=loose)
+        process.turns.append(found)
+        self.turns.append(found)
         return True
 
     def release(self, process):
@@ -482,6 +551,17 @@ class World:
         turn.state = "in_doubt"
         return True
 
+    def drop(self, process):
+        """Its agent is gone: nobody settles it any more, but an operator."""
+        turn = self.pick(process.all_turns("held"))
+        if turn is None:
+            return False
+        pure = turn.hold.pure
+        turn.drop()
+        require(pure.state == "in_doubt", "held by nobody", turn.hold_id)
+        turn.state = "in_doubt"
+        return True
+
     def extend(self, process):
         turn, more = self.pick(process.all_turns("held")), self.chance.choice([10, 5_000])
         if turn is None or process.desk.extend(turn.hold, {"usd": more}) is not None:
@@ -495,21 +575,40 @@ class World:
         process.generation += 1
 
     def finalizer(self, process):
-        """A turn that nobody refers to any more is settled in the middle of something else."""
+        """A turn that nobody refers to any more is settled, or dropped, in the middle of something else."""
         turn = self.pick([turn for turn in process.all_turns("held", "in_doubt") if turn.bill is not None])
         if turn is None:
             return False
         names = ["reserve", "settle", "settle what is known", "release", "doubt", "settle late"]
         names.append("collect" if process.batch is None else "apply")
         step = getattr(self, self.chance.choice(names).replace(" ", "_"))
-        self.busy = turn
-        with Finalizer(self.chance.randrange(1, 120), partial(process.desk.settle, turn.hold, turn.bill)) as finalizer:
+        self.busy, pure = turn, turn.hold.pure
+        how, bill = self.chance.choice(["settle", "settle", "drop", "settle another"]), self.another_bill(turn)
+        finalize = {
+            "settle": partial(process.desk.settle, turn.hold, turn.bill),
+            "settle another": partial(process.desk.settle_another, turn.hold, bill),
+            "drop": turn.drop,
+        }.pop(how)
+        with Finalizer(self.chance.randrange(1, 120), finalize) as finalizer:
             step(process)
         self.busy = None
         if finalizer.is_called:
-            require(turn.hold.state == "settled", "a finalizer's bill is lost", turn.hold_id)
-            self.charged(process, turn)
+            self.finalized(process, turn, pure, how, bill)
         return finalizer.is_called
+
+    def finalized(self, process, turn, pure, how, bill):
+        end = {"settle": "settled", "drop": "in_doubt", "settle another": turn.state}[how]
+        require(pure.state == end, "a finalizer's bill is lost", turn.hold_id)
+        if how == "settle":
+            self.charged(process, turn)
+        elif how == "drop":
+            turn.state = end
+        else:
+            taken = (pure.further or {}).get("usd", -1)
+            require(taken >= bill["usd"], "a finalizer's bill is lost", turn.hold_id)
+            self.answered_again(process, turn, None, bill)
+            # What it brought about is told to nobody here.
+            process.frozen |= set(process.desk._state.frozen)
 
     # What processes do.
 
@@ -548,9 +647,11 @@ class World:
     def leave_poisoned(self, process):
         """Interrupted by something, it takes in bills and nothing else, and leaves as its journal says."""
         process.desk.poison("something came in between")
-        for turn in process.all_turns("held", "in_doubt"):
+        for turn in process.all_turns("held", "in_doubt") + self.resolved_turns(process):
             if turn.bill is not None and self.chance.random() < 0.5:
                 self.charge(process, turn)
+        if self.chance.random() < 0.5:
+            self.settle_another(process)
         process.leave_as_it_is()
         self.replace(process)
 
@@ -719,7 +820,7 @@ class World:
         return True
 
     def resolve(self, process):
-        """An operator finds the bill; a hold that was not sent is never sent after that."""
+        """An operator finds the bill, or another; a hold that was not sent is never sent after that."""
         if process.batch is not None:
             return False
         with closing(open_reader(self.folder)) as connection:
@@ -728,14 +829,13 @@ class World:
         if doubt is None or (turn is not None and turn.state == "settled"):
             return False
         bill = turn and (turn.bill or {"usd": 0, "calls": 0})
-        self.do(process, resolve_by_hand, hold_id=doubt.hold_id, billed=bill or {}, by="an operator")
+        said = bill and {"usd": bill["usd"] * self.chance.choice([0, 1, 2, 2, 3]) // 2, "calls": bill["calls"]}
+        self.do(process, resolve_by_hand, hold_id=doubt.hold_id, billed=said or {}, by="an operator")
         if turn is None:
             for amount in doubt.amounts:
                 self.resolved_leases[amount.budget, amount.scope, amount.period] += amount.amount
         else:
-            turn.bill = bill
-            turn.state = "settled"
-            turn.is_resolved = True
+            turn.bill, turn.resolved, turn.state = bill, said, "settled"
         return True
 
     # What must be so.
@@ -805,8 +905,7 @@ class World:
             known = row.settled + row.held + row.in_doubt
             if f".{process.generation}." in row.scope:
                 true = settled[account] + outstanding[account]
-                is_same = known == true or any(turn.is_resolved for turn in process.turns)
-                require(known >= true and is_same, "an execution's account is other than is true", row, true)
+                require(known == true, "an execution's account is other than is true", row, true)
             most = self.peak(account, self.limits_ever) + overrun[account]
             require(known <= most, "an execution is charged above its limit", row, most)
 

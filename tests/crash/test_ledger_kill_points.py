@@ -49,6 +49,10 @@ DECIDING = [
     point("settle paid", "journal.Journal.settle", "before"),
     point("settle paid", "journal.Journal.settle", "after", counts=True),
     point("settle paid", "desk.Desk.settle", "after", counts=True),
+    point("settle another", "desk.Desk.settle_another", "before"),
+    point("settle another", "journal.Journal.settled", "before"),
+    point("settle another", "journal.Journal.settled", "after", counts=True),
+    point("settle another", "desk.Desk.settle_another", "after", counts=True),
     point("doubt lost", "desk.Desk.doubt", "before"),
     point("doubt lost", "desk.Desk.doubt", "after"),
     point("know part", "desk.Desk.settle_known", "before"),
@@ -94,7 +98,7 @@ COMMITTING = [
 #: A late bill, a bill of an extended hold and a new lease, in one transaction.
 LENDING = [
     point("reserve big", TRANSACT, "before"),
-    point("reserve big", "database.resolve", "after"),
+    point("reserve big", "database.settle_late", "after"),
     point("reserve big", COMMIT, "after"),
     point("reserve big", TRANSACT, "after"),
     point("reserve big", "desk.Desk.apply", "before"),
@@ -133,9 +137,9 @@ RECOVERING = [
 POINTS = [*OPENING, *HOLDING, *DECIDING, *COMMITTING, *LENDING, *CLOSING, *RECOVERING]
 
 STEPS = [
-    *("open", "reserve paid", "reserve lost", "settle paid", "doubt lost", "know part", "settle soon"),
-    *("release unsent", "extend grown", "visit", "settle late", "settle half", "settle grown", "reserve big"),
-    *("settle big", "close", "recover"),
+    *("open", "reserve paid", "reserve lost", "settle paid", "settle another", "doubt lost", "know part"),
+    *("settle soon", "release unsent", "extend grown", "visit", "settle late", "settle half", "settle grown"),
+    *("reserve big", "settle big", "close", "recover"),
 ]
 
 

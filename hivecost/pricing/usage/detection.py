@@ -13,6 +13,9 @@ from hivecost.pricing.usage.views import text, view
 #: Keys under which an answer lies inside an event, a batch line or a chunk, outermost first.
 _WRAPPERS: Final = ("result", "response", "body", "message", "metadata", "delta", "chunk")
 _USAGE_KEYS: Final = ("usage", "usageMetadata", "usage_metadata", "meta", "x_groq")
+#: Where an answer has its id: most of them, Gemini, Cohere's older one, spans; and Bedrock, beside what came over HTTP.
+_ID_KEYS: Final = ("id", "responseId", "response_id", "generation_id", "gen_ai.response.id")
+_METADATA: Final = (("ResponseMetadata", "RequestId"), ("$metadata", "requestId"))
 _ANTHROPIC: Final = frozenset(
     {"cache_creation_input_tokens", "cache_read_input_tokens", "cache_creation", "inference_geo", "server_tool_use"}
 )
@@ -53,6 +56,17 @@ def find_usage(payload: object) -> Found:
     outer = view(payload)
     looks_bare = flavor_of(Found({}, outer)) != ""
     return Found({}, outer, batch) if looks_bare else Found(outer, {}, batch)
+
+
+def answer_id_of(response: Mapping[str, Any]) -> str:
+    """The provider's id of an answer; "" when it gives none."""
+    for key in _ID_KEYS:
+        if found := text(response.get(key)):
+            return found
+    for key, name in _METADATA:
+        if found := text(view(response.get(key)).get(name)):
+            return found
+    return ""
 
 
 def _usage_part(body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ from hivecost.events import TOKENS_PER_TURN_MAX, USAGE_FIELDS, Usage, usage_prob
 from hivecost.money import TURN_COST_MAX_NANOUSD
 from hivecost.plain_text import shown
 from hivecost.pricing.readings import UsageReading, UsageStatus
+from hivecost.pricing.usage.detection import answer_id_of
 from hivecost.pricing.usage.views import plain, text, view
 
 #: (part, whole): a part is cut to its whole when a reading is impossible.
@@ -33,6 +34,7 @@ class Draft:
         self.response = response
         self.usage = usage
         self.flavor = flavor
+        self.answer_id = answer_id_of(response) or answer_id_of(usage)
         self.model = text(response.get("model"))
         self.provider = ""
         self.service_tier = text(response.get("service_tier"))
@@ -91,6 +93,7 @@ class Draft:
             status=status,
             reason=reason,
             flavor=self.flavor,
+            answer_id=self.answer_id,
             model=self.model,
             provider=self.provider,
             service_tier=self.service_tier,

@@ -15,7 +15,7 @@ from hivecost.pricing.usage.anthropic import read_anthropic
 from hivecost.pricing.usage.bedrock import read_bedrock
 from hivecost.pricing.usage.canonical import read_canonical
 from hivecost.pricing.usage.cohere import read_cohere
-from hivecost.pricing.usage.detection import find_usage, flavor_of
+from hivecost.pricing.usage.detection import answer_id_of, find_usage, flavor_of
 from hivecost.pricing.usage.draft import Draft
 from hivecost.pricing.usage.failed_lines import why_unbilled
 from hivecost.pricing.usage.gemini import read_gemini
@@ -83,7 +83,8 @@ def _read(payload: object, flavor: str | None) -> UsageReading:
     if not detected:
         parts = view(found.usage) or view(payload)
         raw = plain(parts) if found.usage else None
-        return UsageReading(status=UsageStatus.MISSING, reason="the payload says nothing about usage", raw=raw)
+        reason, answer_id = "the payload says nothing about usage", answer_id_of(found.response)
+        return UsageReading(status=UsageStatus.MISSING, reason=reason, answer_id=answer_id, raw=raw)
     usage = found.usage or (found.response if flavor else {})
     draft = Draft(found.response, usage, detected)
     FLAVORS[detected](draft)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any, Final, Self
+from typing import Any, Final, NamedTuple, Self
 
 from msgspec.structs import replace
 
 from hivecost.events import Usage
 from hivecost.pricing.readings import UsageReading, UsageStatus
 from hivecost.pricing.usage.deltas import answer_bytes, plain_text_bytes
-from hivecost.pricing.usage.detection import Found, find_usage, flavor_of
+from hivecost.pricing.usage.detection import Found, answer_id_of, find_usage, flavor_of
 from hivecost.pricing.usage.reader import read_usage
 from hivecost.pricing.usage.views import decoded, items, plain, snake, text, view
 
@@ -22,20 +22,36 @@ _FACTS: Final = (
 )  # fmt: skip
 #: Where an event keeps such facts, besides where its usage is.
 _FACT_HOLDERS: Final = ("message", "response", "delta", "messageStop")
+#: The same for the answer's id.
+_ID_HOLDERS: Final = ("message", "response", "chunk")
 _LAST_EVENTS: Final = frozenset(
     {"message_stop", "message-end", "response.completed", "response.incomplete", "response.failed", "response.done"}
 )
 CUT_REASON: Final = "the stream was cut: at least this much was used"
 
 
+class StreamedAnswer(NamedTuple):
+    """One of the answers of a stream, and the most output tokens that what came of it can be."""
+
+    reading: UsageReading
+    output_bound: int
+
+
 class UsageStream:
     """Takes a stream's chunks or events as they come and knows the usage so far.
 
-    Counts replace what came before, because providers send running totals. `flavor` as in `read_usage`.
+    Counts replace what came before, because providers send running totals. `flavor` as in `read_usage`. A chunk with
+    another id, after one answer has ended, begins another answer.
     """
 
     def __init__(self, *, flavor: str | None = None) -> None:
-        self._flavor = flavor
+        self._given_flavor = flavor
+        self._earlier: list[StreamedAnswer] = []
+        self._begin()
+
+    def _begin(self) -> None:
+        self._flavor = self._given_flavor
+        self._answer_id = ""
         self._usage: dict[str, Any] = {}
         self._facts: dict[str, Any] = {}
         self._finished = False
@@ -54,6 +70,10 @@ class UsageStream:
         The provider's running count, and one more for each byte of UTF-8 that came with it or after it: a token is at
         least one byte. Reasoning that a provider neither shows nor counts yet is not in it: nobody can bound that.
         """
+        return sum(answer.output_bound for answer in self._earlier) + self._newest_bound
+
+    @property
+    def _newest_bound(self) -> int:
         return self._counted.output_tokens + self._bytes_since
 
     @property
@@ -77,15 +97,23 @@ class UsageStream:
         return self
 
     def reading(self) -> UsageReading:
-        """What is known now: `estimated` while the stream is not at its end, `missing` without any usage."""
-        response = {**self._facts, "usage": self._usage}
+        """What is known now of the newest answer.
+
+        `estimated` while the stream is not at its end, `missing` without any usage.
+        """
+        response = {**self._facts, "id": self._answer_id, "usage": self._usage}
         reading = read_usage(response, flavor=self._flavor if self._usage else None)
         if reading.status is UsageStatus.OK and not self._finished:
             return replace(reading, status=UsageStatus.ESTIMATED, reason=CUT_REASON, raw=plain(self._usage))
         return reading
 
+    def answers(self) -> list[StreamedAnswer]:
+        """All that came, the newest last."""
+        return [*self._earlier, StreamedAnswer(self.reading(), self._newest_bound)]
+
     def _observe(self, event: Mapping[str, Any]) -> None:
         found = find_usage(event)
+        self._take_id(found, event)
         for facts in (found.response, *(view(event.get(name)) for name in _FACT_HOLDERS)):
             self._facts.update({name: facts[name] for name in _FACTS if facts.get(name) is not None})
         self._usage.update({name: count for name, count in found.usage.items() if count is not None})
@@ -96,6 +124,17 @@ class UsageStream:
         if found.usage:
             self._take_count()
         self._bytes_since += answer_bytes(event)
+
+    def _take_id(self, found: Found, event: Mapping[str, Any]) -> None:
+        """Some servers give each chunk another id: only what comes after the end of an answer is another one."""
+        holders = found.response, *(view(event.get(name)) for name in _ID_HOLDERS)
+        answer_id = next(filter(None, map(answer_id_of, holders)), "")
+        has_ended = self._finished or "choices" in self._facts or "candidates" in self._facts
+        is_only_usage = "choices" in event and not items(event["choices"])
+        if has_ended and answer_id not in ("", self._answer_id) and self._answer_id and not is_only_usage:
+            self._earlier = self.answers()
+            self._begin()
+        self._answer_id = self._answer_id or answer_id
 
     def _take_count(self) -> None:
         """A count that grew stands for all that came before it; one that is only said again, or cannot be, does not."""

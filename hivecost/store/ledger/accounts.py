@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from hivecost.ledger.account import Account
+from hivecost.store.ledger.own_limits import own_limit, unpack_key
 
 
 class Sums(NamedTuple):
@@ -57,6 +58,28 @@ def change_lease(connection: sqlite3.Connection, process_id: int, row_id: int, b
     connection.execute(
         "UPDATE ledger_leases SET amount = amount + ? WHERE process_id = ? AND account_id = ?", [by, process_id, row_id]
     )
+
+
+def unleased(connection: sqlite3.Connection, row_id: int) -> int:
+    """What of an account is lent to nobody."""
+    budget, window, values, limit, spent_or_lent = connection.execute(
+        "SELECT name, time_window, account_values, limit_amount, settled + in_doubt"
+        " + (SELECT coalesce(sum(amount), 0) FROM ledger_leases WHERE account_id = id)"
+        " FROM ledger_accounts JOIN ledger_budgets ON name = budget WHERE id = ?",
+        [row_id],
+    ).fetchone()
+    own = own_limit(connection, budget, window, unpack_key(values))
+    left: int = (limit if own is None else own) - spent_or_lent
+    return max(0, left)
+
+
+def charge_unleased(connection: sqlite3.Connection, row_id: int, amount: int) -> int:
+    """Add to an account what no lease pays; how much of it is above what is lent to nobody, and so an overrun."""
+    above = max(0, amount - unleased(connection, row_id))
+    connection.execute(
+        "UPDATE ledger_accounts SET settled = settled + ?, overrun = overrun + ? WHERE id = ?", [amount, above, row_id]
+    )
+    return above
 
 
 def charge(connection: sqlite3.Connection, process_id: int, billed: Mapping[int, int], held: Mapping[int, int]) -> None:

@@ -7,16 +7,24 @@ from typing import NamedTuple
 
 import msgspec
 
-from hivecost.ledger import Refusal, Unit
+from hivecost.ledger import Hold, Incident, Refusal, Unit
 from hivecost.ledger.account import Account
-from hivecost.store.ledger.hold import LedgerHold
+
+
+class Share(NamedTuple):
+    """What pays for a further answer on one account, as far as the hold that it came for would have."""
+
+    #: Out of the room that there was.
+    leased: int
+    #: Out of what is lent to nobody, if there is so much.
+    unleased: int
 
 
 class Bill(msgspec.Struct, gc=False):
     """A settlement that is not in the database yet."""
 
     number: int
-    hold: LedgerHold
+    hold: Hold
     #: Those that are charged, and by unit with how much.
     accounts: tuple[Account, ...]
     billed: Mapping[Unit, int]
@@ -26,6 +34,8 @@ class Bill(msgspec.Struct, gc=False):
     place: int | None
     #: The hold was, or is just being, handed to the database as one in doubt.
     late: bool
+    #: Of a further answer, by row of its accounts.
+    shares: Mapping[int, Share] | None = None
 
 
 class BillSums(NamedTuple):
@@ -34,15 +44,17 @@ class BillSums(NamedTuple):
     billed: dict[int, int]
     #: What of it the holds had set aside.
     held: dict[int, int]
+    #: What is charged besides, out of what is lent to nobody.
+    unleased: dict[int, int]
 
-    def overrun(self, row_id: int) -> int:
-        """What of it was above the holds."""
-        return self.billed.get(row_id, 0) - self.held.get(row_id, 0)
+    def not_leased(self, row_id: int) -> int:
+        """What of the bills takes nothing of the lease."""
+        return self.billed.get(row_id, 0) - self.held.get(row_id, 0) + self.unleased.get(row_id, 0)
 
 
 def sums_of_bills(bills: Iterable[Bill], *, above: int = 0) -> BillSums:
     """The sums of the bills that are numbered above `above`; late ones belong to the doubts that they resolve."""
-    sums = BillSums({}, {})
+    sums = BillSums({}, {}, {})
     for bill in bills:
         if bill.late or bill.number <= above:
             continue
@@ -51,8 +63,10 @@ def sums_of_bills(bills: Iterable[Bill], *, above: int = 0) -> BillSums:
             row_id, unit = account.row_id, account.unit
             if row_id:
                 amount = billed[unit]
-                sums.billed[row_id] = sums.billed.get(row_id, 0) + amount
-                sums.held[row_id] = sums.held.get(row_id, 0) + min(amount, bill.held[unit])
+                share = Share(min(amount, bill.held[unit]), 0) if bill.shares is None else bill.shares[row_id]
+                sums.billed[row_id] = sums.billed.get(row_id, 0) + amount - share.unleased
+                sums.held[row_id] = sums.held.get(row_id, 0) + share.leased
+                sums.unleased[row_id] = sums.unleased.get(row_id, 0) + share.unleased
     return sums
 
 
@@ -77,7 +91,7 @@ class Batch(msgspec.Struct):
     bills: list[Bill]
     #: The sums of the bills, made before anybody waits for the database.
     sums: BillSums
-    doubts: list[LedgerHold]
+    doubts: list[Hold]
     #: Budgets that a bill froze, and why.
     frozen: dict[str, str]
     #: Lease → what is to stay of it; nothing more is held against it until the answer.
@@ -109,6 +123,13 @@ class AccountRow(msgspec.Struct, frozen=True):
     own_limit: int | None
 
 
+class Overrun(NamedTuple):
+    """A bill above what was paid for its hold, of which only the database knew."""
+
+    hold: Hold
+    incidents: tuple[Incident, ...]
+
+
 class Committed(msgspec.Struct):
     """What is durable now."""
 
@@ -119,3 +140,4 @@ class Committed(msgspec.Struct):
     own_limits: dict[Account, int | None]
     #: The newest entry of the list of changes.
     last_change: int
+    overruns: list[Overrun] = []

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from hivecost.clock import Clock
 from hivecost.errors import HiveCostError, StoreMovedError
-from hivecost.ledger import Budget
+from hivecost.ledger import Budget, Hold, Incident
 from hivecost.ledger.account import Account
 from hivecost.store.database import (
     Identity,
@@ -21,12 +21,22 @@ from hivecost.store.database import (
     open_writer,
     require_same,
 )
-from hivecost.store.ledger.accounts import change_lease, charge, register, sums_of
+from hivecost.store.ledger.accounts import change_lease, charge, charge_unleased, register, sums_of, unleased
 from hivecost.store.ledger.asking import Lender
 from hivecost.store.ledger.audit import last_change
-from hivecost.store.ledger.batch import AccountRow, Answer, Batch, BillSums, BudgetRow, Committed, sums_of_bills
-from hivecost.store.ledger.controls import budget_rows, configure, freeze
-from hivecost.store.ledger.doubts import doubt, is_known, resolve
+from hivecost.store.ledger.batch import (
+    AccountRow,
+    Answer,
+    Batch,
+    Bill,
+    BillSums,
+    BudgetRow,
+    Committed,
+    Overrun,
+    sums_of_bills,
+)
+from hivecost.store.ledger.controls import budget_rows, configure, freeze, freeze_for_bill
+from hivecost.store.ledger.doubts import doubt, incident_of, is_known, settle_late
 from hivecost.store.ledger.folder import LedgerFolder, boot_id, close_all
 from hivecost.store.ledger.journal import Journal
 from hivecost.store.ledger.own_limits import own_limit_of_account
@@ -147,7 +157,7 @@ class LedgerDatabase:
         self, connection: sqlite3.Connection, recovery: Recovery, batch: Batch, errands: Iterable[Errand]
     ) -> tuple[Committed, list[Any]]:
         row_ids = {account: register(connection, account, self.process_id) for account in batch.settled_then}
-        self._take_in(connection, batch)
+        overruns = self._take_in(connection, batch)
         for row_id, kept in batch.kept.items():
             connection.execute(
                 "UPDATE ledger_leases SET amount = min(amount, ?) WHERE process_id = ? AND account_id = ?",
@@ -158,7 +168,7 @@ class LedgerDatabase:
         budgets = budget_rows(connection)
         accounts = {account: self._row(connection, account, row_id, budgets) for account, row_id in row_ids.items()}
         own_limits = {account: _own_limit(connection, account, budgets) for account in batch.in_memory}
-        return Committed(accounts, budgets, answers, own_limits, last_change(connection)), results
+        return Committed(accounts, budgets, answers, own_limits, last_change(connection), overruns), results
 
     def _answer(
         self, connection: sqlite3.Connection, recovery: Recovery, batch: Batch, row_ids: dict[Account, int]
@@ -176,27 +186,49 @@ class LedgerDatabase:
         )
         return [lender.answer(ask) for ask in batch.asks]
 
-    def _take_in(self, connection: sqlite3.Connection, batch: Batch) -> None:
-        """What this process has settled, doubted and frozen since last time; what is known already changes nothing."""
+    def _take_in(self, connection: sqlite3.Connection, batch: Batch) -> list[Overrun]:
+        """What this process has settled, doubted and frozen since last time; what is known already changes nothing.
+
+        Gives what only the database could know of the bills.
+        """
         now_ns, known = self._clock.now_ns(), self._require_known(connection)
         for hold in batch.doubts:
             amounts = {account.row_id: hold.amounts[account.unit] for account in hold.doubted if account.row_id}
-            if doubt(
-                connection, hold.hold_id, amounts, key=hold.key or "", reason="left unsettled", since_ns=hold.at_ns
-            ):
+            hold_id, reason, more = self._id_of(hold), "left unsettled", _wanted_more(connection, hold)
+            charged = {row_id: amount + more.get(row_id, 0) for row_id, amount in amounts.items()}
+            if doubt(connection, hold_id, charged, key=hold.key or "", reason=reason, since_ns=hold.at_ns):
                 for row_id, amount in amounts.items():
                     change_lease(connection, self.process_id, row_id, -amount)
+        overruns: list[Overrun] = []
         fresh = [bill for bill in batch.bills if bill.number > known]
         for bill in fresh:
-            if bill.late and is_known(connection, bill.hold.hold_id):
-                resolve(connection, bill.hold.hold_id, bill.billed, by="usage", now_ns=now_ns)
+            if bill.late and is_known(connection, self._id_of(bill.hold)):
+                incidents = settle_late(connection, self._id_of(bill.hold), bill.billed, now_ns=now_ns)
+                overruns += [Overrun(bill.hold, incidents)] if incidents else []
         if fresh:
-            charge(connection, self.process_id, *self._sums(batch, known))
+            sums = self._sums(batch, known)
+            charge(connection, self.process_id, sums.billed, sums.held)
             connection.execute(
                 "UPDATE ledger_processes SET settled_number = ? WHERE id = ?", [fresh[-1].number, self.process_id]
             )
+        for bill in fresh:
+            incidents = tuple(self._charge_unleased(connection, bill, now_ns)) if bill.shares else ()
+            overruns += [Overrun(bill.hold, incidents)] if incidents else []
         for name, reason in batch.frozen.items():
             freeze(connection, name, reason, who="hivecost", now_ns=now_ns)
+        return overruns
+
+    def _charge_unleased(self, connection: sqlite3.Connection, bill: Bill, now_ns: int) -> Iterator[Incident]:
+        """What of a further answer this process had not leased."""
+        for row_id, share in (bill.shares or {}).items():
+            above = charge_unleased(connection, row_id, share.unleased) if share.unleased else 0
+            if above:
+                billed = share.leased + share.unleased
+                incident = incident_of(connection, row_id, billed=billed, held=billed - above)
+                freeze_for_bill(
+                    connection, incident.budget, incident.unit, billed=billed, held=billed - above, now_ns=now_ns
+                )
+                yield incident
 
     def _require_known(self, connection: sqlite3.Connection) -> int:
         """The number of the last settlement that the database has of this process."""
@@ -214,6 +246,9 @@ class LedgerDatabase:
         """The sums of what is not known yet: all of it, but after a commit that seemed to fail and did not."""
         return batch.sums if batch.bills[0].number > known else sums_of_bills(batch.bills, above=known)
 
+    def _id_of(self, hold: Hold) -> str:
+        return f"{self.process_id}-{hold.hold_id}"
+
     def _row(
         self, connection: sqlite3.Connection, account: Account, row_id: int, budgets: Mapping[str, BudgetRow]
     ) -> AccountRow:
@@ -230,6 +265,18 @@ class LedgerDatabase:
 
 def _own_limit(connection: sqlite3.Connection, account: Account, budgets: Mapping[str, BudgetRow]) -> int | None:
     return own_limit_of_account(connection, account) if budgets[account.budget.name].has_own_limits else None
+
+
+def _wanted_more(connection: sqlite3.Connection, hold: Hold) -> dict[int, int]:
+    """What a further answer lacks of what was left for it, out of what is lent to nobody; by row of its accounts."""
+    wanted, held = hold.wanted, hold.amounts
+    if wanted is None:
+        return {}
+    return {
+        account.row_id: min(wanted[account.unit] - held[account.unit], unleased(connection, account.row_id))
+        for account in hold.made_on
+        if account.leased
+    }
 
 
 def _run(connection: sqlite3.Connection, errand: Errand) -> Any:

@@ -8,12 +8,24 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from hivecost.clock import Clock
 from hivecost.errors import LedgerUnavailableError
-from hivecost.ledger import AccountStatus, Ancestors, Budget, Hold, Incident, LedgerState, Refusal, Settlement, Unit
-from hivecost.ledger.amounts import overrun_reason
+from hivecost.ledger import (
+    UNITS,
+    AccountStatus,
+    Ancestors,
+    Budget,
+    Hold,
+    Incident,
+    LedgerState,
+    Refusal,
+    Settlement,
+    Unit,
+)
+from hivecost.ledger.account import Account
+from hivecost.ledger.amounts import AMOUNT_MAX, overrun_reason
 from hivecost.money import to_usd
 from hivecost.signals import settled_late
 from hivecost.store.ledger.atomic import Atomic, atomic
-from hivecost.store.ledger.batch import Ask, Batch, Bill, BudgetRow, Committed, sums_of_bills
+from hivecost.store.ledger.batch import Ask, Batch, Bill, BudgetRow, Committed, Overrun, Share, sums_of_bills
 from hivecost.store.ledger.hold import LedgerHold
 from hivecost.store.ledger.journal import Journal, key_bytes
 from hivecost.store.ledger.leases import Leases, accounts_max, execution_of, is_durable, room_of
@@ -57,16 +69,22 @@ class Desk(Atomic):
         )
         #: The newest entry of the list of changes that limits here go by.
         self._last_change = -1
-        self._open: dict[int, LedgerHold] = {}
-        self._doubts: dict[int, LedgerHold] = {}
+        self._doubts: dict[int, Hold] = {}
         #: Holds in doubt on an execution's own accounts, by execution.
-        self._doubts_of: dict[str, list[LedgerHold]] = {}
+        self._doubts_of: dict[str, list[Hold]] = {}
         self._bills: list[Bill] = []
         self._freezes: dict[str, str] = {}
         self._settlements = 0
 
     def _settle_later(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> None:
         self.defer(lambda: self._settle_now(hold, amounts))
+
+    def _settle_another_later(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> None:
+        self.defer(lambda: self._settle_another_now(hold, amounts))
+
+    def _settle_another_now(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> None:
+        settlement = self.settle_another(hold, amounts)
+        settled_late.announce(self._ledger, hold=hold, settlement=settlement or Settlement())
 
     def _settle_now(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> None:
         settlement = self.settle(hold, amounts)
@@ -78,6 +96,14 @@ class Desk(Atomic):
     def _settle_known_now(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> None:
         settlement = self.settle_known(hold, amounts)
         settled_late.announce(self._ledger, hold=hold, settlement=settlement or Settlement())
+
+    def _tell_later(self, overrun: Overrun) -> None:
+        """Of what was not told when it was settled, once the lock is free."""
+        held = overrun.hold.amounts
+        untold = tuple(incident for incident in overrun.incidents if incident.billed <= held[incident.unit])
+        if untold:
+            hold, settlement = self._in_hand(overrun.hold.further_of or overrun.hold), Settlement(incidents=untold)
+            self.defer(lambda: settled_late.announce(self._ledger, hold=hold, settlement=settlement))
 
     def _release_later(self, hold: LedgerHold) -> bool:
         self.defer(lambda: self.release(hold))
@@ -126,16 +152,18 @@ class Desk(Atomic):
         pure = self._state.reserve(who.attribution, at_ns, amounts, key, ancestors=who.ancestors, budgets=who.budgets)
         if isinstance(pure, Refusal):
             return pure
-        known = None if key is None else self._open.get(pure.hold_id)
-        return known or self._write_down(pure, at_ns)
+        if not pure.handles and not self._write_down(pure):
+            return None
+        return self._in_hand(pure)
 
     @atomic()
     def extend(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Refusal | None:
         """Set more aside; None when it is done."""
         self._require_order()
-        refusal = self._state.extend(hold.pure, amounts)
-        if refusal is None and hold.place is not None:
-            self.journal.extend(hold.place, hold.amounts)
+        pure = hold.pure
+        refusal = self._state.extend(pure, amounts)
+        if refusal is None and pure.place is not None:
+            self.journal.extend(pure.place, pure.amounts)
         return refusal
 
     @atomic(_settle_later)
@@ -153,10 +181,10 @@ class Desk(Atomic):
             return self._settle(hold, amounts)
         settlement = self._state.settle_known(pure, amounts) or Settlement()
         if pure.known is not None:
-            self._charge_known(hold, pure.known)
-        self._note_doubt(hold)
+            self._charge_known(pure, pure.known)
+        self._note_doubt(pure)
         if settlement.incidents:
-            self._freeze_for(hold, settlement.incidents)
+            self._freeze_for(pure, settlement.incidents)
         return settlement
 
     def _settle(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Settlement | None:
@@ -164,42 +192,81 @@ class Desk(Atomic):
         if pure.state == "settled":
             return None
         if self.closed or self.poisoned:
-            return self._settle_after_all(hold, amounts)
+            return self._settle_after_all(pure, amounts)
         held = _nothing_of(pure) if pure.state == "released" else pure.amounts
         settlement = self._state.settle(pure, amounts) or Settlement()
-        if pure.accounts is not hold.accounts:
-            settlement = _with_handed_over(hold, settlement, amounts)
-        self._open.pop(pure.hold_id, None)
-        if self._doubts and not hold.handed_over:
+        if pure.accounts is not pure.made_on:
+            settlement = _with_handed_over(pure, settlement, amounts)
+        if self._doubts and not pure.handed_over:
             self._doubts.pop(pure.hold_id, None)
-        self._charge(hold, held)
+        self._charge(pure, held)
         if settlement.incidents:
-            self._freeze_for(hold, settlement.incidents)
+            self._freeze_for(pure, settlement.incidents)
         return settlement
+
+    @atomic(_settle_another_later)
+    def settle_another(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Settlement | None:
+        """Charge the bill of one more answer."""
+        if self.closed:
+            raise LedgerUnavailableError(f"{self.closed}; a further bill of hold {hold.hold_id} is not charged")
+        rooms = {account: account.room for account in hold.accounts if account.leased}
+        another, settlement = self._state.settle_another(hold.pure, amounts)
+        shares = _shares_of(another, rooms)
+        if self.poisoned:
+            another.amounts = _nothing_of(another)  # nobody knows any more what there is room for
+            return self._settle_after_all(another, another.billed or {})
+        self._charge(another, _paid_everywhere(another, shares), shares)
+        if settlement.incidents:
+            self._freeze_for(another, settlement.incidents)
+        return settlement
+
+    @atomic(lambda self, hold, units: self.defer(lambda: self.doubt_another(hold, units)))
+    def doubt_another(self, hold: LedgerHold, units: Collection[Unit]) -> None:
+        """Set aside what is left in these units for one more answer, until its bill is known."""
+        if self.closed or self.poisoned:
+            return
+        another = self._state.hold_another(hold.pure, units)
+        accounts = self._leases.packed(another.made_on)
+        if accounts and self.journal.free:
+            self._write(another, accounts)
+        self._doubt(another)
+        if any(map(is_durable, another.made_on)):
+            self._doubts[another.hold_id] = another  # also when the journal has no room for it
 
     @atomic(_release_later)
     def release(self, hold: LedgerHold) -> bool:
         """Give the whole hold back."""
         self._require_order()
-        if not self._state.release(hold.pure):
+        pure = hold.pure
+        if not self._state.release(pure):
             return False
-        self._open.pop(hold.pure.hold_id, None)
-        if hold.place is not None:
-            self.journal.release(hold.place)
-            hold.place = None
+        if pure.place is not None:
+            self.journal.release(pure.place)
+            pure.place = None
         return True
 
     @atomic(_doubt_later)
     def doubt(self, hold: LedgerHold) -> bool:
         """Keep it charged until its bill is known."""
-        if self.closed or self.poisoned or not self._state.doubt(hold.pure):
+        return self._doubt(hold.pure)
+
+    @atomic(lambda self, hold: self.defer(lambda: self.drop(hold)))
+    def drop(self, hold: Hold) -> None:
+        """One of those who had it in their hands has not any more; once nobody has, its bill is not known."""
+        if hold.handles > 1:
+            hold.handles -= 1
+        else:
+            self._doubt(hold)
+
+    def _doubt(self, hold: Hold) -> bool:
+        if self.closed or self.poisoned or not self._state.doubt(hold):
             return False
         self._note_doubt(hold)
         return True
 
-    def _note_doubt(self, hold: LedgerHold) -> None:
+    def _note_doubt(self, hold: Hold) -> None:
         if hold.place is not None:
-            self._doubts[hold.pure.hold_id] = hold
+            self._doubts[hold.hold_id] = hold
         for account in hold.doubted:
             if not is_durable(account):
                 self._doubts_of.setdefault(execution_of(account), []).append(hold)
@@ -229,9 +296,8 @@ class Desk(Atomic):
 
     def _let_pass(self, execution_id: str) -> None:
         for hold in self._doubts_of.pop(execution_id, ()):
-            if hold.pure.state == "in_doubt":
-                self._state.hand_over(hold.pure, [a for a in hold.pure.accounts if not is_durable(a)])
-                self._forget_if_empty(hold)
+            if hold.state == "in_doubt":
+                self._state.hand_over(hold, [account for account in hold.accounts if not is_durable(account)])
 
     @atomic()
     def collect(self, asks: list[Ask], contested: Container[int]) -> Batch:
@@ -262,6 +328,8 @@ class Desk(Atomic):
             self._last_change = committed.last_change
             self._read_limits_again(committed.budgets)
         self._leases.take_own_limits(committed.own_limits)
+        for overrun in committed.overruns:
+            self._tell_later(overrun)
 
     @atomic()
     def reconfigure(self, added: Iterable[Budget], retired: Iterable[str], rows: Mapping[str, BudgetRow]) -> None:
@@ -292,9 +360,9 @@ class Desk(Atomic):
     def leave(self, why: str) -> Batch | None:
         """Decide nothing any more; what is still open is in doubt. None when only the journal is right."""
         self.closed = why
-        for hold in self._open.values():
-            if hold.place is not None and self._state.doubt(hold.pure):
-                self._doubts[hold.pure.hold_id] = hold
+        for hold in self._state.open_holds.values():
+            if hold.place is not None and self._state.doubt(hold):
+                self._doubts[hold.hold_id] = hold
         return None if self.poisoned else self._collect([], ())
 
     def poison(self, why: str) -> None:
@@ -319,10 +387,10 @@ class Desk(Atomic):
             batch.kept[account.row_id] = account.held + account.in_doubt
         for ask in asks:
             # What is above a hold is charged to the account, and takes nothing of the lease.
-            batch.rooms |= {account: room_of(account) + sums.overrun(account.row_id) for account in ask.accounts}
+            batch.rooms |= {account: room_of(account) + sums.not_leased(account.row_id) for account in ask.accounts}
             batch.in_memory.update(account for account in ask.accounts if not is_durable(account))
         news = (*(bill.hold for bill in batch.bills), *batch.doubts)
-        for accounts in (*(hold.accounts for hold in news), batch.rooms):
+        for accounts in (*(hold.made_on for hold in news), batch.rooms):
             batch.settled_then |= {account: account.settled for account in accounts if is_durable(account)}
         return batch
 
@@ -332,35 +400,40 @@ class Desk(Atomic):
         if self.poisoned:
             raise LedgerUnavailableError(self.poisoned)
 
-    def _write_down(self, pure: Hold, at_ns: int) -> LedgerHold | None:
-        """The hold, once it is in the journal; None, and no hold, where that cannot be yet."""
-        accounts = self._leases.packed(pure.accounts)
+    def _in_hand(self, hold: Hold) -> LedgerHold:
+        hold.handles += 1
+        return LedgerHold(self._ledger, self, hold)
+
+    def _write_down(self, hold: Hold) -> bool:
+        """True once it is in the journal; False, and there is no hold, where that cannot be yet."""
+        accounts = self._leases.packed(hold.accounts)
         if (
             accounts is None
             or (accounts and not self.journal.free)
-            or not self._leases.unread.isdisjoint(pure.accounts)
+            or not self._leases.unread.isdisjoint(hold.accounts)
         ):
-            self._state.release(pure)
-            return None
+            self._state.release(hold)
+            return False
         if len(accounts) > self.journal.accounts_bytes:
-            self._state.release(pure)
+            self._state.release(hold)
             raise LedgerUnavailableError(
-                f"the turn counts on {len(pure.accounts)} hard budgets, so many were added since the ledger was opened "
+                f"the turn counts on {len(hold.accounts)} hard budgets, so many were added since the ledger was opened "
                 "that it has no room to write that down; open it again"
             )
-        place = None
         if accounts:
-            key = key_bytes(pure.key) if pure.key else b""
-            place = self.journal.hold(pure.hold_id, at_ns, pure.amounts, key, accounts)
-        hold = self._open[pure.hold_id] = LedgerHold(self._ledger, self, pure, pure.accounts, at_ns, place)
-        return hold
+            self._write(hold, accounts)
+        return True
 
-    def _charge(self, hold: LedgerHold, held: Mapping[Unit, int]) -> None:
+    def _write(self, hold: Hold, accounts: bytes) -> None:
+        key = key_bytes(hold.key) if hold.key else b""
+        hold.place = self.journal.hold(hold.hold_id, hold.at_ns, hold.amounts, key, accounts)
+
+    def _charge(self, hold: Hold, held: Mapping[Unit, int], shares: Mapping[int, Share] | None = None) -> None:
         """Write the bill down, in the place of its hold or, where that is not its own any more, in a new one."""
-        place, accounts, billed = hold.place, hold.accounts, hold.pure.billed or {}
+        place, accounts, billed = hold.place, hold.made_on, hold.billed or {}
         number = self._settlements + 1
         if place is not None and not hold.handed_over:
-            if hold.pure.known is not None:  # that part was not on its way yet, and is now charged with the rest
+            if hold.known is not None:  # that part was not on its way yet, and is now charged with the rest
                 self._bills = [bill for bill in self._bills if bill.hold is not hold]
             self.journal.settle(place, number, billed)
             hold.place = None
@@ -371,14 +444,14 @@ class Desk(Atomic):
                 return
             place = None
             if self.journal.free:
-                content = hold.pure.hold_id, hold.at_ns, held, key_bytes(hold.key), packed
+                content = hold.hold_id, hold.at_ns, held, key_bytes(hold.key), packed
                 place = self.journal.settled(content, number, billed)
         self._settlements = number
-        self._bills.append(Bill(number, hold, accounts, billed, held, place, hold.handed_over))
+        self._bills.append(Bill(number, hold, accounts, billed, held, place, hold.handed_over, shares))
 
-    def _charge_known(self, hold: LedgerHold, known: Mapping[Unit, int]) -> None:
+    def _charge_known(self, hold: Hold, known: Mapping[Unit, int]) -> None:
         """Write a part of the bill down, in the place of its hold, which keeps it while other accounts are in doubt."""
-        charged = tuple(account for account in hold.accounts if account.unit in known)
+        charged = tuple(account for account in hold.made_on if account.unit in known)
         place = hold.place
         if place is None or not any(map(is_durable, charged)):
             return
@@ -391,25 +464,26 @@ class Desk(Atomic):
             hold.place = None
         self._bills.append(Bill(self._settlements, hold, charged, known, hold.amounts, place, late=False))
 
-    def _settle_after_all(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Settlement | None:
+    def _settle_after_all(self, hold: Hold, amounts: Mapping[Unit, int]) -> Settlement | None:
         """The journal alone is right: what it takes in is recovered."""
         if self.closed:
-            raise LedgerUnavailableError(f"{self.closed}; hold {hold.hold_id} is in doubt: settle it with resolve()")
-        billed = {**hold.amounts, **amounts, **(hold.pure.known or {})}
+            hold_id = f"{self.process_id}-{hold.hold_id}"
+            raise LedgerUnavailableError(f"{self.closed}; hold {hold_id} is in doubt: settle it with resolve()")
+        billed = {**hold.amounts, **amounts, **(hold.known or {})}
         if hold.place is not None and not hold.handed_over:
             self._settlements += 1
             self.journal.settle(hold.place, self._settlements, billed)
         elif self.journal.free and (accounts := self._leases.packed(hold.doubted)):
             self._settlements += 1
-            held = _nothing_of(hold.pure) if hold.state == "released" else hold.amounts
-            content = hold.pure.hold_id, hold.at_ns, held, key_bytes(hold.key), accounts
+            held = _nothing_of(hold) if hold.state == "released" else hold.amounts
+            content = hold.hold_id, hold.at_ns, held, key_bytes(hold.key), accounts
             self.journal.settled(content, self._settlements, billed)
-        hold.pure.state, hold.pure.billed = "settled", billed
+        hold.state, hold.billed = "settled", billed
         return Settlement()
 
-    def _freeze_for(self, hold: LedgerHold, incidents: Iterable[Incident]) -> None:
+    def _freeze_for(self, hold: Hold, incidents: Iterable[Incident]) -> None:
         """Until someone has looked, in every process, also where the budget was retired here; shadow budgets go on."""
-        enforced = {account.budget.name for account in hold.accounts if not account.budget.shadow}
+        enforced = {account.budget.name for account in hold.made_on if not account.budget.shadow}
         for incident in incidents:
             if incident.budget in enforced:
                 reason = overrun_reason(incident.billed, incident.held, incident.unit)
@@ -417,22 +491,17 @@ class Desk(Atomic):
                 if incident.budget in self.budgets:
                     self._state.freeze(incident.budget, reason)
 
-    def _hand_over(self, hold: LedgerHold) -> None:
+    def _hand_over(self, hold: Hold) -> None:
         """On its way to the database: from now on it is no part of our leases, whenever its usage arrives."""
         hold.handed_over = True
-        durable = [account for account in hold.pure.accounts if is_durable(account)]
-        self._state.hand_over(hold.pure, durable)
-        self._forget_if_empty(hold)
+        durable = [account for account in hold.accounts if is_durable(account)]
+        self._state.hand_over(hold, durable)
         for account in durable:
             account.cap -= hold.amounts[account.unit] if account.leased else 0
 
-    def _forget_if_empty(self, hold: LedgerHold) -> None:
-        if not hold.pure.accounts:
-            self._open.pop(hold.pure.hold_id, None)
-
-    def _let_go(self, hold: LedgerHold) -> None:
+    def _let_go(self, hold: Hold) -> None:
         """The database has it."""
-        del self._doubts[hold.pure.hold_id]
+        del self._doubts[hold.hold_id]
         if hold.place is not None:
             self.journal.release(hold.place)
             hold.place = None
@@ -460,7 +529,27 @@ def _nothing_of(hold: Hold) -> dict[Unit, int]:
     return dict.fromkeys(hold.amounts, 0)
 
 
-def _with_handed_over(hold: LedgerHold, settlement: Settlement, amounts: Mapping[Unit, int]) -> Settlement:
+def _shares_of(another: Hold, rooms: Mapping[Account, int]) -> dict[int, Share]:
+    """What pays for a further answer, by row of its accounts, given the room that they had. One that is not leased pays
+    what the hold would have.
+    """
+    shares = {}
+    for account in filter(is_durable, another.made_on):
+        due = min((another.billed or {})[account.unit], another.amounts[account.unit])
+        leased = min(due, rooms.get(account, due))
+        shares[account.row_id] = Share(leased, due - leased)
+    return shares
+
+
+def _paid_everywhere(another: Hold, shares: Mapping[int, Share]) -> dict[Unit, int]:
+    """What of a further answer is leased on all its accounts, by unit: what the journal can say of it."""
+    paid = dict.fromkeys(UNITS, AMOUNT_MAX)
+    for account in filter(is_durable, another.made_on):
+        paid[account.unit] = min(paid[account.unit], shares[account.row_id].leased)
+    return {unit: min(amount, another.amounts[unit]) for unit, amount in paid.items()}
+
+
+def _with_handed_over(hold: Hold, settlement: Settlement, amounts: Mapping[Unit, int]) -> Settlement:
     """The settlement, with the incidents on accounts that the database charges."""
     incidents = tuple(
         Incident(
@@ -471,7 +560,7 @@ def _with_handed_over(hold: LedgerHold, settlement: Settlement, amounts: Mapping
             held=hold.amounts[account.unit],
             billed=amounts[account.unit],
         )
-        for account in set(hold.doubted) - set(hold.pure.accounts)
+        for account in set(hold.doubted) - set(hold.accounts)
         if amounts.get(account.unit, 0) > hold.amounts[account.unit]
     )
     return Settlement(settlement.crossings, settlement.incidents + incidents)

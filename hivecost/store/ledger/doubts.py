@@ -1,4 +1,7 @@
-"""The rows of holds in doubt: charged at what was held until someone knows the bill."""
+"""The rows of holds in doubt: charged at what was held until someone knows the bill, and then at that.
+
+A row of `ledger_doubt_amounts` has what is charged: what was held, and once it is resolved, what it was resolved at.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import sqlite3
 from collections.abc import Mapping
 
 from hivecost.errors import ConfigError
-from hivecost.ledger import DoubtAmount, DoubtfulHold, Unit
+from hivecost.ledger import DoubtAmount, DoubtfulHold, Incident, Unit
 from hivecost.ledger.amounts import format_exactly
 from hivecost.store.ledger.audit import is_text, record_change
 from hivecost.store.ledger.controls import freeze_for_bill
@@ -30,10 +33,45 @@ def is_known(connection: sqlite3.Connection, hold_id: str) -> bool:
     return connection.execute("SELECT 1 FROM ledger_doubts WHERE hold_id = ?", [hold_id]).fetchone() is not None
 
 
-def is_in_doubt(connection: sqlite3.Connection, hold_id: str) -> bool:
-    """Whether the hold is one in doubt, and nobody has settled it yet."""
-    sql = "SELECT 1 FROM ledger_doubts WHERE hold_id = ? AND resolved_ns IS NULL"
-    return connection.execute(sql, [hold_id]).fetchone() is not None
+def paid_of(connection: sqlite3.Connection, hold_id: str) -> tuple[bool, dict[int, int]] | None:
+    """Whether a hold is in doubt still, and what is charged for it by row of its accounts; None if it never was."""
+    sql = "SELECT resolved_ns FROM ledger_doubts WHERE hold_id = ?"
+    row = connection.execute(sql, [hold_id]).fetchone()
+    amounts = "SELECT account_id, amount FROM ledger_doubt_amounts WHERE hold_id = ?"
+    return None if row is None else (row[0] is None, dict(connection.execute(amounts, [hold_id]).fetchall()))
+
+
+def settle_late(
+    connection: sqlite3.Connection, hold_id: str, billed: Mapping[Unit, int], *, now_ns: int
+) -> tuple[Incident, ...]:
+    """Charge the bill of a hold that is in doubt, or was until somebody resolved it.
+
+    What it was resolved at is paid; what the bill is above that is an overrun, which freezes the budget: the incidents.
+    Of a bill below it nothing is given back: somebody has looked, and may have known more.
+    """
+    if resolve(connection, hold_id, billed, by="usage", now_ns=now_ns):
+        return ()
+    incidents = []
+    for row_id, budget, unit, paid in _amounts(connection, hold_id):
+        bill = billed.get(unit, paid)
+        if bill > paid:
+            connection.execute(
+                "UPDATE ledger_accounts SET settled = settled + ?1, overrun = overrun + ?1 WHERE id = ?2",
+                [bill - paid, row_id],
+            )
+            _keep_amount(connection, hold_id, row_id, bill)
+            freeze_for_bill(connection, budget, unit, billed=bill, held=paid, now_ns=now_ns)
+            incidents.append(incident_of(connection, row_id, billed=bill, held=paid))
+    return tuple(incidents)
+
+
+def incident_of(connection: sqlite3.Connection, row_id: int, *, billed: int, held: int) -> Incident:
+    """A bill above what was held for it, on the account of this row."""
+    budget, scope, period, unit = connection.execute(
+        "SELECT budget, scope, period, unit FROM ledger_accounts JOIN ledger_budgets ON name = budget WHERE id = ?",
+        [row_id],
+    ).fetchone()
+    return Incident(budget=budget, scope=scope, period=period, unit=unit, held=held, billed=billed)
 
 
 def resolve(connection: sqlite3.Connection, hold_id: str, billed: Mapping[Unit, int], *, by: str, now_ns: int) -> bool:
@@ -52,6 +90,7 @@ def resolve(connection: sqlite3.Connection, hold_id: str, billed: Mapping[Unit, 
             " WHERE id = ?",
             [amount, bill, max(0, bill - amount), row_id],
         )
+        _keep_amount(connection, hold_id, row_id, bill)
         freeze_for_bill(connection, budget, unit, billed=bill, held=amount, now_ns=now_ns)
     return bool(done)
 
@@ -88,6 +127,11 @@ def _listed(connection: sqlite3.Connection, hold_id: str) -> tuple[DoubtAmount, 
         DoubtAmount(budget=budget, scope=scope, period=period, unit=unit, amount=amount)
         for budget, scope, period, unit, amount in rows
     )
+
+
+def _keep_amount(connection: sqlite3.Connection, hold_id: str, row_id: int, amount: int) -> None:
+    sql = "UPDATE ledger_doubt_amounts SET amount = ? WHERE hold_id = ? AND account_id = ?"
+    connection.execute(sql, [amount, hold_id, row_id])
 
 
 def _amounts(connection: sqlite3.Connection, hold_id: str) -> list[tuple[int, str, Unit, int]]:

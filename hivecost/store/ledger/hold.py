@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import msgspec
 
-from hivecost.ledger import Account, Hold, HoldState, Refusal, Settlement, Unit, USDAmount, amounts_of
+from hivecost.ledger import UNITS, Account, Hold, HoldState, Refusal, Settlement, Unit, USDAmount, amounts_of
 
 if TYPE_CHECKING:
     from hivecost.store.ledger.desk import Desk
@@ -20,26 +21,18 @@ class LedgerHold(msgspec.Struct, eq=False):
 
     In doubt it stays charged until its usage arrives (`settle`), or someone resolves it. All methods but `extend` and
     `observe` are synchronous, safe in any cancellation and over threads. They raise LedgerUnavailableError once the
-    ledger is closed: what is not settled by then is in doubt.
+    ledger is closed: what is not settled by then is in doubt. So is what nobody keeps any more.
     """
 
     _ledger: Ledger
     _desk: Desk
-    #: The hold as the ledger's arithmetic knows it.
+    #: The hold as the ledger knows it, also when nobody has this one any more.
     pure: Hold
-    #: All that it was made on; `pure` loses those that the database has taken over.
-    accounts: tuple[Account, ...]
-    at_ns: int
-    #: Where the journal has it; None: nowhere.
-    place: int | None
-    #: It is in the database, as one in doubt, or on its way there.
-    handed_over: bool = False
 
-    @property
-    def doubted(self) -> tuple[Account, ...]:
-        """Those of them whose part of the bill is not charged on its own."""
-        known = self.pure.known
-        return self.accounts if known is None else tuple(a for a in self.accounts if a.unit not in known)
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        # At the end of the interpreter the journal says the same, and whoever opens the ledger next reads it.
+        if self.pure.state == "held" and not is_finalizing():
+            self._desk.drop(self.pure)
 
     def __repr__(self) -> str:
         billed = self.pure.billed if self.state == "settled" else None
@@ -57,6 +50,11 @@ class LedgerHold(msgspec.Struct, eq=False):
     @property
     def state(self) -> HoldState:
         return self.pure.state
+
+    @property
+    def accounts(self) -> tuple[Account, ...]:
+        """All that it was made on."""
+        return self.pure.made_on
 
     @property
     def amounts(self) -> Mapping[Unit, int]:
@@ -78,8 +76,9 @@ class LedgerHold(msgspec.Struct, eq=False):
     ) -> Settlement | None:
         """Charge the bill and give the rest back; None, and nothing changes, if that was done before.
 
-        A unit that is not named is charged as it was held. A bill above its hold is charged in full, and freezes
-        the budget: `Settlement.incidents`. Raises ConfigError for an amount that cannot be.
+        A unit that is not named is charged as it was held. A bill above its hold, or above what somebody resolved it
+        at, is charged in full, and freezes the budget: `Settlement.incidents`, or `hivecost.signals.settled_late` where
+        only the database knows. Raises ConfigError for an amount that cannot be.
         """
         return self._desk.settle(self, amounts_of(usd, nanousd, tokens, calls))
 
@@ -97,6 +96,29 @@ class LedgerHold(msgspec.Struct, eq=False):
         Otherwise as `settle`, but that a closed ledger gives None.
         """
         return self._desk.settle_known(self, amounts_of(usd, nanousd, tokens, calls))
+
+    def settle_another(
+        self,
+        usd: USDAmount | None = None,
+        *,
+        nanousd: int | None = None,
+        tokens: int | None = None,
+        calls: int | None = None,
+    ) -> Settlement | None:
+        """Charge the bill of one more answer that came for it, on its accounts and in its periods.
+
+        What earlier bills left of the hold pays for it, as far as the accounts still have room: after `settle` the rest
+        is anybody's. What is above is charged in full and freezes the budget, as in `settle`. A unit that is not named
+        is charged at nothing, calls at one. Each call is another answer. None, and `settled_late`, as in `settle`.
+        """
+        return self._desk.settle_another(self, amounts_of(usd, nanousd, tokens, calls))
+
+    def doubt_another(self, units: Collection[Unit] = UNITS) -> None:
+        """One more answer came for it, and nobody knows its bill in these units.
+
+        What is left of the hold there is in doubt as one of its own, as far as the accounts still have room.
+        """
+        self._desk.doubt_another(self, units)
 
     def release(self) -> bool:
         """Give the whole hold back, because it is sure that nothing was sent; False if it is not held any more."""

@@ -10,7 +10,7 @@ from hivecost.ledger import UNITS, Unit
 from hivecost.store.ledger.accounts import change_lease, charge
 from hivecost.store.ledger.audit import record_change
 from hivecost.store.ledger.controls import freeze_for_bill
-from hivecost.store.ledger.doubts import doubt, is_known, resolve
+from hivecost.store.ledger.doubts import doubt, is_known, settle_late
 from hivecost.store.ledger.folder import LedgerFolder, boot_id, close_all, how_restarted
 from hivecost.store.ledger.journal import Slot, TornJournalError, read_journal
 
@@ -79,9 +79,8 @@ class Recovery:
             units = _units(connection, slot)
             held = {row_id: slot.held[UNITS.index(unit)] for row_id, (_, unit) in units.items()}
             left = {row_id: held[row_id] for row_id, (_, unit) in units.items() if unit not in slot.settled_units}
-            if slot.settlement and not left and is_known(connection, hold_id):
-                bill = dict(zip(UNITS, slot.billed, strict=True))
-                resolve(connection, hold_id, bill, by="usage", now_ns=self._now_ns)
+            if slot.settlement > known and not left and is_known(connection, hold_id):
+                settle_late(connection, hold_id, dict(zip(UNITS, slot.billed, strict=True)), now_ns=self._now_ns)
             elif slot.settlement > known:
                 self._settle(connection, process_id, slot, held, units)
             if left and doubt(connection, hold_id, left, key=slot.key, reason="its process died", since_ns=slot.at_ns):

@@ -23,7 +23,7 @@ from hivecost.ledger.account import Account
 from hivecost.ledger.period import Window
 from hivecost.store.database import database_path, open_reader
 from hivecost.store.faults import named_faults
-from hivecost.store.ledger.doubts import is_in_doubt, is_known, list_doubts
+from hivecost.store.ledger.doubts import is_known, list_doubts, paid_of
 from hivecost.store.ledger.folder import LedgerFolder, boot_id, how_restarted
 from hivecost.store.ledger.journal import Slot, TornJournalError, read_journal
 from hivecost.store.ledger.leases import is_durable
@@ -310,10 +310,13 @@ class _Reading:
             return
         held: Counter[int] = Counter()
         leases = self._leases(process)
-        for slot in self._late(process, journal.slots):
-            for row_id, amount, billed, _ in self._parts(slot):
-                self.settled[row_id] += billed
-                self.in_doubt[row_id] -= amount
+        for slot, is_in_doubt, paid in self._late(process, journal.slots):
+            for row_id, _, billed, _ in self._parts(slot):
+                if is_in_doubt:
+                    self.settled[row_id] += billed
+                    self.in_doubt[row_id] -= paid.get(row_id, 0)
+                else:
+                    self.settled[row_id] += max(0, billed - paid.get(row_id, billed))
         for slot in self._fresh(process, journal.slots):
             for row_id, amount, billed, is_settled in self._parts(slot):
                 if is_settled:
@@ -338,13 +341,16 @@ class _Reading:
             if is_new and not is_known(self.connection, f"{process.id}-{slot.hold_number}"):
                 yield slot
 
-    def _late(self, process: _Process, slots: Sequence[Slot]) -> Iterator[Slot]:
-        """Those that are in doubt in the accounts, and whose bill is known by now."""
+    def _late(self, process: _Process, slots: Sequence[Slot]) -> Iterator[tuple[Slot, bool, dict[int, int]]]:
+        """Those that are or were in doubt in the accounts, and whose bill is known by now.
+
+        With whether they still are, and what is charged for them by row.
+        """
         for slot in slots:
-            if slot.settlement > process.settled_number and is_in_doubt(
-                self.connection, f"{process.id}-{slot.hold_number}"
-            ):
-                yield slot
+            if slot.settlement > process.settled_number:
+                paid = paid_of(self.connection, f"{process.id}-{slot.hold_number}")
+                if paid is not None:
+                    yield slot, *paid
 
     def _parts(self, slot: Slot) -> Iterator[tuple[int, int, int, bool]]:
         """(row, what is held, what is billed, whether that is the bill) for each of its accounts."""

@@ -12,7 +12,7 @@ import anyio
 import anyio.lowlevel
 import anyio.to_thread
 
-from hivecost.errors import BudgetExhaustedError, ConfigError
+from hivecost.errors import BudgetExhaustedError, ConfigError, LedgerUnavailableError
 from hivecost.ledger import Budget, LedgerStore, LedgerStoreHold
 from hivecost.testing.ledger_contract.checking import (
     ACME,
@@ -155,6 +155,63 @@ class BillPromises(OpensLedgers):
             settlement = hold.settle(usd="0.05")
             same(settlement is not None and [one.billed for one in settlement.incidents], [5 * CENT])
             same(await sums(ledger), (5 * CENT, 0, 0))
+
+    async def test_what_a_hold_has_left_pays_for_further_answers(self, tmp_path: Path) -> None:
+        """H9: only what all of them are above the hold is an overrun, once it is settled or released before it too."""
+        run = Budget("run", "$1", window="execution", mode="hard")
+        async with self.opened(tmp_path, total(), run) as ledger:
+            hold = await hold_of(ledger, {"execution": "e1"}, usd="0.90")
+            hold.settle(usd="0.30")
+            for settled, incidents in ((60, 0), (90, 0), (120, 2)):
+                settlement = hold.settle_another(usd="0.30", calls=0)
+                same(settlement is not None and len(settlement.incidents), incidents)
+                same((await sums(ledger), await sums(ledger, "run")), ((settled * CENT, 0, 0),) * 2)
+                same({row.frozen for row in await ledger.status()}, {incidents > 0})
+            released = await self._released(tmp_path)
+            same(released, [("all", 0, 5 * CENT)])
+        async with self.opened(tmp_path) as ledger:
+            same(await sums(ledger), (120 * CENT, 0, 0))
+
+    async def _released(self, tmp_path: Path) -> list[tuple[str, int, int]]:
+        """The incidents of an answer that came for what was never sent."""
+        async with self.opened(tmp_path / "released") as ledger:
+            hold = await hold_of(ledger, usd="0.10")
+            hold.release()
+            settlement = hold.settle_another(usd="0.05")
+            return [(one.budget, one.held, one.billed) for one in settlement.incidents] if settlement else []
+
+    async def test_a_further_answer_that_nothing_is_left_for_freezes(self, tmp_path: Path) -> None:
+        """H9: others have what the hold gave back, so it is charged in full, and nothing more is granted."""
+        async with self.opened(tmp_path) as ledger:
+            hold = await hold_of(ledger, usd="0.90")
+            hold.settle(usd="0.30")
+            other = await hold_of(ledger, usd="0.70")
+            same(hold.settle_another(usd="0.20") is None, False)
+            same(await sums(ledger), (50 * CENT, 70 * CENT, 0))
+            other.settle(usd="0.10")
+            same(await sums(ledger), (60 * CENT, 0, 0))
+            await until_refused(ledger, usd="0.01")
+
+    async def test_a_further_answer_without_a_bill_is_in_doubt(self, tmp_path: Path) -> None:
+        """H5: at what the hold has left, as far as there is room; someone may resolve it."""
+        async with self.opened(tmp_path) as ledger:
+            hold = await hold_of(ledger, usd="0.90")
+            hold.settle(usd="0.30")
+            hold.doubt_another()
+            same(await sums(ledger), (30 * CENT, 0, 60 * CENT))
+            (doubt,) = await ledger.in_doubt()
+            await ledger.resolve(doubt.hold_id, usd="0.20", by="ada")
+            same((await sums(ledger), await ledger.in_doubt()), ((50 * CENT, 0, 0), []))
+            short = await hold_of(ledger, usd="0.40")
+            short.settle(usd="0.10")
+            other = await hold_of(ledger, usd="0.30")
+            short.doubt_another()
+            same(await sums(ledger), (60 * CENT, 30 * CENT, 10 * CENT))
+            other.release()
+        async with self.opened(tmp_path) as ledger:
+            same(await sums(ledger), (60 * CENT, 0, 10 * CENT))
+        with raises(LedgerUnavailableError):
+            hold.settle_another(usd="0.01")
 
     async def test_a_warning_is_given_once(self, tmp_path: Path) -> None:
         """With the settlement that brings the account there."""

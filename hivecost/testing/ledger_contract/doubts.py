@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from hivecost.errors import ConfigError, LedgerUnavailableError
-from hivecost.ledger import Budget, LedgerStore
+from hivecost.ledger import Budget, LedgerStore, LedgerStoreHold
 from hivecost.testing.ledger_contract.checking import (
     ACME,
     CENT,
@@ -36,6 +37,19 @@ class DoubtPromises(OpensLedgers):
             same(await sums(ledger), (0, 0, 30 * CENT))
             same({one.key for one in await ledger.in_doubt()}, {str(ZeroDivisionError), str(KeyboardInterrupt), "None"})
             same(await ledger.remaining(ACME), {"usd": 70 * CENT})
+
+    async def test_what_nobody_keeps_is_in_doubt(self, tmp_path: Path) -> None:
+        """H5: a hold that was dropped is charged at the hold, once the last one who had it has dropped it."""
+        async with self.opened(tmp_path) as ledger:
+            hold: LedgerStoreHold | None = await hold_of(ledger, usd="0.10", key="k")
+            again: LedgerStoreHold | None = await hold_of(ledger, usd="0.10", key="k")
+            hold = None
+            gc.collect()
+            same((hold, await sums(ledger)), (None, (0, 10 * CENT, 0)))
+            again = None
+            gc.collect()
+            same((again, await sums(ledger)), (None, (0, 0, 10 * CENT)))
+            same([one.key for one in await ledger.in_doubt()], ["k"])
 
     async def test_a_doubt_outlives_its_ledger_until_someone_resolves_it(self, tmp_path: Path) -> None:
         """Another ledger of the place sees it, and so does one that opens it later; resolved, it is so for all."""
@@ -147,6 +161,30 @@ class DoubtPromises(OpensLedgers):
                 same((await sums(ledger), await sums(ledger, "calls")), ((settled * CENT, 0, 0), (1, 0, 0)))
                 if settled > 10:
                     await until_refused(ledger, usd="0.10")
+
+    async def test_a_bill_above_what_its_hold_was_resolved_at_is_charged(self, tmp_path: Path) -> None:
+        """H9: what is above is an overrun, once; of a bill below it nothing is given back."""
+        resolved: list[tuple[str, str, int, bool]] = [
+            ("0", "0.10", 10, True),
+            ("0.04", "0.10", 10, True),
+            ("0.04", "0.25", 25, True),
+            ("0.10", "0.10", 10, False),
+            ("0.20", "0.10", 20, True),
+        ]
+        for number, (usd, bill, settled, frozen) in enumerate(resolved):
+            place = tmp_path / str(number)
+            async with self.opened(place) as ledger, self.opened(place) as other:
+                async with await hold_of(ledger, usd="0.10") as hold:
+                    pass
+                same(await sums(ledger), (0, 0, 10 * CENT))
+                (doubt,) = await other.in_doubt()
+                await other.resolve(doubt.hold_id, usd=usd, by="ada")
+                same((hold.settle(usd=bill) is None, hold.settle(usd=9)), (False, None))
+                same(await sums(ledger), (settled * CENT, 0, 0))
+                if frozen:
+                    await until_refused(ledger, usd="0.10")
+                else:
+                    (await hold_of(ledger, usd="0.10")).release()
 
     async def test_what_is_not_open_grants_nothing(self, tmp_path: Path) -> None:
         """H8: before it is opened, and after it is closed."""

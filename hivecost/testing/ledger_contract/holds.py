@@ -59,13 +59,14 @@ class HoldPromises(OpensLedgers):
         """Dollars, tokens and calls; a call is one unless said otherwise."""
         tokens, calls = Budget("tokens", "100 tokens", mode="hard"), Budget("calls", "3 calls", mode="hard")
         async with self.opened(tmp_path, total(), tokens, calls) as ledger:
-            await hold_of(ledger, nanousd=CENT, tokens=70)
+            hold = await hold_of(ledger, nanousd=CENT, tokens=70)
             found = await sums(ledger), await sums(ledger, "tokens"), await sums(ledger, "calls")
             same(found, ((0, CENT, 0), (0, 70, 0), (0, 1, 0)))
             same(await ledger.remaining(ACME), {"usd": 99 * CENT, "tokens": 30, "calls": 2})
             for tokens_more, calls_more in ((40, 1), (1, 3)):
                 with raises(BudgetBusyError):
                     await hold_of(ledger, nanousd=CENT, tokens=tokens_more, calls=calls_more)
+            hold.release()
 
     async def test_a_hold_grows_on_all_accounts_or_none(self, tmp_path: Path) -> None:
         """H3 for `extend`: refused, it is what it was."""

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from hivecost.clock import to_ns
-from hivecost.ledger import Budget, Hold, LedgerSnapshot, LedgerState, Refusal
+from hivecost.ledger import UNITS, Budget, Hold, LedgerSnapshot, LedgerState, Refusal
 
 BUDGETS = [
     Budget("run", "$0.00000006", window="execution", mode="hard"),
@@ -42,6 +42,7 @@ class Ledger(RuleBasedStateMachine):
         self.own = {("user day", "user=u"): 70}
         self.sums = defaultdict(lambda: {"settled": 0, "held": 0, "in_doubt": 0, "overrun": 0})
         self.open = {}  # hold id → (amounts by account key, state)
+        self.over = []  # (settled hold, what is left of it by unit, units by account key)
         self.frozen = set()
         self.forgotten = set()
 
@@ -134,7 +135,62 @@ class Ledger(RuleBasedStateMachine):
                 incidents.add(account[:2])
         assert {(incident.budget, incident.scope) for incident in settlement.incidents} == incidents
         self.frozen |= {name for name, _ in incidents} - {"trial"}
+        if not resolve:
+            left = {unit: max(0, hold.amounts.get(unit, 0) - hold.billed.get(unit, 0)) for unit in UNITS}
+            self.over.append((hold, left, units))
+        if resolve:
+            self.settle_resolved(hold, wanted, units, {**hold.amounts, **bill})
         assert self.ledger.settle(hold, {"usd": 999, "tokens": 999}) is None
+
+    @precondition(lambda self: self.over)
+    @rule(place=PLACES, amounts=AMOUNTS)
+    def settle_another(self, place, amounts):
+        """What is left of the hold and of its accounts pays for a further answer; what is above freezes."""
+        hold, left, units = self.over[place % len(self.over)]
+        bill = {"calls": 1, **amounts}
+        _, settlement = self.ledger.settle_another(hold, amounts)
+        incidents = set()
+        for account, unit in units.items():
+            paid = min(bill[unit], left[unit])
+            if account[0] != "trial":
+                paid = min(paid, self.room(account))
+            self.sums[account]["settled"] += bill[unit]
+            self.sums[account]["overrun"] += bill[unit] - paid
+            if bill[unit] > paid:
+                incidents.add(account[:2])
+        for unit in UNITS:
+            left[unit] = max(0, left[unit] - bill[unit])
+        assert {(incident.budget, incident.scope) for incident in settlement.incidents} == incidents
+        self.frozen |= {name for name, _ in incidents} - {"trial"}
+
+    @precondition(lambda self: self.over)
+    @rule(place=PLACES)
+    def hold_another(self, place):
+        """As much as is left of the hold and of its accounts, be they frozen."""
+        root, left, units = self.over[place % len(self.over)]
+        rooms = [(unit, self.room(account)) for account, unit in units.items() if account[0] != "trial"]
+        amounts = {unit: min([left[unit], *(room for one, room in rooms if one == unit)]) for unit in UNITS}
+        hold = self.ledger.hold_another(root)
+        assert hold.amounts == amounts
+        for account, unit in units.items():
+            self.sums[account]["held"] += amounts[unit]
+        left.update(dict.fromkeys(UNITS, 0))
+        self.open[hold.hold_id] = {account: amounts[unit] for account, unit in units.items()}, "held", units
+
+    def room(self, account):
+        sums = self.sums[account]
+        return max(0, self.limits[account[0]] - sums["settled"] - sums["held"] - sums["in_doubt"])
+
+    def settle_resolved(self, hold, wanted, units, paid):
+        """Its own bill comes after all: only what is above is charged, as an overrun."""
+        bill = {"usd": paid["usd"] + 5, "tokens": max(0, paid["tokens"] - 5)}
+        settlement = self.ledger.settle(hold, bill)
+        above = {account for account in wanted if units[account] == "usd"}
+        for account in above:
+            self.sums[account]["settled"] += 5
+            self.sums[account]["overrun"] += 5
+        assert {(incident.budget, incident.scope) for incident in settlement.incidents} == {key[:2] for key in above}
+        self.frozen |= {name for name, *_ in above}
 
     @precondition(lambda self: self.open)
     @rule(place=PLACES)
@@ -198,6 +254,7 @@ class Ledger(RuleBasedStateMachine):
     def forget_execution(self, execution):
         """Its account goes with its last open hold."""
         self.ledger.forget_execution(execution)
+        self.over = [over for over in self.over if ("run", f"execution={execution}", "execution") not in over[2]]
         self.forgotten.add(execution)
 
     @rule()
@@ -211,6 +268,7 @@ class Ledger(RuleBasedStateMachine):
             attribute, value = scope.split("=")
             self.ledger.set_limit(name, Decimal(limit) / (10**9 if usd else 1), scope={attribute: value})
         assert self.ledger.snapshot() == snapshot
+        self.over = []  # nobody has them any more
 
     @invariant()
     def conserves_and_agrees(self):

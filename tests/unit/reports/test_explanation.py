@@ -174,7 +174,7 @@ async def test_a_budget_that_is_not_there_is_named(base_path):
         await explained(base_path)
     async with runtime_of(base_path, DAY, hc.Budget("soft", "$1")):
         pass
-    with pytest.raises(ConfigError, match="budget: expected one of 'day', 'soft' .*, got 'nobody'"):
+    with pytest.raises(ConfigError, match=r"budget: expected one of 'day', 'soft' .*, got 'nobody'"):
         await explained(base_path, "nobody")
 
 

@@ -202,7 +202,7 @@ async def test_a_hold_that_is_in_doubt_after_its_execution_leaves_nothing(base_p
             ledger.forget_execution(f"e{number}")
             hold.doubt()
         assert [(row.budget, row.in_doubt) for row in await ledger.status()] == [("all", 20_000)]
-        assert (len(desk._open), len(desk._doubts_of), len(desk._state.status())) == (0, 0, 1)
+        assert (len(desk._state.open_holds), len(desk._doubts_of), len(desk._state.status())) == (0, 0, 1)
 
 
 async def test_leases_of_accounts_that_are_over_go_back_by_themselves(base_path):

@@ -151,7 +151,8 @@ async def test_interrupted_at_every_line(at_line, base_path, budgets, tables, su
             interrupted = at_line(FILES, number, interrupt)
             with suppress(KeyboardInterrupt), interrupted:
                 if step == "reserve":
-                    ledger.reserve_nowait(WHO, nanousd=HELD)
+                    second = ledger.reserve_nowait(WHO, nanousd=HELD)
+                    assert second is not None
                 else:
                     getattr(first, step)()
             finished = interrupted.lines < number

@@ -183,13 +183,14 @@ async def test_what_cannot_be_told_is_charged_within_what_is_leased(base_path, m
 async def test_nobody_is_waited_for(base_path):
     """Not for whoever has the write lock, in this process or another, or stands in a transaction."""
     async with Ledger.open(base_path, budgets=[hard("100 calls")]) as ledger:
-        await ledger.reserve({}, calls=4)
+        hold = await ledger.reserve({}, calls=4)
         await ledger.in_doubt()
         with exclusive(base_path), closing(open_writer(base_path)) as writer, anyio.fail_after(10):
             writer.execute("BEGIN IMMEDIATE")
             assert standing(base_path) == [(0, 4, 0)]
             assert [(row.settled, row.held) for row in await ledger.status()] == [(0, 4)]
             assert await ledger.remaining({}) == {"calls": 96}
+        hold.release()
 
 
 async def test_what_this_process_settled_is_there(base_path):
@@ -222,9 +223,10 @@ async def test_what_the_dead_left_reads_as_it_is_recovered(base_path, die, fault
     ledger = await Ledger.open(base_path, budgets=[hard("100 calls"), hard("9 calls", "s", shadow=True)]).__aenter__()
     (await ledger.reserve({}, calls=1)).settle()
     await ledger.in_doubt()
-    await ledger.reserve({}, calls=2, key="attempt-7")
+    hold = await ledger.reserve({}, calls=2, key="attempt-7")
     (await ledger.reserve({}, calls=1)).settle()
     await die(ledger)
+    assert hold.state == "held"
     fault(base_path)
     files = {path: path.read_bytes() for path in base_path.rglob("*") if path.is_file() and "-shm" not in path.name}
     doubts, stand = calls_of(read_doubts(base_path, 5)), standing(base_path)

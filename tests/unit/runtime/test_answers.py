@@ -1,0 +1,282 @@
+"""A turn is one call. Where more than one answer comes all the same, each is counted; what was not entered is none."""
+
+from __future__ import annotations
+
+import gc
+import threading
+
+import anyio
+import pytest
+
+import hivecost as hc
+from hivecost.testing import FakeClock
+
+pytestmark = pytest.mark.anyio
+
+TURN = hc.EventType.LLM_TURN_COMPLETE
+
+
+def answer(answer_id, tokens=5):
+    usage = {"prompt_tokens": 10, "completion_tokens": tokens}
+    return {"id": answer_id, "model": "m", "choices": [{"finish_reason": "stop"}], "usage": usage}
+
+
+def chunks(answer_id, tokens=5):
+    yield {"id": answer_id, "model": "m", "choices": [{"delta": {"content": "text"}}]}
+    yield {"id": answer_id, "model": "m", "choices": [{"delta": {}, "finish_reason": "stop"}]}
+    yield {"id": answer_id, "choices": [], "usage": {"prompt_tokens": 10, "completion_tokens": tokens}}
+
+
+def cost_of(tokens):
+    return 10 * 1_000 + tokens * 2_000
+
+
+@pytest.fixture
+def run_turn(runtime, collect):
+    """Run an agent in a started runtime; gives the result and the turns it left on the bus."""
+
+    async def run(agent):
+        seen = collect(runtime, TURN)
+        runtime.entry_point("api")(agent)
+        async with runtime:
+            result = await runtime.trigger_and_wait("api")
+            await runtime.bus.drain()
+        return result, seen
+
+    return run
+
+
+async def test_each_answer_of_another_id_is_a_turn_of_its_own(run_turn):
+    """Own event, own cost; an answer that comes again is the one that was counted."""
+
+    async def agent(ctx, _):
+        async with ctx.turn("m") as turn:
+            costs = [turn.settle(answer(f"a{number}", number)) for number in (1, 2, 3)]
+            assert [cost.nanousd for cost in costs] == [cost_of(1), cost_of(2), cost_of(3)]
+            assert turn.settle(answer("a2", 999)) is costs[1]
+            assert turn.cost is costs[0]
+        assert turn.settle(answer("a4", 4)).nanousd == cost_of(4)
+
+    result, seen = await run_turn(agent)
+    assert [event.usage.output_tokens for event in seen] == [1, 2, 3, 4]
+    assert len({event.event_id for event in seen}) == 4
+    assert len({event.execution_id for event in seen}) == 1
+    totals = result.metrics["llm_calls"], result.metrics["total_tokens"], result.metrics["cost_nanousd"]
+    assert totals == (4, 50, sum(map(cost_of, (1, 2, 3, 4))))
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (hc.Usage(10, 5), hc.Usage(10, 7)),
+        (answer("a"), answer("a", 7)),
+        (answer("a"), hc.Usage(10, 7)),
+        (hc.Usage(10, 5), answer("a", 7)),
+        (answer("a"), answer("", 7)),
+        (answer("a"), answer(None, 7)),
+        (answer("a"), None),
+        (answer("a"), {"garbage": True}),
+    ],
+)
+async def test_without_two_different_ids_nothing_changes(run_turn, caplog, first, second):
+    """The first cost is given, and a warning once, with the way out."""
+
+    async def agent(ctx, _):
+        async with ctx.turn("m") as turn:
+            cost = turn.settle(first)
+            for _ in range(3):
+                assert turn.settle(second) is cost
+
+    _, seen = await run_turn(agent)
+    assert [event.usage.output_tokens for event in seen] == [5]
+    said = [record.message for record in caplog.records if "settled again" in record.message]
+    assert len(said) == 1
+    assert "ctx.turn(...)" in said[0]
+
+
+async def test_latency_is_since_the_answer_before(make_runtime, collect):
+    """What the agent did in between is the second answer's, as nobody knows when it was asked."""
+    clock = FakeClock()
+    runtime = make_runtime(clock=clock)
+    seen = collect(runtime, TURN)
+
+    @runtime.entry_point("api")
+    async def api(ctx, _):
+        async with ctx.turn("m") as turn:
+            for number, seconds in enumerate((0.25, 0.5)):
+                clock.advance(seconds)
+                turn.settle(answer(f"a{number}"))
+
+    async with runtime:
+        await runtime.trigger_and_wait("api")
+    assert [event.latency_ms for event in seen] == [250, 500]
+
+
+@pytest.mark.parametrize("settles", ["each", "at the end", "never", "with the last response"])
+async def test_streams_in_one_turn_are_answers_of_their_own(run_turn, settles):
+    """Settled one by one, together, or left behind: no count is lost."""
+
+    async def agent(ctx, _):
+        async with ctx.turn("m") as turn:
+            for number in (1, 2):
+                for chunk in chunks(f"a{number}", number):
+                    turn.observe(chunk)
+                if settles == "each":
+                    turn.settle()
+            if settles == "at the end":
+                turn.settle()
+            elif settles == "with the last response":
+                turn.settle(answer("a2", 2))
+
+    _, seen = await run_turn(agent)
+    assert [(event.usage.output_tokens, event.cost.nanousd) for event in seen] == [(1, cost_of(1)), (2, cost_of(2))]
+
+
+@pytest.mark.parametrize("is_sync", [False, True])
+async def test_a_stream_read_after_the_first_is_settled_counts(run_turn, is_sync):
+    """`turn.stream` as well, and what was read of it when the block is left."""
+
+    async def agent(ctx, _):
+        async with ctx.turn("m") as turn:
+            async for _ in turn.stream(chunks("a1", 1)):
+                pass
+            turn.settle()
+            async for _ in turn.stream(chunks("a2", 2)):
+                pass
+
+    def sync_agent(ctx, _):
+        with ctx.turn("m") as turn:
+            for _ in turn.stream(chunks("a1", 1)):
+                pass
+            turn.settle()
+            for _ in turn.stream(chunks("a2", 2)):
+                pass
+
+    _, seen = await run_turn(sync_agent if is_sync else agent)
+    assert [event.usage.output_tokens for event in seen] == [1, 2]
+
+
+async def test_chunks_that_come_after_settle_change_nothing(run_turn, caplog):
+    """The end of a stream whose answer was settled is no other answer, and no reason to warn."""
+
+    async def agent(ctx, _):
+        async with ctx.turn("m") as turn:
+            *most, last = chunks("a")
+            for chunk in most:
+                turn.observe(chunk)
+            turn.settle(answer("a"))
+            turn.observe(last)
+
+    _, seen = await run_turn(agent)
+    assert len(seen) == 1
+    assert "settled again" not in caplog.text
+
+
+@pytest.mark.parametrize("is_sync", [False, True])
+@pytest.mark.parametrize("use", ["settle", "observe", "stream"])
+async def test_a_turn_that_was_never_entered_is_no_turn(run_turn, is_sync, use):
+    """No budget knows of it, so it is an error with the way out; nothing is counted."""
+
+    def misuse(turn):
+        if use == "settle":
+            turn.settle(answer("a"))
+        elif use == "observe":
+            turn.observe({})
+        else:
+            turn.stream([])
+
+    async def agent(ctx, _):
+        misuse(ctx.turn("m"))
+
+    def sync_agent(ctx, _):
+        misuse(ctx.turn("m"))
+
+    result, seen = await run_turn(sync_agent if is_sync else agent)
+    assert (result.status, seen, result.metrics["llm_calls"]) == ("failed", [], 0)
+    assert isinstance(result.error, hc.HiveCostError)
+    assert "never entered" in str(result.error)
+    assert "with ctx.turn(...) as turn:" in str(result.error)
+
+
+@pytest.mark.parametrize("is_sync", [False, True])
+async def test_a_turn_is_entered_once(run_turn, is_sync):
+    """Inside itself neither: the turn that is open goes on as it is."""
+
+    async def agent(ctx, _):
+        async with ctx.turn("m") as turn:
+            with pytest.raises(hc.HiveCostError, match="another one"):
+                async with turn:
+                    raise AssertionError("never reached")
+            turn.settle(answer("a"))
+
+    def sync_agent(ctx, _):
+        with ctx.turn("m") as turn:
+            with pytest.raises(hc.HiveCostError, match="another one"), turn:
+                raise AssertionError("never reached")
+            turn.settle(answer("a"))
+
+    result, seen = await run_turn(sync_agent if is_sync else agent)
+    assert (result.status, len(seen)) == ("completed", 1)
+
+
+async def test_two_tasks_do_not_enter_one_turn(run_turn):
+    """The second is refused while the first still waits at the gate."""
+
+    async def agent(ctx, _):
+        turn, outcomes = ctx.turn("m"), []
+
+        async def enter():
+            try:
+                async with turn:
+                    turn.settle(answer("a"))
+                outcomes.append("passed")
+            except hc.HiveCostError:
+                outcomes.append("refused")
+
+        async with anyio.create_task_group() as group:
+            group.start_soon(enter)
+            group.start_soon(enter)
+        return sorted(outcomes)
+
+    result, seen = await run_turn(agent)
+    assert (result.output, len(seen)) == (["passed", "refused"], 1)
+
+
+@pytest.mark.parametrize("how", ["sync agent", "async agent", "in a cycle", "in a thread"])
+async def test_a_turn_that_is_dropped_is_counted(run_turn, caplog, how):
+    """Entered, and never left: its usage is unknown, and its place goes to others."""
+
+    def drop(turn):
+        if how == "in a cycle":
+            cycle = [turn]
+            cycle.append(cycle)
+        elif how == "in a thread":
+            hands = [turn]
+            del turn
+            thread = threading.Thread(target=hands.clear)
+            thread.start()
+            thread.join()
+
+    async def agent(ctx, _):
+        drop(await ctx.turn("m").__aenter__())
+        gc.collect()
+
+    def sync_agent(ctx, _):
+        drop(ctx.turn("m").__enter__())
+        gc.collect()
+
+    result, seen = await run_turn(sync_agent if how == "sync agent" else agent)
+    assert [(event.cost.status, event.stop_reason) for event in seen] == [("unpriced", "unsettled")]
+    assert result.metrics["unpriced_calls"] == 1
+    assert "left without settle()" in caplog.text
+
+
+async def test_a_turn_that_was_only_made_may_be_dropped(run_turn):
+    """Nothing was asked for it."""
+
+    async def agent(ctx, _):
+        ctx.turn("m")
+        gc.collect()
+
+    result, seen = await run_turn(agent)
+    assert (result.status, seen) == ("completed", [])

@@ -1,0 +1,142 @@
+"""H9: the bill of a hold that somebody has resolved meanwhile is charged where it is above what they said."""
+
+from __future__ import annotations
+
+import pytest
+
+import hivecost as hc
+from hivecost.signals import settled_late
+from hivecost.store import Ledger
+from hivecost.store.ledger.status import read_accounts
+
+pytestmark = pytest.mark.anyio
+
+HELD, BILL = 10_000, 7_000
+#: What is resolved, what is charged then, and what stands when the bill has come.
+RESOLVED = [(0, BILL), (3_000, BILL), (BILL, BILL), (9_000, 9_000), (20_000, 20_000)]
+
+
+def stand(base_path):
+    """(settled, held, in_doubt) of the one account, without asking the ledger."""
+    (row,) = read_accounts(base_path, 0)
+    return row.settled, row.held, row.in_doubt
+
+
+async def resolved_by_another(base_path, hold, nanousd):
+    """Its process has told of the doubt, and another one resolves it."""
+    async with Ledger.open(base_path) as operator:
+        assert [one.hold_id for one in await operator.in_doubt()] == [hold.hold_id]
+        await operator.resolve(hold.hold_id, nanousd=nanousd, by="ada")
+
+
+@pytest.fixture
+def budgets():
+    return [hc.Budget("all", "$1", mode="hard")]
+
+
+@pytest.mark.parametrize(("resolved", "settled"), RESOLVED)
+@pytest.mark.parametrize("reopened", [False, True])
+async def test_a_late_bill_is_an_overrun_of_what_was_resolved(base_path, budgets, tables, resolved, settled, reopened):
+    """At once for whoever reads, and in the database; of a bill below it nothing is given back, and nothing freezes."""
+    async with Ledger.open(base_path, budgets=budgets) as ledger:
+        hold = await ledger.reserve({}, nanousd=HELD)
+        hold.doubt()
+        await ledger.status()
+        await resolved_by_another(base_path, hold, resolved)
+        if reopened:
+            ledger._database.close()
+        assert stand(base_path) == (resolved, 0, 0)
+        assert hold.settle(nanousd=BILL) is not None
+        assert stand(base_path) == (settled, 0, 0)
+        assert hold.settle(nanousd=HELD) is None
+        (row,) = await ledger.status()
+        assert (row.settled, row.held, row.in_doubt) == (settled, 0, 0)
+        (budget,) = await ledger.budgets()
+        assert (budget.frozen != "") == (resolved > HELD or resolved < BILL)
+    assert stand(base_path) == (settled, 0, 0)
+    assert tables() == []
+
+
+@pytest.mark.parametrize(("resolved", "settled"), RESOLVED)
+@pytest.mark.parametrize("when", ["before it is resolved", "after it is resolved"])
+async def test_a_late_bill_of_a_process_that_dies_then(base_path, budgets, tables, die, resolved, settled, when):
+    """It is in the journal, and whoever recovers that charges it, once."""
+    ledger = await Ledger.open(base_path, budgets=budgets).__aenter__()
+    hold = await ledger.reserve({}, nanousd=HELD)
+    hold.doubt()
+    await ledger.status()
+    if when == "after it is resolved":
+        await resolved_by_another(base_path, hold, resolved)
+        hold.settle(nanousd=BILL)
+        await die(ledger)
+    else:
+        hold.settle(nanousd=BILL)
+        await die(ledger)
+        settled = BILL
+    before = stand(base_path)
+    for _ in range(2):
+        async with Ledger.open(base_path) as other:
+            assert await other.in_doubt() == []
+        assert stand(base_path) == before == (settled, 0, 0)
+    assert tables() == []
+
+
+async def test_a_bill_that_comes_while_its_doubt_is_handed_over(base_path, budgets, tables):
+    """The doubt is durable and resolved before its process hears that it is durable."""
+    async with Ledger.open(base_path, budgets=budgets) as ledger:
+        hold = await ledger.reserve({}, nanousd=HELD)
+        hold.doubt()
+        desk, _ = ledger._opened
+        batch = desk.collect([], ())
+        committed, _ = ledger._database.visit(batch, [])
+        await resolved_by_another(base_path, hold, 2_000)
+        hold.settle(nanousd=BILL)
+        desk.apply(batch, committed)
+        (row,) = await ledger.status()
+        assert (row.settled, row.held, row.in_doubt) == (BILL, 0, 0)
+    assert stand(base_path) == (BILL, 0, 0)
+    assert tables() == []
+
+
+async def test_a_late_overrun_is_told(base_path, budgets):
+    """When it comes to light, with what was paid and what was billed; no settle() could have known it."""
+    told = []
+    async with Ledger.open(base_path, budgets=budgets) as ledger:
+        hold = await ledger.reserve({}, nanousd=HELD)
+        hold.doubt()
+        await ledger.status()
+        await ledger.resolve(hold.hold_id, nanousd=2_000, by="ada")
+        with settled_late.connected_to(lambda sender, **facts: told.append(facts), sender=ledger):
+            assert hold.settle(nanousd=BILL).incidents == ()
+            await ledger.status()
+        (late,) = told
+        assert late["hold"].hold_id == hold.hold_id
+        ((incident,), crossings) = late["settlement"].incidents, late["settlement"].crossings
+        assert (incident.budget, incident.held, incident.billed, crossings) == ("all", 2_000, BILL, ())
+
+
+async def test_what_was_told_by_settle_is_not_told_again(base_path, budgets):
+    """A bill above its hold is an incident wherever it was resolved."""
+    told = []
+    async with Ledger.open(base_path, budgets=budgets) as ledger:
+        hold = await ledger.reserve({}, nanousd=HELD)
+        hold.doubt()
+        await ledger.status()
+        await ledger.resolve(hold.hold_id, nanousd=2_000, by="ada")
+        with settled_late.connected_to(lambda sender, **facts: told.append(facts), sender=ledger):
+            (incident,) = hold.settle(nanousd=2 * HELD).incidents
+            (row,) = await ledger.status()
+        assert (incident.held, incident.billed, row.settled, told) == (HELD, 2 * HELD, 2 * HELD, [])
+
+
+async def test_a_budget_that_only_watches_is_not_frozen(base_path):
+    """The bill is counted there as it is elsewhere."""
+    budgets = [hc.Budget("trial", "$1", mode="hard", shadow=True)]
+    async with Ledger.open(base_path, budgets=budgets) as ledger:
+        hold = await ledger.reserve({}, nanousd=HELD)
+        hold.doubt()
+        await ledger.status()
+        await ledger.resolve(hold.hold_id, nanousd=0, by="ada")
+        hold.settle(nanousd=BILL)
+        (row,) = await ledger.status()
+        assert (row.settled, row.frozen) == (BILL, False)
