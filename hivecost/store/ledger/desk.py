@@ -80,7 +80,9 @@ class Desk(Atomic):
         held = overrun.hold.amounts
         untold = tuple(incident for incident in overrun.incidents if incident.billed <= held[incident.unit])
         if untold:
-            hold, settlement = self._in_hand(overrun.hold.further_of or overrun.hold), Settlement(incidents=untold)
+            pure, settlement = overrun.hold.further_of or overrun.hold, Settlement(incidents=untold)
+            pure.handles += 1
+            hold = LedgerHold(self._ledger, self, pure)
             self.defer(lambda: settled_late.announce(self._ledger, hold=hold, settlement=settlement))
 
     def _release_later(self, hold: LedgerHold) -> bool:
@@ -127,7 +129,8 @@ class Desk(Atomic):
             return pure
         if not pure.handles and not self._write_down(pure):
             return None
-        return self._in_hand(pure)
+        pure.handles += 1
+        return LedgerHold(self._ledger, self, pure)
 
     @atomic()
     def extend(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Refusal | None:
@@ -328,20 +331,18 @@ class Desk(Atomic):
         if self.poisoned:
             raise LedgerUnavailableError(self.poisoned)
 
-    def _in_hand(self, hold: Hold) -> LedgerHold:
-        hold.handles += 1
-        return LedgerHold(self._ledger, self, hold)
-
     def _write_down(self, hold: Hold) -> bool:
         """True once it is in the journal; False, and there is no hold, where that cannot be yet."""
         accounts = self._leases.packed(hold.accounts)
-        if accounts is None or (accounts and not self.journal.free):
+        try:
+            if accounts:
+                key = key_bytes(hold.key) if hold.key else b""
+                hold.place = self.journal.hold(hold.hold_id, hold.at_ns, hold.amounts, key, accounts)
+        except IndexError:  # all places of the journal are taken
+            accounts = None
+        if accounts is None:
             self._state.release(hold)
-            return False
-        if accounts:
-            key = key_bytes(hold.key) if hold.key else b""
-            hold.place = self.journal.hold(hold.hold_id, hold.at_ns, hold.amounts, key, accounts)
-        return True
+        return accounts is not None
 
     def _charge(self, hold: Hold, held: Mapping[Unit, int], shares: Mapping[int, Share] | None = None) -> None:
         """Write the bill down, in the place of its hold or, where that is not its own any more, in a new one."""
