@@ -103,16 +103,16 @@ class Hold(msgspec.Struct, eq=False, gc=False):
     state: HoldState = "held"
     #: What shadow budgets would have refused.
     shadowed: tuple[Refusal, ...] = ()
+    #: When it was made.
+    at_ns: int = 0
+    #: All accounts that it was made on, where `accounts` loses those that the durable ledger has taken over.
+    made_on: tuple[Account, ...] = ()
     #: What it was settled at; None: it is not.
     billed: Mapping[Unit, int] | None = None
     #: What was charged while the rest of the bill stays unknown; `accounts` are those of the other units then.
     known: Mapping[Unit, int] | None = None
     #: Somebody else said so, who may not have known the bill.
     is_resolved: bool = False
-    #: When it was made.
-    at_ns: int = 0
-    #: All accounts that it was made on, where `accounts` loses those that the durable ledger has taken over.
-    made_on: tuple[Account, ...] = ()
     #: Where a journal has it; None: nowhere.
     place: int | None = None
     #: It is in the durable ledger, as one in doubt, or on its way there.

@@ -93,9 +93,10 @@ class LedgerState:
             account.held += wanted[account.unit]
             account.open_holds += 1
             account.used_at_ns = at_ns
-        self._last_hold_id += 1
-        hold = Hold(self._last_hold_id, accounts, wanted, key, "held", refusals, at_ns=at_ns, made_on=accounts)
-        self._keep(hold)
+        number = self._last_hold_id = self._last_hold_id + 1
+        hold = self._open[number] = Hold(number, accounts, wanted, key, "held", refusals, at_ns, accounts)
+        if key is not None:
+            self._open_by_key[key] = hold
         return hold
 
     def extend(self, hold: Hold, amounts: Mapping[Unit, int]) -> Refusal | None:
@@ -232,8 +233,8 @@ class LedgerState:
         self, hold: Hold, accounts: tuple[Account, ...], amounts: Mapping[Unit, int], state: HoldState
     ) -> Hold:
         self._last_hold_id += 1
-        number, at_ns, key = self._last_hold_id, hold.at_ns, hold.key
-        return Hold(number, accounts, amounts, key, state, at_ns=at_ns, made_on=accounts, further_of=hold)
+        number, at_ns = self._last_hold_id, hold.at_ns
+        return Hold(number, accounts, amounts, None, state, (), at_ns, accounts, further_of=hold)
 
     def hand_over(self, hold: Hold, accounts: Iterable[Account]) -> None:
         """Some accounts of a hold that is in doubt are charged elsewhere from now on: here, it is on the others.
@@ -245,8 +246,8 @@ class LedgerState:
             account.in_doubt -= hold.amounts[account.unit]
             account.open_holds -= 1
         hold.accounts = tuple(account for account in hold.accounts if account not in handed)
-        if hold.key is not None and self._open_by_key.get(hold.key) is hold:
-            del self._open_by_key[hold.key]
+        if hold.key is not None:
+            self._open_by_key.pop(hold.key, None)
         if not hold.accounts:
             self._open.pop(hold.hold_id, None)
         self._book.drop_over(handed)

@@ -196,7 +196,8 @@ class LedgerDatabase:
             amounts = {account.row_id: hold.amounts[account.unit] for account in hold.doubted if account.row_id}
             hold_id, reason, more = self._id_of(hold), "left unsettled", _wanted_more(connection, hold)
             charged = {row_id: amount + more.get(row_id, 0) for row_id, amount in amounts.items()}
-            if doubt(connection, hold_id, charged, key=hold.key or "", reason=reason, since_ns=hold.at_ns):
+            key = (hold.further_of or hold).key or ""
+            if doubt(connection, hold_id, charged, key=key, reason=reason, since_ns=hold.at_ns):
                 for row_id, amount in amounts.items():
                     change_lease(connection, self.process_id, row_id, -amount)
         overruns: list[Overrun] = []

@@ -102,7 +102,9 @@ class Desk(Atomic):
         held = overrun.hold.amounts
         untold = tuple(incident for incident in overrun.incidents if incident.billed <= held[incident.unit])
         if untold:
-            hold, settlement = self._in_hand(overrun.hold.further_of or overrun.hold), Settlement(incidents=untold)
+            pure, settlement = overrun.hold.further_of or overrun.hold, Settlement(incidents=untold)
+            pure.handles += 1
+            hold = LedgerHold(self._ledger, self, pure)
             self.defer(lambda: settled_late.announce(self._ledger, hold=hold, settlement=settlement))
 
     def _release_later(self, hold: LedgerHold) -> bool:
@@ -154,7 +156,8 @@ class Desk(Atomic):
             return pure
         if not pure.handles and not self._write_down(pure):
             return None
-        return self._in_hand(pure)
+        pure.handles += 1
+        return LedgerHold(self._ledger, self, pure)
 
     @atomic()
     def extend(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Refusal | None:
@@ -400,18 +403,10 @@ class Desk(Atomic):
         if self.poisoned:
             raise LedgerUnavailableError(self.poisoned)
 
-    def _in_hand(self, hold: Hold) -> LedgerHold:
-        hold.handles += 1
-        return LedgerHold(self._ledger, self, hold)
-
     def _write_down(self, hold: Hold) -> bool:
         """True once it is in the journal; False, and there is no hold, where that cannot be yet."""
         accounts = self._leases.packed(hold.accounts)
-        if (
-            accounts is None
-            or (accounts and not self.journal.free)
-            or not self._leases.unread.isdisjoint(hold.accounts)
-        ):
+        if accounts is None or not self._leases.unread.isdisjoint(hold.accounts):
             self._state.release(hold)
             return False
         if len(accounts) > self.journal.accounts_bytes:
@@ -420,8 +415,12 @@ class Desk(Atomic):
                 f"the turn counts on {len(hold.accounts)} hard budgets, so many were added since the ledger was opened "
                 "that it has no room to write that down; open it again"
             )
-        if accounts:
-            self._write(hold, accounts)
+        try:
+            if accounts:
+                self._write(hold, accounts)
+        except IndexError:  # all places of the journal are taken
+            self._state.release(hold)
+            return False
         return True
 
     def _write(self, hold: Hold, accounts: bytes) -> None:

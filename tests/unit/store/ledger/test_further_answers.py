@@ -29,7 +29,7 @@ def budgets():
 
 async def answered(ledger, user="ada"):
     """A hold whose first answer is settled."""
-    hold = await ledger.reserve({"user": user}, nanousd=HELD)
+    hold = await ledger.reserve({"user": user}, nanousd=HELD, key="attempt-7")
     hold.settle(nanousd=BILL)
     return hold
 
@@ -56,6 +56,7 @@ async def test_it_is_paid_when_the_lease_has_gone_back(base_path, budgets, table
         await until_lent_to_nobody(hold)
         hold.doubt_another()
         assert await rows(ledger) == dict.fromkeys(("all", "user"), (2 * BILL, 0, HELD - 2 * BILL, False))
+        assert [doubt.key for doubt in await ledger.in_doubt()] == ["attempt-7"]
     assert tables() == []
 
 
