@@ -120,8 +120,8 @@ def check_without_hold():
     """What is left is looked at, and not set aside."""
     reserve = LedgerState.reserve
 
-    def checked(self, *arguments):
-        answer = reserve(self, *arguments)
+    def checked(self, *arguments, **more):
+        answer = reserve(self, *arguments, **more)
         if isinstance(answer, Hold):
             for account in answer.accounts:
                 account.held -= answer.amounts[account.unit]
