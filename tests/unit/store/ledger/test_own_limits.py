@@ -114,3 +114,20 @@ async def test_warnings_go_with_the_limit_of_the_value(base_path):
         await ledger.set_limit("b", "$20", scope={"org": "acme"}, by="eve")
         hold = await ledger.reserve({"org": "acme"}, usd=8)
         assert [(one.limit, one.fraction) for one in hold.settle().crossings] == [(20 * USD, 0.8)]
+
+
+async def test_an_older_folder_gets_limits_of_values(base_path):
+    """Accounts and limits of before stay as they are."""
+    async with Ledger.open(base_path, budgets=[BUDGET]) as ledger:
+        (await ledger.reserve({"org": "acme"}, usd="0.50")).settle()
+        await ledger.set_limit("customer day", "$2", by="eve")
+    with closing(sqlite3.connect(base_path / "hivecost.db")) as connection:
+        connection.executescript("DROP TABLE ledger_own_limits; ALTER TABLE turns DROP COLUMN kind;")
+        for table in ("sessions", "executions", "nodes", "quarter_hours", "pruned_turns"):
+            for column in ("charges", "charged_nanousd"):
+                connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        connection.execute("PRAGMA user_version = 8")
+    async with Ledger.open(base_path, budgets=[BUDGET]) as ledger:
+        assert [(row.limit, row.settled) for row in await ledger.status()] == [(2 * USD, USD // 2)]
+        await ledger.set_limit("customer day", "$3", scope={"org": "acme"}, by="eve")
+        (await ledger.reserve({"org": "acme"}, usd="2.50")).settle()
