@@ -52,6 +52,11 @@ class AnsweredModels:
         """Charge these budgets from now on."""
         self._matchers = {budget.name: matcher(budget.match) for budget in budgets if "model" in budget.match}
 
+    @property
+    def has_budgets(self) -> bool:
+        """Whether any budget matches on a model."""
+        return bool(self._matchers)
+
     def of(self, request: TurnRequest) -> tuple[str, ...]:
         """The models by which budgets bind it besides those that it names."""
         return self._answered.get((request.model, request.provider), ()) if self._answered else ()
@@ -61,7 +66,7 @@ class AnsweredModels:
 
         `held_by` are those that hold money for the turn: it may have been sent before the first one came back.
         """
-        if not self._matchers or not answered or answered in (request.model, request.resolved_model):
+        if answered in (request.model, request.resolved_model):
             return
         now = attribution(request, (answered,))
         budgets = tuple(name for name, matches in self._matchers.items() if name not in held_by and matches(now))

@@ -339,6 +339,8 @@ class HardBudgets:
             self._expect_news(hold, admission.request)
 
     def _learn(self, admission: Admission, answered: str, usage: Usage, cost: Cost) -> None:
+        if not answered or not self._answers.has_budgets:
+            return
         hold = admission.hold
         held_by = () if hold is None else {account.budget.name for account in hold.accounts}
         self._answers.learn(admission.request, held_by, answered, usage, cost)

@@ -198,6 +198,8 @@ class Turn:
         if response is None:
             return [self._estimated(*answer) for answer in streamed] or [_MISSING]
         reading = read_usage(response)
+        if not streamed and reading.status is not UsageStatus.MISSING:  # as it is most often
+            return [reading]
         others = [one for one in streamed if reading.answer_id and one.reading.answer_id not in ("", reading.answer_id)]
         same_bytes = sum(one.output_bound for one in streamed if one not in others)
         size = max(size_of_answer(response), same_bytes) if reading.status is UsageStatus.MISSING else 0
