@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -266,7 +266,8 @@ class Gate:
         if self._loop is None or self._loop.is_here():
             _call_each(ends, outcome)
         else:
-            self._loop.call_threadsafe(lambda: _call_each(ends, outcome))
+            with suppress(RuntimeError):  # the loop has ended, and with it whoever waits for a place
+                self._loop.call_threadsafe(lambda: _call_each(ends, outcome))
 
     def forget_execution(self, execution_id: str) -> None:
         """It is over: its own accounts are not asked for again."""

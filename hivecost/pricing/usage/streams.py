@@ -127,11 +127,13 @@ class UsageStream:
 
     def _take_id(self, found: Found, event: Mapping[str, Any]) -> None:
         """Some servers give each chunk another id: only what comes after the end of an answer is another one."""
+        has_ended = self._finished or "choices" in self._facts or "candidates" in self._facts
+        if self._answer_id and not has_ended:
+            return
         holders = found.response, *(view(event.get(name)) for name in _ID_HOLDERS)
         answer_id = next(filter(None, map(answer_id_of, holders)), "")
-        has_ended = self._finished or "choices" in self._facts or "candidates" in self._facts
         is_only_usage = "choices" in event and not items(event["choices"])
-        if has_ended and answer_id not in ("", self._answer_id) and self._answer_id and not is_only_usage:
+        if self._answer_id and answer_id not in ("", self._answer_id) and not is_only_usage:
             self._earlier = self.answers()
             self._begin()
         self._answer_id = self._answer_id or answer_id

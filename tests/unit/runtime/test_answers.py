@@ -6,6 +6,7 @@ import gc
 import threading
 
 import anyio
+import anyio.to_thread
 import pytest
 
 import hivecost as hc
@@ -269,6 +270,29 @@ async def test_a_turn_that_is_dropped_is_counted(run_turn, caplog, how):
     assert [(event.cost.status, event.stop_reason) for event in seen] == [("unpriced", "unsettled")]
     assert result.metrics["unpriced_calls"] == 1
     assert "left without settle()" in caplog.text
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_turn_that_is_dropped_after_its_loop_is_a_counted_loss(make_runtime, caplog):
+    """Nobody is left who waits for its place, and nothing is raised where it is dropped."""
+    turns, runtime = [], make_runtime()
+    runtime.register_plugin(hc.TurnPacer(max_concurrent=1))
+
+    @runtime.entry_point("api")
+    async def api(ctx, _):
+        turns.append(await ctx.turn("m").__aenter__())
+
+    async def main():
+        async with runtime:
+            await runtime.trigger_and_wait("api")
+
+    thread = threading.Thread(target=anyio.run, args=(main,))
+    thread.start()
+    await anyio.to_thread.run_sync(thread.join)
+    turns.clear()
+    gc.collect()
+    assert runtime.statistics().events_lost == 1
+    assert "came after the runtime closed" in caplog.text
 
 
 async def test_a_turn_that_was_only_made_may_be_dropped(run_turn):
