@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
 
 import hivecost as hc
+from hivecost.errors import LedgerUnavailableError
 from hivecost.signals import settled_late
 from hivecost.store import Ledger
 from hivecost.store.ledger.status import read_accounts
@@ -29,6 +32,11 @@ async def resolved_by_another(base_path, hold, nanousd):
         await operator.resolve(hold.hold_id, nanousd=nanousd, by="ada")
 
 
+def fail(connection):
+    """The database fails, and its connection is closed."""
+    raise sqlite3.OperationalError("disk I/O error")
+
+
 @pytest.fixture
 def budgets():
     return [hc.Budget("all", "$1", mode="hard")]
@@ -44,7 +52,8 @@ async def test_a_late_bill_is_an_overrun_of_what_was_resolved(base_path, budgets
         await ledger.status()
         await resolved_by_another(base_path, hold, resolved)
         if reopened:
-            ledger._database.close()
+            with pytest.raises(LedgerUnavailableError):
+                await ledger._do(fail)
         assert stand(base_path) == (resolved, 0, 0)
         assert hold.settle(nanousd=BILL) is not None
         assert stand(base_path) == (settled, 0, 0)
