@@ -212,6 +212,17 @@ class BillPromises(OpensLedgers):
             same(await sums(ledger), (60 * CENT, 0, 10 * CENT))
         with raises(LedgerUnavailableError):
             hold.settle_another(usd="0.01")
+        await self._doubted_in_part(tmp_path / "in part")
+
+    async def _doubted_in_part(self, place: Path) -> None:
+        """Of an answer that comes for a hold whose bill is known in part, too."""
+        async with self.opened(place, total(), Budget("tokens", "100 tokens", mode="hard")) as ledger:
+            hold = await hold_of(ledger, usd="0.10", tokens=10)
+            hold.settle_known(tokens=4, calls=1)
+            settlement = hold.settle_another(usd="0.02", tokens=6)
+            same(settlement is not None and settlement.incidents, ())
+            hold.doubt_another({"usd"})
+            same((await sums(ledger), await sums(ledger, "tokens")), ((2 * CENT, 0, 18 * CENT), (10, 0, 0)))
 
     async def test_a_warning_is_given_once(self, tmp_path: Path) -> None:
         """With the settlement that brings the account there."""

@@ -179,7 +179,7 @@ class Ledger(RuleBasedStateMachine):
 
     def room(self, account):
         sums = self.sums[account]
-        return max(0, self.limits[account[0]] - sums["settled"] - sums["held"] - sums["in_doubt"])
+        return max(0, self.limit_of(account) - sums["settled"] - sums["held"] - sums["in_doubt"])
 
     def settle_resolved(self, hold, wanted, units, paid):
         """Its own bill comes after all: only what is above is charged, as an overrun."""

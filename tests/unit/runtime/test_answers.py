@@ -304,3 +304,84 @@ async def test_a_turn_that_was_only_made_may_be_dropped(run_turn):
 
     result, seen = await run_turn(agent)
     assert (result.status, seen) == ("completed", [])
+
+
+CHUNK = {"model": "m", "choices": [{"delta": {"content": "x" * 40}}]}
+STOP = {"model": "m", "choices": [{"delta": {}, "finish_reason": "stop"}]}
+
+
+async def test_a_further_answer_without_usage_is_estimated_from_its_own_text(run_turn):
+    """As the first is: what came of the others is no part of it."""
+
+    async def agent(ctx, _):
+        async with ctx.turn("m", prompt="y" * 40) as turn:
+            for answer_id, chunks in (("a1", 1), ("a2", 2)):
+                for chunk in [CHUNK] * chunks + [STOP]:
+                    turn.observe({**chunk, "id": answer_id})
+            turn.settle()
+            text = {"message": {"content": "z" * 160}, "finish_reason": "stop"}
+            turn.settle({"id": "a3", "model": "m", "choices": [text]})
+
+    _, seen = await run_turn(agent)
+    assert [event.usage.output_tokens for event in seen] == [14, 27, 54]
+    assert len({event.usage.input_tokens for event in seen if event.usage.input_tokens}) == 1
+    assert all("estimated" in event.cost.reason for event in seen)
+
+
+async def test_a_further_answer_has_the_names_it_goes_by(make_runtime, collect):
+    """Each as the price book understands what answered."""
+    runtime = make_runtime(prices={"gpt-4o": {"input": 1, "output": 2}, "o3": {"input": 1, "output": 2}})
+    seen = collect(runtime, TURN)
+
+    @runtime.entry_point("api")
+    async def api(ctx, _):
+        async with ctx.turn("gpt-4o") as turn:
+            for number, model in enumerate(("gpt-4o-2024-08-06", "o3")):
+                turn.settle({**answer(f"a{number}"), "model": model, "object": "chat.completion"})
+
+    async with runtime:
+        await runtime.trigger_and_wait("api")
+        await runtime.bus.drain()
+    names = [(event.asked_model, event.resolved_model, event.model) for event in seen]
+    assert names == [("gpt-4o", "gpt-4o", "gpt-4o-2024-08-06"), ("gpt-4o", "o3", "o3")]
+
+
+async def test_a_further_answer_teaches_what_a_name_is_answered_by(make_runtime):
+    """A budget that names the model that gave it is charged for it, and only for it."""
+    budget = hc.Budget("o", "$1", match={"model": "other"}, mode="hard")
+    runtime = make_runtime(budgets=[budget], prices={name: {"input": 1, "output": 2} for name in ("m", "other")})
+
+    @runtime.entry_point("api")
+    async def api(ctx, _):
+        async with ctx.turn("m", provider="p", input_tokens=10, max_tokens=10) as turn:
+            turn.settle(answer("a1"))
+            turn.settle({**answer("a2", 7), "model": "other"})
+        with anyio.fail_after(10):
+            while not await runtime.budgets.status():
+                await anyio.sleep(0.01)
+
+    async with runtime:
+        await runtime.trigger_and_wait("api")
+        (row,) = await runtime.budgets.status()
+    assert (row.settled, row.held, row.in_doubt) == (10 * 1_000 + 7 * 2_000, 0, 0)
+
+
+async def test_a_charge_inside_a_turn_is_no_answer_of_it(make_runtime, collect):
+    """It is made and counted as ever, between the answers."""
+    runtime = make_runtime(budgets=[hc.Budget("b", "$1", mode="hard")])
+    charges, turns = collect(runtime, hc.EventType.CHARGE_SETTLED), collect(runtime, TURN)
+
+    @runtime.entry_point("api")
+    async def api(ctx, _):
+        async with ctx.turn("m", input_tokens=10, max_tokens=20) as turn:
+            turn.settle(answer("a1"))
+            await ctx.charge("search", usd="0.01")
+            turn.settle(answer("a2"))
+            await ctx.charge("search", usd="0.01")
+
+    async with runtime:
+        result = await runtime.trigger_and_wait("api")
+        (row,) = await runtime.budgets.status()
+        await runtime.bus.drain()
+    assert (result.status, len(charges), len(turns)) == ("completed", 2, 2)
+    assert (row.settled, row.held, row.frozen) == (2 * cost_of(5) + 20_000_000, 0, False)

@@ -330,3 +330,64 @@ async def test_sync_agents_have_caps_too(runtime):
 
     result = await run(runtime, agent)
     assert (result.output, result.metrics["llm_calls"]) == ("cap of node research", 2)
+
+
+def answer(number, tokens):
+    return {"id": f"a{number}", "model": "m", "usage": {"prompt_tokens": tokens, "completion_tokens": 0}}
+
+
+async def answered(ctx, *answers):
+    """One turn that is settled with all of these."""
+    async with ctx.turn("m", **TURN) as turn:
+        for number, one in enumerate(answers):
+            turn.settle(one if one is None or "id" in one else {**one, "id": f"a{number}"})
+
+
+async def test_further_answers_are_charged_to_the_cap(runtime):
+    """In full, also what is above what the turn held: then nothing is left."""
+
+    async def agent(ctx, _):
+        caught = []
+        for tokens, more in ((60, 1), (200, 0)):
+            try:
+                async with ctx.node("research", limit="250 tokens"):
+                    await answered(ctx, answer(0, 10), answer(1, tokens))
+                    for _ in range(2):
+                        await take_turns(ctx)
+                        caught.append(more)
+            except hc.BudgetExhaustedError as error:
+                caught.append(str(error))
+        return caught
+
+    result = await run(runtime, agent)
+    assert result.output[0] == 1
+    assert "needs up to 150 tokens, 30 tokens of 250 tokens remain" in result.output[1]
+    assert "needs up to 150 tokens, 40 tokens of 250 tokens remain" in result.output[2]
+    assert len(result.output) == 3
+
+
+async def test_a_further_answer_of_unknown_usage_is_in_doubt_on_the_cap(runtime):
+    """At what the turn's hold has left after what was known, and once."""
+
+    async def agent(ctx, _):
+        async with ctx.node("research", limit="300 tokens"):
+            await answered(ctx, answer(0, 100), {"id": "a1"}, {"id": "a2"}, answer(3, 10))
+            with pytest.raises(hc.BudgetExhaustedError) as raised:
+                await take_turns(ctx)
+        return str(raised.value)
+
+    result = await run(runtime, agent)
+    assert "needs up to 150 tokens, 140 tokens of 300 tokens remain" in result.output
+
+
+async def test_a_further_answer_warns_that_the_cap_is_almost_spent(runtime, collect):
+    """As any other bill does, once."""
+    warnings = collect(runtime, hc.EventType.BUDGET_WARNING)
+
+    async def agent(ctx, _):
+        async with ctx.node("research", limit="200 tokens"):
+            await answered(ctx, answer(0, 100), answer(1, 80), answer(2, 5))
+        await runtime.bus.drain()
+
+    await run(runtime, agent)
+    assert [(event.used, event.limit) for event in warnings] == [(180, 200)]

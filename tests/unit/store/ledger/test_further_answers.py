@@ -60,6 +60,18 @@ async def test_it_is_paid_when_the_lease_has_gone_back(base_path, budgets, table
     assert tables() == []
 
 
+async def test_what_it_leaves_can_be_had_at_once(base_path, budgets, tables):
+    """To the last unit, also when whoever asks for it is the first to tell the database."""
+    async with Ledger.open(base_path, budgets=budgets) as ledger:
+        hold = await answered(ledger)
+        await until_lent_to_nobody(hold)
+        hold.settle_another(nanousd=BILL, calls=0)
+        rest = await ledger.reserve({"user": "ada"}, nanousd=LIMIT - 2 * BILL)
+        assert await rows(ledger) == dict.fromkeys(("all", "user"), (2 * BILL, LIMIT - 2 * BILL, 0, False))
+        rest.release()
+    assert tables() == []
+
+
 async def test_only_the_account_that_has_no_room_is_frozen(base_path, budgets, tables):
     """Each of them pays for itself; what comes to light in the database is told."""
     budgets[0] = hc.Budget("all", "$0.001", mode="hard")
