@@ -78,7 +78,8 @@ class Ledger(RuleBasedStateMachine):
     @rule(who=WHO, amounts=AMOUNTS, key=st.none() | st.sampled_from(["k1", "k2"]))
     def reserve(self, who, amounts, key):
         """All accounts or none; a key gives the hold that has it; a refusal says the most final reason."""
-        before = {hold.hold_id: hold for hold in self.ledger.open_holds.values() if key and hold.key == key}
+        firsts = [hold for hold in self.ledger.open_holds.values() if hold.further_of is None]
+        before = {hold.hold_id: hold for hold in firsts if key and hold.key == key}
         answer = self.ledger.reserve(who, to_ns(self.now), amounts, key)
         if before:
             assert answer is before[answer.hold_id]
