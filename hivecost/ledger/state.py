@@ -354,7 +354,7 @@ class LedgerState:
         holds = (
             HoldSnapshot(
                 hold_id=hold.hold_id,
-                key=hold.key,
+                key=hold.key if self._open_by_key.get(hold.key or "") is hold else None,  # a further answer has none
                 state=hold.state,
                 accounts=tuple(accounts[id(account)] for account in hold.accounts),
                 amounts=dict(hold.amounts),

@@ -33,6 +33,10 @@ PLACES = st.integers(0, 20)
 NAMES = st.sampled_from([budget.name for budget in BUDGETS])
 
 
+def own_account(execution):
+    return "run", f"execution={execution}", "execution"
+
+
 class Ledger(RuleBasedStateMachine):
     @initialize()
     def start(self):
@@ -74,7 +78,8 @@ class Ledger(RuleBasedStateMachine):
     @rule(who=WHO, amounts=AMOUNTS, key=st.none() | st.sampled_from(["k1", "k2"]))
     def reserve(self, who, amounts, key):
         """All accounts or none; a key gives the hold that has it; a refusal says the most final reason."""
-        before = {hold.hold_id: hold for hold in self.ledger.open_holds.values() if key and hold.key == key}
+        firsts = [hold for hold in self.ledger.open_holds.values() if hold.further_of is None]
+        before = {hold.hold_id: hold for hold in firsts if key and hold.key == key}
         answer = self.ledger.reserve(who, to_ns(self.now), amounts, key)
         if before:
             assert answer is before[answer.hold_id]
@@ -135,7 +140,7 @@ class Ledger(RuleBasedStateMachine):
                 incidents.add(account[:2])
         assert {(incident.budget, incident.scope) for incident in settlement.incidents} == incidents
         self.frozen |= {name for name, _ in incidents} - {"trial"}
-        if not resolve and not any(key[0] == "run" and key[1][10:] in self.forgotten for key in units):
+        if not resolve and not any(own_account(name) in units for name in self.forgotten):
             left = {unit: max(0, hold.amounts.get(unit, 0) - hold.billed.get(unit, 0)) for unit in UNITS}
             self.over.append((hold, left, units))
         if resolve:
@@ -254,7 +259,7 @@ class Ledger(RuleBasedStateMachine):
     def forget_execution(self, execution):
         """Its account goes with its last open hold."""
         self.ledger.forget_execution(execution)
-        self.over = [over for over in self.over if ("run", f"execution={execution}", "execution") not in over[2]]
+        self.over = [over for over in self.over if own_account(execution) not in over[2]]
         self.forgotten.add(execution)
 
     @rule()
@@ -273,7 +278,7 @@ class Ledger(RuleBasedStateMachine):
     @invariant()
     def conserves_and_agrees(self):
         for name in list(self.forgotten):
-            account = ("run", f"execution={name}", "execution")
+            account = own_account(name)
             if not any(account in wanted for wanted, *_ in self.open.values()):
                 self.sums.pop(account, None)
                 self.forgotten.discard(name)

@@ -30,8 +30,7 @@ from hivecost.store import Ledger
 async def main():
     budget = Budget("day", "$1", window="day", per="user", match={"org": "acme"}, mode="hard")
     async with Ledger.open(sys.argv[1], budgets=[budget]) as ledger:
-        for _ in range(2):
-            await ledger.reserve({"org": "acme", "user": "bob"}, usd="0.10")
+        holds = [await ledger.reserve({"org": "acme", "user": "bob"}, usd="0.10") for _ in range(2)]
         print("held", flush=True)
         await anyio.to_thread.run_sync(sys.stdin.read)
 
