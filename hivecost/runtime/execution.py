@@ -172,9 +172,9 @@ class Execution:
         is the output limit you mean to send: send `turn.max_tokens` and `turn.model`, a hard budget may have lowered
         them. With `stream_tokens` a hard budget holds only so much of the output at first: read the answer through
         `turn.stream(response)`, which holds more as it comes. `attempts` is how often the call may be sent, retries of
-        an SDK included. Entering waits for rate limits and raises BudgetExceededError when a budget refuses the turn,
-        PriceUnknownError where a hard budget in USD meets a model without a price, and ExecutionCancelledError after a
-        cancellation.
+        an SDK included. Entering waits for rate limits and for money that others hold, and raises BudgetExceededError
+        when a budget refuses the turn, PriceUnknownError where a hard budget in USD meets a model without a price, and
+        ExecutionCancelledError after a cancellation.
         """
         model = checked_name("ctx.turn(model)", model)
         provider = checked_text("ctx.turn(provider=…)", provider or "")
