@@ -46,11 +46,18 @@ class Cost(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     snapshot: str = ""
     #: Why there is no amount, or why it is an estimate.
     reason: str = ""
-    #: The part of `nanousd` that the input side made; None when nobody can tell.
+    #: The part of `nanousd` that the input side made; None when nobody can tell. Input, output and fees add up to it.
     input_nanousd: int | None = None
     output_nanousd: int | None = None
     #: What our table says where the provider's own bill won.
     table_nanousd: int | None = None
+    #: Of the input's, what was read from a cache, and what was written to one.
+    cached_nanousd: int | None = None
+    written_nanousd: int | None = None
+    #: Of the output's.
+    reasoning_nanousd: int | None = None
+    #: What is billed by the request, the piece or the second.
+    fee_nanousd: int | None = None
 
     @property
     def estimated_from(self) -> str:

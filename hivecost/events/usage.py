@@ -17,8 +17,9 @@ TOKENS_PER_TURN_MAX: Final = 10**9
 class Usage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Token counts of one turn. Totals are inclusive, as in OpenTelemetry's GenAI conventions.
 
-    `input_tokens` includes cache reads and writes, audio, images and tool-use prompts; `output_tokens` includes
-    reasoning, audio and images; `cache_write_tokens` includes the 1-hour writes.
+    `input_tokens` includes cache reads and writes, audio, images, video and tool-use prompts; `output_tokens` includes
+    reasoning, citations, audio, images and video; `cache_read_tokens` includes what of it was audio, images and video;
+    `cache_write_tokens` includes the 1-hour writes. What is billed by the second or by the piece is in no total.
 
     Raises UsageInvalidError for counts that are negative, no integer, above 10**9, or larger than what includes them.
     """
@@ -37,6 +38,19 @@ class Usage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     tool_use_prompt_tokens: int = 0
     #: Calls of a paid server tool, such as web searches; counted, not tokens.
     web_search_requests: int = 0
+    citation_tokens: int = 0
+    input_video_tokens: int = 0
+    output_video_tokens: int = 0
+    cache_image_read_tokens: int = 0
+    cache_video_read_tokens: int = 0
+    #: Of speech that was transcribed.
+    audio_seconds: int = 0
+    #: Of documents that were read by OCR.
+    pages: int = 0
+    #: What a reranker bills: one query over up to 100 documents.
+    search_units: int = 0
+    file_search_calls: int = 0
+    code_containers: int = 0
 
     @property
     def total_tokens(self) -> int:
@@ -73,8 +87,15 @@ _PARTS: Final = tuple(
         ("input_image_tokens", "input_tokens"),
         ("output_image_tokens", "output_tokens"),
         ("tool_use_prompt_tokens", "input_tokens"),
+        ("citation_tokens", "output_tokens"),
+        ("input_video_tokens", "input_tokens"),
+        ("output_video_tokens", "output_tokens"),
+        ("cache_image_read_tokens", "cache_read_tokens"),
+        ("cache_video_read_tokens", "cache_read_tokens"),
     ]
 )
+#: Where the fields begin that are a part of another; few turns have any.
+_FIRST_PART: Final = USAGE_FIELDS.index("cache_write_1h_tokens")
 _ONLY_INT: Final = {int}
 
 
@@ -94,6 +115,8 @@ def usage_problem(counts: tuple[object, ...]) -> str:
             f"input_tokens ({numbers[0]:,}) must include cache_read_tokens ({numbers[2]:,}) "
             f"and cache_write_tokens ({numbers[3]:,})"
         )
+    if not any(numbers[_FIRST_PART:]):
+        return ""
     for part, whole in _PARTS:
         if numbers[part] > numbers[whole]:
             return f"{USAGE_FIELDS[whole]} ({numbers[whole]:,}) must include {USAGE_FIELDS[part]} ({numbers[part]:,})"

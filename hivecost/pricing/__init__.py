@@ -8,20 +8,21 @@ from hivecost.pricing.listing import RateChange, RateRow, describe, diff_rates, 
 from hivecost.pricing.plausibility import believable_book
 from hivecost.pricing.quotes import Quote
 from hivecost.pricing.rate_shifts import RateShift, rate_shifts
-from hivecost.pricing.readings import UsageReading, UsageStatus
 from hivecost.pricing.repricing import Kept, reprice_turn
 from hivecost.pricing.resolver import ModelName
 from hivecost.pricing.selection import ModelChoice, select_model
 from hivecost.pricing.tokenizer import count_tokens
-from hivecost.pricing.usage import (
+from hivecost.usage import (
     FLAVORS,
+    UsageReading,
+    UsageStatus,
     UsageStream,
     estimated,
+    is_unbilled,
     read_usage,
     size_of_answer,
     tokens_of,
 )
-from hivecost.pricing.usage.refusals import is_unbilled
 
 __all__ = [
     "FLAVORS",

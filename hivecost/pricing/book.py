@@ -13,8 +13,8 @@ from hivecost.money import TURN_COST_MAX_NANOUSD, USD, to_usd
 from hivecost.pricing.cards import Band, Card, half_even
 from hivecost.pricing.offers import Offer
 from hivecost.pricing.quotes import Quote, QuoteKey, Quoter
-from hivecost.pricing.readings import UsageReading, UsageStatus
 from hivecost.pricing.resolver import ModelName
+from hivecost.usage.reading import UsageReading, UsageStatus
 
 #: A request sent now may be billed later; a bound looks this far ahead for a dearer hour.
 BOUND_AHEAD_NS: Final = 3600 * 10**9

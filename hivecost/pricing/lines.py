@@ -14,10 +14,10 @@ from hivecost.events import USAGE_FIELDS, Cost, CostStatus, Usage
 from hivecost.money import to_usd
 from hivecost.plain_text import shown
 from hivecost.pricing.book import PriceBook
-from hivecost.pricing.readings import UsageReading
-from hivecost.pricing.usage import read_usage
-from hivecost.pricing.usage.draft import nanousd_of
-from hivecost.pricing.usage.views import from_json
+from hivecost.usage import read_usage
+from hivecost.usage.builder import nanousd_of
+from hivecost.usage.reading import UsageReading
+from hivecost.usage.views import from_json
 
 _FIELDS: Final = frozenset(USAGE_FIELDS)
 

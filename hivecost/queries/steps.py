@@ -44,6 +44,16 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     output_image_tokens: int
     tool_use_prompt_tokens: int
     web_search_requests: int
+    citation_tokens: int = 0
+    input_video_tokens: int = 0
+    output_video_tokens: int = 0
+    cache_image_read_tokens: int = 0
+    cache_video_read_tokens: int = 0
+    audio_seconds: int = 0
+    pages: int = 0
+    search_units: int = 0
+    file_search_calls: int = 0
+    code_containers: int = 0
     #: `priced`, `reported`, `estimated`, `unpriced` or `invalid`.
     cost_status: str
     #: None when unknown, which is not zero.
@@ -55,6 +65,10 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     input_nanousd: int | None
     output_nanousd: int | None
     table_nanousd: int | None
+    cached_nanousd: int | None
+    written_nanousd: int | None
+    reasoning_nanousd: int | None
+    fee_nanousd: int | None
     latency_ms: int
     stop_reason: str
     service_tier: str

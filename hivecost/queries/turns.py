@@ -9,21 +9,22 @@ from typing import Any, Final
 import msgspec
 
 from hivecost.errors import StoreCorruptError
-from hivecost.events import ATTRIBUTION_FIELDS, USAGE_FIELDS, ChargeSettled, Cost, CostStatus, LLMTurnComplete, Usage
+from hivecost.events import ATTRIBUTION_FIELDS, ChargeSettled, Cost, CostStatus, LLMTurnComplete, Usage
 from hivecost.queries.instants import Moment, range_ns
 from hivecost.queries.reader import Row, reading
 from hivecost.queries.steps import Step
-from hivecost.store import COUNTED
+from hivecost.store import COUNTED, OTHER_COUNTS
 
+#: The fields of a step that have a column of their own; the rest is in `other_usage`.
+_FIELDS: Final = tuple(name for name in Step.__struct_fields__ if name not in OTHER_COUNTS)
 #: What to select for `to_step` and `to_turn`.
-COLUMNS: Final = ", ".join((*Step.__struct_fields__, "raw_usage"))
+COLUMNS: Final = ", ".join((*_FIELDS, "other_usage", "raw_usage"))
 
 _PAGE_ROWS: Final = 1000
 
-_FIELDS: Final = Step.__struct_fields__
 _TAGS: Final = _FIELDS.index("tags")
 _STATUS: Final = _FIELDS.index("cost_status")
-_USAGE: Final = slice(_FIELDS.index(USAGE_FIELDS[0]), _FIELDS.index(USAGE_FIELDS[-1]) + 1)
+_USAGE: Final = slice(_FIELDS.index("input_tokens"), _FIELDS.index("web_search_requests") + 1)
 _COST: Final = slice(_STATUS, _STATUS + len(Cost.__struct_fields__))
 _DIRECT: Final = ("event_id", "timestamp_ns", *ATTRIBUTION_FIELDS, "model", "provider", "latency_ms", "stop_reason")
 _NAMES: Final = ("asked_model", "resolved_model", "resolved_provider")
@@ -69,7 +70,7 @@ def to_step(row: Row | list[Any]) -> Step:
     values = dict(zip(_FIELDS, row, strict=False))
     values["tags"] = decoded(row[_TAGS])
     values["cost_status"] = row[_STATUS] or CostStatus.UNPRICED.value
-    return Step(**values)
+    return Step(**values, **_other_counts(row))
 
 
 def to_turn(row: Row | list[Any]) -> LLMTurnComplete:
@@ -77,7 +78,7 @@ def to_turn(row: Row | list[Any]) -> LLMTurnComplete:
     values = dict(zip(_FIELDS, row, strict=False))
     raw_usage = row[-1]
     try:
-        usage, cost = Usage(*row[_USAGE]), _cost(row[_COST])
+        usage, cost = Usage(*row[_USAGE], **_other_counts(row)), _cost(row[_COST])
     except ValueError as error:
         raise StoreCorruptError(f"a turn in the log is damaged: {error}; restore a backup of hivecost.db") from error
     event_type = ChargeSettled if values["kind"] else LLMTurnComplete
@@ -89,6 +90,14 @@ def to_turn(row: Row | list[Any]) -> LLMTurnComplete:
         cost=cost,
         raw_usage=None if raw_usage is None else decoded(raw_usage),
     )
+
+
+def _other_counts(row: Row | list[Any]) -> dict[str, Any]:
+    text = row[-2]
+    if not text:
+        return {}
+    counts = decoded(text)
+    return {name: counts[name] for name in OTHER_COUNTS if name in counts}
 
 
 def _cost(row: Row | list[Any]) -> Cost | None:

@@ -22,12 +22,14 @@ from hivecost.store.rates import current_rates_path, open_price_book, previous_r
 from hivecost.store.repricings import Repricing, write_repricings
 from hivecost.store.retention import Pruned, prune
 from hivecost.store.rollups import COUNTED, PRUNED_KEYS, QUARTER_HOUR, QUARTER_HOUR_NS, SUMS
+from hivecost.store.rows import OTHER_COUNTS
 from hivecost.store.statistics import StoreStatistics
 from hivecost.store.threads import run_in_thread
 from hivecost.store.writer import Store
 
 __all__ = [
     "COUNTED",
+    "OTHER_COUNTS",
     "PRUNED_KEYS",
     "QUARTER_HOUR",
     "QUARTER_HOUR_NS",

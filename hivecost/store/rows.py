@@ -9,10 +9,10 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import astuple
 
-from hivecost.events import USAGE_FIELDS, ChargeSettled, Cost, CostStatus, Event, LLMTurnComplete, UnknownEvent
+from hivecost.events import USAGE_FIELDS, ChargeSettled, Cost, CostStatus, Event, LLMTurnComplete, UnknownEvent, Usage
 from hivecost.events import encode_json as event_to_json
 from hivecost.money import TURN_COST_MAX_NANOUSD, format_usd
-from hivecost.pricing.usage.views import plain
+from hivecost.usage.views import plain
 
 Row = tuple[Any, ...]
 
@@ -23,13 +23,17 @@ LATENCY_MS_MAX: Final = 10**9
 COST_COLUMNS: Final = tuple(
     {"status": "cost_status", "nanousd": "cost_nanousd"}.get(name, name) for name in Cost.__struct_fields__
 )
+#: What of a Usage has a column of its own; the rest, which few turns have, is JSON in `other_usage`.
+_COUNTED: Final = USAGE_FIELDS.index("web_search_requests") + 1
+USAGE_COLUMNS: Final = USAGE_FIELDS[:_COUNTED]
+OTHER_COUNTS: Final = USAGE_FIELDS[_COUNTED:]
 #: The fields of a turn in order, with the parts of its usage and its cost in their places.
 _TURN_FIELDS: Final = LLMTurnComplete.__struct_fields__
 TURN_COLUMNS: Final = (
     *(
         column
         for field in _TURN_FIELDS
-        for column in {"usage": USAGE_FIELDS, "cost": COST_COLUMNS}.get(field, (field,))
+        for column in {"usage": (*USAGE_COLUMNS, "other_usage"), "cost": COST_COLUMNS}.get(field, (field,))
     ),
     "kind",
 )
@@ -54,7 +58,7 @@ _event_head: Final[Callable[[Any], Row]] = attrgetter(*EVENT_COLUMNS[:-2])
 _STATUS_TEXTS: Final = {status: str(status) for status in CostStatus}
 #: So many of a turn's fields, up to its tags, are columns as they are.
 _WHOSE: Final = _TURN_FIELDS.index("tags")
-_NO_COST: Final = (None, None, "", "", "", "", None, None, None)
+_NO_COST: Final = (None, None, "", "", "", "", *[None] * (len(COST_COLUMNS) - 6))
 _to_json: Final = msgspec.json.Encoder().encode
 
 
@@ -70,7 +74,7 @@ def turn_row(turn: LLMTurnComplete) -> Row:
         _to_json(tags).decode() if tags else "{}",
         model,
         provider,
-        *astuple(usage),
+        *_usage_row(usage),
         *_cost_row(cost),
         latency_ms,
         stop,
@@ -93,6 +97,15 @@ def event_row(event: Event) -> Row:
     """Any other event in the order of EVENT_COLUMNS."""
     kind = event.fields.get("type", "unknown") if isinstance(event, UnknownEvent) else event.type.value
     return (*_event_head(event), kind, event_to_json(event).decode())
+
+
+def _usage_row(usage: Usage) -> Row:
+    counts = astuple(usage)
+    rest = counts[_COUNTED:]
+    if not any(rest):
+        return (*counts[:_COUNTED], "")
+    others = {name: count for name, count in zip(OTHER_COUNTS, rest, strict=True) if count}
+    return (*counts[:_COUNTED], _to_json(others).decode())
 
 
 def _cost_row(cost: Cost | None) -> Row:

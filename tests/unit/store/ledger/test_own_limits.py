@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 from contextlib import closing
+from importlib.resources import files
 
 import pytest
 
@@ -116,16 +118,21 @@ async def test_warnings_go_with_the_limit_of_the_value(base_path):
         assert [(one.limit, one.fraction) for one in hold.settle().crossings] == [(20 * USD, 0.8)]
 
 
+def columns_added_since(number):
+    for migration in sorted(files("hivecost.store.migrations").iterdir(), key=lambda file: file.name):
+        if migration.name[:4].isdigit() and int(migration.name[:4]) >= number:
+            yield from re.findall(r"ALTER TABLE (\w+) ADD COLUMN (\w+)", migration.read_text())
+
+
 async def test_an_older_folder_gets_limits_of_values(base_path):
     """Accounts and limits of before stay as they are."""
     async with Ledger.open(base_path, budgets=[BUDGET]) as ledger:
         (await ledger.reserve({"org": "acme"}, usd="0.50")).settle()
         await ledger.set_limit("customer day", "$2", by="eve")
     with closing(sqlite3.connect(base_path / "hivecost.db")) as connection:
-        connection.executescript("DROP TABLE ledger_own_limits; ALTER TABLE turns DROP COLUMN kind;")
-        for table in ("sessions", "executions", "nodes", "quarter_hours", "pruned_turns"):
-            for column in ("charges", "charged_nanousd"):
-                connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        connection.execute("DROP TABLE ledger_own_limits")
+        for table, column in columns_added_since(9):
+            connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
         connection.execute("PRAGMA user_version = 8")
     async with Ledger.open(base_path, budgets=[BUDGET]) as ledger:
         assert [(row.limit, row.settled) for row in await ledger.status()] == [(2 * USD, USD // 2)]

@@ -10,9 +10,9 @@ from typing import Any, Final
 from hivecost.events import TOKENS_PER_TURN_MAX, USAGE_FIELDS, Usage, usage_problem
 from hivecost.money import TURN_COST_MAX_NANOUSD
 from hivecost.plain_text import shown
-from hivecost.pricing.readings import UsageReading, UsageStatus
-from hivecost.pricing.usage.detection import answer_id_of
-from hivecost.pricing.usage.views import plain, text, view
+from hivecost.usage.detection import answer_id_of
+from hivecost.usage.reading import UsageReading, UsageStatus
+from hivecost.usage.views import plain, text, view
 
 #: (part, whole): a part is cut to its whole when a reading is impossible.
 _WHOLES: Final = (
@@ -27,7 +27,7 @@ _WHOLES: Final = (
 )
 
 
-class Draft:
+class UsageBuilder:
     """What a flavor's reader fills in. `response` is the whole answer, `usage` its usage part; either may be empty."""
 
     def __init__(self, response: Mapping[str, Any], usage: Mapping[str, Any], flavor: str) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from hivecost.events import USAGE_FIELDS
-from hivecost.pricing.usage.draft import Draft
+from hivecost.usage.builder import UsageBuilder
 
 
-def read_canonical(draft: Draft) -> None:
+def read_canonical(builder: UsageBuilder) -> None:
     """Every field of Usage by its own name, all inclusive."""
     for field in USAGE_FIELDS:
-        draft.take(field, field)
+        builder.take(field, field)

@@ -6,7 +6,7 @@ import pytest
 
 from hivecost.events import Usage
 from hivecost.pricing import UsageStatus, UsageStream
-from hivecost.pricing.usage.streams import CUT_REASON
+from hivecost.usage.streams import CUT_REASON
 
 
 def streamed(chunks, **options) -> UsageStream:

@@ -10,16 +10,15 @@ from msgspec.structs import replace
 from hivecost.errors import ConfigError
 from hivecost.events import Usage
 from hivecost.plain_text import shown
-from hivecost.pricing.readings import UsageReading, UsageStatus
-from hivecost.pricing.usage.anthropic import read_anthropic
-from hivecost.pricing.usage.bedrock import read_bedrock
-from hivecost.pricing.usage.canonical import read_canonical
-from hivecost.pricing.usage.cohere import read_cohere
-from hivecost.pricing.usage.detection import answer_id_of, find_usage, flavor_of
-from hivecost.pricing.usage.draft import Draft
-from hivecost.pricing.usage.failed_lines import why_unbilled
-from hivecost.pricing.usage.gemini import read_gemini
-from hivecost.pricing.usage.openai import (
+from hivecost.usage.anthropic import read_anthropic
+from hivecost.usage.bedrock import read_bedrock
+from hivecost.usage.builder import UsageBuilder
+from hivecost.usage.canonical import read_canonical
+from hivecost.usage.cohere import read_cohere
+from hivecost.usage.detection import answer_id_of, find_usage, flavor_of
+from hivecost.usage.failed_lines import why_unbilled
+from hivecost.usage.gemini import read_gemini
+from hivecost.usage.openai import (
     read_chat,
     read_deepseek,
     read_litellm,
@@ -29,11 +28,12 @@ from hivecost.pricing.usage.openai import (
     read_responses,
     read_xai,
 )
-from hivecost.pricing.usage.otel import read_otel
-from hivecost.pricing.usage.views import decoded, plain, view
+from hivecost.usage.otel import read_otel
+from hivecost.usage.reading import UsageReading, UsageStatus
+from hivecost.usage.views import decoded, plain, view
 
 #: The shapes that are known, by name, and what reads them.
-FLAVORS: Final[Mapping[str, Callable[[Draft], None]]] = {
+FLAVORS: Final[Mapping[str, Callable[[UsageBuilder], None]]] = {
     "anthropic": read_anthropic,
     "bedrock": read_bedrock,
     "canonical": read_canonical,
@@ -86,7 +86,7 @@ def _read(payload: object, flavor: str | None) -> UsageReading:
         reason, answer_id = "the payload says nothing about usage", answer_id_of(found.response)
         return UsageReading(status=UsageStatus.MISSING, reason=reason, answer_id=answer_id, raw=raw)
     usage = found.usage or (found.response if flavor else {})
-    draft = Draft(found.response, usage, detected)
-    FLAVORS[detected](draft)
-    reading = draft.finished()
+    builder = UsageBuilder(found.response, usage, detected)
+    FLAVORS[detected](builder)
+    reading = builder.finished()
     return replace(reading, batch=True) if found.batch else reading

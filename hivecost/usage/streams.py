@@ -9,11 +9,11 @@ from typing import Any, Final, NamedTuple, Self
 from msgspec.structs import replace
 
 from hivecost.events import Usage
-from hivecost.pricing.readings import UsageReading, UsageStatus
-from hivecost.pricing.usage.deltas import answer_bytes, plain_text_bytes
-from hivecost.pricing.usage.detection import Found, answer_id_of, find_usage, flavor_of
-from hivecost.pricing.usage.reader import read_usage
-from hivecost.pricing.usage.views import decoded, items, plain, snake, text, view
+from hivecost.usage.deltas import answer_bytes, plain_text_bytes
+from hivecost.usage.detection import Found, answer_id_of, find_usage, flavor_of
+from hivecost.usage.reader import read_usage
+from hivecost.usage.reading import UsageReading, UsageStatus
+from hivecost.usage.views import decoded, items, plain, snake, text, view
 
 #: Facts around the usage that a later chunk replaces.
 _FACTS: Final = (

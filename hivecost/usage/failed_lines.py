@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from hivecost.pricing.usage.refusals import is_filter_mark, is_unbilled
-from hivecost.pricing.usage.views import plain, text, view
+from hivecost.usage.refusals import is_filter_mark, is_unbilled
+from hivecost.usage.views import plain, text, view
 
 #: Anthropic bills none of these, whatever went wrong.
 _ANTHROPIC: Final = frozenset({"errored", "canceled", "expired"})

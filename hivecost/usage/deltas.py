@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
-from hivecost.pricing.usage.views import items, name_of, plain, text, view
+from hivecost.usage.views import items, name_of, plain, text, view
 
 #: Parts of an event that were never generated.
 _ENVELOPE: Final = frozenset(

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from hivecost.events import USAGE_FIELDS
-from hivecost.pricing.usage.views import text, view
+from hivecost.usage.views import text, view
 
 #: Keys under which an answer lies inside an event, a batch line or a chunk, outermost first.
 _WRAPPERS: Final = ("result", "response", "body", "message", "metadata", "delta", "chunk")

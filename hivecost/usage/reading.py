@@ -22,10 +22,21 @@ class UsageStatus(StrEnum):
     INVALID = "invalid"
 
 
+class UsagePass(msgspec.Struct, frozen=True):
+    """One of several model runs that a turn's bill adds up: priced by itself, as long-context rates go by one run."""
+
+    usage: Usage
+    #: "" for the model that answered.
+    model: str = ""
+
+
 class UsageReading(msgspec.Struct, frozen=True, kw_only=True):
     """Usage in canonical form, and what else the payload told that decides its price."""
 
+    #: Of the whole turn.
     usage: Usage = Usage()
+    #: The runs that make it up, where it was more than one; else empty.
+    passes: tuple[UsagePass, ...] = ()
     status: UsageStatus = UsageStatus.OK
     #: Why the status is not `ok`.
     reason: str = ""

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
-from hivecost.pricing.usage.views import from_json, plain
+from hivecost.usage.views import from_json, plain
 
 #: Refused before any work was done. Every other status may be billed: 408, 409, 499 and 5xx come after it began.
 NOT_BILLED: Final = frozenset({400, 401, 403, 404, 413, 422, 429})

@@ -8,9 +8,9 @@ from typing import Final
 from msgspec.structs import replace
 
 from hivecost.events import FROM_ALL, FROM_ANSWER, Usage
-from hivecost.pricing.readings import UsageReading, UsageStatus
-from hivecost.pricing.usage.deltas import generated_bytes
-from hivecost.pricing.usage.views import decoded, view
+from hivecost.usage.deltas import generated_bytes
+from hivecost.usage.reading import UsageReading, UsageStatus
+from hivecost.usage.views import decoded, view
 
 #: Of UTF-8. English prose has four or five, code and most other scripts three; too many tokens are better than too few.
 BYTES_PER_TOKEN: Final = 3
