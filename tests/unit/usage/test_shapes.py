@@ -562,7 +562,10 @@ def test_a_cut_stream_counts_what_was_read():
     """The provider's count is one token; fifteen thousand bytes came after it. Both are told apart."""
     stream = UsageStream()
     stream.observe(
-        {"type": "message_start", "message": {**CLAUDE, "usage": {"input_tokens": 1200, "output_tokens": 1}}}
+        {
+            "type": "message_start",
+            "message": {**CLAUDE, "stop_reason": None, "usage": {"input_tokens": 1200, "output_tokens": 1}},
+        }
     )
     delta = {"type": "content_block_delta", "delta": {"type": "text_delta", "text": "every word costs " * 6}}
     for _ in range(150):
