@@ -9,8 +9,8 @@ from typing import Any, Final
 
 from hivecost.events import TOKENS_PER_TURN_MAX
 from hivecost.plain_text import shown
-from hivecost.usage.names import MODALITIES, NAMES, SHORT_NAMES, Name, is_count, section_of, snake_name
-from hivecost.usage.views import items, name_of, text, view
+from hivecost.usage.names import MODALITIES, NAMES, SHORT_NAMES, Name, is_count, place_of, section_in, snake_name
+from hivecost.usage.views import name_of, text, view
 
 #: How deep counts stand, and how many of a usage part are looked at: it may hold itself.
 _DEPTH_MAX: Final = 4
@@ -27,9 +27,8 @@ class Counts:
 
     def __init__(self) -> None:
         self.found: dict[str, int] = {}
-        #: The fields of which a name said that they stand beside the total of their side, or left it open.
+        #: The fields of which a name said that they stand beside the total of their side.
         self.beside: set[str] = set()
-        self.open: set[str] = set()
         #: Names as they came, of the counts that nobody knows and of those that were taken.
         self.unread: dict[str, int] = {}
         self.names: dict[str, str] = {}
@@ -45,54 +44,58 @@ class Counts:
     @property
     def unread_reason(self) -> str:
         """The counts that were not read, as a reason says it; "" where there are none."""
+        if not self.unread:
+            return ""
         shown_names = [f"{name}={count}" for name, count in list(self.unread.items())[:_UNREAD_SHOWN_MAX]]
         more = len(self.unread) - len(shown_names)
-        return f"unread: {', '.join(shown_names)}{f' and {more} more' if more > 0 else ''}" if shown_names else ""
+        return f"unread: {', '.join(shown_names)}{f' and {more} more' if more > 0 else ''}"
 
     def take(self, usage: Mapping[str, Any], place: str = "", path: str = "", depth: int = 0) -> None:
         """Take every count of the part; `place` is where it is in our names, and `path` in the provider's."""
+        found = self.found
         for key, value in usage.items():
             if value is None:
+                continue
+            given = key if type(key) is str and key.isascii() else name_of(key)
+            known, here, name = place_of(place, given)
+            if type(value) is int and known is not None and 0 <= value <= TOKENS_PER_TURN_MAX:  # as it is most often
+                field = known.field
+                if value >= found.get(field, 0):
+                    found[field] = value
+                    self.names[field] = given
+                if known.beside:
+                    self.beside.add(field)
                 continue
             self._left -= 1
             if self._left < 0:
                 return
-            given = name_of(key)
-            name = snake_name(given)
-            here = f"{place}.{name}" if place else name
             there = f"{path}.{given}" if path else given
-            known = NAMES.get(here)
             if known is not None and (here not in SHORT_NAMES or type(value) is int):
                 self.add(known, value, there)
             elif type(value) is int:
                 self._leave(here, there, value)
             elif depth < _DEPTH_MAX and name not in _ELSEWHERE and type(value) is not str:
                 with suppress(Exception):  # a stranger's object may raise anything; it is no count that is known
-                    self._open(name, place, value, there, depth)
+                    self._open(section_in(place, name), value, there, depth)
 
     def add(self, known: Name, value: object, name: str, *, more: bool = False) -> None:
         """Take one count; `more` adds it to what is there, else two names of one count are the larger of them."""
-        count = self._checked(value, name)
-        field = known.field
-        if not field:
-            return
+        count, field = self._checked(value, name), known.field
         before = self.found.get(field, 0)
-        self.found[field] = before + count if more else max(before, count)
+        if more:
+            count += before
         if count >= before:
+            self.found[field] = count
             self.names[field] = name
         if known.beside:
             self.beside.add(field)
-        elif known.beside is None:
-            self.open.add(field)
 
-    def _open(self, name: str, place: str, value: object, there: str, depth: int) -> None:
-        section = section_of(name)
-        inner = f"{place}.{section}" if place and not (place == "in" and section == "in") else section
+    def _open(self, place: str, value: object, path: str, depth: int) -> None:
         if isinstance(value, list | tuple):
-            for entry in items(value):
-                self._take_entry(view(entry), inner, there)
+            for entry in value:
+                self._take_entry(view(entry), place, path)
         else:
-            self.take(view(value), inner, there, depth + 1)
+            self.take(view(value), place, path, depth + 1)
 
     def _take_entry(self, entry: Mapping[str, Any], place: str, path: str) -> None:
         """One of a list: the tokens of a modality (Gemini), or those written for a time (Bedrock)."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -57,6 +58,8 @@ _COUNT_ANSWERS: Final = (
     frozenset({"total_tokens", "total_billable_characters", "prompt_tokens_details", "cached_content_token_count"}),
 )
 _DEPTH_MAX: Final = 4
+#: A usage part with more names is none of those that come again and again.
+_KEYS_MAX: Final = 50
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -131,9 +134,26 @@ def _usage_part(body: Mapping[str, Any]) -> Mapping[str, Any]:
     return {}
 
 
-def flavor_of(found: Found) -> str:  # noqa: PLR0911, PLR0912  # one line per shape reads best
+def flavor_of(found: Found) -> str:
     """The name of the shape, "" when it is none that is known."""
-    keys, model = found.usage.keys(), text(found.response.get("model")).lower()
+    usage = found.usage
+    shape = _shape_of(frozenset(usage)) if len(usage) <= _KEYS_MAX else _shape_of.__wrapped__(frozenset(usage))
+    if shape == "chat":
+        return _chat_flavor(found)
+    if shape == "tokens":
+        return _tokens_flavor(found)
+    if shape == "seconds":
+        return "openai" if "text" in found.response or "type" in usage else ""
+    if shape == "in and out":
+        return "spans" if type(usage["input"]) is int else ""
+    if shape == "total":
+        return "openai" if found.response else ""
+    return shape
+
+
+@lru_cache(maxsize=1_024)
+def _shape_of(keys: frozenset[object]) -> str:  # noqa: PLR0911, PLR0912  # one line per shape reads best
+    """What the names say: a flavor, or one of several that the values have to tell apart."""
     if any(isinstance(key, str) and key.startswith(PREFIXES) for key in keys):
         return "otel" if any(isinstance(key, str) and key.startswith("gen_ai.usage.") for key in keys) else "spans"
     if keys & _LLAMA:
@@ -146,31 +166,35 @@ def flavor_of(found: Found) -> str:  # noqa: PLR0911, PLR0912  # one line per sh
         return "ollama"
     if {"inputTokens", "outputTokens", "promptTokens", "completionTokens"} & keys:
         return "bedrock"
-    if {"billed_units"} & keys:
+    if "billed_units" in keys:
         return "cohere"
     if {"prompt_tokens", "completion_tokens"} & keys:
-        return _chat_flavor(found, model)
+        return "chat"
     if keys & _CANONICAL and not keys & _ANTHROPIC:
         return "canonical"
     if "pages_processed" in keys:
         return "mistral"
-    if keys & _SECONDS and ("text" in found.response or "type" in keys):
-        return "openai"
-    if {"input", "output"} <= keys and type(found.usage["input"]) is int:
-        return "spans"
-    if not {"input_tokens", "output_tokens"} & keys:
-        return "openai" if "total_tokens" in keys and found.response else ""
-    if keys & _ANTHROPIC or text(found.response.get("type")) == "message":
+    if keys & _SECONDS:
+        return "seconds"
+    if {"input", "output"} <= keys:
+        return "in and out"
+    if {"input_tokens", "output_tokens"} & keys:
+        return "anthropic" if keys & _ANTHROPIC else "tokens"
+    return "total" if "total_tokens" in keys else ""
+
+
+def _tokens_flavor(found: Found) -> str:
+    if text(found.response.get("type")) == "message":
         return "anthropic"
     if view(found.usage.get("cost")):
         return "perplexity"
-    if "grok" in model:
+    if "grok" in text(found.response.get("model")).lower():
         return "xai"
-    return "openrouter" if keys & _OPENROUTER else "responses"
+    return "openrouter" if found.usage.keys() & _OPENROUTER else "responses"
 
 
-def _chat_flavor(found: Found, model: str) -> str:
-    keys = found.usage.keys()
+def _chat_flavor(found: Found) -> str:
+    keys, model = found.usage.keys(), text(found.response.get("model")).lower()
     if keys & _XAI or "grok" in model.rsplit("/", 1)[-1]:
         return "openrouter" if keys & _OPENROUTER else "xai"
     if keys & _PERPLEXITY or model.startswith("sonar") or view(found.usage.get("cost")):
@@ -179,6 +203,4 @@ def _chat_flavor(found: Found, model: str) -> str:
         return "litellm"
     if keys & _OPENROUTER:
         return "openrouter"
-    if "prompt_cache_hit_tokens" in keys:
-        return "deepseek"
-    return "openai"
+    return "deepseek" if "prompt_cache_hit_tokens" in keys else "openai"

@@ -29,8 +29,10 @@ class Fees:
     @property
     def reason(self) -> str:
         """What is billed and not included; "" where there is nothing."""
+        if not self.unpriced:
+            return ""
         pieces = ", ".join(f"{count} {name}" for name, count in self.unpriced.items())
-        return f"no price is known for {pieces}: not included" if pieces else ""
+        return f"no price is known for {pieces}: not included"
 
     def read(self, response: Mapping[str, Any], model: str) -> None:
         """Take what the answer lists: OpenAI's output items, Gemini's grounding."""

@@ -53,7 +53,10 @@ def identity_of(response: Mapping[str, Any], usage: Mapping[str, Any], flavor: s
 
 
 def _first(parts: Mapping[str, Any], keys: tuple[str, ...]) -> str:
-    return next((found for key in keys if (found := text(parts.get(key)))), "")
+    for key in keys:
+        if key in parts and (found := text(parts[key])):
+            return found
+    return ""
 
 
 def _model(response: Mapping[str, Any], usage: Mapping[str, Any]) -> str:
@@ -68,16 +71,19 @@ def _model(response: Mapping[str, Any], usage: Mapping[str, Any]) -> str:
 
 def _named(response: Mapping[str, Any], usage: Mapping[str, Any], flavor: str) -> str:
     """The host, where the answer names it or has what only that one writes."""
-    if hidden := text(view(response.get("_hidden_params")).get("custom_llm_provider")):
-        return hidden
-    is_openrouter = "provider" in response and text(response.get("id")).startswith("gen-")
-    marks = {
-        "groq": "x_groq" in response or "queue_time" in usage,
-        "cerebras": "time_info" in response,
-        "openrouter": flavor == "openrouter" or is_openrouter,
-        "aws": flavor == "bedrock" and not response.keys().isdisjoint(_CONVERSE),
-    }
-    host = next((name for name, is_there in marks.items() if is_there), _OWN_SHAPES.get(flavor, ""))
+    if "_hidden_params" in response:
+        return text(view(response["_hidden_params"]).get("custom_llm_provider"))
+    host = ""
+    if "x_groq" in response or "queue_time" in usage:
+        host = "groq"
+    elif "time_info" in response:
+        host = "cerebras"
+    elif flavor == "openrouter" or ("provider" in response and text(response.get("id")).startswith("gen-")):
+        host = "openrouter"
+    elif flavor == "bedrock" and not response.keys().isdisjoint(_CONVERSE):
+        host = "aws"
+    elif flavor in _OWN_SHAPES:
+        host = _OWN_SHAPES[flavor]
     # A client's name of its provider: `openai.chat`, `amazon-bedrock`, `aws.bedrock`.
     return host or _first(usage, _SPAN_PROVIDERS) or _first(response, _SPAN_PROVIDERS)
 
@@ -108,9 +114,7 @@ def _stop_reason(response: Mapping[str, Any], usage: Mapping[str, Any]) -> str:
                 return found
     if found := _first(response, _STOPS):
         return found
-    reasons = items(usage.get("gen_ai.response.finish_reasons")) or items(
-        response.get("gen_ai.response.finish_reasons")
-    )
-    if reasons:
-        return text(reasons[0])
+    for parts in (usage, response):
+        if reasons := items(parts.get("gen_ai.response.finish_reasons")):
+            return text(reasons[0])
     return text(view(response.get("incomplete_details")).get("reason")) or text(response.get("status"))

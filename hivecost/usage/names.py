@@ -173,13 +173,28 @@ _MEASURES: Final = re.compile(
 MODALITIES: Final = ("modality_unspecified", "text", "image", "video", "audio", "document")
 
 
-@lru_cache(maxsize=4_096)
-def section_of(name: str) -> str:
-    """The place that the name of a part means."""
-    return SECTIONS.get(name, name)
+class Place(NamedTuple):
+    """Where a key of a part stands in our names, and what it counts if it is known."""
+
+    known: Name | None
+    here: str
+    name: str
 
 
 @lru_cache(maxsize=4_096)
+def place_of(place: str, key: str) -> Place:
+    """The place of a key in the part that stands at `place`; "" is the usage part itself."""
+    name = snake_name(key)
+    here = f"{place}.{name}" if place else name
+    return Place(NAMES.get(here), here, name)
+
+
+def section_in(place: str, name: str) -> str:
+    """The place of a part of this name in the part that stands at `place`."""
+    section = SECTIONS.get(name, name)
+    return section if not place or place == section else f"{place}.{section}"
+
+
 def snake_name(name: str) -> str:
     """The name in snake_case, without what says that it is usage."""
     for prefix in PREFIXES:
@@ -188,7 +203,7 @@ def snake_name(name: str) -> str:
             break
     name = re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name).lower()
     head, dot, rest = name.partition(".")
-    return f"{section_of(head)}.{rest}" if dot and head in SECTIONS else name
+    return f"{SECTIONS[head]}.{rest}" if dot and head in SECTIONS else name
 
 
 @lru_cache(maxsize=4_096)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from itertools import repeat
+from typing import Any, Final, NamedTuple
 
 from msgspec.structs import replace
 
-from hivecost.errors import ConfigError
-from hivecost.events import TOKENS_PER_TURN_MAX, USAGE_FIELDS, Usage, usage_problem
+from hivecost.errors import ConfigError, UsageInvalidError
+from hivecost.events import TOKENS_PER_TURN_MAX, USAGE_FIELDS, Usage
 from hivecost.plain_text import shown
 from hivecost.usage.bills import reported_nanousd
 from hivecost.usage.counts import Counts
@@ -27,7 +28,13 @@ FLAVORS: Final = (
     "ollama", "openai", "openrouter", "otel", "perplexity", "responses", "spans", "xai",
 )  # fmt: skip
 
+#: Looked up once: a member of an enum is slow to reach where a reading takes microseconds.
+_OK: Final = UsageStatus.OK
+_ESTIMATED: Final = UsageStatus.ESTIMATED
+_MISSING: Final = UsageStatus.MISSING
+_INVALID: Final = UsageStatus.INVALID
 _SAYS_NOTHING: Final = "the payload says nothing about usage"
+_ZEROS: Final = repeat(0)
 _COUNT_FIELDS: Final = frozenset(USAGE_FIELDS)
 #: (part, whole): a part is cut to its whole when a reading is impossible.
 _WHOLES: Final = (
@@ -65,7 +72,7 @@ def read_usage(payload: object, *, flavor: str | None = None) -> UsageReading:
         return _read(decoded(body_of(payload)), flavor)
     except Exception as error:  # a stranger's object may raise anything from a property
         return UsageReading(
-            status=UsageStatus.INVALID,
+            status=_INVALID,
             reason=f"cannot be read: {shown(error)}",
             raw={"payload": shown(payload, 1_000)},
         )
@@ -84,7 +91,7 @@ def _read(payload: object, flavor: str | None) -> UsageReading:
         parts = view(found.usage) or view(payload)
         raw = plain(parts) if found.usage else None
         reason, answer_id = no_turn or _SAYS_NOTHING, answer_id_of(found.response)
-        return UsageReading(status=UsageStatus.MISSING, reason=reason, answer_id=answer_id, raw=raw)
+        return UsageReading(status=_MISSING, reason=reason, answer_id=answer_id, raw=raw)
     found = found if found.usage or not flavor else Found(found.response, found.response)
     reading = read_found(found, detected)
     if flavor == "canonical":
@@ -98,14 +105,14 @@ def _of_our_own(reading: UsageReading, usage: Mapping[str, Any]) -> UsageReading
     texts = [
         f"{name} must be a whole number, got {shown(count, 60)}" for name, count in usage.items() if type(count) is str
     ]
-    if reading.status is UsageStatus.INVALID or (strange is None and not texts):
+    if reading.status is _INVALID or (strange is None and not texts):
         return reading
     reason = (
         texts[0]
         if strange is None
         else f"{shown(strange, 60)} is no count of hivecost.Usage: {', '.join(USAGE_FIELDS)}"
     )
-    return _with_raw(replace(reading, status=UsageStatus.INVALID, reason=reason), usage)
+    return replace(reading, status=_INVALID, reason=reason, raw=plain(usage))
 
 
 def _read_chunks(chunks: list[Any] | tuple[Any, ...], flavor: str | None) -> UsageReading:
@@ -122,7 +129,25 @@ def read_found(found: Found, flavor: str) -> UsageReading:
     """The usage part, as one of this shape."""
     response, usage = found.response, found.usage
     facts = identity_of(response, usage, flavor)
-    reading = UsageReading(
+    counts, fees = _counted(response, usage, flavor, facts.model)
+    thinks = flavor == "interactions" or "gemini" in (facts.model or facts.hinted_provider or facts.provider).lower()
+    inclusive, doubt = placed(counts, flavor, hides_thoughts=thinks)
+    for field, count in fees.counts.items():
+        inclusive[field] = max(inclusive.get(field, 0), count)
+    read, status, reason = _checked(inclusive, counts)
+    runs = Runs(read)
+    if status is _OK:
+        runs = _runs(read, usage, counts["requests"], flavor)
+        reason = counts.unread_reason
+        if doubt or runs.doubt or fees.unpriced:
+            reason = "; ".join(filter(None, (doubt, runs.doubt, reason, fees.reason)))
+        status = _ESTIMATED if reason else _OK
+    return UsageReading(
+        usage=runs.usage,
+        passes=runs.passes,
+        requests=runs.requests,
+        status=status,
+        reason=reason,
         flavor=flavor,
         answer_id=answer_id_of(response) or answer_id_of(usage),
         model=facts.model,
@@ -132,26 +157,21 @@ def read_found(found: Found, flavor: str) -> UsageReading:
         inference_geo=facts.inference_geo,
         stop_reason=facts.stop_reason,
         reported_nanousd=reported_nanousd(response, usage),
+        raw=None if status is _OK or not usage else plain(usage),
     )
-    counts, fees = _counted(response, usage, flavor, facts.model)
-    thinks = "gemini" in (facts.model or facts.hinted_provider or facts.provider).lower() or flavor == "interactions"
-    inclusive, doubt = placed(counts, flavor, hides_thoughts=thinks)
-    for field, count in fees.counts.items():
-        inclusive[field] = max(inclusive.get(field, 0), count)
-    if not _COUNT_FIELDS & inclusive.keys():
-        return _with_raw(replace(reading, status=UsageStatus.MISSING, reason=_SAYS_NOTHING), usage)
-    numbers = tuple(inclusive.get(field, 0) for field in USAGE_FIELDS)
-    problem = counts.problems[0] if counts.problems else usage_problem(numbers)
-    if problem:
-        return _with_raw(
-            replace(reading, usage=_possible(inclusive), status=UsageStatus.INVALID, reason=problem), usage
-        )
-    reading = replace(reading, usage=Usage(*numbers))
-    reading, runs_doubt = _with_runs(reading, usage, counts["requests"])
-    reason = "; ".join(filter(None, (doubt, runs_doubt, counts.unread_reason, fees.reason)))
-    if reason:
-        return _with_raw(replace(reading, status=UsageStatus.ESTIMATED, reason=reason), usage)
-    return reading
+
+
+def _checked(counts: Mapping[str, int], taken: Counts) -> tuple[Usage, UsageStatus, str]:
+    """The usage; where it cannot be, the nearest one that can, and why."""
+    if _COUNT_FIELDS.isdisjoint(counts):
+        return Usage(), _MISSING, _SAYS_NOTHING
+    try:
+        if not taken.problems:
+            return Usage(*map(counts.get, USAGE_FIELDS, _ZEROS)), _OK, ""
+        problem = taken.problems[0]
+    except UsageInvalidError as error:
+        problem = str(error)
+    return _possible(counts), _INVALID, problem
 
 
 def _counted(response: Mapping[str, Any], usage: Mapping[str, Any], flavor: str, model: str) -> tuple[Counts, Fees]:
@@ -173,52 +193,50 @@ def _take_cohere(counts: Counts, usage: Mapping[str, Any]) -> None:
         counts.take(view(usage.get("tokens")))
 
 
-def _with_runs(reading: UsageReading, usage: Mapping[str, Any], requests: int) -> tuple[UsageReading, str]:
-    """The reading with the runs that make it up, and what is in doubt of them."""
-    if iterations := runs_in(usage, ITERATIONS):
-        return _with_passes(reading, iterations)
-    if entries := runs_in(usage, ENTRIES):
-        passes = tuple(UsagePass(_run(reading.flavor, entry).usage) for entry in entries)
-        reading = replace(reading, passes=passes, requests=max(requests, len(passes)))
+class Runs(NamedTuple):
+    """What a turn used, by the runs that make it up, and what is in doubt of them."""
+
+    usage: Usage
+    passes: tuple[UsagePass, ...] = ()
+    requests: int = 1
+    doubt: str = ""
+
+
+def _runs(usage: Usage, part: Mapping[str, Any], requests: int, flavor: str) -> Runs:
+    if requests < 2 and ITERATIONS not in part and ENTRIES not in part:  # as it is most often
+        return Runs(usage)
+    if iterations := runs_in(part, ITERATIONS):
+        return _iterations(usage, iterations)
+    if entries := runs_in(part, ENTRIES):
+        passes = tuple(UsagePass(_run(flavor, entry).usage) for entry in entries)
         total = sum((run.usage for run in passes), Usage())
-        if total != reading.usage:
-            return replace(reading, usage=total), f"the sum of {requests} requests is not that of their {ENTRIES}"
-        return reading, ""
+        doubt = "" if total == usage else f"the {len(passes)} requests in {ENTRIES} do not add up to their sum"
+        return Runs(total, passes, len(passes), doubt)
     if requests > 1:
-        passes = split(reading.usage, requests)
-        return replace(reading, passes=passes, requests=requests), (
-            f"a sum over {requests:,} requests: each is taken as an equal part"
-        )
-    return reading, ""
+        doubt = f"a sum over {requests:,} requests: each is taken as an equal part"
+        return Runs(usage, split(usage, requests), requests, doubt)
+    return Runs(usage)
 
 
-def _with_passes(reading: UsageReading, iterations: list[Mapping[str, Any]]) -> tuple[UsageReading, str]:
+def _iterations(around: Usage, iterations: list[Mapping[str, Any]]) -> Runs:
     """Anthropic's passes; what is counted around them are the messages, which must be among them."""
     readings = [_run("anthropic", run) for run in iterations]
-    passes = tuple(UsagePass(one.usage, model_of(run)) for one, run in zip(readings, iterations, strict=True))
-    bad = next((one.reason for one in readings if one.status is not UsageStatus.OK), "")
+    doubt = next((one.reason for one in readings if one.status is not _OK), "")
+    passes = [UsagePass(one.usage, model_of(run)) for one, run in zip(readings, iterations, strict=True)]
     total = sum((run.usage for run in passes), Usage())
-    around = reading.usage
-    searches = max(around.web_search_requests - total.web_search_requests, 0)
     if total.input_tokens < around.input_tokens or total.output_tokens < around.output_tokens:
-        doubt = "its iterations are less than their sum"
-        return replace(reading, passes=(), usage=around), bad or doubt
-    if len(passes) == 1 and not passes[0].model:
-        return replace(reading, usage=replace(total, web_search_requests=total.web_search_requests + searches)), bad
-    if searches:
-        first = passes[0]
-        searched = replace(first.usage, web_search_requests=first.usage.web_search_requests + searches)
-        passes = (replace(first, usage=searched), *passes[1:])
-        total = sum((run.usage for run in passes), Usage())
-    return replace(reading, passes=passes, usage=total), bad
+        return Runs(around, doubt=doubt or f"its {ITERATIONS} are less than the counts around them")
+    searches = around.web_search_requests - total.web_search_requests
+    if searches > 0:  # they are counted around the passes alone
+        first = passes[0].usage
+        passes[0] = replace(passes[0], usage=first + Usage(web_search_requests=searches))
+        total += Usage(web_search_requests=searches)
+    is_whole = len(passes) == 1 and not passes[0].model
+    return Runs(total, () if is_whole else tuple(passes), doubt=doubt)
 
 
 def _run(flavor: str, usage: Mapping[str, Any]) -> UsageReading:
     return read_found(Found({}, {key: part for key, part in usage.items() if key != ITERATIONS}), flavor)
-
-
-def _with_raw(reading: UsageReading, usage: Mapping[str, Any]) -> UsageReading:
-    return replace(reading, raw=plain(usage)) if usage else reading
 
 
 def _possible(counts: Mapping[str, int]) -> Usage:

@@ -46,6 +46,8 @@ def placed(counts: Counts, flavor: str, *, hides_thoughts: bool = False) -> Plac
         return _without_total(found, usual, flavor)
     if not {"input_tokens", "output_tokens"} & found.keys():  # of embeddings; nothing is generated
         return Placed({**found, "input_tokens": total})
+    if _is_possible(found, usual) and _sum(found, usual) == total:  # as it is most often
+        return Placed(_inclusive(found, usual))
     for beside in _possible_ways(found, usual):
         if _sum(found, beside) == total:
             return Placed(_inclusive(found, beside))
@@ -70,6 +72,7 @@ def _unlike_total(found: dict[str, int], beside: _Beside, total: int, name: str,
 def _written(counts: Counts) -> dict[str, int]:
     """The counts; those written to a cache are the larger of their total and its two lifetimes."""
     found = dict(counts.found)
+    found.pop("", None)  # what is known, and counts nothing
     lifetimes = found.pop("write_5m", 0) + found.get("cache_write_1h_tokens", 0)
     if lifetimes > found.get("cache_write_tokens", 0):
         found["cache_write_tokens"] = lifetimes

@@ -142,6 +142,10 @@ def name_of(key: object) -> str:
 
 def text(value: object) -> str:
     """A word a provider sent, for events and logs: "" for anything that is none, an Enum's value for an Enum."""
+    if value is None:
+        return ""
+    if type(value) is str and value.isascii() and len(value) <= _TEXT_MAX:  # as nearly all are
+        return value
     try:
         if isinstance(value, Enum):
             value = value.value
