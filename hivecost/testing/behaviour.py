@@ -20,7 +20,8 @@ class ToolCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A tool that an answer asks its client to run. Its arguments are output, as JSON; its name is not counted."""
 
     name: str
-    arguments: dict[str, Any] = msgspec.field(default_factory=dict)
+    #: A text is the raw input of a custom tool of OpenAI's responses; elsewhere it is the argument `input`.
+    arguments: dict[str, Any] | str = msgspec.field(default_factory=dict)
 
 
 class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -9,7 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from hivecost.events import Usage
-from hivecost.testing.behaviour import Behaviour
+from hivecost.testing.behaviour import Behaviour, ToolCall
 from hivecost.testing.tokens import lorem, split_tokens
 
 #: Tokens of an answer that nobody scripted.
@@ -31,14 +31,18 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     #: Those of the vectors that are asked for, one per choice, instead of text; 0 where it is text.
     dimensions: int = 0
     base64_vectors: bool = False
+    #: Whether tools can be called with a text.
+    custom_tools: bool = False
 
 
 class Block(msgspec.Struct, frozen=True):
-    """A text, or the arguments of a tool call as JSON, one item per token."""
+    """A text, or what a tool is called with, one item per token."""
 
     pieces: list[str]
     #: The tool that is called; "" for a text.
     tool: str = ""
+    #: It is called with a text; else with JSON.
+    is_custom: bool = False
 
     @property
     def text(self) -> str:
@@ -81,7 +85,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
 
 def generate(call: Call, behaviour: Behaviour, *, request_id: str, created_s: int) -> Generation:
     """The answer in full: blocks or usage as scripted, else derived from the request."""
-    wanted = [] if call.dimensions else _wanted_blocks(behaviour)
+    wanted = [] if call.dimensions else _wanted_blocks(call, behaviour)
     blocks = wanted if call.max_tokens is None else list(_cut(wanted, call.max_tokens))
     output_tokens = sum(len(block.pieces) for block in blocks) * call.choices
     return Generation(
@@ -98,10 +102,17 @@ def generate(call: Call, behaviour: Behaviour, *, request_id: str, created_s: in
     )
 
 
-def _wanted_blocks(behaviour: Behaviour) -> list[Block]:
-    tools = [Block(split_tokens(json.dumps(call.arguments)), call.name) for call in behaviour.tool_calls]
+def _wanted_blocks(call: Call, behaviour: Behaviour) -> list[Block]:
+    tools = [_called(tool, custom_tools=call.custom_tools) for tool in behaviour.tool_calls]
     text = _wanted_text(behaviour)
     return [Block(split_tokens(text)), *tools] if text or not tools else tools
+
+
+def _called(tool: ToolCall, *, custom_tools: bool) -> Block:
+    given = tool.arguments
+    if isinstance(given, str) and custom_tools:
+        return Block(split_tokens(given), tool.name, is_custom=True)
+    return Block(split_tokens(json.dumps({"input": given} if isinstance(given, str) else given)), tool.name)
 
 
 def _wanted_text(behaviour: Behaviour) -> str:

@@ -17,6 +17,9 @@ __all__ = ["FLAVOR", "answer", "error", "read", "stream"]
 
 FLAVOR: Final = "openai.responses"
 
+#: What the events of a tool call are called, by whether it is a custom one.
+_STREAMED: Final = {False: "function_call_arguments", True: "custom_tool_call_input"}
+
 
 class _Request(msgspec.Struct, frozen=True):
     model: str
@@ -39,6 +42,7 @@ def read(body: bytes) -> Call:
         stream=bool(request.stream),
         service_tier=request.service_tier or "",
         metadata=as_text(request.metadata),
+        custom_tools=True,
     )
 
 
@@ -68,13 +72,13 @@ def stream(made: Generation) -> Frames:
     def delta(index: int, block: Block, piece: str) -> bytes:
         place = _place(made, index, block)
         if block.tool:
-            return frame("function_call_arguments.delta", **place, delta=piece)
+            return frame(f"{_STREAMED[block.is_custom]}.delta", **place, delta=piece)
         return frame("output_text.delta", **place, delta=piece, logprobs=[])
 
     def closed(index: int, block: Block) -> list[bytes]:
         place, item = _place(made, index, block), _item(made, index, block, _status(made), block.text)
         if block.tool:
-            done = [frame("function_call_arguments.done", **place, arguments=block.text)]
+            done = [frame(f"{_STREAMED[block.is_custom]}.done", **place, **_given(block, block.text))]
         else:
             done = [
                 frame("output_text.done", **place, text=block.text, logprobs=[]),
@@ -102,16 +106,22 @@ def _place(made: Generation, index: int, block: Block) -> dict[str, Any]:
 
 
 def _item_id(made: Generation, index: int, block: Block) -> str:
-    return f"fc_{made.request_id}_{index}" if block.tool else f"msg_{made.request_id}"
+    prefix = "ctc" if block.is_custom else "fc"
+    return f"{prefix}_{made.request_id}_{index}" if block.tool else f"msg_{made.request_id}"
+
+
+def _given(block: Block, text: str) -> dict[str, Any]:
+    return {"input" if block.is_custom else "arguments": text}
 
 
 def _item(made: Generation, index: int, block: Block, status: str, text: str) -> dict[str, Any]:
-    item = {"id": _item_id(made, index, block), "status": status}
-    if block.tool:
-        call_id = f"call_{made.request_id}_{index}"
-        return item | {"type": "function_call", "call_id": call_id, "name": block.tool, "arguments": text}
-    content = [] if status == "in_progress" else [_part(text)]
-    return item | {"type": "message", "role": "assistant", "content": content}
+    item_id = _item_id(made, index, block)
+    if not block.tool:
+        content = [] if status == "in_progress" else [_part(text)]
+        return {"id": item_id, "type": "message", "role": "assistant", "status": status, "content": content}
+    call = {"id": item_id, "call_id": f"call_{made.request_id}_{index}", "name": block.tool, **_given(block, text)}
+    # A custom tool call has no status.
+    return call | ({"type": "custom_tool_call"} if block.is_custom else {"type": "function_call", "status": status})
 
 
 def _part(text: str) -> dict[str, Any]:

@@ -323,6 +323,25 @@ def test_a_message_calls_tools(
     assert [entry.usage.output_tokens for entry in provider.bill] == [_output_tokens(text)] * 3
 
 
+def test_custom_tools_are_called_with_a_text(
+    provider: ProviderEmulator, openai_client: openai.OpenAI, anthropic_client: anthropic.Anthropic
+) -> None:
+    """OpenAI's responses give it as it is, in one piece and streamed; to others it is the argument `input`."""
+    provider.always(Behaviour(tool_calls=(ToolCall("exec", "ls -l"),)))
+    response = openai_client.responses.create(model="gpt-5", input=HELLO)
+    assert_genuine(response)
+    with openai_client.responses.create(model="gpt-5", input=HELLO, stream=True) as events:
+        seen = list(events)
+    for event in seen:
+        assert_genuine(event)
+    deltas = [event.delta for event in seen if event.type == "response.custom_tool_call_input.delta"]
+    for call in (response.output[0], seen[-1].response.output[0]):
+        assert (call.type, call.name, call.input) == ("custom_tool_call", "exec", "ls -l")
+    assert "".join(deltas) == "ls -l"
+    message = anthropic_client.messages.create(model="claude-sonnet-5", max_tokens=50, messages=HELLO)
+    assert message.content[0].input == {"input": "ls -l"}
+
+
 def test_a_tool_call_ends_at_max_tokens(
     provider: ProviderEmulator, openai_client: openai.OpenAI, anthropic_client: anthropic.Anthropic
 ) -> None:
