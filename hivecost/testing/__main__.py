@@ -15,6 +15,7 @@ import msgspec
 
 from hivecost.testing.behaviour import Behaviour
 from hivecost.testing.emulator import ProviderEmulator
+from hivecost.testing.models import DATED_MODELS
 
 
 def _behaviour(text: str) -> Behaviour:
@@ -30,6 +31,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--bill", type=Path, help="append each billed request to this file, one JSON object per line")
     parser.add_argument("--fsync", action="store_true", help="make the bill survive a power loss too")
     parser.add_argument("--behaviour", type=_behaviour, default=Behaviour(), help="what every request meets, as JSON")
+    parser.add_argument("--dated-models", action="store_true", help="answer gpt-4o as gpt-4o-2024-08-06, and such")
     return parser.parse_args()
 
 
@@ -40,7 +42,11 @@ def main() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stop.set())
     with ProviderEmulator(
-        arguments.behaviour, port=arguments.port, bill_path=arguments.bill, fsync=arguments.fsync
+        arguments.behaviour,
+        port=arguments.port,
+        bill_path=arguments.bill,
+        fsync=arguments.fsync,
+        aliases=DATED_MODELS if arguments.dated_models else None,
     ) as provider:
         sys.stdout.write(f"{provider.url}\n")
         sys.stdout.flush()

@@ -1,14 +1,15 @@
-"""Anthropic's messages: POST /v1/messages."""
+"""Anthropic's messages: POST /v1/messages, and POST /v1/messages/count_tokens."""
 
 from __future__ import annotations
 
+import json
 from typing import Any, Final
 
 import msgspec
 
 from hivecost.events import Usage
-from hivecost.testing.dialect import Frames, PositiveInt, as_text, sse
-from hivecost.testing.generation import Call, Generation
+from hivecost.testing.dialect import Frames, PositiveInt, as_text, framed, sse
+from hivecost.testing.generation import Block, Call, Generation
 from hivecost.testing.tokens import prompt_tokens
 
 FLAVOR: Final = "anthropic.messages"
@@ -24,12 +25,18 @@ _ERRORS: Final = {
 }
 
 
-class _Request(msgspec.Struct, frozen=True):
+class _Prompt(msgspec.Struct, frozen=True):
     model: str
     messages: list[dict[str, Any]]
-    max_tokens: PositiveInt
     system: str | list[dict[str, Any]] | None = None
     tools: list[dict[str, Any]] | None = None
+
+    def tokens(self) -> int:
+        return prompt_tokens(self.messages, self.system, self.tools)
+
+
+class _Request(_Prompt, frozen=True, kw_only=True):
+    max_tokens: PositiveInt
     stream: bool | None = None
     service_tier: str | None = None
     metadata: dict[str, Any] | None = None
@@ -40,7 +47,7 @@ def read(body: bytes) -> Call:
     request = msgspec.json.decode(body, type=_Request)
     return Call(
         model=request.model,
-        prompt_tokens=prompt_tokens(request.messages, request.system, request.tools),
+        prompt_tokens=request.tokens(),
         max_tokens=request.max_tokens,
         stream=bool(request.stream),
         # What may be asked for (`auto`, `standard_only`) are not the names of the tiers that are served.
@@ -49,33 +56,44 @@ def read(body: bytes) -> Call:
     )
 
 
+def count(body: bytes) -> dict[str, Any]:
+    """The answer of `count_tokens`: what `read` counts. Raises msgspec.DecodeError as it does."""
+    return {"input_tokens": msgspec.json.decode(body, type=_Prompt).tokens()}
+
+
 def answer(made: Generation) -> dict[str, Any]:
     """A `message`."""
-    content = [{"type": "text", "text": made.text, "citations": None}]
+    content = [_content(made, index, block) for index, block in enumerate(made.blocks)]
     return _message(made, content, _stop_reason(made)) | made.report(_usage(made, made.usage.output_tokens))
 
 
-def stream(made: Generation, *, include_usage: bool) -> Frames:
+def stream(made: Generation) -> Frames:
     """From `message_start`, which knows the input, to `message_delta`, whose counts are cumulative."""
 
     def frame(kind: str, **fields: Any) -> bytes:
         return sse({"type": kind, **fields}, event=kind)
 
-    first = min(1, made.usage.output_tokens)
-    started = _message(made, [], None) | made.report(_usage(made, first))
-    total = made.report(_delta_usage(made))
+    def opened(index: int, block: Block) -> list[bytes]:
+        empty = _content(made, index, Block([], block.tool))
+        start = frame("content_block_start", index=index, content_block=empty)
+        return [start] if index else [start, frame("ping")]
+
+    def delta(index: int, block: Block, piece: str) -> bytes:
+        change = {"type": "input_json_delta", "partial_json": piece} if block.tool else _text_delta(piece)
+        return frame("content_block_delta", index=index, delta=change)
+
+    def closed(index: int, block: Block) -> list[bytes]:
+        return [frame("content_block_stop", index=index)]
+
+    started = _message(made, [], None) | made.report(_usage(made, min(1, made.usage.output_tokens)))
+    ended = {"stop_reason": _stop_reason(made), "stop_sequence": None}
+    content = framed(made.blocks, opened=opened, delta=delta, closed=closed)
     return Frames(
-        opening=[
-            frame("message_start", message=started),
-            frame("content_block_start", index=0, content_block={"type": "text", "text": "", "citations": None}),
-            frame("ping"),
-        ],
-        chunks=[
-            frame("content_block_delta", index=0, delta={"type": "text_delta", "text": piece}) for piece in made.pieces
-        ],
+        opening=[frame("message_start", message=started), *content.opening],
+        chunks=content.chunks,
         closing=[
-            frame("content_block_stop", index=0),
-            frame("message_delta", delta={"stop_reason": _stop_reason(made), "stop_sequence": None}, **total),
+            *content.closing,
+            frame("message_delta", delta=ended, **made.report(_delta_usage(made))),
             frame("message_stop"),
         ],
     )
@@ -88,7 +106,33 @@ def error(status: int, message: str, request_id: str) -> dict[str, Any]:
 
 
 def _stop_reason(made: Generation) -> str:
-    return "max_tokens" if made.is_cut_short else "end_turn"
+    if made.is_cut_short:
+        return "max_tokens"
+    return "tool_use" if made.calls_tools else "end_turn"
+
+
+def _text_delta(piece: str) -> dict[str, Any]:
+    return {"type": "text_delta", "text": piece}
+
+
+def _content(made: Generation, index: int, block: Block) -> dict[str, Any]:
+    if not block.tool:
+        return {"type": "text", "text": block.text, "citations": None}
+    return {
+        "type": "tool_use",
+        "id": f"toolu_{made.request_id}_{index}",
+        "name": block.tool,
+        "input": _whole_object(block.text),
+        "caller": {"type": "direct"},
+    }
+
+
+def _whole_object(arguments: str) -> Any:
+    """Arguments that `max_tokens` cut off are no JSON any more: an empty object."""
+    try:
+        return json.loads(arguments)
+    except ValueError:
+        return {}
 
 
 def _message(made: Generation, content: list[dict[str, Any]], stop_reason: str | None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections import deque
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import msgspec
 
@@ -16,6 +16,14 @@ from hivecost.events import Usage
 BEHAVIOUR_HEADER: Final = "x-hivecost-behaviour"
 
 
+class ToolCall(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A tool that an answer asks its client to run. Its arguments are output, as JSON; its name is not counted."""
+
+    name: str
+    #: A text is the raw input of a custom tool of OpenAI's responses; elsewhere it is the argument `input`.
+    arguments: dict[str, Any] | str = msgspec.field(default_factory=dict)
+
+
 class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """How one request is answered. The default: sixteen tokens of text, at once, with honest usage.
 
@@ -24,19 +32,26 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
 
     #: The answer; None gives a text that is always the same. Cut off where the request's `max_tokens` ends.
     text: str | None = None
+    #: What the answer asks for after its text, which is then empty unless it is given.
+    tool_calls: tuple[ToolCall, ...] = ()
     #: Bill and report exactly this, whatever the prompt, the text and `max_tokens` say.
     usage: Usage | None = None
     #: Waits so long before the first byte.
     latency_s: float = 0.0
+    #: Waits so long before each chunk of a stream, which is one token of text or of a tool's arguments.
+    chunk_interval_s: float = 0.0
+    #: What becomes of a stream whose client closes the connection: `write_on` generates to the end and bills that,
+    #: `stop` bills the chunks that were sent until then. With `stop` it is billed when the stream has ended.
+    on_hang_up: Literal["write_on", "stop"] = "write_on"
     #: Anything but 200 is answered as the provider's own error, and not billed.
     status: int = 200
     #: The `Retry-After` of an error.
     retry_after_s: float | None = None
-    #: Closes the connection after so many text chunks of a stream; 0, or no stream: without a single byte.
+    #: Closes the connection after so many chunks of a stream; 0, or no stream: without a single byte.
     #: A cut stream is billed up to its last chunk, any other answer in full.
     cut_after_chunks: int | None = None
-    #: Says nothing more after so many text chunks until the emulator stops; 0, or no stream: never says a byte.
-    #: Billed in full: a provider goes on generating.
+    #: Says nothing more after so many chunks until the emulator stops; 0, or no stream: never says a byte.
+    #: Billed in full, as a provider goes on generating, unless `on_hang_up` is `stop`.
     stall_after_chunks: int | None = None
     #: The answer says nothing of its usage; it is billed all the same.
     omit_usage: bool = False
@@ -52,7 +67,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     def __post_init__(self) -> None:
         if self.status != 200 and not 400 <= self.status <= 599:
             raise ConfigError("status", "200 or an error from 400 to 599", got=self.status)
-        for name in ("latency_s", "retry_after_s", "cut_after_chunks", "stall_after_chunks"):
+        for name in ("latency_s", "chunk_interval_s", "retry_after_s", "cut_after_chunks", "stall_after_chunks"):
             number = getattr(self, name)
             if number is not None and number < 0:
                 raise ConfigError(name, "zero or more", got=number)

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Sequence
 from typing import Annotated, Any, Protocol
 
 import msgspec
 
-from hivecost.testing.generation import Call, Generation
+from hivecost.testing.generation import Block, Call, Generation
 
 PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Frames(msgspec.Struct, frozen=True):
-    """A stream in server-sent events. Only `chunks` carry text, and only they are counted by cuts and stalls."""
+    """A stream in server-sent events. Only `chunks` carry output, and only they are counted by cuts and stalls."""
 
     opening: list[bytes]
     chunks: list[bytes]
@@ -36,13 +37,35 @@ class Dialect(Protocol):
         """The body of an answer in one piece."""
         ...
 
-    def stream(self, made: Generation, *, include_usage: bool) -> Frames:
+    def stream(self, made: Generation) -> Frames:
         """The same as a stream."""
         ...
 
     def error(self, status: int, message: str, request_id: str) -> dict[str, Any]:
         """The body of an error."""
         ...
+
+
+def framed(
+    blocks: Sequence[Block],
+    *,
+    opened: Callable[[int, Block], list[bytes]],
+    delta: Callable[[int, Block, str], bytes],
+    closed: Callable[[int, Block], list[bytes]],
+) -> Frames:
+    """The blocks one after the other, each opened, filled piece by piece, and closed; the callbacks get its index.
+
+    They are called in the order in which their frames are sent. A block's first chunk also carries the end of the
+    block before it and its own beginning.
+    """
+    opening = opened(0, blocks[0])
+    chunks = []
+    for index, block in enumerate(blocks):
+        before = b"".join(closed(index - 1, blocks[index - 1]) + opened(index, block)) if index else b""
+        for piece in block.pieces:
+            chunks.append(before + delta(index, block, piece))
+            before = b""
+    return Frames(opening=opening, chunks=chunks, closing=closed(len(blocks) - 1, blocks[-1]))
 
 
 def sse(data: dict[str, Any], *, event: str = "") -> bytes:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -13,7 +13,14 @@ import msgspec
 from msgspec.structs import replace
 
 from hivecost.clock import SYSTEM_CLOCK, Clock
-from hivecost.testing import anthropic_messages, openai_chat, openai_errors, openai_responses
+from hivecost.testing import (
+    anthropic_messages,
+    models,
+    openai_chat,
+    openai_embeddings,
+    openai_errors,
+    openai_responses,
+)
 from hivecost.testing.behaviour import BEHAVIOUR_HEADER, Behaviour, Script
 from hivecost.testing.bill import Bill, BilledTokens, BillEntry, TokenRates, sum_nanousd, sum_tokens
 from hivecost.testing.dialect import Dialect
@@ -26,12 +33,32 @@ TURN_HEADER: Final = "x-hivecost-turn"
 _ROUTES: Final[dict[str, Dialect]] = {
     "POST /v1/chat/completions": openai_chat,
     "POST /v1/responses": openai_responses,
+    "POST /v1/embeddings": openai_embeddings,
     "POST /v1/messages": anthropic_messages,
 }
 
+#: What costs nothing.
+_COUNT_TOKENS: Final = "/v1/messages/count_tokens"
+_MODELS: Final = "/v1/models"
+
+
+class ReceivedRequest(msgspec.Struct, frozen=True):
+    """A request on a model's route that could be read."""
+
+    #: `openai.chat`, `openai.responses`, `openai.embeddings` or `anthropic.messages`.
+    flavor: str
+    #: The body as its client sent it.
+    body: bytes
+    #: Finds its names in any case.
+    headers: Mapping[str, str]
+
+
+#: Says what a request meets; None leaves that to what was scripted.
+Decide = Callable[[ReceivedRequest], Behaviour | None]
+
 
 class ProviderEmulator:
-    """Serves OpenAI's chat and responses and Anthropic's messages on 127.0.0.1, streams included.
+    """Serves OpenAI's chat, responses and embeddings and Anthropic's messages on 127.0.0.1, streams included.
 
     with ProviderEmulator() as provider:
         provider.script(Behaviour(status=429, retry_after_s=0.01))          # the next request only
@@ -40,7 +67,13 @@ class ProviderEmulator:
         assert [entry.status for entry in provider.bill] == [429, 200]
 
     Tokens are four characters each (`prompt_tokens`, `count_tokens`), so counts are the same in every run. Each request
-    is billed, in `bill` and in the file at `bill_path`, before the first byte of its answer. Safe over threads.
+    is billed, in `bill` and in the file at `bill_path`, before the first byte of its answer. Only a stream that stops
+    when its client hangs up (`Behaviour.on_hang_up`) is billed when it has ended. `/v1/models` and
+    `/v1/messages/count_tokens` are free.
+
+    `decide` is asked first what a request meets, from several threads at once: for answers that depend on what was
+    sent, and to record it. `aliases` are the models that answer to other names: `aliases=DATED_MODELS` answers `gpt-4o`
+    as `gpt-4o-2024-08-06`, which is then what is billed. Safe over threads.
     """
 
     def __init__(
@@ -50,8 +83,12 @@ class ProviderEmulator:
         port: int = 0,
         bill_path: str | Path | None = None,
         fsync: bool = False,
+        decide: Decide | None = None,
+        aliases: Mapping[str, str] | None = None,
         clock: Clock = SYSTEM_CLOCK,
     ) -> None:
+        self._decide = decide
+        self._aliases = aliases or {}
         self._script = Script(default or Behaviour())
         self._bill = Bill(bill_path, fsync=fsync)
         self._port = port
@@ -125,8 +162,7 @@ class ProviderEmulator:
         request_id = secrets.token_hex(12)
         dialect = _ROUTES.get(f"{request.method} {request.path}")
         if dialect is None:
-            message = f"no such route: {request.method} {request.path}; there are {', '.join(_ROUTES)}"
-            return _reply(openai_errors.error(404, message, request_id), request_id, status=404)
+            return _free_reply(request, request_id)
         entry = BillEntry(
             request_id=request_id,
             flavor=dialect.FLAVOR,
@@ -135,26 +171,64 @@ class ProviderEmulator:
         )
         try:
             call = dialect.read(request.body)
-            behaviour = self._behaviour_for(request, call)
+            behaviour = self._behaviour_for(request, dialect, call)
         except (msgspec.DecodeError, RecursionError) as error:
             self._bill.add(replace(entry, status=400, billed=False))
             return _reply(dialect.error(400, f"invalid request: {error}", request_id), request_id, status=400)
         made = generate(call, behaviour, request_id=request_id, created_s=self._clock.now_ns() // 10**9)
-        self._bill.add(_charged(entry, call, made, behaviour))
-        return (
-            _delivery(dialect, call, made, behaviour) if behaviour.status == 200 else _refusal(dialect, made, behaviour)
-        )
+        return self._billed_reply(dialect, entry, made, behaviour)
 
-    def _behaviour_for(self, request: Request, call: Call) -> Behaviour:
+    def _behaviour_for(self, request: Request, dialect: Dialect, call: Call) -> Behaviour:
         header = request.headers.get(BEHAVIOUR_HEADER)
-        return self._script.next_for(call.model) if header is None else msgspec.json.decode(header, type=Behaviour)
+        decided = self._decide and self._decide(ReceivedRequest(dialect.FLAVOR, request.body, request.headers))
+        if header is not None:
+            behaviour = msgspec.json.decode(header, type=Behaviour)
+        else:
+            behaviour = decided or self._script.next_for(call.model)
+        return replace(behaviour, model=behaviour.model or self._aliases.get(call.model, ""))
+
+    def _billed_reply(self, dialect: Dialect, entry: BillEntry, made: Generation, behaviour: Behaviour) -> Reply:
+        if behaviour.status != 200:
+            self._bill.add(_charged(entry, made, behaviour))
+            return _refusal(dialect, made, behaviour)
+        reply = _delivery(dialect, made, behaviour)
+        if reply.frames is None or behaviour.on_hang_up == "write_on":
+            self._bill.add(_charged(entry, made, behaviour))
+            return reply
+        return replace(reply, on_end=lambda sent: self._bill.add(_charged(entry, made, behaviour, sent_chunks=sent)))
 
 
-def _charged(entry: BillEntry, call: Call, made: Generation, behaviour: Behaviour) -> BillEntry:
+def _free_reply(request: Request, request_id: str) -> Reply:
+    """What is on no bill: counts, models, and routes that there are not."""
+    anthropic = request.path == _COUNT_TOKENS or "anthropic-version" in request.headers
+    error = anthropic_messages.error if anthropic else openai_errors.error
+    try:
+        body = _free_answer(request, anthropic=anthropic)
+    except (msgspec.DecodeError, RecursionError) as fault:
+        return _reply(error(400, f"invalid request: {fault}", request_id), request_id, status=400)
+    if body is None:
+        routes = ", ".join([*_ROUTES, f"POST {_COUNT_TOKENS}", f"GET {_MODELS}"])
+        message = f"not found: {request.method} {request.path}; there are {routes}"
+        return _reply(error(404, message, request_id), request_id, status=404)
+    return _reply(body, request_id)
+
+
+def _free_answer(request: Request, *, anthropic: bool) -> dict[str, Any] | None:
+    if request.method == "POST" and request.path == _COUNT_TOKENS:
+        return anthropic_messages.count(request.body)
+    if request.method == "GET" and request.path == _MODELS:
+        return models.listing(anthropic=anthropic)
+    if request.method == "GET" and request.path.startswith(f"{_MODELS}/"):
+        return models.model(request.path.removeprefix(f"{_MODELS}/"), anthropic=anthropic)
+    return None
+
+
+def _charged(entry: BillEntry, made: Generation, behaviour: Behaviour, *, sent_chunks: int | None = None) -> BillEntry:
+    call = made.call
     return replace(
         entry,
         model=made.model,
-        usage=billed_usage(made, behaviour, stream=call.stream),
+        usage=billed_usage(made, behaviour, sent_chunks=sent_chunks),
         status=behaviour.status,
         billed=behaviour.is_billed,
         stream=call.stream,
@@ -177,8 +251,8 @@ def _refusal(dialect: Dialect, made: Generation, behaviour: Behaviour) -> Reply:
     return replace(reply, latency_s=behaviour.latency_s)
 
 
-def _delivery(dialect: Dialect, call: Call, made: Generation, behaviour: Behaviour) -> Reply:
-    frames = dialect.stream(made, include_usage=call.include_usage) if call.stream else None
+def _delivery(dialect: Dialect, made: Generation, behaviour: Behaviour) -> Reply:
+    frames = dialect.stream(made) if made.call.stream else None
     reply = _reply({} if frames else dialect.answer(made), made.request_id)
     return replace(
         reply,
@@ -186,4 +260,5 @@ def _delivery(dialect: Dialect, call: Call, made: Generation, behaviour: Behavio
         latency_s=behaviour.latency_s,
         cut_after_chunks=behaviour.cut_after_chunks,
         stall_after_chunks=behaviour.stall_after_chunks,
+        chunk_interval_s=behaviour.chunk_interval_s,
     )

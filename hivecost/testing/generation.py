@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from typing import Any, Final
 
 import msgspec
 
 from hivecost.events import Usage
-from hivecost.testing.behaviour import Behaviour
+from hivecost.testing.behaviour import Behaviour, ToolCall
 from hivecost.testing.tokens import lorem, split_tokens
 
 #: Tokens of an answer that nobody scripted.
@@ -26,17 +28,36 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     include_usage: bool = True
     service_tier: str = ""
     metadata: dict[str, str] = msgspec.field(default_factory=dict)
+    #: Those of the vectors that are asked for, one per choice, instead of text; 0 where it is text.
+    dimensions: int = 0
+    base64_vectors: bool = False
+    #: Whether tools can be called with a text.
+    custom_tools: bool = False
+
+
+class Block(msgspec.Struct, frozen=True):
+    """A text, or what a tool is called with, one item per token."""
+
+    pieces: list[str]
+    #: The tool that is called; "" for a text.
+    tool: str = ""
+    #: It is called with a text; else with JSON.
+    is_custom: bool = False
+
+    @property
+    def text(self) -> str:
+        return "".join(self.pieces)
 
 
 class Generation(msgspec.Struct, frozen=True, kw_only=True):
     """An answer, whatever its dialect."""
 
     request_id: str
+    call: Call
     model: str
     created_s: int
-    #: The text of each choice, one item per token: the chunks of a stream.
-    pieces: list[str]
-    choices: int
+    #: Each choice: a text, then tool calls, or only one of both.
+    blocks: list[Block]
     usage: Usage
     #: It ended at `max_tokens`.
     is_cut_short: bool
@@ -46,7 +67,16 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def text(self) -> str:
-        return "".join(self.pieces)
+        return "".join(block.text for block in self.blocks if not block.tool)
+
+    @property
+    def calls_tools(self) -> bool:
+        return any(block.tool for block in self.blocks)
+
+    @property
+    def chunks(self) -> int:
+        """How many chunks a stream of it has."""
+        return sum(len(block.pieces) for block in self.blocks) * self.call.choices
 
     def report(self, usage: dict[str, Any]) -> dict[str, Any]:
         """`{"usage": …}` with the override laid over it, or nothing where it is to be omitted."""
@@ -54,42 +84,68 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def generate(call: Call, behaviour: Behaviour, *, request_id: str, created_s: int) -> Generation:
-    """The answer in full: text or usage as scripted, else derived from the request."""
-    pieces = split_tokens(_wanted_text(behaviour))
-    is_cut_short = call.max_tokens is not None and len(pieces) > call.max_tokens
-    pieces = pieces[: call.max_tokens]
-    usage = behaviour.usage or Usage(input_tokens=call.prompt_tokens, output_tokens=len(pieces) * call.choices)
+    """The answer in full: blocks or usage as scripted, else derived from the request."""
+    wanted = [] if call.dimensions else _wanted_blocks(call, behaviour)
+    blocks = wanted if call.max_tokens is None else list(_cut(wanted, call.max_tokens))
+    output_tokens = sum(len(block.pieces) for block in blocks) * call.choices
     return Generation(
         request_id=request_id,
+        call=call,
         model=behaviour.model or call.model,
         created_s=created_s,
-        pieces=pieces,
-        choices=call.choices,
-        usage=usage,
-        is_cut_short=is_cut_short,
+        blocks=blocks,
+        usage=behaviour.usage or Usage(input_tokens=call.prompt_tokens, output_tokens=output_tokens),
+        is_cut_short=blocks != wanted,
         service_tier=behaviour.service_tier or call.service_tier,
         omit_usage=behaviour.omit_usage,
         usage_override=behaviour.usage_override,
     )
 
 
+def _wanted_blocks(call: Call, behaviour: Behaviour) -> list[Block]:
+    tools = [_called(tool, custom_tools=call.custom_tools) for tool in behaviour.tool_calls]
+    text = _wanted_text(behaviour)
+    return [Block(split_tokens(text)), *tools] if text or not tools else tools
+
+
+def _called(tool: ToolCall, *, custom_tools: bool) -> Block:
+    given = tool.arguments
+    if isinstance(given, str) and custom_tools:
+        return Block(split_tokens(given), tool.name, is_custom=True)
+    return Block(split_tokens(json.dumps({"input": given} if isinstance(given, str) else given)), tool.name)
+
+
 def _wanted_text(behaviour: Behaviour) -> str:
-    if behaviour.text is not None:
-        return behaviour.text
+    if behaviour.text is not None or behaviour.tool_calls:
+        return behaviour.text or ""
     scripted = DEFAULT_ANSWER_TOKENS if behaviour.usage is None else behaviour.usage.output_tokens
     return lorem(min(scripted, DEFAULT_ANSWER_TOKENS))
 
 
-def billed_usage(generation: Generation, behaviour: Behaviour, *, stream: bool) -> Usage:
-    """What is charged: nothing unless billed; a cut stream up to its last chunk, anything else in full."""
+def _cut(blocks: Iterable[Block], max_tokens: int) -> Iterable[Block]:
+    """The blocks up to `max_tokens`; the last one may end in the middle."""
+    left = max_tokens
+    for block in blocks:
+        if left <= 0:
+            return
+        yield msgspec.structs.replace(block, pieces=block.pieces[:left])
+        left -= len(block.pieces)
+
+
+def billed_usage(generation: Generation, behaviour: Behaviour, *, sent_chunks: int | None = None) -> Usage:
+    """What is charged: nothing unless billed; a cut stream up to its last chunk, anything else in full.
+
+    `sent_chunks` are those of a stream that stopped when its client hung up.
+    """
     if not behaviour.is_billed:
         return Usage()
-    chunks = len(generation.pieces) * generation.choices
-    cut = behaviour.cut_after_chunks
-    if not stream or cut is None or cut >= chunks:
+    chunks = generation.chunks
+    ends = (behaviour.cut_after_chunks, sent_chunks) if generation.call.stream else ()
+    generated_chunks = min((end for end in ends if end is not None), default=chunks)
+    if generated_chunks >= chunks:
         return generation.usage
     usage = generation.usage
-    generated = -(-usage.output_tokens * cut // chunks)
+    generated = -(-usage.output_tokens * generated_chunks // chunks)
     return msgspec.structs.replace(
         usage,
         output_tokens=generated,

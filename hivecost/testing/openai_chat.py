@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Annotated, Any, Final
 
 import msgspec
 
 from hivecost.events import Usage
 from hivecost.testing.dialect import Frames, PositiveInt, as_text, sse
-from hivecost.testing.generation import Call, Generation
+from hivecost.testing.generation import Block, Call, Generation
 from hivecost.testing.openai_errors import error
 from hivecost.testing.tokens import prompt_tokens
 
@@ -51,17 +52,26 @@ def read(body: bytes) -> Call:
 
 def answer(made: Generation) -> dict[str, Any]:
     """A `chat.completion`."""
-    message: dict[str, Any] = {"role": "assistant", "content": made.text, "refusal": None, "annotations": []}
+    tools = [_tool_call(made, index, block, block.text) for index, block in _tools(made)]
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": made.text if made.text or not tools else None,
+        "refusal": None,
+        "annotations": [],
+    }
+    if tools:
+        message["tool_calls"] = tools
     choices = [
         {"index": index, "message": message, "logprobs": None, "finish_reason": _finish_reason(made)}
-        for index in range(made.choices)
+        for index in range(made.call.choices)
     ]
     return _envelope(made, "chat.completion") | {"choices": choices} | made.report(_usage(made.usage))
 
 
-def stream(made: Generation, *, include_usage: bool) -> Frames:
-    """`chat.completion.chunk`s: role, text, finish reason, usage if it was asked for, `[DONE]`."""
+def stream(made: Generation) -> Frames:
+    """`chat.completion.chunk`s: role, text, tool calls, finish reason, usage if it was asked for, `[DONE]`."""
     envelope = _envelope(made, "chat.completion.chunk")
+    include_usage = made.call.include_usage
     if include_usage:
         envelope["usage"] = None
 
@@ -69,19 +79,40 @@ def stream(made: Generation, *, include_usage: bool) -> Frames:
         choice = {"index": index, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
         return sse(envelope | {"choices": [choice]})
 
-    every = range(made.choices)
+    every = range(made.call.choices)
     closing = [frame(index, {}, _finish_reason(made)) for index in every]
     if include_usage and not made.omit_usage:
         closing.append(sse(envelope | {"choices": []} | made.report(_usage(made.usage))))
     return Frames(
         opening=[frame(index, {"role": "assistant", "content": "", "refusal": None}) for index in every],
-        chunks=[frame(index, {"content": piece}) for piece in made.pieces for index in every],
+        chunks=[frame(index, delta) for delta in _deltas(made) for index in every],
         closing=[*closing, b"data: [DONE]\n\n"],
     )
 
 
+def _deltas(made: Generation) -> Iterator[dict[str, Any]]:
+    """One for each token; the first of a tool call also names the tool."""
+    yield from ({"content": piece} for block in made.blocks if not block.tool for piece in block.pieces)
+    for index, block in _tools(made):
+        first, *further = block.pieces
+        yield {"tool_calls": [{"index": index} | _tool_call(made, index, block, first)]}
+        for piece in further:
+            yield {"tool_calls": [{"index": index, "function": {"arguments": piece}}]}
+
+
+def _tools(made: Generation) -> Iterator[tuple[int, Block]]:
+    return enumerate(block for block in made.blocks if block.tool)
+
+
+def _tool_call(made: Generation, index: int, block: Block, arguments: str) -> dict[str, Any]:
+    function = {"name": block.tool, "arguments": arguments}
+    return {"id": f"call_{made.request_id}_{index}", "type": "function", "function": function}
+
+
 def _finish_reason(made: Generation) -> str:
-    return "length" if made.is_cut_short else "stop"
+    if made.is_cut_short:
+        return "length"
+    return "tool_calls" if made.calls_tools else "stop"
 
 
 def _envelope(made: Generation, kind: str) -> dict[str, Any]:

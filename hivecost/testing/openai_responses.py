@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from itertools import count
 from typing import Any, Final
 
 import msgspec
 
 from hivecost.events import Usage
-from hivecost.testing.dialect import Frames, PositiveInt, as_text, sse
-from hivecost.testing.generation import Call, Generation
+from hivecost.testing.dialect import Frames, PositiveInt, as_text, framed, sse
+from hivecost.testing.generation import Block, Call, Generation
 from hivecost.testing.openai_errors import error
 from hivecost.testing.tokens import prompt_tokens
 
@@ -18,7 +17,8 @@ __all__ = ["FLAVOR", "answer", "error", "read", "stream"]
 
 FLAVOR: Final = "openai.responses"
 
-_Frame = Callable[..., bytes]
+#: What the events of a tool call are called, by whether it is a custom one.
+_STREAMED: Final = {False: "function_call_arguments", True: "custom_tool_call_input"}
 
 
 class _Request(msgspec.Struct, frozen=True):
@@ -42,69 +42,90 @@ def read(body: bytes) -> Call:
         stream=bool(request.stream),
         service_tier=request.service_tier or "",
         metadata=as_text(request.metadata),
+        custom_tools=True,
     )
 
 
 def answer(made: Generation) -> dict[str, Any]:
     """A `response`: completed, or incomplete where `max_output_tokens` ended it."""
-    status = _status(made)
     reason = {"reason": "max_output_tokens"} if made.is_cut_short else None
-    body = _response(made, status, [_message(made, status, [_part(made.text)])])
+    output = [_item(made, index, block, _status(made), block.text) for index, block in enumerate(made.blocks)]
+    body = _response(made, _status(made), output)
     return body | {"incomplete_details": reason} | made.report(_usage(made.usage))
 
 
-def stream(made: Generation, *, include_usage: bool) -> Frames:
+def stream(made: Generation) -> Frames:
     """The events of a `response` from created to completed or incomplete; the last one carries the usage."""
     number = count()
+    # The frames are built in the order they are sent in: they are numbered.
 
     def frame(kind: str, **fields: Any) -> bytes:
-        return sse({"type": kind, "sequence_number": next(number), **fields}, event=kind)
+        return sse({"type": f"response.{kind}", "sequence_number": next(number), **fields}, event=f"response.{kind}")
 
-    # The frames are built in the order they are sent in: they are numbered.
-    return Frames(opening=_opening(made, frame), chunks=_deltas(made, frame), closing=_closing(made, frame))
+    def opened(index: int, block: Block) -> list[bytes]:
+        item = _item(made, index, block, "in_progress", "")
+        added = frame("output_item.added", output_index=index, item=item)
+        if block.tool:
+            return [added]
+        return [added, frame("content_part.added", **_place(made, index, block), part=_part(""))]
 
+    def delta(index: int, block: Block, piece: str) -> bytes:
+        place = _place(made, index, block)
+        if block.tool:
+            return frame(f"{_STREAMED[block.is_custom]}.delta", **place, delta=piece)
+        return frame("output_text.delta", **place, delta=piece, logprobs=[])
 
-def _opening(made: Generation, frame: _Frame) -> list[bytes]:
+    def closed(index: int, block: Block) -> list[bytes]:
+        place, item = _place(made, index, block), _item(made, index, block, _status(made), block.text)
+        if block.tool:
+            done = [frame(f"{_STREAMED[block.is_custom]}.done", **place, **_given(block, block.text))]
+        else:
+            done = [
+                frame("output_text.done", **place, text=block.text, logprobs=[]),
+                frame("content_part.done", **place, part=_part(block.text)),
+            ]
+        return [*done, frame("output_item.done", output_index=index, item=item)]
+
     started = _response(made, "in_progress", [])
-    return [
-        frame("response.created", response=started),
-        frame("response.in_progress", response=started),
-        frame("response.output_item.added", output_index=0, item=_message(made, "in_progress", [])),
-        frame("response.content_part.added", **_place(made), part=_part("")),
-    ]
-
-
-def _deltas(made: Generation, frame: _Frame) -> list[bytes]:
-    place = _place(made)
-    return [frame("response.output_text.delta", **place, delta=piece, logprobs=[]) for piece in made.pieces]
-
-
-def _closing(made: Generation, frame: _Frame) -> list[bytes]:
-    place, status = _place(made), _status(made)
-    part = _part(made.text)
-    return [
-        frame("response.output_text.done", **place, text=made.text, logprobs=[]),
-        frame("response.content_part.done", **place, part=part),
-        frame("response.output_item.done", output_index=0, item=_message(made, status, [part])),
-        frame(f"response.{status}", response=answer(made)),
-    ]
+    start = [frame("created", response=started), frame("in_progress", response=started)]
+    output = framed(made.blocks, opened=opened, delta=delta, closed=closed)
+    return Frames(
+        opening=start + output.opening,
+        chunks=output.chunks,
+        closing=[*output.closing, frame(_status(made), response=answer(made))],
+    )
 
 
 def _status(made: Generation) -> str:
     return "incomplete" if made.is_cut_short else "completed"
 
 
-def _place(made: Generation) -> dict[str, Any]:
-    return {"item_id": f"msg_{made.request_id}", "output_index": 0, "content_index": 0}
+def _place(made: Generation, index: int, block: Block) -> dict[str, Any]:
+    place = {"item_id": _item_id(made, index, block), "output_index": index}
+    return place if block.tool else place | {"content_index": 0}
+
+
+def _item_id(made: Generation, index: int, block: Block) -> str:
+    prefix = "ctc" if block.is_custom else "fc"
+    return f"{prefix}_{made.request_id}_{index}" if block.tool else f"msg_{made.request_id}"
+
+
+def _given(block: Block, text: str) -> dict[str, Any]:
+    return {"input" if block.is_custom else "arguments": text}
+
+
+def _item(made: Generation, index: int, block: Block, status: str, text: str) -> dict[str, Any]:
+    item_id = _item_id(made, index, block)
+    if not block.tool:
+        content = [] if status == "in_progress" else [_part(text)]
+        return {"id": item_id, "type": "message", "role": "assistant", "status": status, "content": content}
+    call = {"id": item_id, "call_id": f"call_{made.request_id}_{index}", "name": block.tool, **_given(block, text)}
+    # A custom tool call has no status.
+    return call | ({"type": "custom_tool_call"} if block.is_custom else {"type": "function_call", "status": status})
 
 
 def _part(text: str) -> dict[str, Any]:
     return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
-
-
-def _message(made: Generation, status: str, content: list[dict[str, Any]]) -> dict[str, Any]:
-    item_id = f"msg_{made.request_id}"
-    return {"id": item_id, "type": "message", "role": "assistant", "status": status, "content": content}
 
 
 def _response(made: Generation, status: str, output: list[dict[str, Any]]) -> dict[str, Any]:

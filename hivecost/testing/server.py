@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import socketserver
 import sys
 import threading
@@ -35,6 +36,9 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     #: Interrupts the answer after so many chunks of a stream; anything else before its first byte.
     cut_after_chunks: int | None = None
     stall_after_chunks: int | None = None
+    chunk_interval_s: float = 0.0
+    #: Stops a stream when its client hangs up, and is told how many chunks were sent when the stream has ended.
+    on_end: Callable[[int], None] | None = None
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -146,7 +150,15 @@ class _Handler(BaseHTTPRequestHandler):
         self._deliver(Reply(status=status, body=body))
 
     def _deliver(self, reply: Reply) -> None:
-        if self.server.stopping.wait(reply.latency_s) or self._is_interrupted(reply, 0):
+        self._sent_chunks = 0
+        try:
+            self._send(reply)
+        finally:
+            if reply.on_end is not None:
+                reply.on_end(self._sent_chunks)
+
+    def _send(self, reply: Reply) -> None:
+        if self.server.stopping.wait(reply.latency_s) or self._is_interrupted(reply):
             self.close_connection = True
         elif reply.frames is None:
             self._send_head(reply, {"content-type": "application/json", "content-length": str(len(reply.body))})
@@ -157,20 +169,38 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_stream(self, reply: Reply, frames: Frames) -> None:
         self._send_head(reply, {"content-type": "text/event-stream; charset=utf-8", "transfer-encoding": "chunked"})
         self._send_chunk(b"".join(frames.opening))
-        for sent, frame in enumerate([*frames.chunks, b"".join(frames.closing)]):
-            if self._is_interrupted(reply, sent):
+        for frame in [*frames.chunks, b"".join(frames.closing)]:
+            if self._is_paced(reply) or self._is_interrupted(reply):
                 self.close_connection = True
                 return
             self._send_chunk(frame)
+            self._sent_chunks += 1
         self._send_chunk(b"")
 
-    def _is_interrupted(self, reply: Reply, sent_chunks: int) -> bool:
+    def _is_paced(self, reply: Reply) -> bool:
+        """Wait as the reply says; True when the emulator stops meanwhile."""
+        return reply.chunk_interval_s > 0 and self.server.stopping.wait(reply.chunk_interval_s)
+
+    def _is_interrupted(self, reply: Reply) -> bool:
         def is_due(after_chunks: int | None) -> bool:
-            return after_chunks is not None and (reply.frames is None or after_chunks == sent_chunks)
+            return after_chunks is not None and (reply.frames is None or after_chunks == self._sent_chunks)
 
         if is_due(reply.stall_after_chunks):
-            return self.server.stopping.wait()
-        return is_due(reply.cut_after_chunks)
+            while not (self.server.stopping.wait(_POLL_S) or self._is_left(reply)):
+                pass
+            return True
+        return is_due(reply.cut_after_chunks) or self._is_left(reply)
+
+    def _is_left(self, reply: Reply) -> bool:
+        """Whether the reply is to stop when its client hangs up, and it has."""
+        if reply.on_end is None:
+            return False
+        try:
+            return not self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+        except ConnectionError:
+            return True
 
     def _send_head(self, reply: Reply, more: dict[str, str]) -> None:
         self.send_response(reply.status)

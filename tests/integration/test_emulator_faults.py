@@ -161,6 +161,66 @@ def test_a_stall_ends_at_the_clients_timeout_and_is_billed(
     assert [(entry.billed, entry.usage.output_tokens) for entry in provider.bill] == [(True, 16)]
 
 
+@pytest.mark.parametrize(("on_hang_up", "billed"), [("write_on", 16), ("stop", 3)])
+def test_a_provider_stops_or_writes_on_when_hung_up_on(
+    provider: ProviderEmulator, chat: Callable[..., Any], on_hang_up: Any, billed: int
+) -> None:
+    """A stream that its client leaves is billed to its end, or up to what was sent until then."""
+    provider.script(Behaviour(stall_after_chunks=3, on_hang_up=on_hang_up))
+    with chat(stream=True) as stream:
+        seen = [next(iter(stream)) for _ in range(4)]
+    provider.wait_for_bill(1)
+    assert seen[-1].choices[0].delta.content
+    assert [entry.usage.output_tokens for entry in provider.bill] == [billed]
+
+
+def test_a_provider_that_stops_may_be_far_ahead(provider: ProviderEmulator, chat: Callable[..., Any]) -> None:
+    """It generates at its own pace: what was sent when the client left is billed, though nobody read it."""
+    provider.script(Behaviour(text="word " * 50_000, on_hang_up="stop", chunk_interval_s=0.0001))
+    with chat(stream=True) as stream:
+        for _ in range(21):
+            assert next(iter(stream)).choices[0].finish_reason is None
+    provider.wait_for_bill(1)
+    assert 20 <= provider.bill[0].usage.output_tokens < 62_500
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_provider_that_would_stop_bills_what_is_read_to_the_end(
+    provider: ProviderEmulator, message: Callable[..., Any], stream: bool
+) -> None:
+    """A client that stays pays for the whole answer, streamed or not, and for no more."""
+    provider.script(Behaviour(on_hang_up="stop"))
+    answer = message(stream=stream)
+    if stream:
+        drain(answer, [])
+    provider.wait_for_bill(1)
+    assert [entry.usage.output_tokens for entry in provider.bill] == [16]
+
+
+def test_a_client_that_leaves_before_the_first_byte_pays_for_its_prompt(
+    provider: ProviderEmulator, openai_client: openai.OpenAI
+) -> None:
+    """A provider that stops, and had said nothing yet, bills the input alone."""
+    provider.script(Behaviour(stall_after_chunks=0, on_hang_up="stop"))
+    with pytest.raises(openai.APITimeoutError):
+        openai_client.with_options(timeout=0.3).responses.create(model="gpt-5", input="hi", stream=True)
+    provider.wait_for_bill(1)
+    assert (provider.bill[0].usage.input_tokens > 0, provider.bill[0].usage.output_tokens) == (True, 0)
+
+
+def test_stopping_bills_the_streams_it_ends() -> None:
+    """A stream that would be billed at its end is billed when the emulator stops, up to what was sent."""
+    with ProviderEmulator() as provider:
+        provider.script(Behaviour(stall_after_chunks=4, on_hang_up="stop"))
+        connection = _send(provider, "/v1/messages", _message_body(stream=True))
+        lines = iter(connection.getresponse().readline, b"")
+        for _ in range(4):
+            assert any(b"event: content_block_delta" in line for line in lines)
+        assert provider.bill == []
+    assert [entry.usage.output_tokens for entry in provider.bill] == [4]
+    connection.close()
+
+
 def test_stopping_ends_stalls_and_latencies() -> None:
     """Whatever its requests wait for, an emulator leaves no thread behind; its clients see the connection end."""
     before = set(threading.enumerate())
@@ -268,7 +328,8 @@ def test_a_bad_request_gets_the_providers_own_error(provider: ProviderEmulator, 
 
 
 @pytest.mark.parametrize(
-    ("method", "path"), [("POST", "/v1/embeddings"), ("GET", "/v1/messages"), ("GET", "/"), ("DELETE", "/v1/responses")]
+    ("method", "path"),
+    [("POST", "/v1/completions"), ("GET", "/v1/messages"), ("GET", "/"), ("DELETE", "/v1/responses")],
 )
 def test_an_unknown_route_is_not_found(provider: ProviderEmulator, method: str, path: str) -> None:
     """404 as JSON, naming the routes there are; nothing on the bill."""
@@ -327,7 +388,13 @@ def test_a_connection_is_kept_alive(provider: ProviderEmulator) -> None:
 
 def test_nonsense_is_refused_where_it_is_written() -> None:
     """A Behaviour that cannot be names its field."""
-    for name, value in [("status", 302), ("latency_s", -1), ("cut_after_chunks", -1), ("retry_after_s", -0.5)]:
+    for name, value in [
+        ("status", 302),
+        ("latency_s", -1),
+        ("chunk_interval_s", -1),
+        ("cut_after_chunks", -1),
+        ("retry_after_s", -0.5),
+    ]:
         with pytest.raises(ConfigError, match=name):
             Behaviour(**{name: value})
 

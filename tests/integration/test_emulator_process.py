@@ -101,3 +101,13 @@ def test_nonsense_on_the_command_line_is_explained() -> None:
 
 def _impatient(url: str) -> openai.OpenAI:
     return openai.OpenAI(base_url=f"{url}/v1", api_key="any", max_retries=0, timeout=0.3)
+
+
+def test_dated_models_are_an_option(tmp_path: Path) -> None:
+    """`--dated-models` answers and bills short names by those that providers put in their place."""
+    bill = tmp_path / "bill.jsonl"
+    with emulator("--bill", str(bill), "--dated-models") as (_, url):
+        say(url, "hello")
+    with emulator("--bill", str(bill)) as (_, url):
+        say(url, "hello")
+    assert [entry.model for entry in read_bill(bill)] == ["gpt-4o-2024-08-06", "gpt-4o"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,7 +12,16 @@ import pytest
 from pydantic import BaseModel
 
 from hivecost.events import Usage
-from hivecost.testing import Behaviour, FakeClock, ProviderEmulator, prompt_tokens
+from hivecost.testing import (
+    DATED_MODELS,
+    Behaviour,
+    FakeClock,
+    ProviderEmulator,
+    ReceivedRequest,
+    ToolCall,
+    count_tokens,
+    prompt_tokens,
+)
 
 HELLO = [{"role": "user", "content": "Say hello."}]
 FULL = Usage(
@@ -235,3 +245,198 @@ def test_answers_are_dated_by_the_given_clock() -> None:
     ):
         answer = client.chat.completions.create(model="gpt-4o", messages=HELLO)
     assert answer.created == clock.now_ns() // 10**9
+
+
+TOOLS = (ToolCall("read_file", {"path": "a.py"}), ToolCall("run", {"command": "ls -l", "timeout_s": 5}))
+CHAT_TOOLS: Any = [{"type": "function", "function": {"name": tool.name, "parameters": {}}} for tool in TOOLS]
+
+
+@pytest.mark.parametrize("text", [None, "I look first."])
+def test_a_chat_completion_calls_tools(
+    provider: ProviderEmulator, openai_client: openai.OpenAI, text: str | None
+) -> None:
+    """Tool calls have ids of their own and arguments as JSON, after the text if there is one; streamed too."""
+    provider.always(Behaviour(text=text, tool_calls=TOOLS))
+    answer = openai_client.chat.completions.create(model="gpt-4o", messages=HELLO, tools=CHAT_TOOLS)
+    assert_genuine(answer)
+    choice = answer.choices[0]
+    assert (choice.finish_reason, choice.message.content) == ("tool_calls", text)
+    assert choice.message.tool_calls is not None
+    assert _told(choice.message.tool_calls) == [(tool.name, tool.arguments) for tool in TOOLS]
+    assert len({call.id for call in choice.message.tool_calls}) == 2
+    with openai_client.chat.completions.stream(model="gpt-4o", messages=HELLO) as stream:
+        for event in stream:
+            if event.type == "chunk":
+                assert_genuine(event.chunk)
+        streamed = stream.get_final_completion().choices[0]
+    assert streamed.finish_reason == "tool_calls"
+    assert streamed.message.tool_calls is not None
+    assert _told(streamed.message.tool_calls) == _told(choice.message.tool_calls)
+    assert [entry.usage.output_tokens for entry in provider.bill] == [_output_tokens(text)] * 2
+
+
+@pytest.mark.parametrize("text", [None, "I look first."])
+def test_a_response_calls_tools(provider: ProviderEmulator, openai_client: openai.OpenAI, text: str | None) -> None:
+    """Each tool call is an output item, after the message if there is one; streamed too."""
+    provider.always(Behaviour(text=text, tool_calls=TOOLS))
+    response = openai_client.responses.create(model="gpt-5", input=HELLO)
+    assert_genuine(response)
+    assert [item.type for item in response.output] == ["message"] * (text is not None) + ["function_call"] * 2
+    calls = [item for item in response.output if item.type == "function_call"]
+    assert [(call.name, json.loads(call.arguments)) for call in calls] == [
+        (tool.name, tool.arguments) for tool in TOOLS
+    ]
+    assert len({call.call_id for call in calls} | {call.id for call in calls}) == 4
+    with openai_client.responses.create(model="gpt-5", input=HELLO, stream=True) as events:
+        seen = list(events)
+    for event in seen:
+        assert_genuine(event)
+    assert [event.sequence_number for event in seen] == list(range(len(seen)))
+    deltas = [event.delta for event in seen if event.type == "response.function_call_arguments.delta"]
+    assert "".join(deltas) == "".join(call.arguments for call in calls)
+    with openai_client.responses.stream(model="gpt-5", input="Say hello.") as stream:
+        final = stream.until_done().get_final_response()
+    assert [item.type for item in final.output] == [item.type for item in response.output]
+    assert [entry.usage.output_tokens for entry in provider.bill] == [_output_tokens(text)] * 3
+
+
+@pytest.mark.parametrize("text", [None, "I look first."])
+def test_a_message_calls_tools(
+    provider: ProviderEmulator, anthropic_client: anthropic.Anthropic, text: str | None
+) -> None:
+    """Each tool call is a block of content, after the text if there is one; streamed too."""
+    provider.always(Behaviour(text=text, tool_calls=TOOLS))
+    ask: Any = {"model": "claude-sonnet-5", "max_tokens": 500, "messages": HELLO}
+    message = anthropic_client.messages.create(**ask)
+    assert_genuine(message)
+    with anthropic_client.messages.create(**ask, stream=True) as events:
+        for event in events:
+            assert_genuine(event)
+    with anthropic_client.messages.stream(**ask) as stream:
+        streamed = stream.get_final_message()
+    for told in (message, streamed):
+        assert told.stop_reason == "tool_use"
+        assert [block.text for block in told.content if block.type == "text"] == ([text] if text else [])
+        calls = [block for block in told.content if block.type == "tool_use"]
+        assert [(call.name, call.input) for call in calls] == [(tool.name, tool.arguments) for tool in TOOLS]
+        assert len({call.id for call in calls}) == 2
+    assert [entry.usage.output_tokens for entry in provider.bill] == [_output_tokens(text)] * 3
+
+
+def test_custom_tools_are_called_with_a_text(
+    provider: ProviderEmulator, openai_client: openai.OpenAI, anthropic_client: anthropic.Anthropic
+) -> None:
+    """OpenAI's responses give it as it is, in one piece and streamed; to others it is the argument `input`."""
+    provider.always(Behaviour(tool_calls=(ToolCall("exec", "ls -l"),)))
+    response = openai_client.responses.create(model="gpt-5", input=HELLO)
+    assert_genuine(response)
+    with openai_client.responses.create(model="gpt-5", input=HELLO, stream=True) as events:
+        seen = list(events)
+    for event in seen:
+        assert_genuine(event)
+    deltas = [event.delta for event in seen if event.type == "response.custom_tool_call_input.delta"]
+    for call in (response.output[0], seen[-1].response.output[0]):
+        assert (call.type, call.name, call.input) == ("custom_tool_call", "exec", "ls -l")
+    assert "".join(deltas) == "ls -l"
+    message = anthropic_client.messages.create(model="claude-sonnet-5", max_tokens=50, messages=HELLO)
+    assert message.content[0].input == {"input": "ls -l"}
+
+
+def test_a_tool_call_ends_at_max_tokens(
+    provider: ProviderEmulator, openai_client: openai.OpenAI, anthropic_client: anthropic.Anthropic
+) -> None:
+    """As any output: the arguments end in the middle, and the reason to end says so."""
+    provider.always(Behaviour(tool_calls=TOOLS))
+    answer = openai_client.chat.completions.create(model="gpt-4o", messages=HELLO, max_tokens=3)
+    assert answer.choices[0].finish_reason == "length"
+    assert [call.function.arguments for call in answer.choices[0].message.tool_calls or ()] == ['{"path": "a.']
+    response = openai_client.responses.create(model="gpt-5", input=HELLO, max_output_tokens=3)
+    assert (response.status, response.output[0].status) == ("incomplete", "incomplete")
+    message = anthropic_client.messages.create(model="claude-sonnet-5", max_tokens=3, messages=HELLO)
+    assert_genuine(message)
+    assert (message.stop_reason, message.content[0].input) == ("max_tokens", {})
+    assert [entry.usage.output_tokens for entry in provider.bill] == [3, 3, 3]
+
+
+def _told(calls: Any) -> list[tuple[str, Any]]:
+    return [(call.function.name, json.loads(call.function.arguments)) for call in calls]
+
+
+def _output_tokens(text: str | None) -> int:
+    return count_tokens(text or "") + sum(count_tokens(json.dumps(tool.arguments)) for tool in TOOLS)
+
+
+@pytest.mark.parametrize(("inputs", "tokens"), [("hello", 2), (["hello", "hi"], 3), ([1, 2, 3], 3), ([[1, 2], [3]], 3)])
+def test_embeddings(provider: ProviderEmulator, openai_client: openai.OpenAI, inputs: Any, tokens: int) -> None:
+    """A vector for each input, with as many dimensions as asked for; only input is billed."""
+    answer = openai_client.embeddings.create(model="text-embedding-3-small", input=inputs, dimensions=8)
+    assert_genuine(answer)
+    as_floats = openai_client.embeddings.create(
+        model="text-embedding-3-small", input=inputs, dimensions=8, encoding_format="float"
+    )
+    assert [item.embedding for item in answer.data] == [item.embedding for item in as_floats.data]
+    assert [sum(number**2 for number in item.embedding) for item in answer.data] == [1] * len(answer.data)
+    assert (answer.usage.prompt_tokens, answer.usage.total_tokens) == (tokens, tokens)
+    assert [(entry.flavor, entry.usage) for entry in provider.bill] == [("openai.embeddings", Usage(tokens, 0))] * 2
+
+
+def test_models_are_listed_as_their_provider_does(
+    provider: ProviderEmulator, openai_client: openai.OpenAI, anthropic_client: anthropic.Anthropic
+) -> None:
+    """Each SDK lists its own provider's models, finds one by name, and no stranger; nothing of it is billed."""
+    of_openai, of_anthropic = list(openai_client.models.list()), list(anthropic_client.models.list())
+    for listed, client, error in ((of_openai, openai_client, openai), (of_anthropic, anthropic_client, anthropic)):
+        for model in listed:
+            assert_genuine(model)
+        assert client.models.retrieve(listed[0].id) == listed[0]
+        with pytest.raises(error.NotFoundError):
+            client.models.retrieve("no-such-model")
+    assert {model.id for model in of_openai} > {"gpt-4o", "gpt-4o-2024-08-06"}
+    assert {model.id.split("-")[0] for model in of_anthropic} == {"claude"}
+    assert provider.bill == []
+
+
+def test_counting_tokens_is_free(provider: ProviderEmulator, anthropic_client: anthropic.Anthropic) -> None:
+    """`count_tokens` says what the same request is then billed for."""
+    ask: Any = {"model": "claude-sonnet-5", "messages": HELLO, "system": "Be brief."}
+    counted = anthropic_client.messages.count_tokens(**ask)
+    assert_genuine(counted)
+    assert provider.bill == []
+    anthropic_client.messages.create(**ask, max_tokens=5)
+    assert provider.bill[0].usage.input_tokens == counted.input_tokens
+    with pytest.raises(anthropic.BadRequestError, match="messages"):
+        anthropic_client.messages.count_tokens(model="claude-sonnet-5", messages="hello")
+
+
+def test_short_names_may_answer_with_their_date() -> None:
+    """As providers do: the dated name is in the answer and on the bill, unless a behaviour names another model."""
+    with (
+        ProviderEmulator(aliases=DATED_MODELS) as provider,
+        openai.OpenAI(base_url=provider.openai_base_url, api_key="any") as client,
+    ):
+        names = [client.chat.completions.create(model=name, messages=HELLO).model for name in ("gpt-4o", "other")]
+        provider.script(Behaviour(model="gpt-4o-2024-11-20"))
+        names.append(client.chat.completions.create(model="gpt-4o", messages=HELLO).model)
+    assert names == ["gpt-4o-2024-08-06", "other", "gpt-4o-2024-11-20"]
+    assert [entry.model for entry in provider.bill] == names
+
+
+def test_what_a_request_meets_may_depend_on_it() -> None:
+    """`decide` sees each request as it was sent, and answers it or leaves it to the script."""
+    seen: list[ReceivedRequest] = []
+
+    def decide(request: ReceivedRequest) -> Behaviour | None:
+        seen.append(request)
+        return Behaviour(text="Seen.") if "hello" in request.body.decode() else None
+
+    with (
+        ProviderEmulator(Behaviour(text="Scripted."), decide=decide) as provider,
+        openai.OpenAI(base_url=provider.openai_base_url, api_key="any") as client,
+    ):
+        texts = [client.responses.create(model="gpt-5", input=said).output_text for said in ("hello", "bye")]
+    assert texts == ["Seen.", "Scripted."]
+    assert [(request.flavor, json.loads(request.body)["input"]) for request in seen] == [
+        ("openai.responses", "hello"),
+        ("openai.responses", "bye"),
+    ]
+    assert seen[0].headers["Authorization"] == "Bearer any"

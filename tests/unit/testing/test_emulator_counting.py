@@ -12,7 +12,17 @@ from hypothesis import strategies as st
 import hivecost.testing
 from hivecost.errors import PriceUnknownError
 from hivecost.events import Usage
-from hivecost.testing import Behaviour, BillEntry, TokenRates, count_tokens, prompt_tokens, sum_nanousd, sum_tokens
+from hivecost.pricing import PriceBook
+from hivecost.testing import (
+    DATED_MODELS,
+    Behaviour,
+    BillEntry,
+    TokenRates,
+    count_tokens,
+    prompt_tokens,
+    sum_nanousd,
+    sum_tokens,
+)
 from hivecost.testing.bill import Bill, read_bill
 from hivecost.testing.generation import Call, billed_usage, generate
 from hivecost.testing.tokens import PROMPT_OVERHEAD_TOKENS, lorem, split_tokens
@@ -83,10 +93,10 @@ def test_a_cut_never_bills_more_than_the_whole(
     text: str | None, usage: Usage | None, max_tokens: int | None, choices: int, cut: int, stream: bool
 ) -> None:
     """A cut leaves the input as it is and bills at most the whole output; max_tokens bounds what is not scripted."""
-    call = Call(model="m", prompt_tokens=10, max_tokens=max_tokens, choices=choices)
+    call = Call(model="m", prompt_tokens=10, max_tokens=max_tokens, choices=choices, stream=stream)
     behaviour = Behaviour(text=text, usage=usage, cut_after_chunks=cut)
     made = generate(call, behaviour, request_id="r", created_s=0)
-    billed = billed_usage(made, behaviour, stream=stream)
+    billed = billed_usage(made, behaviour)
     assert billed.input_tokens == made.usage.input_tokens
     assert billed.output_tokens <= made.usage.output_tokens
     if not stream:
@@ -109,7 +119,7 @@ def test_errors_are_free_unless_told_otherwise(behaviour: Behaviour, is_billed: 
     """`billed` decides; left open, whatever is no error is charged."""
     made = generate(Call(model="m", prompt_tokens=10), behaviour, request_id="r", created_s=0)
     assert behaviour.is_billed is is_billed
-    assert (billed_usage(made, behaviour, stream=False) == Usage()) is not is_billed
+    assert (billed_usage(made, behaviour) == Usage()) is not is_billed
 
 
 @given(st.lists(entries))
@@ -184,3 +194,10 @@ def test_the_public_names_are_sorted_and_there() -> None:
     names = hivecost.testing.__all__
     assert names == sorted(names, key=lambda name: (name.lower() == name, name.upper() != name, name))
     assert all(hasattr(hivecost.testing, name) for name in names)
+
+
+def test_dated_names_have_a_price_of_their_own() -> None:
+    """What the emulator answers and bills is what a price book knows, under both names at one price."""
+    book, usage = PriceBook(), Usage(1000, 100)
+    for name, dated in DATED_MODELS.items():
+        assert book.price(dated, usage).nanousd == book.price(name, usage).nanousd is not None
