@@ -70,7 +70,7 @@ class Counts:
             if self._left < 0:
                 return
             there = f"{path}.{given}" if path else given
-            if known is not None and (here not in SHORT_NAMES or type(value) is int):
+            if known is not None and (here not in SHORT_NAMES or _is_number(value)):
                 self.add(known, value, there)
             elif type(value) is int:
                 self._leave(here, there, value)
@@ -123,7 +123,7 @@ class Counts:
     def _checked(self, value: object, name: str) -> int:
         """The value as a count, 0 with a remembered fault when it is none."""
         whole = type(value) is float and isfinite(value) and value.is_integer()
-        if type(value) is str and value.isascii() and value.isdigit() and len(value) <= _DIGITS_MAX:
+        if type(value) is str and _is_number(value) and len(value) <= _DIGITS_MAX:
             value = int(value)
         if type(value) is not int and not whole:
             self.problems.append(f"{name} must be a whole number, got {shown(value, 60)}")
@@ -133,3 +133,7 @@ class Counts:
             self.problems.append(f"{name} must be between 0 and {TOKENS_PER_TURN_MAX:,}, got {shown(count, 60)}")
             return 0
         return count
+
+
+def _is_number(value: object) -> bool:
+    return type(value) in (int, float) or (type(value) is str and value.isascii() and value.isdigit())

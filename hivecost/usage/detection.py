@@ -145,7 +145,7 @@ def flavor_of(found: Found) -> str:
     if shape == "seconds":
         return "openai" if "text" in found.response or "type" in usage else ""
     if shape == "in and out":
-        return "spans" if type(usage["input"]) is int else ""
+        return "spans" if type(usage["input"]) in (int, float) else ""
     if shape == "total":
         return "openai" if found.response else ""
     return shape
