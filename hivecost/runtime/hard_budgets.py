@@ -104,7 +104,7 @@ class HardBudgets:
         self._ledger = ledger
         #: By name: all that the ledger may refuse by, which the gate changes while turns run.
         self.budgets: dict[str, Budget] = {}
-        self._answers = AnsweredModels(ledger, loop)
+        self._answers = AnsweredModels(ledger, loop, self._charged)
         self._resolved = resolved
         self.set_budgets(budgets)
         self._bounds = TurnBounds(prices, clock)
@@ -370,6 +370,10 @@ class HardBudgets:
         self._settling[hold.hold_id] = request
         if len(self._settling) > EXPECTED_MAX:
             self._settling.popitem(last=False)
+
+    def _charged(self, hold: LedgerStoreHold, settlement: Settlement, request: TurnRequest) -> None:
+        self._expect_news(hold, request)
+        self._tell(settlement, request)
 
     def on_settled_late(self, _: LedgerStore, *, hold: LedgerStoreHold, settlement: Settlement) -> None:
         """Publish what a settlement brought about that the ledger had put off."""

@@ -15,7 +15,7 @@ USAGE = {"prompt_tokens": 5_000, "completion_tokens": 500}
 CENT = 10**7
 
 
-def spend(tmp_path, *budgets, asked="gpt-4o", answered="gpt-4o", turns=6, prices=None, **turn):
+def spend(tmp_path, *budgets, asked="gpt-4o", answered="gpt-4o", usage=USAGE, turns=6, prices=None, **turn):
     """What an agent of so many turns came to under these budgets."""
     runtime = hc.AgentRuntime(tmp_path, budgets=budgets, prices=prices, config={"runaway": "off"})
 
@@ -23,7 +23,7 @@ def spend(tmp_path, *budgets, asked="gpt-4o", answered="gpt-4o", turns=6, prices
     async def agent(ctx, _):
         for _ in range(turns):
             async with ctx.turn(asked, **TURN, **turn) as one:
-                one.settle({"object": "chat.completion", "model": answered, "usage": USAGE})
+                one.settle({"object": "chat.completion", "model": answered, "usage": usage})
             await runtime.bus.drain()
             await anyio.sleep(0.02)
 
@@ -73,8 +73,10 @@ def test_a_model_that_only_answers_is_bound_too(tmp_path, mode):
 
 
 def test_turns_that_were_sent_before_the_first_came_back_are_charged_as_well(tmp_path):
-    """Nobody knew when they were asked for: all of their bills are on the budget, and past its limit it is frozen."""
+    """Nobody knew when they were asked for: all of their bills are on the budget, also once it is frozen by one."""
     runtime = hc.AgentRuntime(tmp_path, budgets=[cap({"model": "gpt-4o-2024-08-06"})], config={"runaway": "off"})
+    alerts = []
+    runtime.bus.subscribe(event_types=[hc.EventType.ALERT_RAISED], handler=alerts.append)
 
     @runtime.entry_point("agent")
     async def agent(ctx, _):
@@ -94,7 +96,16 @@ def test_turns_that_were_sent_before_the_first_came_back_are_charged_as_well(tmp
             return await runtime.budgets.status()
 
     (row,) = anyio.run(run)
-    assert (row.settled, row.frozen) == (35_000_000, True)
+    assert (row.settled, row.frozen) == (70_000_000, True)
+    assert [alert.rule for alert in alerts] == ["budget.overrun"] * 2
+
+
+@pytest.mark.parametrize(("limit", "settled", "frozen"), [("9 calls", 1, False), ("$9", 0, True)])
+def test_a_bill_that_nobody_knows_is_charged_where_it_is_known(tmp_path, limit, settled, frozen):
+    """A budget in calls needs no price; one in dollars is frozen, and the turn stays in doubt there."""
+    budget, wrong = cap({"model": "gpt-4o-2024-08-06"}, limit=limit), {"prompt_tokens": -1, "completion_tokens": 500}
+    _, (row,) = spend(tmp_path, budget, answered="gpt-4o-2024-08-06", usage=wrong, turns=1)
+    assert (row.settled, row.frozen) == (settled, frozen)
 
 
 def test_a_router_binds_the_budgets_of_all_that_it_was_seen_to_route_to(tmp_path):
