@@ -9,10 +9,12 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from hivecost.clock import SYSTEM_CLOCK, to_datetime
 from hivecost.events import Totals
 from hivecost.ledger.period import for_period
 from hivecost.money import format_usd
 from hivecost.queries import SessionError, SessionPeople, SessionState
+from hivecost.reports.budgets_terminal import rough_span
 from hivecost.reports.console import print_table, report_console, report_table, safe
 from hivecost.reports.in_doubt import in_doubt_note
 from hivecost.reports.session import AlertLine, SessionReport
@@ -184,6 +186,9 @@ def _budget(line: BudgetLine) -> str:
         said.append(f"the most of {line.accounts:,} executions")
     if line.outcome:
         said.append("over" if line.outcome == "none" else line.outcome)
+    if line.last_seen is not None and not line.in_last_start:
+        ago = rough_span(to_datetime(SYSTEM_CLOCK.now_ns()) - line.last_seen)
+        said.append(f"last started {ago} ago, others may use it")
     return safe(f"{line.budget}{scope}: {', '.join(said)}")
 
 
