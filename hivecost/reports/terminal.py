@@ -11,6 +11,7 @@ from rich.table import Table
 
 from hivecost.clock import SYSTEM_CLOCK, to_datetime
 from hivecost.events import Totals
+from hivecost.ledger import UNSEEN
 from hivecost.ledger.period import for_period
 from hivecost.money import format_usd
 from hivecost.queries import SessionError, SessionPeople, SessionState
@@ -60,7 +61,8 @@ def render_session(report: SessionReport, console: Console | None = None) -> Non
         console.print(f"[bold]Budget[/bold]    {safe(name)}: {unseen} of this session it could not see", style="yellow")
     if not report.budgets and not report.blind and report.pruned_before is None:
         console.print("[bold]Budget[/bold]    none was touched")
-    _print_lines(console, "Alert", map(_alert, report.alerts), style="yellow")
+    told = (alert for alert in report.alerts if alert.rule != UNSEEN)  # which is the line on the budget above
+    _print_lines(console, "Alert", map(_alert, told), style="yellow")
     _print_lines(console, "Error", (_error(one) for one in report.errors if one.status == "failed"), style="red")
     _print_lines(console, "Cancelled", (_error(one) for one in _unexplained(report)), style="yellow")
     if report.in_doubt is not None:

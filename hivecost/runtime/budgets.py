@@ -19,6 +19,7 @@ from hivecost.ledger import (
     SpendAccounts,
     USDAmount,
     listed_budgets,
+    listed_names,
 )
 from hivecost.ledger.amounts import format_exactly, raise_amount
 from hivecost.ledger.budget import CHANGEABLE
@@ -147,13 +148,13 @@ class RuntimeBudgets:
         stay the same. One that is new, of whatever mode, binds the next turn: a hard one by what is in the ledger, any
         other by what the runtime log says was spent in its period. A retired one stops and refuses nothing more in
         this runtime; turns on their way are settled on it as ever. While the runtime does not run, it is in force from
-        the next time on. Budgets that are named neither way stay as they are.
+        the next time on. Budgets that are named neither way stay as they are; a single name needs no list.
 
         Raises ConfigError for a budget that differs from what is in force in more than its limits: that needs a
         restart, or a new name. Then nothing has changed.
         """
         listed = tuple(placed(budget, self._prices) for budget in listed_budgets(budgets))
-        retired = tuple(retire)
+        retired = listed_names(retire)
         async with self._configuring:
             self._require_configurable(listed, retired)
             watched = [budget for budget in listed if budget.mode != "hard"]

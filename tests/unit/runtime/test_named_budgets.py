@@ -64,6 +64,15 @@ def test_a_budget_binds_by_every_name(tmp_path, mode, match, turn):
     assert row.settled <= (4 * CENT if mode == "hard" else 6 * CENT)
 
 
+def test_an_alias_counts_as_its_model(tmp_path):
+    """A deployment's name of the user's own is bound by its model's budgets, and by those of its own name."""
+    each = hc.Budget("each", "$9", per="model", mode="hard")
+    budgets = [cap({"model": "gpt-4o"}, limit="$9"), hc.Budget("own", "$9", match={"model": "prod"}), each]
+    _, rows = spend(tmp_path, *budgets, asked="prod", prices={"aliases": {"prod": "gpt-4o"}}, turns=1)
+    spent = {(row.budget, row.scope): row.settled for row in rows}
+    assert spent == dict.fromkeys([("cap", ""), ("each", "model=gpt-4o"), ("own", "")], 17_500_000)
+
+
 @pytest.mark.parametrize("mode", ["hard", "stop_after"])
 def test_a_model_that_only_answers_is_bound_too(tmp_path, mode):
     """The first turn teaches what a name is answered by; it is charged afterwards, and the next one is held for."""
@@ -176,6 +185,8 @@ def test_what_a_shadow_budget_matches_on_need_not_be_known(tmp_path):
         ({"model": "gpt4o"}, "gpt-4o"),
         ({"model": "claude-sonet-4-5"}, "claude-sonnet-4-5"),
         ({"model": "sonnet-claude-4-5"}, "claude-sonnet-4-5"),
+        ({"model": "claud-opus-*"}, r"'claude-opus-\*', or another"),
+        ({"model": "gpt4o*"}, r"'gpt-4o\*', or another"),
         ({"provider": "opena1"}, "openai"),
         ({"provider": "nobody"}, "a provider that the price book knows"),
         ({"provider": "nobody*"}, "a provider that the price book knows"),
@@ -187,12 +198,13 @@ def test_a_value_that_can_match_nothing_is_an_error(tmp_path, mode, match, meant
         hc.AgentRuntime(tmp_path, budgets=[hc.Budget("cap", "$1", match=match, mode=mode)])
 
 
-@pytest.mark.parametrize("model", ["gpt-9", "claude-opus-9", "my-own-thing", "gemini-7.5-*"])
+@pytest.mark.parametrize("model", ["gpt-9", "claude-opus-9", "my-own-thing", "gemini-7.5-*", "my-own-*", "search-api"])
 def test_a_model_of_another_day_is_only_warned_of(tmp_path, caplog, model):
     """An older price book must not keep a runtime from starting."""
     with caplog.at_level(logging.WARNING):
         hc.AgentRuntime(tmp_path, budgets=[hc.Budget("cap", "$1", match={"model": model}, mode="hard")])
     assert f"{model!r}, which the price book does not know" in caplog.text
+    assert "charges (`ctx.charge`)" in caplog.text
 
 
 @pytest.mark.parametrize(
