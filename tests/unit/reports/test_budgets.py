@@ -255,6 +255,22 @@ async def test_a_changed_file_is_kept_when_it_is_read_again(base_path, clock, tm
     assert line.limit == 3 * 10**9
 
 
+async def test_what_changed_from_python_is_shown(base_path, clock):
+    """A limit that was set or taken back, and a budget that was added, of a mode that the ledger does not know."""
+    async with runtime_of(base_path, clock, [hc.Budget("day", "$1", window="day")]) as runtime:
+        budgets = runtime.budgets
+        for change, limit in (
+            (lambda: budgets.set_limit("day", "$5", by="ada"), 5),
+            (lambda: budgets.raise_limit("day", "$2", by="ada"), 7),
+            (lambda: budgets.unset_limit("day", by="ada"), 1),
+            (lambda: budgets.configure([hc.Budget("new", "$3")], by="ada"), 1),
+        ):
+            await change()
+            lines = {line.budget: line.limit for line in (await load_budget_report(base_path, clock=clock)).budgets}
+            assert lines["day"] == limit * 10**9
+        assert lines["new"] == 3 * 10**9
+
+
 async def test_a_runtime_without_a_log_keeps_nothing(base_path, clock):
     """It has no folder of its own."""
     async with runtime_of(base_path, clock, COUNTING, config={"log": False}):
