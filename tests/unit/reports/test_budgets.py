@@ -15,7 +15,14 @@ import hivecost as hc
 from hivecost.clock import to_datetime
 from hivecost.errors import LedgerUnavailableError, StoreCorruptError
 from hivecost.queries import load_definitions, logged_accounts
-from hivecost.reports import load_budget_report, load_session_report, render_budgets, render_session
+from hivecost.reports import (
+    explain_budget,
+    load_budget_report,
+    load_session_report,
+    render_budgets,
+    render_explanation,
+    render_session,
+)
 from hivecost.store import prune
 from hivecost.testing import FakeClock
 
@@ -215,6 +222,8 @@ async def test_a_retired_hard_budget_says_so(base_path, clock, capsys):
         assert line.is_retired is is_retired
         render_budgets(report)
         assert state in capsys.readouterr().out
+        render_explanation(await explain_budget(base_path, "day", clock=clock))
+        assert ("day  hard, retired\n" in capsys.readouterr().out) is is_retired
         clock.advance(60)
         async with hc.Ledger.open(base_path, budgets=[day], clock=clock):
             pass
