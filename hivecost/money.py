@@ -49,9 +49,9 @@ def without_separators(number: str, *, key: str) -> str:
 
 
 def require_no_leftover(text: str, *, key: str) -> None:
-    """Raise ConfigError, naming `key`, for what is left of an amount whose `$` a shell has replaced."""
-    if _SHELL_LEFTOVER.fullmatch(text):
-        expected = "an amount; a shell has replaced the $ of this one: write it in single quotes, '$0.50', or 0.50usd"
+    """Raise ConfigError, naming `key`, for what is left of an amount whose `$` a shell has replaced, if anything is."""
+    if not text or _SHELL_LEFTOVER.fullmatch(text):
+        expected = "an amount; a shell replaces the $ in double quotes: write it in single quotes, '$0.50', or 0.50usd"
         raise ConfigError(key, expected, got=text)
 
 

@@ -15,9 +15,11 @@ from typer.core import TyperCommand
 
 from hivecost.cli.options import DEFAULT_DATA, DataOption
 from hivecost.errors import ConfigError
+from hivecost.money import require_no_leftover, without_separators
 from hivecost.plain_text import printable
 
 if TYPE_CHECKING:
+    from hivecost.ledger import AccountStatus
     from hivecost.queries import BudgetState
     from hivecost.store import DoubtfulHold, Ledger
 
@@ -30,6 +32,8 @@ _ForOption = Annotated[
     ),
 ]
 _AMOUNT_HELP = "With its unit: 5usd, '$5' (in single quotes), 1000 tokens, 20 calls."
+#: What the log has sums by, so that it is quickly known whether anything was ever logged of a value.
+_SUMMED: Final = ("org", "user", "agent", "model", "provider")
 _NEGATIVE: Final = re.compile(r"-[$.\d].*")
 
 
@@ -37,8 +41,10 @@ class AmountCommand(TyperCommand):
     """A command with an amount among its arguments: one below zero looks like an option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the command line. Raises ConfigError for an amount below zero."""
+        """Read the command line. Raises ConfigError for an amount below zero, or that a login shell has mangled."""
         for word in args:
+            if word.startswith("-"):
+                require_no_leftover(word, key="amount")
             if _NEGATIVE.fullmatch(word):
                 expected = "an amount above zero; `hivecost budget set NAME LIMIT` gives a budget a lower limit"
                 raise ConfigError("amount", expected, got=word)
@@ -62,6 +68,7 @@ def set_(
             limit_before = await ledger.limit_in_force(name, scope=scope)
             after = await ledger.set_limit(name, _amount(limit, before, "limit"), scope=scope, by=_who(by))
             await _show_limit(ledger, before, (limit_before, after), scope)
+            await _say_if_unseen(ledger, before, scope, data)
 
     anyio.run(change)
 
@@ -102,6 +109,7 @@ def raise_(
             after = await ledger.raise_limit(name, more, scope=scope, by=_who(by))
             # Somebody else may have changed it since `before`.
             await _show_limit(ledger, before, (after - to_amount(more, before.unit, key="amount"), after), scope)
+            await _say_if_unseen(ledger, before, scope, data)
 
     anyio.run(change)
 
@@ -199,15 +207,39 @@ async def _show_limit(
     from hivecost.ledger.amounts import format_exactly  # noqa: PLC0415  # as above
 
     shown = " → ".join(format_exactly(limit, before.unit) for limit in limits)
-    whose = ",".join(f"{name}={scope[name]}" for name in before.attributes if name in scope) if scope else ""
+    whose = _written(scope, before)
     _say(f"{before.name}{f' ({whose})' if whose else ''}: limit {shown}")
-    for account in await ledger.status():
-        is_meant = account.budget == before.name and f",{account.scope}".endswith(f",{whose}" if whose else "")
-        if is_meant and not account.remaining:
+    for account in await _accounts_of(ledger, before, whose):
+        if not account.remaining:
             reset = "" if account.reset_at is None else f" before {account.reset_at.astimezone():%Y-%m-%d %H:%M}"
             _say(f"Nothing remains{f' for {account.scope}' if account.scope else ''}{reset}.")
     if before.frozen:
         _say(f"It is still frozen: {before.frozen}")
+
+
+async def _say_if_unseen(ledger: Ledger, budget: BudgetState, scope: Mapping[str, str] | None, data: Path) -> None:
+    """Note values that no turn was ever logged of, as far as the log is summed by them: they may be misspelt."""
+    from hivecost.queries import SpendStore  # noqa: PLC0415  # as above
+
+    if not scope or await _accounts_of(ledger, budget, _written(scope, budget)):
+        return
+    for name, value in scope.items():
+        if name in _SUMMED:
+            logged = {row.group[name] for row in await SpendStore(data).totals(by=(name,))}
+            if value not in logged:
+                _say(f"Note: no turn of {name}={value} was logged yet; mind the spelling if it is not new.")
+
+
+async def _accounts_of(ledger: Ledger, budget: BudgetState, whose: str) -> list[AccountStatus]:
+    return [
+        account
+        for account in await ledger.status()
+        if account.budget == budget.name and f",{account.scope}".endswith(f",{whose}" if whose else "")
+    ]
+
+
+def _written(scope: Mapping[str, str] | None, budget: BudgetState) -> str:
+    return ",".join(f"{name}={scope[name]}" for name in budget.attributes if name in scope) if scope else ""
 
 
 async def _show_resolved(hold: DoubtfulHold, billed: dict[str, int], data: Path) -> None:
@@ -242,11 +274,13 @@ def _amount(words: list[str], budget: BudgetState, key: str) -> Decimal:
     """
     from hivecost.ledger.amounts import parse_limit  # noqa: PLC0415  # as above
 
-    text = " ".join(words)
+    text = " ".join(words).strip()
+    require_no_leftover(text, key=key)
+    without_separators(text.removeprefix("+"), key=key)
     if not any(letter == "$" or letter.isalpha() for letter in text):
         expected = "an amount with its unit, such as 5usd, '$5' in single quotes, or 1000 tokens"
         raise ConfigError(key, expected, got=text)
-    number, unit = parse_limit(text.strip().removeprefix("+"), "", key=key)
+    number, unit = parse_limit(text.removeprefix("+"), "", key=key)
     if unit != budget.unit:
         raise ConfigError(key, f"an amount in {budget.unit}, which budget {budget.name!r} counts", got=text)
     return number

@@ -5,7 +5,7 @@ from hivecost.ledger.amounts import UNITS, Unit, USDAmount, amounts_of
 from hivecost.ledger.attribution import ATTRIBUTES, ancestry, ancestry_of, attribution, whose
 from hivecost.ledger.backend import ClosesInTime, LedgerStore, LedgerStoreHold, OpenLedger
 from hivecost.ledger.book import Ancestors
-from hivecost.ledger.budget import Budget, CancelWhen, Limit, Mode, OnExceed, listed_budgets
+from hivecost.ledger.budget import Budget, CancelWhen, Limit, Mode, OnExceed, listed_budgets, listed_names
 from hivecost.ledger.hold import BUSY_RETRY_AFTER_S, Hold, HoldState, Incident, Refusal, RefusalKind, Settlement
 from hivecost.ledger.lease import lease_amount
 from hivecost.ledger.lineage import DEPTH_MAX, Lineage
@@ -77,6 +77,7 @@ __all__ = [
     "is_unseen",
     "lease_amount",
     "listed_budgets",
+    "listed_names",
     "matcher",
     "overrun_of",
     "period_at",

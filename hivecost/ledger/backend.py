@@ -161,15 +161,14 @@ class LedgerStore(Protocol):
         calls: int = 1,
         key: str | None = None,
         ancestors: Ancestors = (),
-        budgets: Collection[str] | None = None,
     ) -> LedgerStoreHold:
         """Set the most that an attempt can cost aside, on every account it counts on or on none of them.
 
         Its periods are those of this instant, whenever it is settled. With a `key` that something held by this
         ledger has, gives that hold. `ancestors` are the attributes of the executions that started this one, the nearest
-        first: budgets with an account for each execution hold on theirs, too, as if they took the turn themselves. Of
-        `budgets`, if they are named, only these are asked. Raises BudgetExhaustedError (`reset_at`), BudgetBusyError
-        (`retry_after_s`), LedgerUnavailableError, and ConfigError for amounts that cannot be.
+        first: budgets with an account for each execution hold on theirs, too, as if they took the turn themselves.
+        Raises BudgetExhaustedError (`reset_at`), BudgetBusyError (`retry_after_s`), LedgerUnavailableError, and
+        ConfigError for amounts that cannot be.
         """
         ...
 
@@ -183,11 +182,30 @@ class LedgerStore(Protocol):
         calls: int = 1,
         key: str | None = None,
         ancestors: Ancestors = (),
-        budgets: Collection[str] | None = None,
     ) -> LedgerStoreHold | None:
         """The same without waiting; None where that cannot be decided so, and `await reserve(…)` must be.
 
         One that always has to ask elsewhere always gives None. Raises LedgerUnavailableError and ConfigError.
+        """
+        ...
+
+    async def charge(
+        self,
+        attribution: Mapping[str, str],
+        usd: USDAmount | None = None,
+        *,
+        nanousd: int | None = None,
+        tokens: int | None = None,
+        calls: int = 1,
+        ancestors: Ancestors = (),
+        budgets: Collection[str] | None = None,
+    ) -> tuple[LedgerStoreHold, Settlement]:
+        """Charge the bill of a turn that nothing was held for: in full, whatever is left, and on frozen budgets too.
+
+        Of `budgets`, if they are named, only these are charged. What the accounts have room for pays for it; what is
+        above is an incident and freezes the budget, now or by `settled_late` of the hold. The hold is one that was
+        settled at nothing, and this its further answer: see `settle_another`. Raises LedgerUnavailableError, and
+        ConfigError for amounts that cannot be.
         """
         ...
 

@@ -319,6 +319,11 @@ def listed_budgets(budgets: Budget | Iterable[Budget]) -> tuple[Budget, ...]:
     return listed
 
 
+def listed_names(names: str | Iterable[str]) -> tuple[str, ...]:
+    """The names, of which a single one needs no list."""
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
 def _attribute_near(name: str) -> str:
     """The attribute that is meant by a slip of its name, such as `user_id` and `modle`; "" for a name of its own."""
     from difflib import get_close_matches  # noqa: PLC0415  # only the name of a tag needs it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Final, Literal
@@ -64,7 +65,8 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
             )
         if self.kind == "frozen":
             why = f" ({self.reason})" if self.reason else ""
-            message = f"{account} is frozen until someone looks{why}: {amounts}"
+            way_out = f"`hivecost budget unfreeze {shlex.quote(self.budget)}` grants again"
+            message = f"{account} is frozen until someone looks{why}: {amounts}; {way_out}"
         else:
             ends = resetting(self.reset_at) + counting_since(self.period, self.since_ns)
             message = f"{account} is exhausted{for_period(self.period)}: {amounts}{ends}"

@@ -56,15 +56,16 @@ def exceeded_of(
     )
 
 
-def overrun_of(incident: Incident, cause: TurnRequest, at_ns: int) -> AlertRaised:
+def overrun_of(incident: Incident, cause: TurnRequest, at_ns: int, *, is_shadow: bool = False) -> AlertRaised:
     """The alert of a bill that was above its hold."""
+    frozen = "would be frozen, and is a shadow" if is_shadow else "is frozen until someone looks"
     reason = overrun_reason(incident.billed, incident.held, incident.unit)
     return AlertRaised(
         timestamp_ns=at_ns,
         **attribution_fields(cause),
         rule="budget.overrun",
         severity="P1",
-        message=f"{reason}: budget {incident.budget!r} is frozen until someone looks",
+        message=f"{reason}: budget {incident.budget!r} {frozen}",
     )
 
 

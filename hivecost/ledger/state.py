@@ -68,20 +68,17 @@ class LedgerState:
         key: str | None = None,
         *,
         ancestors: Ancestors = (),
-        budgets: Collection[str] | None = None,
     ) -> Hold | Refusal:
         """Set the amounts aside on every account they count on, or on none of them.
 
-        `ancestors` are those of AccountBook; of `budgets`, if they are named, only these are asked.
-
-        The period is that of `at_ns`, whenever the hold is settled. With a `key` that an open hold already has,
-        gives that hold. Of several refusals gives the one that will last longest.
+        `ancestors` are those of AccountBook. The period is that of `at_ns`, whenever the hold is settled. With a `key`
+        that an open hold already has, gives that hold. Of several refusals gives the one that will last longest.
         The mapping is kept as it is. Raises ConfigError for an amount that is no integer from zero, or that a budget
         counts and nobody gave.
         """
         if key is not None and key in self._open_by_key:
             return self._open_by_key[key]
-        accounts = self.accounts_for(attribution, at_ns, ancestors, budgets)
+        accounts = self.accounts_for(attribution, at_ns, ancestors)
         wanted = _checked(amounts if "calls" in amounts else {"calls": 1, **amounts})
         refusals: tuple[Refusal, ...] = ()
         if not self._has_room(accounts, wanted):
@@ -181,6 +178,28 @@ class LedgerState:
             account.in_doubt += amount
         hold.state = "in_doubt"
         return True
+
+    def charge(
+        self,
+        attribution: Mapping[str, str],
+        at_ns: int,
+        amounts: Mapping[Unit, int],
+        *,
+        ancestors: Ancestors = (),
+        budgets: Collection[str] | None = None,
+    ) -> tuple[Hold, Settlement]:
+        """Charge the bill of a turn that nothing was held for: in full, whatever is left, and on frozen budgets too.
+
+        Of `budgets`, if they are named, only these are charged. What its accounts have room for pays for it; what is
+        above is an Incident, and freezes the budget. A unit that the bill does not name is charged at nothing, calls at
+        one. Gives the settled hold of the bill, a further answer of one that was settled at nothing. Raises ConfigError
+        for an amount that is no integer from zero.
+        """
+        billed = {**_ZEROS, "calls": 1, **_checked(amounts)}
+        accounts = self.accounts_for(attribution, at_ns, ancestors, budgets)
+        self._last_hold_id += 1
+        unheld = Hold(self._last_hold_id, accounts, billed, None, "settled", (), at_ns, accounts, billed=_ZEROS)
+        return self.settle_another(unheld, billed)
 
     def settle_another(self, hold: Hold, amounts: Mapping[Unit, int]) -> tuple[Hold, Settlement]:
         """Charge the bill of one more answer on the accounts of a hold: as a hold of its own, which is settled.

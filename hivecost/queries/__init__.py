@@ -11,6 +11,7 @@ from hivecost.queries.breakdown import (
     unseen_calls,
 )
 from hivecost.queries.budgets import (
+    in_last_start,
     load_budget_changes,
     load_budgets,
     load_definitions,
@@ -72,6 +73,7 @@ __all__ = [
     "add_spending",
     "attributes_of",
     "has_accounts_in_log",
+    "in_last_start",
     "instant_ns",
     "is_logged",
     "is_summed",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +14,9 @@ from hivecost.store import BudgetChange, BudgetDefinition, BudgetState
 from hivecost.store.definitions import LOAD_DEFINITIONS, definition_of
 from hivecost.store.ledger.own_limits import LOAD_OVERRULED, overruled_of
 from hivecost.store.ledger.records import LOAD_BUDGETS, LOAD_CHANGES, budget_of, change_of, checked_count
+
+#: A runtime writes its budgets down one after the other.
+_ONE_START_NS: Final = 60 * 10**9
 
 #: From the newest event back, as far as it takes.
 LOAD_REFUSALS: Final = """
@@ -31,6 +35,12 @@ async def load_definitions(base_path: str | Path) -> list[BudgetDefinition]:
     """The budgets of every mode that were ever used here, as written down last, by name. Raises StoreErrors."""
     async with reading(Path(base_path)) as log:
         return [definition_of(row) for row in await log.rows(LOAD_DEFINITIONS, {})]
+
+
+def in_last_start(definitions: Sequence[BudgetDefinition]) -> frozenset[str]:
+    """The names of those that the runtime or the Ledger has which started last here; others may have the rest."""
+    newest_ns = max((known.last_seen_ns for known in definitions), default=0)
+    return frozenset(known.budget.name for known in definitions if newest_ns - known.last_seen_ns <= _ONE_START_NS)
 
 
 async def load_refusals(base_path: str | Path, budget: str, *, limit: int = 10) -> list[BudgetExceeded]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from hivecost.ledger import AccountStatus, Mode, OwnLimit, Unit, Window
 from hivecost.queries import (
     BudgetDefinition,
     BudgetState,
+    in_last_start,
     is_logged,
     load_budgets,
     load_definitions,
@@ -49,6 +50,10 @@ class BudgetLedgerLine(msgspec.Struct, frozen=True, kw_only=True):
     accounts: list[AccountStatus]
     #: When a runtime or a Ledger last started with it; None: before that was kept.
     last_seen: datetime | None = None
+    #: False: what started here last does not have it. It is that of another program, or nobody's any more.
+    in_last_start: bool = True
+    #: It was taken out of force, and nobody has started with it since.
+    is_retired: bool = False
     #: It is hard, and its money is in another ledger than that of this folder (`open_ledger=…`).
     is_elsewhere: bool = False
 
@@ -75,16 +80,16 @@ async def load_budget_report(base_path: str | Path, *, clock: Clock = SYSTEM_CLO
         raise _no_budgets(base_path, has_log=await is_logged(base_path))
     held = await run_in_thread(partial(read_accounts, Path(base_path), now_ns)) if states else []
     hard = {known.budget.name: known for known in definitions if known.budget.mode == "hard"}
-    ledger = {state.name for state in states}
+    ledger, current = {state.name for state in states}, in_last_start(definitions)
     elsewhere = [known for name, known in hard.items() if name not in ledger]
     counting = [known for known in definitions if known.budget.mode != "hard"]
     counted = await logged_accounts(base_path, [known.budget for known in counting], now_ns)
     return BudgetReport(
         at=to_datetime(now_ns),
         budgets=[
-            *(_held_line(state, hard.get(state.name), held) for state in states),
-            *(_defined_line(known, ()) for known in elsewhere),
-            *(_defined_line(known, counted) for known in counting),
+            *(_held_line(state, hard.get(state.name), held, current) for state in states),
+            *(_defined_line(known, (), current) for known in elsewhere),
+            *(_defined_line(known, counted, current) for known in counting),
         ],
         overruled=await load_overruled_limits(base_path),
     )
@@ -118,7 +123,7 @@ def _no_budgets(base_path: str | Path, *, has_log: bool) -> LedgerUnavailableErr
 
 
 def _held_line(
-    state: BudgetState, known: BudgetDefinition | None, accounts: Iterable[AccountStatus]
+    state: BudgetState, known: BudgetDefinition | None, accounts: Iterable[AccountStatus], current: Container[str]
 ) -> BudgetLedgerLine:
     return BudgetLedgerLine(
         budget=state.name,
@@ -133,10 +138,14 @@ def _held_line(
         frozen=state.frozen,
         accounts=[account for account in accounts if account.budget == state.name],
         last_seen=None if known is None else to_datetime(known.last_seen_ns),
+        in_last_start=known is None or state.name in current,
+        is_retired=known is not None and known.is_retired,
     )
 
 
-def _defined_line(known: BudgetDefinition, accounts: Sequence[AccountStatus]) -> BudgetLedgerLine:
+def _defined_line(
+    known: BudgetDefinition, accounts: Sequence[AccountStatus], current: Container[str]
+) -> BudgetLedgerLine:
     budget = known.budget
     return BudgetLedgerLine(
         budget=budget.name,
@@ -152,6 +161,8 @@ def _defined_line(known: BudgetDefinition, accounts: Sequence[AccountStatus]) ->
         frozen="",
         accounts=[account for account in accounts if account.budget == budget.name],
         last_seen=to_datetime(known.last_seen_ns),
+        in_last_start=budget.name in current,
+        is_retired=known.is_retired,
         is_elsewhere=budget.mode == "hard",
     )
 

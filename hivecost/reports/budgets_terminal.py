@@ -131,11 +131,11 @@ def _cells_without_account(line: BudgetLedgerLine, now: datetime) -> Iterator[st
 
 
 def _state(line: BudgetLedgerLine, otherwise: str, now: datetime) -> str:
-    state = "[red]frozen[/red]" if line.frozen else otherwise
+    state = "[red]frozen[/red]" if line.frozen else "retired" if line.is_retired else otherwise
     if line.shadow:
         state += ", shadow"
-    if line.last_seen is not None and now - line.last_seen > _LONG_AGO:
-        state += f", last used from {line.last_seen.astimezone():%Y-%m-%d}"
+    if line.last_seen is not None and not (line.in_last_start and now - line.last_seen <= _LONG_AGO):
+        state += f", last started {rough_span(now - line.last_seen)} ago"
     return state
 
 

@@ -116,7 +116,8 @@ def _heading(line: BudgetLedgerLine) -> Iterator[str]:
     per = f", an account for each {' and '.join(line.attributes)}" if line.attributes else ""
     zone = f" ({line.timezone})" if line.window in ("hour", "day", "week", "month") else ""
     limit = format_amount(line.limit, line.unit)
-    yield f"[bold]{safe(line.budget)}[/bold]  {line.mode}{', shadow' if line.shadow else ''}"
+    marks = f"{', shadow' if line.shadow else ''}{', retired' if line.is_retired else ''}"
+    yield f"[bold]{safe(line.budget)}[/bold]  {line.mode}{marks}"
     window = "in total" if line.window == "total" else f"per {line.window}"
     counts = f", counts {counted_turns(line.match)}" if line.match is not None else ""
     yield f"{limit} {window}{safe(zone + counts + per)}"

@@ -11,17 +11,19 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from hivecost.clock import SYSTEM_CLOCK, to_ns
+from hivecost.clock import SYSTEM_CLOCK, to_datetime, to_ns
 from hivecost.events import BudgetExceeded, BudgetWarning
 from hivecost.ledger import Account, AccountStatus, Budget, Lineage
 from hivecost.ledger.book import AccountBook
 from hivecost.queries import (
     ELSEWHERE,
+    BudgetDefinition,
     RuntimeLogStore,
     SessionState,
     add_spending,
     attributes_of,
     has_accounts_in_log,
+    in_last_start,
     is_summed,
     load_budgets,
     load_definitions,
@@ -58,6 +60,10 @@ class BudgetLine(msgspec.Struct, frozen=True, kw_only=True):
     accounts: int = 1
     #: `used` is the part of this session alone: `hivecost budget status` has the whole.
     is_share: bool = False
+    #: When a runtime or a Ledger last started with the budget; None: nobody wrote that down.
+    last_seen: datetime | None = None
+    #: False: what started here last does not have it. It may be that of another program, which counts this session too.
+    in_last_start: bool = True
 
 
 #: The budget, and which account.
@@ -73,7 +79,10 @@ async def load_budget_lines(
     """
     lines = _told(events)
     hard = {budget.name for budget in await load_budgets(base_path)}
-    for line in await _counted_on(base_path, state, hard):
+    definitions = await load_definitions(base_path)
+    current, seen = in_last_start(definitions), {known.budget.name: known.last_seen_ns for known in definitions}
+    for counted in await _counted_on(base_path, state, definitions, hard):
+        line = replace(counted, last_seen=to_datetime(seen[counted.budget]), in_last_start=counted.budget in current)
         before = lines.get((line.budget, line.scope))
         if before is not None:
             lines[line.budget, line.scope] = _brought_up(before, line)
@@ -103,12 +112,14 @@ def _brought_up(before: BudgetLine, now: BudgetLine) -> BudgetLine:
     The log does not know all of an execution's own account: what was told of it may be more.
     """
     is_less = now.is_share or (now.used < before.used and "execution=" in before.scope)
-    return replace(before, mode=now.mode) if is_less else replace(now, outcome=before.outcome, accounts=1)
+    seen = replace(before, mode=now.mode, last_seen=now.last_seen, in_last_start=now.in_last_start)
+    return seen if is_less else replace(now, outcome=before.outcome, accounts=1)
 
 
-async def _counted_on(base_path: str | Path, state: SessionState, hard: Container[str]) -> list[BudgetLine]:
+async def _counted_on(
+    base_path: str | Path, state: SessionState, known: Sequence[BudgetDefinition], hard: Container[str]
+) -> list[BudgetLine]:
     ended_ns = to_ns(datetime.fromisoformat(state.timestamps.updated_at))
-    known = await load_definitions(base_path)
     # The state's times are in whole microseconds.
     budgets = [one.budget for one in known if one.first_seen_ns // 1_000 <= ended_ns // 1_000]
     if not budgets:

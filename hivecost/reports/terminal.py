@@ -9,10 +9,13 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from hivecost.clock import SYSTEM_CLOCK, to_datetime
 from hivecost.events import Totals
+from hivecost.ledger import UNSEEN
 from hivecost.ledger.period import for_period
 from hivecost.money import format_usd
 from hivecost.queries import SessionError, SessionPeople, SessionState
+from hivecost.reports.budgets_terminal import rough_span
 from hivecost.reports.console import print_table, report_console, report_table, safe
 from hivecost.reports.in_doubt import in_doubt_note
 from hivecost.reports.session import AlertLine, SessionReport
@@ -58,7 +61,8 @@ def render_session(report: SessionReport, console: Console | None = None) -> Non
         console.print(f"[bold]Budget[/bold]    {safe(name)}: {unseen} of this session it could not see", style="yellow")
     if not report.budgets and not report.blind and report.pruned_before is None:
         console.print("[bold]Budget[/bold]    none was touched")
-    _print_lines(console, "Alert", map(_alert, report.alerts), style="yellow")
+    told = (alert for alert in report.alerts if alert.rule != UNSEEN)  # which is the line on the budget above
+    _print_lines(console, "Alert", map(_alert, told), style="yellow")
     _print_lines(console, "Error", (_error(one) for one in report.errors if one.status == "failed"), style="red")
     _print_lines(console, "Cancelled", (_error(one) for one in _unexplained(report)), style="yellow")
     if report.in_doubt is not None:
@@ -184,6 +188,9 @@ def _budget(line: BudgetLine) -> str:
         said.append(f"the most of {line.accounts:,} executions")
     if line.outcome:
         said.append("over" if line.outcome == "none" else line.outcome)
+    if line.last_seen is not None and not line.in_last_start:
+        ago = rough_span(to_datetime(SYSTEM_CLOCK.now_ns()) - line.last_seen)
+        said.append(f"last started {ago} ago, others may use it")
     return safe(f"{line.budget}{scope}: {', '.join(said)}")
 
 

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final, NamedTuple
 
 import anyio
 
-from hivecost.errors import BudgetExceededError, HiveCostError
+from hivecost.errors import HiveCostError
 from hivecost.events import Cost, Usage
-from hivecost.ledger import Budget, LedgerStore, Matches, ancestry, attribution, matcher
-from hivecost.ledger.amounts import format_exactly
+from hivecost.ledger import Budget, LedgerStore, LedgerStoreHold, Matches, Settlement, ancestry, attribution, matcher
 from hivecost.loops import Loop
 from hivecost.plugin import TurnRequest
 
 #: Names asked for whose answers are remembered; the oldest goes first, and is learned anew.
 _ASKED_MAX: Final = 1_000
+
+#: Told of the bill of a turn, and of what it brought about.
+Charged = Callable[[LedgerStoreHold, Settlement, TurnRequest], None]
 
 _log = logging.getLogger("hivecost.budgets")
 
@@ -35,13 +37,14 @@ class _Answer(NamedTuple):
 class AnsweredModels:
     """Learns which models answer to a name, so that the next turn of it holds on the budgets that name those.
 
-    The turn that teaches it was sent without them: its bill is charged there afterwards. A bill that a budget has no
-    room for freezes it, as one above its hold does.
+    The turn that teaches it was sent without them: its bill is charged there afterwards, in full, also on a budget that
+    is frozen. One that a budget has no room for freezes it, as one above its hold does.
     """
 
-    def __init__(self, ledger: LedgerStore, loop: Loop) -> None:
+    def __init__(self, ledger: LedgerStore, loop: Loop, tell: Charged) -> None:
         self._ledger = ledger
         self._loop = loop
+        self._tell = tell
         self._matchers: dict[str, Matches] = {}
         #: (asked, provider) → the models that answered.
         self._answered: OrderedDict[tuple[str, str], tuple[str, ...]] = OrderedDict()
@@ -99,22 +102,13 @@ class AnsweredModels:
         nanousd, tokens = answer.cost.nanousd, answer.usage.total_tokens
         who, ancestors = attribution(answer.request, answer.answered), ancestry(answer.request, answer.answered)
         try:
-            hold = await self._ledger.reserve(
+            hold, settlement = await self._ledger.charge(
                 who, nanousd=nanousd or 0, tokens=tokens, calls=1, ancestors=ancestors, budgets=(budget,)
             )
-            if nanousd is None:
-                hold.doubt()
-                await self._freeze(budget, f"a turn that {answer.answered[-1]} answered has no known cost")
-            else:
-                hold.settle(nanousd=nanousd, tokens=tokens, calls=1)
-        except BudgetExceededError:
-            bill = format_exactly(nanousd or 0, "usd")
-            await self._freeze(budget, f"{answer.answered[-1]} answered for {bill}, for which nothing was held or left")
+            self._tell(hold, settlement, answer.request)
+            if nanousd is None and any(account.unit == "usd" for account in hold.accounts):
+                hold.doubt_another({"usd"})
+                reason = f"a turn that {answer.answered[-1]} answered has no known cost"
+                await self._ledger.freeze(budget, reason, by="hivecost")
         except HiveCostError as error:
             _log.error("budget %r: a turn that %s answered is not charged: %s", budget, answer.answered[-1], error)
-
-    async def _freeze(self, budget: str, reason: str) -> None:
-        try:
-            await self._ledger.freeze(budget, reason, by="hivecost")
-        except HiveCostError as error:
-            _log.error("budget %r should be frozen, because %s: %s", budget, reason, error)

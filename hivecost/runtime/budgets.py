@@ -19,6 +19,7 @@ from hivecost.ledger import (
     SpendAccounts,
     USDAmount,
     listed_budgets,
+    listed_names,
 )
 from hivecost.ledger.amounts import format_exactly, raise_amount
 from hivecost.ledger.budget import CHANGEABLE
@@ -54,6 +55,7 @@ class RuntimeBudgets:
         clock: Clock,
         prices: PriceBook,
         watch: Callable[[], Awaitable[None]],
+        record: Callable[[], Awaitable[None]],
     ) -> None:
         self._prices = prices
         self._gate = gate
@@ -61,6 +63,8 @@ class RuntimeBudgets:
         self._clock = clock
         #: Attaches the watcher where it is not attached yet.
         self._watch = watch
+        #: Writes down what the budgets are now, for those who only look.
+        self._record = record
         #: Those that are counted, as they were configured last.
         self._configured = dict(watcher.accounts.budgets)
         self._configuring = anyio.Lock()
@@ -83,7 +87,7 @@ class RuntimeBudgets:
         budget = self._watched.budgets.get(name)
         if budget is None:
             return await (await self._ledger_of(name)).set_limit(name, limit, scope=scope, by=by)
-        return self._put(budget, _key(budget, scope), budget.amount_of(limit), by)
+        return await self._put_and_record(budget, _key(budget, scope), budget.amount_of(limit), by)
 
     async def raise_limit(self, name: str, by_amount: Limit, *, scope: Mapping[str, str] | None = None, by: str) -> int:
         """Raise the limit that is in force by an amount above zero; of two that raise at once, both count.
@@ -96,7 +100,7 @@ class RuntimeBudgets:
             return await (await self._ledger_of(name)).raise_limit(name, by_amount, scope=scope, by=by)
         key = _key(budget, scope)
         before = self._watched.limit_of(name, key)
-        return self._put(
+        return await self._put_and_record(
             budget, key, raise_amount(before, by_amount, budget.counted_unit, key=f"budget {name!r}: amount"), by
         )
 
@@ -110,7 +114,8 @@ class RuntimeBudgets:
         if budget is None:
             return await (await self._ledger_of(name)).unset_limit(name, scope=scope, by=by)
         key, configured = _key(budget, scope), self._configured[name]
-        return self._put(budget, key, configured.own_limits.get(key) if key else configured.limit_amount, by)
+        limit = configured.own_limits.get(key) if key else configured.limit_amount
+        return await self._put_and_record(budget, key, limit, by)
 
     async def freeze(self, name: str, reason: str, *, by: str) -> None:
         """Grant nothing more on a hard budget; what is held may still be settled."""
@@ -147,13 +152,13 @@ class RuntimeBudgets:
         stay the same. One that is new, of whatever mode, binds the next turn: a hard one by what is in the ledger, any
         other by what the runtime log says was spent in its period. A retired one stops and refuses nothing more in
         this runtime; turns on their way are settled on it as ever. While the runtime does not run, it is in force from
-        the next time on. Budgets that are named neither way stay as they are.
+        the next time on. Budgets that are named neither way stay as they are; a single name needs no list.
 
         Raises ConfigError for a budget that differs from what is in force in more than its limits: that needs a
         restart, or a new name. Then nothing has changed.
         """
         listed = tuple(placed(budget, self._prices) for budget in listed_budgets(budgets))
-        retired = tuple(retire)
+        retired = listed_names(retire)
         async with self._configuring:
             self._require_configurable(listed, retired)
             watched = [budget for budget in listed if budget.mode != "hard"]
@@ -167,6 +172,7 @@ class RuntimeBudgets:
             await self._watcher.add(budget for budget in watched if budget.name not in self._configured)
             for budget in watched:
                 self._configure_limits(budget, by)
+            await self._record()
 
     def has(self, name: str) -> bool:
         """Whether a budget of this name is in force, of whatever mode."""
@@ -204,6 +210,11 @@ class RuntimeBudgets:
     @property
     def _watched(self) -> SpendAccounts:
         return self._watcher.accounts
+
+    async def _put_and_record(self, budget: Budget, key: LimitKey, limit: int | None, by: str) -> int:
+        after = self._put(budget, key, limit, by)
+        await self._record()
+        return after
 
     def _put(self, budget: Budget, key: LimitKey, limit: int | None, by: str) -> int:
         """Bring a limit of a counted budget, or with a key of some of its accounts, into force; that limit."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import msgspec
 from msgspec.structs import replace
@@ -22,8 +22,10 @@ class ConfigReload(msgspec.Struct, frozen=True, kw_only=True):
     added: tuple[Budget, ...] = ()
     #: The budgets that are not in the file any more, and bind no more.
     retired: tuple[Budget, ...] = ()
-    #: What the file says and is not in force: `budget "org day": window`, `[runtime] log`, `[prices]`, ….
+    #: What the file says and is not in force: `budget "org day": match`, `[runtime] log`, `[prices]`, ….
     needs_restart: tuple[str, ...] = ()
+    #: What a restart refuses as well, `budget "org day": window`: a hard budget that is to count anew needs a new name.
+    needs_new_name: tuple[str, ...] = ()
 
 
 def compare(in_force: ConfigFile, fresh: ConfigFile) -> ConfigReload:
@@ -34,6 +36,7 @@ def compare(in_force: ConfigFile, fresh: ConfigFile) -> ConfigReload:
         added=tuple(budget for name, budget in new.items() if name not in old),
         retired=tuple(budget for name, budget in old.items() if name not in new),
         needs_restart=tuple(_waiting(in_force, fresh)),
+        needs_new_name=tuple(f'budget "{name}": {", ".join(fields)}' for name, fields in _counting_anew(old, new)),
     )
 
 
@@ -50,7 +53,8 @@ def _is_new_limit(old: Budget | None, new: Budget) -> bool:
 
 def _waiting(in_force: ConfigFile, fresh: ConfigFile) -> Iterator[str]:
     old, new = ({budget.name: budget for budget in file.budgets} for file in (in_force, fresh))
-    for name in (name for name in old if name in new):
+    refused = {name for name, _ in _counting_anew(old, new)}
+    for name in (name for name in old if name in new and name not in refused):
         fields = old[name].differences(new[name])
         if set(fields) - set(CHANGEABLE):
             yield f'budget "{name}": {", ".join(fields)}'
@@ -59,6 +63,18 @@ def _waiting(in_force: ConfigFile, fresh: ConfigFile) -> Iterator[str]:
     for table in ("prices", "aliases"):
         if in_force.prices.get(table) != fresh.prices.get(table):
             yield f"[{table}]"
+
+
+def _counting_anew(old: Mapping[str, Budget], new: Mapping[str, Budget]) -> Iterator[tuple[str, list[str]]]:
+    """The hard budgets whose sums in the ledger are not what they would be now, and what of them differs."""
+    for name in (name for name in old if name in new):
+        before, now = old[name], new[name]
+        if before.mode == now.mode == "hard" and _counts(before) != _counts(now):
+            yield name, before.differences(now)
+
+
+def _counts(budget: Budget) -> tuple[object, ...]:
+    return budget.counted_unit, budget.window, budget.timezone, budget.account_attributes
 
 
 def _differing(old: RuntimeConfig, new: RuntimeConfig) -> list[str]:

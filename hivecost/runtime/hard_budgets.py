@@ -77,6 +77,7 @@ class _Binding(NamedTuple):
     unit: Unit
     matches: Matches
     is_of_executions: bool
+    is_shadow: bool
 
 
 class _Asked(NamedTuple):
@@ -85,6 +86,8 @@ class _Asked(NamedTuple):
     who: dict[str, str]
     ancestors: Ancestors
     units: set[Unit]
+    #: Those of them that not only shadow budgets count.
+    enforced: set[Unit]
 
 
 class HardBudgets:
@@ -104,7 +107,7 @@ class HardBudgets:
         self._ledger = ledger
         #: By name: all that the ledger may refuse by, which the gate changes while turns run.
         self.budgets: dict[str, Budget] = {}
-        self._answers = AnsweredModels(ledger, loop)
+        self._answers = AnsweredModels(ledger, loop, self._charged)
         self._resolved = resolved
         self.set_budgets(budgets)
         self._bounds = TurnBounds(prices, clock)
@@ -121,7 +124,9 @@ class HardBudgets:
         listed = tuple(budgets)
         self.budgets = {budget.name: budget for budget in listed}
         self._binding = [
-            _Binding(budget.counted_unit, matcher(budget.match), "execution" in budget.account_attributes)
+            _Binding(
+                budget.counted_unit, matcher(budget.match), "execution" in budget.account_attributes, budget.shadow
+            )
             for budget in listed
         ]
         self._named = NamedBudgets(listed)
@@ -151,7 +156,7 @@ class HardBudgets:
                 return Admission(request)
             waiter.seen = self._line.times_freed
             try:
-                hold = await self._hold(asked, self._bounds.of(request, asked.units))
+                hold = await self._hold(asked, self._bounds.of(request, asked.units, asked.enforced))
             except ConfigError:
                 if self._asked(request).units == asked.units:
                     raise
@@ -200,7 +205,7 @@ class HardBudgets:
         """
         while self._waits(refusal):
             asked = self._asked(request)
-            bound = self._bounds.of(request, asked.units)
+            bound = self._bounds.of(request, asked.units, asked.enforced)
             if isinstance(refusal, BudgetBusyError):
                 await self._stand_in_line(request, bound, refusal, waiter)
             else:
@@ -251,10 +256,13 @@ class HardBudgets:
         if not request.is_charge and not (request.resolved_model and request.resolved_provider):
             self._named.refuse_unknown(request, (who, *ancestors))
         units: set[Unit] = set()
-        for unit, matches, is_of_executions in self._binding:
+        enforced: set[Unit] = set()
+        for unit, matches, is_of_executions, is_shadow in self._binding:
             if matches(who) or (is_of_executions and any(map(matches, ancestors))):
                 units.add(unit)
-        return _Asked(who, ancestors, units)
+                if not is_shadow:
+                    enforced.add(unit)
+        return _Asked(who, ancestors, units, enforced)
 
     async def _hold(self, asked: _Asked, bound: dict[Unit, int]) -> LedgerStoreHold:
         nanousd, tokens, calls = bound.get("usd"), bound.get("tokens"), bound["calls"]
@@ -299,7 +307,8 @@ class HardBudgets:
         if hold is None or hold.state in ("settled", "released"):
             return
         grown = grown_to(request, input_tokens, output_tokens)
-        bound = self._bounds.of(grown, {account.unit for account in hold.accounts})
+        enforced = {account.unit for account in hold.accounts if not account.budget.shadow}
+        bound = self._bounds.of(grown, {account.unit for account in hold.accounts}, enforced)
         more = lacking(hold, bound)
         if not more:
             return
@@ -371,6 +380,10 @@ class HardBudgets:
         if len(self._settling) > EXPECTED_MAX:
             self._settling.popitem(last=False)
 
+    def _charged(self, hold: LedgerStoreHold, settlement: Settlement, request: TurnRequest) -> None:
+        self._expect_news(hold, request)
+        self._tell(settlement, request)
+
     def on_settled_late(self, _: LedgerStore, *, hold: LedgerStoreHold, settlement: Settlement) -> None:
         """Publish what a settlement brought about that the ledger had put off."""
         request = self._settling.get(hold.hold_id)
@@ -380,7 +393,9 @@ class HardBudgets:
 
     def _tell(self, settlement: Settlement, request: TurnRequest) -> None:
         for incident in settlement.incidents:
-            self._publish(overrun_of(incident, request, self._clock.now_ns()))
+            budget = self.budgets.get(incident.budget)
+            is_shadow = budget is not None and budget.shadow
+            self._publish(overrun_of(incident, request, self._clock.now_ns(), is_shadow=is_shadow))
         for crossing in settlement.crossings:
             warning = warning_of(crossing, request, self._clock.now_ns())
             announce_warning(self, warning)

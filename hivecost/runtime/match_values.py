@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
 from fnmatch import fnmatchcase
 from typing import Any, Final
@@ -24,6 +24,8 @@ _log = logging.getLogger("hivecost.budgets")
 _MODEL_RATIO: Final = 0.85
 #: A provider that is not there is an error in any case: this only says which may be meant.
 _PROVIDER_RATIO: Final = 0.7
+#: Less of a pattern than this many letters is too like anything.
+_STEM_MIN: Final = 5
 _WILDCARDS: Final = re.compile(r"[*?\[]")
 _NAMES: Final = {"model", "provider"}
 _ARGUMENTS: Final = {
@@ -103,11 +105,12 @@ def _check_model(budget: Budget, field: str, model: str, prices: PriceBook) -> N
     )
     if known:
         return
-    slip = _slip_of(model, names, prices)
+    slip = _slip_of_pattern(model, names, prices) if _WILDCARDS.search(model) else _slip_of(model, names, prices)
     if slip:
         raise ConfigError(f"budget {budget.name!r}.{field}", f"{slip!r}, or another name of a model", got=model)
     _log.warning(
-        "budget %r names model %r, which the price book does not know: a turn counts only under that very name",
+        "budget %r names model %r, which the price book does not know: it counts turns, and charges (`ctx.charge`), of "
+        "that very name alone",
         budget.name,
         model,
     )
@@ -124,6 +127,23 @@ def _slip_of(model: str, known: Iterable[str], prices: PriceBook) -> str:
     return min(same_words, key=lambda one: (not prices.resolve(one).model, one), default="") or _nearest(
         name, alike, _MODEL_RATIO
     )
+
+
+def _slip_of_pattern(pattern: str, known: Collection[str], prices: PriceBook) -> str:
+    """The pattern that was meant, with a beginning of known names instead of its own; "" as in `_slip_of`."""
+    whole = pattern.lower()
+    stem = whole[: _first_wildcard(whole)].rstrip("-")
+    if len(stem) < _STEM_MIN:
+        return ""
+    parts = (name.split("-") for name in known)
+    beginnings = {"-".join(one[:count]) for one in parts for count in range(1, len(one) + 1)}
+    meant = _slip_of(stem, beginnings, prices) + whole[len(stem) :]
+    return meant if any(fnmatchcase(name, meant) for name in known) else ""
+
+
+def _first_wildcard(pattern: str) -> int:
+    found = _WILDCARDS.search(pattern)
+    return len(pattern) if found is None else found.start()
 
 
 def _numbers(name: str) -> list[str]:

@@ -121,7 +121,14 @@ class AgentRuntime:
             (budget for budget in budgets if budget.mode != "hard"), is_logged=self._writes_a_log, prices=self.prices
         )
         #: How the budgets stand, and changing them while agents run.
-        self.budgets = RuntimeBudgets(self.gate, self._watcher, clock=clock, prices=self.prices, watch=self._watch)
+        self.budgets = RuntimeBudgets(
+            self.gate,
+            self._watcher,
+            clock=clock,
+            prices=self.prices,
+            watch=self._watch,
+            record=self._record_budgets_again,
+        )
         self.plugins = PluginRack(self)
         self._entry_points: dict[str, EntryPoint] = {}
         self._executions = Executions(self, cancel_grace_s=self.config.cancel_grace_s)
@@ -282,6 +289,11 @@ class AgentRuntime:
         watcher = next((attached for attached in self.plugins if attached.plugin.name == BudgetWatcher.name), None)
         return None if watcher is None else watcher.error
 
+    async def _record_budgets_again(self) -> None:
+        """Some of them changed; while the runtime does not run, its next start says so."""
+        if self._lifecycle is not None:
+            await self._record_budgets()
+
     async def _record_budgets(self) -> None:
         """Keep what the budgets are beside what is spent on them, for those who only look at the log."""
         budgets = (*self.gate.budgets, *self._watcher.accounts.budgets.values())
@@ -422,8 +434,6 @@ class AgentRuntime:
         changed = [budget for budget in reload.limits if self.budgets.has(budget.name)]
         retired = [budget.name for budget in reload.retired if self.budgets.has(budget.name)]
         await self.budgets.configure([*changed, *reload.added], retire=retired, by=fresh.path.name)
-        if self._lifecycle is not None:
-            await self._record_budgets()
         self._file = in_force_after(self._file, reload)
         return reload
 

@@ -30,27 +30,39 @@ class TurnBounds:
         self._prices = prices
         self._clock = clock
 
-    def of(self, request: TurnRequest, counted: Collection[Unit]) -> dict[Unit, int]:
+    def of(
+        self, request: TurnRequest, counted: Collection[Unit], enforced: Collection[Unit] | None = None
+    ) -> dict[Unit, int]:
         """The bound over all attempts, `stream_tokens` of output for the last one.
 
         Of an earlier attempt nobody saw how much was generated, so it counts with `max_tokens` in full. Raises
-        ConfigError where the request says no bound, and PriceUnknownError for a model that nobody can bound.
+        ConfigError where the request says no bound, and PriceUnknownError for a model that nobody can bound; in a unit
+        that is counted and not `enforced`, if those are named, the bound is 0 then, because shadow budgets refuse none.
         """
         if request.charge_nanousd is not None:
             return {"calls": 0, "tokens": 0, "usd": request.charge_nanousd}
-        if "usd" in counted or "tokens" in counted:
-            for name, given_as in _BOUNDS.items():
-                if not getattr(request, name):
-                    raise ConfigError(f"ctx.turn({given_as})", "the most it can be: a hard budget holds money for it")
         bound: dict[Unit, int] = {"calls": request.attempts}
-        if "tokens" in counted:
-            earlier_tokens = (request.attempts - 1) * (request.input_tokens + request.max_tokens)
-            bound["tokens"] = earlier_tokens + request.input_tokens + request.held_tokens
-        if "usd" in counted:
-            bound["usd"] = self._nanousd(request, request.held_tokens)
-            if request.attempts > 1:
-                bound["usd"] += (request.attempts - 1) * self._nanousd(request, request.max_tokens)
+        for unit in ("tokens", "usd"):
+            if unit in counted:
+                try:
+                    bound[unit] = self._tokens(request) if unit == "tokens" else self._usd(request)
+                except (ConfigError, PriceUnknownError):
+                    if enforced is None or unit in enforced:
+                        raise
+                    bound[unit] = 0
         return bound
+
+    def _tokens(self, request: TurnRequest) -> int:
+        _require_bounds(request)
+        earlier = (request.attempts - 1) * (request.input_tokens + request.max_tokens)
+        return earlier + request.input_tokens + request.held_tokens
+
+    def _usd(self, request: TurnRequest) -> int:
+        _require_bounds(request)
+        nanousd = self._nanousd(request, request.held_tokens)
+        if request.attempts > 1:
+            nanousd += (request.attempts - 1) * self._nanousd(request, request.max_tokens)
+        return nanousd
 
     def _nanousd(self, request: TurnRequest, output_tokens: int) -> int:
         nanousd = self._prices.upper_bound_nanousd(
@@ -63,3 +75,9 @@ class TurnBounds:
         if nanousd is None:
             raise PriceUnknownError(request.model, suggestions=self._prices.suggestions(request.model))
         return nanousd
+
+
+def _require_bounds(request: TurnRequest) -> None:
+    for name, given_as in _BOUNDS.items():
+        if not getattr(request, name):
+            raise ConfigError(f"ctx.turn({given_as})", "the most it can be: a hard budget holds money for it")

@@ -20,7 +20,10 @@ from hivecost.store.os_lock import run_locked
 #: with a limit that was changed meanwhile, no budget that could be written down.
 _READ: Final = ("name", "limit", "unit", "window", "timezone", "match", "per", "limits", "mode", "shadow")
 
-LOAD_DEFINITIONS: Final = "SELECT definition, first_seen_ns, last_seen_ns FROM budget_definitions ORDER BY name"
+LOAD_DEFINITIONS: Final = """
+    SELECT definition, first_seen_ns, last_seen_ns,
+        (SELECT max(at_ns) FROM ledger_changes WHERE what = 'retire' AND subject = name)
+    FROM budget_definitions ORDER BY name"""
 _DEFINE: Final = """
     INSERT INTO budget_definitions VALUES (:name, :definition, :now_ns, :now_ns)
     ON CONFLICT DO UPDATE SET
@@ -34,6 +37,8 @@ class BudgetDefinition(msgspec.Struct, frozen=True, kw_only=True):
     first_seen_ns: int
     #: When a runtime or a Ledger last started with it, or it was changed.
     last_seen_ns: int
+    #: It is hard, and was taken out of force after that.
+    is_retired: bool = False
 
 
 def define(connection: sqlite3.Connection, budgets: Iterable[Budget], now_ns: int) -> None:
@@ -58,11 +63,16 @@ async def record_definitions(base_path: Path, budgets: Sequence[Budget], now_ns:
 
 def definition_of(row: Sequence[Any]) -> BudgetDefinition:
     """What a row of LOAD_DEFINITIONS says. Raises StoreCorruptError."""
-    text, first_seen_ns, last_seen_ns = row
+    text, first_seen_ns, last_seen_ns, retired_ns = row
     try:
         fields = msgspec.json.decode(text, type=dict[str, Any])
         budget = Budget(**{name: fields[name] for name in _READ if name in fields})
     except (msgspec.DecodeError, ConfigError, TypeError) as error:
         problem = f"the definition of a budget is damaged: {error}; restore a backup of hivecost.db"
         raise StoreCorruptError(problem) from error
-    return BudgetDefinition(budget=budget, first_seen_ns=first_seen_ns, last_seen_ns=last_seen_ns)
+    return BudgetDefinition(
+        budget=budget,
+        first_seen_ns=first_seen_ns,
+        last_seen_ns=last_seen_ns,
+        is_retired=budget.mode == "hard" and retired_ns is not None and retired_ns >= last_seen_ns,
+    )

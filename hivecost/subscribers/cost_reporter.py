@@ -106,12 +106,12 @@ def _execution_line(event: ExecutionCompleted, explained: str) -> str:
     cost = format_usd(event.cost_nanousd)
     if event.unpriced_calls:
         cost += f" + {event.unpriced_calls} unpriced"
-    calls = "call" if event.llm_calls == 1 else "calls"
-    tokens = event.input_tokens + event.output_tokens
-    line = (
-        f"{_MARKS[event.status]} {event.agent_id}: {event.status.value}, "
-        f"{event.llm_calls} {calls}, {tokens:,} tokens, {cost}"
-    )
+    line = f"{_MARKS[event.status]} {event.agent_id}: {event.status.value}, "
+    if event.llm_calls or event.cost_nanousd:
+        calls = "call" if event.llm_calls == 1 else "calls"
+        line += f"{event.llm_calls} {calls}, {event.input_tokens + event.output_tokens:,} tokens, {cost}"
+    else:
+        line += "no calls of its own"
     name, _, reason = event.error.partition(": ")
     error = name if explained and reason.startswith(f"budget {explained!r}") else event.error
     return f"{line} ({error})" if error else line

@@ -214,33 +214,36 @@ class MemoryLedger:
                 hold.doubt("its ledger was closed")
             self.is_open = False
 
-    async def reserve(
-        self, attribution, usd=None, *, nanousd=None, tokens=None, calls=1, key=None, ancestors=(), budgets=None
-    ):
+    async def reserve(self, attribution, usd=None, *, nanousd=None, tokens=None, calls=1, key=None, ancestors=()):
         await anyio.lowlevel.checkpoint()
-        answer = self.decide(attribution, amounts_of(usd, nanousd, tokens, calls), key, ancestors, budgets)
+        answer = self.decide(attribution, amounts_of(usd, nanousd, tokens, calls), key, ancestors)
         if isinstance(answer, Refusal):
             raise answer.error(attribution.get("execution", ""))
         return answer
 
-    def reserve_nowait(
-        self, attribution, usd=None, *, nanousd=None, tokens=None, calls=1, key=None, ancestors=(), budgets=None
-    ):
-        answer = self.decide(attribution, amounts_of(usd, nanousd, tokens, calls), key, ancestors, budgets)
+    def reserve_nowait(self, attribution, usd=None, *, nanousd=None, tokens=None, calls=1, key=None, ancestors=()):
+        answer = self.decide(attribution, amounts_of(usd, nanousd, tokens, calls), key, ancestors)
         return None if isinstance(answer, Refusal) else answer
 
-    def decide(self, attribution, amounts, key, ancestors, budgets):
+    def decide(self, attribution, amounts, key, ancestors):
         """A hold, or why there is none."""
         with self.locked() as place:
-            pure = place.state.reserve(
-                attribution, self.clock.now_ns(), amounts, key, ancestors=ancestors, budgets=budgets
-            )
+            pure = place.state.reserve(attribution, self.clock.now_ns(), amounts, key, ancestors=ancestors)
             if isinstance(pure, Refusal):
                 return pure
             known = self.holds.get(pure.hold_id)
             if known is None:
                 known = self.holds[pure.hold_id] = self.hold_class(self, pure, dict(attribution))
             return known
+
+    async def charge(self, attribution, usd=None, *, nanousd=None, tokens=None, calls=1, ancestors=(), budgets=None):
+        await anyio.lowlevel.checkpoint()
+        amounts = amounts_of(usd, nanousd, tokens, calls)
+        with self.locked() as place:
+            bill, settlement = place.state.charge(
+                attribution, self.clock.now_ns(), amounts, ancestors=ancestors, budgets=budgets
+            )
+            return self.hold_class(self, bill.further_of, dict(attribution)), settlement
 
     async def status(self):
         now = to_datetime(self.clock.now_ns())

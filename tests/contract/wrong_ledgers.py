@@ -202,7 +202,7 @@ def charges_one_answer_alone(patch, memory):
     patch.setattr(memory.MemoryHold, "settle_another", lambda *_, **__: state.Settlement())
 
 
-@caught_by("test_what_a_hold_has_left_pays_for_further_answers")
+@caught_by("test_what_a_hold_has_left_pays_for_further_answers", "test_a_bill_that_nothing_was_held_for_is_charged")
 def takes_further_answers_for_overruns(patch, memory):
     patch.setattr(state.Hold, "left", lambda self: dict.fromkeys(self.amounts, 0) | {"tokens": 0})
 
@@ -400,14 +400,26 @@ def lets_sub_agents_spend_for_themselves(patch, memory):
     patch.setattr(LedgerState, "reserve", reserve)
 
 
-@caught_by("test_only_the_budgets_that_are_named_are_asked")
-def asks_every_budget(patch, memory):
-    right = LedgerState.reserve
+@caught_by("test_only_the_budgets_that_are_named_are_charged")
+def charges_every_budget(patch, memory):
+    right = LedgerState.charge
 
-    def reserve(self, *args, budgets=None, **kwargs):
+    def charge(self, *args, budgets=None, **kwargs):
         return right(self, *args, **kwargs)
 
-    patch.setattr(LedgerState, "reserve", reserve)
+    patch.setattr(LedgerState, "charge", charge)
+
+
+@caught_by("test_a_bill_that_nothing_is_left_for_is_charged_and_freezes")
+def charges_nothing_that_it_would_refuse(patch, memory):
+    right = LedgerState.charge
+
+    def charge(self, attribution, at_ns, amounts, **others):
+        accounts = self.accounts_for(attribution, at_ns, (), others["budgets"])
+        refused = self._refusals(accounts, amounts)
+        return right(self, attribution, at_ns, dict.fromkeys(amounts, 0) if refused else amounts, **others)
+
+    patch.setattr(LedgerState, "charge", charge)
 
 
 # -- sharing and controls --------------------------------------------------------------------------------------------

@@ -217,6 +217,14 @@ def what_was_resolved_is_forgotten(real):
     return lambda connection, hold_id, row_id, amount: None
 
 
+@mutant((LedgerState, "charge"), shown_by=("charge what was not held", "reserve"))
+def frozen_budget_is_not_charged(real):
+    def charge(self, attribution, at_ns, amounts, **others):
+        return real(self, attribution, at_ns, dict.fromkeys(amounts, 0) if self.frozen else amounts, **others)
+
+    return charge
+
+
 @mutant((Desk, "settle_another"), shown_by=("settle another",))
 def further_answer_is_lost(real):
     return lambda self, hold, amounts: Settlement()

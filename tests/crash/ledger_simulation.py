@@ -72,6 +72,7 @@ WORK = {
     "settle what was resolved": 6,
     "settle what was released": 0.6,
     "drop": 3,
+    "charge what was not held": 2,
     "settle another": 3,
     "doubt another": 1,
     "collect": 8,
@@ -495,6 +496,21 @@ class World:
             return False
         bill = self.another_bill(turn)
         self.answered_again(process, turn, process.desk.settle_another(turn.hold, bill), bill)
+        return True
+
+    def charge_what_was_not_held(self, process):
+        """The model that answered was one that the budgets of a turn did not know of."""
+        names = tuple(self.chance.sample(sorted(process.budgets), 2)) if self.chance.random() < 0.5 else None
+        bill = {"usd": self.chance.choice([10, 10, 2_000]), "calls": 1}
+        if process.journal.free <= OPEN_MAX:
+            return False
+        charged = process.desk.charge(spender(process.who())._replace(budgets=names), bill, self.clock)
+        if charged is None:
+            return False  # the database does not know its accounts yet
+        hold, settlement = charged
+        require(names is None or {account.budget.name for account in hold.accounts} <= set(names), "charged elsewhere")
+        accounts = {(one.budget.name, one.scope, one.period.name): (one.unit, 0) for one in hold.accounts}
+        self.answered_again(process, Turn(hold, hold.hold_id, accounts), settlement, bill)
         return True
 
     def answered(self, process):

@@ -49,6 +49,7 @@ MISTAKES = [
     ("late bill to a poisoned ledger is lost", [OTHER]),
     ("bill above what was resolved is lost", [OTHER, LESS]),
     ("what was resolved is forgotten", [OTHER, LESS, MORE]),
+    ("frozen budget is not charged", [OTHER, LESS]),
     ("further answer is lost", [OTHER, LESS, "a finalizer's bill is lost"]),
     ("further answer is no overrun", [LEASED, CHARGED]),
     ("further answer is paid by no lease", [CHECK, LEASED, CHARGED, OTHER]),

@@ -119,12 +119,15 @@ def test_it_reads_well(ledger, budget):
     assert "`hivecost budget doubts`" in lines["In doubt"]
 
 
-def test_one_value_gets_a_limit_of_its_own(ledger, budget, status):
+def test_one_value_gets_a_limit_of_its_own(ledger, base_path, budget, status):
     """With --for: others keep the budget's; `status` shows it, and where it differs from what is configured."""
     ada, bob = ("org day", "--for", "user=ada"), ("org day", "--for", "user=bob")
     assert budget("set", *ada, "5usd", "--by", "eve") == "org day (user=ada): limit $2.0000 → $5.0000\n"
     assert budget("raise", *ada, "+1usd", "--by", "eve") == "org day (user=ada): limit $5.0000 → $6.0000\n"
-    assert budget("raise", *bob, "1usd", "--by", "eve") == "org day (user=bob): limit $2.0000 → $3.0000\n"
+    note = "Note: no turn of user=bob was logged yet; mind the spelling if it is not new.\n"
+    assert budget("raise", *bob, "1usd", "--by", "eve") == f"org day (user=bob): limit $2.0000 → $3.0000\n{note}"
+    anyio.run(Store(base_path).write, [hc.LLMTurnComplete(model="m", user_id="bob", usage=hc.Usage(1, 1))])
+    assert note not in budget("set", *bob, "3usd", "--by", "eve")
     line = status()["org day"]
     assert (line["limit"], line["configured_limit"]) == (2 * 10**9, 2 * 10**9)
     assert [(one["limit"], one["remaining"], one["has_own_limit"]) for one in line["accounts"]] == [
@@ -223,6 +226,10 @@ def test_a_limit_is_changed(ledger, budget, status, command, limit, said):
         (["raise", "org day", "0,50usd"], "amount: expected a comma only .*: write 0.50, got '0,50'"),
         (["set", "org day", "bash.50"], "limit: expected an amount; .* single quotes"),
         (["set", "org day", "/day"], "limit: expected an amount; .* single quotes"),
+        (["set", "org day", ""], "limit: expected an amount; .* single quotes"),
+        (["raise", "org day", "-bash.50"], "amount: expected an amount; .* single quotes"),
+        (["set", "org day", "0,50"], "limit: expected a comma only .*: write 0.50, got '0,50'"),
+        (["raise", "org day", "+0,50"], "amount: expected a comma only .*: write 0.50, got '0,50'"),
         (["resolve", "1-2", "--usd", "0,50"], "--usd: expected a comma only .*: write 0.50"),
         (["resolve", "1-2", "--usd", "bash.50"], "--usd: expected an amount; .* single quotes"),
         (["resolve", "nothing", "--never-sent"], "id of a hold that is in doubt; .*, got 'nothing'"),

@@ -39,7 +39,7 @@ class Spender(NamedTuple):
 
     attribution: Mapping[str, str]
     ancestors: Ancestors = ()
-    #: None: all that match.
+    #: Those to charge; None: all that match.
     budgets: Collection[str] | None = None
 
 
@@ -151,7 +151,7 @@ class Desk(Atomic):
         at_ns = clock.now_ns()
         if self.closed or self.poisoned:
             self._require_order()
-        pure = self._state.reserve(who.attribution, at_ns, amounts, key, ancestors=who.ancestors, budgets=who.budgets)
+        pure = self._state.reserve(who.attribution, at_ns, amounts, key, ancestors=who.ancestors)
         if isinstance(pure, Refusal):
             return pure
         if not pure.handles and not self._write_down(pure):
@@ -218,10 +218,30 @@ class Desk(Atomic):
         if self.poisoned:
             another.amounts = _nothing_of(another)  # nobody knows any more what there is room for
             return self._settle_after_all(another, another.billed or {})
+        self._charge_another(another, settlement, shares)
+        return settlement
+
+    @atomic()
+    def charge(self, who: Spender, amounts: Mapping[Unit, int], clock: Clock) -> tuple[LedgerHold, Settlement] | None:
+        """Charge the bill of a turn that nothing was held for; None while the database does not know its accounts."""
+        self._require_order()
+        at_ns = clock.now_ns()
+        accounts = self._state.accounts_for(who.attribution, at_ns, who.ancestors, who.budgets)
+        if self._packed(accounts) is None:
+            return None
+        rooms = {account: account.room for account in accounts if account.leased}
+        another, settlement = self._state.charge(
+            who.attribution, at_ns, amounts, ancestors=who.ancestors, budgets=who.budgets
+        )
+        self._charge_another(another, settlement, _shares_of(another, rooms))
+        unheld = another.further_of or another
+        unheld.handles += 1
+        return LedgerHold(self._ledger, self, unheld), settlement
+
+    def _charge_another(self, another: Hold, settlement: Settlement, shares: Mapping[int, Share]) -> None:
         self._charge(another, _paid_everywhere(another, shares), shares)
         if settlement.incidents:
             self._freeze_for(another, settlement.incidents)
-        return settlement
 
     @atomic(lambda self, hold, units: self.defer(lambda: self.doubt_another(hold, units)))
     def doubt_another(self, hold: LedgerHold, units: Collection[Unit]) -> None:
@@ -405,16 +425,14 @@ class Desk(Atomic):
 
     def _write_down(self, hold: Hold) -> bool:
         """True once it is in the journal; False, and there is no hold, where that cannot be yet."""
-        accounts = self._leases.packed(hold.accounts)
+        try:
+            accounts = self._packed(hold.accounts)
+        except LedgerUnavailableError:
+            self._state.release(hold)
+            raise
         if accounts is None or not self._leases.unread.isdisjoint(hold.accounts):
             self._state.release(hold)
             return False
-        if len(accounts) > self.journal.accounts_bytes:
-            self._state.release(hold)
-            raise LedgerUnavailableError(
-                f"the turn counts on {len(hold.accounts)} hard budgets, so many were added since the ledger was opened "
-                "that it has no room to write that down; open it again"
-            )
         try:
             if accounts:
                 self._write(hold, accounts)
@@ -422,6 +440,15 @@ class Desk(Atomic):
             self._state.release(hold)
             return False
         return True
+
+    def _packed(self, accounts: tuple[Account, ...]) -> bytes | None:
+        packed = self._leases.packed(accounts)
+        if packed is not None and len(packed) > self.journal.accounts_bytes:
+            raise LedgerUnavailableError(
+                f"the turn counts on {len(accounts)} hard budgets, so many were added since the ledger was opened "
+                "that it has no room to write that down; open it again"
+            )
+        return packed
 
     def _write(self, hold: Hold, accounts: bytes) -> None:
         key = key_bytes(hold.key) if hold.key else b""

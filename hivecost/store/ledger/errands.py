@@ -8,7 +8,16 @@ from functools import partial
 from typing import Any
 
 from hivecost.clock import Clock
-from hivecost.ledger import Budget, BudgetState, DoubtfulHold, Limit, USDAmount, amounts_of, listed_budgets
+from hivecost.ledger import (
+    Budget,
+    BudgetState,
+    DoubtfulHold,
+    Limit,
+    USDAmount,
+    amounts_of,
+    listed_budgets,
+    listed_names,
+)
 from hivecost.store.ledger import controls, doubts, records
 from hivecost.store.ledger.database import Errand
 from hivecost.store.ledger.records import BudgetChange
@@ -72,10 +81,11 @@ class LedgerErrands(ABC):
 
         A limit that an operator set stays until another one is configured. A budget that it does not have yet binds
         from the next hold on. Those named in `retire` refuse no more here, in this Ledger; what is held on them is
-        settled as ever, and their accounts stay in the database. All of it, or nothing: raises ConfigError for a budget
-        that differs from its namesake in more than its limits, and for one to retire that is not there.
+        settled as ever, and their accounts stay in the database; a single name needs no list. All of it, or nothing:
+        raises ConfigError for a budget that differs from its namesake in more than its limits, and for one to retire
+        that is not there.
         """
-        changed, retired = listed_budgets(budgets), tuple(retire)
+        changed, retired = listed_budgets(budgets), listed_names(retire)
         controls.require_configurable(changed, retired, self._budgets)
         now_ns = self._clock.now_ns()
         errand = partial(controls.configure, budgets=changed, retire=retired, now_ns=now_ns, who=by)

@@ -23,6 +23,7 @@ from hivecost.ledger import (
     Budget,
     LedgerState,
     Refusal,
+    Settlement,
     Unit,
     USDAmount,
     amounts_of,
@@ -145,19 +146,17 @@ class Ledger(LedgerErrands):
         calls: int = 1,
         key: str | None = None,
         ancestors: Ancestors = (),
-        budgets: Collection[str] | None = None,
     ) -> LedgerHold:
         """Set the most that an attempt can cost aside, on every account it counts on or on none of them.
 
         With a `key` that an open hold of this Ledger has, gives that hold. `ancestors` are the attributes of the
         executions that started this one, the nearest first: budgets with an account for each execution hold on theirs,
-        too, as if they took the turn themselves. Of `budgets`, if they are named, only these are asked. Raises
-        BudgetExhaustedError (`reset_at`), BudgetBusyError (`retry_after_s`), LedgerUnavailableError, and ConfigError
-        for amounts that cannot be.
+        too, as if they took the turn themselves. Raises BudgetExhaustedError (`reset_at`), BudgetBusyError
+        (`retry_after_s`), LedgerUnavailableError, and ConfigError for amounts that cannot be.
         """
         desk, visitor = self._require_open()
         amounts = amounts_of(usd, nanousd, tokens, calls)
-        who = Spender(attribution, ancestors, budgets)
+        who = Spender(attribution, ancestors)
         execution_id = attribution.get("execution", "")
         asked = False
         while True:
@@ -185,16 +184,40 @@ class Ledger(LedgerErrands):
         calls: int = 1,
         key: str | None = None,
         ancestors: Ancestors = (),
-        budgets: Collection[str] | None = None,
     ) -> LedgerHold | None:
         """The same from memory alone; None where that cannot be decided there: `await reserve(...)` then.
 
         Raises LedgerUnavailableError and ConfigError.
         """
         desk, _ = self._opened or self._require_open()
-        who = Spender(attribution, ancestors, budgets)
+        who = Spender(attribution, ancestors)
         answer = desk.reserve(who, amounts_of(usd, nanousd, tokens, calls), key, self._clock)
         return answer if isinstance(answer, LedgerHold) else None
+
+    async def charge(
+        self,
+        attribution: Mapping[str, str],
+        usd: USDAmount | None = None,
+        *,
+        nanousd: int | None = None,
+        tokens: int | None = None,
+        calls: int = 1,
+        ancestors: Ancestors = (),
+        budgets: Collection[str] | None = None,
+    ) -> tuple[LedgerHold, Settlement]:
+        """Charge the bill of a turn that nothing was held for: in full, whatever is left, and on frozen budgets too.
+
+        Of `budgets`, if they are named, only these are charged. What the accounts have room for pays for it; what is
+        above freezes the budget: `Settlement.incidents`, or `hivecost.signals.settled_late` of the hold, where only the
+        database knows. The hold is one that was settled at nothing, and this its further answer. Raises
+        LedgerUnavailableError, and ConfigError for amounts that cannot be.
+        """
+        desk, visitor = self._require_open()
+        amounts = amounts_of(usd, nanousd, tokens, calls)
+        who = Spender(attribution, ancestors, budgets)
+        while (charged := desk.charge(who, amounts, self._clock)) is None:
+            await visitor.ask(desk.ask(who, {"calls": 0}, self._clock))  # so that its accounts are known; never refused
+        return charged
 
     async def extend(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> None:
         """What `LedgerHold.extend` does, with amounts by unit."""

@@ -224,6 +224,49 @@ class BillPromises(OpensLedgers):
             hold.doubt_another({"usd"})
             same((await sums(ledger), await sums(ledger, "tokens")), ((2 * CENT, 0, 18 * CENT), (10, 0, 0)))
 
+    async def test_a_bill_that_nothing_was_held_for_is_charged(self, tmp_path: Path) -> None:
+        """H9: out of what the accounts have room for; the turn, of the first answer to a name, was sent without."""
+        async with self.opened(tmp_path, total(warn=(0.5,))) as ledger:
+            hold, settlement = await ledger.charge(ACME, usd="0.30")
+            same((hold.state, settlement.incidents, settlement.crossings), ("settled", (), ()))
+            _, settlement = await ledger.charge(ACME, usd="0.30")
+            same([one.fraction for one in settlement.crossings], [0.5])
+            same(await sums(ledger), (60 * CENT, 0, 0))
+            hold.doubt_another()
+            (doubt,) = await ledger.in_doubt()
+            await ledger.resolve(doubt.hold_id, usd=0, by="ada")
+            (await hold_of(ledger, usd="0.40")).settle()
+        async with self.opened(tmp_path) as ledger:
+            same(await sums(ledger), (100 * CENT, 0, 0))
+
+    async def test_a_bill_that_nothing_is_left_for_is_charged_and_freezes(self, tmp_path: Path) -> None:
+        """H9: where others hold what is left, too; frozen, by whatever, a budget is charged as ever."""
+        async with self.opened(tmp_path) as ledger:
+            other = await hold_of(ledger, usd="0.90")
+            await ledger.charge(ACME, usd="0.30")
+            await until_refused(ledger, usd="0.01")
+            await ledger.charge(ACME, usd="0.50")
+            same(await sums(ledger), (80 * CENT, 90 * CENT, 0))
+            other.settle(usd="0.10")
+            same(await ledger.unfreeze("all", by="ada"), True)
+            await ledger.freeze("all", "the planner loops", by="ada")
+            await until_refused(ledger, usd="0.01")
+            _, settlement = await ledger.charge(ACME, usd="0.05")
+            same(settlement.incidents, ())
+            same((await sums(ledger), (await ledger.budgets())[0].frozen), ((95 * CENT, 0, 0), "the planner loops"))
+        async with self.opened(tmp_path) as ledger:
+            same(await sums(ledger), (95 * CENT, 0, 0))
+
+    async def test_only_the_budgets_that_are_named_are_charged(self, tmp_path: Path) -> None:
+        """A bill that belongs to one budget more is charged there, on the accounts around it, and nowhere else."""
+        run = Budget("run", "$1", window="execution", mode="hard")
+        async with self.opened(tmp_path, total(), Budget("more", "3 calls", mode="hard"), run) as ledger:
+            parent = ({"execution": "e1"},)
+            await ledger.charge({"execution": "e2"}, usd="0.20", ancestors=parent, budgets=["more", "run"])
+            same((await sums(ledger, "more"), await sums(ledger)), ((1, 0, 0), (0, 0, 0)))
+            spent = {row.scope: row.settled for row in await ledger.status() if row.budget == "run"}
+            same(spent, {"execution=e1": 20 * CENT, "execution=e2": 20 * CENT})
+
     async def test_a_warning_is_given_once(self, tmp_path: Path) -> None:
         """With the settlement that brings the account there."""
         async with self.opened(tmp_path, total(warn=(0.5, 0.8))) as ledger:

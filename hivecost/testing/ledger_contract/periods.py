@@ -107,12 +107,6 @@ class PeriodPromises(OpensLedgers):
             same(spent, {"execution=e1": 30 * CENT, "execution=e2": 10 * CENT, "execution=e3": 10 * CENT})
             same(await sums(ledger), (30 * CENT, 0, 0))
 
-    async def test_only_the_budgets_that_are_named_are_asked(self, tmp_path: Path) -> None:
-        """A bill that belongs to one budget more is charged there, and not a second time elsewhere."""
-        async with self.opened(tmp_path, total(), Budget("more", "$1", mode="hard")) as ledger:
-            (await hold_of(ledger, usd="0.20", budgets=["more"])).settle()
-            same((await sums(ledger, "more"), await sums(ledger)), ((20 * CENT, 0, 0), (0, 0, 0)))
-
     async def test_a_budget_counts_those_it_is_about(self, tmp_path: Path) -> None:
         """`match` says whom, `per` says who has an account of their own; without the attribute they share one."""
         per_user = Budget("user", "$0.10", per="user", match={"org": ["acme", "other"]}, mode="hard")

@@ -118,7 +118,8 @@ def test_waiting_for_what_no_period_has_is_not_advised():
     )
     ledger.freeze("b", "a look")
     assert str(refusal(ledger, 1).error()) == (
-        "budget 'b' is frozen until someone looks (a look): needs up to 1 token, 3 tokens of 3 tokens remain"
+        "budget 'b' is frozen until someone looks (a look): needs up to 1 token, 3 tokens of 3 tokens remain; "
+        "`hivecost budget unfreeze b` grants again"
     )
 
 

@@ -15,7 +15,14 @@ import hivecost as hc
 from hivecost.clock import to_datetime
 from hivecost.errors import LedgerUnavailableError, StoreCorruptError
 from hivecost.queries import load_definitions, logged_accounts
-from hivecost.reports import load_budget_report, render_budgets
+from hivecost.reports import (
+    explain_budget,
+    load_budget_report,
+    load_session_report,
+    render_budgets,
+    render_explanation,
+    render_session,
+)
 from hivecost.store import prune
 from hivecost.testing import FakeClock
 
@@ -176,7 +183,50 @@ async def test_what_nobody_used_for_long_says_since_when(base_path, clock, capsy
         pass
     clock.advance(40 * 86_400)
     render_budgets(await load_budget_report(base_path, clock=clock))
-    assert "open, last used from 2026-11-22" in capsys.readouterr().out
+    assert "open, last started 40 d ago" in capsys.readouterr().out
+
+
+async def test_budgets_of_another_program_say_when_it_started(base_path, clock, capsys):
+    """Those that the last start has not are marked, in text and in JSON, in the report of a session too."""
+    shared, theirs = hc.Budget("shared", "$1"), [hc.Budget("theirs", "$2"), hc.Budget("cap", "$2", mode="hard")]
+    async with runtime_of(base_path, clock, [shared, *theirs]):
+        pass
+    clock.advance(3 * 86_400)
+    async with runtime_of(base_path, clock, [shared]) as runtime:
+        await runtime.trigger_and_wait("agent", [("m", "plan", (500, 250))], session_id="s")
+    report = await load_budget_report(base_path, clock=clock)
+    assert {line.budget: line.in_last_start for line in report.budgets} == {
+        "cap": False,
+        "shared": True,
+        "theirs": False,
+    }
+    render_budgets(report)
+    assert capsys.readouterr().out.count("last started 3 d ago") == 2
+    session = await load_session_report(base_path, "s")
+    assert {line.budget: line.in_last_start for line in session.budgets}["theirs"] is False
+    render_session(session)
+    said = {line.split(":")[0].split()[-1]: line for line in capsys.readouterr().out.splitlines() if " used" in line}
+    marked = {name for name, line in said.items() if "others may use it" in line}
+    assert marked == {"theirs", "cap"} == said.keys() - {"shared"}
+
+
+async def test_a_retired_hard_budget_says_so(base_path, clock, capsys):
+    """Until somebody starts with it again."""
+    day = hc.Budget("day", "$1", window="day", mode="hard")
+    async with hc.Ledger.open(base_path, budgets=[day], clock=clock) as ledger:
+        (await ledger.reserve({}, usd="0.1")).settle()
+        clock.advance(60)
+        await ledger.configure(retire=["day"], by="ada")
+    for is_retired, state in ((True, " retired "), (False, " open ")):
+        (line,) = (report := await load_budget_report(base_path, clock=clock)).budgets
+        assert line.is_retired is is_retired
+        render_budgets(report)
+        assert state in capsys.readouterr().out
+        render_explanation(await explain_budget(base_path, "day", clock=clock))
+        assert ("day  hard, retired\n" in capsys.readouterr().out) is is_retired
+        clock.advance(60)
+        async with hc.Ledger.open(base_path, budgets=[day], clock=clock):
+            pass
 
 
 async def test_a_ledger_keeps_its_budgets_too(base_path, clock):
@@ -212,6 +262,22 @@ async def test_a_changed_file_is_kept_when_it_is_read_again(base_path, clock, tm
         await runtime.reload_config()
         (line,) = (await load_budget_report(base_path, clock=clock)).budgets
     assert line.limit == 3 * 10**9
+
+
+async def test_what_changed_from_python_is_shown(base_path, clock):
+    """A limit that was set or taken back, and a budget that was added, of a mode that the ledger does not know."""
+    async with runtime_of(base_path, clock, [hc.Budget("day", "$1", window="day")]) as runtime:
+        budgets = runtime.budgets
+        for change, limit in (
+            (lambda: budgets.set_limit("day", "$5", by="ada"), 5),
+            (lambda: budgets.raise_limit("day", "$2", by="ada"), 7),
+            (lambda: budgets.unset_limit("day", by="ada"), 1),
+            (lambda: budgets.configure([hc.Budget("new", "$3")], by="ada"), 1),
+        ):
+            await change()
+            lines = {line.budget: line.limit for line in (await load_budget_report(base_path, clock=clock)).budgets}
+            assert lines["day"] == limit * 10**9
+        assert lines["new"] == 3 * 10**9
 
 
 async def test_a_runtime_without_a_log_keeps_nothing(base_path, clock):

@@ -329,6 +329,23 @@ async def test_what_waits_for_a_restart_is_said_until_then(make, write):
     assert runtime._watcher.accounts.budgets["b"] == hc.Budget("b", limit="$0.01")
 
 
+@pytest.mark.anyio
+async def test_what_a_restart_would_refuse_as_well_is_told_apart(make):
+    """A hard budget that is to count otherwise needs a new name; a restart with the old one raises."""
+    runtime = make("$1", "hard")
+    async with runtime:
+        make('$1"\ntimezone = "Europe/Berlin', "hard")
+        reload = await runtime.reload_config()
+        assert reload == type(reload)(needs_new_name=('budget "b": timezone',))
+        make('$1"\nshadow = true\ntimezone = "UTC', "hard")
+        reload = await runtime.reload_config()
+        assert (reload.needs_restart, reload.needs_new_name) == (('budget "b": shadow',), ())
+    again = make('$1"\ntimezone = "Europe/Berlin', "hard")
+    with pytest.raises(hc.HiveCostError, match="new name"):
+        async with again:
+            raise AssertionError("it started")
+
+
 TWO = """
 [[budget]]
 name = "agent day"

@@ -15,7 +15,7 @@ USAGE = {"prompt_tokens": 5_000, "completion_tokens": 500}
 CENT = 10**7
 
 
-def spend(tmp_path, *budgets, asked="gpt-4o", answered="gpt-4o", turns=6, prices=None, **turn):
+def spend(tmp_path, *budgets, asked="gpt-4o", answered="gpt-4o", usage=USAGE, turns=6, prices=None, **turn):
     """What an agent of so many turns came to under these budgets."""
     runtime = hc.AgentRuntime(tmp_path, budgets=budgets, prices=prices, config={"runaway": "off"})
 
@@ -23,7 +23,7 @@ def spend(tmp_path, *budgets, asked="gpt-4o", answered="gpt-4o", turns=6, prices
     async def agent(ctx, _):
         for _ in range(turns):
             async with ctx.turn(asked, **TURN, **turn) as one:
-                one.settle({"object": "chat.completion", "model": answered, "usage": USAGE})
+                one.settle({"object": "chat.completion", "model": answered, "usage": usage})
             await runtime.bus.drain()
             await anyio.sleep(0.02)
 
@@ -64,6 +64,15 @@ def test_a_budget_binds_by_every_name(tmp_path, mode, match, turn):
     assert row.settled <= (4 * CENT if mode == "hard" else 6 * CENT)
 
 
+def test_an_alias_counts_as_its_model(tmp_path):
+    """A deployment's name of the user's own is bound by its model's budgets, and by those of its own name."""
+    each = hc.Budget("each", "$9", per="model", mode="hard")
+    budgets = [cap({"model": "gpt-4o"}, limit="$9"), hc.Budget("own", "$9", match={"model": "prod"}), each]
+    _, rows = spend(tmp_path, *budgets, asked="prod", prices={"aliases": {"prod": "gpt-4o"}}, turns=1)
+    spent = {(row.budget, row.scope): row.settled for row in rows}
+    assert spent == dict.fromkeys([("cap", ""), ("each", "model=gpt-4o"), ("own", "")], 17_500_000)
+
+
 @pytest.mark.parametrize("mode", ["hard", "stop_after"])
 def test_a_model_that_only_answers_is_bound_too(tmp_path, mode):
     """The first turn teaches what a name is answered by; it is charged afterwards, and the next one is held for."""
@@ -73,8 +82,10 @@ def test_a_model_that_only_answers_is_bound_too(tmp_path, mode):
 
 
 def test_turns_that_were_sent_before_the_first_came_back_are_charged_as_well(tmp_path):
-    """Nobody knew when they were asked for: all of their bills are on the budget, and past its limit it is frozen."""
+    """Nobody knew when they were asked for: all of their bills are on the budget, also once it is frozen by one."""
     runtime = hc.AgentRuntime(tmp_path, budgets=[cap({"model": "gpt-4o-2024-08-06"})], config={"runaway": "off"})
+    alerts = []
+    runtime.bus.subscribe(event_types=[hc.EventType.ALERT_RAISED], handler=alerts.append)
 
     @runtime.entry_point("agent")
     async def agent(ctx, _):
@@ -94,7 +105,16 @@ def test_turns_that_were_sent_before_the_first_came_back_are_charged_as_well(tmp
             return await runtime.budgets.status()
 
     (row,) = anyio.run(run)
-    assert (row.settled, row.frozen) == (35_000_000, True)
+    assert (row.settled, row.frozen) == (70_000_000, True)
+    assert [alert.rule for alert in alerts] == ["budget.overrun"] * 2
+
+
+@pytest.mark.parametrize(("limit", "settled", "frozen"), [("9 calls", 1, False), ("$9", 0, True)])
+def test_a_bill_that_nobody_knows_is_charged_where_it_is_known(tmp_path, limit, settled, frozen):
+    """A budget in calls needs no price; one in dollars is frozen, and the turn stays in doubt there."""
+    budget, wrong = cap({"model": "gpt-4o-2024-08-06"}, limit=limit), {"prompt_tokens": -1, "completion_tokens": 500}
+    _, (row,) = spend(tmp_path, budget, answered="gpt-4o-2024-08-06", usage=wrong, turns=1)
+    assert (row.settled, row.frozen) == (settled, frozen)
 
 
 def test_a_router_binds_the_budgets_of_all_that_it_was_seen_to_route_to(tmp_path):
@@ -165,6 +185,8 @@ def test_what_a_shadow_budget_matches_on_need_not_be_known(tmp_path):
         ({"model": "gpt4o"}, "gpt-4o"),
         ({"model": "claude-sonet-4-5"}, "claude-sonnet-4-5"),
         ({"model": "sonnet-claude-4-5"}, "claude-sonnet-4-5"),
+        ({"model": "claud-opus-*"}, r"'claude-opus-\*', or another"),
+        ({"model": "gpt4o*"}, r"'gpt-4o\*', or another"),
         ({"provider": "opena1"}, "openai"),
         ({"provider": "nobody"}, "a provider that the price book knows"),
         ({"provider": "nobody*"}, "a provider that the price book knows"),
@@ -176,12 +198,13 @@ def test_a_value_that_can_match_nothing_is_an_error(tmp_path, mode, match, meant
         hc.AgentRuntime(tmp_path, budgets=[hc.Budget("cap", "$1", match=match, mode=mode)])
 
 
-@pytest.mark.parametrize("model", ["gpt-9", "claude-opus-9", "my-own-thing", "gemini-7.5-*"])
+@pytest.mark.parametrize("model", ["gpt-9", "claude-opus-9", "my-own-thing", "gemini-7.5-*", "my-own-*", "search-api"])
 def test_a_model_of_another_day_is_only_warned_of(tmp_path, caplog, model):
     """An older price book must not keep a runtime from starting."""
     with caplog.at_level(logging.WARNING):
         hc.AgentRuntime(tmp_path, budgets=[hc.Budget("cap", "$1", match={"model": model}, mode="hard")])
     assert f"{model!r}, which the price book does not know" in caplog.text
+    assert "charges (`ctx.charge`)" in caplog.text
 
 
 @pytest.mark.parametrize(

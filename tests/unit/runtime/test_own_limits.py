@@ -285,7 +285,7 @@ async def test_a_configuration_that_cannot_be_changes_nothing(make, budgets, ret
     """It names the budget, the field, and what would have been right."""
     gone = hc.Budget("gone", "$1", mode="hard")
     async with make(hc.Budget("held", "$0.05", mode="hard"), hc.Budget("soft", "$0.09"), gone) as runtime:
-        await runtime.budgets.configure(retire=["gone"], by="ada")
+        await runtime.budgets.configure(retire="gone", by="ada")
         new = [hc.Budget("a", "$0.01", mode="hard"), hc.Budget("b", "$0.01")]
         with pytest.raises(hc.ConfigError, match=problem):
             await runtime.budgets.configure([*new, *budgets], retire=retire, by="ada")

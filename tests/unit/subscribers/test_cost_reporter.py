@@ -26,7 +26,7 @@ async def test_each_end_has_its_line(make_runtime):
     assert lines == [
         "✔ spend: completed, 1 call, 1,500 tokens, $0.0020",
         "✔ spend: completed, 2 calls, 1,502 tokens, $0.0020 + 1 unpriced",
-        "✘ fails: failed, 0 calls, 0 tokens, $0.0000 (ValueError: no luck)",
+        "✘ fails: failed, no calls of its own (ValueError: no luck)",
     ]
 
 

@@ -149,7 +149,7 @@ async def test_a_further_answer_for_a_budget_that_was_retired(base_path, tables,
     async with Ledger.open(base_path, budgets=BUDGETS) as ledger:
         hold = await ledger.reserve(WHO, nanousd=100_000, tokens=100)
         hold.settle(nanousd=30_000, tokens=30)
-        await ledger.configure(retire=["usd"], by="eve")
+        await ledger.configure(retire="usd", by="eve")
         await ledger.status()
         if comes_again:
             await ledger.configure([USD], by="eve")
