@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Container, Iterable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from hivecost.clock import Clock
 from hivecost.errors import LedgerUnavailableError
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from hivecost.store.ledger.ledger import Ledger
 
 
-class Spender(NamedTuple):
+class Spender(msgspec.Struct, frozen=True, gc=False):
     """Whose attempt it is; see `Ledger.reserve`."""
 
     attribution: Mapping[str, str]
@@ -406,7 +408,8 @@ class Desk(Atomic):
     def _write_down(self, hold: Hold) -> bool:
         """True once it is in the journal; False, and there is no hold, where that cannot be yet."""
         accounts = self._leases.packed(hold.accounts)
-        if accounts is None or not self._leases.unread.isdisjoint(hold.accounts):
+        unread = self._leases.unread
+        if accounts is None or (unread and not unread.isdisjoint(hold.accounts)):
             self._state.release(hold)
             return False
         if len(accounts) > self.journal.accounts_bytes:
