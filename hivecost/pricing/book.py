@@ -178,8 +178,11 @@ class PriceBook:
         """
         at = self._clock.now_ns() if at_ns is None else at_ns
         quotes = self._quotes_ahead((model, provider, service_tier, batch, inference_geo), at)
-        if quotes[0].card is None:
+        card = quotes[0].card
+        if card is None:
             return None
+        if len(quotes) == 1 and not (service_tier or batch):  # as it is most often
+            return card.upper_bound(input_tokens, output_tokens, web_search_requests)
         if service_tier or batch:
             quotes += self._quotes_ahead((model, provider, "", False, inference_geo), at)
         return max(
