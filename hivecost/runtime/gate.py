@@ -237,8 +237,9 @@ class Gate:
             self._capped.settle(admission.request, admission.cap_hold, usage, cost, is_final=is_final)
         if self._hard is not None:
             self._hard.settle(admission, usage, cost, is_final=is_final, answered=answered)
-        tokens = usage.total_tokens if is_final else None
-        self._end(admission.ends, TurnOutcome(total_tokens=tokens, retry_after_s=retry_after_s))
+        if admission.ends:
+            tokens = usage.total_tokens if is_final else None
+            self._end(admission.ends, TurnOutcome(total_tokens=tokens, retry_after_s=retry_after_s))
 
     def settle_another(
         self, admission: Admission, usage: Usage, cost: Cost, *, is_final: bool, answered: str = ""
