@@ -116,6 +116,8 @@ class PriceBook:
     def _priced_name(self, answered: str, asked: str, provider: str, at_ns: int | None) -> str:
         if not asked or answered == asked:
             return answered
+        if not answered:
+            return asked
         own = self._quoter.table
         if answered in own.rates or answered in own.aliases:
             return answered

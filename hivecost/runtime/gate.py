@@ -180,7 +180,12 @@ class Gate:
         passes = Passes(self._checks.values(), self._end, self._resolved)
         try:
             request = await passes.take(self._resolved(request))
-            admission = await (self._hold_capped(request, caps, passes) if caps else self._hold(request, passes))
+            if caps:
+                admission = await self._hold_capped(request, caps, passes)
+            elif self._hard is None:
+                admission = Admission(request)
+            else:
+                admission = await self._hard.admit(request, passes)
         except BaseException:
             passes.give_back()
             raise

@@ -156,7 +156,8 @@ class HardBudgets:
                 return Admission(request)
             waiter.seen = self._line.times_freed
             try:
-                hold = await self._hold(asked, self._bounds.of(request, asked.units))
+                bound = self._bounds.of(request, asked.units)
+                hold = self._hold_nowait(asked, bound) or await self._hold(asked, bound)
             except ConfigError:
                 if self._asked(request).units == asked.units:
                     raise
@@ -212,7 +213,7 @@ class HardBudgets:
                 await self._pause(request, refusal, waiter, paused)
             waiter.seen = self._line.times_freed
             try:
-                hold = await self._hold(asked, bound)
+                hold = self._hold_nowait(asked, bound) or await self._hold(asked, bound)
             except BudgetExceededError as error:
                 refusal = error
             except ConfigError:
@@ -261,11 +262,24 @@ class HardBudgets:
                 units |= {unit}
         return _Asked(who, ancestors, units)
 
-    async def _hold(self, asked: _Asked, bound: dict[Unit, int]) -> LedgerStoreHold:
-        nanousd, tokens, calls = bound.get("usd"), bound.get("tokens"), bound["calls"]
-        who, ancestors = asked.who, asked.ancestors
-        hold = self._ledger.reserve_nowait(who, nanousd=nanousd, tokens=tokens, calls=calls, ancestors=ancestors)
-        return hold or await self._ledger.reserve(who, nanousd=nanousd, tokens=tokens, calls=calls, ancestors=ancestors)
+    def _hold_nowait(self, asked: _Asked, bound: Mapping[Unit, int]) -> LedgerStoreHold | None:
+        """The hold, if it can be had from memory."""
+        return self._ledger.reserve_nowait(
+            asked.who,
+            nanousd=bound.get("usd"),
+            tokens=bound.get("tokens"),
+            calls=bound["calls"],
+            ancestors=asked.ancestors,
+        )
+
+    async def _hold(self, asked: _Asked, bound: Mapping[Unit, int]) -> LedgerStoreHold:
+        return await self._ledger.reserve(
+            asked.who,
+            nanousd=bound.get("usd"),
+            tokens=bound.get("tokens"),
+            calls=bound["calls"],
+            ancestors=asked.ancestors,
+        )
 
     def _soft_step(self, request: TurnRequest, hold: LedgerStoreHold, done: set[str]) -> SoftStep | None:
         """What is to be done because an account is past its soft limit; None when the turn may be sent.

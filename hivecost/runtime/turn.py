@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final, Literal, Self
 from msgspec.structs import replace
 
 from hivecost.errors import BudgetExceededError, HiveCostError
-from hivecost.events import FROM_ALL, FROM_ANSWER, Cost, CostStatus, LLMTurnComplete, Usage, attribution_fields
+from hivecost.events import FROM_ALL, FROM_ANSWER, Cost, CostStatus, LLMTurnComplete, Usage
 from hivecost.ledger.caps import Cap
 from hivecost.plain_text import plain_str
 from hivecost.plugin import TurnRequest
@@ -281,7 +281,15 @@ class Turn:
         provider, model = self._name(reading)
         event = LLMTurnComplete(
             timestamp_ns=clock.now_ns(),
-            **attribution_fields(request),
+            # As in attribution_fields, written out: half the time of each turn's event would go into that dict.
+            session_id=request.session_id,
+            execution_id=request.execution_id,
+            node_id=request.node_id,
+            agent_id=request.agent_id,
+            user_id=request.user_id,
+            org_id=request.org_id,
+            task_id=request.task_id,
+            tags=request.tags,
             model=reading.model or request.model,
             provider=request.provider or reading.provider,
             asked_model=request.model,
