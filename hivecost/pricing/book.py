@@ -103,7 +103,7 @@ class PriceBook:
         self, reading: UsageReading, *, model: str = "", provider: str = "", at_ns: int | None = None
     ) -> Quote:
         """What a reading is priced with: see `price_reading`."""
-        provider = provider or reading.provider
+        provider = provider or reading.provider or reading.hinted_provider
         return self.quote(
             self._priced_name(reading.model, model, provider, at_ns),
             provider=provider,

@@ -15,7 +15,7 @@ from hivecost.money import to_usd
 from hivecost.plain_text import shown
 from hivecost.pricing.book import PriceBook
 from hivecost.usage import read_usage
-from hivecost.usage.builder import nanousd_of
+from hivecost.usage.bills import nanousd_of
 from hivecost.usage.reading import UsageReading
 from hivecost.usage.views import from_json
 

@@ -19,6 +19,7 @@ from hivecost.pricing import (
     UsageReading,
     UsageStatus,
     UsageStream,
+    each_request,
     estimated,
     read_usage,
     size_of_answer,
@@ -159,16 +160,22 @@ class Turn:
         `response` is whatever the provider sent (an SDK's object, a dict, JSON), a `Usage`, or nothing after
         `observe()`. Settled again with an answer of another id, it publishes a turn of its own, whose cost this gives:
         a hard budget pays for it with what the hold has left, and what is above is an overrun. Without two different
-        ids nothing changes, a warning is logged once, and this gives the first cost. Never raises for what a provider
-        sends: impossible counts give a cost with status `invalid`, missing ones are `estimated` from what was read of
-        the answer and what was said of the prompt, and `unpriced` where nothing was read. An estimate settles no hold.
+        ids nothing changes, a warning is logged once, and this gives the first cost. A sum over several requests, as a
+        framework's usage of a run is, publishes a turn for each, and gives the cost of all. Never raises for what a
+        provider sends: impossible counts give a cost with status `invalid`, missing ones are `estimated` from what was
+        read of the answer and what was said of the prompt, and `unpriced` where nothing was read. An estimate settles
+        no hold.
         Raises HiveCostError for a turn that was never entered.
         """
         self._require_open()
         *earlier, newest = self._answers_of(response)
         for reading in earlier:
             self._take(reading)
-        return self._take(newest, stop_reason, warns=True)
+        if newest.requests == 1:
+            return self._take(newest, stop_reason, warns=True)
+        for reading in each_request(newest):
+            self._take(reading, stop_reason, warns=True)
+        return self._price(newest)
 
     def release(self) -> None:
         """Nothing was sent: the turn leaves no trace."""
@@ -262,7 +269,16 @@ class Turn:
             answered = self._execution.prices.resolve(reading.model, provider)
             if answered.model:
                 return answered
-        return provider, request.resolved_model
+        return provider or reading.hinted_provider, request.resolved_model
+
+    def _told(self, reading: UsageReading, cost: Cost) -> tuple[Usage, Cost]:
+        """What the provider told of the bill: a guess of ours is for reports, and holds nothing and charges nothing."""
+        if reading.counted is not None:
+            counted = replace(reading, usage=reading.counted, counted=None)
+            return counted.usage, self._price(counted)
+        if not cost.estimated_from:
+            return reading.usage, cost
+        return Usage(), cost if cost.status is CostStatus.REPORTED else _UNKNOWN
 
     def _publish_unknown(self, reason: str, *, stop_reason: str) -> None:
         self._publish(_MISSING, Cost(status=CostStatus.UNPRICED, reason=reason), stop_reason=stop_reason)
@@ -279,6 +295,7 @@ class Turn:
         self._settled = cost if self._settled is None else self._settled
         self._answers[reading.answer_id], self._started_s = cost, now_s
         provider, model = self._name(reading)
+        hint = reading.hinted_provider if reading.hinted_provider == provider else ""
         event = LLMTurnComplete(
             timestamp_ns=clock.now_ns(),
             # As in attribution_fields, written out: half the time of each turn's event would go into that dict.
@@ -291,7 +308,7 @@ class Turn:
             task_id=request.task_id,
             tags=request.tags,
             model=reading.model or request.model,
-            provider=request.provider or reading.provider,
+            provider=request.provider or reading.provider or hint,
             asked_model=request.model,
             resolved_model=model,
             resolved_provider=provider,
@@ -303,20 +320,13 @@ class Turn:
             raw_usage=reading.raw,
         )
         is_final = reading.status is _OK or stop_reason == _REFUSED
-        gate, (usage, bill), answered = execution.gate, _told(reading, cost), reading.model
+        gate, (usage, bill), answered = execution.gate, self._told(reading, cost), reading.model
         if is_first:
             gate.settle(self._admission, usage, bill, is_final=is_final, answered=answered, retry_after_s=retry_after_s)
         else:
             gate.settle_another(self._admission, usage, bill, is_final=is_final, answered=answered)
         execution.publish_as_is(event)
         return cost
-
-
-def _told(reading: UsageReading, cost: Cost) -> tuple[Usage, Cost]:
-    """What the provider told of the bill: a guess of ours is for reports, and holds nothing and charges nothing."""
-    if not cost.estimated_from:
-        return reading.usage, cost
-    return Usage(), cost if cost.status is CostStatus.REPORTED else _UNKNOWN
 
 
 def _stop_reason(error: BaseException) -> str:

@@ -8,28 +8,55 @@ from typing import Any, Final
 import msgspec
 
 from hivecost.events import USAGE_FIELDS
-from hivecost.usage.views import text, view
+from hivecost.usage.names import PREFIXES
+from hivecost.usage.views import items, text, view
 
 #: Keys under which an answer lies inside an event, a batch line or a chunk, outermost first.
-_WRAPPERS: Final = ("result", "response", "body", "message", "metadata", "delta", "chunk")
-_USAGE_KEYS: Final = ("usage", "usageMetadata", "usage_metadata", "meta", "x_groq")
+_WRAPPERS: Final = (
+    "result", "response", "body", "message", "metadata", "delta", "chunk", "data", "interaction", "response_metadata",
+)  # fmt: skip
+_USAGE_KEYS: Final = (
+    "usage", "usageMetadata", "usage_metadata", "usage_info", "token_usage", "tokenUsage", "usage_details",
+    "usageDetails", "meta", "x_groq", "amazon-bedrock-invocationMetrics",
+)  # fmt: skip
 #: Where an answer has its id: most of them, Gemini, Cohere's older one, spans; and Bedrock, beside what came over HTTP.
 _ID_KEYS: Final = ("id", "responseId", "response_id", "generation_id", "gen_ai.response.id")
 _METADATA: Final = (("ResponseMetadata", "RequestId"), ("$metadata", "requestId"))
 _ANTHROPIC: Final = frozenset(
-    {"cache_creation_input_tokens", "cache_read_input_tokens", "cache_creation", "inference_geo", "server_tool_use"}
-)
+    {
+        "cache_creation_input_tokens", "cache_read_input_tokens", "cache_creation", "inference_geo", "server_tool_use",
+        "iterations",
+    }
+)  # fmt: skip
 _GEMINI: Final = frozenset(
     {
         "promptTokenCount", "prompt_token_count", "candidatesTokenCount", "candidates_token_count",
         "totalTokenCount", "total_token_count", "thoughtsTokenCount", "thoughts_token_count",
     }
 )  # fmt: skip
+_INTERACTIONS: Final = frozenset({"total_input_tokens", "total_output_tokens", "total_thought_tokens"})
+_LLAMA: Final = frozenset({"generation_token_count", "inputTokenCount", "outputTokenCount"})
+_OLLAMA: Final = frozenset({"prompt_eval_count", "eval_count"})
+_SECONDS: Final = frozenset({"seconds", "prompt_audio_seconds"})
 _XAI: Final = frozenset({"cost_in_usd_ticks", "cached_prompt_text_tokens", "prompt_text_tokens", "num_sources_used"})
 _PERPLEXITY: Final = frozenset({"citation_tokens", "num_search_queries", "search_context_size"})
 _OPENROUTER: Final = frozenset({"cost", "cost_details", "is_byok"})
 #: Names that only hivecost's own Usage has.
-_CANONICAL: Final = frozenset(USAGE_FIELDS) - {"input_tokens", "output_tokens", "reasoning_tokens"}
+_CANONICAL: Final = frozenset(USAGE_FIELDS) - {
+    "input_tokens", "output_tokens", "reasoning_tokens", "citation_tokens", "web_search_requests", "search_units",
+    "pages",
+}  # fmt: skip
+#: A span's own name for what it did, where that is no call of a model: their usage is the sum of those below them.
+_OPERATIONS: Final = frozenset({"invoke_agent", "invoke_workflow", "create_agent", "execute_tool", "plan"})
+_SPAN_KINDS: Final = frozenset({"AGENT", "CHAIN", "TOOL", "RETRIEVER", "RERANKER", "GUARDRAIL", "EVALUATOR"})
+#: An answer that has nothing else is one of a question for the length of a prompt, which nobody bills.
+_COUNT_ANSWERS: Final = (
+    frozenset({"input_tokens", "context_management"}),
+    frozenset({"input_tokens", "object"}),
+    frozenset({"totalTokens", "totalBillableCharacters", "promptTokensDetails", "cachedContentTokenCount"}),
+    frozenset({"total_tokens", "total_billable_characters", "prompt_tokens_details", "cached_content_token_count"}),
+)
+_DEPTH_MAX: Final = 4
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -44,18 +71,20 @@ def find_usage(payload: object) -> Found:
     """Looks through events and batch lines down to the usage; a payload that is only usage is its own."""
     body = view(payload)
     batch = "custom_id" in body or {"key", "response"} <= body.keys()
-    for _ in range(4):
+    for _ in range(_DEPTH_MAX):
+        if "attributes" in body:
+            body = {**body, **_attributes(body["attributes"])}
         usage = _usage_part(body)
         if usage:
             return Found(body, usage, batch)
+        if flavor_of(Found({}, body)):
+            return Found(body, body, batch)
         inner = next((view(body[key]) for key in _WRAPPERS if view(body.get(key))), None)
         if inner is None:
             break
         # Anthropic tells the stop reason beside the usage, OpenAI the tier around it.
         body = inner
-    outer = view(payload)
-    looks_bare = flavor_of(Found({}, outer)) != ""
-    return Found({}, outer, batch) if looks_bare else Found(outer, {}, batch)
+    return Found(view(payload), {}, batch)
 
 
 def answer_id_of(response: Mapping[str, Any]) -> str:
@@ -69,6 +98,29 @@ def answer_id_of(response: Mapping[str, Any]) -> str:
     return ""
 
 
+def why_no_turn(found: Found) -> str:
+    """Why usage that was found is that of no call: a span around calls, or a count that was asked for; else ""."""
+    usage, response = found.usage, found.response
+    operation = text(usage.get("gen_ai.operation.name")) or text(response.get("gen_ai.operation.name"))
+    kind = text(usage.get("openinference.span.kind")) or text(response.get("openinference.span.kind"))
+    if operation in _OPERATIONS or kind.upper() in _SPAN_KINDS:
+        return f"a span of {operation or kind} is no call of a model: its usage is the sum of those below it"
+    is_bare = usage is response
+    if is_bare and not isinstance(usage, dict):  # an SDK's object may say None of what it has not
+        usage = {key: value for key, value in usage.items() if value is not None}
+    if is_bare and usage and any(usage.keys() <= keys for keys in _COUNT_ANSWERS):
+        return "it only counts the tokens of a prompt, which is not billed"
+    return ""
+
+
+def _attributes(attributes: object) -> dict[str, Any]:
+    """A span's attributes; OTLP/JSON lists them as `{"key": …, "value": {"intValue": "12"}}`."""
+    if not isinstance(attributes, list | tuple):
+        return dict(view(attributes))
+    listed = [view(one) for one in items(attributes)]
+    return {text(one.get("key")): next(iter(view(one.get("value")).values()), None) for one in listed}
+
+
 def _usage_part(body: Mapping[str, Any]) -> Mapping[str, Any]:
     for key in _USAGE_KEYS:
         part = view(body.get(key))
@@ -79,14 +131,20 @@ def _usage_part(body: Mapping[str, Any]) -> Mapping[str, Any]:
     return {}
 
 
-def flavor_of(found: Found) -> str:  # noqa: PLR0911  # one line per shape reads best
+def flavor_of(found: Found) -> str:  # noqa: PLR0911, PLR0912  # one line per shape reads best
     """The name of the shape, "" when it is none that is known."""
     keys, model = found.usage.keys(), text(found.response.get("model")).lower()
-    if any(isinstance(key, str) and key.startswith("gen_ai.usage.") for key in keys):
-        return "otel"
+    if any(isinstance(key, str) and key.startswith(PREFIXES) for key in keys):
+        return "otel" if any(isinstance(key, str) and key.startswith("gen_ai.usage.") for key in keys) else "spans"
+    if keys & _LLAMA:
+        return "llama"
     if keys & _GEMINI:
         return "gemini"
-    if {"inputTokens", "outputTokens"} & keys:
+    if keys & _INTERACTIONS:
+        return "interactions"
+    if keys & _OLLAMA:
+        return "ollama"
+    if {"inputTokens", "outputTokens", "promptTokens", "completionTokens"} & keys:
         return "bedrock"
     if {"billed_units"} & keys:
         return "cohere"
@@ -94,9 +152,15 @@ def flavor_of(found: Found) -> str:  # noqa: PLR0911  # one line per shape reads
         return _chat_flavor(found, model)
     if keys & _CANONICAL and not keys & _ANTHROPIC:
         return "canonical"
+    if "pages_processed" in keys:
+        return "mistral"
+    if keys & _SECONDS and ("text" in found.response or "type" in keys):
+        return "openai"
+    if {"input", "output"} <= keys and type(found.usage["input"]) is int:
+        return "spans"
     if not {"input_tokens", "output_tokens"} & keys:
-        return ""
-    if keys & _ANTHROPIC or text(found.response.get("type")) == "message" or "claude" in model:
+        return "openai" if "total_tokens" in keys and found.response else ""
+    if keys & _ANTHROPIC or text(found.response.get("type")) == "message":
         return "anthropic"
     if view(found.usage.get("cost")):
         return "perplexity"

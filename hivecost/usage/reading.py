@@ -37,6 +37,10 @@ class UsageReading(msgspec.Struct, frozen=True, kw_only=True):
     usage: Usage = Usage()
     #: The runs that make it up, where it was more than one; else empty.
     passes: tuple[UsagePass, ...] = ()
+    #: How many calls a framework summed up; each is billed, and counted, by itself.
+    requests: int = 1
+    #: What the provider counted of an answer that was cut, where `usage` adds what was read after that.
+    counted: Usage | None = None
     status: UsageStatus = UsageStatus.OK
     #: Why the status is not `ok`.
     reason: str = ""
@@ -46,8 +50,10 @@ class UsageReading(msgspec.Struct, frozen=True, kw_only=True):
     answer_id: str = ""
     #: The model that answered; "" when the payload does not say.
     model: str = ""
-    #: "" where many providers speak the same shape and nothing tells them apart.
+    #: Named in the answer, or known by what only this host writes; "" where many hosts speak the same shape.
     provider: str = ""
+    #: What the shape makes likely: it decides only where nobody named a provider.
+    hinted_provider: str = ""
     #: The tier that was served, in the provider's words.
     service_tier: str = ""
     batch: bool = False

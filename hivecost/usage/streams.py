@@ -8,9 +8,11 @@ from typing import Any, Final, NamedTuple, Self
 
 from msgspec.structs import replace
 
-from hivecost.events import Usage
+from hivecost.events import TOKENS_PER_TURN_MAX, Usage
 from hivecost.usage.deltas import answer_bytes, plain_text_bytes
 from hivecost.usage.detection import Found, answer_id_of, find_usage, flavor_of
+from hivecost.usage.estimates import tokens_of
+from hivecost.usage.fees import queries_of
 from hivecost.usage.reader import read_usage
 from hivecost.usage.reading import UsageReading, UsageStatus
 from hivecost.usage.views import decoded, items, plain, snake, text, view
@@ -18,15 +20,24 @@ from hivecost.usage.views import decoded, items, plain, snake, text, view
 #: Facts around the usage that a later chunk replaces.
 _FACTS: Final = (
     "model", "modelVersion", "model_version", "service_tier", "serviceTier", "stop_reason", "stopReason",
-    "finish_reason", "status", "incomplete_details", "output", "_hidden_params", "type",
+    "finish_reason", "status", "incomplete_details", "output", "_hidden_params", "type", "object", "provider",
+    "x_groq", "time_info", "tool_usage", "done_reason", "ResponseMetadata", "$metadata",
 )  # fmt: skip
 #: Where an event keeps such facts, besides where its usage is.
 _FACT_HOLDERS: Final = ("message", "response", "delta", "messageStop")
 #: The same for the answer's id.
 _ID_HOLDERS: Final = ("message", "response", "chunk")
 _LAST_EVENTS: Final = frozenset(
-    {"message_stop", "message-end", "response.completed", "response.incomplete", "response.failed", "response.done"}
-)
+    {
+        "message_stop", "message-end", "response.completed", "response.incomplete", "response.failed", "response.done",
+        "interaction.complete", "interaction.completed",
+    }
+)  # fmt: skip
+#: How OpenAI's Assistants end a run; the event's name stands beside its data.
+_LAST_RUNS: Final = frozenset({"completed", "incomplete", "failed", "cancelled", "expired"})
+_DONE: Final = "[DONE]"
+_STOPS: Final = ("stop_reason", "stopReason", "done_reason", "finish_reason")
+_NOTHING: Final = Usage()
 CUT_REASON: Final = "the stream was cut: at least this much was used"
 
 
@@ -54,9 +65,12 @@ class UsageStream:
         self._answer_id = ""
         self._usage: dict[str, Any] = {}
         self._facts: dict[str, Any] = {}
+        self._has_stopped = False
         self._finished = False
         self._counted = Usage()
         self._bytes_since = 0
+        #: Of those, what no count of the provider's stands for: the one in the same event does.
+        self._uncounted_bytes = 0
 
     @property
     def counted(self) -> Usage:
@@ -92,20 +106,35 @@ class UsageStream:
         with suppress(Exception):
             if event:
                 self._observe(event)
+            elif _event_data(chunk) == _DONE:
+                self._finished = self._finished or bool(self._usage)
             else:
-                self._bytes_since += plain_text_bytes(chunk)
+                size = plain_text_bytes(chunk)
+                self._bytes_since += size
+                self._uncounted_bytes += size
         return self
 
     def reading(self) -> UsageReading:
         """What is known now of the newest answer.
 
-        `estimated` while the stream is not at its end, `missing` without any usage.
+        `estimated` while the stream is not at its end, with what was read since the provider's last count added to it;
+        `missing` without any usage.
         """
+        reading = self._said()
+        if self._finished or reading.status not in (UsageStatus.OK, UsageStatus.ESTIMATED):
+            return reading
+        reason = "; ".join(filter(None, (CUT_REASON, reading.reason)))
+        said = reading.usage
+        reading = replace(reading, status=UsageStatus.ESTIMATED, reason=reason, raw=plain(self._usage))
+        if not self._uncounted_bytes or reading.passes:
+            return reading
+        output_tokens = min(said.output_tokens + tokens_of(self._uncounted_bytes), TOKENS_PER_TURN_MAX)
+        return replace(reading, usage=replace(said, output_tokens=output_tokens), counted=said)
+
+    def _said(self) -> UsageReading:
+        """What the provider has counted."""
         response = {**self._facts, "id": self._answer_id, "usage": self._usage}
-        reading = read_usage(response, flavor=self._flavor if self._usage else None)
-        if reading.status is UsageStatus.OK and not self._finished:
-            return replace(reading, status=UsageStatus.ESTIMATED, reason=CUT_REASON, raw=plain(self._usage))
-        return reading
+        return read_usage(response, flavor=self._flavor if self._usage else None)
 
     def answers(self) -> list[StreamedAnswer]:
         """All that came, the newest last."""
@@ -120,10 +149,15 @@ class UsageStream:
         self._flavor = self._flavor or self._shape(found, event)
         stopped = _stop(event, "choices") or _stop(event, "candidates")
         self._facts.update(stopped)
-        self._finished = self._finished or self._is_last(found, event, stopped)
-        if found.usage:
-            self._take_count()
-        self._bytes_since += answer_bytes(event)
+        self._keep_grounding(event)
+        self._has_stopped = self._has_stopped or bool(stopped) or _says_stop(found.response, event)
+        self._finished = self._finished or self._is_last(found, event)
+        size = answer_bytes(event)
+        if found.usage and self._take_count():
+            self._uncounted_bytes = 0
+        else:
+            self._uncounted_bytes += size
+        self._bytes_since += size
 
     def _take_id(self, found: Found, event: Mapping[str, Any]) -> None:
         """Some servers give each chunk another id: only what comes after the end of an answer is another one."""
@@ -138,29 +172,47 @@ class UsageStream:
             self._begin()
         self._answer_id = self._answer_id or answer_id
 
-    def _take_count(self) -> None:
-        """A count that grew stands for all that came before it; one that is only said again, or cannot be, does not."""
-        reading = self.reading()
+    def _take_count(self) -> bool:
+        """Whether there is a new count, which stands for all that came before it.
+
+        One that is only said again, or that cannot be, does not.
+        """
+        reading = self._said()
         if reading.status not in (UsageStatus.OK, UsageStatus.ESTIMATED):
-            return
-        if reading.usage.output_tokens > self._counted.output_tokens:
+            return False
+        is_first, has_grown = self._counted == _NOTHING, reading.usage.output_tokens > self._counted.output_tokens
+        if has_grown:
             self._bytes_since = 0
         self._counted = reading.usage
+        return is_first or has_grown
 
     def _shape(self, found: Found, event: Mapping[str, Any]) -> str | None:
         if text(event.get("type")) == "message_start":
             return "anthropic"
         return flavor_of(found) or None
 
-    def _is_last(self, found: Found, event: Mapping[str, Any], stopped: Mapping[str, Any]) -> bool:
-        """The provider's own last event, or the chunk that brings final counts."""
-        if text(event.get("type")) in _LAST_EVENTS or self._flavor == "bedrock":
+    def _keep_grounding(self, event: Mapping[str, Any]) -> None:
+        """Gemini names its searches in some chunk, which need not be the last."""
+        if found := list(queries_of(event.get("candidates"))):
+            self._facts["grounding"] = [*self._facts.get("grounding", ()), *found]
+
+    def _is_last(self, found: Found, event: Mapping[str, Any]) -> bool:
+        """The provider's own last event, or one after which both the reason to stop and a count are known."""
+        if text(event.get("type")) in _LAST_EVENTS or text(event.get("event_type")) in _LAST_EVENTS:
             return True
-        if not found.usage:
-            return False
-        if "choices" in event and not items(event["choices"]):
+        if self._flavor == "bedrock" and "usage" in view(event.get("metadata")):
             return True
-        return bool(stopped) or bool(view(event.get("delta")).get("stop_reason"))
+        if text(found.response.get("object")) == "thread.run":
+            return bool(found.usage) and text(found.response.get("status")) in _LAST_RUNS
+        if found.usage and "choices" in event and not items(event["choices"]):
+            return True
+        return self._has_stopped and bool(self._usage)
+
+
+def _says_stop(response: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
+    """Anthropic and Bedrock say it in the event, Ollama and Llama beside the counts."""
+    places = (event, response, view(event.get("delta")), view(event.get("messageStop")))
+    return any(text(place.get(name)) for place in places for name in _STOPS)
 
 
 def _stop(event: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -67,6 +67,17 @@ def attribute(value: object, name: str) -> Any:
         return Unreadable(error)
 
 
+def body_of(payload: object) -> object:
+    """What came over HTTP, of an SDK's raw response or an HTTP client's own; anything else as it is."""
+    if isinstance(payload, (*_SCALARS, bytes, dict, list, tuple)) or not (
+        callable(attribute(payload, "parse")) or callable(attribute(payload, "json"))
+    ):
+        return payload
+    response = attribute(payload, "http_response")
+    content = attribute(payload if response is None else response, "content")
+    return content if isinstance(content, bytes) else payload
+
+
 def decoded(payload: object) -> object:
     """JSON text as what it says, everything else as it is. Raises ValueError when text is no JSON."""
     if isinstance(payload, bytes | bytearray | memoryview):

@@ -21,8 +21,7 @@ def usages(draw):
         | {
             "input_tokens": 10_000,
             "output_tokens": 10_000,
-            "cache_read_tokens": reads
-            + max(parts[f"cache_{kind}_read_tokens"] for kind in ("audio", "image", "video")),
+            "cache_read_tokens": reads + 1_000,
             "cache_write_tokens": writes + hour,
             "cache_write_1h_tokens": hour,
         }

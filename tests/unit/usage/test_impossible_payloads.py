@@ -11,7 +11,7 @@ from msgspec import msgpack, structs
 from hivecost.events import TOKENS_PER_TURN_MAX, Usage, usage_problem
 from hivecost.pricing import FLAVORS, UsageStatus, UsageStream, read_usage
 
-IMPOSSIBLE = [True, -1, 1.5, math.nan, math.inf, -math.inf, "12", "", [], {}, 10**9 + 1, 10**30, b"1"]
+IMPOSSIBLE = [True, -1, 1.5, math.nan, math.inf, -math.inf, "1e2", "", [], {}, 10**9 + 1, 10**30, b"1"]
 
 
 @pytest.mark.parametrize("bad", IMPOSSIBLE, ids=repr)

@@ -123,7 +123,7 @@ def test_anthropics_message():
     assert reading.usage == Usage(
         input_tokens=160, output_tokens=1, cache_read_tokens=100, cache_write_tokens=50, cache_write_1h_tokens=30
     )
-    assert (reading.model, reading.provider) == ("claude-sonnet-4-5", "anthropic")
+    assert (reading.model, reading.hinted_provider) == ("claude-sonnet-4-5", "anthropic")
 
 
 def test_anthropics_stream():

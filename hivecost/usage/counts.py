@@ -1,0 +1,132 @@
+"""The counts in a usage part, whatever their names; taken with suspicion, and every fault is remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import suppress
+from math import isfinite
+from typing import Any, Final
+
+from hivecost.events import TOKENS_PER_TURN_MAX
+from hivecost.plain_text import shown
+from hivecost.usage.names import MODALITIES, NAMES, SHORT_NAMES, Name, is_count, section_of, snake_name
+from hivecost.usage.views import items, name_of, text, view
+
+#: How deep counts stand, and how many of a usage part are looked at: it may hold itself.
+_DEPTH_MAX: Final = 4
+_PARTS_MAX: Final = 500
+#: The longest text that is read as a count; OTLP writes integers as text.
+_DIGITS_MAX: Final = 12
+#: Parts that are read elsewhere, or hold no counts of this answer.
+_ELSEWHERE: Final = frozenset({"iterations", "request_usage_entries", "cost", "cost_details", "model_usage"})
+_UNREAD_SHOWN_MAX: Final = 5
+
+
+class Counts:
+    """What `take` found: counts by field of Usage, and by the names that `names.Name` adds to them."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, int] = {}
+        #: The fields of which a name said that they stand beside the total of their side, or left it open.
+        self.beside: set[str] = set()
+        self.open: set[str] = set()
+        #: Names as they came, of the counts that nobody knows and of those that were taken.
+        self.unread: dict[str, int] = {}
+        self.names: dict[str, str] = {}
+        self.problems: list[str] = []
+        self._left = _PARTS_MAX
+
+    def __getitem__(self, count: str) -> int:
+        return self.found.get(count, 0)
+
+    def __contains__(self, count: str) -> bool:
+        return count in self.found
+
+    @property
+    def unread_reason(self) -> str:
+        """The counts that were not read, as a reason says it; "" where there are none."""
+        shown_names = [f"{name}={count}" for name, count in list(self.unread.items())[:_UNREAD_SHOWN_MAX]]
+        more = len(self.unread) - len(shown_names)
+        return f"unread: {', '.join(shown_names)}{f' and {more} more' if more > 0 else ''}" if shown_names else ""
+
+    def take(self, usage: Mapping[str, Any], place: str = "", path: str = "", depth: int = 0) -> None:
+        """Take every count of the part; `place` is where it is in our names, and `path` in the provider's."""
+        for key, value in usage.items():
+            if value is None:
+                continue
+            self._left -= 1
+            if self._left < 0:
+                return
+            given = name_of(key)
+            name = snake_name(given)
+            here = f"{place}.{name}" if place else name
+            there = f"{path}.{given}" if path else given
+            known = NAMES.get(here)
+            if known is not None and (here not in SHORT_NAMES or type(value) is int):
+                self.add(known, value, there)
+            elif type(value) is int:
+                self._leave(here, there, value)
+            elif depth < _DEPTH_MAX and name not in _ELSEWHERE and type(value) is not str:
+                with suppress(Exception):  # a stranger's object may raise anything; it is no count that is known
+                    self._open(name, place, value, there, depth)
+
+    def add(self, known: Name, value: object, name: str, *, more: bool = False) -> None:
+        """Take one count; `more` adds it to what is there, else two names of one count are the larger of them."""
+        count = self._checked(value, name)
+        field = known.field
+        if not field:
+            return
+        before = self.found.get(field, 0)
+        self.found[field] = before + count if more else max(before, count)
+        if count >= before:
+            self.names[field] = name
+        if known.beside:
+            self.beside.add(field)
+        elif known.beside is None:
+            self.open.add(field)
+
+    def _open(self, name: str, place: str, value: object, there: str, depth: int) -> None:
+        section = section_of(name)
+        inner = f"{place}.{section}" if place and not (place == "in" and section == "in") else section
+        if isinstance(value, list | tuple):
+            for entry in items(value):
+                self._take_entry(view(entry), inner, there)
+        else:
+            self.take(view(value), inner, there, depth + 1)
+
+    def _take_entry(self, entry: Mapping[str, Any], place: str, path: str) -> None:
+        """One of a list: the tokens of a modality (Gemini), or those written for a time (Bedrock)."""
+        kind, counted = "", None
+        for key, value in entry.items():
+            name = snake_name(name_of(key))
+            if name == "modality":
+                kind = MODALITIES[value] if type(value) is int and 0 <= value < len(MODALITIES) else text(value).lower()
+            elif name == "ttl":
+                kind = text(value)
+            elif name in {"token_count", "tokens", "input_tokens"}:
+                counted = value
+        if counted is None:
+            return
+        known = NAMES.get(f"{place}.{kind}")
+        if known is None:
+            self._leave(f"{place}.{kind}.tokens", f"{path}.{kind}", counted)
+        else:
+            self.add(known, counted, f"{path}.{kind}", more=True)
+
+    def _leave(self, here: str, there: str, value: object) -> None:
+        if type(value) is int and value > 0 and (is_count(here) or is_count(there)):
+            self.unread[there] = value
+
+    def _checked(self, value: object, name: str) -> int:
+        """The value as a count, 0 with a remembered fault when it is none."""
+        whole = type(value) is float and isfinite(value) and value.is_integer()
+        if type(value) is str and value.isascii() and value.isdigit() and len(value) <= _DIGITS_MAX:
+            value = int(value)
+        if type(value) is not int and not whole:
+            self.problems.append(f"{name} must be a whole number, got {shown(value, 60)}")
+            return 0
+        count: int = int(value)  # type: ignore[call-overload]  # an int or a whole float, checked above
+        if not 0 <= count <= TOKENS_PER_TURN_MAX:
+            self.problems.append(f"{name} must be between 0 and {TOKENS_PER_TURN_MAX:,}, got {shown(count, 60)}")
+            return 0
+        return count
