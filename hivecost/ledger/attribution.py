@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from operator import attrgetter
 from typing import Final
@@ -65,8 +65,10 @@ def ancestry(request: TurnRequest, answered: Sequence[str] = ()) -> tuple[dict[s
     return tuple({**ancestor, **models} for ancestor in request.ancestors)
 
 
-def ancestry_of(turn: LLMTurnComplete, ancestors: Iterable[Mapping[str, str]]) -> tuple[dict[str, str], ...]:
+def ancestry_of(turn: LLMTurnComplete, ancestors: Sequence[Mapping[str, str]]) -> tuple[dict[str, str], ...]:
     """The same for a turn that came back."""
+    if not ancestors:
+        return ()
     models = _models(turn, ())
     return tuple({**ancestor, **models} for ancestor in ancestors)
 
