@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
+from operator import attrgetter
 from types import MappingProxyType
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import msgspec
 
@@ -18,9 +19,13 @@ from hivecost.frozen import EMPTY, FrozenDict, frozen
 ATTRIBUTION_FIELDS = ("session_id", "execution_id", "node_id", "agent_id", "user_id", "org_id", "task_id")
 
 
+_WHOSE: Final = (*ATTRIBUTION_FIELDS, "tags")
+_read_whose: Final = attrgetter(*_WHOSE)
+
+
 def attribution_fields(source: Any) -> dict[str, Any]:
     """The attribution of an event or a TurnRequest, as the fields of another event about the same spending."""
-    return {**{field: getattr(source, field) for field in ATTRIBUTION_FIELDS}, "tags": source.tags}
+    return dict(zip(_WHOSE, _read_whose(source), strict=True))
 
 
 def freeze_field(event: Event, name: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from operator import attrgetter
 from typing import Final
@@ -21,6 +21,7 @@ _FIELDS: Final = {
     "execution": "execution_id",
 }
 _read: Final = attrgetter(*_FIELDS.values())
+_read_request: Final = attrgetter(*_FIELDS.values(), "model", "provider", "resolved_model", "resolved_provider")
 
 #: The attributes that every turn may have; tags come on top and never take these names.
 ATTRIBUTES: Final = (*_FIELDS, "model", "provider")
@@ -35,13 +36,15 @@ _RESERVED: Final = frozenset((*ATTRIBUTES, *(name for names in OTHER_NAMES.value
 _SEPARATOR: Final = "\n"
 
 
-def attribution(source: LLMTurnComplete | TurnRequest, answered: Sequence[str] = ()) -> dict[str, str]:
+def attribution(source: LLMTurnComplete | TurnRequest, answered: tuple[str, ...] = ()) -> dict[str, str]:
     """The attributes that are set, such as `{"user": "ada", "model": "gpt-4o", "customer": "acme"}`.
 
     `model` and `provider` are those that the price book understood, where it did. Beside them stand `asked_model`,
     `asked_provider` and `answered_model` where they differ; a request may be `answered` by these.
     A tag that is called like one of them is left out: nobody moves spend to another account with a tag.
     """
+    if isinstance(source, TurnRequest) and not source.tags:
+        return _without_tags(_read_request(source), answered).copy()
     return whose(source) | _models(source, answered)
 
 
@@ -62,8 +65,10 @@ def ancestry(request: TurnRequest, answered: Sequence[str] = ()) -> tuple[dict[s
     return tuple({**ancestor, **models} for ancestor in request.ancestors)
 
 
-def ancestry_of(turn: LLMTurnComplete, ancestors: Iterable[Mapping[str, str]]) -> tuple[dict[str, str], ...]:
+def ancestry_of(turn: LLMTurnComplete, ancestors: Sequence[Mapping[str, str]]) -> tuple[dict[str, str], ...]:
     """The same for a turn that came back."""
+    if not ancestors:
+        return ()
     models = _models(turn, ())
     return tuple({**ancestor, **models} for ancestor in ancestors)
 
@@ -102,6 +107,15 @@ def key_reader(attributes: Sequence[str]) -> Callable[[LLMTurnComplete], Hashabl
 def _named(values: tuple[str, ...]) -> dict[str, str]:
     """Remembered, because one execution takes many turns."""
     return {name: value for name, value in zip(_FIELDS, values, strict=True) if value}
+
+
+@lru_cache(maxsize=4_096)
+def _without_tags(values: tuple[str, ...], answered: tuple[str, ...]) -> dict[str, str]:
+    """What a request says that has no tags: remembered, because one execution takes many turns."""
+    *who, model, provider, resolved_model, resolved_provider = values
+    return _named(tuple(who)) | _models_named(
+        resolved_model or model, resolved_provider or provider, model, _SEPARATOR.join(answered), provider
+    )
 
 
 def _models(source: LLMTurnComplete | TurnRequest, answered: Sequence[str]) -> dict[str, str]:

@@ -96,7 +96,7 @@ class AccountBook:
         Budgets with an account for each execution have one more for each of the `ancestors` that started this one: for
         them it is as if they took the turn themselves.
         """
-        key: Hashable = self._values_of(attribution)
+        key: Hashable = tuple(map(attribution.get, self._attributes))
         if ancestors:
             key = (key, *map(self._values_of, ancestors))
         found = self._found.get(key)

@@ -33,8 +33,10 @@ class Lineage:
 
     def ancestors(self, execution_id: str) -> tuple[Mapping[str, str], ...]:
         """Return the attributes of the executions that it is inside of, the nearest first."""
-        found: list[Mapping[str, str]] = []
         run = self._runs.get(execution_id)
+        if run is None or not run.parent:  # as it is most often
+            return ()
+        found: list[Mapping[str, str]] = []
         while run is not None and len(found) < DEPTH_MAX:
             run = self._runs.get(run.parent)
             if run is not None:

@@ -43,13 +43,15 @@ class SoftLimits:
         self, accounts: Iterable[Account], execution_id: str, model: str, done: Collection[str]
     ) -> SoftStep | None:
         """What stands between a turn and the provider; None: nothing. `done` budgets have had their say."""
-        steps = [
-            SoftStep(action, account)
-            for account in accounts
-            if account.budget.name not in done
-            if (action := self._action(account, execution_id, model)) is not None
-        ]
-        return min(steps, key=lambda step: _ORDER.index(step.action), default=None)
+        steps: list[SoftStep] = []
+        for account in accounts:
+            budget = account.budget
+            if budget.soft_limit is None and budget.on_exceed != "throttle":  # as it is most often
+                continue
+            action = None if budget.name in done else self._action(account, execution_id, model)
+            if action is not None:
+                steps.append(SoftStep(action, account))
+        return min(steps, key=lambda step: _ORDER.index(step.action), default=None) if steps else None
 
     def passed(self, accounts: Iterable[Account], execution_id: str) -> None:
         """A turn of the execution is sent."""

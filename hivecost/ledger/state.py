@@ -78,7 +78,7 @@ class LedgerState:
         """
         if key is not None and key in self._open_by_key:
             return self._open_by_key[key]
-        accounts = self.accounts_for(attribution, at_ns, ancestors)
+        accounts = self._book.find(attribution, at_ns, ancestors)
         wanted = _checked(amounts if "calls" in amounts else {"calls": 1, **amounts})
         refusals: tuple[Refusal, ...] = ()
         if not self._has_room(accounts, wanted):
@@ -124,7 +124,9 @@ class LedgerState:
         """
         if hold.state == "settled":
             return self._settle_resolved(hold, _checked(amounts)) if hold.is_resolved else None
-        billed: dict[Unit, int] = {**hold.amounts, **_checked(amounts), **(hold.known or {})}
+        billed: dict[Unit, int] = {**hold.amounts, **_checked(amounts)}
+        if hold.known is not None:
+            billed |= hold.known
         hold.billed = billed
         reserved = self._take_back(hold)
         hold.state = "settled"
@@ -351,9 +353,7 @@ class LedgerState:
     ) -> tuple[Account, ...]:
         """The accounts that a turn with these attributes counts on at this instant; see `reserve`."""
         accounts = self._book.find(attribution, at_ns, ancestors)
-        if budgets is None:
-            return accounts
-        return tuple(account for account in accounts if account.budget.name in budgets)
+        return accounts if budgets is None else _of_budgets(accounts, budgets)
 
     def accounts(self, budget: str) -> Iterator[Account]:
         """All accounts of a budget."""
@@ -497,6 +497,10 @@ class LedgerState:
         if budget not in self.budgets:
             raise ConfigError("budget", f"one of {', '.join(map(repr, self.budgets)) or 'no budgets'}", got=budget)
         return self.budgets[budget]
+
+
+def _of_budgets(accounts: tuple[Account, ...], budgets: Collection[str]) -> tuple[Account, ...]:
+    return tuple(account for account in accounts if account.budget.name in budgets)
 
 
 def _require_hard(budgets: Iterable[Budget]) -> None:

@@ -116,6 +116,8 @@ class PriceBook:
     def _priced_name(self, answered: str, asked: str, provider: str, at_ns: int | None) -> str:
         if not asked or answered == asked:
             return answered
+        if not answered:
+            return asked
         own = self._quoter.table
         if answered in own.rates or answered in own.aliases:
             return answered
@@ -178,8 +180,11 @@ class PriceBook:
         """
         at = self._clock.now_ns() if at_ns is None else at_ns
         quotes = self._quotes_ahead((model, provider, service_tier, batch, inference_geo), at)
-        if quotes[0].card is None:
+        card = quotes[0].card
+        if card is None:
             return None
+        if len(quotes) == 1 and not (service_tier or batch):  # as it is most often
+            return card.upper_bound(input_tokens, output_tokens, web_search_requests)
         if service_tier or batch:
             quotes += self._quotes_ahead((model, provider, "", False, inference_geo), at)
         return max(

@@ -56,19 +56,19 @@ def admit_turn(turn: LLMTurnComplete, prices: PriceBook) -> LLMTurnComplete:
     if not (0 <= turn.timestamp_ns <= _INTEGER_MAX and 0 <= turn.latency_ms <= _INTEGER_MAX):
         got = f"got {turn.timestamp_ns} and {turn.latency_ms}"
         raise EventFormatError(f"timestamp_ns and latency_ms of a turn must be from 0 to 2**63 - 1, {got}")
+    changes: dict[str, Any] = {}
     if not turn.resolved_model and type(turn) is not ChargeSettled:
         provider, model = prices.resolve(turn.model, turn.provider)
-        if model or provider != turn.resolved_provider:
-            turn = replace(turn, resolved_model=model, resolved_provider=provider)
+        changes = {"resolved_model": model, "resolved_provider": provider}
     usage: object = turn.usage
     if not isinstance(usage, Usage):
         reason = f"usage must be a hivecost.Usage, got {usage!r:.100}"
-        return replace(turn, usage=Usage(), cost=Cost(status=CostStatus.INVALID, reason=reason))
-    if turn.cost is None:
-        cost = prices.price(turn.model, turn.usage, provider=turn.provider, at_ns=turn.timestamp_ns)
-        return replace(turn, cost=cost)
-    problem = _cost_problem(turn.cost)
-    return replace(turn, cost=Cost(status=CostStatus.INVALID, reason=problem)) if problem else turn
+        changes |= {"usage": Usage(), "cost": Cost(status=CostStatus.INVALID, reason=reason)}
+    elif turn.cost is None:
+        changes["cost"] = prices.price(turn.model, turn.usage, provider=turn.provider, at_ns=turn.timestamp_ns)
+    elif problem := _cost_problem(turn.cost):
+        changes["cost"] = Cost(status=CostStatus.INVALID, reason=problem)
+    return replace(turn, **changes) if changes else turn
 
 
 def with_plain_names(event: _Event) -> _Event:

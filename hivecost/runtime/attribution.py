@@ -15,6 +15,8 @@ TAGS_MAX: Final = 64
 
 def checked_text(key: str, value: object) -> str:
     """The value, as plain text. Raises ConfigError, naming `key`, for what is no text, too long, or no Unicode."""
+    if type(value) is str and value.isascii() and len(value) <= TEXT_CHARS_MAX:  # as it is most often
+        return value
     if not isinstance(value, str):
         raise ConfigError(key, "a text", got=value)
     value = plain_str(value)

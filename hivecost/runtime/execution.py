@@ -125,6 +125,8 @@ class Execution:
         self.watchdog: Task | None = None
         #: This process is a child that was forked while it ran: it goes on in the parent alone.
         self.is_forked = False
+        whose: Mapping[str, Any] = self.attribution
+        self._request = TurnRequest(model="", tags=self._tags, ancestors=ancestors, **whose)
         self._host = host
         self._loop = loop
         self._loop_token = anyio.lowlevel.current_token()
@@ -186,23 +188,24 @@ class Execution:
         ):
             if type(count) is not int or count < least:
                 raise ConfigError(f"ctx.turn({name}=…)", f"a whole number, {least} or more", got=count)
-        node = _current_node.get()
-        who: Mapping[str, Any] = self.attribution
-        if node is not None:
-            who = {**who, "node_id": node.node_id, "agent_id": node.agent_id or self.agent_id}
         bound = 0 if prompt is None or input_tokens else input_token_bound(prompt)
-        request = TurnRequest(
+        request = replace(
+            self._request_here(),
             model=model,
             provider=provider,
             input_tokens=input_tokens or bound,
             max_tokens=max_tokens,
             stream_tokens=stream_tokens,
             attempts=attempts,
-            tags=self._tags,
-            ancestors=self.ancestors,
-            **who,
         )
         return Turn(self, request, input_tokens or tokens_of(bound), self.caps_here())
+
+    def _request_here(self) -> TurnRequest:
+        """Whose request it is that is made at this point of the agent; what is asked for is still open."""
+        node = _current_node.get()
+        if node is None:
+            return self._request
+        return replace(self._request, node_id=node.node_id, agent_id=node.agent_id or self.agent_id)
 
     @property
     def parent_execution_id(self) -> str:
@@ -230,13 +233,7 @@ class Execution:
         nanousd = to_nanousd(usd, key="ctx.charge(usd=…)")
         if nanousd > TURN_COST_MAX_NANOUSD:
             raise ConfigError("ctx.charge(usd=…)", "at most one million USD", got=str(usd))
-        node = _current_node.get()
-        who: Mapping[str, Any] = self.attribution
-        if node is not None:
-            who = {**who, "node_id": node.node_id, "agent_id": node.agent_id or self.agent_id}
-        request = TurnRequest(
-            model=plain_str(name), charge_nanousd=nanousd, tags=self._tags, ancestors=self.ancestors, **who
-        )
+        request = replace(self._request_here(), model=plain_str(name), charge_nanousd=nanousd)
         return Charge(self, request, self.caps_here())
 
     def count(self, turn: LLMTurnComplete) -> None:
@@ -306,13 +303,14 @@ class Execution:
         if self.result is not None:
             raise ExecutionCancelledError(f"execution {self.execution_id} has ended")
 
-    async def run_at_home(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    def run_at_home(self, function: Callable[[], Coroutine[Any, Any, T]]) -> Coroutine[Any, Any, T]:
         """Await an async function on the runtime's loop, from whichever loop this is called on.
 
         Raises HiveCostError when the runtime's loop has ended, or is blocked.
         """
-        if self._loop.is_here():
-            return await function()
+        return function() if self._loop.is_here() else self._run_there(function)
+
+    async def _run_there(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
         self._refuse_when_over()
         node = _current_node.get()
 

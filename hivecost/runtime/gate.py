@@ -180,7 +180,12 @@ class Gate:
         passes = Passes(self._checks.values(), self._end, self._resolved)
         try:
             request = await passes.take(self._resolved(request))
-            admission = await (self._hold_capped(request, caps, passes) if caps else self._hold(request, passes))
+            if caps:
+                admission = await self._hold_capped(request, caps, passes)
+            elif self._hard is None:
+                admission = Admission(request)
+            else:
+                admission = await self._hard.admit(request, passes)
         except BaseException:
             passes.give_back()
             raise
@@ -237,8 +242,9 @@ class Gate:
             self._capped.settle(admission.request, admission.cap_hold, usage, cost, is_final=is_final)
         if self._hard is not None:
             self._hard.settle(admission, usage, cost, is_final=is_final, answered=answered)
-        tokens = usage.total_tokens if is_final else None
-        self._end(admission.ends, TurnOutcome(total_tokens=tokens, retry_after_s=retry_after_s))
+        if admission.ends:
+            tokens = usage.total_tokens if is_final else None
+            self._end(admission.ends, TurnOutcome(total_tokens=tokens, retry_after_s=retry_after_s))
 
     def settle_another(
         self, admission: Admission, usage: Usage, cost: Cost, *, is_final: bool, answered: str = ""

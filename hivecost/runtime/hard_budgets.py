@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
@@ -20,6 +20,7 @@ from hivecost.errors import (
 )
 from hivecost.events import Cost, CostStatus, Event, Usage
 from hivecost.ledger import (
+    UNITS,
     Ancestors,
     Budget,
     LedgerStore,
@@ -27,6 +28,7 @@ from hivecost.ledger import (
     Matches,
     Settlement,
     SoftLimits,
+    SoftStep,
     Unit,
     ancestry,
     attribution,
@@ -80,14 +82,14 @@ class _Binding(NamedTuple):
     is_shadow: bool
 
 
-class _Asked(NamedTuple):
+class _Asked(msgspec.Struct, frozen=True):
     """Whose request it is, and what the budgets count that bind it."""
 
-    who: dict[str, str]
+    who: Mapping[str, str]
     ancestors: Ancestors
-    units: set[Unit]
+    units: frozenset[Unit]
     #: Those of them that not only shadow budgets count.
-    enforced: set[Unit]
+    enforced: frozenset[Unit]
 
 
 class HardBudgets:
@@ -123,11 +125,17 @@ class HardBudgets:
         """Bind turns by these budgets from now on."""
         listed = tuple(budgets)
         self.budgets = {budget.name: budget for budget in listed}
+        #: What those count that bind every turn.
+        self._units_of_all = frozenset(budget.counted_unit for budget in listed if not budget.match)
+        self._enforced_of_all = frozenset(
+            budget.counted_unit for budget in listed if not (budget.match or budget.shadow)
+        )
         self._binding = [
             _Binding(
                 budget.counted_unit, matcher(budget.match), "execution" in budget.account_attributes, budget.shadow
             )
             for budget in listed
+            if budget.match
         ]
         self._named = NamedBudgets(listed)
         self._answers.set_budgets(listed)
@@ -156,7 +164,8 @@ class HardBudgets:
                 return Admission(request)
             waiter.seen = self._line.times_freed
             try:
-                hold = await self._hold(asked, self._bounds.of(request, asked.units, asked.enforced))
+                bound = self._bounds.of(request, asked.units, asked.enforced)
+                hold = self._hold_nowait(asked, bound) or await self._hold(asked, bound)
             except ConfigError:
                 if self._asked(request).units == asked.units:
                     raise
@@ -166,10 +175,10 @@ class HardBudgets:
             else:
                 passed = self._passed_by(hold, waiter)
                 if passed is None:
-                    again = await self._soften(request, hold, softened, passes)
-                    if again is None:
+                    step = self._soft_step(request, hold, softened)
+                    if step is None:
                         return Admission(request, hold)
-                    request = again
+                    request = await self._soften(request, hold, step, passes)
                     continue
                 refusal = passed
             if refusal.budget not in self.budgets:
@@ -212,7 +221,7 @@ class HardBudgets:
                 await self._pause(request, refusal, waiter, paused)
             waiter.seen = self._line.times_freed
             try:
-                hold = await self._hold(asked, bound)
+                hold = self._hold_nowait(asked, bound) or await self._hold(asked, bound)
             except BudgetExceededError as error:
                 refusal = error
             except ConfigError:
@@ -255,39 +264,51 @@ class HardBudgets:
         who, ancestors = attribution(request, answered), ancestry(request, answered)
         if not request.is_charge and not (request.resolved_model and request.resolved_provider):
             self._named.refuse_unknown(request, (who, *ancestors))
-        units: set[Unit] = set()
-        enforced: set[Unit] = set()
+        units, enforced = self._units_of_all, self._enforced_of_all
         for unit, matches, is_of_executions, is_shadow in self._binding:
-            if matches(who) or (is_of_executions and any(map(matches, ancestors))):
-                units.add(unit)
+            if unit not in enforced and (matches(who) or (is_of_executions and any(map(matches, ancestors)))):
+                units |= {unit}
                 if not is_shadow:
-                    enforced.add(unit)
+                    enforced |= {unit}
         return _Asked(who, ancestors, units, enforced)
 
-    async def _hold(self, asked: _Asked, bound: dict[Unit, int]) -> LedgerStoreHold:
-        nanousd, tokens, calls = bound.get("usd"), bound.get("tokens"), bound["calls"]
-        who, ancestors = asked.who, asked.ancestors
-        hold = self._ledger.reserve_nowait(who, nanousd=nanousd, tokens=tokens, calls=calls, ancestors=ancestors)
-        return hold or await self._ledger.reserve(who, nanousd=nanousd, tokens=tokens, calls=calls, ancestors=ancestors)
-
-    async def _soften(
-        self, request: TurnRequest, hold: LedgerStoreHold, done: set[str], passes: Passes
-    ) -> TurnRequest | None:
-        """The request to try again because an account is past its soft limit; None when it may be sent.
-
-        A turn that waits, or is tried with another model, holds nothing meanwhile. Each of the `done` budgets has had
-        its say.
-        """
-        step = self._soft.next_step(
-            hold.accounts, request.execution_id, "" if request.is_charge else request.model, done
+    def _hold_nowait(self, asked: _Asked, bound: Mapping[Unit, int]) -> LedgerStoreHold | None:
+        """The hold, if it can be had from memory."""
+        return self._ledger.reserve_nowait(
+            asked.who,
+            nanousd=bound.get("usd"),
+            tokens=bound.get("tokens"),
+            calls=bound["calls"],
+            ancestors=asked.ancestors,
         )
+
+    async def _hold(self, asked: _Asked, bound: Mapping[Unit, int]) -> LedgerStoreHold:
+        return await self._ledger.reserve(
+            asked.who,
+            nanousd=bound.get("usd"),
+            tokens=bound.get("tokens"),
+            calls=bound["calls"],
+            ancestors=asked.ancestors,
+        )
+
+    def _soft_step(self, request: TurnRequest, hold: LedgerStoreHold, done: set[str]) -> SoftStep | None:
+        """What is to be done because an account is past its soft limit; None when the turn may be sent.
+
+        Each of the `done` budgets has had its say.
+        """
+        model = "" if request.is_charge else request.model
+        step = self._soft.next_step(hold.accounts, request.execution_id, model, done)
         if step is None:
             self._soft.passed(hold.accounts, request.execution_id)
-            return None
+        else:
+            done.add(step.account.budget.name)
+        return step
+
+    async def _soften(self, request: TurnRequest, hold: LedgerStoreHold, step: SoftStep, passes: Passes) -> TurnRequest:
+        """The request to try again: a turn that waits, or is tried with another model, holds nothing meanwhile."""
         hold.release()
         self._line.freed()
         account, budget = step.account, step.account.budget
-        done.add(budget.name)
         if step.action == "downgrade":
             return self._resolved(replace(request, model=budget.soft_model, provider=""))
         if step.action == "refuse":
@@ -335,7 +356,8 @@ class HardBudgets:
         if hold is None:
             return
         known = known_bill(admission.request, hold, usage, cost, is_final=is_final)
-        settle = hold.settle if all(account.unit in known for account in hold.accounts) else hold.settle_known
+        is_all_known = len(known) == len(UNITS) or all(account.unit in known for account in hold.accounts)
+        settle = hold.settle if is_all_known else hold.settle_known
         try:
             settlement = settle(nanousd=known.get("usd"), tokens=known.get("tokens"), calls=known.get("calls"))
         except LedgerUnavailableError as error:

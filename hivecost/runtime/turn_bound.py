@@ -13,8 +13,9 @@ from hivecost.ledger import Unit
 from hivecost.plugin import TurnRequest
 from hivecost.pricing import PriceBook
 
-#: What a request must bound, and what an agent says it with.
-_BOUNDS: Final = {"input_tokens": "input_tokens=… or prompt=messages", "max_tokens": "max_tokens=…"}
+#: With what an agent says how much a turn can be.
+_INPUT_TOKENS: Final = "input_tokens=… or prompt=messages"
+_MAX_TOKENS: Final = "max_tokens=…"
 
 
 def grown_to(request: TurnRequest, input_tokens: int, output_tokens: int) -> TurnRequest:
@@ -78,6 +79,6 @@ class TurnBounds:
 
 
 def _require_bounds(request: TurnRequest) -> None:
-    for name, given_as in _BOUNDS.items():
-        if not getattr(request, name):
-            raise ConfigError(f"ctx.turn({given_as})", "the most it can be: a hard budget holds money for it")
+    if not (request.input_tokens and request.max_tokens):
+        given_as = _MAX_TOKENS if request.input_tokens else _INPUT_TOKENS
+        raise ConfigError(f"ctx.turn({given_as})", "the most it can be: a hard budget holds money for it")

@@ -27,6 +27,7 @@ COST_COLUMNS: Final = tuple(
 _COUNTED: Final = USAGE_FIELDS.index("web_search_requests") + 1
 USAGE_COLUMNS: Final = USAGE_FIELDS[:_COUNTED]
 OTHER_COUNTS: Final = USAGE_FIELDS[_COUNTED:]
+_NO_OTHERS: Final = (0,) * len(OTHER_COUNTS)
 #: The fields of a turn in order, with the parts of its usage and its cost in their places.
 _TURN_FIELDS: Final = LLMTurnComplete.__struct_fields__
 TURN_COLUMNS: Final = (
@@ -101,11 +102,11 @@ def event_row(event: Event) -> Row:
 
 def _usage_row(usage: Usage) -> Row:
     counts = astuple(usage)
-    rest = counts[_COUNTED:]
-    if not any(rest):
+    others = counts[_COUNTED:]
+    if others == _NO_OTHERS:  # as it is most often
         return (*counts[:_COUNTED], "")
-    others = {name: count for name, count in zip(OTHER_COUNTS, rest, strict=True) if count}
-    return (*counts[:_COUNTED], _to_json(others).decode())
+    named = {name: count for name, count in zip(OTHER_COUNTS, others, strict=True) if count}
+    return (*counts[:_COUNTED], _to_json(named).decode())
 
 
 def _cost_row(cost: Cost | None) -> Row:

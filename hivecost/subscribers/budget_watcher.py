@@ -124,12 +124,14 @@ class BudgetWatcher:
         async def check(request: TurnRequest) -> TurnRequest | None:
             allowed, softened = request, set[str]()
             while True:
-                with suppress(ReentrancyError):  # a handler that takes turns cannot wait for handlers
+                try:  # noqa: SIM105  # each turn passes here
                     await drain()
+                except ReentrancyError:  # a handler that takes turns cannot wait for handlers
+                    pass
                 accounts = self.accounts.find(attribution(allowed), host.clock.now_ns(), ancestry(allowed))
                 await self._logged.read_back(host.base_path, accounts)
                 try:
-                    _refuse_spent((one for one in accounts if one.budget.name in self.accounts.budgets), allowed)
+                    self._refuse_spent(accounts, allowed)
                     self._refuse_unseen(accounts, allowed)
                     again = await self._soften(host, throttle, accounts, allowed, softened)
                 except BudgetExceededError as refusal:
@@ -204,6 +206,12 @@ class BudgetWatcher:
         _log.warning("%s", alert.message)
         host.bus.publish_nowait(alert)
 
+    def _refuse_spent(self, accounts: Iterable[Account], request: TurnRequest) -> None:
+        """Raise for a turn of an account that is spent already; one of a budget that is retired by now stops nobody."""
+        for account in accounts:
+            if account.is_spent and _stops(account.budget) and account.budget.name in self.accounts.budgets:
+                raise _exhausted(account, request.execution_id)
+
     def _refuse_unseen(self, accounts: Iterable[Account], request: TurnRequest) -> None:
         """Raise for a turn of an account that is to see everything and did not, or would not see this one."""
         for account in accounts:
@@ -275,13 +283,6 @@ class BudgetWatcher:
 
 def _stops(budget: Budget) -> bool:
     return budget.mode == "stop_after" and budget.on_exceed == "cancel" and not budget.shadow
-
-
-def _refuse_spent(accounts: Iterable[Account], request: TurnRequest) -> None:
-    """Raise for a turn of an account that is spent already."""
-    for account in accounts:
-        if account.is_spent and _stops(account.budget):
-            raise _exhausted(account, request.execution_id)
 
 
 def _exhausted(account: Account, execution_id: str) -> BudgetExhaustedError:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Container, Iterable, Mapping
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+import msgspec
 
 from hivecost.clock import Clock
 from hivecost.errors import LedgerUnavailableError
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from hivecost.store.ledger.ledger import Ledger
 
 
-class Spender(NamedTuple):
+class Spender(msgspec.Struct, frozen=True, gc=False):
     """Whose attempt it is; see `Ledger.reserve`."""
 
     attribution: Mapping[str, str]
@@ -430,7 +432,8 @@ class Desk(Atomic):
         except LedgerUnavailableError:
             self._state.release(hold)
             raise
-        if accounts is None or not self._leases.unread.isdisjoint(hold.accounts):
+        unread = self._leases.unread
+        if accounts is None or (unread and not unread.isdisjoint(hold.accounts)):
             self._state.release(hold)
             return False
         try:
