@@ -48,6 +48,8 @@ class UsageReading(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     #: "" where many providers speak the same shape and nothing tells them apart.
     provider: str = ""
+    #: Whom the shape or the model's name hints at: weak, believed only where nobody named a host and it has the model.
+    hinted_provider: str = ""
     #: The tier that was served, in the provider's words.
     service_tier: str = ""
     batch: bool = False
