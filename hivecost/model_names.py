@@ -7,12 +7,23 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
 
+#: Where Bedrock's inference profiles send requests; `regional` is what the price table calls all but `global`.
+_AREA: Final = r"global|regional|us-gov|us|eu|apac|ap|au|ca|jp|in|sa|me|af"
 _BEDROCK: Final = re.compile(
-    r"(?:^|[/.])(?P<ref>(?:(?:global|regional|us|us-gov|eu|apac|ap|au|ca|jp|in|sa|me|af)\.)?(?P<base>"
-    r"(?:anthropic|amazon|meta|mistral|cohere|ai21|deepseek|openai|qwen|writer|stability|twelvelabs)\.(?P<model>.+)))$"
+    rf"(?:^|[/.:])(?P<ref>(?:(?P<area>{_AREA})\.)?(?P<base>(?:anthropic|amazon|meta|mistral|cohere|ai21|deepseek|openai"
+    r"|qwen|writer|stability|twelvelabs|nvidia|google|moonshotai|minimax|zai|xai)\.(?P<model>.+)))$"
 )
-_DATE: Final = re.compile(r"[-@](?:20\d\d-?[01]\d-?[0-3]\d|[01]\d-20\d\d|latest|\d{4})$")
-_BEDROCK_VERSION: Final = re.compile(r"-v\d+(?::\d+)*(?::\d+k)?$")
+_DATE: Final = re.compile(r"[-@](?:20\d\d-?[01]\d-?[0-3]\d|[01]\d-20\d\d|latest|default|\d{4})$")
+_BEDROCK_VERSION: Final = re.compile(r"(?:-v\d+(?::\d+)*(?::\d+k)?|(?:-\d+)?:\d+)$")
+
+#: How each provider's names say a region, as a part between slashes or colons.
+_AWS_REGION: Final = re.compile(rf"(?:^|[/:])({_AREA}|[a-z]{{2}}(?:-gov|-iso[a-z]?)?-[a-z]+-\d)(?=[/:])")
+_AZURE_REGION: Final = re.compile(
+    r"(?:^|/)(global-standard|global|eu|us|apac|(?:north|south|east|west|central)+(?:us|europe|asia|india)\d?"
+    r"|(?:sweden|france|switzerland|germany|uk|norway|poland|italy|spain|canada|brazil|japan|korea|australia|uae)"
+    r"(?:north|south|east|west|central)+)(?=/)"
+)
+_GOOGLE_REGION: Final = re.compile(r"(?:^|/)locations/([^/]+)(?=/)")
 
 
 def spellings(model: str) -> Iterator[tuple[str, str]]:
@@ -21,10 +32,9 @@ def spellings(model: str) -> Iterator[tuple[str, str]]:
     `bedrock/us-east-1/anthropic.claude-…` gives the whole name, then `anthropic.claude-…` at `bedrock`, and so on.
     """
     yield "", model
-    found = _BEDROCK.search(model)
-    if found:
-        yield "aws", found["ref"]
-        yield "aws", found["base"]
+    if bedrock := _BEDROCK.search(model):
+        yield "aws", bedrock["ref"]
+        yield "aws", bedrock["base"]
     if model.startswith("ft:"):
         yield "openai", model
     named = model
@@ -45,6 +55,37 @@ def undated(model: str) -> Iterator[str]:
         if shorter != model:
             yield shorter
             model = shorter
+
+
+def is_bedrock(model: str) -> bool:
+    """Whether the name has the shape of Bedrock's ids, or is an ARN of Bedrock."""
+    return _BEDROCK.search(model) is not None or (model.startswith("arn:aws") and ":bedrock:" in model)
+
+
+def bedrock_area(model: str) -> str:
+    """Return the area of an inference profile, such as `us` of `us.anthropic.claude-…`; "" where none is named."""
+    found = _BEDROCK.search(model)
+    area = (found["area"] or "") if found else ""
+    return "" if area == "regional" else area
+
+
+def region_of(model: str, provider: str) -> str:
+    """Return the region that a name asks this provider for: `eu` of `azure/eu/gpt-4o`; "" where it says none."""
+    name = model.strip().lower()
+    if provider == "aws":
+        found = _AWS_REGION.search(name)
+        return bedrock_area(name) or (found[1] if found else "")
+    pattern = {"azure": _AZURE_REGION, "google": _GOOGLE_REGION}.get(provider)
+    found = pattern.search(name) if pattern else None
+    return found[1] if found else ""
+
+
+def last_name(model: str) -> str:
+    """Return what a model is called at all its hosts, in lower case: without a host, a maker, a region or a version."""
+    name = model.strip().lower()
+    if bedrock := _BEDROCK.search(name):
+        return _BEDROCK_VERSION.sub("", bedrock["model"])
+    return name.rpartition("/")[2]
 
 
 @lru_cache(maxsize=4_096)

@@ -6,12 +6,15 @@ import os
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.errors import PriceUnknownError
 from hivecost.events import Cost, CostStatus, Usage
 from hivecost.money import TURN_COST_MAX_NANOUSD, USD, to_usd
 from hivecost.pricing.cards import Band, Card, half_even
 from hivecost.pricing.offers import Offer
+from hivecost.pricing.passes import sum_of_costs
 from hivecost.pricing.quotes import Quote, QuoteKey, Quoter
 from hivecost.pricing.resolver import ModelName
 from hivecost.usage.reading import UsageReading, UsageStatus
@@ -75,8 +78,8 @@ class PriceBook:
         `estimated` marks usage that is not final, such as that of a cut stream.
         """
         at = self._clock.now_ns() if at_ns is None else at_ns
-        quote = self._quoter.quote((model, provider, service_tier, batch, inference_geo), at)
-        cost = _table_cost(quote, usage, self._quoter.snapshot, "the usage is not final" if estimated else "")
+        quote = self._quoter.quote((model, provider, service_tier, batch, inference_geo, "", "", ""), at)
+        cost = self._cost(quote, usage, "the usage is not final" if estimated else "")
         return cost if reported_nanousd is None else _reported(cost, reported_nanousd)
 
     def price_reading(
@@ -84,7 +87,9 @@ class PriceBook:
     ) -> Cost:
         """The cost of a turn as the provider's payload told it; `model` and `provider` are what was asked for.
 
-        The model that answered is priced; the one that was asked for, where only that has a price or the user's own.
+        Who was asked is who bills: the model that answered is priced there, or the one that was asked for, where only
+        that has a price or the user's own. Where nobody names the host and several have the model, the cost is
+        `estimated` by the dearest. Each of the reading's passes is priced by itself.
         A line of a batch that failed costs nothing, whatever its model.
         Missing usage is `unpriced` and impossible usage `invalid`, unless the provider named its bill.
         """
@@ -94,42 +99,46 @@ class PriceBook:
         elif reading.status in _UNUSABLE:
             cost = Cost(status=_UNUSABLE[reading.status], snapshot=self._quoter.snapshot, reason=reading.reason)
         else:
-            quote = self.quote_reading(reading, model=model, provider=provider, at_ns=at)
             estimated = reading.reason if reading.status is UsageStatus.ESTIMATED else ""
-            cost = _table_cost(quote, reading.usage, self._quoter.snapshot, estimated)
+            key = _key_of(reading, model, provider)
+            if reading.passes:
+                cost = self._cost_of_passes(reading, key, at, estimated)
+            else:
+                cost = self._cost(self._quoter.quote(key, at), reading.usage, estimated)
         return cost if reading.reported_nanousd is None else _reported(cost, reading.reported_nanousd)
+
+    def _cost(self, quote: Quote, usage: Usage, reason: str) -> Cost:
+        """What the table says; of several hosts that it may be, the dearest for this usage."""
+        snapshot = self._quoter.snapshot
+        cost = _table_cost(quote, usage, snapshot, reason)
+        if quote.rivals:
+            costs = [cost, *(_table_cost(rival, usage, snapshot, reason) for rival in quote.rivals)]
+            cost = max(costs, key=lambda one: -1 if one.nanousd is None else one.nanousd)
+        if reason and quote.reason and reason not in cost.reason and cost.nanousd is not None:
+            cost = replace(cost, reason=f"{cost.reason}; {reason}")
+        return cost
+
+    def _cost_of_passes(self, reading: UsageReading, key: QuoteKey, at: int, reason: str) -> Cost:
+        """Each run at its own model's rates and long-context band, at the host of the whole turn."""
+        costs = []
+        for one in reading.passes:
+            pass_key = (*key[:5], one.model, *key[6:]) if one.model else key
+            costs.append(self._cost(self._quoter.quote(pass_key, at), one.usage, ""))
+        return sum_of_costs(costs, self._quoter.snapshot, reason)
 
     def quote_reading(
         self, reading: UsageReading, *, model: str = "", provider: str = "", at_ns: int | None = None
     ) -> Quote:
         """What a reading is priced with: see `price_reading`."""
-        provider = provider or reading.provider or reading.hinted_provider
-        return self.quote(
-            self._priced_name(reading.model, model, provider, at_ns),
-            provider=provider,
-            at_ns=at_ns,
-            service_tier=reading.service_tier,
-            batch=reading.batch,
-            inference_geo=reading.inference_geo,
-        )
-
-    def _priced_name(self, answered: str, asked: str, provider: str, at_ns: int | None) -> str:
-        if not asked or answered == asked:
-            return answered
-        if not answered:
-            return asked
-        own = self._quoter.table
-        if answered in own.rates or answered in own.aliases:
-            return answered
-        if asked in own.rates or asked in own.aliases or not self.knows(answered, provider=provider, at_ns=at_ns):
-            return asked
-        return answered
+        at = self._clock.now_ns() if at_ns is None else at_ns
+        return self._quoter.quote(_key_of(reading, model, provider), at)
 
     def resolve(self, asked: str, provider: str = "") -> ModelName:
         """Return (provider, model) as this book understands a name: `azure/gpt-4o-2024-08-06` is `azure`, `gpt-4o`.
 
         The model is "" where the book does not know it, and the provider where nobody says it. A `provider` that is
-        given is believed; only a gateway, which OpenAI's client is too, passes on models of others.
+        given is believed; only LiteLLM and OpenAI's client, which people call any host with, say nothing. A region
+        that changes the price stays a part of the model: `azure/eu/gpt-4o` is `azure`, `eu/gpt-4o`.
         """
         return self._quoter.resolve(asked, provider)
 
@@ -157,7 +166,7 @@ class PriceBook:
     ) -> Quote:
         """What the name was resolved to, and the card that applies then; without one, the reason."""
         at = self._clock.now_ns() if at_ns is None else at_ns
-        return self._quoter.quote((model, provider, service_tier, batch, inference_geo), at)
+        return self._quoter.quote((model, provider, service_tier, batch, inference_geo, "", "", ""), at)
 
     def upper_bound_nanousd(
         self,
@@ -176,20 +185,21 @@ class PriceBook:
 
         Every token is taken as the dearest kind of its side (an hour-long cache write, audio), at the dearest
         long-context rate in reach, at the tier asked for or the standard one (a provider may serve either),
-        now and within the next hour.
+        now and within the next hour, at the dearest host where nobody names one.
         """
         at = self._clock.now_ns() if at_ns is None else at_ns
-        quotes = self._quotes_ahead((model, provider, service_tier, batch, inference_geo), at)
+        quotes = self._quotes_ahead((model, provider, service_tier, batch, inference_geo, "", "", ""), at)
         card = quotes[0].card
         if card is None:
             return None
-        if len(quotes) == 1 and not (service_tier or batch):  # as it is most often
+        if len(quotes) == 1 and not (service_tier or batch or quotes[0].rivals):  # as it is most often
             return card.upper_bound(input_tokens, output_tokens, web_search_requests)
         if service_tier or batch:
-            quotes += self._quotes_ahead((model, provider, "", False, inference_geo), at)
+            quotes += self._quotes_ahead((model, provider, "", False, inference_geo, "", "", ""), at)
         return max(
             quote.card.upper_bound(input_tokens, output_tokens, web_search_requests)
-            for quote in quotes
+            for own in quotes
+            for quote in (own, *own.rivals)
             if quote.card is not None
         )
 
@@ -231,6 +241,19 @@ class PriceBook:
         if cost.nanousd is None:
             raise PriceUnknownError(model, suggestions=self.suggestions(model))
         return to_usd(cost.nanousd)
+
+
+def _key_of(reading: UsageReading, model: str, provider: str) -> QuoteKey:
+    return (
+        model,
+        provider,
+        reading.service_tier,
+        reading.batch,
+        reading.inference_geo,
+        reading.model,
+        reading.provider,
+        reading.hinted_provider,
+    )
 
 
 def _table_cost(quote: Quote, usage: Usage, snapshot: str, reason: str) -> Cost:

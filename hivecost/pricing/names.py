@@ -12,25 +12,69 @@ PROVIDER_NAMES: Final = {
     "azure.ai.inference": "azure",
     "azure.ai.openai": "azure",
     "azure_ai": "azure",
+    "azure-ai": "azure",
+    "azureai": "azure",
+    "azure-cognitive-services": "azure",
     "azure_openai": "azure",
     "azure-openai": "azure",
     "azure_text": "azure",
     "fireworks_ai": "fireworks",
+    "fireworks-ai": "fireworks",
     "google_ai_studio": "google",
     "hf": "huggingface",
+    "novita-ai": "novita",
     "text-completion-openai": "openai",
     "together_ai": "together",
+    "together-ai": "together",
+    "togetherai": "together",
     "x_ai": "x-ai",
+    "z-ai": "zai",
+    "z.ai": "zai",
+    "z_ai": "zai",
     "zhipu": "zhipuai",
 }
 
-#: They pass on other providers' models at the providers' prices; OpenAI's client is what people call gateways with.
-GATEWAYS: Final = frozenset({"litellm", "litellm_proxy", "openai", "openrouter"})
+#: They pass on other providers' models and bill nothing of their own; OpenAI's client is what people call hosts with.
+TRANSPARENT: Final = frozenset({"litellm", "litellm_proxy", "openai"})
+#: All that pass on models of others; OpenRouter at prices of its own.
+GATEWAYS: Final = TRANSPARENT | {"openrouter"}
+
+#: What telemetry writes in place of a provider.
+NOBODY: Final = frozenset({"_other", "custom", "langchain", "other", "strands-agents", "unknown"})
+
+#: They run on the caller's own machines: whatever others charge for the same model says nothing about them.
+LOCAL_HOSTS: Final = frozenset(
+    {
+        "hosted_vllm", "llama.cpp", "llama_cpp", "llamacpp", "llamafile", "lm-studio", "lm_studio", "lmstudio", "local",
+        "localhost", "mlx", "ollama", "ollama_chat", "vllm",
+    }
+)  # fmt: skip
+
+#: What stands in front of a model's name and is no host: parts of paths and of LiteLLM's routes.
+PATH_WORDS: Final = frozenset(
+    {
+        "accounts", "chat", "converse", "converse_like", "deployments", "endpoints", "engines", "invoke", "locations",
+        "model", "models", "projects", "publishers", "responses", "routers",
+    }
+)  # fmt: skip
 
 #: Whose models are priced when no provider is named and the name alone says nothing.
 FIRST_PARTIES: Final = (
     "openai", "anthropic", "google", "mistral", "cohere", "deepseek", "x-ai", "perplexity", "voyageai",
 )  # fmt: skip
+
+#: Providers whose names also stand in front of models as their makers', whoever serves them.
+MAKERS: Final = frozenset({*FIRST_PARTIES, "arcee", "aws", "meta", "minimax", "moonshotai", "zai", "zhipuai"})
+
+#: Ends of names by which OpenRouter tells variants: https://openrouter.ai/docs/guides/routing/model-variants
+VARIANTS: Final = frozenset({"batch", "beta", "exacto", "extended", "floor", "free", "nitro", "online", "thinking"})
+#: Ends of names by which Hugging Face chooses a host: https://huggingface.co/docs/inference-providers
+POLICIES: Final = frozenset({"cheapest", "fastest", "preferred"})
+
+#: Open models that look like their maker's own, which the maker does not serve (or not under this name): the shipped
+#: rates of OpenAI's gpt-oss are another host's, and a distilled model of DeepSeek's is none of its API's.
+#: https://help.openai.com/en/articles/11870455, https://api-docs.deepseek.com/quick_start/pricing
+NOT_SERVED: Final = {"openai": "gpt-oss", "deepseek": "distill"}
 
 SUGGESTIONS_MAX: Final = 3
 
@@ -44,8 +88,9 @@ def last_parts(names: Iterable[str]) -> dict[str, str]:
 
 
 def near_names(model: str, known: Mapping[str, str]) -> tuple[str, ...]:
-    """Up to three of the names in `last_parts` form that are near to this one, nearest first."""
+    """Up to three of the names in `last_parts` form that are near to this one, nearest first, and not the same."""
     from difflib import get_close_matches  # noqa: PLC0415  # only an unknown name needs it
 
     last = model.rsplit("/", 1)[-1].lower()[:_NAME_MAX]
-    return tuple(known[name] for name in get_close_matches(last, known, n=SUGGESTIONS_MAX, cutoff=0.7))
+    near = get_close_matches(last, known, n=SUGGESTIONS_MAX + 1, cutoff=0.7)
+    return tuple(known[name] for name in near if name != last)[:SUGGESTIONS_MAX]

@@ -19,7 +19,7 @@ from hivecost.pricing.names import GATEWAYS, last_parts, near_names
 from hivecost.pricing.offers import ModelRates
 from hivecost.pricing.patches import GEOGRAPHY_UPLIFT, PATCHES
 from hivecost.pricing.patches import SOURCE as PATCH
-from hivecost.pricing.resolver import ModelName, Resolver
+from hivecost.pricing.resolver import Asked, ModelName, Placement, Resolver
 from hivecost.pricing.tiers import DISCOUNTED, canonical_tier
 from hivecost.pricing.user_table import SOURCE as USER
 from hivecost.pricing.user_table import read_user_table
@@ -27,8 +27,9 @@ from hivecost.pricing.user_table import read_user_table
 #: Names remembered, known and unknown ones alike; the oldest goes first.
 REMEMBERED_MAX: Final = 4096
 
-#: (model, provider, service tier, batch, geography), in the caller's words.
-QuoteKey = tuple[str, str, str, bool, str]
+#: (model, provider, service tier, batch, geography) in the caller's words, then what the answer says: (model, provider,
+#: hinted provider).
+QuoteKey = tuple[str, str, str, bool, str, str, str, str]
 
 
 class Quote(msgspec.Struct, frozen=True):
@@ -42,6 +43,8 @@ class Quote(msgspec.Struct, frozen=True):
     source: str = ""
     #: Why there is no card; with a card, why its amount is only an estimate.
     reason: str = ""
+    #: Where the host is unknown: what others would charge. The dearest prices a turn.
+    rivals: tuple[Quote, ...] = ()
 
 
 class Quoter:
@@ -78,7 +81,8 @@ class Quoter:
         """Read the rates, and import all that answering takes: no question does after that."""
         import difflib  # noqa: F401, PLC0415  # for near names; both take a fraction of a second, and are not for everyone
 
-        _ = self.snapshot, self._resolver, self._known_names
+        _ = self.snapshot, self._known_names
+        self._resolver.load()
 
     def quote(self, key: QuoteKey, at_ns: int) -> Quote:
         """What applies at this instant. Never raises."""
@@ -92,7 +96,7 @@ class Quoter:
 
     def resolve(self, model: str, provider: str) -> ModelName:
         """What the name means; remembered with its quotes."""
-        key = (model, provider, "", False, "")
+        key = (model, provider, "", False, "", "", "", "")
         return (self._slots.get(key) or self._open(key)).name
 
     def provider_id(self, name: str) -> str:
@@ -105,7 +109,9 @@ class Quoter:
 
     def rates(self, model: str, provider: str) -> Iterator[ModelRates]:
         """All rates that the name may mean, best first."""
-        return self._resolver.find(model, provider)
+        placement = self._resolver.place(Asked(model, provider))
+        yield from placement.own
+        yield from placement.shipped
 
     def suggest(self, model: str) -> tuple[str, ...]:
         """Names with a price that are near to this one."""
@@ -117,37 +123,32 @@ class Quoter:
         return last_parts([*self.table.rates, *self.table.aliases, *shipped])
 
     def _open(self, key: QuoteKey) -> _Slot:
-        model, provider, service_tier, batch, geography = key
+        model, provider, service_tier, batch, geography, answered, answering, hint = key
         with self._opening:
-            rates = tuple(self._resolver.find(model, provider))
-            reason = "" if rates else self._unknown(model, provider)
-            name = self._resolver.name(model, provider, rates)
-            slot = _Slot(name, rates, canonical_tier(service_tier, batch=batch), geography.lower(), reason)
+            placement = self._resolver.place(Asked(model, provider, answered, answering, hint))
+            if not (placement.own or placement.shipped):
+                near = self.suggest(model or answered) if model or answered else ()
+                hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
+                placement = placement._replace(missing=placement.missing + hint)
+            slot = _Slot(placement, canonical_tier(service_tier, batch=batch), geography.lower())
             if len(self._slots) >= REMEMBERED_MAX:
                 self._slots.pop(next(iter(self._slots)), None)
             self._slots[key] = slot
         return slot
 
-    def _unknown(self, model: str, provider: str) -> str:
-        if not model:
-            return "no model is named"
-        near = self.suggest(model)
-        where = f" at provider {provider!r}" if provider else ""
-        hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
-        return f"no price is known for model {model!r}{where}{hint}"
-
 
 class _Slot:
     """One model's cards over time; `current` is replaced whole, so that threads never see half of it."""
 
-    def __init__(self, name: ModelName, rates: tuple[ModelRates, ...], tier: str, geography: str, reason: str) -> None:
-        self.name = name
-        self._rates = rates
+    def __init__(self, placement: Placement, tier: str, geography: str) -> None:
+        self.name = placement.name
+        self._placement = placement
+        self._rates = (*placement.own, *placement.shipped)
         self._tier = tier
         self._geography = geography
         self._quotes: dict[tuple[bool, ...], Quote] = {}
         #: Empty window: the first question renews it. A name without rates stays unknown for ever.
-        self.current = Quote(0, 0, None) if rates else Quote(-(2**80), 2**80, None, reason=reason)
+        self.current = Quote(0, 0, None) if self._rates else Quote(-(2**80), 2**80, None, reason=placement.missing)
 
     def renew(self, at_ns: int) -> Quote:
         """The quote at this instant, kept until the next border."""
@@ -162,13 +163,36 @@ class _Slot:
         return self.current
 
     def _quote(self, at_ns: int) -> Quote:
-        for rates in self._rates:
-            standard = rates.standard_at(at_ns)
-            if standard is not None:
-                break
-        else:
+        """The user's own price where it applies, else that of the host; of several that it may be, the dearest."""
+        for rates in self._placement.own:
+            own = self._quote_of(rates, at_ns)
+            if own is not None:
+                return own
+        quotes = [self._quote_of(rates, at_ns) for rates in self._placement.shipped]
+        found = [quote for quote in quotes if quote is not None]
+        if not found:
             name = self._rates[0].model
             return Quote(0, 0, None, model=name, reason=f"the price of {name!r} is for another period")
+        doubt, why = self._placement.doubt, self._placement.unknown_host
+        if not why:
+            return _doubted(found[0], doubt)
+        priced = sorted((quote for quote in found if quote.card is not None), key=_dearness, reverse=True)
+        if not priced:
+            return found[0]
+        count = len({quote.provider for quote in priced})
+        among = f"the dearest of {count} hosts" if count > 1 else "the only host known"
+        first, *others = (_doubted(one, f"{why}: priced as at {one.provider}, {among}") for one in priced)
+        rivals: list[Quote] = []
+        for other in others:  # as often as not, several hosts charge the same
+            if other.card != first.card and all(other.card != one.card for one in rivals):
+                rivals.append(other)
+        return msgspec.structs.replace(first, rivals=tuple(rivals))
+
+    def _quote_of(self, rates: ModelRates, at_ns: int) -> Quote | None:
+        """What these rates say; None where they are for another period."""
+        standard = rates.standard_at(at_ns)
+        if standard is None:
+            return None
         prices, source, reason = standard.prices, standard.source, ""
         if self._tier and source != USER:
             own = rates.tier_at(at_ns, self._tier)
@@ -184,3 +208,14 @@ class _Slot:
         if card is None:
             return Quote(0, 0, None, rates.provider, rates.model, reason=f"{rates.model!r} has no price for tokens")
         return Quote(0, 0, card, rates.provider, rates.model, PATCH if uplift != 1 else source, reason)
+
+
+def _doubted(quote: Quote, doubt: str) -> Quote:
+    """The quote with one more cause for which its amount is an estimate."""
+    reason = "; ".join(filter(None, (doubt, quote.reason)))
+    return msgspec.structs.replace(quote, reason=reason) if doubt else quote
+
+
+def _dearness(quote: Quote) -> int:
+    """What an ordinary turn costs at most."""
+    return 0 if quote.card is None else quote.card.upper_bound(10_000, 1_000, 0)

@@ -8,6 +8,7 @@ from typing import Final
 from hivecost.events import Cost, CostStatus, LLMTurnComplete
 from hivecost.pricing.book import PriceBook
 from hivecost.pricing.user_table import SOURCE as USER
+from hivecost.usage.reading import UsageReading, UsageStatus
 
 
 class Kept(StrEnum):
@@ -33,15 +34,17 @@ def reprice_turn(turn: LLMTurnComplete, book: PriceBook) -> Cost | Kept:
             return Kept.INVALID
     if not (turn.usage.total_tokens or turn.usage.web_search_requests):
         return Kept.NO_USAGE
-    cost = book.price(
-        turn.model,
-        turn.usage,
+    is_final = before is None or before.status is not CostStatus.ESTIMATED
+    reading = UsageReading(
+        usage=turn.usage,
+        status=UsageStatus.OK if is_final else UsageStatus.ESTIMATED,
+        reason="" if is_final else "the usage is not final",
+        model=turn.model,
         provider=turn.provider,
-        at_ns=turn.timestamp_ns,
         service_tier=turn.service_tier,
         inference_geo=_geography(before),
-        estimated=before is not None and before.status is CostStatus.ESTIMATED,
     )
+    cost = book.price_reading(reading, model=turn.asked_model, at_ns=turn.timestamp_ns)
     if before is not None and before.source == USER != cost.source:
         return Kept.OWN_PRICE
     return cost

@@ -1,14 +1,35 @@
-"""Which rates a model's name means."""
+"""Whose rates price a turn: its host is decided first, then the model is looked up there.
+
+A host that somebody named is never exchanged for another. Who may name it, strongest first: the provider that the
+caller gave, the shape of a Bedrock id, the prefix of the name that was asked for, the answer itself, the prefix of the
+model that answered; then a mere hint, then the vendor whose own model it is. Where nobody knows the host, it may be
+any that has a price for the name.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import NamedTuple
+from decimal import Decimal
+from functools import cached_property
+from typing import Final, NamedTuple
 
-from hivecost.model_names import spellings, undated
+from hivecost.model_names import bedrock_area, general_names, is_bedrock, last_name, region_of, spellings, undated
 from hivecost.pricing.catalog import Catalog
-from hivecost.pricing.names import FIRST_PARTIES, GATEWAYS, PROVIDER_NAMES
-from hivecost.pricing.offers import ModelRates
+from hivecost.pricing.hosts import NOWHERE, Host, HostNames
+from hivecost.pricing.names import (
+    FIRST_PARTIES,
+    GATEWAYS,
+    LOCAL_HOSTS,
+    NOT_SERVED,
+)
+from hivecost.pricing.offers import ModelRates, Offer, Price
+from hivecost.pricing.regions import at_region
+
+#: Variants of a model at OpenRouter that are the model itself, by a choice among hosts or with searches added.
+_ONLINE: Final = "online"
+_FREE: Final = ":free"
+#: ARNs that do not say which model they run.
+_OPAQUE_ARNS: Final = ("application-inference-profile/", "custom-model", "imported-model/", "provisioned-model/")
 
 
 class ModelName(NamedTuple):
@@ -18,76 +39,254 @@ class ModelName(NamedTuple):
     model: str
 
 
+class Asked(NamedTuple):
+    """All that names a turn's model and host: what was asked for, what the answer says, and what it hints at."""
+
+    model: str
+    provider: str = ""
+    answered: str = ""
+    #: The provider that the answer names, or shows itself to be of.
+    answering: str = ""
+    hint: str = ""
+
+
+class Placement(NamedTuple):
+    """The rates that price a turn."""
+
+    name: ModelName
+    #: The user's own, which win where they apply.
+    own: tuple[ModelRates, ...] = ()
+    #: The shipped ones: of the host, or of every host that it may be.
+    shipped: tuple[ModelRates, ...] = ()
+    #: What is in doubt about the rate.
+    doubt: str = ""
+    #: Why nobody can tell the host; "" where it is known.
+    unknown_host: str = ""
+    #: Why there is no price.
+    missing: str = ""
+
+
 class Resolver:
-    """The user's table by exact name, then the catalog by ever looser names."""
+    """The user's table by exact name, then the catalog at the host that was named."""
 
     def __init__(self, table: Mapping[str, ModelRates], aliases: Mapping[str, str], catalog: Catalog) -> None:
         self._table = table
         self._aliases = aliases
         self._catalog = catalog
+        self._hosts = HostNames(catalog)
 
-    def find(self, model: str, provider: str) -> Iterator[ModelRates]:
-        """Rates for the model, best first: the user's own, then shipped ones; nothing when it is unknown."""
-        name = self._alias(model, provider)
-        for own in dict.fromkeys((model, f"{provider}/{model}", name)):
-            if own in self._table:
-                yield self._table[own]
-        if name:
-            shipped = self._shipped(name.strip(), provider.strip().lower())
-            if shipped is not None:
-                yield shipped
+    def place(self, asked: Asked) -> Placement:
+        """Return whose rates price the turn; without any, the reason. Never raises."""
+        own = tuple(self._own(asked))
+        model, provider = self._alias(asked.model, asked.provider).strip(), asked.provider.strip().lower()
+        answered = self._alias(asked.answered, asked.provider or asked.answering).strip()
+        model, answered = model or answered, "" if answered == model else answered
+        if not model:
+            return Placement(ModelName(provider, ""), own, missing="no model is named")
+        host = self._host(model, provider, answered, asked)
+        hints = (provider, asked.answering, asked.hint)  # OpenAI's client is asked for OpenAI's models, too
+        found = self._at_host(host, model, answered) if host else self._anywhere(model, answered, hints)
+        return found._replace(own=own, name=self._name(asked.provider, own, found, host))
 
-    def name(self, model: str, provider: str, rates: Sequence[ModelRates]) -> ModelName:
-        """What the name means, from the `rates` that `find` gives for it.
+    # -- the user's own table ------------------------------------------------------------------------------------
 
-        A provider that was named and is no gateway is believed, also one that the catalog does not know.
-        """
-        found = next((one.provider for one in rates if one.provider), "")
-        if provider and not (found and (self._provider_id(provider) or provider.lower() in GATEWAYS)):
-            found = self._provider_id(provider) or provider
-        if rates and not found and "/" in rates[0].model:  # of the user's own table
-            found = rates[0].model.partition("/")[0]
-        return ModelName(found, rates[0].model if rates else "")
+    def _own(self, asked: Asked) -> Iterator[ModelRates]:
+        provider, prefix = asked.provider or asked.answering, asked.model.partition("/")[0]
+        names = (
+            name
+            for model in (asked.answered, asked.model)
+            if model
+            for name in (model, f"{provider}/{model}", f"{prefix}/{model}", self._alias(model, provider))
+        )
+        return (self._table[name] for name in dict.fromkeys(names) if name in self._table)
+
+    def _alias(self, model: str, provider: str) -> str:
+        return self._aliases.get(model) or self._aliases.get(f"{provider}/{model}") or model
+
+    def _name(self, provider: str, own: Sequence[ModelRates], found: Placement, host: Host) -> ModelName:
+        """What the name means: the host that was named, also one that the catalog does not know."""
+        given = self._hosts.named(provider.strip().lower())
+        if given.unlisted == "huggingface" and host.listed:
+            given = host
+        named = given.listed or (provider if given else "") or found.name.provider or host.listed or host.unlisted
+        model = own[0].model if own else found.name.model
+        if not named and own and "/" in model:
+            named = model.partition("/")[0]
+        return ModelName(named or self._hosts.provider_id(provider) or provider, model)
+
+    # -- who hosts it ---------------------------------------------------------------------------------------------
+
+    def _host(self, model: str, provider: str, answered: str, asked: Asked) -> Host:
+        if is_bedrock(model):  # the shape of a Bedrock id says so, whichever client sent it
+            return Host("aws")
+        given = self._hosts.named(provider)
+        if given:
+            return self._hosts.of_hugging_face(model) if given.unlisted == "huggingface" else given
+        prefix, answering = self._hosts.in_name(model), self._hosts.named(asked.answering.strip().lower())
+        if prefix.listed and answering.listed and self._lists(answering.listed, model):
+            return answering  # what looks like a host in front is a part of the name there
+        return prefix or answering or self._hosts.in_name(answered)
+
+    def _lists(self, provider: str, model: str) -> bool:
+        return "/" in model and self._catalog.find(provider, model) is not None
+
+    # -- the model at its host --------------------------------------------------------------------------------------
+
+    def _at_host(self, host: Host, model: str, answered: str) -> Placement:
+        rates, doubt = self._find_at(host, model, answered) if host.listed else (None, "")
+        if rates is not None and not (host.is_maker and not _is_priced(rates)):
+            region = region_of(model, host.listed) or region_of(answered, host.listed)
+            rates, unsure = at_region(rates, region)
+            reason = "; ".join(filter(None, (doubt, unsure)))
+            return Placement(ModelName(rates.provider, rates.model), shipped=(rates,), doubt=reason)
+        may_be_elsewhere = host.is_maker or host.listed == "openrouter" or (host.unlisted not in {"", *LOCAL_HOSTS})
+        others, called = self._everywhere(model, answered) if may_be_elsewhere else ((), "")
+        named = host.listed or host.unlisted
+        if not others:
+            return Placement(ModelName(named, ""), missing=self._missing(host, model))
+        why = f"no price of {named!r} is known" if host.unlisted else f"{named} lists no price for {model!r}"
+        if host.unlisted == "huggingface":
+            theirs = tuple(one for one in others if one.provider.startswith("huggingface_"))
+            others, why = theirs or others, "Hugging Face chooses the host"
+        return Placement(ModelName(named, called), shipped=others, unknown_host=why)
+
+    def _find_at(self, host: Host, model: str, answered: str) -> tuple[ModelRates | None, str]:
+        """The rates of the model that answered, or of the one asked for where that says more, or has the only price."""
+        names = [answered, model] if answered and not _says_more(model, answered) else [model, answered]
+        for name in names:
+            rates, doubt = self._find(host, name) if name else (None, "")
+            if rates is not None:
+                return rates, doubt
+        return None, ""
+
+    def _find(self, host: Host, model: str) -> tuple[ModelRates | None, str]:
+        provider, references = host.listed, list(dict.fromkeys(rest for _, rest in spellings(model)))
+        if host.in_front and self._hosts.in_name(model).listed == provider:
+            references.append(references.pop(0))  # the name without its host comes first
+        if provider.startswith("huggingface_"):
+            references += [rest.rpartition(":")[0] for rest in references if ":" in rest]
+        for loosen in (False, True):
+            for reference in references:
+                for name in undated(reference) if loosen else (reference,):
+                    rates = self._catalog.find(provider, name)
+                    if rates is not None:
+                        return rates, ""
+        return self._variant(references) if provider == "openrouter" else (None, "")
+
+    def _variant(self, references: Sequence[str]) -> tuple[ModelRates | None, str]:
+        """A variant that OpenRouter does not list: the free one is free, others cost what the model does, perhaps."""
+        for reference in references:
+            base, _, variant = reference.rpartition(":")
+            rates = self._catalog.find("openrouter", base) if base else None
+            if rates is None:
+                continue
+            if reference.endswith(_FREE):
+                free = {unit: Price(Decimal(0)) for unit in ("input", "output")}
+                return ModelRates("openrouter", reference, (Offer(free, source="patch"),)), ""
+            doubt = f"':{variant}' chooses among hosts: the rate of {base!r} is taken"
+            if variant == _ONLINE:
+                doubt = f"':{variant}' adds web searches, which are not included: the rate of {base!r} is taken"
+            return rates, doubt
+        return None, ""
+
+    # -- where nobody names a host -----------------------------------------------------------------------------------
+
+    def _anywhere(self, model: str, answered: str, hints: Sequence[str]) -> Placement:
+        for hint in filter(None, hints):
+            hinted = self._hosts.provider_id(hint.strip())
+            rates = self._find_at(Host(hinted), model, answered)[0] if hinted else None
+            if hinted and rates is not None and _is_served(rates):
+                return self._at_host(Host(hinted), model, answered)
+        vendors = self._of_vendor(answered) or self._of_vendor(model)
+        others, called = self._everywhere(model, answered) if vendors is None or not _is_priced(vendors) else ((), "")
+        if vendors is not None and not any(map(_is_priced, others)):
+            return Placement(ModelName(vendors.provider, vendors.model), shipped=(vendors,))
+        if others:
+            return Placement(ModelName("", called), shipped=others, unknown_host="host unknown")
+        return Placement(ModelName("", ""), missing=self._missing(NOWHERE, model))
+
+    def _of_vendor(self, model: str) -> ModelRates | None:
+        """The rates of the provider whose own model it is."""
+        references = list(dict.fromkeys(rest for _, rest in spellings(model))) if model else []
+        for loosen in (False, True):
+            for reference in references:
+                for name in undated(reference) if loosen else (reference,):
+                    vendor = self._catalog.vendor_id(name.lower())
+                    for provider in (vendor,) if vendor else FIRST_PARTIES:
+                        rates = self._catalog.find(provider, name)
+                        if rates is not None and _is_served(rates, name):
+                            return rates
+        return None
+
+    def _everywhere(self, model: str, answered: str) -> tuple[tuple[ModelRates, ...], str]:
+        """The rates of every host that has a price for the name, the vendor's first, and what they call it."""
+        vendor = self._of_vendor(answered) or self._of_vendor(model)
+        for name in filter(None, (answered, model)):
+            last = last_name(name)
+            for called in (last, *undated(last), last.partition(":")[0]):
+                listed = self._hosts_of.get(called, {})
+                found = [self._catalog.find(host, listed_as) for host, listed_as in listed.items()]
+                rates = [one for one in found if one is not None and _is_served(one)]
+                if rates:
+                    others = (one for one in rates if vendor is None or one.provider != vendor.provider)
+                    return (*((vendor,) if vendor else ()), *others), called
+        return ((), "") if vendor is None else ((vendor,), vendor.model)
+
+    @cached_property
+    def _hosts_of(self) -> dict[str, dict[str, str]]:
+        """By what a model is called everywhere: its hosts, and its name there."""
+        hosts: dict[str, dict[str, str]] = {}
+        for provider, name in self._catalog.names():
+            hosts.setdefault(last_name(name), {}).setdefault(provider, name)
+        return hosts
+
+    def _missing(self, host: Host, model: str) -> str:
+        """Why there is no price, with the hosts that have one."""
+        if any(part in model for part in _OPAQUE_ARNS):
+            return f"{model!r} does not say which model it runs: give it an alias"
+        at = host.listed or host.unlisted
+        where = f" at provider {at!r}" if at else ""
+        reason = f"no price is known for model {model!r}{where}"
+        if host.unlisted in LOCAL_HOSTS:
+            return f"{reason}, which runs on machines of your own: give a price, 0 where it is free"
+        elsewhere, _ = self._everywhere(model, "") if host.listed else ((), "")
+        hosts = list(dict.fromkeys(one.provider for one in elsewhere if _is_priced(one)))
+        if hosts:
+            reason += f": priced at {', '.join(hosts[:3])}, not at {at}: give provider={hosts[0]!r}"
+        return reason
+
+    # -- names of providers -------------------------------------------------------------------------------------------
 
     def provider_id(self, name: str) -> str:
         """The provider that goes by this name, which may be a gateway or a host in the user's table; "" for none."""
-        return self._provider_id(name) or (name.lower() if name.lower() in {*GATEWAYS, *self.hosts()} else "")
+        return self._hosts.provider_id(name) or (name.lower() if name.lower() in {*GATEWAYS, *self.hosts()} else "")
 
     def hosts(self) -> set[str]:
         """Those of the user's own table, which names models as `host/model`."""
         return {model.partition("/")[0].lower() for model in self._table if "/" in model}
 
-    def _alias(self, model: str, provider: str) -> str:
-        return self._aliases.get(model) or self._aliases.get(f"{provider}/{model}") or model
+    def load(self) -> None:
+        """Make the indexes now."""
+        _ = self._hosts_of, self._hosts.makers
 
-    def _shipped(self, model: str, provider: str) -> ModelRates | None:
-        names = list(spellings(model))
-        for loosen in (False, True):
-            for head, rest in names:
-                for ref in undated(rest) if loosen else (rest,):
-                    for provider_id in self._providers(head, ref, provider):
-                        rates = self._catalog.find(provider_id, ref)
-                        if rates is not None:
-                            return rates
-        return None
 
-    def _providers(self, head: str, ref: str, provider: str) -> Iterator[str]:
-        """Where to look for `ref`: at the provider that was named, else at the one whose model it looks like."""
-        if head == "aws":  # the shape of a Bedrock id says so, whichever client sent it
-            yield "aws"
-            return
-        for name in (provider, head):
-            named = self._provider_id(name)
-            if named:
-                yield named
-                if name not in GATEWAYS:
-                    return
-        vendor = self._catalog.vendor_id(ref.lower())
-        if vendor:
-            yield vendor
-        else:
-            yield from FIRST_PARTIES
+def _is_priced(rates: ModelRates) -> bool:
+    """Whether tokens have a price at any time."""
+    return any("input" in offer.prices for offer in rates.offers)
 
-    def _provider_id(self, name: str) -> str | None:
-        name = name.lower()
-        return self._catalog.provider_id(PROVIDER_NAMES.get(name, name))
+
+def _is_served(rates: ModelRates, name: str = "") -> bool:
+    """False for an open model that its maker does not serve."""
+    return NOT_SERVED.get(rates.provider, "\n") not in (name or rates.model).lower()
+
+
+def _says_more(asked: str, answered: str) -> bool:
+    """Whether the name asked for is the model that answered, with a maker, a profile or a variant besides."""
+    asked, answered = asked.lower(), answered.lower()
+    if asked.endswith((f"/{answered}", f".{answered}")):
+        return True
+    variant = asked.rpartition(":")[2] if "/" in asked else ""
+    if not variant and not bedrock_area(asked):
+        return False
+    plain = asked.removesuffix(f":{variant}") if variant else asked
+    return not general_names(plain).isdisjoint(general_names(answered))

@@ -52,7 +52,7 @@ class UsageReading(msgspec.Struct, frozen=True, kw_only=True):
     model: str = ""
     #: Named in the answer, or known by what only this host writes; "" where many hosts speak the same shape.
     provider: str = ""
-    #: What the shape makes likely: it decides only where nobody named a provider.
+    #: Whom the shape or the model's name hints at: believed only where nobody named a host and this one has the model.
     hinted_provider: str = ""
     #: The tier that was served, in the provider's words.
     service_tier: str = ""

@@ -38,7 +38,19 @@ TURN = Usage(input_tokens=1000, output_tokens=100)
         ("grok-4", "x_ai", ("x-ai", "grok-4-0709")),
         ("sonar-pro", "", ("perplexity", "sonar-pro")),
         ("deepseek/deepseek-chat", "", ("deepseek", "deepseek-chat")),
-        ("gpt-4o", "some-proxy-of-ours", ("openai", "gpt-4o")),
+        ("azureai/gpt-4o", "", ("azure", "gpt-4o")),
+        ("accounts/fireworks/models/deepseek-v3p2", "", ("fireworks", "deepseek-v3p2")),
+        ("fireworks_ai/accounts/fireworks/models/deepseek-v3p2", "", ("fireworks", "deepseek-v3p2")),
+        ("glm-5p1", "fireworks-ai", ("fireworks", "glm-5p1")),
+        ("Qwen/Qwen3-32B:groq", "huggingface", ("huggingface_groq", "Qwen/Qwen3-32B")),
+        ("huggingface/groq/Qwen/Qwen3-32B", "", ("huggingface_groq", "Qwen/Qwen3-32B")),
+        ("deepseek-ai/DeepSeek-R1:together", "", ("huggingface_together", "deepseek-ai/DeepSeek-R1")),
+        ("openrouter/openai/gpt-4o:extended", "", ("openrouter", "openai/gpt-4o:extended")),
+        ("qwen/qwen-plus-2025-07-28:thinking", "", ("openrouter", "qwen/qwen-plus-2025-07-28:thinking")),
+        ("z-ai/glm-4.6", "", ("zai", "GLM-4.6")),
+        ("google-gla:gemini-2.5-flash", "", ("google", "gemini-2.5-flash")),
+        ("openrouter/perplexity/sonar", "", ("openrouter", "perplexity/sonar")),
+        ("perplexity/sonar", "", ("perplexity", "sonar")),
     ],
 )
 def test_the_names_people_write_find_their_model(book, name, provider, found):
@@ -61,7 +73,10 @@ SONNET = "anthropic.claude-sonnet-4-5-20250929-v1:0"
         (f"bedrock/{SONNET}", "3.3"),
         (f"bedrock/us-east-1/{SONNET}", "3.3"),
         (f"bedrock/converse/us.{SONNET}", "3.3"),
+        (f"amazon-bedrock/us.{SONNET}", "3.3"),
+        (f"bedrock:us.{SONNET}", "3.3"),
         (f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.{SONNET}", "3.3"),
+        (f"arn:aws:bedrock:us-east-1:123456789012:inference-profile/global.{SONNET}", "3"),
         ("anthropic.claude-3-haiku-20240307-v1:0", "0.25"),
     ],
 )
@@ -79,6 +94,11 @@ def test_bedrock_ids_carry_the_regional_uplift(book, name, input_rate, provider)
         ("ft:gpt-4.1-2025-04-14:acme::abc", ""),
         ("gpt-4o", "groq"),
         ("llama3:8b", "ollama"),
+        ("ollama/deepseek-r1", ""),
+        ("github-copilot/gpt-4o", ""),
+        ("github_copilot/claude-3-opus", ""),
+        ("volcengine/doubao-nobody-lists", ""),
+        ("accounts/acme/models/own", ""),
         ("", ""),
         ("/", ""),
         (":", "::"),
@@ -99,6 +119,25 @@ def test_near_names_are_suggested(book):
         book.calculate_cost("gpt-4o-minni", 1, 1)
     assert "gpt-4o-mini" in error.value.suggestions
     assert "did you mean 'gpt-4o-mini'" in str(error.value)
+
+
+def test_a_name_that_is_priced_elsewhere_says_where(book):
+    """Never the very name that was given: the hosts that have it, and what to give."""
+    reason = book.price("llama-3.3-70b-versatile", TURN, provider="anthropic").reason
+    assert "priced at groq, not at anthropic: give provider='groq'" in reason
+    assert "did you mean 'llama-3.3-70b-versatile'" not in reason
+    assert "'gpt-4o'" not in book.price("gpt-4o", TURN, provider="groq").reason.partition("did you mean")[2]
+
+
+@pytest.mark.parametrize("kind", ["application-inference-profile/a1b2c3", "provisioned-model/x", "custom-model/y"])
+def test_an_arn_that_does_not_name_its_model_says_so(book, kind):
+    """Nobody can tell what runs behind it; an alias can."""
+    arn = f"arn:aws:bedrock:us-east-1:123456789012:{kind}"
+    cost = book.price(arn, TURN)
+    assert (cost.status, cost.nanousd) == (CostStatus.UNPRICED, None)
+    assert "does not say which model it runs: give it an alias" in cost.reason
+    own = PriceBook({"prices": {}, "aliases": {arn: "us.anthropic.claude-opus-4-8"}})
+    assert own.price(arn, TURN).rate.startswith("input=5.5 ")
 
 
 def test_an_unknown_model_says_how_to_give_its_price(book):
