@@ -51,7 +51,10 @@ def placed(counts: Counts, flavor: str, *, hides_thoughts: bool = False) -> Plac
     for beside in _possible_ways(found, usual):
         if _sum(found, beside) == total:
             return Placed(_inclusive(found, beside))
-    return _unlike_total(found, next(_possible_ways(found, usual), usual), total, counts.names["total"], hides_thoughts)
+    sides = found.get("input_tokens", 0) + found.get("output_tokens", 0)
+    if sides == total or not _is_possible(found, usual):  # it includes nothing that stands beside, or helps nobody
+        return _without_total(found, usual, flavor)
+    return _unlike_total(found, usual, total, counts.names["total"], hides_thoughts)
 
 
 def _unlike_total(found: dict[str, int], beside: _Beside, total: int, name: str, hides_thoughts: bool) -> Placed:
@@ -62,8 +65,6 @@ def _unlike_total(found: dict[str, int], beside: _Beside, total: int, name: str,
         for field in ("output_tokens", "reasoning_tokens"):
             inclusive[field] = inclusive.get(field, 0) + rest
         return Placed(inclusive)
-    if found.get("input_tokens", 0) + found.get("output_tokens", 0) == total or not _is_possible(found, beside):
-        return Placed(inclusive)  # it cannot include what stands beside; or the counts are told to be impossible
     if rest > 0:
         return Placed(inclusive, f"{rest:,} of the {total:,} tokens of {name} are in no part: not included")
     return Placed(inclusive, f"{name} is {total:,}, and its parts add up to {total - rest:,}")
