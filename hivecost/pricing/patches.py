@@ -68,6 +68,23 @@ def _openrouter_free(rates: ModelRates) -> ModelRates:
     return replace(rates, offers=(Offer({"input": Price(Decimal(0)), "output": Price(Decimal(0))}, source=SOURCE),))
 
 
+def _openai_audio(rates: ModelRates) -> ModelRates:
+    """Sound costs more than text, and the shipped data has text's rates only."""
+    sound = _AUDIO_PREVIEWS.get(rates.model) if rates.provider == "openai" else None
+    if sound is None or any("input_audio" in offer.prices for offer in rates.offers):
+        return rates
+    prices = {"input_audio": Price(Decimal(sound[0])), "output_audio": Price(Decimal(sound[1]))}
+    return replace(
+        rates,
+        offers=tuple(
+            offer if offer.tier else replace(offer, prices=offer.prices | prices, source=SOURCE)
+            for offer in rates.offers
+        ),
+    )
+
+
+#: (heard, spoken), in USD per 1M tokens, since 2024-12-17; as litellm 1.110.2 has them.
+_AUDIO_PREVIEWS: Final = {"gpt-4o-audio-preview": (40, 80), "gpt-4o-mini-audio-preview": (10, 20)}
 _WEEKDAY_PEAKS: Final = ("deepseek-v4", "deepseek-flash")
 _WEEKENDS_SINCE: Final = date(2026, 8, 23)
 
@@ -86,6 +103,11 @@ PATCHES: Final = (
         "openrouter-free",
         "https://openrouter.ai/docs/guides/routing/model-variants/free",
         _openrouter_free,
+    ),
+    Patch(
+        "openai-audio",
+        "https://platform.openai.com/docs/models/gpt-4o-audio-preview",
+        _openai_audio,
     ),
 )
 

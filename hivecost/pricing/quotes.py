@@ -15,14 +15,16 @@ import msgspec
 from hivecost.forking import tell_children
 from hivecost.pricing.cards import Card, compile_card
 from hivecost.pricing.catalog import Catalog, fetched_catalog, shipped_catalog
+from hivecost.pricing.fees import tool_fees, units_at_other_rates
 from hivecost.pricing.names import GATEWAYS, last_parts, near_names
-from hivecost.pricing.offers import ModelRates
+from hivecost.pricing.offers import ModelRates, Offer, Price
 from hivecost.pricing.patches import GEOGRAPHY_UPLIFT, PATCHES
 from hivecost.pricing.patches import SOURCE as PATCH
 from hivecost.pricing.resolver import ModelName, Resolver
 from hivecost.pricing.tiers import DISCOUNTED, canonical_tier
+from hivecost.pricing.units import uncounted
+from hivecost.pricing.user_table import FREE, SUBSCRIPTION, read_user_table
 from hivecost.pricing.user_table import SOURCE as USER
-from hivecost.pricing.user_table import read_user_table
 
 #: Names remembered, known and unknown ones alike; the oldest goes first.
 REMEMBERED_MAX: Final = 4096
@@ -42,6 +44,10 @@ class Quote(msgspec.Struct, frozen=True):
     source: str = ""
     #: Why there is no card; with a card, why its amount is only an estimate.
     reason: str = ""
+    #: For turns without tokens, where only pieces have a price and `card` is None.
+    pieces: Quote | None = None
+    #: For turns that a subscription pays for: what they would have cost, or why nobody can tell. `card` is for nothing.
+    notional: Quote | None = None
 
 
 class Quoter:
@@ -105,7 +111,11 @@ class Quoter:
 
     def rates(self, model: str, provider: str) -> Iterator[ModelRates]:
         """All rates that the name may mean, best first."""
-        return self._resolver.find(model, provider)
+        found = list(self._resolver.find(model, provider))
+        shipped = [rates for rates in found if rates.provider]
+        yield from (rates for rates in found if not rates.provider)
+        yield from self.table.matching(model, provider, shipped)
+        yield from shipped
 
     def suggest(self, model: str) -> tuple[str, ...]:
         """Names with a price that are near to this one."""
@@ -119,7 +129,7 @@ class Quoter:
     def _open(self, key: QuoteKey) -> _Slot:
         model, provider, service_tier, batch, geography = key
         with self._opening:
-            rates = tuple(self._resolver.find(model, provider))
+            rates = tuple(self.rates(model, provider))
             reason = "" if rates else self._unknown(model, provider)
             name = self._resolver.name(model, provider, rates)
             slot = _Slot(name, rates, canonical_tier(service_tier, batch=batch), geography.lower(), reason)
@@ -162,25 +172,50 @@ class _Slot:
         return self.current
 
     def _quote(self, at_ns: int) -> Quote:
-        for rates in self._rates:
-            standard = rates.standard_at(at_ns)
-            if standard is not None:
-                break
-        else:
+        active = [(rates, offer) for rates in self._rates if (offer := rates.standard_at(at_ns)) is not None]
+        if not active:
             name = self._rates[0].model
             return Quote(0, 0, None, model=name, reason=f"the price of {name!r} is for another period")
-        prices, source, reason = standard.prices, standard.source, ""
+        rates, offer = active[0]
+        if not offer.subscription:
+            return self._priced(rates, offer, at_ns)
+        listed = next((pair for pair in active if pair[1].prices), None)
+        unknown = Quote(0, 0, None, model=rates.model, reason=f"no price is known for model {rates.model!r}")
+        notional = self._priced(*listed, at_ns) if listed else unknown
+        return Quote(0, 0, _NOTHING, notional.provider, rates.model, SUBSCRIPTION, notional=notional)
+
+    def _priced(self, rates: ModelRates, standard: Offer, at_ns: int) -> Quote:
+        prices, source, reason = standard.prices, standard.source, standard.doubt
         if self._tier and source != USER:
             own = rates.tier_at(at_ns, self._tier)
             if own is not None:
-                prices, source = prices | own.prices, own.source
+                prices, source, reason = prices | own.prices, own.source, own.doubt or reason
             else:
                 reason = f"no {self._tier} rate is known for {rates.model!r}"
                 if self._tier not in DISCOUNTED:
                     return Quote(0, 0, None, rates.provider, rates.model, reason=reason)
                 reason += ": the standard rate is an upper bound"
-        uplift = Fraction(1) if source == USER else GEOGRAPHY_UPLIFT.get((rates.provider, self._geography), Fraction(1))
-        card = compile_card(prices, uplift)
-        if card is None:
-            return Quote(0, 0, None, rates.provider, rates.model, reason=f"{rates.model!r} has no price for tokens")
-        return Quote(0, 0, card, rates.provider, rates.model, PATCH if uplift != 1 else source, reason)
+        if source == USER:
+            card = compile_card(prices)
+        else:
+            uplift = GEOGRAPHY_UPLIFT.get((rates.provider, self._geography), Fraction(1))
+            source = PATCH if uplift != 1 else source
+            same = units_at_other_rates(rates.provider, rates.model)
+            card = compile_card(
+                prices | _lacking(tool_fees(rates.provider, rates.model), prices), uplift, as_other=same
+            )
+        unknown = uncounted(prices)
+        if unknown:
+            reason = f"{rates.model!r} is billed by {', '.join(unknown)} as well, which no usage counts"
+        quote = Quote(0, 0, card, rates.provider, rates.model, source, reason)
+        if card is not None and card.has_tokens:
+            return quote
+        reason = reason or f"{rates.model!r} has no price for tokens"
+        return Quote(0, 0, None, rates.provider, rates.model, reason=reason, pieces=quote if card else None)
+
+
+def _lacking(fees: dict[str, Price], prices: dict[str, Price]) -> dict[str, Price]:
+    return {unit: fee for unit, fee in fees.items() if unit not in prices}
+
+
+_NOTHING: Final = compile_card(FREE)
