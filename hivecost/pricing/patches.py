@@ -51,7 +51,7 @@ def _deepseek_peak_days(rates: ModelRates) -> ModelRates:
 
 
 def _peak_days(offer: Offer, period: Offer) -> Iterator[Offer]:
-    """The peak offer while the standard one holds: on all days before weekends became off-peak, on working days since."""
+    """The peak offer while the standard one holds: every day before weekends became off-peak, on working days since."""
     since = day_ns(_WEEKENDS_SINCE)
     start, end = period.validity.from_ns, period.validity.until_ns
     if start is None or start < since:
