@@ -1,4 +1,4 @@
-"""What the shipped rates do not say of earlier days: tiers and peaks, at their ratio to the standard rate of that day."""
+"""What the shipped rates do not say of earlier days: tiers, and peaks, at their ratio to the day's standard rate."""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from hivecost.pricing.history import with_history
 from hivecost.pricing.offers import ModelRates, Offer, Price, day_ns
 from hivecost.pricing.past import at_ratio, standard_periods, tiers_reach_back
 
@@ -106,6 +107,11 @@ _WEEKDAY_PEAKS: Final = ("deepseek-v4", "deepseek-flash")
 _WEEKENDS_SINCE: Final = date(2026, 8, 23)
 
 PATCHES: Final = (
+    Patch(
+        "rewritten-rates",
+        "https://pypi.org/project/genai-prices/#history",
+        with_history,
+    ),
     Patch(
         "deepseek-peak-days",
         "https://github.com/pydantic/genai-prices/issues/582",

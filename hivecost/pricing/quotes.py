@@ -15,7 +15,8 @@ import msgspec
 from hivecost.forking import tell_children
 from hivecost.pricing.cards import Card, compile_card
 from hivecost.pricing.catalog import Catalog, fetched_catalog, shipped_catalog
-from hivecost.pricing.fees import tool_fees, units_at_other_rates
+from hivecost.pricing.fees import FEES, PIECE_MODELS, SAME_RATES, tool_fees, units_at_other_rates
+from hivecost.pricing.history import REWRITTEN
 from hivecost.pricing.names import GATEWAYS, last_parts, near_names
 from hivecost.pricing.offers import ModelRates, Offer, Price
 from hivecost.pricing.patches import GEOGRAPHY_UPLIFT, PATCHES
@@ -71,9 +72,9 @@ class Quoter:
     @cached_property
     def snapshot(self) -> str:
         """The edition of the rates, and a short hash over them, the patches and the user's own prices."""
-        content = msgspec.json.encode(
-            [self.catalog.edition, [(patch.name, patch.source) for patch in PATCHES], self.table], order="sorted"
-        )
+        patches = [(patch.name, patch.source) for patch in PATCHES]
+        ours = FEES, PIECE_MODELS, SAME_RATES, REWRITTEN
+        content = msgspec.json.encode([self.catalog.edition, patches, ours, self.table], order="sorted")
         return f"{self.catalog.edition}-{hashlib.sha256(content).hexdigest()[:12]}"
 
     @cached_property

@@ -79,7 +79,7 @@ def test_every_model_costs_what_genai_prices_says(book, moment):
     for provider in providers:
         for model in provider.models:
             quote = book.quote(model.id, provider=provider.id, at_ns=to_ns(moment))
-            if (quote.provider, quote.model) != (provider.id, model.id) or quote.source == "patch":
+            if (quote.provider, quote.model) != (provider.id, model.id) or quote.source in {"patch", "history"}:
                 seen["elsewhere or patched"] += 1
                 continue
             for usage, genai_usage in zip(SHAPES, GENAI_SHAPES, strict=True):
@@ -90,8 +90,9 @@ def test_every_model_costs_what_genai_prices_says(book, moment):
                     wrong.append((provider.id, model.id, usage, ours))
     assert not wrong[:5]
     assert seen["compared"] > 29_000
-    # Free variants at OpenRouter, DeepSeek's peak hours, and ids that genai-prices itself takes for another model.
-    assert seen["elsewhere or patched"] < 200
+    # Free variants at OpenRouter, DeepSeek's peak hours, ids that genai-prices itself takes for another model, and the
+    # rates that it rewrote.
+    assert seen["elsewhere or patched"] < 220
 
 
 @pytest.mark.parametrize(
