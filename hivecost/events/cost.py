@@ -38,7 +38,8 @@ class Cost(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     status: CostStatus
     #: None exactly when the status is `unpriced` or `invalid`.
     nanousd: int | None = None
-    #: Where the rate comes from: `user`, `genai-prices`, `patch`, `provider`, or "" when unpriced.
+    #: Where the rate comes from: `user`, `genai-prices`, `patch`, `fees`, `history`, `provider`, `subscription`, or ""
+    #: when unpriced.
     source: str = ""
     #: The rates applied, readable: `input=2.5 output=10` in USD per 1M tokens.
     rate: str = ""
@@ -51,13 +52,15 @@ class Cost(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=Tr
     output_nanousd: int | None = None
     #: What our table says where the provider's own bill won.
     table_nanousd: int | None = None
-    #: Of the input's, what was read from a cache, and what was written to one.
+    #: Of the input's, what was read from a cache, and what was written to one. None, as the input's, when unknown.
     cached_nanousd: int | None = None
     written_nanousd: int | None = None
     #: Of the output's.
     reasoning_nanousd: int | None = None
     #: What is billed by the request, the piece or the second.
     fee_nanousd: int | None = None
+    #: What a turn that a subscription pays for would have cost; `nanousd` is 0. None for any other, and when unknown.
+    notional_nanousd: int | None = None
 
     @property
     def estimated_from(self) -> str:

@@ -3,7 +3,7 @@
 from hivecost.pricing.book import PriceBook
 from hivecost.pricing.bounds import input_token_bound
 from hivecost.pricing.default_book import calculate_cost, default_book
-from hivecost.pricing.lines import price_line
+from hivecost.pricing.jsonl import price_line
 from hivecost.pricing.listing import RateChange, RateRow, describe, diff_rates, list_rates
 from hivecost.pricing.plausibility import believable_book
 from hivecost.pricing.quotes import Quote

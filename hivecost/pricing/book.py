@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
+from itertools import accumulate
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -12,11 +13,12 @@ from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.errors import PriceUnknownError
 from hivecost.events import Cost, CostStatus, Usage
 from hivecost.money import TURN_COST_MAX_NANOUSD, USD, to_usd
-from hivecost.pricing.cards import Band, Card, half_even
+from hivecost.pricing.cards import Card, half_even
 from hivecost.pricing.offers import Offer
 from hivecost.pricing.passes import sum_of_costs
 from hivecost.pricing.quotes import Quote, QuoteKey, Quoter
 from hivecost.pricing.resolver import ModelName
+from hivecost.pricing.user_table import SUBSCRIPTION
 from hivecost.usage.reading import UsageReading, UsageStatus
 
 #: A request sent now may be billed later; a bound looks this far ahead for a dearer hour.
@@ -114,8 +116,6 @@ class PriceBook:
         if quote.rivals:
             costs = [cost, *(_table_cost(rival, usage, snapshot, reason) for rival in quote.rivals)]
             cost = max(costs, key=lambda one: -1 if one.nanousd is None else one.nanousd)
-        if reason and quote.reason and reason not in cost.reason and cost.nanousd is not None:
-            cost = replace(cost, reason=f"{cost.reason}; {reason}")
         return cost
 
     def _cost_of_passes(self, reading: UsageReading, key: QuoteKey, at: int, reason: str) -> Cost:
@@ -257,25 +257,27 @@ def _key_of(reading: UsageReading, model: str, provider: str) -> QuoteKey:
 
 
 def _table_cost(quote: Quote, usage: Usage, snapshot: str, reason: str) -> Cost:
+    if quote.notional is not None:
+        return _subscribed(_table_cost(quote.notional, usage, snapshot, reason))
     card = quote.card
     if card is None:
+        if quote.pieces is not None and _is_of_pieces(usage, quote.pieces.card):
+            return _table_cost(quote.pieces, usage, snapshot, reason)
         return Cost(status=CostStatus.UNPRICED, snapshot=snapshot, reason=quote.reason)
     band = card.band(usage.input_tokens) if card.starts else card.bands[0]
-    spent_in, spent_out, fees = card.amounts(usage, band)
-    reason = quote.reason or reason
-    if usage.web_search_requests or band.more_input or band.more_output:
-        spent_in, spent_out, doubt = _settle_doubts(card, band, usage, spent_in, spent_out)
-        reason = doubt or reason
+    input_nanousd, output_nanousd, fees, cached, written, reasoning, doubt = card.amounts(usage, band)
     scale = card.scale
-    total = spent_in + spent_out + fees
-    if scale == 1:
-        nanousd, input_nanousd, fee_nanousd = total, spent_in, fees
-    else:
-        nanousd, input_nanousd, fee_nanousd = (half_even(part, scale) for part in (total, spent_in, fees))
+    if scale != 1:
+        input_nanousd, output_nanousd, fees = _rounded(scale, input_nanousd, output_nanousd, fees)
+        cached, written, _ = _rounded(scale, cached, written, 0)
+        reasoning = min(half_even(reasoning, scale), output_nanousd)
+    nanousd = input_nanousd + output_nanousd + fees
     if nanousd > TURN_COST_MAX_NANOUSD:
         return Cost(
             status=CostStatus.INVALID, snapshot=snapshot, reason="a turn above one million USD is a broken bill"
         )
+    if doubt or quote.reason:
+        reason = "; ".join(filter(None, (quote.reason, doubt, reason)))
     return Cost(
         status=_ESTIMATED if reason else _PRICED,
         nanousd=nanousd,
@@ -284,36 +286,50 @@ def _table_cost(quote: Quote, usage: Usage, snapshot: str, reason: str) -> Cost:
         snapshot=snapshot,
         reason=reason,
         input_nanousd=input_nanousd,
-        output_nanousd=nanousd - input_nanousd - fee_nanousd,
+        output_nanousd=output_nanousd,
+        cached_nanousd=cached,
+        written_nanousd=written,
+        reasoning_nanousd=reasoning,
+        fee_nanousd=fees,
     )
 
 
-def _settle_doubts(card: Card, band: Band, usage: Usage, spent_in: int, spent_out: int) -> tuple[int, int, str]:
-    """The amounts when kinds of tokens overlap in a way nobody reported, never too small, and what is in doubt."""
-    doubt = ""
-    if usage.web_search_requests and card.web_search_fee is None:
-        doubt = f"no price is known for {usage.web_search_requests} web searches: not included"
-    if band.more_input:
-        heard = max(usage.input_audio_tokens, usage.cache_audio_read_tokens)
-        spent_in += (heard - usage.input_audio_tokens) * dict(band.more_input).get("input_audio_tokens", 0)
-        parts = usage.cache_read_tokens + usage.cache_write_tokens + heard + usage.input_image_tokens
-        overlap = parts - usage.cache_audio_read_tokens - usage.input_tokens
-        if overlap > 0:
-            spent_in = min(spent_in + overlap * band.input, usage.input_tokens * band.dearest_input)
-            doubt = f"{overlap} input tokens are of two kinds at once: charged as both"
-    if band.more_output:
-        parts = usage.reasoning_tokens + usage.output_audio_tokens + usage.output_image_tokens
-        overlap = parts - usage.output_tokens
-        if overlap > 0:
-            spent_out = min(spent_out + overlap * band.output, usage.output_tokens * band.dearest_output)
-            doubt = f"{overlap} output tokens are of two kinds at once: charged as both"
-    return spent_in, spent_out, doubt
+def _is_of_pieces(usage: Usage, card: Card | None) -> bool:
+    """Whether a turn has no tokens, and something that the card has a price for."""
+    return card is not None and not usage.total_tokens and card.counts_pieces(usage)
+
+
+def _rounded(scale: int, *parts: int) -> tuple[int, ...]:
+    """The parts in nano-USD, which add up to their sum rounded once."""
+    sums = [half_even(total, scale) for total in accumulate(parts)]
+    return tuple(total - before for before, total in zip([0, *sums], sums, strict=False))
+
+
+def _subscribed(table: Cost) -> Cost:
+    """Nothing, and beside it what the turn would have cost."""
+    return Cost(
+        status=_PRICED,
+        nanousd=0,
+        source=SUBSCRIPTION,
+        rate=table.rate,
+        snapshot=table.snapshot,
+        reason=table.reason,
+        input_nanousd=0,
+        output_nanousd=0,
+        cached_nanousd=0,
+        written_nanousd=0,
+        reasoning_nanousd=0,
+        fee_nanousd=0,
+        notional_nanousd=table.nanousd,
+    )
 
 
 def _reported(table: Cost, reported_nanousd: int) -> Cost:
-    """The provider's bill wins; what the table says is kept."""
+    """The provider's bill wins, but over a subscription; what the table says is kept."""
     if type(reported_nanousd) is not int or not 0 <= reported_nanousd <= TURN_COST_MAX_NANOUSD:
         return table
+    if table.source == SUBSCRIPTION:
+        return replace(table, notional_nanousd=reported_nanousd)
     return Cost(
         status=CostStatus.REPORTED,
         nanousd=reported_nanousd,

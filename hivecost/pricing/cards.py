@@ -1,13 +1,14 @@
 """Rate cards: one model's prices compiled to integers, so that a turn is a few exact multiplications.
 
-Counts of a `Usage` are inclusive, so each part is charged the difference between its own rate and that of the
-whole it is part of: 100 input tokens of which 80 were read from cache cost 100 x input + 80 x (cache_read - input).
+Counts of a `Usage` are inclusive. What was read from a cache or written to one has a rate of its own; audio, images
+and video are charged the difference between their rate and that of the text they are counted with.
 Every card has a scale of its own: some published rates have 18 decimals, and none is rounded here.
 """
 
 from __future__ import annotations
 
 from bisect import bisect_left
+from collections.abc import Collection
 from decimal import Decimal
 from fractions import Fraction
 from math import lcm
@@ -16,29 +17,50 @@ import msgspec
 
 from hivecost.events import Usage
 from hivecost.pricing.offers import Price
-from hivecost.pricing.units import FEE_UNITS, INPUT_UNITS, OUTPUT_UNITS, UNCOUNTED_INPUT, UNCOUNTED_OUTPUT
+from hivecost.pricing.units import FEE_UNITS, INPUT_UNITS, OUTPUT_UNITS, PIECE_UNITS, UNPRICED, is_for_tokens
 
-#: USD per million tokens to nano-USD per token, and USD per request to nano-USD.
+#: USD per million tokens to nano-USD per token, and USD per piece to nano-USD.
 _NANO_PER_TOKEN = 1000
-_NANO_PER_REQUEST = 10**9
+_NANO_PER_PIECE = 10**9
 
-#: What the plain fields of a Band cover; any other unit that has a price goes to its `more`.
-_PLAIN = ("input", "cache_read", "cache_write", "cache_write_1h", "output")
+#: (unit of all tokens of the kind, unit of those of them that were read from a cache)
+_INPUT_KINDS = (
+    ("input_audio", "cache_audio_read"),
+    ("input_image", "cache_image_read"),
+    ("input_video", "cache_video_read"),
+)
+_OUTPUT_KINDS = ("output_audio", "output_image", "output_video", "output_citation")
 
-Amounts = tuple[int, int, int]
+
+#: What a turn costs, in nano-USD x scale: input, output and fees, then what of the input was read from a cache and
+#: written to one, and what of the output was reasoning; last what is in doubt, "" for nothing. A tuple for its speed.
+Amounts = tuple[int, int, int, int, int, int, str]
+
+
+class InputKind(msgspec.Struct, frozen=True, gc=False):
+    """Audio, images or video: what one token costs more than text, fresh and in a cache."""
+
+    field: str
+    charge: int
+    cached_field: str
+    cached_charge: int
 
 
 class Band(msgspec.Struct, frozen=True, gc=False):
-    """The charges of requests with more than `above` input tokens, in nano-USD x scale per counted token."""
+    """The rates of requests with more than `above` input tokens, in nano-USD x scale per token."""
 
     above: int
+    #: Of what was neither read from a cache nor written to one.
     input: int
     cache_read: int
     cache_write: int
+    #: On top of `cache_write`.
     cache_write_1h: int
     output: int
-    more_input: tuple[tuple[str, int], ...]
-    more_output: tuple[tuple[str, int], ...]
+    reasoning: int
+    input_kinds: tuple[InputKind, ...]
+    #: (field, on top of `output`)
+    output_kinds: tuple[tuple[str, int], ...]
     #: What one token may cost at most, whatever kind it is.
     dearest_input: int
     dearest_output: int
@@ -53,28 +75,53 @@ class Card(msgspec.Struct, frozen=True):
     bands: tuple[Band, ...]
     starts: tuple[int, ...]
     request_fee: int
-    #: None where the table does not know what a search costs.
-    web_search_fee: int | None
+    #: (field, nano-USD x scale for one)
+    fees: tuple[tuple[str, int], ...]
+    #: The counts that have no price here.
+    unpriced: tuple[str, ...]
+    #: Those of them that ordinary turns have.
+    gaps: tuple[str, ...]
+    #: False where only pieces have a price.
+    has_tokens: bool = True
 
     def band(self, input_tokens: int) -> Band:
         """The band of a request: it is past every start that its input exceeds."""
         return self.bands[bisect_left(self.starts, input_tokens)]
 
     def amounts(self, usage: Usage, band: Band) -> Amounts:
-        """What input, output and fees cost, in nano-USD x scale."""
-        spent_in = usage.input_tokens * band.input + usage.cache_read_tokens * band.cache_read
-        spent_out = usage.output_tokens * band.output
-        if usage.cache_write_tokens:
-            spent_in += usage.cache_write_tokens * band.cache_write
-            spent_in += usage.cache_write_1h_tokens * band.cache_write_1h
-        for field, charge in band.more_input:
-            spent_in += getattr(usage, field) * charge
-        for field, charge in band.more_output:
-            spent_out += getattr(usage, field) * charge
-        fees = self.request_fee
-        if usage.web_search_requests and self.web_search_fee:
-            fees += usage.web_search_requests * self.web_search_fee
-        return spent_in, spent_out, fees
+        """What input, output and fees cost, never too small where kinds overlap in a way that nobody reported."""
+        read, written, thoughts = usage.cache_read_tokens, usage.cache_write_tokens, usage.reasoning_tokens
+        cached = read * band.cache_read
+        writing = written * band.cache_write + usage.cache_write_1h_tokens * band.cache_write_1h if written else 0
+        spent_in = (usage.input_tokens - read - written) * band.input + cached + writing
+        reasoning = thoughts * band.reasoning
+        spent_out = (usage.output_tokens - thoughts) * band.output + reasoning
+        plain = (spent_in, spent_out, self.request_fee, cached, writing, reasoning, "")
+        if not _is_ordinary(usage):
+            return self._with_kinds(usage, band, plain)
+        for field in self.gaps:
+            if getattr(usage, field):
+                return self._with_kinds(usage, band, plain)
+        return plain
+
+    def _with_kinds(self, usage: Usage, band: Band, plain: Amounts) -> Amounts:
+        spent_in, spent_out, fees, cached, written, reasoning, _ = plain
+        spent_in, cached, doubled_in = _add_input_kinds(usage, band, spent_in, cached, written)
+        spent_out, doubled_out = _add_output_kinds(usage, band, spent_out)
+        fees += sum(getattr(usage, field) * fee for field, fee in self.fees)
+        doubts = [
+            f"no price is known for {count:,} {UNPRICED[field][0]}: {UNPRICED[field][1]}"
+            for field in self.unpriced
+            if (count := getattr(usage, field))
+        ]
+        for side, doubled in (("input", doubled_in), ("output", doubled_out)):
+            if doubled > 0:
+                doubts.append(f"{doubled:,} {side} tokens are of two kinds at once: charged as both")
+        return spent_in, spent_out, fees, cached, written, min(reasoning, spent_out), "; ".join(doubts)
+
+    def counts_pieces(self, usage: Usage) -> bool:
+        """Whether this turn has something that is priced by the piece."""
+        return any(getattr(usage, field) for field, _ in self.fees)
 
     def upper_bound(self, input_tokens: int, output_tokens: int, web_search_requests: int) -> int:
         """What no turn with at most these counts exceeds, in nano-USD, rounded up.
@@ -88,29 +135,38 @@ class Card(msgspec.Struct, frozen=True):
             last = self.starts[number] if number < len(self.starts) else input_tokens
             spent = min(input_tokens, last) * band.dearest_input + output_tokens * band.dearest_output
             most = max(most, spent)
-        fees = self.request_fee + web_search_requests * (self.web_search_fee or 0)
+        fees = self.request_fee + web_search_requests * dict(self.fees).get("web_search_requests", 0)
         return -(-(most + fees) // self.scale)
 
 
-def compile_card(prices: dict[str, Price], uplift: Fraction = Fraction(1)) -> Card | None:
-    """The card of these prices, token rates times `uplift`; None when they have no rate for tokens."""
-    if "input" not in prices:
+def compile_card(
+    prices: dict[str, Price], uplift: Fraction = Fraction(1), *, as_other: Collection[str] = ()
+) -> Card | None:
+    """The card of these prices, token rates times `uplift`; None when nothing that a `Usage` counts has a price.
+
+    `as_other` are units that have no rate because they cost what other tokens of their side do.
+    """
+    if not any(unit in prices for unit in ("input", *PIECE_UNITS)):
         return None
     starts = sorted({above for price in prices.values() for above, _ in price.tiers})
-    charges = [_charges(prices, above, uplift) for above in [0, *(start + 1 for start in starts)]]
-    fees = {unit: Fraction(prices[unit].base) * _NANO_PER_REQUEST for unit in FEE_UNITS if unit in prices}
-    fractions = [fraction for band in charges for fraction in band.values()]
+    rates = [_rates(prices, above, uplift) for above in [0, *(start + 1 for start in starts)]]
+    fees = {unit: Fraction(prices[unit].base) * _NANO_PER_PIECE for unit in FEE_UNITS if unit in prices}
+    fees = {unit: fee * PIECE_UNITS[unit][1] if unit in PIECE_UNITS else fee for unit, fee in fees.items()}
+    fractions = [fraction for band in rates for fraction in band.values()]
     scale = lcm(*(fraction.denominator for fraction in [*fractions, *fees.values()]))
-    bands = tuple(
-        _band(prices, above, {unit: int(fraction * scale) for unit, fraction in band.items()}, uplift)
-        for above, band in zip([0, *starts], charges, strict=True)
-    )
+    unpriced = _unpriced(prices, as_other)
     return Card(
         scale=scale,
-        bands=bands,
+        bands=tuple(
+            _band(prices, above, {unit: int(fraction * scale) for unit, fraction in band.items()}, uplift)
+            for above, band in zip([0, *starts], rates, strict=True)
+        ),
         starts=tuple(starts),
-        request_fee=int(fees.get("request", 0) * scale),
-        web_search_fee=int(fees["web_search"] * scale) if "web_search" in fees else None,
+        request_fee=int(fees.pop("request", 0) * scale),
+        fees=tuple((PIECE_UNITS[unit][0], int(fee * scale)) for unit, fee in fees.items()),
+        unpriced=unpriced,
+        gaps=tuple(field for field in unpriced if field in _ORDINARY),
+        has_tokens="input" in prices,
     )
 
 
@@ -121,53 +177,134 @@ def half_even(numerator: int, denominator: int) -> int:
     return quotient + (twice > denominator or (twice == denominator and quotient & 1))
 
 
-def _charges(prices: dict[str, Price], input_tokens: int, uplift: Fraction) -> dict[str, Fraction]:
-    """Nano-USD per counted token of every unit, as differences, and the dearest rates."""
-    rate = {
-        unit: Fraction(price.at(input_tokens)) * _NANO_PER_TOKEN * uplift
-        for unit, price in prices.items()
-        if unit not in FEE_UNITS
-    }
-    plain = rate["input"]
-    read = rate.get("cache_read", plain)
-    write = rate.get("cache_write", plain)
-    audio = rate.get("input_audio", plain)
-    # Cached audio that has no rate of its own is dearest as audio, so that is what it is charged.
-    cached_audio = rate.get("cache_audio_read", audio if "input_audio" in rate else read)
-    output = rate.get("output", Fraction(0))
-    return {
-        "input": plain,
-        "cache_read": read - plain,
-        "cache_write": write - plain,
-        "cache_write_1h": rate.get("cache_write_1h", write) - write,
-        "input_audio": audio - plain,
-        "cache_audio_read": cached_audio - read - audio + plain,
-        "input_image": rate.get("input_image", plain) - plain,
-        "output": output,
-        "reasoning": rate.get("reasoning", output) - output,
-        "output_audio": rate.get("output_audio", output) - output,
-        "output_image": rate.get("output_image", output) - output,
-        "dearest_input": max(rate[unit] for unit in (*INPUT_UNITS, *UNCOUNTED_INPUT) if unit in rate),
-        "dearest_output": max(
-            (rate[unit] for unit in (*OUTPUT_UNITS, *UNCOUNTED_OUTPUT) if unit in rate), default=Fraction(0)
-        ),
-    }
+#: What the short way prices; a turn with any other count takes the long one.
+_ORDINARY = ("output_tokens", "cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens")
 
 
-def _band(prices: dict[str, Price], above: int, charges: dict[str, int], uplift: Fraction) -> Band:
-    return Band(
-        above=above,
-        **{unit: charges[unit] for unit in _PLAIN},
-        more_input=_more(INPUT_UNITS, charges),
-        more_output=_more(OUTPUT_UNITS, charges),
-        dearest_input=charges["dearest_input"],
-        dearest_output=charges["dearest_output"],
-        rate=_readable(prices, above, uplift),
+def _is_ordinary(usage: Usage) -> bool:
+    """Whether nothing is counted but text, what a cache did with it, and reasoning."""
+    return not (
+        usage.input_audio_tokens
+        or usage.output_audio_tokens
+        or usage.cache_audio_read_tokens
+        or usage.input_image_tokens
+        or usage.output_image_tokens
+        or usage.web_search_requests
+        or usage.citation_tokens
+        or usage.input_video_tokens
+        or usage.output_video_tokens
+        or usage.cache_image_read_tokens
+        or usage.cache_video_read_tokens
+        or usage.audio_seconds
+        or usage.pages
+        or usage.search_units
+        or usage.file_search_calls
+        or usage.code_containers
     )
 
 
-def _more(units: dict[str, str], charges: dict[str, int]) -> tuple[tuple[str, int], ...]:
-    return tuple((field, charges[unit]) for unit, field in units.items() if unit not in _PLAIN and charges[unit])
+def _add_input_kinds(usage: Usage, band: Band, spent: int, cached: int, written: int) -> tuple[int, int, int]:
+    """What the input costs with its kinds, what of it was read from a cache, and how many tokens are of two kinds."""
+    fresh_of_kind = cached_of_kind = 0
+    for kind in band.input_kinds:
+        in_cache = getattr(usage, kind.cached_field)
+        fresh = max(getattr(usage, kind.field) - in_cache, 0)
+        spent += fresh * kind.charge + in_cache * kind.cached_charge
+        cached += in_cache * kind.cached_charge
+        fresh_of_kind += fresh
+        cached_of_kind += in_cache
+    fresh_text = usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens
+    doubled = max(fresh_of_kind - fresh_text, 0) + max(cached_of_kind - usage.cache_read_tokens, 0)
+    if doubled:
+        spent = min(spent + doubled * band.input, usage.input_tokens * band.dearest_input)
+    return spent, min(cached, spent - written), doubled
+
+
+def _add_output_kinds(usage: Usage, band: Band, spent: int) -> tuple[int, int]:
+    """What the output costs with its kinds, and how many of its tokens are of two kinds."""
+    of_kind = usage.reasoning_tokens if band.reasoning != band.output else 0
+    for field, charge in band.output_kinds:
+        count = getattr(usage, field)
+        spent += count * charge
+        of_kind += count
+    doubled = max(of_kind - usage.output_tokens, 0)
+    if doubled:
+        spent = min(spent + doubled * band.output, usage.output_tokens * band.dearest_output)
+    return spent, doubled
+
+
+def _unpriced(prices: dict[str, Price], as_other: Collection[str]) -> tuple[str, ...]:
+    """The counts that a turn may have and these prices do not cover."""
+    pieces = [field for unit, (field, _) in PIECE_UNITS.items() if unit not in prices]
+    if "input" not in prices or not any(price.base or price.tiers for price in _of_tokens(prices).values()):
+        return tuple(pieces)  # where all tokens are free, so is each kind of them
+    missing = [
+        (unit, field)
+        for unit, field in (INPUT_UNITS | OUTPUT_UNITS).items()
+        if unit not in prices and unit not in as_other and unit not in {"input", "reasoning"}
+    ]
+    units = {unit for unit, _ in missing}
+    if "cache_write" in units:
+        units.discard("cache_write_1h")
+    for kind, in_cache in _INPUT_KINDS:
+        if kind not in prices:  # what has no price at all is named once
+            units.discard(in_cache)
+    return (*(field for unit, field in missing if unit in units), *pieces)
+
+
+def _of_tokens(prices: dict[str, Price]) -> dict[str, Price]:
+    return {unit: price for unit, price in prices.items() if is_for_tokens(unit)}
+
+
+def _rates(prices: dict[str, Price], input_tokens: int, uplift: Fraction) -> dict[str, Fraction]:
+    """Nano-USD per token of every unit, kinds as differences, and the dearest rates."""
+    rate = {
+        unit: Fraction(price.at(input_tokens)) * _NANO_PER_TOKEN * uplift for unit, price in _of_tokens(prices).items()
+    }
+    plain, output = rate.get("input", Fraction(0)), rate.get("output", Fraction(0))
+    read = rate.get("cache_read", plain)
+    write = rate.get("cache_write", plain)
+    found = {
+        "input": plain,
+        "cache_read": read,
+        "cache_write": write,
+        "cache_write_1h": rate.get("cache_write_1h", write) - write,
+        "output": output,
+        "reasoning": rate.get("reasoning", output),
+        "dearest_input": max((rate[unit] for unit in rate if not _is_output(unit)), default=plain),
+        "dearest_output": max((rate[unit] for unit in rate if _is_output(unit)), default=output),
+    }
+    for unit, cached_unit in _INPUT_KINDS:
+        kind = rate.get(unit, plain)
+        # What a cache holds of a kind and has no rate of its own is dearest as that kind.
+        found[unit] = kind - plain
+        found[cached_unit] = rate.get(cached_unit, kind if unit in rate else read) - read
+    return found | {unit: rate.get(unit, output) - output for unit in _OUTPUT_KINDS}
+
+
+def _is_output(unit: str) -> bool:
+    return unit in OUTPUT_UNITS or unit.startswith("output")
+
+
+def _band(prices: dict[str, Price], above: int, rates: dict[str, int], uplift: Fraction) -> Band:
+    kinds = (
+        InputKind(INPUT_UNITS[unit], rates[unit], INPUT_UNITS[cached_unit], rates[cached_unit])
+        for unit, cached_unit in _INPUT_KINDS
+    )
+    return Band(
+        above=above,
+        input=rates["input"],
+        cache_read=rates["cache_read"],
+        cache_write=rates["cache_write"],
+        cache_write_1h=rates["cache_write_1h"],
+        output=rates["output"],
+        reasoning=rates["reasoning"],
+        input_kinds=tuple(kind for kind in kinds if kind.charge or kind.cached_charge),
+        output_kinds=tuple((OUTPUT_UNITS[unit], rates[unit]) for unit in _OUTPUT_KINDS if rates[unit]),
+        dearest_input=rates["dearest_input"],
+        dearest_output=rates["dearest_output"],
+        rate=_readable(prices, above, uplift),
+    )
 
 
 def _readable(prices: dict[str, Price], above: int, uplift: Fraction) -> str:

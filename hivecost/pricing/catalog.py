@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from hivecost.pricing.fees import more_models, more_rates
 from hivecost.pricing.offers import ALWAYS, DAY_NS, ModelRates, Offer, Price, Validity, day_ns
 from hivecost.pricing.patches import PATCHES, patched
 
@@ -17,7 +18,8 @@ if TYPE_CHECKING:
 
 SOURCE: Final = "genai-prices"
 
-#: genai-prices' names of what we price; a name that is not here bills something a `Usage` does not count.
+#: genai-prices' names of what we price. A unit that is not here keeps its name: what it bills, no `Usage` counts, and
+#: whoever is priced by it gets an estimate that says so.
 _UNITS: Final = {
     "input_mtok": "input",
     "output_mtok": "output",
@@ -34,9 +36,20 @@ _UNITS: Final = {
     "cache_image_read_mtok": "cache_image_read",
     "input_video_mtok": "input_video",
     "output_video_mtok": "output_video",
+    "cache_video_read_mtok": "cache_video_read",
+    "audio_hours": "audio_hour",
+    "input_audio_hours": "audio_hour",
 }
 #: Published per thousand, kept per one.
-_FEES: Final = {"web_searches_kcount": "web_search", "requests_kcount": "request"}
+_FEES: Final = {
+    "web_searches_kcount": "web_search",
+    "storage_searches_kcount": "file_search",
+    "rerank_searches_kcount": "search_unit",
+    "input_document_kpages": "page",
+    "requests_kcount": "request",
+}
+#: What a page costs that was annotated as well: the request alone says whether it was.
+_ANNOTATED_PAGES: Final = "input_annotated_document_kpages"
 
 _TIER_KEYS: Final = frozenset({"processing", "service_tier", "speed"})
 
@@ -72,7 +85,7 @@ class Catalog:
         if info is None:
             # Some models are listed under a name that their own matching does not know.
             info = next((listed for listed in provider.models if listed.id.lower() == model.lower()), None)
-        return None if info is None else _model_rates(provider, info)
+        return more_rates(provider_id, model) if info is None else _model_rates(provider, info)
 
     def provider_ids(self) -> Iterator[str]:
         """Every provider there is."""
@@ -80,7 +93,9 @@ class Catalog:
 
     def models(self) -> Iterator[tuple[str, str]]:
         """Every (provider id, model id)."""
-        return ((provider.id, model.id) for provider in self._providers for model in provider.models)
+        known = set(self.provider_ids())
+        yield from ((provider.id, model.id) for provider in self._providers for model in provider.models)
+        yield from ((provider, model) for provider, model in more_models() if provider in known)
 
     def names(self) -> Iterator[tuple[str, str]]:
         """The same, and every name that a model's own rules for matching spell out."""
@@ -152,6 +167,8 @@ def _prices(prices: ModelPrice) -> dict[str, Price]:
             found[_UNITS[key]] = _price(value)
         elif key in _FEES:
             found[_FEES[key]] = Price(value / 1000)
+        elif key != _ANNOTATED_PAGES:
+            found[key] = _price(value)
     return found
 
 

@@ -16,7 +16,7 @@ _EVERY_DAY: Final = frozenset(range(7))
 
 
 class Price(msgspec.Struct, frozen=True):
-    """USD for one million tokens, or for one request where the unit is a fee.
+    """USD for one million tokens, or for one piece where the unit is a fee.
 
     `tiers` are (above, USD): the whole request is at that price once its input exceeds `above` tokens (a cliff).
     """
@@ -74,8 +74,12 @@ class Offer(msgspec.Struct, frozen=True):
     prices: dict[str, Price]
     validity: Validity = ALWAYS
     tier: str = ""
-    #: Which table it comes from: `user`, `genai-prices` or `patch`.
+    #: Which table it comes from: `user`, `genai-prices`, `patch`, `fees` or `history`.
     source: str = ""
+    #: Why what it prices is only an estimate.
+    doubt: str = ""
+    #: Paid for by the month: a turn costs nothing, and the prices, if any, say what it would have cost.
+    subscription: bool = False
 
 
 class ModelRates(msgspec.Struct, frozen=True):
@@ -115,7 +119,7 @@ class ModelRates(msgspec.Struct, frozen=True):
         prices: dict[str, Price] = {}
         for offer in reversed(own):
             prices |= offer.prices
-        return Offer(prices, tier=tier, source=own[0].source)
+        return Offer(prices, tier=tier, source=own[0].source, doubt=own[0].doubt)
 
 
 def day_ns(day: date) -> int:

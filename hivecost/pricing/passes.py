@@ -14,6 +14,7 @@ _REASONS_MAX: Final = 5
 _WORST: Final = (CostStatus.UNPRICED, CostStatus.INVALID, CostStatus.ESTIMATED)
 _PARTS: Final = (
     "input_nanousd", "output_nanousd", "cached_nanousd", "written_nanousd", "reasoning_nanousd", "fee_nanousd",
+    "notional_nanousd",
 )  # fmt: skip
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -11,7 +11,9 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from hivecost.pricing.history import with_history
 from hivecost.pricing.offers import ModelRates, Offer, Price, day_ns
+from hivecost.pricing.past import at_ratio, standard_periods, tiers_reach_back
 
 SOURCE: Final = "patch"
 
@@ -32,23 +34,34 @@ def patched(rates: ModelRates, patches: Iterable[Patch]) -> ModelRates:
 
 
 def _deepseek_peak_days(rates: ModelRates) -> ModelRates:
-    """Peak prices apply Monday to Friday and, on V4, from the day they were introduced."""
+    """Peak prices are a multiple of the day's own, Monday to Friday and, on V4, from the day they were introduced."""
     if rates.provider != "deepseek" or not any(rates.model.startswith(name) for name in _WEEKDAY_PEAKS):
         return rates
-    starts = [offer.validity.from_ns for offer in rates.offers if offer.validity.from_ns is not None]
-    first = min(starts, default=None)
-    return replace(rates, offers=tuple(offer for old in rates.offers for offer in _peak_days(old, first)))
+    periods = list(standard_periods(rates))
+    dated = [period for period in periods if period.validity.from_ns is not None] or periods
+    today = periods[-1].prices
+    offers: list[Offer] = []
+    for offer in rates.offers:
+        if offer.validity.daily_ns is None:
+            offers.append(replace(offer, source=SOURCE))
+            continue
+        for period in dated:
+            prices = at_ratio(offer.prices, today, period.prices)
+            offers += _peak_days(replace(offer, prices=prices, source=SOURCE), period)
+    return replace(rates, offers=tuple(offers))
 
 
-def _peak_days(offer: Offer, first_ns: int | None) -> list[Offer]:
-    """The peak offer on all days before weekends became off-peak, and on working days since."""
-    offer = replace(offer, source=SOURCE)
-    if offer.validity.daily_ns is None:
-        return [offer]
+def _peak_days(offer: Offer, period: Offer) -> Iterator[Offer]:
+    """The peak offer while the standard one holds: every day before weekends became off-peak, on working days since."""
     since = day_ns(_WEEKENDS_SINCE)
-    daily = replace(offer.validity, from_ns=first_ns, until_ns=since)
-    working_days = replace(offer.validity, from_ns=since, weekdays=frozenset(range(5)))
-    return [replace(offer, validity=daily), replace(offer, validity=working_days)]
+    start, end = period.validity.from_ns, period.validity.until_ns
+    if start is None or start < since:
+        until = since if end is None else min(end, since)
+        yield replace(offer, validity=replace(offer.validity, from_ns=start, until_ns=until))
+    if end is None or end > since:
+        start = since if start is None else max(start, since)
+        validity = replace(offer.validity, from_ns=start, until_ns=end, weekdays=frozenset(range(5)))
+        yield replace(offer, validity=validity)
 
 
 def _google_flex(rates: ModelRates) -> ModelRates:
@@ -57,6 +70,11 @@ def _google_flex(rates: ModelRates) -> ModelRates:
         return rates
     flex = tuple(replace(offer, tier="flex", source=SOURCE) for offer in rates.offers if offer.tier == "batch")
     return replace(rates, offers=rates.offers + flex) if flex else rates
+
+
+def _late_tiers(rates: ModelRates) -> ModelRates:
+    """Batch, flex and priority were for sale before the shipped data began to list them."""
+    return tiers_reach_back(rates, SOURCE) if rates.tiers else rates
 
 
 def _openrouter_free(rates: ModelRates) -> ModelRates:
@@ -68,10 +86,32 @@ def _openrouter_free(rates: ModelRates) -> ModelRates:
     return replace(rates, offers=(Offer({"input": Price(Decimal(0)), "output": Price(Decimal(0))}, source=SOURCE),))
 
 
+def _openai_audio(rates: ModelRates) -> ModelRates:
+    """Sound costs more than text, and the shipped data has text's rates only."""
+    sound = _AUDIO_PREVIEWS.get(rates.model) if rates.provider == "openai" else None
+    if sound is None or any("input_audio" in offer.prices for offer in rates.offers):
+        return rates
+    prices = {"input_audio": Price(Decimal(sound[0])), "output_audio": Price(Decimal(sound[1]))}
+    return replace(
+        rates,
+        offers=tuple(
+            offer if offer.tier else replace(offer, prices=offer.prices | prices, source=SOURCE)
+            for offer in rates.offers
+        ),
+    )
+
+
+#: (heard, spoken), in USD per 1M tokens, since 2024-12-17; as litellm 1.110.2 has them.
+_AUDIO_PREVIEWS: Final = {"gpt-4o-audio-preview": (40, 80), "gpt-4o-mini-audio-preview": (10, 20)}
 _WEEKDAY_PEAKS: Final = ("deepseek-v4", "deepseek-flash")
 _WEEKENDS_SINCE: Final = date(2026, 8, 23)
 
 PATCHES: Final = (
+    Patch(
+        "rewritten-rates",
+        "https://pypi.org/project/genai-prices/#history",
+        with_history,
+    ),
     Patch(
         "deepseek-peak-days",
         "https://github.com/pydantic/genai-prices/issues/582",
@@ -83,9 +123,19 @@ PATCHES: Final = (
         _google_flex,
     ),
     Patch(
+        "late-tiers",
+        "https://platform.openai.com/docs/guides/batch",
+        _late_tiers,
+    ),
+    Patch(
         "openrouter-free",
         "https://openrouter.ai/docs/guides/routing/model-variants/free",
         _openrouter_free,
+    ),
+    Patch(
+        "openai-audio",
+        "https://platform.openai.com/docs/models/gpt-4o-audio-preview",
+        _openai_audio,
     ),
 )
 

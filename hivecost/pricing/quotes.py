@@ -15,14 +15,17 @@ import msgspec
 from hivecost.forking import tell_children
 from hivecost.pricing.cards import Card, compile_card
 from hivecost.pricing.catalog import Catalog, fetched_catalog, shipped_catalog
+from hivecost.pricing.fees import FEES, PIECE_MODELS, SAME_RATES, tool_fees, units_at_other_rates
+from hivecost.pricing.history import REWRITTEN
 from hivecost.pricing.names import GATEWAYS, last_parts, near_names
-from hivecost.pricing.offers import ModelRates
+from hivecost.pricing.offers import ModelRates, Offer, Price
 from hivecost.pricing.patches import GEOGRAPHY_UPLIFT, PATCHES
 from hivecost.pricing.patches import SOURCE as PATCH
 from hivecost.pricing.resolver import Asked, ModelName, Placement, Resolver
 from hivecost.pricing.tiers import DISCOUNTED, canonical_tier
+from hivecost.pricing.units import uncounted
+from hivecost.pricing.user_table import FREE, SUBSCRIPTION, read_user_table
 from hivecost.pricing.user_table import SOURCE as USER
-from hivecost.pricing.user_table import read_user_table
 
 #: Names remembered, known and unknown ones alike; the oldest goes first.
 REMEMBERED_MAX: Final = 4096
@@ -45,6 +48,10 @@ class Quote(msgspec.Struct, frozen=True):
     reason: str = ""
     #: Where the host is unknown: what others would charge. The dearest prices a turn.
     rivals: tuple[Quote, ...] = ()
+    #: For turns without tokens, where only pieces have a price and `card` is None.
+    pieces: Quote | None = None
+    #: For turns that a subscription pays for: what they would have cost, or why nobody can tell. `card` is for nothing.
+    notional: Quote | None = None
 
 
 class Quoter:
@@ -68,14 +75,14 @@ class Quoter:
     @cached_property
     def snapshot(self) -> str:
         """The edition of the rates, and a short hash over them, the patches and the user's own prices."""
-        content = msgspec.json.encode(
-            [self.catalog.edition, [(patch.name, patch.source) for patch in PATCHES], self.table], order="sorted"
-        )
+        patches = [(patch.name, patch.source) for patch in PATCHES]
+        ours = FEES, PIECE_MODELS, SAME_RATES, REWRITTEN
+        content = msgspec.json.encode([self.catalog.edition, patches, ours, self.table], order="sorted")
         return f"{self.catalog.edition}-{hashlib.sha256(content).hexdigest()[:12]}"
 
     @cached_property
     def _resolver(self) -> Resolver:
-        return Resolver(self.table.rates, self.table.aliases, self.catalog)
+        return Resolver(self.table, self.catalog)
 
     def load(self) -> None:
         """Read the rates, and import all that answering takes: no question does after that."""
@@ -163,16 +170,31 @@ class _Slot:
         return self.current
 
     def _quote(self, at_ns: int) -> Quote:
-        """The user's own price where it applies, else that of the host; of several that it may be, the dearest."""
-        for rates in self._placement.own:
-            own = self._quote_of(rates, at_ns)
-            if own is not None:
-                return own
-        quotes = [self._quote_of(rates, at_ns) for rates in self._placement.shipped]
-        found = [quote for quote in quotes if quote is not None]
-        if not found:
+        """The user's own price where it applies, else that of the host."""
+        own = [(rates, offer) for rates in self._placement.own if (offer := rates.standard_at(at_ns)) is not None]
+        if not own:
+            return self._listed(at_ns)
+        rates, offer = own[0]
+        if not offer.subscription:
+            return self._priced(rates, offer, at_ns)
+        priced = next((pair for pair in own if pair[1].prices), None)
+        if priced:
+            notional = self._priced(*priced, at_ns)
+        elif self._placement.shipped:
+            notional = self._listed(at_ns)
+        else:
+            notional = Quote(0, 0, None, model=rates.model, reason=self._placement.missing)
+        return Quote(0, 0, _NOTHING, notional.provider, rates.model, SUBSCRIPTION, notional=notional)
+
+    def _listed(self, at_ns: int) -> Quote:
+        """The price of the host; of several that it may be, the dearest, with the others as its rivals."""
+        offers = [
+            (rates, offer) for rates in self._placement.shipped if (offer := rates.standard_at(at_ns)) is not None
+        ]
+        if not offers:
             name = self._rates[0].model
             return Quote(0, 0, None, model=name, reason=f"the price of {name!r} is for another period")
+        found = [self._priced(rates, offer, at_ns) for rates, offer in offers]
         doubt, why = self._placement.doubt, self._placement.unknown_host
         if not why:
             return _doubted(found[0], doubt)
@@ -188,26 +210,38 @@ class _Slot:
                 rivals.append(other)
         return msgspec.structs.replace(first, rivals=tuple(rivals))
 
-    def _quote_of(self, rates: ModelRates, at_ns: int) -> Quote | None:
-        """What these rates say; None where they are for another period."""
-        standard = rates.standard_at(at_ns)
-        if standard is None:
-            return None
-        prices, source, reason = standard.prices, standard.source, ""
+    def _priced(self, rates: ModelRates, standard: Offer, at_ns: int) -> Quote:
+        prices, source, reason = standard.prices, standard.source, standard.doubt
         if self._tier and source != USER:
             own = rates.tier_at(at_ns, self._tier)
             if own is not None:
-                prices, source = prices | own.prices, own.source
+                prices, source, reason = prices | own.prices, own.source, own.doubt or reason
             else:
                 reason = f"no {self._tier} rate is known for {rates.model!r}"
                 if self._tier not in DISCOUNTED:
                     return Quote(0, 0, None, rates.provider, rates.model, reason=reason)
                 reason += ": the standard rate is an upper bound"
-        uplift = Fraction(1) if source == USER else GEOGRAPHY_UPLIFT.get((rates.provider, self._geography), Fraction(1))
-        card = compile_card(prices, uplift)
-        if card is None:
-            return Quote(0, 0, None, rates.provider, rates.model, reason=f"{rates.model!r} has no price for tokens")
-        return Quote(0, 0, card, rates.provider, rates.model, PATCH if uplift != 1 else source, reason)
+        if source == USER:
+            card = compile_card(prices)
+        else:
+            uplift = GEOGRAPHY_UPLIFT.get((rates.provider, self._geography), Fraction(1))
+            source = PATCH if uplift != 1 else source
+            same = units_at_other_rates(rates.provider, rates.model)
+            card = compile_card(
+                prices | _lacking(tool_fees(rates.provider, rates.model), prices), uplift, as_other=same
+            )
+        unknown = uncounted(prices)
+        if unknown:
+            reason = f"{rates.model!r} is billed by {', '.join(unknown)} as well, which no usage counts"
+        quote = Quote(0, 0, card, rates.provider, rates.model, source, reason)
+        if card is not None and card.has_tokens:
+            return quote
+        reason = reason or f"{rates.model!r} has no price for tokens"
+        return Quote(0, 0, None, rates.provider, rates.model, reason=reason, pieces=quote if card else None)
+
+
+def _lacking(fees: dict[str, Price], prices: dict[str, Price]) -> dict[str, Price]:
+    return {unit: fee for unit, fee in fees.items() if unit not in prices}
 
 
 def _doubted(quote: Quote, doubt: str) -> Quote:
@@ -219,3 +253,6 @@ def _doubted(quote: Quote, doubt: str) -> Quote:
 def _dearness(quote: Quote) -> int:
     """What an ordinary turn costs at most."""
     return 0 if quote.card is None else quote.card.upper_bound(10_000, 1_000, 0)
+
+
+_NOTHING: Final = compile_card(FREE)

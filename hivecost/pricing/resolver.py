@@ -8,7 +8,7 @@ any that has a price for the name.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from functools import cached_property
 from typing import Final, NamedTuple
@@ -24,6 +24,7 @@ from hivecost.pricing.names import (
 )
 from hivecost.pricing.offers import ModelRates, Offer, Price
 from hivecost.pricing.regions import at_region
+from hivecost.pricing.user_table import UserTable
 
 #: Variants of a model at OpenRouter that are the model itself, by a choice among hosts or with searches added.
 _ONLINE: Final = "online"
@@ -67,11 +68,12 @@ class Placement(NamedTuple):
 
 
 class Resolver:
-    """The user's table by exact name, then the catalog at the host that was named."""
+    """The user's table by exact name and by pattern, then the catalog at the host that was named."""
 
-    def __init__(self, table: Mapping[str, ModelRates], aliases: Mapping[str, str], catalog: Catalog) -> None:
-        self._table = table
-        self._aliases = aliases
+    def __init__(self, own: UserTable, catalog: Catalog) -> None:
+        self._own_table = own
+        self._table = own.rates
+        self._aliases = own.aliases
         self._catalog = catalog
         self._hosts = HostNames(catalog)
 
@@ -86,7 +88,8 @@ class Resolver:
         host = self._host(model, provider, answered, asked)
         hints = (provider, asked.answering, asked.hint)  # OpenAI's client is asked for OpenAI's models, too
         found = self._at_host(host, model, answered) if host else self._anywhere(model, answered, hints)
-        return found._replace(own=own, name=self._name(asked.provider, own, found, host))
+        found = found._replace(own=own, name=self._name(asked.provider, own, found, host))
+        return found._replace(own=(*own, *self._by_pattern(asked, found))) if self._own_table.patterns else found
 
     # -- the user's own table ------------------------------------------------------------------------------------
 
@@ -99,6 +102,15 @@ class Resolver:
             for name in (model, f"{provider}/{model}", f"{prefix}/{model}", self._alias(model, provider))
         )
         return (self._table[name] for name in dict.fromkeys(names) if name in self._table)
+
+    def _by_pattern(self, asked: Asked, found: Placement) -> Iterator[ModelRates]:
+        """Of patterns that match the name as it was given, or as it was understood."""
+        names = {found.name.model}
+        for model in filter(None, (asked.answered, asked.model)):
+            names |= {model, *(f"{name}/{model}" for name in (asked.provider, asked.answering, found.name.provider))}
+        if not found.unknown_host:
+            names |= {f"{rates.provider}/{rates.model}" for rates in found.shipped}
+        return self._own_table.matching(names, found.name.model or asked.model or asked.answered)
 
     def _alias(self, model: str, provider: str) -> str:
         return self._aliases.get(model) or self._aliases.get(f"{provider}/{model}") or model

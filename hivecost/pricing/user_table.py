@@ -4,37 +4,53 @@
     input = 3.00          # USD per 1M tokens
     output = 15.00
     cache_read = 0.30     # optional, as is every other unit
-    web_search = 0.01     # USD per request
+    web_search = 0.01     # USD for one; so are file_search, page and such, and audio_hour
     from = 2026-01-01     # optional validity, in UTC days
     until = 2026-07-01
+
+    [prices]
+    "ollama/*" = 0        # a pattern, and the one number that is no table: it is free
+
+    [prices."anthropic/*"]
+    billing = "subscription"    # a turn costs nothing; what it would have cost is kept beside it
 
     [aliases]
     my-deployment = "gpt-4o"
 
-Several periods of one model are a list of tables: `[[prices."my-model"]]`.
+Several periods of one model are a list of tables: `[[prices."my-model"]]`. A model's own entry wins over a pattern, and
+a longer pattern over a shorter one. Patterns are those of a shell; they match `model` and `provider/model`, as the
+caller named them and as they were resolved.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
+from fnmatch import fnmatchcase
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from hivecost.errors import ConfigError
 from hivecost.frozen import frozen
 from hivecost.plain_text import has_controls, shown
 from hivecost.pricing.offers import ModelRates, Offer, Price, Validity, day_ns
-from hivecost.pricing.units import FEE_UNITS, INPUT_UNITS, OUTPUT_UNITS
+from hivecost.pricing.units import FEE_UNITS, INPUT_UNITS, OUTPUT_UNITS, PIECE_UNITS
 from hivecost.toml_document import KeyPath, TomlDocument, dotted
 
 SOURCE: Final = "user"
+#: The source of what a subscription pays for.
+SUBSCRIPTION: Final = "subscription"
+
+#: What every token and every piece costs where a model is free.
+FREE: Final = {unit: Price(Decimal(0)) for unit in ("input", "output", *PIECE_UNITS)}
 
 _UNITS: Final = (*INPUT_UNITS, *OUTPUT_UNITS, *FEE_UNITS)
-_KEYS: Final = (*_UNITS, "from", "until")
+_KEYS: Final = (*_UNITS, "billing", "from", "until")
+_WILDCARDS: Final = frozenset("*?[")
 _PRICE_EXPECTED: Final = "a price in USD such as 2.50, from 0 to 1,000,000"
 #: More than any model charges for a million tokens; above it a price is a slip of the unit.
 _PRICE_MAX: Final = Decimal(1_000_000)
@@ -43,10 +59,18 @@ _DECIMALS_MAX: Final = 40
 
 
 class UserTable(msgspec.Struct, frozen=True):
-    """Rates by exact model name, and which model a deployment's name stands for."""
+    """Rates by exact model name and by pattern, and which model a deployment's name stands for."""
 
     rates: dict[str, ModelRates] = {}
     aliases: dict[str, str] = {}
+    #: The longest first.
+    patterns: dict[str, ModelRates] = {}
+
+    def matching(self, names: Collection[str], model: str) -> Iterator[ModelRates]:
+        """The rates of the patterns that match one of the names, as rates of the model; the longest pattern first."""
+        for pattern, rates in self.patterns.items():
+            if any(fnmatchcase(name, pattern) for name in names):
+                yield replace(rates, model=model)
 
 
 def read_user_table(table: Mapping[str, Any] | str | os.PathLike[str] | None) -> UserTable:
@@ -82,7 +106,13 @@ class _Reader:
         for alias, target in aliases.items():
             self._require_name(("aliases", _key(alias)), alias, "a deployment's name as the key")
             self._require_name(("aliases", _key(alias)), target, "the name of a model")
-        return UserTable({model: self._model(model, rows) for model, rows in prices.items()}, dict(aliases))
+        rates = {model: self._model(model, rows) for model, rows in prices.items()}
+        patterns = sorted((name for name in rates if _WILDCARDS.intersection(name)), key=len, reverse=True)
+        return UserTable(
+            {model: own for model, own in rates.items() if model not in patterns},
+            dict(aliases),
+            {pattern: rates[pattern] for pattern in patterns},
+        )
 
     def _model(self, model: str, rows: Any) -> ModelRates:
         where = ("prices", _key(model))
@@ -97,15 +127,21 @@ class _Reader:
 
     def _offer(self, where: KeyPath, row: Any) -> Offer:
         if not isinstance(row, Mapping):
-            raise self._error(where, "a table with `input` and `output`", row)
+            if row == 0 and not isinstance(row, bool):
+                return Offer(FREE, source=SOURCE)
+            raise self._error(where, "a table with `input` and `output`, or 0 for what is free", row)
         for key in row:
             if key not in _KEYS:
                 raise self._error((*where, _key(key)), f"one of {', '.join(_KEYS)}", key)
-        for key in ("input", "output"):
-            if key not in row:
-                raise self._error((*where, key), "a price; write 0 for what is free", None)
+        billing = row.get("billing")
+        if billing is not None and billing != SUBSCRIPTION:
+            raise self._error((*where, "billing"), f'"{SUBSCRIPTION}", or no such key', billing)
         prices = {unit: Price(self._price((*where, unit), row[unit])) for unit in _UNITS if unit in row}
-        return Offer(prices, self._validity(where, row), source=SOURCE)
+        if not (prices.keys() <= {*PIECE_UNITS} and (prices or billing)):
+            for key in ("input", "output"):
+                if key not in row:
+                    raise self._error((*where, key), "a price; write 0 for what is free", None)
+        return Offer(prices, self._validity(where, row), source=SOURCE, subscription=billing is not None)
 
     def _price(self, key: KeyPath, value: Any) -> Decimal:
         try:

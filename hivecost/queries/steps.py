@@ -69,6 +69,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     written_nanousd: int | None
     reasoning_nanousd: int | None
     fee_nanousd: int | None
+    #: What a turn that a subscription pays for would have cost.
+    notional_nanousd: int | None
     latency_ms: int
     stop_reason: str
     service_tier: str

@@ -20,7 +20,8 @@ from hivecost.store import save_rates
 
 COMMAND = [sys.executable, "-m", "hivecost"]
 CALL = {"provider": "openai", "model": "gpt-4o", "timestamp": "2026-01-01T00:00:00Z", "usage": {"input_tokens": 1000}}
-KEYS = {"status", "cost_usd", "input_usd", "output_usd", "model", "rate_source", "snapshot"}
+PARTS = {"input_usd", "output_usd", "cached_usd", "written_usd", "reasoning_usd", "fee_usd"}
+KEYS = {"status", "cost_usd", *PARTS, "model", "rate_source", "snapshot"}
 
 
 def catalog(models: int = 100, usd: float = 1.0) -> bytes:

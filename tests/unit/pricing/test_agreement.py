@@ -14,6 +14,7 @@ from hivecost.clock import to_ns
 from hivecost.events import CostStatus, Usage
 from hivecost.pricing import PriceBook
 from hivecost.pricing.cards import half_even
+from hivecost.pricing.fees import tool_fees
 
 NAMES = {
     "reasoning_tokens": "output_reasoning_tokens",
@@ -62,6 +63,14 @@ def expected_nanousd(model, moment, usage) -> int | None:
     return int((total * 10**9).to_integral_value(ROUND_HALF_EVEN))
 
 
+def own_fee_nanousd(provider, model, moment, usage) -> int:
+    """The web searches that genai-prices has no fee for, and our own table has."""
+    if model.get_prices(moment).web_searches_kcount is not None:
+        return 0
+    fee = tool_fees(provider.id, model.id).get("web_search")
+    return 0 if fee is None else int(fee.base * usage.web_search_requests * 10**9)
+
+
 @pytest.mark.parametrize("moment", DATES, ids=lambda moment: f"{moment:%Y-%m-%d}")
 def test_every_model_costs_what_genai_prices_says(book, moment):
     """To the nano-USD, for every model and usage shape that no patch touches."""
@@ -70,18 +79,20 @@ def test_every_model_costs_what_genai_prices_says(book, moment):
     for provider in providers:
         for model in provider.models:
             quote = book.quote(model.id, provider=provider.id, at_ns=to_ns(moment))
-            if (quote.provider, quote.model) != (provider.id, model.id) or quote.source == "patch":
+            if (quote.provider, quote.model) != (provider.id, model.id) or quote.source in {"patch", "history"}:
                 seen["elsewhere or patched"] += 1
                 continue
             for usage, genai_usage in zip(SHAPES, GENAI_SHAPES, strict=True):
                 ours = book.price(model.id, usage, provider=provider.id, at_ns=to_ns(moment)).nanousd
                 seen["compared"] += 1
-                if ours != expected_nanousd(model, moment, genai_usage):
+                expected = expected_nanousd(model, moment, genai_usage)
+                if ours != (expected and expected + own_fee_nanousd(provider, model, moment, usage)):
                     wrong.append((provider.id, model.id, usage, ours))
     assert not wrong[:5]
     assert seen["compared"] > 29_000
-    # Free variants at OpenRouter, DeepSeek's peak hours, and ids that genai-prices itself takes for another model.
-    assert seen["elsewhere or patched"] < 200
+    # Free variants at OpenRouter, DeepSeek's peak hours, ids that genai-prices itself takes for another model, and the
+    # rates that it rewrote.
+    assert seen["elsewhere or patched"] < 220
 
 
 @pytest.mark.parametrize(
@@ -109,7 +120,7 @@ def test_every_tier_costs_what_genai_prices_says(book, tier, context):
                 total = prices.calc_price(genai_usage)["total_price"]
                 ours = book.price(model.id, usage, provider=provider.id, at_ns=to_ns(moment), service_tier=tier)
                 assert ours.nanousd == int((total * 10**9).to_integral_value(ROUND_HALF_EVEN)), (model.id, usage)
-                assert ours.status is CostStatus.PRICED
+                assert ours.status is CostStatus.PRICED or "no price is known for" in ours.reason
                 compared += 1
     assert compared >= 9 * 4
 

@@ -12,7 +12,8 @@ from hivecost.pricing import PriceBook, RateChange, describe, diff_rates, list_r
 def test_a_model_is_described_by_tier_and_step(book):
     """One row per service tier and long-context step, with the rates as decimals."""
     rows = {(row.tier, row.above): row for row in describe(book, "gpt-5.5")}
-    assert rows["", 0].rates == {"input": "5", "output": "30", "cache_read": "0.5", "web_search": "0.01"}
+    fees = {"web_search": "0.01", "file_search": "0.0025", "code_container": "0.03"}
+    assert rows["", 0].rates == {"input": "5", "output": "30", "cache_read": "0.5", **fees}
     assert rows["", 272_000].rates["output"] == "45"
     assert rows["flex", 0].rates["input"] == "2.5"
     assert rows["priority", 0].valid_from == "2026-10-12T00:00:00Z"

@@ -57,7 +57,7 @@ def test_the_names_people_write_find_their_model(book, name, provider, found):
     """Prefixes, gateways, dates, fine-tunes: each resolves to one provider's model, and has a price."""
     quote = book.quote(name, provider=provider)
     assert (quote.provider, quote.model) == found
-    assert book.price(name, TURN, provider=provider).status is CostStatus.PRICED
+    assert book.price(name, Usage(input_tokens=1000), provider=provider).status is CostStatus.PRICED
 
 
 SONNET = "anthropic.claude-sonnet-4-5-20250929-v1:0"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
 
 import pytest
 
@@ -8,6 +9,8 @@ from hivecost.clock import to_ns
 from hivecost.events import CostStatus, Usage
 from hivecost.money import TURN_COST_MAX_NANOUSD
 from hivecost.pricing import PriceBook, UsageReading, UsageStatus
+from hivecost.pricing.offers import ModelRates, Offer, Price, Validity, day_ns
+from hivecost.pricing.past import tiers_reach_back
 from hivecost.pricing.patches import PATCHES
 from hivecost.pricing.tiers import canonical_tier
 
@@ -177,3 +180,61 @@ def test_an_absurd_amount_is_invalid(clock):
     own = PriceBook({"m": {"input": 1_000_000, "output": 0}}, clock=clock)
     cost = own.price("m", Usage(input_tokens=1_000_000_000))
     assert (cost.status, cost.nanousd) == (CostStatus.INVALID, None)
+
+
+@pytest.mark.parametrize(
+    ("model", "tier", "moment", "share"),
+    [
+        ("gpt-5.4", "batch", (2026, 6, 1), 2),
+        ("gpt-4o", "batch", (2025, 2, 1), 2),
+        ("gpt-5", "flex", (2025, 12, 1), 2),
+        ("claude-sonnet-4-5", "batch", (2025, 11, 1), 2),
+        ("gemini-2.5-flash", "batch", (2025, 11, 1), 2),
+        ("gemini-2.5-flash", "flex", (2026, 5, 1), 2),
+        ("o3", "batch", (2025, 6, 1), 2),  # before its standard rate fell to a fifth
+    ],
+)
+def test_a_discount_reaches_back_to_before_it_was_listed(book, model, tier, moment, share):
+    """Half of the standard rate of that day, though the shipped data lists it since October 2026."""
+    turn = Usage(input_tokens=100_000, output_tokens=1000)
+    standard = book.price(model, turn, at_ns=at(*moment))
+    cost = book.price(model, turn, at_ns=at(*moment), service_tier=tier)
+    assert (cost.status, cost.source) == (CostStatus.PRICED, "patch")
+    assert cost.nanousd * share == standard.nanousd
+
+
+def test_a_premium_of_an_earlier_day_is_an_estimate(book):
+    """At its ratio to the standard rate, which nobody wrote down for that day."""
+    turn = Usage(input_tokens=100_000, output_tokens=1000)
+    cost = book.price("gpt-5.4", turn, at_ns=at(2026, 6, 1), service_tier="priority")
+    assert (cost.status, cost.nanousd) == (CostStatus.ESTIMATED, 2 * book.price("gpt-5.4", turn).nanousd)
+    assert "priority" in cost.reason
+    assert book.price("gpt-5.4", turn, service_tier="priority").status is CostStatus.PRICED
+
+
+def test_a_tier_that_is_announced_is_not_yet_for_sale():
+    """What starts on a day to come, or on one of its own, does not reach back."""
+    standard = Offer({"input": Price(Decimal(2))})
+    for day in (date(2027, 1, 1), date(2026, 10, 20)):
+        batch = Offer({"input": Price(Decimal(1))}, Validity(from_ns=day_ns(day)), "batch")
+        rates = ModelRates("google", "gemini-9", (standard, batch))
+        assert tiers_reach_back(rates, "patch") == rates
+
+
+@pytest.mark.parametrize(
+    ("model", "moment", "nanousd"),
+    [
+        ("deepseek-v4-flash", (2026, 8, 16, 7), 140_000),  # before there was a peak
+        ("deepseek-v4-flash", (2026, 8, 22, 7), 440_000),  # a Saturday, when weekends were not off-peak yet
+        ("deepseek-v4-flash", (2026, 8, 25, 7), 440_000),
+        ("deepseek-v4-flash", (2026, 8, 25, 5), 220_000),
+        ("deepseek-v4-flash", (2026, 8, 29, 7), 220_000),  # a Saturday
+        ("deepseek-v4-flash", (2026, 9, 9, 7), 440_000),
+        ("deepseek-v4-flash", (2026, 9, 10, 7), 300_000),
+        ("deepseek-v4-pro", (2026, 8, 25, 7), 1_320_000),
+    ],
+)
+def test_a_peak_is_a_multiple_of_its_own_day(book, model, moment, nanousd):
+    """Patch deepseek-peak-days: twice the standard rate of the day, not of today."""
+    cost = book.price(model, Usage(input_tokens=1000), provider="deepseek", at_ns=at(*moment))
+    assert cost.nanousd == nanousd

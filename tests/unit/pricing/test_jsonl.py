@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hivecost.pricing import price_line
+from hivecost.pricing import PriceBook, price_line
 
 CALL = {
     "provider": "openai",
@@ -17,7 +17,8 @@ CALL = {
     "batch": False,
     "usage": {"input_tokens": 1000, "output_tokens": 500, "cache_read_tokens": 100},
 }
-KEYS = {"status", "cost_usd", "input_usd", "output_usd", "model", "rate_source", "snapshot"}
+PARTS = {"input_usd", "output_usd", "cached_usd", "written_usd", "reasoning_usd", "fee_usd"}
+KEYS = {"status", "cost_usd", *PARTS, "model", "rate_source", "snapshot"}
 
 
 def test_a_line_in_a_line_out(book):
@@ -28,6 +29,10 @@ def test_a_line_in_a_line_out(book):
         "cost_usd": "0.007375000",
         "input_usd": "0.002375000",
         "output_usd": "0.005000000",
+        "cached_usd": "0.000125000",
+        "written_usd": "0.000000000",
+        "reasoning_usd": "0.000000000",
+        "fee_usd": "0.000000000",
         "model": "gpt-4o",
         "rate_source": "genai-prices",
         "snapshot": book.snapshot,
@@ -73,6 +78,8 @@ def test_a_line_that_is_no_object_is_invalid(book, line):
         {"usage": {"input_tokens": 1, "cache_read_tokens": 2}},
         {"usage": {"input_tokens": -1}},
         {"usage": {"input_tokens": "1"}},
+        {"usage": {"input_tokens": 100_000, "cached_tokens": 90_000}},
+        {"usage": {"prompt_tokens": 1}},
     ],
 )
 def test_an_impossible_call_is_invalid_with_the_reason(book, fault):
@@ -80,6 +87,21 @@ def test_an_impossible_call_is_invalid_with_the_reason(book, fault):
     priced = price_line({**CALL, "id": "x", **fault}, book)
     assert (priced["status"], priced["cost_usd"], priced["id"]) == ("invalid", None, "x")
     assert priced["reason"]
+
+
+def test_a_count_that_is_none_of_ours_is_named(book):
+    """Passed over, it would be a cost that is too high or too low, and `priced`."""
+    priced = price_line({**CALL, "usage": {"input_tokens": 100_000, "cached_tokens": 90_000}}, book)
+    assert "cached_tokens" in priced["reason"]
+    assert "raw_usage" in priced["reason"]
+
+
+def test_what_a_subscription_pays_for_shows_what_it_would_have_cost(clock):
+    """Beside nothing."""
+    plan = PriceBook({"gpt-*": {"billing": "subscription"}}, clock=clock)
+    priced = price_line(CALL, plan)
+    assert (priced["status"], priced["cost_usd"], priced["rate_source"]) == ("priced", "0.000000000", "subscription")
+    assert priced["notional_usd"] == "0.007375000"
 
 
 def test_without_usage_or_price_a_line_is_unpriced(book):

@@ -23,10 +23,12 @@ _FIELDS: Final = frozenset(USAGE_FIELDS)
 
 
 def price_line(line: bytes | str | Mapping[str, Any], book: PriceBook) -> dict[str, Any]:
-    """The priced line of a call: `status`, `cost_usd`, `input_usd`, `output_usd`, `model`, `rate_source`, `snapshot`.
+    """The priced line of a call: `status`, `cost_usd` and its parts, `model`, `rate_source`, `snapshot`.
 
-    Amounts are decimal strings, exact to the nano-USD, and None when unknown; `id` comes back when it was given and
-    `reason` says why a line is unpriced or invalid. Never raises: a line that is no JSON object gives an invalid one.
+    `input_usd`, `output_usd` and `fee_usd` make up `cost_usd`; `cached_usd` and `written_usd` are parts of the input's,
+    `reasoning_usd` of the output's. Amounts are decimal strings, exact to the nano-USD, and None when unknown. `id`
+    comes back when it was given, `reason` says why a line is not `priced`, and `notional_usd` what a turn that a
+    subscription pays for would have cost. Never raises: a line that is no JSON object gives an invalid one.
     """
     try:
         call = from_json(line) if isinstance(line, bytes | str) else line
@@ -54,7 +56,7 @@ def _reading(call: Mapping[str, Any]) -> UsageReading:
     if call.get("raw_usage") is not None:
         reading = read_usage(call["raw_usage"], flavor=_text(call, "flavor") or None)
     else:
-        reading = _own_counts(call.get("usage")) or read_usage(call.get("usage"), flavor="canonical")
+        reading = _own_usage(call.get("usage"))
     batch = call.get("batch")
     if batch is not None and not isinstance(batch, bool):
         raise ValueError(f"batch must be true or false, got {shown(batch, 60)}")
@@ -67,14 +69,20 @@ def _reading(call: Mapping[str, Any]) -> UsageReading:
     )
 
 
-def _own_counts(usage: object) -> UsageReading | None:
-    """The short way for what most lines are: sound counts under our own names. None leaves it to the careful reader."""
-    if type(usage) is not dict or not usage or not usage.keys() <= _FIELDS:
-        return None
-    try:
-        return UsageReading(usage=Usage(**usage), flavor="canonical")
-    except UsageInvalidError:
-        return None
+def _own_usage(usage: object) -> UsageReading:
+    """Counts under our own names, and no others: what is not known is not priced, and must not be passed over."""
+    if type(usage) is dict and usage:
+        unknown = sorted(map(str, usage.keys() - _FIELDS))
+        if unknown:
+            raise ValueError(
+                f"usage has no count {', '.join(shown(name, 60) for name in unknown)}; "
+                "a provider's own usage is given as raw_usage"
+            )
+        try:
+            return UsageReading(usage=Usage(**usage), flavor="canonical")  # the short way, for sound counts
+        except UsageInvalidError:
+            pass
+    return read_usage(usage, flavor="canonical")
 
 
 def _priced(call: Mapping[str, Any], cost: Cost, model: str) -> dict[str, Any]:
@@ -84,12 +92,18 @@ def _priced(call: Mapping[str, Any], cost: Cost, model: str) -> dict[str, Any]:
         "cost_usd": _usd(cost.nanousd),
         "input_usd": _usd(cost.input_nanousd),
         "output_usd": _usd(cost.output_nanousd),
+        "cached_usd": _usd(cost.cached_nanousd),
+        "written_usd": _usd(cost.written_nanousd),
+        "reasoning_usd": _usd(cost.reasoning_nanousd),
+        "fee_usd": _usd(cost.fee_nanousd),
         "model": model,
         "rate_source": cost.source,
         "snapshot": cost.snapshot,
     }
     if cost.reason:
         priced["reason"] = cost.reason
+    if cost.notional_nanousd is not None:
+        priced["notional_usd"] = _usd(cost.notional_nanousd)
     return priced
 
 
