@@ -5,6 +5,7 @@ from hivecost.pricing.bounds import input_token_bound
 from hivecost.pricing.default_book import calculate_cost, default_book
 from hivecost.pricing.lines import price_line
 from hivecost.pricing.listing import RateChange, RateRow, describe, diff_rates, list_rates
+from hivecost.pricing.model_limits import ModelLimits
 from hivecost.pricing.plausibility import believable_book
 from hivecost.pricing.quotes import Quote
 from hivecost.pricing.rate_shifts import RateShift, rate_shifts
@@ -28,6 +29,7 @@ __all__ = [
     "FLAVORS",
     "Kept",
     "ModelChoice",
+    "ModelLimits",
     "ModelName",
     "PriceBook",
     "Quote",

@@ -11,6 +11,7 @@ from hivecost.errors import PriceUnknownError
 from hivecost.events import Cost, CostStatus, Usage
 from hivecost.money import TURN_COST_MAX_NANOUSD, USD, to_usd
 from hivecost.pricing.cards import Band, Card, half_even
+from hivecost.pricing.model_limits import ModelLimits
 from hivecost.pricing.offers import Offer
 from hivecost.pricing.quotes import Quote, QuoteKey, Quoter
 from hivecost.pricing.resolver import ModelName
@@ -130,6 +131,14 @@ class PriceBook:
         given is believed; only a gateway, which OpenAI's client is too, passes on models of others.
         """
         return self._quoter.resolve(asked, provider)
+
+    def limits(self, model: str, provider: str = "") -> ModelLimits:
+        """Return how many tokens the model reads and writes at most; None for what nobody published.
+
+        The user's own table says it with `context_window` and `max_output_tokens`; else it is the larger of what
+        genai-prices and `model_limits.json` say.
+        """
+        return self._quoter.limits(model, provider)
 
     def provider_id(self, name: str) -> str:
         """Return the provider, gateway or host of the user's table (`host/model`) that goes by this name, else ""."""
