@@ -11,6 +11,7 @@ from bisect import bisect_left
 from decimal import Decimal
 from fractions import Fraction
 from math import lcm
+from typing import Literal
 
 import msgspec
 
@@ -24,6 +25,20 @@ _NANO_PER_REQUEST = 10**9
 
 #: What the plain fields of a Band cover; any other unit that has a price goes to its `more`.
 _PLAIN = ("input", "cache_read", "cache_write", "cache_write_1h", "output")
+
+#: What a token of text can be: by the cache writes that the request asks for, "" being none.
+_TEXT_UNITS = {
+    "": ("input", "cache_read"),
+    "5m": ("input", "cache_read", "cache_write"),
+    "1h": ("input", "cache_read", "cache_write", "cache_write_1h"),
+}
+#: With an amount of cache writes behind it, the name of the dearest charge.
+_TEXT = "dearest_text_"
+_MEDIA_UNITS = tuple(unit for unit in (*INPUT_UNITS, *UNCOUNTED_INPUT) if unit not in _TEXT_UNITS["1h"])
+
+CacheWrite = Literal["", "5m", "1h"]
+#: From the cheapest to the dearest.
+CACHE_WRITES: tuple[CacheWrite, ...] = ("", "5m", "1h")
 
 Amounts = tuple[int, int, int]
 
@@ -42,6 +57,9 @@ class Band(msgspec.Struct, frozen=True, gc=False):
     #: What one token may cost at most, whatever kind it is.
     dearest_input: int
     dearest_output: int
+    #: What one of text may, by the cache writes that were asked for; and what an image's or a sound's may.
+    dearest_text: dict[str, int]
+    dearest_media: int
     #: The rates as a person reads them.
     rate: str
 
@@ -76,18 +94,27 @@ class Card(msgspec.Struct, frozen=True):
             fees += usage.web_search_requests * self.web_search_fee
         return spent_in, spent_out, fees
 
-    def upper_bound(self, input_tokens: int, output_tokens: int, web_search_requests: int) -> int:
+    def upper_bound(
+        self,
+        input_tokens: int,
+        output_tokens: int,
+        web_search_requests: int,
+        cache_write: CacheWrite = "1h",
+        *,
+        is_text: bool = False,
+    ) -> int:
         """What no turn with at most these counts exceeds, in nano-USD, rounded up.
 
-        In each band that can be reached, every token is the dearest kind there is, and there are as many as fit.
+        In each band that can be reached, every token is the dearest kind that it can be, and there are as many as fit.
         """
         most = 0
         for number, band in enumerate(self.bands):
             if number and input_tokens <= band.above:
                 break
             last = self.starts[number] if number < len(self.starts) else input_tokens
-            spent = min(input_tokens, last) * band.dearest_input + output_tokens * band.dearest_output
-            most = max(most, spent)
+            text = band.dearest_text[cache_write]
+            dearest = text if is_text else max(text, band.dearest_media)
+            most = max(most, min(input_tokens, last) * dearest + output_tokens * band.dearest_output)
         fees = self.request_fee + web_search_requests * (self.web_search_fee or 0)
         return -(-(most + fees) // self.scale)
 
@@ -148,6 +175,8 @@ def _charges(prices: dict[str, Price], input_tokens: int, uplift: Fraction) -> d
         "output_audio": rate.get("output_audio", output) - output,
         "output_image": rate.get("output_image", output) - output,
         "dearest_input": max(rate[unit] for unit in (*INPUT_UNITS, *UNCOUNTED_INPUT) if unit in rate),
+        **{_TEXT + asked: max(rate[unit] for unit in units if unit in rate) for asked, units in _TEXT_UNITS.items()},
+        "dearest_media": max((rate[unit] for unit in _MEDIA_UNITS if unit in rate), default=Fraction(0)),
         "dearest_output": max(
             (rate[unit] for unit in (*OUTPUT_UNITS, *UNCOUNTED_OUTPUT) if unit in rate), default=Fraction(0)
         ),
@@ -162,6 +191,8 @@ def _band(prices: dict[str, Price], above: int, charges: dict[str, int], uplift:
         more_output=_more(OUTPUT_UNITS, charges),
         dearest_input=charges["dearest_input"],
         dearest_output=charges["dearest_output"],
+        dearest_text={asked: charges[_TEXT + asked] for asked in _TEXT_UNITS},
+        dearest_media=charges["dearest_media"],
         rate=_readable(prices, above, uplift),
     )
 
