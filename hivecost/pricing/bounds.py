@@ -29,6 +29,9 @@ _OUTSIDE_KEYS: Final = frozenset(
 )
 #: Keys of Bedrock's content blocks.
 _OUTSIDE_BLOCKS: Final = frozenset({"image", "video", "audio", "document"})
+#: What a provider writes before a prompt with tools, and for each tool of its own making (bash, an editor); the largest
+#: known is 735: https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview#pricing
+TOOL_TOKENS: Final = 1_024
 _CACHE_MARKS: Final = ("cache_control", "cachePoint", "cache_point")
 
 
@@ -36,11 +39,11 @@ def input_token_bound(prompt: Any) -> int:
     """A proven upper bound of a text prompt's tokens: a text, or what goes to the provider as JSON (messages, tools).
 
     Every tokenizer in use is a byte-level one: a token covers at least one byte of UTF-8, so there are no more tokens
-    than bytes; each list item may cost TEMPLATE_TOKENS more. Images, audio and files count by other rules, and what a
-    tool of the provider's own finds is read on top: raises ConfigError when the prompt `reaches_outside`, and for what
-    is no JSON.
+    than bytes; each list item may cost TEMPLATE_TOKENS more, and tools TOOL_TOKENS. Images, audio and files count by
+    other rules, and what a tool of the provider's own finds is read on top: raises ConfigError when the prompt
+    `reaches_outside`, and for what is no JSON.
     """
-    return len(sent_bytes(prompt)) + template_bound(prompt)
+    return len(sent_bytes(prompt)) + template_bound(prompt) + _tool_bound(prompt)
 
 
 def sent_bytes(prompt: Any) -> bytes:
@@ -59,6 +62,19 @@ def sent_bytes(prompt: Any) -> bytes:
 def template_bound(prompt: Any) -> int:
     """The tokens a chat template may add: TEMPLATE_TOKENS once, and for each list item."""
     return TEMPLATE_TOKENS * (1 + _items(prompt))
+
+
+def _tool_bound(prompt: Any) -> int:
+    """The tokens that a provider may add to a prompt with tools."""
+    if not isinstance(prompt, dict):
+        return 0
+    tools = prompt.get("tools") or prompt.get("toolConfig")
+    if not tools:
+        return 0
+    ready_made = [
+        tool for tool in tools if isinstance(tool, dict) and tool.get("type", "function") not in ("function", "custom")
+    ]
+    return TOOL_TOKENS * (1 + len(ready_made))
 
 
 def reaches_outside(prompt: Any) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from functools import cache
-from importlib.resources import files
+from pathlib import Path
 from typing import Final, NamedTuple
 
 import msgspec
@@ -45,7 +45,7 @@ def published_limits(provider: str, model: str) -> ModelLimits:
 @cache
 def limits_table() -> _Table:
     """The file, read once."""
-    return msgspec.json.decode(files("hivecost.pricing").joinpath("model_limits.json").read_bytes(), type=_Table)
+    return msgspec.json.decode(Path(__file__).with_name("model_limits.json").read_bytes(), type=_Table)
 
 
 def own_name(model: str) -> str:
