@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, Final, Protocol, runtime_checkable
+from typing import Any, Final, Literal, Protocol, Self, runtime_checkable
 
 import msgspec
+from msgspec.structs import replace
 
 from hivecost.clock import Clock
 from hivecost.errors import PluginError
@@ -25,13 +26,22 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     model: str
     provider: str = ""
-    #: What the caller says the prompt counts; 0 when unknown.
+    #: What the prompt counts at most, as the caller said or as it was counted; 0 when unknown.
     input_tokens: int = 0
+    #: The limit of output tokens to send; 0 when there is none.
     max_tokens: int = 0
     #: Of a stream only so much output is held at first, and then ahead of what was read; 0 holds `max_tokens` in full.
     stream_tokens: int = 0
     #: HTTP requests that the turn may take: an SDK that retries by itself sends, and may be billed for, each.
     attempts: int = 1
+    #: The prompt is known to be text: no image, no sound.
+    is_text: bool = False
+    #: The dearest cache write that it asks for, "" being none; None: nobody knows.
+    cache_write: Literal["", "5m", "1h"] | None = None
+    #: The tier that is asked for; "": the provider's standard one.
+    service_tier: str = ""
+    #: What `input_tokens` are for any model, where they were counted with the tokenizer of this one; 0: unknown.
+    uncounted_tokens: int | None = None
     #: Not None: no call of a model, but something else, named by `model`, that costs at most this.
     charge_nanousd: int | None = None
     #: The model and the provider as the runtime's price book understands them; "": it does not.
@@ -53,10 +63,10 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it is no call of a model: it has no tokens, cannot be shorter, and no other model will do."""
         return self.charge_nanousd is not None
 
-    @property
-    def held_tokens(self) -> int:
-        """The output tokens that a hard budget holds when the turn begins."""
-        return min(self.stream_tokens or self.max_tokens, self.max_tokens)
+    def for_model(self, model: str) -> Self:
+        """The request as another model would be asked: what this one's tokenizer counted is no count of that one's."""
+        tokens = self.input_tokens if self.uncounted_tokens is None else self.uncounted_tokens
+        return replace(self, model=model, provider="", input_tokens=tokens, uncounted_tokens=None)
 
 
 class TurnOutcome(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,17 +1,18 @@
 """Usage as providers report it, in one form; and what it cost, to the nano-USD."""
 
 from hivecost.pricing.book import PriceBook
-from hivecost.pricing.bounds import input_token_bound
+from hivecost.pricing.bounds import asked_cache_write, input_token_bound, reaches_outside
 from hivecost.pricing.default_book import calculate_cost, default_book
 from hivecost.pricing.jsonl import price_line
 from hivecost.pricing.listing import RateChange, RateRow, describe, diff_rates, list_rates
+from hivecost.pricing.model_limits import ModelLimits
 from hivecost.pricing.plausibility import believable_book
 from hivecost.pricing.quotes import Quote
 from hivecost.pricing.rate_shifts import RateShift, rate_shifts
 from hivecost.pricing.repricing import Kept, reprice_turn
 from hivecost.pricing.resolver import ModelName
 from hivecost.pricing.selection import ModelChoice, select_model
-from hivecost.pricing.tokenizer import count_tokens
+from hivecost.pricing.tokenizer import can_count_tokens, count_tokens, load_tokenizers
 from hivecost.usage import (
     FLAVORS,
     UsageReading,
@@ -29,6 +30,7 @@ __all__ = [
     "FLAVORS",
     "Kept",
     "ModelChoice",
+    "ModelLimits",
     "ModelName",
     "PriceBook",
     "Quote",
@@ -38,8 +40,10 @@ __all__ = [
     "UsageReading",
     "UsageStatus",
     "UsageStream",
+    "asked_cache_write",
     "believable_book",
     "calculate_cost",
+    "can_count_tokens",
     "count_tokens",
     "default_book",
     "describe",
@@ -49,8 +53,10 @@ __all__ = [
     "input_token_bound",
     "is_unbilled",
     "list_rates",
+    "load_tokenizers",
     "price_line",
     "rate_shifts",
+    "reaches_outside",
     "read_usage",
     "reprice_turn",
     "select_model",

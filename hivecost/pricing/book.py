@@ -13,7 +13,8 @@ from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.errors import PriceUnknownError
 from hivecost.events import Cost, CostStatus, Usage
 from hivecost.money import TURN_COST_MAX_NANOUSD, USD, to_usd
-from hivecost.pricing.cards import Card, half_even
+from hivecost.pricing.cards import CacheWrite, Card, half_even
+from hivecost.pricing.model_limits import ModelLimits
 from hivecost.pricing.offers import Offer
 from hivecost.pricing.passes import sum_of_costs
 from hivecost.pricing.quotes import Quote, QuoteKey, Quoter
@@ -23,6 +24,9 @@ from hivecost.usage.reading import UsageReading, UsageStatus
 
 #: A request sent now may be billed later; a bound looks this far ahead for a dearer hour.
 BOUND_AHEAD_NS: Final = 3600 * 10**9
+
+#: Where Claude's prompts are written to a cache only if the request has `cache_control` or `cachePoint`.
+WRITES_WHEN_ASKED: Final = frozenset({"anthropic", "aws", "azure", "google", "openrouter"})
 
 #: Looked up once: an attribute of an enum is slow where a turn takes a microsecond.
 _PRICED: Final = CostStatus.PRICED
@@ -142,6 +146,14 @@ class PriceBook:
         """
         return self._quoter.resolve(asked, provider)
 
+    def limits(self, model: str, provider: str = "") -> ModelLimits:
+        """Return how many tokens the model reads and writes at most; None for what nobody published.
+
+        The user's own table says it with `context_window` and `max_output_tokens`; else it is the larger of what
+        genai-prices and `model_limits.json` say.
+        """
+        return self._quoter.limits(model, provider)
+
     def provider_id(self, name: str) -> str:
         """Return the provider, gateway or host of the user's table (`host/model`) that goes by this name, else ""."""
         return self._quoter.provider_id(name)
@@ -180,12 +192,16 @@ class PriceBook:
         batch: bool = False,
         inference_geo: str = "",
         web_search_requests: int = 0,
+        cache_write: CacheWrite | None = None,
+        is_text: bool = False,
     ) -> int | None:
         """What no turn with at most these counts can cost, in nano-USD; None when the model is unpriced.
 
-        Every token is taken as the dearest kind of its side (an hour-long cache write, audio), at the dearest
-        long-context rate in reach, at the tier asked for or the standard one (a provider may serve either),
-        now and within the next hour, at the dearest host where nobody names one.
+        Every token is taken as the dearest kind of its side that it can be, at the dearest long-context rate in reach,
+        at the tier asked for or the standard one (a provider may serve either), now and within the next hour, at the
+        dearest host where nobody names one. `cache_write` is what the request asks for: "" for none, which binds where
+        a provider writes only what it is asked to, "5m" and "1h"; None, where nobody knows, is an hour. A prompt that
+        `is_text` holds no audio, image or video.
         """
         at = self._clock.now_ns() if at_ns is None else at_ns
         quotes = self._quotes_ahead((model, provider, service_tier, batch, inference_geo, "", "", ""), at)
@@ -193,11 +209,14 @@ class PriceBook:
         if card is None:
             return None
         if len(quotes) == 1 and not (service_tier or batch or quotes[0].rivals):  # as it is most often
-            return card.upper_bound(input_tokens, output_tokens, web_search_requests)
+            writes = _writes(quotes[0], cache_write)
+            return card.upper_bound(input_tokens, output_tokens, web_search_requests, writes, is_text=is_text)
         if service_tier or batch:
             quotes += self._quotes_ahead((model, provider, "", False, inference_geo, "", "", ""), at)
         return max(
-            quote.card.upper_bound(input_tokens, output_tokens, web_search_requests)
+            quote.card.upper_bound(
+                input_tokens, output_tokens, web_search_requests, _writes(quote, cache_write), is_text=is_text
+            )
             for own in quotes
             for quote in (own, *own.rivals)
             if quote.card is not None
@@ -254,6 +273,16 @@ def _key_of(reading: UsageReading, model: str, provider: str) -> QuoteKey:
         reading.provider,
         reading.hinted_provider,
     )
+
+
+def _writes(quote: Quote, asked: CacheWrite | None) -> CacheWrite:
+    """The dearest cache write that can occur. Others than Claude's hosts write, and bill, unasked.
+
+    https://platform.claude.com/docs/en/build-with-claude/prompt-caching
+    """
+    if asked is None or (quote.provider not in WRITES_WHEN_ASKED or "claude" not in quote.model):
+        return "1h"
+    return asked
 
 
 def _table_cost(quote: Quote, usage: Usage, snapshot: str, reason: str) -> Cost:

@@ -12,6 +12,7 @@ from collections.abc import Collection
 from decimal import Decimal
 from fractions import Fraction
 from math import lcm
+from typing import Literal
 
 import msgspec
 
@@ -31,6 +32,18 @@ _INPUT_KINDS = (
 )
 _OUTPUT_KINDS = ("output_audio", "output_image", "output_video", "output_citation")
 
+#: What a token of text can be: by the cache writes that the request asks for, "" being none.
+_TEXT_UNITS = {
+    "": ("input", "cache_read"),
+    "5m": ("input", "cache_read", "cache_write"),
+    "1h": ("input", "cache_read", "cache_write", "cache_write_1h"),
+}
+#: With an amount of cache writes behind it, the name of the dearest rate.
+_TEXT = "dearest_text_"
+
+CacheWrite = Literal["", "5m", "1h"]
+#: From the cheapest to the dearest.
+CACHE_WRITES: tuple[CacheWrite, ...] = ("", "5m", "1h")
 
 #: What a turn costs, in nano-USD x scale: input, output and fees, then what of the input was read from a cache and
 #: written to one, and what of the output was reasoning; last what is in doubt, "" for nothing. A tuple for its speed.
@@ -64,6 +77,9 @@ class Band(msgspec.Struct, frozen=True, gc=False):
     #: What one token may cost at most, whatever kind it is.
     dearest_input: int
     dearest_output: int
+    #: What one of text may, by the cache writes that were asked for; and what an image's or a sound's may.
+    dearest_text: dict[str, int]
+    dearest_media: int
     #: The rates as a person reads them.
     rate: str
 
@@ -123,18 +139,27 @@ class Card(msgspec.Struct, frozen=True):
         """Whether this turn has something that is priced by the piece."""
         return any(getattr(usage, field) for field, _ in self.fees)
 
-    def upper_bound(self, input_tokens: int, output_tokens: int, web_search_requests: int) -> int:
+    def upper_bound(
+        self,
+        input_tokens: int,
+        output_tokens: int,
+        web_search_requests: int,
+        cache_write: CacheWrite = "1h",
+        *,
+        is_text: bool = False,
+    ) -> int:
         """What no turn with at most these counts exceeds, in nano-USD, rounded up.
 
-        In each band that can be reached, every token is the dearest kind there is, and there are as many as fit.
+        In each band that can be reached, every token is the dearest kind that it can be, and there are as many as fit.
         """
         most = 0
         for number, band in enumerate(self.bands):
             if number and input_tokens <= band.above:
                 break
             last = self.starts[number] if number < len(self.starts) else input_tokens
-            spent = min(input_tokens, last) * band.dearest_input + output_tokens * band.dearest_output
-            most = max(most, spent)
+            text = band.dearest_text[cache_write]
+            dearest = text if is_text else max(text, band.dearest_media)
+            most = max(most, min(input_tokens, last) * dearest + output_tokens * band.dearest_output)
         fees = self.request_fee + web_search_requests * dict(self.fees).get("web_search_requests", 0)
         return -(-(most + fees) // self.scale)
 
@@ -272,6 +297,8 @@ def _rates(prices: dict[str, Price], input_tokens: int, uplift: Fraction) -> dic
         "output": output,
         "reasoning": rate.get("reasoning", output),
         "dearest_input": max((rate[unit] for unit in rate if not _is_output(unit)), default=plain),
+        **{_TEXT + asked: max(rate.get(unit, plain) for unit in units) for asked, units in _TEXT_UNITS.items()},
+        "dearest_media": max((rate[unit] for unit in rate if _is_media(unit)), default=Fraction(0)),
         "dearest_output": max((rate[unit] for unit in rate if _is_output(unit)), default=output),
     }
     for unit, cached_unit in _INPUT_KINDS:
@@ -284,6 +311,10 @@ def _rates(prices: dict[str, Price], input_tokens: int, uplift: Fraction) -> dic
 
 def _is_output(unit: str) -> bool:
     return unit in OUTPUT_UNITS or unit.startswith("output")
+
+
+def _is_media(unit: str) -> bool:
+    return not _is_output(unit) and unit not in _TEXT_UNITS["1h"]
 
 
 def _band(prices: dict[str, Price], above: int, rates: dict[str, int], uplift: Fraction) -> Band:
@@ -303,6 +334,8 @@ def _band(prices: dict[str, Price], above: int, rates: dict[str, int], uplift: F
         output_kinds=tuple((OUTPUT_UNITS[unit], rates[unit]) for unit in _OUTPUT_KINDS if rates[unit]),
         dearest_input=rates["dearest_input"],
         dearest_output=rates["dearest_output"],
+        dearest_text={asked: rates[_TEXT + asked] for asked in _TEXT_UNITS},
+        dearest_media=rates["dearest_media"],
         rate=_readable(prices, above, uplift),
     )
 

@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
 from hivecost.pricing.fees import more_models, more_rates
+from hivecost.pricing.model_limits import ModelLimits
 from hivecost.pricing.offers import ALWAYS, DAY_NS, ModelRates, Offer, Price, Validity, day_ns
 from hivecost.pricing.patches import PATCHES, patched
 
@@ -139,7 +140,8 @@ def _model_rates(provider: Provider, info: ModelInfo) -> ModelRates:
     # A model lent by another provider has that provider's standard rates only, not its tiers.
     if any(info is own for own in provider.models):
         offers += tuple(_tier_offers(info))
-    return patched(ModelRates(provider.id, info.id, offers), PATCHES)
+    limits = ModelLimits(context_window=info.context_window)
+    return patched(ModelRates(provider.id, info.id, offers, limits), PATCHES)
 
 
 def _standard_offers(info: ModelInfo) -> Iterator[Offer]:

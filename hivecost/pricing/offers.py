@@ -9,6 +9,8 @@ from typing import Final
 
 import msgspec
 
+from hivecost.pricing.model_limits import ModelLimits
+
 DAY_NS: Final = 86_400 * 10**9
 #: Later than any date.
 _ALWAYS_NS: Final = 2**80
@@ -91,6 +93,8 @@ class ModelRates(msgspec.Struct, frozen=True):
     provider: str
     model: str
     offers: tuple[Offer, ...]
+    #: What this table says of the model's maxima.
+    limits: ModelLimits = ModelLimits()
 
     @property
     def tiers(self) -> tuple[str, ...]:

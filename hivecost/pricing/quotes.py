@@ -17,13 +17,14 @@ from hivecost.pricing.cards import Card, compile_card
 from hivecost.pricing.catalog import Catalog, fetched_catalog, shipped_catalog
 from hivecost.pricing.fees import FEES, PIECE_MODELS, SAME_RATES, tool_fees, units_at_other_rates
 from hivecost.pricing.history import REWRITTEN
+from hivecost.pricing.model_limits import ModelLimits, larger, limits_table, published_limits
 from hivecost.pricing.names import GATEWAYS, last_parts, near_names
 from hivecost.pricing.offers import ModelRates, Offer, Price
 from hivecost.pricing.patches import GEOGRAPHY_UPLIFT, PATCHES
 from hivecost.pricing.patches import SOURCE as PATCH
 from hivecost.pricing.resolver import Asked, ModelName, Placement, Resolver
 from hivecost.pricing.tiers import DISCOUNTED, canonical_tier
-from hivecost.pricing.units import uncounted
+from hivecost.pricing.units import OUTPUT_UNITS, uncounted
 from hivecost.pricing.user_table import FREE, SUBSCRIPTION, read_user_table
 from hivecost.pricing.user_table import SOURCE as USER
 
@@ -88,7 +89,7 @@ class Quoter:
         """Read the rates, and import all that answering takes: no question does after that."""
         import difflib  # noqa: F401, PLC0415  # for near names; both take a fraction of a second, and are not for everyone
 
-        _ = self.snapshot, self._known_names
+        _ = self.snapshot, self._known_names, limits_table()
         self._resolver.load()
 
     def quote(self, key: QuoteKey, at_ns: int) -> Quote:
@@ -113,6 +114,11 @@ class Quoter:
     def providers(self) -> set[str]:
         """All that `provider_id` may give."""
         return {*self.catalog.provider_ids(), *GATEWAYS, *self._resolver.hosts()}
+
+    def limits(self, model: str, provider: str) -> ModelLimits:
+        """The maxima of the model that is meant; remembered with its quotes."""
+        key = (model, provider, "", False, "", "", "", "")
+        return (self._slots.get(key) or self._open(key)).limits
 
     def rates(self, model: str, provider: str) -> Iterator[ModelRates]:
         """All rates that the name may mean, best first."""
@@ -144,6 +150,19 @@ class Quoter:
         return slot
 
 
+def _limits(rates: ModelRates) -> ModelLimits:
+    """What a table says of a model's maxima, and what is published of a shipped one. What has no rate has no output."""
+    said = rates.limits
+    if not rates.provider:
+        return said
+    published = published_limits(rates.provider, rates.model)
+    units = {unit for offer in rates.offers for unit in offer.prices}
+    output = published.output_tokens_max
+    if units and units.isdisjoint(OUTPUT_UNITS):
+        output = 0
+    return ModelLimits(larger(said.context_window, published.context_window), output)
+
+
 class _Slot:
     """One model's cards over time; `current` is replaced whole, so that threads never see half of it."""
 
@@ -156,6 +175,19 @@ class _Slot:
         self._quotes: dict[tuple[bool, ...], Quote] = {}
         #: Empty window: the first question renews it. A name without rates stays unknown for ever.
         self.current = Quote(0, 0, None) if self._rates else Quote(-(2**80), 2**80, None, reason=placement.missing)
+
+    @cached_property
+    def limits(self) -> ModelLimits:
+        """What the user says of the model's maxima, else what is published; of several hosts, the most."""
+        own, shipped = (list(map(_limits, rates)) for rates in (self._placement.own, self._placement.shipped))
+        published = ModelLimits(
+            larger(*(one.context_window for one in shipped)), larger(*(one.output_tokens_max for one in shipped))
+        )
+        said = [*own, published]
+        return ModelLimits(
+            next((one.context_window for one in said if one.context_window is not None), None),
+            next((one.output_tokens_max for one in said if one.output_tokens_max is not None), None),
+        )
 
     def renew(self, at_ns: int) -> Quote:
         """The quote at this instant, kept until the next border."""

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator
 from functools import cache
+from importlib.util import find_spec
 from typing import Any, Final
 
 import msgspec
 
 from hivecost.errors import ConfigError
 from hivecost.model_names import spellings
+from hivecost.plain_text import shown
 from hivecost.pricing.bounds import sent_bytes, template_bound
 from hivecost.pricing.names import GATEWAYS, PROVIDER_NAMES
+
+_log = logging.getLogger("hivecost.pricing")
 
 #: The vocabulary of each family of models, as OpenAI's tiktoken lists them.
 _VOCABULARIES: Final = {
@@ -47,12 +52,44 @@ def count_tokens(prompt: Any, model: str) -> int:
     return min(tokens, len(sent)) + template_bound(prompt)
 
 
-def _vocabulary(model: str) -> str:
+def can_count_tokens(model: str, provider: str = "") -> bool:
+    """Whether `count_tokens` knows this model, asked of this provider, and its package is installed."""
+    host = provider.lower()
+    return PROVIDER_NAMES.get(host, host) in _HOSTS and _vocabulary_of(model) is not None and _is_installed()
+
+
+@cache
+def load_tokenizers() -> bool:
+    """Load what `count_tokens` needs, once, and say whether it is there: it takes over a second, for a thread to wait.
+
+    One that is installed and cannot be loaded is said, and done without.
+    """
+    try:
+        for vocabulary in _VOCABULARIES if _is_installed() else ():
+            _encoding(vocabulary)
+    except Exception as error:  # the edge: a stranger's package
+        _log.warning("bpe-openai cannot be loaded, prompts are bounded by their bytes: %s", shown(error))
+        return False
+    return _is_installed()
+
+
+@cache
+def _is_installed() -> bool:
+    return find_spec("bpe_openai") is not None
+
+
+def _vocabulary_of(model: str) -> str | None:
     for host, name in spellings(model.lower()):
         if PROVIDER_NAMES.get(host, host) in _HOSTS:
             for vocabulary, family in _VOCABULARIES.items():
                 if family.match(name.removeprefix("ft:")):
                     return vocabulary
+    return None
+
+
+def _vocabulary(model: str) -> str:
+    if vocabulary := _vocabulary_of(model):
+        return vocabulary
     raise ConfigError(
         "count_tokens(model)",
         "a model of OpenAI's: for others no tokenizer is a proven count, give ctx.turn(input_tokens=…) or (prompt=…)",

@@ -5,6 +5,8 @@
     output = 15.00
     cache_read = 0.30     # optional, as is every other unit
     web_search = 0.01     # USD for one; so are file_search, page and such, and audio_hour
+    context_window = 200_000     # optional: tokens, of the prompt at most
+    max_output_tokens = 64_000   # and of one answer
     from = 2026-01-01     # optional validity, in UTC days
     until = 2026-07-01
 
@@ -37,6 +39,7 @@ from msgspec.structs import replace
 from hivecost.errors import ConfigError
 from hivecost.frozen import frozen
 from hivecost.plain_text import has_controls, shown
+from hivecost.pricing.model_limits import ModelLimits
 from hivecost.pricing.offers import ModelRates, Offer, Price, Validity, day_ns
 from hivecost.pricing.units import FEE_UNITS, INPUT_UNITS, OUTPUT_UNITS, PIECE_UNITS
 from hivecost.toml_document import KeyPath, TomlDocument, dotted
@@ -49,11 +52,14 @@ SUBSCRIPTION: Final = "subscription"
 FREE: Final = {unit: Price(Decimal(0)) for unit in ("input", "output", *PIECE_UNITS)}
 
 _UNITS: Final = (*INPUT_UNITS, *OUTPUT_UNITS, *FEE_UNITS)
-_KEYS: Final = (*_UNITS, "billing", "from", "until")
+_LIMITS: Final = {"context_window": "context_window", "max_output_tokens": "output_tokens_max"}
+_KEYS: Final = (*_UNITS, *_LIMITS, "billing", "from", "until")
 _WILDCARDS: Final = frozenset("*?[")
 _PRICE_EXPECTED: Final = "a price in USD such as 2.50, from 0 to 1,000,000"
 #: More than any model charges for a million tokens; above it a price is a slip of the unit.
 _PRICE_MAX: Final = Decimal(1_000_000)
+#: More than any model takes.
+_TOKENS_MAX: Final = 10**9
 #: More than any float has; a card of a price with a billion of them would never be ready.
 _DECIMALS_MAX: Final = 40
 
@@ -123,7 +129,19 @@ class _Reader:
             offers = (self._offer(where, rows),)
         if not offers:
             raise self._error(where, "at least one set of prices", rows)
-        return ModelRates("", model, offers)
+        return ModelRates("", model, offers, self._limits(where, rows))
+
+    def _limits(self, where: KeyPath, rows: Any) -> ModelLimits:
+        """The model's maxima; of several periods, the largest."""
+        most: dict[str, int] = {}
+        for row in rows if isinstance(rows, list | tuple) else (rows,):
+            for key, name in _LIMITS.items():
+                if isinstance(row, Mapping) and key in row:
+                    tokens = row[key]
+                    if type(tokens) is not int or not 0 <= tokens <= _TOKENS_MAX:
+                        raise self._error((*where, key), "a whole number of tokens", tokens)
+                    most[name] = max(tokens, most.get(name, 0))
+        return ModelLimits(**most)
 
     def _offer(self, where: KeyPath, row: Any) -> Offer:
         if not isinstance(row, Mapping):

@@ -23,7 +23,7 @@ from hivecost.ledger.caps import (
 from hivecost.loops import Loop
 from hivecost.plugin import TurnRequest
 from hivecost.pricing import PriceBook
-from hivecost.runtime.turn_bound import TurnBounds
+from hivecost.runtime.turn_bound import TurnBounds, TurnTokens
 from hivecost.runtime.turn_hold import unknown_units
 from hivecost.store.ledger.atomic import Atomic, atomic
 from hivecost.subscribers.budget_signals import announce_exhausted, announce_warning
@@ -59,9 +59,17 @@ class CappedTurns(Atomic):
         """
         return self._reserve(tuple(caps), self._bound(request, caps))
 
-    def extend(self, request: TurnRequest, hold: CapHold) -> None:
-        """Set aside what the request can cost, where that is more. Raises BudgetExhaustedError."""
-        refusal = self._extend(hold, self._bound(request, hold.caps))
+    def fitted(self, request: TurnRequest) -> TurnRequest:
+        """The request, whose `max_tokens` are no more than its model can write."""
+        return self._bounds.fitted(request)
+
+    def tokens(self, request: TurnRequest) -> TurnTokens:
+        """What the turn is bounded by. Raises ConfigError."""
+        return self._bounds.tokens(request)
+
+    def extend(self, request: TurnRequest, hold: CapHold, under_way: tuple[int, int]) -> None:
+        """Set aside what these tokens of input and output can cost, where that is more. Raises BudgetExhaustedError."""
+        refusal = self._extend(hold, self._bound(request, hold.caps, under_way))
         if refusal is not None:
             raise self.error(request, refusal, "stopped")
 
@@ -107,9 +115,11 @@ class CappedTurns(Atomic):
         self._tell_exceeded(error, refusal.unit, request, action)
         return error
 
-    def _bound(self, request: TurnRequest, caps: Sequence[Cap]) -> dict[Unit, int]:
+    def _bound(
+        self, request: TurnRequest, caps: Sequence[Cap], under_way: tuple[int, int] | None = None
+    ) -> dict[Unit, int]:
         """Of every unit that a cap counts; a cap that only warns holds nothing."""
-        bound = self._bounds.of(request, {cap.unit for cap in caps if cap.mode == "hard"})
+        bound = self._bounds.of(request, {cap.unit for cap in caps if cap.mode == "hard"}, under_way=under_way)
         return {cap.unit: bound.get(cap.unit, 0) for cap in caps}
 
     @atomic()

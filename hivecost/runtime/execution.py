@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from decimal import Decimal
 from types import TracebackType
-from typing import Any, Final, Protocol, Self, TypeVar
+from typing import Any, Final, Literal, Protocol, Self, TypeVar
 
 import anyio
 import anyio.from_thread
@@ -27,12 +27,13 @@ from hivecost.loops import Loop, Task, run_on
 from hivecost.money import TURN_COST_MAX_NANOUSD, to_nanousd
 from hivecost.plain_text import plain_str
 from hivecost.plugin import TurnRequest
-from hivecost.pricing import PriceBook, input_token_bound, tokens_of
+from hivecost.pricing import PriceBook, tokens_of
 from hivecost.runtime.attribution import checked_name, checked_tags, checked_text
 from hivecost.runtime.breakdown import Breakdown
 from hivecost.runtime.charge import Charge
 from hivecost.runtime.gate import Gate
 from hivecost.runtime.hard_budgets import Admission
+from hivecost.runtime.prompt_count import Count, PromptCount
 from hivecost.runtime.result import ExecutionResult
 from hivecost.runtime.turn import Turn
 
@@ -40,6 +41,8 @@ T = TypeVar("T")
 
 #: Why a forked child gets nothing.
 PARENTS: Final = "this runtime belongs to the parent process: in a forked child, make an AgentRuntime of its own"
+
+_CACHE_WRITES: Final = (None, "", "5m", "1h")
 
 _current_execution: ContextVar[Execution | None] = ContextVar("hivecost_execution", default=None)
 _current_node: ContextVar[Node | None] = ContextVar("hivecost_node", default=None)
@@ -164,41 +167,58 @@ class Execution:
         max_tokens: int = 0,
         stream_tokens: int = 0,
         prompt: Any = None,
+        tools: Any = None,
+        count: Count | None = None,
+        cache_write: Literal["", "5m", "1h"] | None = None,
+        service_tier: str = "",
         attempts: int = 1,
         provider: str = "",
     ) -> Turn:
         """The gate for one LLM call: `async with ctx.turn(model=…) as turn:` (or `with` in a sync agent).
 
-        `input_tokens` is the most the prompt can count; without it, a text `prompt` (messages, tools) is bounded by its
-        bytes. `hivecost.count_tokens(prompt, model)` gives a tighter `input_tokens` for OpenAI's models. `max_tokens`
-        is the output limit you mean to send: send `turn.max_tokens` and `turn.model`, a hard budget may have lowered
-        them. With `stream_tokens` a hard budget holds only so much of the output at first: read the answer through
+        `input_tokens` is the most the prompt can count. Without it a text `prompt` (messages, or the whole request as a
+        dict) and its `tools` are counted where a hard budget holds money for them: by the tokenizer of OpenAI's models
+        (extra `tokens`), else by `count`, such as `lambda: client.messages.count_tokens(...)`, else a token for each
+        byte. What nobody can count is held at the model's context window. `cache_write` ("", "5m", "1h") says what the
+        prompt asks for where its `cache_control` does not, and `service_tier` which tier the request does.
+        `max_tokens` is the output limit you mean to send; without it the longest answer of the model is held. Send
+        `turn.model`, and `turn.max_tokens` unless it is 0: a hard budget may have lowered them.
+
+        With `stream_tokens` a hard budget holds only so much of the output at first: read the answer through
         `turn.stream(response)`, which holds more as it comes. `attempts` is how often the call may be sent, retries of
         an SDK included. Entering waits for rate limits and for money that others hold, and raises BudgetExceededError
-        when a budget refuses the turn, PriceUnknownError where a hard budget in USD meets a model without a price, and
-        ExecutionCancelledError after a cancellation.
+        when a budget refuses the turn, PriceUnknownError where a hard budget in USD meets a model without a price,
+        ConfigError where nothing bounds the turn, and ExecutionCancelledError after a cancellation.
         """
         model = checked_name("ctx.turn(model)", model)
         provider = checked_text("ctx.turn(provider=…)", provider or "")
-        for name, count, least in (
+        for name, number, least in (
             ("input_tokens", input_tokens, 0),
             ("max_tokens", max_tokens, 0),
             ("stream_tokens", stream_tokens, 0),
             ("attempts", attempts, 1),
         ):
-            if type(count) is not int or count < least:
-                raise ConfigError(f"ctx.turn({name}=…)", f"a whole number, {least} or more", got=count)
-        bound = 0 if prompt is None or input_tokens else input_token_bound(prompt)
+            if type(number) is not int or number < least:
+                raise ConfigError(f"ctx.turn({name}=…)", f"a whole number, {least} or more", got=number)
+        if cache_write not in _CACHE_WRITES:
+            raise ConfigError("ctx.turn(cache_write=…)", 'one of "", "5m", "1h"', got=cache_write)
         request = replace(
             self._request_here(),
             model=model,
             provider=provider,
-            input_tokens=input_tokens or bound,
+            input_tokens=input_tokens,
             max_tokens=max_tokens,
             stream_tokens=stream_tokens,
             attempts=attempts,
+            cache_write=cache_write,
+            service_tier=service_tier,
         )
-        return Turn(self, request, input_tokens or tokens_of(bound), self.caps_here())
+        if prompt is None:
+            return Turn(self, request, input_tokens, self.caps_here())
+        prompt_count = PromptCount(prompt, tools, count)
+        about = input_tokens or tokens_of(prompt_count.byte_bound)
+        counts = None if input_tokens else prompt_count
+        return Turn(self, prompt_count.described(request), about, self.caps_here(), counts)
 
     def _request_here(self) -> TurnRequest:
         """Whose request it is that is made at this point of the agent; what is asked for is still open."""

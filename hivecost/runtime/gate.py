@@ -11,22 +11,23 @@ from pathlib import Path
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 from anyio.abc import TaskStatus
 from msgspec.structs import replace
 
 from hivecost.clock import Clock
 from hivecost.errors import LedgerUnavailableError
 from hivecost.events import Cost, Event, Usage
-from hivecost.ledger import Budget, ClosesInTime, LedgerStore, OpenLedger
+from hivecost.ledger import Budget, ClosesInTime, LedgerStore, OpenLedger, Unit
 from hivecost.ledger.caps import Cap, CapHold
 from hivecost.loops import Loop, current_loop
 from hivecost.plugin import GateCheck, TurnEnd, TurnOutcome, TurnRequest
-from hivecost.pricing import PriceBook
+from hivecost.pricing import PriceBook, load_tokenizers
 from hivecost.runtime.capped_turns import WAIT_S, CappedTurns
 from hivecost.runtime.closing import GRACE_S, Closing
 from hivecost.runtime.hard_budgets import Admission, HardBudgets
 from hivecost.runtime.passes import NOT_SENT, Passes
-from hivecost.runtime.turn_bound import grown_to
+from hivecost.runtime.turn_bound import TurnTokens
 from hivecost.signals import settled_late
 
 _log = logging.getLogger("hivecost.runtime")
@@ -82,6 +83,8 @@ class Gate:
         Raises LedgerUnavailableError.
         """
         self._loop, self._hard = current_loop(), None
+        if self._budgets:
+            await anyio.to_thread.run_sync(load_tokenizers)  # turns import nothing
         self._capped.open(self._loop)
         opened = partial(self._opened, base_path, prices, publish, closing)
         async with opened() if self._budgets else self._openable(opened):
@@ -206,7 +209,7 @@ class Gate:
                 self._release(admission)
                 raise
             if isinstance(held, CapHold):
-                return replace(admission, cap_hold=held)
+                return replace(admission, request=self._capped.fitted(admission.request), cap_hold=held)
             self._release(admission)
             if held.kind != "busy" or left_s <= 0:
                 raise self._capped.error(request, held)
@@ -216,11 +219,19 @@ class Gate:
             left_s -= self._clock.monotonic_s() - since_s
             request = await passes.take(request)
 
+    def tokens_held(self, admission: Admission) -> TurnTokens | None:
+        """The tokens with which a turn begins; None where nothing is held that counts them."""
+        units: set[Unit] = set()
+        if admission.hold is not None:
+            units |= {account.unit for account in admission.hold.accounts}
+        if admission.cap_hold is not None:
+            units |= {cap.unit for cap in admission.cap_hold.caps if cap.mode == "hard"}
+        return self._capped.tokens(admission.request) if units & {"usd", "tokens"} else None
+
     async def extend(self, admission: Admission, input_tokens: int, output_tokens: int) -> None:
         """Hold what so many tokens can cost, where less is held. Raises as `admit` does."""
         if admission.cap_hold is not None:
-            grown = grown_to(admission.request, input_tokens, output_tokens)
-            self._capped.extend(grown, admission.cap_hold)
+            self._capped.extend(admission.request, admission.cap_hold, (input_tokens, output_tokens))
         if self._hard is not None:
             await self._hard.extend(admission, input_tokens, output_tokens)
 

@@ -47,7 +47,7 @@ from hivecost.runtime.answered_models import AnsweredModels
 from hivecost.runtime.match_values import NamedBudgets
 from hivecost.runtime.money_line import AccountName, MoneyLine, Waiter
 from hivecost.runtime.passes import Passes
-from hivecost.runtime.turn_bound import TurnBounds, grown_to
+from hivecost.runtime.turn_bound import TurnBounds
 from hivecost.runtime.turn_hold import known_bill, lacking, refusal_to_extend, unknown_units
 from hivecost.subscribers.budget_signals import announce_exhausted, announce_warning
 from hivecost.subscribers.turn_throttle import TurnThrottle
@@ -177,7 +177,7 @@ class HardBudgets:
                 if passed is None:
                     step = self._soft_step(request, hold, softened)
                     if step is None:
-                        return Admission(request, hold)
+                        return Admission(self._bounds.fitted(request), hold)
                     request = await self._soften(request, hold, step, passes)
                     continue
                 refusal = passed
@@ -310,7 +310,7 @@ class HardBudgets:
         self._line.freed()
         account, budget = step.account, step.account.budget
         if step.action == "downgrade":
-            return self._resolved(replace(request, model=budget.soft_model, provider=""))
+            return self._resolved(request.for_model(budget.soft_model))
         if step.action == "refuse":
             refusal = soft_refusal(account, request.execution_id)
             self._report(request, refusal, "refused", account.unit)
@@ -327,9 +327,9 @@ class HardBudgets:
         hold, request = admission.hold, admission.request
         if hold is None or hold.state in ("settled", "released"):
             return
-        grown = grown_to(request, input_tokens, output_tokens)
+        counted = {account.unit for account in hold.accounts}
         enforced = {account.unit for account in hold.accounts if not account.budget.shadow}
-        bound = self._bounds.of(grown, {account.unit for account in hold.accounts}, enforced)
+        bound = self._bounds.of(request, counted, enforced, (input_tokens, output_tokens))
         more = lacking(hold, bound)
         if not more:
             return
@@ -448,7 +448,7 @@ class HardBudgets:
                 return clamped
         elif on_short != "refuse" and budget.short_model not in ("", request.model) and budget.name not in downgraded:
             downgraded.add(budget.name)
-            return self._resolved(replace(request, model=budget.short_model, provider=""))
+            return self._resolved(request.for_model(budget.short_model))
         self._report(request, refusal, "refused", budget.counted_unit)
         raise refusal
 
@@ -456,7 +456,7 @@ class HardBudgets:
         """The request with the largest `max_tokens` that what is left can pay; None when that is too small."""
         asked = self._asked(request)
         counted = await self._ledger.remaining(asked.who, asked.ancestors)
-        low, high = 0, request.max_tokens - 1
+        low, high = 0, self._bounds.tokens(request).output_max - 1
         while low < high:
             middle = (low + high + 1) // 2
             bound = self._bounds.of(replace(request, max_tokens=middle), counted)

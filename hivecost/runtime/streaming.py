@@ -11,6 +11,7 @@ from hivecost.errors import BudgetExceededError, HiveCostError
 from hivecost.plain_text import shown
 from hivecost.pricing import UsageStream
 from hivecost.runtime.hard_budgets import Admission
+from hivecost.runtime.turn_bound import TurnTokens
 
 if TYPE_CHECKING:
     from hivecost.runtime.execution import Execution
@@ -28,42 +29,41 @@ class Coverage:
     """
 
     def __init__(self, execution: Execution, admission: Admission, seen: UsageStream) -> None:
-        request = admission.request
         self._execution = execution
         self._admission = admission
         self._seen = seen
-        self._step = request.stream_tokens
-        self._output_max = request.max_tokens
-        self._input_tokens = request.input_tokens
-        self._output_tokens = request.held_tokens
+        self._step = admission.request.stream_tokens
+        self._tokens = execution.gate.tokens_held(admission)
 
     @property
     def is_enough(self) -> bool:
         """Whether more may be read; otherwise `extend` first."""
-        return self._wanted() == (self._input_tokens, self._output_tokens)
+        return self._tokens is None or self._wanted(self._tokens) == self._tokens[:2]
 
     async def extend(self) -> None:
         """Hold as much more as is wanted. Raises BudgetExceededError and LedgerUnavailableError."""
-        wanted = self._wanted()
+        if self._tokens is None:
+            return
+        wanted = self._wanted(self._tokens)
         try:
             await self._execution.run_at_home(lambda: self._execution.gate.extend(self._admission, *wanted))
         except BudgetExceededError:
             self._execution.refusals += 1
             raise
-        self._input_tokens, self._output_tokens = wanted
+        self._tokens = TurnTokens(*wanted, self._tokens.output_max)
 
     def extend_from_thread(self) -> None:
         """The same in a sync agent."""
         self._execution.call_from_thread(self.extend)
 
-    def _wanted(self) -> tuple[int, int]:
+    def _wanted(self, held: TurnTokens) -> tuple[int, int]:
         """Input and output tokens."""
         seen, counted = self._seen, self._seen.counted
-        output = max(self._output_tokens, counted.output_tokens)
-        may_grow = not seen.is_finished and self._output_tokens < self._output_max
-        if may_grow and seen.output_bound + (self._step + 1) // 2 > self._output_tokens:
-            output = max(output, min(seen.output_bound + self._step, self._output_max))
-        return max(self._input_tokens, counted.input_tokens), output
+        output = max(held.output, counted.output_tokens)
+        may_grow = not seen.is_finished and held.output < held.output_max
+        if may_grow and seen.output_bound + (self._step + 1) // 2 > held.output:
+            output = max(output, min(seen.output_bound + self._step, held.output_max))
+        return max(held.input, counted.input_tokens), output
 
 
 class TurnStream(Generic[Chunk]):

@@ -26,6 +26,7 @@ from hivecost.pricing import (
 )
 from hivecost.runtime.hard_budgets import Admission
 from hivecost.runtime.outcome import refusal_status, retry_after_s, was_never_sent
+from hivecost.runtime.prompt_count import PromptCount
 from hivecost.runtime.streaming import Chunk, Coverage, TurnStream
 
 if TYPE_CHECKING:
@@ -52,12 +53,19 @@ class Turn:
     _state: Literal["new", "entering", "open"] = "new"
 
     def __init__(
-        self, execution: Execution, request: TurnRequest, prompt_tokens: int = 0, caps: tuple[Cap, ...] = ()
+        self,
+        execution: Execution,
+        request: TurnRequest,
+        prompt_tokens: int = 0,
+        caps: tuple[Cap, ...] = (),
+        prompt: PromptCount | None = None,
     ) -> None:
         self._caps = caps
         self._admission = Admission(request)
         #: About how long the prompt is; 0 where nobody said.
         self._prompt_tokens = prompt_tokens
+        #: What may still be counted.
+        self._prompt = prompt
         self._execution = execution
         self._stream: UsageStream | None = None
         self._settled: Cost | None = None
@@ -84,7 +92,7 @@ class Turn:
 
     @property
     def max_tokens(self) -> int:
-        """What to send as the provider's limit of output tokens: a budget may have lowered it."""
+        """What to send as the provider's limit of output tokens: a budget may have lowered it. 0: there is none."""
         return self.request.max_tokens
 
     @property
@@ -96,6 +104,8 @@ class Turn:
         self._require_new()
         self._state = "entering"
         try:
+            if self._prompt is not None:
+                await self._count(self._prompt)
             await self._execution.run_at_home(self._pass_gate)
         except BaseException:
             # It may have passed the gate while the loop that asked was told to stop.
@@ -106,6 +116,13 @@ class Turn:
         self._state = "open"
         self._started_s = self._execution.clock.monotonic_s()
         return self
+
+    async def _count(self, prompt: PromptCount) -> None:
+        """Count the prompt, where money is held for it. On the loop of the caller, whose client counts."""
+        if (self._caps or self._execution.gate.uses_ledger) and prompt.can_count(self.request):
+            request = await prompt.counted(self.request)
+            if request.input_tokens != self.request.input_tokens:
+                self._admission, self._prompt_tokens = Admission(request), request.input_tokens
 
     async def _pass_gate(self) -> None:
         self._admission = await self._execution.pass_gate(self.request, self._caps)

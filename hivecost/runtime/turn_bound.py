@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Final
+from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
@@ -13,72 +13,116 @@ from hivecost.ledger import Unit
 from hivecost.plugin import TurnRequest
 from hivecost.pricing import PriceBook
 
-#: With what an agent says how much a turn can be.
-_INPUT_TOKENS: Final = "input_tokens=… or prompt=messages"
-_MAX_TOKENS: Final = "max_tokens=…"
+#: With what an agent says how much a turn can be, and with what its price table says it of a model.
+_INPUT_TOKENS: Final = ("input_tokens=… or prompt=messages", "context_window")
+_MAX_TOKENS: Final = ("max_tokens=…", "max_output_tokens")
 
 
-def grown_to(request: TurnRequest, input_tokens: int, output_tokens: int) -> TurnRequest:
-    """The request of a turn under way that holds so many tokens."""
-    output_max = max(request.max_tokens, output_tokens)
-    return replace(request, input_tokens=input_tokens, max_tokens=output_max, stream_tokens=output_tokens)
+class TurnTokens(NamedTuple):
+    """The tokens that a turn is bounded by."""
+
+    input: int
+    #: What its answer is held with: with `stream_tokens` not all of it.
+    output: int
+    #: What its answer can be at most.
+    output_max: int
 
 
 class TurnBounds:
-    """Bounds requests by what they say, at the rates of a price book."""
+    """Bounds requests by what they say, else by the maxima of their models, at the rates of a price book."""
 
     def __init__(self, prices: PriceBook, clock: Clock) -> None:
         self._prices = prices
         self._clock = clock
 
+    def fitted(self, request: TurnRequest) -> TurnRequest:
+        """The request, whose `max_tokens` are no more than its model can write."""
+        if not request.max_tokens:
+            return request
+        most = self._prices.limits(request.model, request.provider).output_tokens_max
+        return replace(request, max_tokens=most) if most and request.max_tokens > most else request
+
+    def tokens(self, request: TurnRequest) -> TurnTokens:
+        """What the request says; else its model's context window, and the longest answer that the model writes.
+
+        Raises ConfigError, saying what to give, where neither is known.
+        """
+        window, most = self._prices.limits(request.model, request.provider)
+        input_tokens = request.input_tokens or window
+        output_tokens = request.max_tokens or most
+        if input_tokens is None or output_tokens is None:
+            given_as, key = _INPUT_TOKENS if input_tokens is None else _MAX_TOKENS
+            raise ConfigError(
+                f"ctx.turn({given_as})",
+                f"the most it can be, which a hard budget holds: nobody published it for model {request.model!r}, of "
+                f"which prices can say {key}=… once",
+            )
+        if most:
+            output_tokens = min(output_tokens, most)
+        held = min(request.stream_tokens or output_tokens, output_tokens)
+        return TurnTokens(input_tokens, held, output_tokens)
+
     def of(
-        self, request: TurnRequest, counted: Collection[Unit], enforced: Collection[Unit] | None = None
+        self,
+        request: TurnRequest,
+        counted: Collection[Unit],
+        enforced: Collection[Unit] | None = None,
+        under_way: tuple[int, int] | None = None,
     ) -> dict[Unit, int]:
         """The bound over all attempts, `stream_tokens` of output for the last one.
 
-        Of an earlier attempt nobody saw how much was generated, so it counts with `max_tokens` in full. Raises
-        ConfigError where the request says no bound, and PriceUnknownError for a model that nobody can bound; in a unit
-        that is counted and not `enforced`, if those are named, the bound is 0 then, because shadow budgets refuse none.
+        `under_way` is what the last attempt is known to hold or to need by now, of input and of output. Of an earlier
+        one nobody saw how much was generated, so it counts with the longest answer. Raises ConfigError where nothing
+        bounds the request, and PriceUnknownError for a model that nobody can bound; in a unit that is counted and not
+        `enforced`, if those are named, the bound is 0 then, because shadow budgets refuse none.
         """
         if request.charge_nanousd is not None:
             return {"calls": 0, "tokens": 0, "usd": request.charge_nanousd}
         bound: dict[Unit, int] = {"calls": request.attempts}
         for unit in ("tokens", "usd"):
             if unit in counted:
+                bound_in = self._tokens if unit == "tokens" else self._usd
                 try:
-                    bound[unit] = self._tokens(request) if unit == "tokens" else self._usd(request)
+                    bound[unit] = bound_in(request, under_way)
                 except (ConfigError, PriceUnknownError):
                     if enforced is None or unit in enforced:
                         raise
                     bound[unit] = 0
         return bound
 
-    def _tokens(self, request: TurnRequest) -> int:
-        _require_bounds(request)
-        earlier = (request.attempts - 1) * (request.input_tokens + request.max_tokens)
-        return earlier + request.input_tokens + request.held_tokens
+    def _tokens(self, request: TurnRequest, under_way: tuple[int, int] | None) -> int:
+        last, longest = self._attempts(request, under_way)
+        return sum(last) + (request.attempts - 1) * sum(longest)
 
-    def _usd(self, request: TurnRequest) -> int:
-        _require_bounds(request)
-        nanousd = self._nanousd(request, request.held_tokens)
-        if request.attempts > 1:
-            nanousd += (request.attempts - 1) * self._nanousd(request, request.max_tokens)
-        return nanousd
+    def _usd(self, request: TurnRequest, under_way: tuple[int, int] | None) -> int:
+        if not request.resolved_model and not self._prices.knows(
+            request.model, provider=request.provider, at_ns=self._clock.now_ns()
+        ):
+            raise self._unpriced(request)
+        last, longest = self._attempts(request, under_way)
+        nanousd = self._nanousd(request, *last)
+        return nanousd + (request.attempts - 1) * self._nanousd(request, *longest) if request.attempts > 1 else nanousd
 
-    def _nanousd(self, request: TurnRequest, output_tokens: int) -> int:
+    def _attempts(self, request: TurnRequest, under_way: tuple[int, int] | None) -> tuple[tuple[int, int], ...]:
+        """Input and output tokens of the last attempt, and of any earlier one."""
+        tokens = self.tokens(request)
+        last = under_way or (tokens.input, tokens.output)
+        return last, (tokens.input, max(tokens.output_max, last[1]))
+
+    def _nanousd(self, request: TurnRequest, input_tokens: int, output_tokens: int) -> int:
         nanousd = self._prices.upper_bound_nanousd(
             request.model,
-            input_tokens=request.input_tokens,
+            input_tokens=input_tokens,
             output_tokens=output_tokens,
             provider=request.provider,
             at_ns=self._clock.now_ns(),
+            service_tier=request.service_tier,
+            cache_write=request.cache_write,
+            is_text=request.is_text,
         )
         if nanousd is None:
-            raise PriceUnknownError(request.model, suggestions=self._prices.suggestions(request.model))
+            raise self._unpriced(request)
         return nanousd
 
-
-def _require_bounds(request: TurnRequest) -> None:
-    if not (request.input_tokens and request.max_tokens):
-        given_as = _MAX_TOKENS if request.input_tokens else _INPUT_TOKENS
-        raise ConfigError(f"ctx.turn({given_as})", "the most it can be: a hard budget holds money for it")
+    def _unpriced(self, request: TurnRequest) -> PriceUnknownError:
+        return PriceUnknownError(request.model, suggestions=self._prices.suggestions(request.model))

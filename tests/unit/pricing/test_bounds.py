@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hivecost.errors import ConfigError
 from hivecost.pricing import input_token_bound
-from hivecost.pricing.bounds import TEMPLATE_TOKENS
+from hivecost.pricing.bounds import TEMPLATE_TOKENS, asked_cache_write, reaches_outside
 
 texts = st.text(st.characters(codec="utf-8"), max_size=50)
 messages = st.lists(st.fixed_dictionaries({"role": st.sampled_from(["user", "system"]), "content": texts}), max_size=5)
@@ -32,10 +32,49 @@ def test_a_text_is_bounded_by_its_bytes(text):
     [
         [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}],
         [{"role": "user", "content": [{"type": "input_audio", "input_audio": {}}]}],
+        [{"role": "user", "parts": [{"inlineData": {"mimeType": "image/png", "data": "x"}}]}],
+        [{"role": "user", "parts": [{"file_data": {"file_uri": "https://example.org/film"}}]}],
+        [{"role": "user", "content": [{"image": {"format": "png", "source": {"bytes": "x"}}}]}],
+        {"messages": [], "tools": [{"type": "web_search_20250305", "name": "web_search"}]},
+        {"input": "and then?", "previous_response_id": "resp_1"},
+        {"contents": [], "tools": [{"google_search": {}}]},
         [object()],
     ],
 )
 def test_what_bytes_do_not_bound_is_refused(prompt):
-    """Media count by other rules; the caller has to say."""
+    """Media count by other rules, and what a provider looks up by itself is in no byte; the caller has to say."""
     with pytest.raises(ConfigError, match="prompt"):
         input_token_bound(prompt)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        "an image of a file",
+        {"tools": [{"name": "read", "input_schema": {"properties": {"image": {"type": "string"}, "file": {}}}}]},
+        {"input": "hello", "previous_response_id": None},
+        [{"role": "user", "content": "see document"}],
+    ],
+)
+def test_text_about_files_is_text(prompt):
+    """A tool of the caller's own that takes files brings in none by itself."""
+    assert not reaches_outside(prompt)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "asked"),
+    [
+        ("a text", ""),
+        ([{"role": "user", "content": "cache_control"}], ""),
+        ([{"role": "user", "content": [{"type": "text", "cache_control": {"type": "ephemeral"}}]}], "5m"),
+        ([{"role": "user", "content": [{"text": "x"}, {"cachePoint": {"type": "default"}}]}], "5m"),
+        ({"tools": [{"name": "t", "cache_control": {"type": "ephemeral", "ttl": "5m"}}]}, "5m"),
+        ({"system": [{"text": "x", "cache_control": {"type": "ephemeral", "ttl": "1h"}}]}, "1h"),
+        ([{"cachePoint": {"type": "default", "ttl": "1h"}}, {"cachePoint": {"type": "default"}}], "1h"),
+        ({"cache_control": {"type": "ephemeral", "ttl": "24h"}}, "1h"),
+        ({"cache_control": None}, ""),
+    ],
+)
+def test_a_prompt_says_which_cache_writes_it_asks_for(prompt, asked):
+    """The dearest of all its marks, wherever they stand; a lifetime that nobody knows is the dearest."""
+    assert asked_cache_write(prompt) == asked

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from hivecost.clock import to_ns
 from hivecost.events import CostStatus, Usage
@@ -74,6 +76,58 @@ def test_no_turn_exceeds_its_upper_bound(shared, model, usage, more_input, more_
         model, input_tokens=usage.input_tokens + more_input, output_tokens=usage.output_tokens + more_output
     )
     assert shared.price(model, usage).nanousd <= bound
+
+
+CACHING = ["claude-sonnet-4-5", "openrouter/anthropic/claude-sonnet-4.5", "gpt-6-sol", "gpt-4o", "kimi-k3"]
+
+
+@given(
+    st.sampled_from([*MODELS, *CACHING]), usages(), st.sampled_from(["", "5m", "1h"]), st.booleans(), st.integers(0, 2)
+)
+@settings(max_examples=300, deadline=None)
+def test_no_turn_exceeds_the_bound_of_what_its_request_asks_for(shared, model, usage, asked, is_text, writes):
+    """A provider bills no media for a text, and of Claude no dearer cache write than was asked for."""
+    if is_text:
+        usage = replace(usage, input_audio_tokens=0, cache_audio_read_tokens=0, input_image_tokens=0)
+    if "claude" in model and asked != "1h":
+        usage = replace(usage, cache_write_1h_tokens=0)
+    if "claude" in model and asked == "":
+        usage = replace(usage, cache_write_tokens=0)
+    bound = shared.upper_bound_nanousd(
+        model,
+        input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        cache_write=asked,
+        is_text=is_text,
+    )
+    assert shared.price(model, usage).nanousd <= bound
+
+
+def test_input_is_bounded_at_the_rate_of_what_can_be_written(shared):
+    """Nobody pays for an hour-long cache that was not asked for; of a model that writes unasked everybody may."""
+
+    def usd_per_million(model: str, *, provider: str = "", **said: Any) -> float:
+        bound = shared.upper_bound_nanousd(
+            model, provider=provider, input_tokens=100_000, output_tokens=0, is_text=True, **said
+        )
+        return bound / 100_000 / 1_000
+
+    assert [usd_per_million("claude-sonnet-4-5", cache_write=asked) for asked in ("", "5m", "1h", None)] == [
+        3,
+        3.75,
+        6,
+        6,
+    ]
+    assert usd_per_million("gpt-6-sol", cache_write="") == 2.5
+    assert usd_per_million("claude-haiku-4-5", provider="quicksilverpro", cache_write="") == 0.3125
+    assert usd_per_million("gpt-4o-audio-preview", cache_write="") == 2.5
+
+
+def test_a_prompt_that_may_be_heard_is_bounded_as_audio(shared):
+    """Audio costs more than three times as much as text."""
+    counts: dict[str, Any] = {"input_tokens": 1_000, "output_tokens": 0, "cache_write": ""}
+    assert shared.upper_bound_nanousd("gemini-2.5-flash", **counts, is_text=True) == 300_000
+    assert shared.upper_bound_nanousd("gemini-2.5-flash", **counts) == 1_000_000
 
 
 @given(usages(), st.sampled_from(["flex", "priority", "fast", "batch"]))

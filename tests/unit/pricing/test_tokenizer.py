@@ -16,9 +16,6 @@ from hivecost.errors import ConfigError
 from hivecost.pricing import count_tokens, input_token_bound, tokenizer
 from hivecost.pricing.bounds import TEMPLATE_TOKENS
 
-#: bpe-openai reads its vocabularies with a function that Python 3.11 and 3.12 call deprecated.
-pytestmark = pytest.mark.filterwarnings("ignore:open_binary is deprecated:DeprecationWarning")
-
 texts = st.text(st.characters(codec="utf-8") | st.sampled_from(' \n\t"\\<|ateh'), max_size=60)
 messages = st.lists(st.fixed_dictionaries({"role": st.sampled_from(["user", "system"]), "content": texts}), max_size=4)
 models = st.sampled_from(["gpt-4o", "gpt-4"])

@@ -102,7 +102,8 @@ async def many(ctx, _):
         await attempt(ctx, RefusalError(500), None)
         await attempt(ctx, TimeoutError(), None)
         await attempt(ctx, None, answer(), input_tokens=10**9)  # more than any budget has
-        await attempt(ctx, None, answer(), input_tokens=0)  # no bound
+        await attempt(ctx, None, answer(), "mine", input_tokens=0)  # no bound
+        await attempt(ctx, None, answer(), input_tokens=0, max_tokens=0)  # as much as the model takes
         async with ctx.turn("gpt-4o", input_tokens=10, max_tokens=100, stream_tokens=20) as turn:
             async for _chunk in turn.stream(stream()):
                 pass

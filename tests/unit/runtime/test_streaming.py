@@ -12,6 +12,7 @@ import hivecost as hc
 from hivecost.pricing import UsageStream
 from hivecost.runtime.hard_budgets import Admission
 from hivecost.runtime.streaming import Coverage
+from hivecost.runtime.turn_bound import TurnTokens
 
 pytestmark = pytest.mark.anyio
 
@@ -423,13 +424,19 @@ async def test_stream_tokens_is_a_count(run, wrong):
 class Gate:
     """Grants everything."""
 
+    def __init__(self, tokens: TurnTokens) -> None:
+        self.tokens, self.held = tokens, tokens[:2]
+
+    def tokens_held(self, admission) -> TurnTokens:
+        return self.tokens
+
     async def extend(self, admission, input_tokens, output_tokens) -> None:
         self.held = (input_tokens, output_tokens)
 
 
 class Agent:
-    def __init__(self) -> None:
-        self.gate = Gate()
+    def __init__(self, tokens: TurnTokens) -> None:
+        self.gate = Gate(tokens)
 
     async def run_at_home(self, function):
         return await function()
@@ -443,8 +450,8 @@ class Agent:
 async def test_the_hold_is_always_ahead_of_what_was_seen(sizes, max_tokens, stream_tokens):
     """Before anything is read: what came, and half of stream_tokens more, or max_tokens, where a provider ends."""
     request = hc.TurnRequest(model="m", input_tokens=10, max_tokens=max_tokens, stream_tokens=stream_tokens)
-    agent, seen = Agent(), UsageStream()
-    agent.gate.held = (10, request.held_tokens)
+    tokens = TurnTokens(10, min(stream_tokens or max_tokens, max_tokens), max_tokens)
+    agent, seen = Agent(tokens), UsageStream()
     coverage = Coverage(agent, Admission(request), seen)
     extensions = 0
     for size in sizes:
@@ -453,7 +460,7 @@ async def test_the_hold_is_always_ahead_of_what_was_seen(sizes, max_tokens, stre
             extensions += 1
         assert coverage.is_enough
         assert agent.gate.held[1] >= min(seen.output_bound + stream_tokens / 2, max_tokens)
-        assert agent.gate.held[1] <= max(max_tokens, request.held_tokens)
+        assert agent.gate.held[1] <= max_tokens
         seen.observe(piece("x" * size))
     # Each step but the last takes the hold half a step further: chunks do not ask one by one.
     if stream_tokens:

@@ -1,0 +1,96 @@
+"""How many tokens a turn's prompt is, where a budget holds money for it and somebody can count."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import anyio.to_thread
+from msgspec.structs import replace
+
+from hivecost.plain_text import shown
+from hivecost.plugin import TurnRequest
+from hivecost.pricing import (
+    asked_cache_write,
+    can_count_tokens,
+    count_tokens,
+    input_token_bound,
+    load_tokenizers,
+    reaches_outside,
+)
+from hivecost.pricing.bounds import TEMPLATE_TOKENS
+
+_log = logging.getLogger("hivecost.budgets")
+
+#: Gives the provider's own count: a number, or its answer; awaited if it can be.
+Count = Callable[[], Any]
+
+#: What providers call it in their answers.
+_COUNTS: Final = ("input_tokens", "inputTokens", "total_tokens", "totalTokens")
+#: A provider's count is close and not exact, and is held with a twentieth more:
+#: https://platform.claude.com/docs/en/build-with-claude/token-counting
+_MARGIN: Final = 20
+
+_has_warned: set[type[Exception]] = set()
+
+
+class PromptCount:
+    """The prompt of one turn, to be counted before it is asked for at the gate."""
+
+    def __init__(self, prompt: Any, tools: Any, count: Count | None) -> None:
+        self._prompt = prompt if tools is None else {"messages": prompt, "tools": tools}
+        self._count = count
+        self._is_outside = reaches_outside(self._prompt)
+        #: A token for each byte; 0 where bytes are no bound.
+        self.byte_bound = 0 if self._is_outside else input_token_bound(self._prompt)
+
+    def described(self, request: TurnRequest) -> TurnRequest:
+        """The request with what the prompt says of itself, and bounded by its bytes where nobody said a number."""
+        cache_write = asked_cache_write(self._prompt) if request.cache_write is None else request.cache_write
+        input_tokens = request.input_tokens or self.byte_bound
+        return replace(request, input_tokens=input_tokens, is_text=not self._is_outside, cache_write=cache_write)
+
+    def can_count(self, request: TurnRequest) -> bool:
+        """Whether anybody knows better than its bytes."""
+        return self._count is not None or self._is_tokenized(request)
+
+    async def counted(self, request: TurnRequest) -> TurnRequest:
+        """The request with the prompt as its model's tokenizer counts it, else as `count` does; else as it was."""
+        tokens = None
+        if self._is_tokenized(request):
+            tokens = await anyio.to_thread.run_sync(self._tokenized, request.model)
+        if tokens is None and self._count is not None:
+            tokens = await self._asked(self._count)
+        if tokens is None:
+            return request
+        return replace(request, input_tokens=min(tokens, self.byte_bound or tokens), uncounted_tokens=self.byte_bound)
+
+    def _is_tokenized(self, request: TurnRequest) -> bool:
+        return not self._is_outside and can_count_tokens(request.model, request.provider)
+
+    def _tokenized(self, model: str) -> int | None:
+        """In a thread: the first one may have to load the tokenizer, and a long prompt takes its time."""
+        return count_tokens(self._prompt, model) if load_tokenizers() else None
+
+    async def _asked(self, count: Count) -> int | None:
+        """What the caller's `count` says, and a little more; None, said once for each kind of error, where it fails."""
+        try:
+            answer = await anyio.to_thread.run_sync(count)  # it may be a plain function that waits
+            tokens = _read(await answer if inspect.isawaitable(answer) else answer)
+        except Exception as error:  # the edge: a provider's fault is no reason not to ask it
+            if type(error) not in _has_warned:
+                _has_warned.add(type(error))
+                _log.warning("a prompt could not be counted, and is bounded without: %s", shown(error))
+            return None
+        return tokens + -(-tokens // _MARGIN) + TEMPLATE_TOKENS
+
+
+def _read(answer: Any) -> int:
+    """The number in a provider's answer. Raises ValueError."""
+    named = (answer.get(name) if isinstance(answer, Mapping) else getattr(answer, name, None) for name in _COUNTS)
+    tokens = next((number for number in named if number is not None), answer)
+    if type(tokens) is not int or tokens < 0:
+        raise ValueError(f"count=… gave {shown(answer)}, and no number of tokens")
+    return tokens
