@@ -246,8 +246,8 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ConfigError(key, expected)
         if self.on_exceed == "throttle" and is_hard:
             expected = (
-                "'cancel' or 'pause': mode='hard' never passes its limit; to slow down before it, set a soft_limit with "
-                "on_soft='throttle', to slow down after it, mode='stop_after'"
+                "'cancel' or 'pause': mode='hard' never passes its limit; a soft_limit with on_soft='throttle' slows "
+                "down before it, mode='stop_after' after it"
             )
             raise ConfigError(key, expected)
         if self.on_exceed == "throttle" and self.mode == "observe":

@@ -16,7 +16,7 @@ from anyio.abc import TaskStatus
 from msgspec.structs import replace
 
 from hivecost.clock import Clock
-from hivecost.errors import LedgerUnavailableError
+from hivecost.errors import ConfigError, LedgerUnavailableError
 from hivecost.events import Cost, Event, Usage
 from hivecost.ledger import Budget, ClosesInTime, LedgerStore, OpenLedger, Unit
 from hivecost.ledger.caps import Cap, CapHold
@@ -220,13 +220,18 @@ class Gate:
             request = await passes.take(request)
 
     def tokens_held(self, admission: Admission) -> TurnTokens | None:
-        """The tokens with which a turn begins; None where nothing is held that counts them."""
+        """The tokens with which a turn begins; None where nothing is held that counts them, or nothing bounds them."""
         units: set[Unit] = set()
         if admission.hold is not None:
             units |= {account.unit for account in admission.hold.accounts}
         if admission.cap_hold is not None:
             units |= {cap.unit for cap in admission.cap_hold.caps if cap.mode == "hard"}
-        return self._capped.tokens(admission.request) if units & {"usd", "tokens"} else None
+        if not units & {"usd", "tokens"}:
+            return None
+        try:
+            return self._capped.tokens(admission.request)
+        except ConfigError:  # it is free, or only shadow budgets count it
+            return None
 
     async def extend(self, admission: Admission, input_tokens: int, output_tokens: int) -> None:
         """Hold what so many tokens can cost, where less is held. Raises as `admit` does."""
