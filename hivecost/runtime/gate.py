@@ -17,8 +17,8 @@ from msgspec.structs import replace
 
 from hivecost.clock import Clock
 from hivecost.errors import ConfigError, LedgerUnavailableError
-from hivecost.events import Cost, Event, Usage
-from hivecost.ledger import Budget, ClosesInTime, LedgerStore, OpenLedger, Unit
+from hivecost.events import Cost, Event, LLMTurnComplete, Usage
+from hivecost.ledger import Budget, ClosesInTime, LedgerStore, OpenLedger, Unit, attribution
 from hivecost.ledger.caps import Cap, CapHold
 from hivecost.loops import Loop, current_loop
 from hivecost.plugin import GateCheck, TurnEnd, TurnOutcome, TurnRequest
@@ -54,6 +54,8 @@ class Gate:
         self._ledger: LedgerStore | None = None
         self._hard: HardBudgets | None = None
         self._loop: Loop | None = None
+        #: Whether it was said that a turn which did not ask counts on no hard budget.
+        self._told_unasked = False
         #: Opens the ledger while turns run; None: it is open from the start, or nothing runs.
         self._open_late: Callable[[], Awaitable[None]] | None = None
 
@@ -166,6 +168,20 @@ class Gate:
         except BaseException:
             self._budgets = before
             raise
+
+    def tell_unasked(self, turn: LLMTurnComplete) -> None:
+        """Say, once, that a turn which was published and did not ask counts on none of these hard budgets."""
+        if self._told_unasked or not self._budgets:
+            return
+        who = attribution(turn)
+        names = [repr(budget.name) for budget in self._budgets if budget.applies_to(who)]
+        if names:
+            self._told_unasked = True
+            _log.warning(
+                "a turn of %r was published that no ctx.turn(...) asked for: budget %s, which is hard, does not count "
+                "it; mode='stop_after' counts what is published",
+                *(turn.model, ", ".join(names)),
+            )
 
     def add_check(self, check: GateCheck) -> Callable[[], None]:
         """Await `check(request)` before each turn; call the result to remove it, once or more often."""
