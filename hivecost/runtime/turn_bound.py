@@ -50,11 +50,9 @@ class TurnBounds:
         """
         window, most = self._prices.limits(request.model, request.provider)
         input_tokens = request.input_tokens or window
-        output_tokens = request.max_tokens or most
+        output_tokens = self._output_max(request, most)
         if input_tokens is None or output_tokens is None:
             raise _unbounded(request.model, input_tokens, output_tokens)
-        if most:
-            output_tokens = min(output_tokens, most)
         held = min(request.stream_tokens or output_tokens, output_tokens)
         return TurnTokens(input_tokens, held, output_tokens)
 
@@ -71,6 +69,18 @@ class TurnBounds:
         if held:
             refusal.args = ("; ".join((str(refusal), *held)),)
         return refusal
+
+    def is_partial(self, request: TurnRequest) -> bool:
+        """Whether its answer can be longer than `stream_tokens`, with which it is held."""
+        if not request.stream_tokens:
+            return False
+        most = self._prices.limits(request.model, request.provider).output_tokens_max
+        output_tokens = self._output_max(request, most)
+        return output_tokens is None or request.stream_tokens < output_tokens
+
+    def _output_max(self, request: TurnRequest, most: int | None) -> int | None:
+        """The longest answer, of a model that writes so much at most; None where nobody knows."""
+        return min(request.max_tokens, most) if request.max_tokens and most else request.max_tokens or most
 
     def of(
         self,
