@@ -7,8 +7,13 @@ import sqlite3
 import pytest
 
 from hivecost.errors import StoreUnusablePathError, StoreVersionError
+from hivecost.events import Cost, CostStatus, LLMTurnComplete
 from hivecost.store import schema
 from hivecost.store.database import open_reader, open_writer
+from hivecost.store.runtime_log import RuntimeLog
+
+#: The migration that brought sums of what a subscription pays for.
+_NOTIONAL_SUMS = 13
 
 
 def made(base_path, *statements):
@@ -94,6 +99,31 @@ def test_a_reader_does_not_migrate(tmp_path, monkeypatch):
     monkeypatch.setattr(schema, "migrations", lambda: newer)
     with pytest.raises(StoreVersionError, match=rf"older version {last}; a runtime that starts there"):
         open_reader(tmp_path)
+
+
+def test_notional_sums_of_turns_from_before_the_sums_are_made_up_for(tmp_path, oracle):
+    """A log whose turns have them and whose sums do not: after the migration every rollup is the fold of the turns."""
+    log = RuntimeLog(tmp_path)
+    log.append(
+        [
+            LLMTurnComplete(
+                **dict.fromkeys(("session_id", "execution_id", "node_id", "user_id"), f"{number % 3}"),
+                timestamp_ns=(number - 9) * 10**12,
+                model="asked",
+                resolved_model=f"m{number % 2}",
+                cost=Cost(
+                    status=CostStatus.PRICED, nanousd=number % 4, notional_nanousd=number if number % 4 else None
+                ),
+            )
+            for number in range(18)
+        ]
+    )
+    log.close()
+    takes_away = [f"ALTER TABLE {table} DROP COLUMN notional_nanousd" for table in (*oracle.KEYS, "pruned_turns")]
+    made(tmp_path, *takes_away, f"PRAGMA user_version = {_NOTIONAL_SUMS - 1}")
+    open_writer(tmp_path).close()
+    assert oracle.problems(tmp_path / "hivecost.db") == []
+    assert oracle.rows(tmp_path / "hivecost.db", "SELECT 1 FROM sessions WHERE notional_nanousd > 0")
 
 
 def test_an_empty_file_reads_as_empty(tmp_path):
