@@ -30,6 +30,16 @@ async def test_each_end_has_its_line(make_runtime):
     ]
 
 
+async def test_what_a_subscription_pays_for_is_beside_the_cost(make_runtime):
+    """What it would have cost is said, and the cost stays what is paid."""
+    lines: list[str] = []
+    plan = {"input": 1, "output": 2, "billing": "subscription"}
+    runtime = make_runtime(plugins=[hc.CostReporter(lines.append)], prices={"m": plan})
+    async with runtime:
+        await runtime.trigger_and_wait("spend", [("m", hc.Usage(1_000, 500))])
+    assert lines == ["✔ spend: completed, 1 call, 1,500 tokens, $0.0000 ($0.0020 without the subscription)"]
+
+
 async def test_warnings_stops_and_waits_have_lines(make_runtime):
     """A budget's warning and stop, in USD or in what it counts, and the seconds somebody had to wait."""
     lines: list[str] = []
