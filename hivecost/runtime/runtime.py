@@ -340,10 +340,12 @@ class AgentRuntime:
         a `session_id`. A `limit` such as `"$0.20"` is a cap of its own, over all that it starts, and needs no budget: a
         turn that does not fit is refused; with `mode="observe"` it only warns, at 90 % and above the limit.
 
-        Raises UnknownEntryPointError, ConfigError for attribution that cannot be used, ExecutionCancelledError inside a
-        cancelled execution, and HiveCostError when the runtime does not run, its block has raised, it closes and this
-        is no execution that still runs, or executions are nested too deep.
+        Raises UnknownEntryPointError, ConfigError for attribution that cannot be used, ExecutionCancelledError inside
+        an execution that was cancelled or has ended, in tasks that it left running, too, and HiveCostError when the
+        runtime does not run, its block has raised, it closes and this is no execution that still runs, or executions
+        are nested too deep.
         """
+        self._executions.refuse_ended()  # here, because another loop does not know who asks
         entry = self._entry_point(entry_point)
         if limit is None and mode != "hard":
             raise ConfigError("trigger(limit=…)", f"the limit that mode={mode!r} is about")
