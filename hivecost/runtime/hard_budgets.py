@@ -103,14 +103,14 @@ class HardBudgets:
         prices: PriceBook,
         clock: Clock,
         publish: Callable[[Event], None],
-        resolved: Callable[[TurnRequest], TurnRequest],
+        for_model: Callable[[TurnRequest, str], TurnRequest],
         loop: Loop,
     ) -> None:
         self._ledger = ledger
         #: By name: all that the ledger may refuse by, which the gate changes while turns run.
         self.budgets: dict[str, Budget] = {}
         self._answers = AnsweredModels(ledger, loop, self._charged)
-        self._resolved = resolved
+        self._for_model = for_model
         self.set_budgets(budgets)
         self._bounds = TurnBounds(prices, clock)
         self._soft = SoftLimits()
@@ -306,7 +306,7 @@ class HardBudgets:
         self._line.freed()
         account, budget = step.account, step.account.budget
         if step.action == "downgrade":
-            return self._resolved(request.for_model(budget.soft_model))
+            return self._for_model(request, budget.soft_model)
         if step.action == "refuse":
             refusal = soft_refusal(account, request.execution_id)
             self._report(request, refusal, "refused", account.unit)
@@ -444,7 +444,7 @@ class HardBudgets:
                 return clamped
         elif on_short != "refuse" and budget.short_model not in ("", request.model) and budget.name not in downgraded:
             downgraded.add(budget.name)
-            return self._resolved(request.for_model(budget.short_model))
+            return self._for_model(request, budget.short_model)
         self._report(request, refusal, "refused", budget.counted_unit)
         raise refusal
 

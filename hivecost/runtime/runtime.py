@@ -114,6 +114,7 @@ class AgentRuntime:
             (budget for budget in budgets if budget.mode == "hard"),
             open_ledger,
             resolved=self.resolved,
+            for_model=self.for_model,
             capped=CappedTurns(self.prices, clock, self.publish_for_agent),
             clock=clock,
         )
@@ -458,6 +459,11 @@ class AgentRuntime:
         if (provider, model) == (request.resolved_provider, request.resolved_model):
             return request
         return replace(request, resolved_provider=provider, resolved_model=model)
+
+    def for_model(self, request: TurnRequest, model: str) -> TurnRequest:
+        """The request as another model would be asked, at the host that was named for it if that has the model."""
+        provider, model = self.prices.beside(request.model, model, request.provider)
+        return self.resolved(request.for_model(model, provider))
 
     def collect_turns(self) -> None:
         """Count the turns that other threads settled so far."""
