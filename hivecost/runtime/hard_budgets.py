@@ -187,7 +187,10 @@ class HardBudgets:
                 refusal = passed
             if refusal.budget not in self.budgets:
                 continue  # it was retired meanwhile
-            if self._waits(refusal):
+            softer = await self._softer(request, asked, softened)
+            if softer is not None:
+                request = softer
+            elif self._waits(refusal):
                 passes.give_back()
                 await self._wait_for_money(request, refusal, waiter, paused)
                 request = await passes.take(request)
@@ -299,6 +302,21 @@ class HardBudgets:
         else:
             done.add(step.account.budget.name)
         return step
+
+    async def _softer(self, request: TurnRequest, asked: _Asked, done: set[str]) -> TurnRequest | None:
+        """The request, which is too much as it is, with the model that a soft limit takes; None where none does."""
+        if request.is_charge or all(not budget.soft_model or name in done for name, budget in self.budgets.items()):
+            return None
+        try:
+            hold = await self._hold(request, asked, dict.fromkeys(UNITS, 0))  # says how the accounts stand
+        except BudgetExceededError:  # one is frozen
+            return None
+        hold.release()
+        step = self._soft.next_step(hold.accounts, request.execution_id, request.model, done)
+        if step is None or step.action != "downgrade":
+            return None
+        done.add(step.account.budget.name)
+        return self._for_model(request, step.account.budget.soft_model)
 
     async def _soften(self, request: TurnRequest, hold: LedgerStoreHold, step: SoftStep, passes: Passes) -> TurnRequest:
         """The request to try again: a turn that waits, or is tried with another model, holds nothing meanwhile."""
