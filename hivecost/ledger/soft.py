@@ -82,7 +82,8 @@ class SoftLimits:
         if budget.shadow:
             return None
         is_slowed = budget.on_exceed == "throttle" and account.is_spent
-        if budget.soft_amount is None or account.settled < budget.soft_amount:
+        soft = account.soft_amount
+        if soft is None or account.settled < soft:
             return "throttle" if is_slowed else None
         if budget.on_soft == "finish" and not self._has_begun(account, executions):
             return "refuse"
@@ -95,7 +96,7 @@ def soft_refusal(account: Account, execution_id: str) -> BudgetExhaustedError:
     """Why a new execution is refused while others finish."""
     budget, status = account.budget, account.status()
     settled, soft, limit = (
-        format_amount(amount, status.unit) for amount in (status.settled, budget.soft_amount or 0, status.limit)
+        format_amount(amount, status.unit) for amount in (status.settled, account.soft_amount or 0, status.limit)
     )
     whose = f" ({status.scope})" if status.scope else ""
     error = BudgetExhaustedError(

@@ -151,6 +151,21 @@ def test_a_soft_limit_above_a_lowered_limit_is_out_of_reach():
     assert action(accounts.find(WHO, 1)) == "throttle"
 
 
+def test_of_a_limit_of_its_own_the_soft_limit_is_the_same_part():
+    """Configured or set later, rounded up; the warning and the refusal go by it."""
+    accounts = SpendAccounts([soft("finish", per="user", limits={"ada": "100 calls"}, warn=())])
+    ada, bob, eve = (accounts.find({**WHO, "user": user}, 1) for user in ("ada", "bob", "eve"))
+    accounts.set_own_limit("b", ("bob",), 5)
+    assert [one.soft_amount for (one,) in (ada, bob, eve)] == [70, 4, 7]
+    assert accounts.add(WHO, 1, 0, 0, 69) == []
+    assert action(ada) is None
+    assert [crossing.fraction for crossing in accounts.add(WHO, 1, 0, 0, 1)] == [0.7]
+    assert action(ada) == "refuse"
+    assert "past its soft limit of 70 calls" in str(soft_refusal(ada[0], "e1"))
+    accounts.set_own_limit("b", ("ada",), None)
+    assert ada[0].soft_amount == 7
+
+
 def test_reaching_it_warns_once():
     """Like the fractions of `warn`, in their order, and once where it is one of them."""
     accounts = SpendAccounts([soft("alert", warn=(0.5, 0.9)), soft("alert", "same", warn=(0.7,))])
