@@ -21,6 +21,7 @@ from hivecost.errors import (
 from hivecost.events import Cost, CostStatus, Event, Usage
 from hivecost.ledger import (
     UNITS,
+    Account,
     Ancestors,
     Budget,
     LedgerStore,
@@ -307,16 +308,21 @@ class HardBudgets:
         """The request, which is too much as it is, with the model that a soft limit takes; None where none does."""
         if request.is_charge or all(not budget.soft_model or name in done for name, budget in self.budgets.items()):
             return None
-        try:
-            hold = await self._hold(request, asked, dict.fromkeys(UNITS, 0))  # says how the accounts stand
-        except BudgetExceededError:  # one is frozen
-            return None
-        hold.release()
-        step = self._soft.next_step(hold.accounts, request.executions, request.model, done)
+        accounts = await self._accounts(request, asked)
+        step = self._soft.next_step(accounts, request.executions, request.model, done)
         if step is None or step.action != "downgrade":
             return None
         done.add(step.account.budget.name)
         return self._for_model(request, step.account.budget.soft_model)
+
+    async def _accounts(self, request: TurnRequest, asked: _Asked) -> tuple[Account, ...]:
+        """All that a turn counts on, as they stand; none where one of them is frozen."""
+        try:
+            hold = await self._hold(request, asked, dict.fromkeys(UNITS, 0))
+        except BudgetExceededError:
+            return ()
+        hold.release()
+        return hold.accounts
 
     async def _soften(self, request: TurnRequest, hold: LedgerStoreHold, step: SoftStep, passes: Passes) -> TurnRequest:
         """The request to try again: a turn that waits, or is tried with another model, holds nothing meanwhile."""
@@ -452,19 +458,35 @@ class HardBudgets:
     ) -> TurnRequest:
         """The request as it may be tried again; raises the refusal when there is none.
 
-        Each budget downgrades a turn once, or two of them would send it to and fro.
+        Of several budgets that are short, one has to offer something. Each downgrades a turn once, or two of them would
+        send it to and fro.
         """
         budget = self.budgets[refusal.budget]
-        on_short = "refuse" if request.is_charge else budget.on_short
-        if on_short == "clamp" and budget.counted_unit != "calls":
-            clamped = await self._clamped(request)
-            if clamped is not None:
-                return clamped
-        elif on_short != "refuse" and budget.short_model not in ("", request.model) and budget.name not in downgraded:
-            downgraded.add(budget.name)
-            return self._for_model(request, budget.short_model)
+        if not request.is_charge:
+            for short in (budget, *await self._others_short(request, budget)):
+                offered = await self._offered(request, short, downgraded)
+                if offered is not None:
+                    return offered
         self._report(request, refusal, "refused", budget.counted_unit)
         raise refusal
+
+    async def _others_short(self, request: TurnRequest, refusing: Budget) -> list[Budget]:
+        """The other budgets that have too little left for it."""
+        if len(self.budgets) == 1:
+            return []
+        asked = self._asked(request)
+        bound = self._bounds.of(request, asked.units, asked.enforced)
+        short = [one.budget for one in await self._accounts(request, asked) if one.room < bound.get(one.unit, 0)]
+        return [budget for budget in short if budget.name != refusing.name and not budget.shadow]
+
+    async def _offered(self, request: TurnRequest, budget: Budget, downgraded: set[str]) -> TurnRequest | None:
+        """What a budget that is short makes of a request; None: nothing."""
+        if budget.on_short == "clamp" and budget.counted_unit != "calls":
+            return await self._clamped(request)
+        if budget.short_model in ("", request.model) or budget.name in downgraded:
+            return None
+        downgraded.add(budget.name)
+        return self._for_model(request, budget.short_model)
 
     async def _clamped(self, request: TurnRequest) -> TurnRequest | None:
         """The request with the largest `max_tokens` that what is left can pay; None when that is too small."""

@@ -401,6 +401,24 @@ async def test_past_the_soft_limit_a_turn_that_is_too_dear_takes_the_cheaper_mod
     assert result.status == "completed"
 
 
+@pytest.mark.parametrize("on_short", ["clamp", "refuse", "wait"])
+@pytest.mark.parametrize("is_first", [True, False])
+async def test_of_several_that_are_short_any_may_offer_the_cheaper_model(tmp_path, on_short, is_first):
+    """In whatever order the budgets are written down."""
+    models = []
+
+    async def agent(ctx, _):
+        async with ctx.turn("m", input_tokens=1_000, max_tokens=1_000) as turn:
+            models.append((turn.model, turn.max_tokens))
+            turn.settle(hc.Usage(1_000, 1_000))
+
+    x = hc.Budget("x", "$0.00099", on_short=on_short)
+    budgets = [x, hard("$0.00099", on_short="downgrade:cheap")]
+    runtime = hc.AgentRuntime(tmp_path, budgets=budgets if is_first else budgets[::-1], prices=PRICES)
+    (result,) = await run(runtime, agent)
+    assert (result.status, models) == ("completed", [("cheap", 1_000)])
+
+
 async def test_budgets_that_downgrade_to_each_other_come_to_an_end(tmp_path):
     """Two that are short, each with the other's model as its way out: refused, not sent to and fro forever."""
     one = hc.Budget("one", "$0.00001", mode="hard", on_short="downgrade:cheap", match={"model": "m"})
