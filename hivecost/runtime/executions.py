@@ -62,6 +62,10 @@ class Executions:
         self._closing = False  # only running executions may start others
         self._ending = ""  # why nothing may be started any more
 
+    def knows(self, execution_id: str) -> bool:
+        """Whether it runs here, or ran and is remembered."""
+        return execution_id in self.running or execution_id in self._results
+
     def terminate(self) -> None:
         """Cancel what runs, and the runtime's block, from anywhere."""
         if self._loop is not None:

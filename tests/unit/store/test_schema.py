@@ -13,7 +13,7 @@ from hivecost.store.database import open_reader, open_writer
 from hivecost.store.runtime_log import RuntimeLog
 
 #: The migration that brought sums of what a subscription pays for.
-_NOTIONAL_SUMS = 13
+_NOTIONAL_SUMS = 14
 
 
 def made(base_path, *statements):
