@@ -24,6 +24,7 @@ from pathlib import Path
 
 from failing_connection import failing_connections, fault_at
 from ledger_mutants import MUTANTS
+from msgspec.structs import replace
 
 from hivecost.errors import HiveCostError
 from hivecost.ledger import UNITS, Budget, Refusal
@@ -504,7 +505,7 @@ class World:
         bill = {"usd": self.chance.choice([10, 10, 2_000]), "calls": 1}
         if process.journal.free <= OPEN_MAX:
             return False
-        charged = process.desk.charge(spender(process.who())._replace(budgets=names), bill, self.clock)
+        charged = process.desk.charge(replace(spender(process.who()), budgets=names), bill, self.clock)
         if charged is None:
             return False  # the database does not know its accounts yet
         hold, settlement = charged
