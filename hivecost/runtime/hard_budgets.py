@@ -151,6 +151,10 @@ class HardBudgets:
         waiter = Waiter()
         try:
             return await self._admit(request, passes, waiter)
+        except BudgetExceededError as refusal:
+            if (budget := self.budgets.get(refusal.budget)) is not None:
+                self._bounds.explained(refusal, budget.counted_unit, request)
+            raise
         finally:
             self._line.leave(waiter)
 
@@ -434,7 +438,7 @@ class HardBudgets:
         """
         budget = self.budgets[refusal.budget]
         on_short = "refuse" if request.is_charge else budget.on_short
-        if on_short == "clamp":
+        if on_short == "clamp" and budget.counted_unit != "calls":
             clamped = await self._clamped(request)
             if clamped is not None:
                 return clamped

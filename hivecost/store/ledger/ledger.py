@@ -52,7 +52,7 @@ _log = logging.getLogger(__name__)
 class Ledger(LedgerErrands):
     """Holds money before each attempt, so that no account is ever spent beyond its limit.
 
-    async with Ledger.open("data", budgets=[Budget("org day", limit="$50", window="day", mode="hard")]) as ledger:
+    async with Ledger.open("data", budgets=[Budget("org day", limit="$50", window="day")]) as ledger:
         async with await ledger.reserve({"org": "acme"}, usd="0.01", key="attempt-1") as hold:
             ...                                  # send; leaving by exception leaves the hold in doubt
             hold.settle(usd="0.007")             # or hold.release() if it was never sent

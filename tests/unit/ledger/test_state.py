@@ -295,9 +295,9 @@ def test_an_amount_that_cannot_be_is_refused(amounts):
 
 
 def test_only_hard_budgets_hold_money():
-    """The default strength is weaker, so the error says what to write."""
+    """The other strengths are weaker, so the error says what to write."""
     with pytest.raises(ConfigError, match=r"budget 'b'\.mode: expected 'hard'"):
-        LedgerState([Budget("b", "$1")])
+        LedgerState([Budget("b", "$1", mode="stop_after")])
 
 
 def test_an_unknown_budget_is_named():
