@@ -16,7 +16,7 @@ from hivecost.usage.views import from_json, items, text, view
 _WRAPPERS: Final = (
     "result", "response", "body", "message", "metadata", "delta", "chunk", "data", "interaction", "response_metadata",
     "modelOutput", "raw", "context_wrapper", "metrics", "meta", "_meta", "llm_output", "output", "outputs", "kwargs",
-    "generations", "replies", "results", "additional_kwargs", "model_extra",
+    "generations", "replies", "results", "additional_kwargs", "stats",
 )  # fmt: skip
 _USAGE_KEYS: Final = (
     "totalUsage", "usage", "usageMetadata", "usage_metadata", "usage_info", "token_usage", "tokenUsage",
@@ -55,7 +55,7 @@ _GEMINI: Final = frozenset(
         "totalTokenCount", "total_token_count", "thoughtsTokenCount", "thoughts_token_count",
     }
 )  # fmt: skip
-_INTERACTIONS: Final = frozenset({"total_input_tokens", "total_output_tokens", "total_thought_tokens"})
+_INTERACTIONS: Final = frozenset({"total_input_tokens", "total_thought_tokens"})
 _LLAMA: Final = frozenset(
     {
         "generation_token_count", "inputTokenCount", "outputTokenCount", "inputTextTokenCount",
@@ -63,7 +63,7 @@ _LLAMA: Final = frozenset(
     }
 )  # fmt: skip
 #: Names of clients, logs and hosts that say nothing of the provider.
-_ANYBODYS: Final = frozenset({"input_token_count", "output_token_count", "generated_token_count"})
+_ANYBODYS: Final = frozenset({"input_token_count", "output_token_count", "generated_token_count", "tokens_evaluated"})
 _OLLAMA: Final = frozenset({"prompt_eval_count", "eval_count"})
 _SECONDS: Final = frozenset({"seconds", "prompt_audio_seconds"})
 _XAI: Final = frozenset({"cost_in_usd_ticks", "cached_prompt_text_tokens", "prompt_text_tokens", "num_sources_used"})
@@ -95,6 +95,8 @@ _BATCH_KEYS: Final = frozenset({"custom_id", "recordId", "totalRecordCount", "pr
 #: Under these, spans keep their attributes where their names are nested.
 _NESTED_ATTRIBUTES: Final = ("gen_ai", "llm", "openinference", "ai")
 _OTHER_WORDS: Final = frozenset({"seconds", "in and out", "only tokens", "total"})
+#: A larger table is none of sums by model.
+_MODELS_MAX: Final = 50
 _DEPTH_MAX: Final = 5
 #: A usage part with more names is none of those that come again and again.
 _KEYS_MAX: Final = 50
@@ -183,6 +185,15 @@ def _of_vercel(result: Mapping[str, Any], usage: Mapping[str, Any]) -> Mapping[s
     return {**{name: openai[name] for name in ("cachedPromptTokens", "reasoningTokens") if name in openai}, **usage}
 
 
+def by_model(payload: object) -> dict[str, Mapping[str, Any]]:
+    """The usage of each model, where the payload is a table of sums; empty for whatever is none."""
+    table = view(payload)
+    if not 0 < len(table) <= _MODELS_MAX:
+        return {}
+    found = {text(model): view(used) for model, used in table.items()}
+    return found if all(used and flavor_of(Found({}, used)) for used in found.values()) else {}
+
+
 def answer_id_of(response: Mapping[str, Any]) -> str:
     """The provider's id of an answer; "" when it gives none."""
     for key in _ID_KEYS:
@@ -250,6 +261,8 @@ def _usage_part(body: Mapping[str, Any]) -> Mapping[str, Any]:
         part = view(part)
         if key == "x_groq":
             part = view(part.get("usage"))
+        if key == "accumulated_usage" and part:  # Strands counts the calls that it sums up beside their sum
+            return {**part, "requests": body.get("cycle_count")}
         if part and (key != "meta" or "billed_units" in part):
             return part
     if "choices" in body:  # Moonshot's streams count in the choice that ends
@@ -310,6 +323,8 @@ def _shape_of(keys: frozenset[object]) -> str:  # noqa: PLR0911, PLR0912  # one 
         return "chat"
     if keys & _CANONICAL and not keys & _ANTHROPIC:
         return "canonical"
+    if "rerank_units" in keys:
+        return "openai"
     if "pages_processed" in keys:
         return "mistral"
     if keys & _SECONDS:

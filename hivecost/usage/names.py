@@ -55,13 +55,13 @@ _INSIDE: Final[Mapping[str, tuple[str, ...]]] = {
     "input_tokens": (
         "input_tokens", "prompt_tokens", "prompt_token_count", "total_input_tokens", "input_token_count", "prompt",
         "prompt_eval_count", "input", "billed_units.input_tokens", "in.total", "input_text_token_count",
-        "native_tokens_prompt", "x-amzn-bedrock-input-token-count",
+        "native_tokens_prompt", "x-amzn-bedrock-input-token-count", "tokens_evaluated",
     ),
     "output_tokens": (
         "output_tokens", "completion_tokens", "candidates_token_count", "response_token_count", "total_output_tokens",
         "generation_token_count", "output_token_count", "completion", "eval_count", "output",
         "billed_units.output_tokens", "out.total", "generated_token_count", "total_output_text_token_count", "results",
-        "native_tokens_completion", "x-amzn-bedrock-output-token-count",
+        "native_tokens_completion", "x-amzn-bedrock-output-token-count", "tokens_predicted",
     ),
     "total": ("total_tokens", "total_token_count", "total", "tokens"),
     "cache_read_tokens": (
@@ -71,7 +71,7 @@ _INSIDE: Final[Mapping[str, tuple[str, ...]]] = {
         "in.cache_read_tokens", "in.cached", "in.cached_input_tokens", "details.cached_tokens",
         "details.cache_read_tokens", "details.cache_read_input_tokens", "details.cached_content_tokens",
         "prompt_cached_tokens", "cached_token_count", "native_tokens_cached", "openai.cached_input_tokens",
-        "prompt/cached_tokens",
+        "prompt/cached_tokens", "prompt_tokens_cached",
     ),
     "cache_write_tokens": (
         "cache_write_tokens", "cache_write.input_tokens", "written.input_tokens", "in.cache_write_tokens",
@@ -138,8 +138,8 @@ _INSIDE: Final[Mapping[str, tuple[str, ...]]] = {
     "code_containers": ("code_containers",),
     "audio_seconds": ("audio_seconds", "prompt_audio_seconds", "seconds", "input_audio_seconds"),
     "pages": ("pages", "pages_processed"),
-    "search_units": ("search_units", "billed_units.search_units"),
-    "requests": ("requests", "successful_requests", "num_model_requests", "success_record_count", "cycle_count"),
+    "search_units": ("search_units", "billed_units.search_units", "rerank_units"),
+    "requests": ("requests", "successful_requests", "num_model_requests", "success_record_count"),
     # Breakdowns of what is counted above, and what costs nothing.
     "": (
         "in.text_tokens", "in.text", "out.text_tokens", "out.text", "cached.text", "tool.text", "in.cached.text_tokens",
@@ -153,6 +153,7 @@ _INSIDE: Final[Mapping[str, tuple[str, ...]]] = {
         "details.web_fetch_requests", "details.tool_search_requests", "in.tool_use_tokens", "in.no_cache",
         "in.no_cache_tokens", "audio_total_tokens", "tool_calls", "tool_call_count", "total_record_count",
         "processed_record_count", "error_record_count", "tokens_prompt", "tokens_completion",
+        "tokens_cached",
     ),
 }  # fmt: skip
 

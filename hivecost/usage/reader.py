@@ -13,7 +13,7 @@ from hivecost.events import TOKENS_PER_TURN_MAX, USAGE_FIELDS, Usage
 from hivecost.plain_text import shown
 from hivecost.usage.bills import reported_nanousd
 from hivecost.usage.counts import Counts
-from hivecost.usage.detection import Found, answer_id_of, find_usage, flavor_of, why_no_turn
+from hivecost.usage.detection import Found, answer_id_of, by_model, find_usage, flavor_of, why_no_turn
 from hivecost.usage.failed_lines import why_unbilled
 from hivecost.usage.fees import Fees, is_billed_by_prompt
 from hivecost.usage.identity import identity_of
@@ -33,6 +33,7 @@ _OK: Final = UsageStatus.OK
 _ESTIMATED: Final = UsageStatus.ESTIMATED
 _MISSING: Final = UsageStatus.MISSING
 _INVALID: Final = UsageStatus.INVALID
+_SUMS_OF_MODELS: Final = "the counts of each model are sums over its calls"
 _SAYS_NOTHING: Final = "the payload says nothing about usage"
 _ZEROS: Final = repeat(0)
 _COUNT_FIELDS: Final = frozenset(USAGE_FIELDS)
@@ -87,6 +88,8 @@ def _read(payload: object, flavor: str | None) -> UsageReading:
         return UsageReading(unbilled=unbilled, batch=True, raw=plain(payload))
     detected = flavor or flavor_of(found)
     no_turn = "" if flavor else why_no_turn(found)
+    if not detected and not no_turn and (table := by_model(payload)):
+        return _of_models(table)
     if not detected or no_turn:
         parts = view(found.usage) or view(payload)
         raw = plain(parts) if found.usage else None
@@ -97,6 +100,21 @@ def _read(payload: object, flavor: str | None) -> UsageReading:
     if flavor == "canonical":
         reading = _of_our_own(reading, found.usage)
     return replace(reading, batch=True) if found.batch else reading
+
+
+def _of_models(table: Mapping[str, Mapping[str, Any]]) -> UsageReading:
+    """What each model used, as frameworks sum it up."""
+    passes = tuple(
+        UsagePass(read_found(Found({}, used), flavor_of(Found({}, used))).usage, model) for model, used in table.items()
+    )
+    return UsageReading(
+        usage=sum((one.usage for one in passes), Usage()),
+        passes=passes,
+        status=_ESTIMATED,
+        reason=_SUMS_OF_MODELS,
+        model=next(iter(table)) if len(table) == 1 else "",
+        raw=plain(table),
+    )
 
 
 def _of_our_own(reading: UsageReading, usage: Mapping[str, Any]) -> UsageReading:
@@ -231,7 +249,7 @@ def _runs_around(runs: Runs, response: Mapping[str, Any], flavor: str) -> Runs:
         is_one = len(passes) == 1 and key != BY_MODEL
         if is_one or not passes or total.total_tokens < runs.usage.total_tokens:
             continue
-        doubt = "the counts of each model are sums over its calls" if key == BY_MODEL else runs.doubt
+        doubt = _SUMS_OF_MODELS if key == BY_MODEL else runs.doubt
         return Runs(total, passes, len(passes) if key == STEPS else 1, doubt)
     return runs
 

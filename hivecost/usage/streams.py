@@ -19,7 +19,8 @@ from hivecost.usage.views import decoded, items, plain, snake, text, view
 
 #: Facts around the usage that a later chunk replaces.
 _FACTS: Final = (
-    "model", "modelVersion", "model_version", "service_tier", "serviceTier", "stop_reason", "stopReason",
+    "model", "modelVersion", "model_version", "modelId", "model_name", "response_metadata",
+    "service_tier", "serviceTier", "stop_reason", "stopReason",
     "finish_reason", "status", "incomplete_details", "output", "_hidden_params", "type", "object", "provider",
     "x_groq", "time_info", "tool_usage", "done_reason", "ResponseMetadata", "$metadata",
     "steps", "usage_breakdown", "total_cost_usd", "modelUsage", "performanceConfig", "trace",
@@ -39,8 +40,11 @@ _LAST_EVENTS: Final = frozenset(
 _LAST_RUNS: Final = frozenset({"completed", "incomplete", "failed", "cancelled", "expired"})
 _DONE: Final = "[DONE]"
 _STOPS: Final = ("stop_reason", "stopReason", "done_reason", "finish_reason", "finishReason")
+_STOP_HOLDERS: Final = ("delta", "messageStop", "response_metadata")
 #: What Bedrock adds to the last event of a model's own.
 _METRICS: Final = "amazon-bedrock-invocationMetrics"
+#: LangChain's, whose counts are to be added up.
+_CHUNK: Final = "AIMessageChunk"
 _NOTHING: Final = Usage()
 CUT_REASON: Final = "the stream was cut: at least this much was used"
 
@@ -148,8 +152,9 @@ class UsageStream:
         found = find_usage(event)
         self._take_id(found, event)
         for facts in (found.response, *(view(event.get(name)) for name in _FACT_HOLDERS)):
-            self._facts.update({name: facts[name] for name in _FACTS if facts.get(name) is not None})
-        self._usage.update({name: count for name, count in found.usage.items() if count is not None})
+            self._facts.update({name: facts[name] for name in _FACTS if _is_said(facts.get(name))})
+        counts = {name: count for name, count in found.usage.items() if count is not None}
+        self._usage.update(_added(self._usage, counts) if text(event.get("type")) == _CHUNK else counts)
         self._flavor = self._flavor or self._shape(found, event)
         stopped = _stop(event, "choices") or _stop(event, "candidates")
         self._facts.update(stopped)
@@ -219,8 +224,23 @@ def _says_stop(response: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
     """Anthropic and Bedrock say it in the event, Ollama and Llama beside the counts."""
     if "serverContent" in event and view(event["serverContent"]).get("turnComplete") is True:
         return True
-    places = (event, response, view(event.get("delta")), view(event.get("messageStop")))
+    places = (event, response, *(view(event.get(name)) for name in _STOP_HOLDERS))
     return any(text(place.get(name)) for place in places for name in _STOPS)
+
+
+def _is_said(fact: object) -> bool:
+    return fact is not None and (type(fact) not in (str, dict) or bool(fact))
+
+
+def _added(before: Mapping[str, Any], counts: Mapping[str, Any]) -> dict[str, Any]:
+    """The sums of both, part by part."""
+    sums = dict(counts)
+    for name, count in counts.items():
+        if type(count) is int and type(before.get(name)) is int:
+            sums[name] = before[name] + count
+        elif parts := view(before.get(name)):
+            sums[name] = {**parts, **_added(parts, view(count))}
+    return sums
 
 
 def _stop(event: Mapping[str, Any], key: str) -> dict[str, Any]:

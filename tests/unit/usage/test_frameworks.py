@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from hivecost.events import Usage
-from hivecost.usage import UsageStatus, read_usage
+from hivecost.usage import UsageStatus, UsageStream, read_usage
 
 CHAT = {"prompt_tokens": 100, "completion_tokens": 20, "total_tokens": 120}
 CLAUDE = {"input_tokens": 10, "output_tokens": 5, "cache_read_input_tokens": 90, "cache_creation_input_tokens": 0}
@@ -329,6 +329,16 @@ SHAPES = {
         Usage(200, 40),
         {"requests": 2},
     ),
+    "Vercel's AI Gateway": (
+        {"usage": CAMEL, "providerMetadata": {"gateway": {"cost": "0.0045"}}, "response": {"modelId": "openai/gpt-5"}},
+        Usage(100, 20),
+        {"reported_nanousd": 4_500_000},
+    ),
+    "the counter of LangChain's callbacks": (
+        {**CHAT, "prompt_tokens_cached": 40, "reasoning_tokens": 5, "successful_requests": 1, "total_cost": 0.01},
+        Usage(100, 20, cache_read_tokens=40, reasoning_tokens=5),
+        {},
+    ),
     "Vercel's AI SDK 6": (
         {
             "usage": {
@@ -516,6 +526,37 @@ def test_more_cached_than_read_shows_that_the_input_leaves_it_out(usage):
     """Where the names are those of many, and the total helps nobody: an estimate, and never less than was read."""
     reading = read_usage({"model": "claude-sonnet-4-5", "usage": usage})
     assert (reading.status, reading.usage) == (UsageStatus.ESTIMATED, Usage(950, 20, cache_read_tokens=900))
+
+
+def chunk(read, said, **metadata):
+    usage = {"input_tokens": read, "output_tokens": said, "total_tokens": read + said}
+    details = {"input_token_details": {"cache_read": 10 if read else 0}}
+    return {"type": "AIMessageChunk", "id": "run-1", "usage_metadata": usage | details, "response_metadata": metadata}
+
+
+def test_langchain_s_chunks_are_added_up():
+    """Each brings its own share; the model and the stop are of any of them."""
+    stream = UsageStream()
+    for one in (chunk(100, 5), chunk(0, 19, finish_reason="STOP", model_name="gemini-2.5-flash"), chunk(0, 1)):
+        stream.observe(one)
+    reading = stream.reading()
+    assert (reading.status, reading.usage) == (UsageStatus.OK, Usage(100, 25, cache_read_tokens=10))
+    assert reading.model == "gemini-2.5-flash"
+
+
+def test_what_each_model_used_is_a_sum_by_model():
+    """As LangChain's and DSPy's counters tell it: an estimate, each at its own rates."""
+    reading = read_usage({"openai/gpt-4o-mini": CHAT, "claude-sonnet-4-5": LANGCHAIN})
+    assert (reading.status, reading.usage) == (UsageStatus.ESTIMATED, Usage(200, 40))
+    assert [one.model for one in reading.passes] == ["openai/gpt-4o-mini", "claude-sonnet-4-5"]
+    assert read_usage({"gpt-4o": CHAT}).model == "gpt-4o"
+
+
+def test_the_cycles_of_an_agent_are_requests():
+    """Strands sums them up."""
+    metrics = {"cycle_count": 2, "accumulated_usage": {"inputTokens": 200, "outputTokens": 40, "totalTokens": 240}}
+    reading = read_usage({"stop_reason": "end_turn", "metrics": metrics})
+    assert (reading.status, reading.requests, reading.usage) == (UsageStatus.ESTIMATED, 2, Usage(200, 40))
 
 
 class Unset:

@@ -96,6 +96,25 @@ SHAPES = {
         Usage(100, 20),
         {"model": "ibm/granite-13b"},
     ),
+    "llama.cpp": (
+        {"content": "x", "model": "m", "tokens_predicted": 20, "tokens_evaluated": 100, "tokens_cached": 119},
+        Usage(100, 20),
+        {},
+    ),
+    "LM Studio": (
+        {
+            "model_instance_id": "m",
+            "output": [{"type": "message"}],
+            "stats": {"input_tokens": 100, "total_output_tokens": 20, "reasoning_output_tokens": 5},
+        },
+        Usage(100, 20, reasoning_tokens=5),
+        {},
+    ),
+    "a reranker of Pinecone": (
+        {"model": "bge-reranker-v2-m3", "usage": {"rerank_units": 1}},
+        Usage(search_units=1),
+        {},
+    ),
     "embeddings of Voyage's client": ({"embeddings": [[0.1]], "total_tokens": 10}, Usage(10), {}),
     "explicit caches of Qwen": (
         {
@@ -263,3 +282,12 @@ def test_every_host_s_stream_comes_to_its_end(end):
         stream.observe(chunk)
     assert stream.is_finished
     assert (stream.reading().status, stream.reading().usage) == (UsageStatus.OK, Usage(15, 3))
+
+
+def test_a_chunk_that_names_nothing_takes_no_name_away():
+    """Azure's filter ends streams with chunks of empty names."""
+    stream = UsageStream()
+    stream.observe({**CHUNK, "choices": [{"delta": {}, "finish_reason": "stop"}]})
+    stream.observe({**CHUNK, "choices": [], "usage": CHAT})
+    stream.observe({"id": "", "model": "", "object": "", "choices": [{"content_filter_results": {}}]})
+    assert (stream.reading().model, stream.reading().usage) == ("kimi-k2", Usage(100, 20))
