@@ -8,6 +8,7 @@ any that has a price for the name.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from functools import cached_property
@@ -21,10 +22,13 @@ from hivecost.pricing.names import (
     GATEWAYS,
     LOCAL_HOSTS,
     NOT_SERVED,
+    TRANSPARENT,
 )
 from hivecost.pricing.offers import ModelRates, Offer, Price
 from hivecost.pricing.regions import at_region
 from hivecost.pricing.user_table import UserTable
+
+_log = logging.getLogger("hivecost.pricing")
 
 #: Variants of a model at OpenRouter that are the model itself, by a choice among hosts or with searches added.
 _ONLINE: Final = "online"
@@ -95,12 +99,13 @@ class Resolver:
 
     def _own(self, asked: Asked) -> Iterator[ModelRates]:
         provider, prefix = asked.provider or asked.answering, asked.model.partition("/")[0]
-        names = (
+        names = [
             name
             for model in (asked.answered, asked.model)
             if model
             for name in (model, f"{provider}/{model}", f"{prefix}/{model}", self._alias(model, provider))
-        )
+        ]
+        names += [self._behind_host(name) for name in names if not self._is_elsewhere(name, asked.provider)]
         return (self._table[name] for name in dict.fromkeys(names) if name in self._table)
 
     def _by_pattern(self, asked: Asked, found: Placement) -> Iterator[ModelRates]:
@@ -119,7 +124,18 @@ class Resolver:
         return first is not None and first != (self._hosts.provider_id(host) or host)
 
     def _alias(self, model: str, provider: str) -> str:
-        return self._aliases.get(model) or self._aliases.get(f"{provider}/{model}") or model
+        exact = self._aliases.get(model) or self._aliases.get(f"{provider}/{model}")
+        if exact or not self._aliases:
+            return exact or model
+        plain = self._behind_host(model)
+        return model.removesuffix(plain) + self._aliases[plain] if plain in self._aliases else model
+
+    def _behind_host(self, model: str) -> str:
+        """What stands behind the host in front of a name, as in `azure/our-model`; "" without one."""
+        head, _, rest = model.partition("/")
+        if rest and head.lower() in TRANSPARENT:
+            return self._behind_host(rest) or rest
+        return rest if rest and self._hosts.in_name(model).in_front else ""
 
     def _name(self, provider: str, own: Sequence[ModelRates], found: Placement, host: Host) -> ModelName:
         """What the name means: the host that was named, also one that the catalog does not know."""
@@ -284,8 +300,12 @@ class Resolver:
         return {model.partition("/")[0].lower() for model in self._table if "/" in model}
 
     def load(self) -> None:
-        """Make the indexes now."""
+        """Make the indexes now, and warn of aliases that stand for nothing."""
         _ = self._hosts_of, self._hosts.makers
+        for alias, target in self._aliases.items():
+            found = self.place(Asked(target))
+            if not (found.own or found.shipped):
+                _log.warning("prices: alias %r of %r, which the price book does not know", alias, target)
 
 
 def _is_priced(rates: ModelRates) -> bool:
