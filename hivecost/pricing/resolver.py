@@ -105,7 +105,9 @@ class Resolver:
             if model
             for name in (model, f"{provider}/{model}", f"{prefix}/{model}", self._alias(model, provider))
         ]
-        names += [self._behind_host(name) for name in names if not self._is_elsewhere(name, asked.provider)]
+        if not self._is_elsewhere(asked.model, asked.provider):
+            plain = self._behind_host(asked.model)
+            names += [plain, self._aliases.get(plain, "")]
         return (self._table[name] for name in dict.fromkeys(names) if name in self._table)
 
     def _by_pattern(self, asked: Asked, found: Placement) -> Iterator[ModelRates]:
