@@ -342,7 +342,7 @@ def _subscribed(table: Cost) -> Cost:
         source=SUBSCRIPTION,
         rate=table.rate,
         snapshot=table.snapshot,
-        reason=table.reason,
+        reason=table.reason if table.nanousd is not None else f"what it would have cost is not known: {table.reason}",
         input_nanousd=0,
         output_nanousd=0,
         cached_nanousd=0,

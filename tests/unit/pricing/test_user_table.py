@@ -181,6 +181,13 @@ def test_a_model_has_one_entry_and_a_fault_its_line(toml):
         PriceBook(toml("[m]\ninput = 1\nouput = 4\n[aliases]\na = 'gpt-4o'\n"))
 
 
+def test_what_a_subscription_saves_is_said_to_be_unknown(clock):
+    """Such a turn costs nothing, whoever it is of; the reason is about what it would have cost."""
+    cost = PriceBook({"sub/*": {"billing": "subscription"}}, clock=clock).price("sub/nobodys", TURN)
+    assert (cost.nanousd, cost.notional_nanousd) == (0, None)
+    assert cost.reason.startswith("what it would have cost is not known: no price is known for model 'sub/nobodys'")
+
+
 @pytest.mark.parametrize(
     ("aliases", "message"),
     [

@@ -295,6 +295,24 @@ def test_a_turn_from_elsewhere_is_named_when_it_comes_to_the_bus(tmp_path):
 
 
 @pytest.mark.parametrize("field", ["on_short", "on_soft"])
+def test_a_model_to_take_instead_has_a_price_where_one_is_needed(tmp_path, caplog, field):
+    """A turn that is short of money would end for want of a price; a budget in calls needs none."""
+    fields = {field: "downgrade:nope-model"}
+    with pytest.raises(hc.ConfigError, match="a price for") as refused:
+        hc.AgentRuntime(tmp_path, budgets=[hc.Budget("b", "$1", soft_limit="$0.50", **fields)])
+    assert refused.value.key == f"budget 'b'.{field}"
+    hc.AgentRuntime(tmp_path, budgets=[hc.Budget("b", "9 calls", soft_limit="5 calls", **fields)])
+    assert f"{field} takes 'nope-model', which the price book does not know" in caplog.text
+
+
+@pytest.mark.parametrize(("instead", "is_dearer"), [("gpt-4o", True), ("gpt-4.1-nano", False)])
+def test_a_dearer_model_to_take_instead_is_warned_of(tmp_path, caplog, instead, is_dearer):
+    budget = hc.Budget("b", "$1", match={"model": ["gpt-4o-mini", "gpt-4*"]}, on_short=f"downgrade:{instead}")
+    hc.AgentRuntime(tmp_path, budgets=[budget])
+    assert (f"takes '{instead}', which is dearer than 'gpt-4o-mini'" in caplog.text) == is_dearer
+
+
+@pytest.mark.parametrize("field", ["on_short", "on_soft"])
 def test_a_slip_in_the_model_to_take_instead_is_an_error_at_once(tmp_path, field):
     """Not when money is short, and the run needs it."""
     budget = hc.Budget("b", "$1", mode="hard", soft_limit="$0.50", **{field: "downgrade:gpt4o-mini"})
