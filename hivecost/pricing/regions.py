@@ -7,13 +7,12 @@ listed rate is to be multiplied, written as "the region's price / the listed pri
 from __future__ import annotations
 
 import re
-from decimal import ROUND_CEILING, Decimal
 from fractions import Fraction
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from hivecost.pricing.offers import ModelRates, Offer, Price
+from hivecost.pricing.offers import ModelRates, Offer, scaled
 from hivecost.pricing.units import FEE_UNITS, OUTPUT_UNITS
 
 #: LiteLLM's table, as of 28 November 2026.
@@ -25,7 +24,6 @@ LISTED: Final = "genai-prices 0.2.3"
 
 #: Where the patch's rates come from, as `Cost.source` tells.
 SOURCE: Final = "patch"
-_DECIMALS: Final = Decimal("1e-10")
 _OUTPUT: Final = frozenset({*OUTPUT_UNITS, "output_video", "output_citation"})
 
 
@@ -47,6 +45,7 @@ class Region(NamedTuple):
 
 
 _GOV: Final = r"us-gov(?:-(?:east|west)-1)?"
+_AZURE_GOV: Final = r"us-?gov.*"
 _NOT_GOV: Final = r"(?!us-gov|cn-|us-iso).+"
 _CLAUDE_GOV: Final = r"claude-(?:haiku-[45]-5|opus-(?:4-8|5)|sonnet-(?:4-5|5)|fable-5-1)"
 _OPENAI: Final = r"(?:gpt-|o[134]|ada$|codex-mini|computer-use|text-embedding-).*"
@@ -57,6 +56,10 @@ REGIONS: Final = (
     Region("azure", "eu", r"gpt-6.*", "1.2", "", LITELLM),
     Region("azure", "apac", r"gpt-6\.1-(?:sol|terra)", "1.2", "", LITELLM),
     Region("azure", "eu|us", _OPENAI, "1.1", "", LITELLM),
+    Region("azure", _AZURE_GOV, r"gpt-5\.1.*", "1.375", "", LITELLM),
+    Region("azure", _AZURE_GOV, r"o3-mini.*", "1.513/1.1", "6.05/4.4", LITELLM),
+    Region("azure", _AZURE_GOV, r"text-embedding-3-large", "0.163/0.13", "", LITELLM),
+    Region("azure", _AZURE_GOV, r"text-embedding-3-small", "1.25", "", LITELLM),
     # Bedrock lists the prices of the United States.
     Region("aws", "us|us-east-[12]|us-west-2", r".*", "1", "", LITELLM),
     Region("aws", "global", r"global\..*", "1", "", LISTED),
@@ -109,6 +112,7 @@ REGIONS: Final = (
     # Vertex lists its global endpoint.
     Region("google", "global", r".*", "1", "", LISTED),
     Region("google", r".+", r"claude-(?:fable|haiku|opus|sonnet)-(?:4[.-][5-9]|5).*", "1.1", "", LITELLM),
+    Region("google", r".+", r"claude-(?:3-[57]?.*|4-(?:opus|sonnet)|opus-4-1)", "1", "", CLAUDE),
     Region(
         "google",
         r".+",
@@ -149,18 +153,7 @@ def _scaled(offer: Offer, input_factor: Fraction, output_factor: Fraction) -> Of
     if input_factor == output_factor == 1:
         return offer
     prices = {
-        unit: price if unit in FEE_UNITS else _times(price, output_factor if unit in _OUTPUT else input_factor)
+        unit: price if unit in FEE_UNITS else scaled(price, output_factor if unit in _OUTPUT else input_factor)
         for unit, price in offer.prices.items()
     }
     return replace(offer, prices=prices, source=SOURCE) if prices else offer
-
-
-def _times(price: Price, factor: Fraction) -> Price:
-    return Price(_exact(price.base, factor), tuple((above, _exact(usd, factor)) for above, usd in price.tiers))
-
-
-def _exact(usd: Decimal, factor: Fraction) -> Decimal:
-    """The product; one that no decimal can say is rounded up, to a hundredth of a nano-USD per million tokens."""
-    product = Fraction(usd) * factor
-    decimal = Decimal(product.numerator) / Decimal(product.denominator)
-    return decimal if Fraction(decimal) == product else decimal.quantize(_DECIMALS, ROUND_CEILING)
