@@ -157,3 +157,26 @@ def test_the_snapshot_names_the_whole_table(clock, toml):
     assert first == PriceBook({"m": dict(row)}, clock=clock).snapshot
     assert len({first, PriceBook(clock=clock).snapshot, PriceBook({"m": {**row, "output": 3}}).snapshot}) == 3
     assert PriceBook({"m": row}, clock=clock).price("m", TURN).snapshot == first
+
+
+@pytest.mark.parametrize(
+    ("model", "provider", "is_matched"),
+    [
+        ("claude-sonnet-4-5", "", True),
+        ("anthropic/claude-sonnet-4-5", "", True),
+        ("claude-sonnet-4-5", "anthropic", True),
+        ("anthropic/claude-sonnet-4-5", "openai", True),
+        ("litellm/anthropic/claude-sonnet-4-5", "", True),
+        ("openrouter/anthropic/claude-sonnet-4.5", "", False),
+        ("anthropic/claude-sonnet-4.5", "openrouter", False),
+        ("anthropic/claude-sonnet-4.5", "portkey", False),
+        ("claude-sonnet-4-5", "google", False),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "", False),
+    ],
+)
+def test_a_pattern_of_a_host_is_not_for_what_others_sell_under_its_name(clock, model, provider, is_matched):
+    """A subscription at Anthropic pays for nothing that OpenRouter bills, whatever that calls its models."""
+    plan = PriceBook({"anthropic/*": {"billing": "subscription"}}, clock=clock)
+    cost, listed = (book.price(model, TURN, provider=provider) for book in (plan, PriceBook(clock=clock)))
+    assert (cost.source == "subscription") == is_matched
+    assert cost.nanousd == (0 if is_matched else listed.nanousd)
