@@ -363,13 +363,14 @@ def _tokens_flavor(found: Found) -> str:
 def _chat_flavor(found: Found, shape: str) -> str:
     """Of `chat xai openrouter` and such: whose names there are besides, and whose model answered."""
     model = text(found.response.get("model")).lower()
+    has_bill = "openrouter" in shape and _has_bill(found.usage)
     if "xai" in shape or "grok" in model.rsplit("/", 1)[-1]:
-        return "openrouter" if "openrouter" in shape and _has_bill(found.usage) else "xai"
+        return "openrouter" if has_bill else "xai"
     if "perplexity" in shape or model.startswith("sonar") or view(found.usage.get("cost")):
         return "perplexity"
     if "_hidden_params" in found.response or "anthropic" in shape:
         return "litellm"
-    if "openrouter" in shape and _has_bill(found.usage):
+    if has_bill:
         return "openrouter"
     return "deepseek" if "deepseek" in shape else "openai"
 
