@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -18,6 +19,8 @@ _SPAN_PROVIDERS: Final = ("gen_ai.provider.name", "gen_ai.system", "llm.provider
 _PROVIDERS: Final = (*_SPAN_PROVIDERS, "custom_llm_provider", "provider_name", "model_provider")
 _NAMES_PROVIDER: Final = frozenset(_PROVIDERS)
 _SPAN_TIERS: Final = ("gen_ai.openai.response.service_tier", "openai.response.service_tier")
+#: What Vercel's AI SDK adds to a provider's name: `groq.chat`, `openai.responses`, `anthropic.messages`.
+_CLIENT_KIND: Final = re.compile(r"\.(?:chat|completion|responses|messages|embedding|textEmbedding|image)$")
 #: Where an answer says why it ended.
 _STOPS: Final = ("stop_reason", "stopReason", "finish_reason", "finishReason", "done_reason")
 #: The shapes of whose makers nobody else's models are in a whole answer; a usage part alone proves nothing.
@@ -94,7 +97,7 @@ def _named(response: Mapping[str, Any], usage: Mapping[str, Any], flavor: str) -
     # A client's name of its provider: `openai.chat`, `amazon-bedrock`, `aws.bedrock`.
     named = host
     if not host and not (_NAMES_PROVIDER.isdisjoint(usage) and _NAMES_PROVIDER.isdisjoint(response)):
-        named = _first(usage, _SPAN_PROVIDERS) or _first(response, _PROVIDERS)
+        named = _CLIENT_KIND.sub("", _first(usage, _SPAN_PROVIDERS) or _first(response, _PROVIDERS))
     return named or ("openrouter" if flavor == "openrouter" else "")  # others write a cost, too, but rarely
 
 
