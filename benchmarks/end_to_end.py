@@ -32,7 +32,7 @@ EXECUTIONS_GOALS = (60.0, 600.0)  # seconds, MB
 USAGE = hc.Usage(1_200, 300, 800)
 BUDGETS = [
     hc.Budget("run", "$1_000", window="execution", mode="hard"),
-    hc.Budget("user day", "$1_000_000", window="day", per="user"),
+    hc.Budget("user day", "$1_000_000", window="day", per="user", mode="stop_after"),
 ]
 CONFIG = {"runaway": "off"}
 

@@ -87,7 +87,10 @@ async def _idle(folder: str) -> tuple[float, ...]:
     bare_bytes, bare_threads = _rss_bytes(), threading.active_count()
     import hivecost as hc  # noqa: PLC0415  # measured
 
-    budgets = [hc.Budget("run", "$1", window="execution", mode="hard"), hc.Budget("day", "$9", window="day")]
+    budgets = [
+        hc.Budget("run", "$1", window="execution", mode="hard"),
+        hc.Budget("day", "$9", window="day", mode="stop_after"),
+    ]
     async with hc.AgentRuntime(folder, budgets=budgets) as runtime:
         await runtime.bus.publish(hc.LLMTurnComplete(model="gpt-4o", provider="openai", usage=hc.Usage(1_200, 300)))
         await runtime.flush()
@@ -99,7 +102,10 @@ async def _idle(folder: str) -> tuple[float, ...]:
 async def _crowded(folder: str) -> tuple[float, ...]:
     import hivecost as hc  # noqa: PLC0415  # as above
 
-    budgets = [hc.Budget("run", "$1", window="execution", mode="hard"), hc.Budget("day", "$99999", window="day")]
+    budgets = [
+        hc.Budget("run", "$1", window="execution", mode="hard"),
+        hc.Budget("day", "$99999", window="day", mode="stop_after"),
+    ]
     runtime = hc.AgentRuntime(folder, budgets=budgets)
     all_wait, go, waiting = asyncio.Event(), asyncio.Event(), 0
 
@@ -172,7 +178,7 @@ async def _days(folder: str) -> tuple[float, ...]:
 async def _sessions(folder: str) -> tuple[float, ...]:
     import hivecost as hc  # noqa: PLC0415  # as above
 
-    budgets = [hc.Budget("session", "$1", window="session")]
+    budgets = [hc.Budget("session", "$1", window="session", mode="stop_after")]
     async with hc.AgentRuntime(folder, budgets=budgets) as runtime:
 
         async def some_sessions() -> None:

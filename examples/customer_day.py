@@ -7,7 +7,7 @@ import anyio
 
 import hivecost as hc
 
-budget = hc.Budget("customer day", limit="$0.50", window="day", timezone="Europe/Berlin", per="org", mode="hard")
+budget = hc.Budget("customer day", limit="$0.50", window="day", timezone="Europe/Berlin", per="org")
 
 
 async def work(name):

@@ -13,7 +13,6 @@ budget = hc.Budget(
     window="day",
     per="org",
     limits={"globex": "$0.05", "initech": "$0.02"},
-    mode="hard",
     on_short="refuse",
     on_exceed="pause",  # until somebody raises the limit
 )

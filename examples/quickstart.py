@@ -14,7 +14,7 @@ runtime = hc.AgentRuntime("data", budgets=[hc.Budget("per run", limit="$0.05", w
 async def answer(ctx, request):
     async with ctx.node("plan"):
         for _ in range(request["steps"]):
-            async with ctx.turn(model="gpt-4o", max_tokens=800) as turn:
+            async with ctx.turn(model="gpt-4o", input_tokens=2_000, max_tokens=800) as turn:  # or: prompt=messages
                 turn.settle(hc.Usage(input_tokens=2_000, output_tokens=500))  # or: turn.settle(response)
     return "done"
 

@@ -17,7 +17,7 @@ except ModuleNotFoundError as error:
     sys.exit(f"This example needs both SDKs ({error}): pip install anthropic openai")
 
 provider = ProviderEmulator()
-runtime = hc.AgentRuntime("data", budgets=[hc.Budget("per run", limit="$0.01", window="execution", mode="hard")])
+runtime = hc.AgentRuntime("data", budgets=[hc.Budget("per run", limit="$0.01", window="execution")])
 
 
 @runtime.entry_point("debate")

@@ -12,7 +12,7 @@ import anyio
 
 import hivecost as hc
 
-budget = hc.Budget("per run", limit="$0.02", window="execution", mode="hard")
+budget = hc.Budget("per run", limit="$0.02", window="execution")
 runtime = hc.AgentRuntime("data", budgets=[budget], prices={"our-model": {"input": 2.50, "output": 10.00}})
 
 

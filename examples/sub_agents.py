@@ -8,7 +8,7 @@ import hivecost as hc
 
 runtime = hc.AgentRuntime(
     "data",
-    budgets=[hc.Budget("per run", limit="$0.10", window="execution", mode="hard", on_short="refuse")],
+    budgets=[hc.Budget("per run", limit="$0.10", window="execution", on_short="refuse")],
     config={"log": False},
 )
 

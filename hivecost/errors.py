@@ -75,13 +75,16 @@ class BudgetBusyError(BudgetExceededError):
 
 
 class PriceUnknownError(HiveCostError, LookupError):
-    """No price table knows `model`; `suggestions` are near names that are known."""
+    """No price table knows `model`; `suggestions` are near names that are known, `needed_for` says what needs it."""
 
-    def __init__(self, model: str, *, suggestions: tuple[str, ...] = ()) -> None:
+    def __init__(self, model: str, *, suggestions: tuple[str, ...] = (), needed_for: str = "") -> None:
         near = f" (did you mean {', '.join(map(repr, suggestions))}?)" if suggestions else ""
+        why = f", and {needed_for}" if needed_for else ""
         super().__init__(
-            f"no price is known for model {model!r}{near}; give one per 1M tokens: "
-            f'prices={{"{model}": {{"input": USD, "output": USD}}}}, or the same as TOML to a command with --prices'
+            f"no price is known for model {model!r}{near}{why}; write under [prices] in hivecost.toml "
+            f'"{model}" = {{ input = USD, output = USD }}, per 1M tokens, or "{model}" = 0 where it is free (or '
+            f'"ollama/*" = 0), or under [aliases] "{model}" = "MODEL" for a deployment of MODEL; commands take '
+            f'such a file with --prices, Python takes prices={{"{model}": {{"input": USD, "output": USD}}}}'
         )
         self.model = model
         self.suggestions = suggestions

@@ -12,7 +12,7 @@ from hivecost.cli.options import DEFAULT_DATA, DataOption, JsonOption
 budget = typer.Typer(
     name="budget",
     help=(
-        'How budgets stand, and changing those with mode="hard" while agents run.\n\n'
+        "How budgets stand, and changing hard ones while agents run.\n\n"
         "Hard ones are in the ledger of the data folder; one that a runtime opens itself (open_ledger=…) is not seen "
         "here."
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import shlex
 import sys
 from collections.abc import AsyncIterator
@@ -50,6 +51,7 @@ async def _run_agents(data: Path) -> str:
     import hivecost as hc  # noqa: PLC0415  # as above
     from hivecost.cli.demo_agents import register_agents, serve_models  # noqa: PLC0415  # as above
 
+    logging.getLogger("hivecost").addHandler(logging.NullHandler())  # the reporter says what is logged
     per_run = hc.Budget("per run", limit="$0.05", window="execution", mode="stop_after")
     a_day = hc.Budget("customer day", limit="$0.03", window="day", per="org", match={"org": "acme"}, mode="hard")
     runtime = hc.AgentRuntime(

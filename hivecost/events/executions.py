@@ -50,6 +50,8 @@ class ExecutionCompleted(Event, frozen=True, kw_only=True, tag=EventType.EXECUTI
     input_tokens: int = 0
     output_tokens: int = 0
     cost_nanousd: int = 0
+    #: What its turns that a subscription pays for would have cost; it is not in `cost_nanousd`.
+    notional_nanousd: int = 0
     #: The execution that started it; "": none did.
     parent_execution_id: str = ""
 

@@ -38,6 +38,8 @@ class Totals(msgspec.Struct, frozen=True, gc=False):
     #: What was bought that is no call of a model; its cost is in `cost_nanousd`.
     charges: int = 0
     charged_nanousd: int = 0
+    #: What turns that a subscription pays for would have cost, as far as it is known; it is not in `cost_nanousd`.
+    notional_nanousd: int = 0
 
     @property
     def total_tokens(self) -> int:
@@ -51,6 +53,11 @@ class Totals(msgspec.Struct, frozen=True, gc=False):
     def cost_usd(self) -> USD:
         """The exact cost in USD of the turns that have one."""
         return to_usd(self.cost_nanousd)
+
+    @property
+    def notional_usd(self) -> USD:
+        """The exact amount in USD that turns would have cost without the subscription that pays for them."""
+        return to_usd(self.notional_nanousd)
 
     def plus(self, turn: LLMTurnComplete) -> Totals:
         """The sums with one more turn."""
@@ -78,6 +85,7 @@ class Totals(msgspec.Struct, frozen=True, gc=False):
             self.latency_ms + turn.latency_ms,
             self.charges + is_charge,
             self.charged_nanousd + (nanousd or 0) if is_charge else self.charged_nanousd,
+            self.notional_nanousd + (cost.notional_nanousd or 0) if cost is not None else self.notional_nanousd,
         )
 
     def __add__(self, other: Totals) -> Totals:
@@ -85,13 +93,20 @@ class Totals(msgspec.Struct, frozen=True, gc=False):
         return Totals(*map(add, _sums(self), _sums(other)))
 
     def as_metrics(self) -> dict[str, Any]:
-        """Every sum by its name, and `total_tokens`, `cached_tokens` and `cost_usd` (a float)."""
-        return {
+        """Every sum by its name, and `total_tokens`, `cached_tokens` and `cost_usd` (a float).
+
+        `notional_nanousd`, and `notional_usd` with it, only where a subscription pays for any of the turns.
+        """
+        metrics = {
             **dict(zip(Totals.__struct_fields__, _sums(self), strict=True)),
             "total_tokens": self.total_tokens,
             "cached_tokens": self.cached_tokens,
             "cost_usd": float(self.cost_usd),
         }
+        if not self.notional_nanousd:
+            del metrics["notional_nanousd"]
+            return metrics
+        return metrics | {"notional_usd": float(self.notional_usd)}
 
 
 _sums: Final = attrgetter(*Totals.__struct_fields__)

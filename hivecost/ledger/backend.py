@@ -64,11 +64,11 @@ class LedgerStoreHold(Protocol):
         """Charge the bill and give the rest back; None, and nothing changes, if that was done before.
 
         A unit that is not named is charged as it was held. A bill above its hold, or of one that was released, is
-        charged in full and freezes the budget: `Settlement.incidents`. So is what a bill is above the amount that
-        somebody resolved its hold at; of a bill below that nothing is given back. Raises ConfigError for an amount that
-        cannot be. From a finalizer or a signal handler that comes in the middle of the ledger's own work it may give
-        None and settle a moment later; `hivecost.signals.settled_late` then has what it would have given, and it has
-        incidents that only come to light where all processes' accounts are.
+        charged in full and freezes the budget, unless the hold is partial: `Settlement.incidents`. So is what a bill is
+        above the amount that somebody resolved its hold at; of a bill below that nothing is given back. Raises
+        ConfigError for an amount that cannot be. From a finalizer or a signal handler that comes in the middle of the
+        ledger's own work it may give None and settle a moment later; `hivecost.signals.settled_late` then has what it
+        would have given, and it has incidents that only come to light where all processes' accounts are.
         """
         ...
 
@@ -161,12 +161,15 @@ class LedgerStore(Protocol):
         calls: int = 1,
         key: str | None = None,
         ancestors: Ancestors = (),
+        is_partial: bool = False,
     ) -> LedgerStoreHold:
         """Set the most that an attempt can cost aside, on every account it counts on or on none of them.
 
         Its periods are those of this instant, whenever it is settled. With a `key` that something held by this
         ledger has, gives that hold. `ancestors` are the attributes of the executions that started this one, the nearest
         first: budgets with an account for each execution hold on theirs, too, as if they took the turn themselves.
+        `is_partial` says that more may be billed, as of a stream that is held in steps: what the bill is above the hold
+        is an incident that freezes nothing, after restarts and by whoever resolves it, too.
         Raises BudgetExhaustedError (`reset_at`), BudgetBusyError (`retry_after_s`), LedgerUnavailableError, and
         ConfigError for amounts that cannot be.
         """
@@ -182,6 +185,7 @@ class LedgerStore(Protocol):
         calls: int = 1,
         key: str | None = None,
         ancestors: Ancestors = (),
+        is_partial: bool = False,
     ) -> LedgerStoreHold | None:
         """The same without waiting; None where that cannot be decided so, and `await reserve(…)` must be.
 

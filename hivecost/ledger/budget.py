@@ -37,7 +37,7 @@ CHANGEABLE: Final = ("limit", "limits")
 
 
 class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """`Budget("org day", limit="$50", window="day", timezone="Europe/Berlin", match={"org": "acme"}, mode="hard")`.
+    """`Budget("org day", limit="$50", window="day", timezone="Europe/Berlin", match={"org": "acme"})`.
 
     Raises ConfigError, naming `budget 'NAME'.field`, for a value that cannot be used.
     """
@@ -60,8 +60,8 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: Values of `per` that have a limit of their own: `{"planner": "$5"}`, or, of several attributes,
     #: `{"user=ada,model=gpt-4o": "$5"}`. Written like `limit`; afterwards always Decimals of `unit`.
     limits: Mapping[str, Limit] = {}
-    #: `observe` counts, `stop_after` stops from a subscriber, `hard` holds money before each turn.
-    mode: Mode = "stop_after"
+    #: `hard` holds money before each turn, `stop_after` stops from a subscriber, `observe` counts.
+    mode: Mode = "hard"
     #: The fractions of the limit at which to warn, each once per account.
     warn: Sequence[float] = (0.8, 0.9)
     #: A hard budget with too little left for a turn: `wait` for what others hold, up to `wait_s`; `clamp` its
@@ -225,7 +225,10 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def _check_on_unpriced(self) -> None:
         if self.mode == "hard" and self.on_unpriced != "":
-            expected = "nothing: a hard budget refuses what has no price, and keeps what nobody knows in doubt"
+            expected = (
+                "nothing: a hard budget refuses what has no price, and keeps what nobody knows in doubt; "
+                "mode='stop_after' goes by it"
+            )
             raise ConfigError(self._key("on_unpriced"), expected, got=self.on_unpriced)
         if self.mode != "hard" and self.on_unpriced not in _ON_UNPRICED:
             raise ConfigError(
@@ -237,10 +240,16 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.on_exceed == "pause" and not is_hard:
             raise ConfigError(key, "'cancel' or 'alert': only mode='hard' can pause before a turn")
         if self.on_exceed == "alert" and is_hard:
-            raise ConfigError(key, "'cancel' or 'pause': shadow=True lets everything pass")
+            expected = (
+                "'cancel' or 'pause': shadow=True lets everything pass, and so does mode='stop_after' with 'alert'"
+            )
+            raise ConfigError(key, expected)
         if self.on_exceed == "throttle" and is_hard:
-            expected = "'cancel' or 'pause': mode='hard' never passes its limit; to slow down before it, "
-            raise ConfigError(key, f"{expected}set a soft_limit with on_soft='throttle'")
+            expected = (
+                "'cancel' or 'pause': mode='hard' never passes its limit; a soft_limit with on_soft='throttle' slows "
+                "down before it, mode='stop_after' after it"
+            )
+            raise ConfigError(key, expected)
         if self.on_exceed == "throttle" and self.mode == "observe":
             raise ConfigError(key, "'cancel' or 'alert': mode='observe' only counts; mode='stop_after' can throttle")
 

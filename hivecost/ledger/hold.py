@@ -74,7 +74,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Incident(msgspec.Struct, frozen=True, kw_only=True):
-    """A bill above its hold: the price or the token bound was wrong. Charged in full, and the budget is frozen."""
+    """A bill above its hold, charged in full: the price or the token bound was wrong, or the hold was a partial one."""
 
     budget: str
     scope: str
@@ -82,6 +82,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
     unit: Unit
     held: int
     billed: int
+    #: Whether its budget is frozen for it, unless that is a shadow: of a partial hold it is not.
+    freezes: bool = True
 
 
 class Settlement(msgspec.Struct, frozen=True):
@@ -113,6 +115,8 @@ class Hold(msgspec.Struct, eq=False, gc=False):
     billed: Mapping[Unit, int] | None = None
     #: What was charged while the rest of the bill stays unknown; `accounts` are those of the other units then.
     known: Mapping[Unit, int] | None = None
+    #: Only a part of what may be billed is set aside, so that a bill above it is no mistake.
+    is_partial: bool = False
     #: Somebody else said so, who may not have known the bill.
     is_resolved: bool = False
     #: Where a journal has it; None: nowhere.

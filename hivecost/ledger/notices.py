@@ -58,14 +58,19 @@ def exceeded_of(
 
 def overrun_of(incident: Incident, cause: TurnRequest, at_ns: int, *, is_shadow: bool = False) -> AlertRaised:
     """The alert of a bill that was above its hold."""
-    frozen = "would be frozen, and is a shadow" if is_shadow else "is frozen until someone looks"
+    if not incident.freezes:
+        outcome = "is charged in full and goes on, because the turn was held in steps"
+    elif is_shadow:
+        outcome = "would be frozen, and is a shadow"
+    else:
+        outcome = "is frozen until someone looks"
     reason = overrun_reason(incident.billed, incident.held, incident.unit)
     return AlertRaised(
         timestamp_ns=at_ns,
         **attribution_fields(cause),
         rule="budget.overrun",
-        severity="P1",
-        message=f"{reason}: budget {incident.budget!r} {frozen}",
+        severity="P1" if incident.freezes else "P2",
+        message=f"{reason}: budget {incident.budget!r} {outcome}",
     )
 
 

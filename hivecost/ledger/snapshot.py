@@ -38,6 +38,7 @@ class HoldSnapshot(msgspec.Struct, frozen=True):
     state: HoldState
     accounts: tuple[int, ...]
     amounts: dict[Unit, int]
+    is_partial: bool = False
 
 
 class LedgerSnapshot(msgspec.Struct, frozen=True):

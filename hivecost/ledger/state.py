@@ -1,7 +1,8 @@
 """The ledger as a state machine over integers: money is held before a turn, and settled, released or in doubt after it.
 
 For every account, after every step: settled + held + in_doubt ≤ limit, but for bills above their holds, which are
-charged, counted in `Account.overrun` and freeze the budget, and for limits that were lowered below what was spent.
+charged, counted in `Account.overrun` and freeze the budget unless the hold was a partial one, and for limits that were
+lowered below what was spent.
 """
 
 from __future__ import annotations
@@ -68,11 +69,13 @@ class LedgerState:
         key: str | None = None,
         *,
         ancestors: Ancestors = (),
+        is_partial: bool = False,
     ) -> Hold | Refusal:
         """Set the amounts aside on every account they count on, or on none of them.
 
         `ancestors` are those of AccountBook. The period is that of `at_ns`, whenever the hold is settled. With a `key`
-        that an open hold already has, gives that hold. Of several refusals gives the one that will last longest.
+        that an open hold already has, gives that hold. Of several refusals gives the one that will last longest. With
+        `is_partial` more than the amounts may be billed: that is charged, and freezes nothing.
         The mapping is kept as it is. Raises ConfigError for an amount that is no integer from zero, or that a budget
         counts and nobody gave.
         """
@@ -92,6 +95,7 @@ class LedgerState:
             account.used_at_ns = at_ns
         number = self._last_hold_id = self._last_hold_id + 1
         hold = self._open[number] = Hold(number, accounts, wanted, key, "held", refusals, at_ns, accounts)
+        hold.is_partial = is_partial
         if key is not None:
             self._open_by_key[key] = hold
         return hold
@@ -118,8 +122,8 @@ class LedgerState:
         """Charge the bill and give the rest of the hold back; None, and nothing changes, if that was done before.
 
         A unit that the bill does not name is charged as it was held. A bill above its hold, or for a hold that
-        was released, is charged in full: an Incident, and the budget is frozen. So is what a bill is above the amount
-        that the hold was resolved at; of one below that nothing is given back.
+        was released, is charged in full: an Incident, and the budget is frozen unless the hold is partial. So is what
+        a bill is above the amount that the hold was resolved at; of one below that nothing is given back.
         Raises ConfigError for an amount that is no integer from zero.
         """
         if hold.state == "settled":
@@ -137,7 +141,7 @@ class LedgerState:
             settled = account.settled = account.settled + amount
             if settled >= account.alarm_at or amount > reserved[unit] or account.over:
                 has_news = True
-        return self._news_of(hold.accounts, billed, reserved) if has_news else _NOTHING
+        return self._news_of(hold, hold.accounts, billed, reserved) if has_news else _NOTHING
 
     def settle_known(self, hold: Hold, amounts: Mapping[Unit, int]) -> Settlement | None:
         """Charge what is known of the bill; on accounts of a unit that is not named the hold is in doubt.
@@ -159,7 +163,7 @@ class LedgerState:
         if charged:
             hold.known = billed
             hold.accounts = tuple(account for account in hold.accounts if account.unit not in billed)
-        return self._news_of(charged, billed, hold.amounts)
+        return self._news_of(hold, charged, billed, hold.amounts)
 
     def release(self, hold: Hold) -> bool:
         """Give the whole hold back, because it is sure that nothing was sent; False if it is not held any more."""
@@ -167,6 +171,7 @@ class LedgerState:
             return False
         self._take_back(hold)
         hold.state = "released"
+        hold.is_partial = False  # nothing was sent, so any bill is a mistake
         self._book.drop_over(hold.accounts)
         return True
 
@@ -223,7 +228,7 @@ class LedgerState:
                 paid = min(paid, account.room)
             account.settled += amount
             if amount > paid:
-                incidents.append(self._overrun(account, paid, amount))
+                incidents.append(self._overrun(another, account, paid, amount))
             if account.settled >= account.alarm_at:
                 crossings.extend(account.crossings())
         self._book.drop_over(another.accounts)
@@ -255,7 +260,9 @@ class LedgerState:
     ) -> Hold:
         self._last_hold_id += 1
         number, at_ns = self._last_hold_id, hold.at_ns
-        return Hold(number, accounts, amounts, None, state, (), at_ns, accounts, further_of=hold)
+        another = Hold(number, accounts, amounts, None, state, (), at_ns, accounts, further_of=hold)
+        another.is_partial = hold.is_partial
+        return another
 
     def hand_over(self, hold: Hold, accounts: Iterable[Account]) -> None:
         """Some accounts of a hold that is in doubt are charged elsewhere from now on: here, it is on the others.
@@ -377,6 +384,7 @@ class LedgerState:
                 state=hold.state,
                 accounts=tuple(accounts[id(account)] for account in hold.accounts),
                 amounts=dict(hold.amounts),
+                is_partial=hold.is_partial,
             )
             for hold in self._open.values()
         )
@@ -403,7 +411,9 @@ class LedgerState:
             on = tuple(account for place in saved.accounts if (account := accounts[place]) is not None)
             for account in on:
                 account.open_holds += 1
-            state._keep(Hold(saved.hold_id, on, saved.amounts, saved.key, saved.state, made_on=on))
+            hold = Hold(saved.hold_id, on, saved.amounts, saved.key, saved.state, made_on=on)
+            hold.is_partial = saved.is_partial
+            state._keep(hold)
         state._frozen = {name: reason for name, reason in snapshot.frozen.items() if name in state.budgets}
         state._last_hold_id = snapshot.last_hold_id
         return state
@@ -424,7 +434,7 @@ class LedgerState:
         return True
 
     def _news_of(
-        self, accounts: tuple[Account, ...], billed: Mapping[Unit, int], reserved: Mapping[Unit, int]
+        self, hold: Hold, accounts: tuple[Account, ...], billed: Mapping[Unit, int], reserved: Mapping[Unit, int]
     ) -> Settlement:
         """What a bill that is charged on these accounts now brought about."""
         crossings: list[Crossing] = []
@@ -432,7 +442,7 @@ class LedgerState:
         for account in accounts:
             amount, held = billed[account.unit], reserved[account.unit]
             if amount > held:
-                incidents.append(self._overrun(account, held, amount))
+                incidents.append(self._overrun(hold, account, held, amount))
             if account.settled >= account.alarm_at:
                 crossings.extend(account.crossings())
         self._book.drop_over(accounts)
@@ -446,7 +456,7 @@ class LedgerState:
         hold.billed, hold.is_resolved = billed, False
         for account in hold.accounts:
             account.settled += billed[account.unit] - resolved[account.unit]
-        return self._news_of(hold.accounts, billed, resolved)
+        return self._news_of(hold, hold.accounts, billed, resolved)
 
     def _refusals(self, accounts: tuple[Account, ...], amounts: Mapping[Unit, int]) -> tuple[Refusal, ...]:
         """What the accounts have against it; a frozen budget always has."""
@@ -483,13 +493,19 @@ class LedgerState:
             del self._open_by_key[hold.key]
         return amounts
 
-    def _overrun(self, account: Account, held: int, billed: int) -> Incident:
+    def _overrun(self, hold: Hold, account: Account, held: int, billed: int) -> Incident:
         account.overrun += billed - held
         name = account.budget.name
         incident = Incident(
-            budget=name, scope=account.scope, period=account.period.name, unit=account.unit, held=held, billed=billed
+            budget=name,
+            scope=account.scope,
+            period=account.period.name,
+            unit=account.unit,
+            held=held,
+            billed=billed,
+            freezes=not hold.is_partial,
         )
-        if not account.budget.shadow and name in self.budgets:
+        if incident.freezes and not account.budget.shadow and name in self.budgets:
             self._frozen[name] = overrun_reason(billed, held, account.unit)
         return incident
 

@@ -8,7 +8,11 @@ from typing import Final
 from hivecost.events import Cost, CostStatus, LLMTurnComplete
 from hivecost.pricing.book import PriceBook
 from hivecost.pricing.user_table import SOURCE as USER
+from hivecost.pricing.user_table import SUBSCRIPTION
 from hivecost.usage.reading import UsageReading, UsageStatus
+
+#: What only a table of the user's own can say.
+_OWN: Final = frozenset({USER, SUBSCRIPTION})
 
 
 class Kept(StrEnum):
@@ -45,7 +49,7 @@ def reprice_turn(turn: LLMTurnComplete, book: PriceBook) -> Cost | Kept:
         inference_geo=_geography(before),
     )
     cost = book.price_reading(reading, model=turn.asked_model, at_ns=turn.timestamp_ns)
-    if before is not None and before.source == USER != cost.source:
+    if before is not None and before.source in _OWN and cost.source not in _OWN:
         return Kept.OWN_PRICE
     return cost
 

@@ -144,14 +144,20 @@ class Resolver:
                 yield rates
 
     def _by_pattern(self, asked: Asked, found: Placement) -> Iterator[ModelRates]:
-        """Of patterns that match the name as it was given, or as it was understood."""
+        """Of patterns that match the name as it was given, or as it was understood; not as the name of another host."""
         names = {found.name.model}
         hosts = (asked.provider, asked.answering, found.name.provider, *self._known(asked, found))
         for model in filter(None, (asked.answered, asked.model)):
             names |= {model, *(f"{host}/{name}" for host in hosts for name in (model, self._hosts.without_host(model)))}
         if not found.unknown_host:
             names |= {f"{rates.provider}/{rates.model}" for rates in found.shipped}
+        names = {name for name in names if not self._is_elsewhere(name, found.name.provider)}
         return self._own_table.matching(names, found.name.model or asked.model or asked.answered)
+
+    def _is_elsewhere(self, name: str, host: str) -> bool:
+        """Whether a name begins with another host than its own, as `anthropic/claude-…` does at OpenRouter."""
+        first = self._hosts.provider_id(name.partition("/")[0]) if host and "/" in name else None
+        return first is not None and first != (self._hosts.provider_id(host) or host)
 
     def _alias(self, model: str, provider: str) -> str:
         """What the name stands for, alone or with its host; the same name where it is no alias."""

@@ -21,7 +21,7 @@
 
 Several periods of one model are a list of tables: `[[prices."my-model"]]`. A model's own entry wins over a pattern, and
 a longer pattern over a shorter one. Patterns are those of a shell; they match `model` and `provider/model`, as the
-caller named them and as they were resolved.
+caller named them and as they were resolved, but `anthropic/*` is no model that another host sells under such a name.
 """
 
 from __future__ import annotations

@@ -13,6 +13,7 @@ from hivecost.errors import PriceUnknownError
 from hivecost.events import ContextCompacted, CostStatus, EventType
 from hivecost.ledger.amounts import format_exactly
 from hivecost.pricing import PriceBook
+from hivecost.pricing.user_table import SUBSCRIPTION
 from hivecost.queries import RuntimeLogStore, SessionStore, Step, session_events
 from hivecost.reports.caching import CachingLine, caching_lines
 from hivecost.reports.session import find_session
@@ -71,6 +72,8 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
 
     session_id: str
     cost_nanousd: int
+    #: What calls would have cost that a subscription pays for; it is not in `cost_nanousd`, and none can save anything.
+    notional_nanousd: int = 0
     #: Cache reads by all input tokens.
     cache_hit_ratio: float
     cached_tokens: int
@@ -103,11 +106,12 @@ async def load_advice(
     steps = [step for step in await RuntimeLogStore(base_path).load_steps(state.session_id) if not step.kind]
     events = await session_events(base_path, state.session_id, [EventType.CONTEXT_COMPACTED])
     known = [step for step in steps if step.cost_nanousd is not None]
-    caching = caching_lines(steps)
+    caching = caching_lines(step for step in steps if step.source != SUBSCRIPTION)
     input_tokens, cached_tokens = state.metrics.input_tokens, state.metrics.cache_read_tokens
     return Advice(
         session_id=state.session_id,
         cost_nanousd=state.metrics.cost_nanousd,
+        notional_nanousd=state.metrics.notional_nanousd,
         cache_hit_ratio=round(cached_tokens / input_tokens, 4) if input_tokens else 0.0,
         cached_tokens=cached_tokens,
         cache_saved_nanousd=sum(line.saved_nanousd for line in caching),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from hivecost.money import format_usd
 from hivecost.reports.advice import Advice
 from hivecost.reports.console import report_console, safe
-from hivecost.reports.terminal import counted
+from hivecost.reports.terminal import counted, notional_note
 
 
 def render_advice(advice: Advice) -> None:
@@ -13,6 +13,8 @@ def render_advice(advice: Advice) -> None:
     console = report_console()
     cost = "cost unknown" if advice.left_out_calls and not advice.cost_nanousd else format_usd(advice.cost_nanousd)
     console.print(f"\n[bold]What could be saved[/bold]  {safe(advice.session_id)}, {cost}\n")
+    if advice.notional_nanousd:
+        console.print(f"[bold]Notional[/bold]    {notional_note(advice.notional_nanousd)}; nothing to save there")
     verb = "saved" if advice.cache_saved_nanousd >= 0 else "cost more than it saved:"
     console.print(
         f"[bold]Caching[/bold]     {verb} {format_usd(abs(advice.cache_saved_nanousd))}   "

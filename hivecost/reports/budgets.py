@@ -116,7 +116,7 @@ def _no_budgets(base_path: str | Path, *, has_log: bool) -> LedgerUnavailableErr
         )
     logged = "What was logged there is shown by `hivecost report` and `hivecost spend`. " if has_log else ""
     return LedgerUnavailableError(
-        f'{base_path}: there is no ledger yet: a runtime makes one when it runs with a mode="hard" budget there '
+        f"{base_path}: there is no ledger yet: a runtime makes one when it runs with a hard budget there "
         f"(--data names another folder). {logged}A runtime with open_ledger=… keeps its money elsewhere: "
         "ask it with `await runtime.budgets.status()`"
     )

@@ -20,12 +20,13 @@ from hivecost.plain_text import is_control
 from hivecost.queries import Moment, SpendRow, SpendStore
 from hivecost.reports.console import print_table, report_console, report_table, safe
 from hivecost.reports.in_doubt import InDoubt, in_doubt_note, load_in_doubt
-from hivecost.reports.terminal import counted, known_cost, missing_calls
+from hivecost.reports.terminal import amount_headings, amounts, counted, notional_note
 
 _PERIODS: Final = frozenset({"hour", "day", "week", "month"})
 _SUMS: Final = (
     *("llm_calls", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"),
     *("cost_nanousd", "unpriced_calls", "invalid_calls", "estimated_calls", "charges", "charged_nanousd"),
+    "notional_nanousd",
 )
 
 
@@ -93,16 +94,19 @@ def render_spend(report: SpendReport, base_path: Path, console: Console | None =
         console.print(f"Nothing was spent in {safe(str(base_path))} in that time.")
         return
     headings = [name.capitalize() for name in report.by]
-    table = report_table(*headings, numbers=("Calls", "Tokens in", "Tokens out", "Cached", "Cost", "Unpriced"))
+    amounts_shown = amount_headings(report.rows)
+    table = report_table(*headings, numbers=("Calls", "Tokens in", "Tokens out", "Cached", *amounts_shown))
     for row in report.rows:
-        table.add_row(*(safe(row.group[name]) or "(none)" for name in report.by), *_cells(row))
+        table.add_row(*(safe(row.group[name]) or "(none)" for name in report.by), *_cells(row, amounts_shown))
     table.add_section()
-    table.add_row("Total", *[""] * (len(headings) - 1), *_cells(report.total), style="bold")
+    table.add_row("Total", *[""] * (len(headings) - 1), *_cells(report.total, amounts_shown), style="bold")
     print_table(console, table)
     if _PERIODS.intersection(report.by):
         console.print(f"Times are those of {report.timezone}; --timezone names another zone.", style="dim")
     if missing := report.total.unpriced_calls + report.total.invalid_calls:
         console.print(f"{counted(missing, 'call')} without a known cost: missing from the sums.", style="yellow")
+    if report.total.notional_nanousd:
+        console.print(f"Notional: {notional_note(report.total.notional_nanousd)}.", style="dim")
     if report.in_doubt is not None:
         console.print(f"In doubt: {in_doubt_note(report.in_doubt)}.", style="yellow")
 
@@ -132,6 +136,6 @@ def _cell(name: str) -> str:
     return f"'{shown}" if name and is_formula else shown
 
 
-def _cells(sums: Totals) -> tuple[str, ...]:
+def _cells(sums: Totals, headings: Sequence[str]) -> tuple[str, ...]:
     counts = (sums.llm_calls, sums.input_tokens, sums.output_tokens, sums.cache_read_tokens)
-    return (*(f"{count:,}" for count in counts), known_cost(sums), missing_calls(sums))
+    return (*(f"{count:,}" for count in counts), *amounts(sums, headings))

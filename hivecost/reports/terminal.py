@@ -47,6 +47,8 @@ def render_session(report: SessionReport, console: Console | None = None) -> Non
         f"{metrics.total_input_tokens:,} tokens in   {metrics.total_output_tokens:,} out   "
         f"{metrics.total_cached_tokens:,} cached"
     )
+    if metrics.notional_nanousd:
+        console.print(f"[bold]Notional[/bold]  {notional_note(metrics.notional_nanousd)}")
     if report.repriced is not None:
         again = report.repriced
         new = amount_of(again.new_nanousd, again.new_unpriced_calls, again.calls)
@@ -87,9 +89,8 @@ def render_sessions(sessions: Sequence[SessionState], base_path: Path, console: 
     if not sessions:
         console.print(f"No sessions in {safe(str(base_path))}.")
         return
-    table = report_table(
-        "Status", "Agent", "User", ids=("Session", "Started"), numbers=("Calls", "Tokens", "Cost", "Unpriced")
-    )
+    headings = amount_headings(state.metrics for state in sessions)
+    table = report_table("Status", "Agent", "User", ids=("Session", "Started"), numbers=("Calls", "Tokens", *headings))
     for state in sessions:
         metrics = state.metrics
         table.add_row(
@@ -100,8 +101,7 @@ def render_sessions(sessions: Sequence[SessionState], base_path: Path, console: 
             safe(state.user_id),
             f"{metrics.llm_calls:,}",
             f"{metrics.total_tokens:,}",
-            known_cost(metrics),
-            missing_calls(metrics),
+            *amounts(metrics, headings),
         )
     print_table(console, table)
 
@@ -122,17 +122,31 @@ def missing_calls(sums: Totals) -> str:
     return f"[yellow]{missing:,}[/yellow]" if missing else "0"
 
 
+def amount_headings(rows: Iterable[Totals]) -> tuple[str, ...]:
+    """What the columns of amounts are called; `Notional` is among them where any row has such a sum."""
+    return ("Cost", "Notional", "Unpriced") if any(sums.notional_nanousd for sums in rows) else ("Cost", "Unpriced")
+
+
+def amounts(sums: Totals, headings: Sequence[str]) -> Iterator[str]:
+    """The cells below these headings."""
+    yield known_cost(sums)
+    if "Notional" in headings:
+        yield format_usd(sums.notional_nanousd)
+    yield missing_calls(sums)
+
+
+def notional_note(nanousd: int) -> str:
+    """What turns that a subscription pays for would have cost, as a sentence."""
+    return f"{format_usd(nanousd)} is what calls would have cost that a subscription pays for; it is in no cost"
+
+
 def _spend_table(heading: str, rows: Iterable[tuple[str, Totals]]) -> Table:
-    table = report_table(heading, numbers=("Calls", "Tokens in", "Tokens out", "Cost", "Unpriced"))
-    for name, sums in sorted(rows, key=lambda row: -row[1].cost_nanousd):
-        table.add_row(
-            safe(name),
-            f"{sums.llm_calls:,}",
-            f"{sums.input_tokens:,}",
-            f"{sums.output_tokens:,}",
-            known_cost(sums),
-            missing_calls(sums),
-        )
+    every = sorted(rows, key=lambda row: -row[1].cost_nanousd)
+    headings = amount_headings(sums for _, sums in every)
+    table = report_table(heading, numbers=("Calls", "Tokens in", "Tokens out", *headings))
+    for name, sums in every:
+        counts = (sums.llm_calls, sums.input_tokens, sums.output_tokens)
+        table.add_row(safe(name), *(f"{count:,}" for count in counts), *amounts(sums, headings))
     return table
 
 

@@ -20,16 +20,22 @@ class _Part(msgspec.Struct, gc=False):
     tokens: int = 0
     nanousd: int = 0
     unpriced_calls: int = 0
+    notional_nanousd: int = 0
 
     def merge(self, other: _Part) -> None:
         self.calls += other.calls
         self.tokens += other.tokens
         self.nanousd += other.nanousd
         self.unpriced_calls += other.unpriced_calls
+        self.notional_nanousd += other.notional_nanousd
 
     def as_dict(self) -> dict[str, Any]:
         shown = {"calls": self.calls, "tokens": self.tokens, "cost_usd": float(to_usd(self.nanousd))}
-        return shown | ({"unpriced_calls": self.unpriced_calls} if self.unpriced_calls else {})
+        if self.unpriced_calls:
+            shown["unpriced_calls"] = self.unpriced_calls
+        if self.notional_nanousd:
+            shown["notional_usd"] = float(to_usd(self.notional_nanousd))
+        return shown
 
 
 class Breakdown:
@@ -44,26 +50,31 @@ class Breakdown:
         part = self._parts.get(pair)
         if part is None:
             part = self._new_part(*pair)
-        usage, nanousd = turn.usage, None if turn.cost is None else turn.cost.nanousd
+        usage, cost = turn.usage, turn.cost
         part.calls += 1
         part.tokens += usage.input_tokens + usage.output_tokens
-        if nanousd is None:
+        if cost is None or cost.nanousd is None:
             part.unpriced_calls += 1
         else:
-            part.nanousd += nanousd
+            part.nanousd += cost.nanousd
+        if cost is not None and cost.notional_nanousd:
+            part.notional_nanousd += cost.notional_nanousd
 
     def statistics(self, totals: Totals) -> dict[str, Any]:
         """Return the sums, what a call takes on average, and the rows `by_agent` and `by_model`.
 
         A row has `calls`, `tokens`, `cost_usd`, and `unpriced_calls` where there are any: those are in no amount, nor
-        in the average cost.
+        in the average cost. Where a subscription pays for calls, `notional_usd` and `total_notional_usd` say what those
+        would have cost.
         """
         unpriced_calls = totals.unpriced_calls + totals.invalid_calls
         priced_calls, cost_usd = totals.llm_calls - unpriced_calls, float(totals.cost_usd)
+        notional = {"total_notional_usd": float(totals.notional_usd)} if totals.notional_nanousd else {}
         return {
             "total_calls": totals.llm_calls,
             "total_tokens": totals.total_tokens,
             "total_cost_usd": cost_usd,
+            **notional,
             "unpriced_calls": unpriced_calls,
             "average_tokens_per_call": round(totals.total_tokens / totals.llm_calls) if totals.llm_calls else 0,
             "average_cost_per_call": cost_usd / priced_calls if priced_calls else 0.0,

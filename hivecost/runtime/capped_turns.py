@@ -111,7 +111,7 @@ class CappedTurns(Atomic):
 
     def error(self, request: TurnRequest, refusal: Refusal, action: str = "refused") -> BudgetExceededError:
         """What to raise, once it is told."""
-        error = refusal.error(request.execution_id)
+        error = self._bounds.explained(refusal.error(request.execution_id), refusal.unit, request)
         self._tell_exceeded(error, refusal.unit, request, action)
         return error
 

@@ -6,7 +6,6 @@ limit = "$50"
 window = "day"
 timezone = "Europe/Berlin"
 match = { org = "acme" }
-mode = "hard"
 
 [runtime]
 cancel_grace_s = 10

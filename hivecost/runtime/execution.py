@@ -369,7 +369,10 @@ class Execution:
         if node is not None and _current_execution.get() is self:
             who |= {"node_id": node.node_id, "agent_id": node.agent_id or self.agent_id}
         missing = {name: value for name, value in who.items() if value and not getattr(event, name)}
-        self.publish_as_is(replace(event, **missing) if missing else event)
+        event = replace(event, **missing) if missing else event
+        if isinstance(event, LLMTurnComplete):
+            self.gate.tell_unasked(event)
+        self.publish_as_is(event)
 
     def publish_as_is(self, event: Event) -> None:
         """Do the same with an event that says whose it is."""

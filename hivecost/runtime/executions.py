@@ -15,7 +15,6 @@ from hivecost.events import ExecutionCompleted, ExecutionStarted, ExecutionStatu
 from hivecost.ledger import DEPTH_MAX, Lineage, whose
 from hivecost.ledger.caps import Cap
 from hivecost.loops import Loop, run_on
-from hivecost.money import to_usd
 from hivecost.plain_text import plain_str
 from hivecost.plugin import TurnRequest
 from hivecost.runtime.attribution import checked_tags, checked_text
@@ -62,6 +61,10 @@ class Executions:
         self._lineage = Lineage()
         self._closing = False  # only running executions may start others
         self._ending = ""  # why nothing may be started any more
+
+    def knows(self, execution_id: str) -> bool:
+        """Whether it runs here, or ran and is remembered."""
+        return execution_id in self.running or execution_id in self._results
 
     def terminate(self) -> None:
         """Cancel what runs, and the runtime's block, from anywhere."""
@@ -242,6 +245,7 @@ class Executions:
                 input_tokens=totals.input_tokens,
                 output_tokens=totals.output_tokens,
                 cost_nanousd=totals.cost_nanousd,
+                notional_nanousd=totals.notional_nanousd,
                 parent_execution_id=execution.parent_execution_id,
                 **execution.attributed(),
             )
@@ -394,11 +398,12 @@ def _as_error(reason: str | BaseException | None) -> BaseException:
 def _tree_metrics(execution: Execution) -> dict[str, Any]:
     """Its figures and those of all executions inside of it, as far as they came."""
     totals = execution.tree_totals
-    return {
-        "tree_cost_usd": float(to_usd(totals.cost_nanousd)),
+    metrics = {
+        "tree_cost_usd": float(totals.cost_usd),
         "tree_total_tokens": totals.total_tokens,
         "tree_llm_calls": totals.llm_calls,
     }
+    return metrics | ({"tree_notional_usd": float(totals.notional_usd)} if totals.notional_nanousd else {})
 
 
 def _ending(

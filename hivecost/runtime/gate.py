@@ -16,9 +16,9 @@ from anyio.abc import TaskStatus
 from msgspec.structs import replace
 
 from hivecost.clock import Clock
-from hivecost.errors import LedgerUnavailableError
-from hivecost.events import Cost, Event, Usage
-from hivecost.ledger import Budget, ClosesInTime, LedgerStore, OpenLedger, Unit
+from hivecost.errors import ConfigError, LedgerUnavailableError
+from hivecost.events import Cost, Event, LLMTurnComplete, Usage
+from hivecost.ledger import Budget, ClosesInTime, LedgerStore, OpenLedger, Unit, attribution
 from hivecost.ledger.caps import Cap, CapHold
 from hivecost.loops import Loop, current_loop
 from hivecost.plugin import GateCheck, TurnEnd, TurnOutcome, TurnRequest
@@ -54,6 +54,8 @@ class Gate:
         self._ledger: LedgerStore | None = None
         self._hard: HardBudgets | None = None
         self._loop: Loop | None = None
+        #: Whether it was said that a turn which did not ask counts on no hard budget.
+        self._told_unasked = False
         #: Opens the ledger while turns run; None: it is open from the start, or nothing runs.
         self._open_late: Callable[[], Awaitable[None]] | None = None
 
@@ -167,6 +169,20 @@ class Gate:
             self._budgets = before
             raise
 
+    def tell_unasked(self, turn: LLMTurnComplete) -> None:
+        """Say, once, that a turn which was published and did not ask counts on none of these hard budgets."""
+        if self._told_unasked or not self._budgets:
+            return
+        who = attribution(turn)
+        names = [repr(budget.name) for budget in self._budgets if budget.applies_to(who)]
+        if names:
+            self._told_unasked = True
+            _log.warning(
+                "a turn of %r was published that no ctx.turn(...) asked for: budget %s, which is hard, does not count "
+                "it; mode='stop_after' counts what is published",
+                *(turn.model, ", ".join(names)),
+            )
+
     def add_check(self, check: GateCheck) -> Callable[[], None]:
         """Await `check(request)` before each turn; call the result to remove it, once or more often."""
         addition = object()  # one check may be added twice, and is asked as often as it was not removed
@@ -220,13 +236,18 @@ class Gate:
             request = await passes.take(request)
 
     def tokens_held(self, admission: Admission) -> TurnTokens | None:
-        """The tokens with which a turn begins; None where nothing is held that counts them."""
+        """The tokens with which a turn begins; None where nothing is held that counts them, or nothing bounds them."""
         units: set[Unit] = set()
         if admission.hold is not None:
             units |= {account.unit for account in admission.hold.accounts}
         if admission.cap_hold is not None:
             units |= {cap.unit for cap in admission.cap_hold.caps if cap.mode == "hard"}
-        return self._capped.tokens(admission.request) if units & {"usd", "tokens"} else None
+        if not units & {"usd", "tokens"}:
+            return None
+        try:
+            return self._capped.tokens(admission.request)
+        except ConfigError:  # it is free, or only shadow budgets count it
+            return None
 
     async def extend(self, admission: Admission, input_tokens: int, output_tokens: int) -> None:
         """Hold what so many tokens can cost, where less is held. Raises as `admit` does."""

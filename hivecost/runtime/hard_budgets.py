@@ -151,6 +151,10 @@ class HardBudgets:
         waiter = Waiter()
         try:
             return await self._admit(request, passes, waiter)
+        except BudgetExceededError as refusal:
+            if (budget := self.budgets.get(refusal.budget)) is not None:
+                self._bounds.explained(refusal, budget.counted_unit, request)
+            raise
         finally:
             self._line.leave(waiter)
 
@@ -165,7 +169,7 @@ class HardBudgets:
             waiter.seen = self._line.times_freed
             try:
                 bound = self._bounds.of(request, asked.units, asked.enforced)
-                hold = self._hold_nowait(asked, bound) or await self._hold(asked, bound)
+                hold = await self._hold(request, asked, bound)
             except ConfigError:
                 if self._asked(request).units == asked.units:
                     raise
@@ -221,7 +225,7 @@ class HardBudgets:
                 await self._pause(request, refusal, waiter, paused)
             waiter.seen = self._line.times_freed
             try:
-                hold = self._hold_nowait(asked, bound) or await self._hold(asked, bound)
+                hold = await self._hold(request, asked, bound)
             except BudgetExceededError as error:
                 refusal = error
             except ConfigError:
@@ -272,23 +276,15 @@ class HardBudgets:
                     enforced |= {unit}
         return _Asked(who, ancestors, units, enforced)
 
-    def _hold_nowait(self, asked: _Asked, bound: Mapping[Unit, int]) -> LedgerStoreHold | None:
-        """The hold, if it can be had from memory."""
-        return self._ledger.reserve_nowait(
-            asked.who,
-            nanousd=bound.get("usd"),
-            tokens=bound.get("tokens"),
-            calls=bound["calls"],
-            ancestors=asked.ancestors,
-        )
-
-    async def _hold(self, asked: _Asked, bound: Mapping[Unit, int]) -> LedgerStoreHold:
-        return await self._ledger.reserve(
-            asked.who,
-            nanousd=bound.get("usd"),
-            tokens=bound.get("tokens"),
-            calls=bound["calls"],
-            ancestors=asked.ancestors,
+    async def _hold(self, request: TurnRequest, asked: _Asked, bound: Mapping[Unit, int]) -> LedgerStoreHold:
+        """The hold, from memory if it can be had there."""
+        nanousd, tokens, calls = bound.get("usd"), bound.get("tokens"), bound["calls"]
+        ledger, who, ancestors = self._ledger, asked.who, asked.ancestors
+        is_partial = self._bounds.is_partial(request)
+        return ledger.reserve_nowait(
+            who, nanousd=nanousd, tokens=tokens, calls=calls, ancestors=ancestors, is_partial=is_partial
+        ) or await ledger.reserve(
+            who, nanousd=nanousd, tokens=tokens, calls=calls, ancestors=ancestors, is_partial=is_partial
         )
 
     def _soft_step(self, request: TurnRequest, hold: LedgerStoreHold, done: set[str]) -> SoftStep | None:
@@ -442,7 +438,7 @@ class HardBudgets:
         """
         budget = self.budgets[refusal.budget]
         on_short = "refuse" if request.is_charge else budget.on_short
-        if on_short == "clamp":
+        if on_short == "clamp" and budget.counted_unit != "calls":
             clamped = await self._clamped(request)
             if clamped is not None:
                 return clamped

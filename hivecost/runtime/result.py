@@ -18,7 +18,8 @@ class ExecutionResult(msgspec.Struct, frozen=True, kw_only=True):
 
     `metrics` has `input_tokens`, `output_tokens`, `total_tokens`, `cached_tokens`, `cost_usd` (a float),
     `cost_nanousd`, `llm_calls`, `unpriced_calls` (all that `cost_usd` lacks, the `invalid_calls` among them),
-    `estimated_calls` and `duration_ms`.
+    `estimated_calls` and `duration_ms`. Where a subscription pays for any of its turns, `notional_usd` (a float) and
+    `notional_nanousd` say what those would have cost, which is not in `cost_usd`.
     """
 
     execution_id: str
@@ -32,7 +33,8 @@ class ExecutionResult(msgspec.Struct, frozen=True, kw_only=True):
     metrics: dict[str, Any]
     #: The same by agent and by model: `total_calls`, `total_tokens`, `total_cost_usd`, `unpriced_calls`,
     #: `average_tokens_per_call`, `average_cost_per_call`, and `by_agent` and `by_model`, with a row for each name, as
-    #: `{"planner": {"calls": 1, "tokens": 2340, "cost_usd": 0.002106}}`, and `unpriced_calls` where there are any.
+    #: `{"planner": {"calls": 1, "tokens": 2340, "cost_usd": 0.002106}}`, and `unpriced_calls` and `notional_usd` where
+    #: there are any; then `total_notional_usd`, too.
     statistics: dict[str, Any] = msgspec.field(default_factory=dict)
     #: How often a budget refused a turn of it, or stopped one in mid-answer, whether its agent went on or not.
     refusals: int = 0

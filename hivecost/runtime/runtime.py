@@ -469,6 +469,8 @@ class AgentRuntime:
         execution = self._executions.running.get(event.execution_id)
         if execution is None:
             self._foreign_turns += 1
+            if not self._executions.knows(event.execution_id):
+                self.gate.tell_unasked(event)
         else:
             execution.count(event)
         return event

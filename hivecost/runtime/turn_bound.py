@@ -8,14 +8,15 @@ from typing import Final, NamedTuple
 from msgspec.structs import replace
 
 from hivecost.clock import Clock
-from hivecost.errors import ConfigError, PriceUnknownError
+from hivecost.errors import BudgetExceededError, ConfigError, PriceUnknownError
 from hivecost.ledger import Unit
 from hivecost.plugin import TurnRequest
 from hivecost.pricing import PriceBook
 
-#: With what an agent says how much a turn can be, and with what its price table says it of a model.
-_INPUT_TOKENS: Final = ("input_tokens=… or prompt=messages", "context_window")
-_MAX_TOKENS: Final = ("max_tokens=…", "max_output_tokens")
+#: Why a model needs a price.
+_NEEDED_FOR: Final = "a hard budget holds what a turn can cost before it is sent (mode='stop_after' lets it pass)"
+#: More than any model reads or writes.
+_TOKENS_BEYOND_ALL: Final = 10**9
 
 
 class TurnTokens(NamedTuple):
@@ -49,18 +50,37 @@ class TurnBounds:
         """
         window, most = self._prices.limits(request.model, request.provider)
         input_tokens = request.input_tokens or window
-        output_tokens = request.max_tokens or most
+        output_tokens = self._output_max(request, most)
         if input_tokens is None or output_tokens is None:
-            given_as, key = _INPUT_TOKENS if input_tokens is None else _MAX_TOKENS
-            raise ConfigError(
-                f"ctx.turn({given_as})",
-                f"the most it can be, which a hard budget holds: nobody published it for model {request.model!r}, of "
-                f"which prices can say {key}=… once",
-            )
-        if most:
-            output_tokens = min(output_tokens, most)
+            raise _unbounded(request.model, input_tokens, output_tokens)
         held = min(request.stream_tokens or output_tokens, output_tokens)
         return TurnTokens(input_tokens, held, output_tokens)
+
+    def explained(self, refusal: BudgetExceededError, unit: Unit, request: TurnRequest) -> BudgetExceededError:
+        """The refusal, saying what of the request would be held at its model's maximum, where that is too much."""
+        if unit == "calls" or request.is_charge or refusal.needed <= refusal.remaining:
+            return refusal
+        model, held = request.model, []
+        window, most = self._prices.limits(model, request.provider)
+        if not request.input_tokens and window:
+            held.append(f"without input_tokens= or a text prompt= it holds all {window:,} tokens that {model!r} reads")
+        if not request.max_tokens and most:
+            held.append(f"without max_tokens= it holds all {most:,} tokens that {model!r} writes")
+        if held:
+            refusal.args = ("; ".join((str(refusal), *held)),)
+        return refusal
+
+    def is_partial(self, request: TurnRequest) -> bool:
+        """Whether its answer can be longer than `stream_tokens`, with which it is held."""
+        if not request.stream_tokens:
+            return False
+        most = self._prices.limits(request.model, request.provider).output_tokens_max
+        output_tokens = self._output_max(request, most)
+        return output_tokens is None or request.stream_tokens < output_tokens
+
+    def _output_max(self, request: TurnRequest, most: int | None) -> int | None:
+        """The longest answer, of a model that writes so much at most; None where nobody knows."""
+        return min(request.max_tokens, most) if request.max_tokens and most else request.max_tokens or most
 
     def of(
         self,
@@ -99,7 +119,12 @@ class TurnBounds:
             request.model, provider=request.provider, at_ns=self._clock.now_ns()
         ):
             raise self._unpriced(request)
-        last, longest = self._attempts(request, under_way)
+        try:
+            last, longest = self._attempts(request, under_way)
+        except ConfigError:
+            if self._nanousd(request, _TOKENS_BEYOND_ALL, _TOKENS_BEYOND_ALL):
+                raise
+            return 0  # it is free, however long it is
         nanousd = self._nanousd(request, *last)
         return nanousd + (request.attempts - 1) * self._nanousd(request, *longest) if request.attempts > 1 else nanousd
 
@@ -125,4 +150,25 @@ class TurnBounds:
         return nanousd
 
     def _unpriced(self, request: TurnRequest) -> PriceUnknownError:
-        return PriceUnknownError(request.model, suggestions=self._prices.suggestions(request.model))
+        return PriceUnknownError(
+            request.model, suggestions=self._prices.suggestions(request.model), needed_for=_NEEDED_FOR
+        )
+
+
+def _unbounded(model: str, input_tokens: int | None, output_tokens: int | None) -> ConfigError:
+    """What to give for a model of which nobody published how much it reads, or writes."""
+    given, names, keys = [], [], []
+    if input_tokens is None:
+        given.append("prompt=messages or input_tokens=…")
+        names.append("context window")
+        keys.append("context_window")
+    if output_tokens is None:
+        given.append("max_tokens=…")
+        names.append("longest answer")
+        keys.append("max_output_tokens")
+    return ConfigError(
+        f"ctx.turn({', '.join(given)})",
+        f"the most that the turn can be, which a hard budget holds before it is sent: nobody published the "
+        f"{' and the '.join(names)} of model {model!r}; say it here, or once with the model's price in hivecost.toml: "
+        f"{' and '.join(f'{key} = TOKENS' for key in keys)}",
+    )

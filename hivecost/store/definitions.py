@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sqlite3
 from collections.abc import Iterable, Sequence
 from contextlib import closing
@@ -16,6 +17,8 @@ from hivecost.store.database import begin, database_path, open_writer
 from hivecost.store.faults import named_faults
 from hivecost.store.os_lock import run_locked
 
+_log = logging.getLogger("hivecost.budgets")
+
 #: What a budget counts, and how: all that is read again. What it does about it may be more than this version knows, or,
 #: with a limit that was changed meanwhile, no budget that could be written down.
 _READ: Final = ("name", "limit", "unit", "window", "timezone", "match", "per", "limits", "mode", "shadow")
@@ -24,6 +27,9 @@ LOAD_DEFINITIONS: Final = """
     SELECT definition, first_seen_ns, last_seen_ns,
         (SELECT max(at_ns) FROM ledger_changes WHERE what = 'retire' AND subject = name)
     FROM budget_definitions ORDER BY name"""
+_DEFINED_MODE: Final = """
+    SELECT iif(json_valid(definition), json_extract(definition, '$.mode'), NULL)
+    FROM budget_definitions WHERE name = ?"""
 _DEFINE: Final = """
     INSERT INTO budget_definitions VALUES (:name, :definition, :now_ns, :now_ns)
     ON CONFLICT DO UPDATE SET
@@ -42,10 +48,24 @@ class BudgetDefinition(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def define(connection: sqlite3.Connection, budgets: Iterable[Budget], now_ns: int) -> None:
-    """Keep what these budgets are now; inside a transaction."""
+    """Keep what these budgets are now; inside a transaction. One that becomes hard is said in the log."""
     for budget in budgets:
+        if budget.mode == "hard":
+            _tell_of_change(connection, budget)
         definition = msgspec.json.encode(budget).decode()
         connection.execute(_DEFINE, {"name": budget.name, "definition": definition, "now_ns": now_ns})
+
+
+def _tell_of_change(connection: sqlite3.Connection, budget: Budget) -> None:
+    """The ledger counts a budget that was not hard before from now on: who spent on it already has to know."""
+    row = connection.execute(_DEFINED_MODE, [budget.name]).fetchone()
+    if row is None or row[0] not in ("observe", "stop_after"):
+        return
+    before = "" if budget.window == "execution" else f", which does not know what was spent on it as {row[0]}"
+    _log.warning(
+        "budget %r is hard now, and was %s here: its money is held in the ledger%s; mode=%r keeps it as it was",
+        *(budget.name, row[0], before, row[0]),
+    )
 
 
 async def record_definitions(base_path: Path, budgets: Sequence[Budget], now_ns: int) -> None:

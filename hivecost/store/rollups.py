@@ -25,6 +25,7 @@ SUMS: Final = {
     "latency_ms": "sum(latency_ms)",
     "charges": "sum(kind <> '')",
     "charged_nanousd": "coalesce(sum(iif(kind = '', 0, cost_nanousd)), 0)",
+    "notional_nanousd": "coalesce(sum(notional_nanousd), 0)",
 }
 
 QUARTER_HOUR_NS: Final = 15 * 60 * 10**9

@@ -7,7 +7,7 @@ from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
-from msgspec.structs import astuple
+from msgspec.structs import astuple, replace
 
 from hivecost.events import USAGE_FIELDS, ChargeSettled, Cost, CostStatus, Event, LLMTurnComplete, UnknownEvent, Usage
 from hivecost.events import encode_json as event_to_json
@@ -119,4 +119,7 @@ def _cost_row(cost: Cost | None) -> Row:
         cost = Cost(
             status=CostStatus.INVALID, source=cost.source, rate=cost.rate, snapshot=cost.snapshot, reason=reason
         )
+    notional_nanousd = cost.notional_nanousd
+    if notional_nanousd is not None and not 0 <= notional_nanousd <= TURN_COST_MAX_NANOUSD:
+        cost = replace(cost, notional_nanousd=None)  # the same
     return (_STATUS_TEXTS.get(cost.status) or str(cost.status), *astuple(cost)[1:])

@@ -17,6 +17,7 @@ from hivecost.errors import (
     BudgetExceededError,
     BudgetExhaustedError,
     BusClosedError,
+    ConfigError,
     PriceUnknownError,
     ReentrancyError,
 )
@@ -68,6 +69,9 @@ class BudgetWatcher:
     100,000 accounts: what was spent on the others is read from the log when a turn comes. `is_logged` says whether this
     runtime's turns are in the log; where they are not, 100,000 are kept of each, and the others begin anew.
 
+    Raises ConfigError for a hard budget, which holds money before turns: give that to the runtime, or say
+    `mode="stop_after"`.
+
     Calls whose usage or price nobody knows are counted, said once per account (ALERT_RAISED, rule `budget.unseen`), or
     refused, as `on_unpriced` says; by `prices` a model without one is known before it is sent.
     """
@@ -81,7 +85,7 @@ class BudgetWatcher:
         is_logged: Callable[[], bool] = lambda: True,
         prices: PriceBook | None = None,
     ) -> None:
-        self.accounts = SpendAccounts(listed_budgets(budgets), opened=self._opened)
+        self.accounts = SpendAccounts(_counting(budgets), opened=self._opened)
         self._soft = SoftLimits()
         self._lineage = Lineage()
         #: Executions that were told to stop and have not ended yet.
@@ -97,9 +101,9 @@ class BudgetWatcher:
     async def add(self, budgets: Iterable[Budget]) -> None:
         """Watch these budgets too, from the next turn on, by what was spent in their periods so far.
 
-        Raises ConfigError for the name of one that is there.
+        Raises ConfigError for the name of one that is there, and for a hard one.
         """
-        await self._logged.add(budgets, self._base_path)
+        await self._logged.add(_counting(budgets), self._base_path)
 
     def retire(self, name: str) -> None:
         """Watch a budget no more: it stops and refuses nothing from now on."""
@@ -279,6 +283,19 @@ class BudgetWatcher:
             return host.resolved(replace(request, model=budget.soft_model, provider=""))
         await throttle.wait(request, account.key, budget.throttle_s, limiter=budget.name)
         return request
+
+
+def _counting(budgets: Budget | Iterable[Budget]) -> tuple[Budget, ...]:
+    """The budgets. Raises ConfigError for a hard one, which would stop nobody here."""
+    listed = listed_budgets(budgets)
+    for budget in listed:
+        if budget.mode == "hard":
+            expected = (
+                "mode='stop_after' or 'observe', written down, for a BudgetWatcher, which hears of turns when they are "
+                "over; a budget is hard unless it says otherwise, and AgentRuntime(budgets=[…]) holds money for it"
+            )
+            raise ConfigError(f"budget {budget.name!r}.mode", expected, got=budget.mode)
+    return listed
 
 
 def _stops(budget: Budget) -> bool:

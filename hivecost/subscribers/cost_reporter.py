@@ -106,6 +106,8 @@ def _execution_line(event: ExecutionCompleted, explained: str) -> str:
     cost = format_usd(event.cost_nanousd)
     if event.unpriced_calls:
         cost += f" + {event.unpriced_calls} unpriced"
+    if event.notional_nanousd:
+        cost += f" ({format_usd(event.notional_nanousd)} without the subscription)"
     line = f"{_MARKS[event.status]} {event.agent_id}: {event.status.value}, "
     if event.llm_calls or event.cost_nanousd:
         calls = "call" if event.llm_calls == 1 else "calls"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import suppress
 from math import isfinite
 from typing import Any, Final
 
@@ -52,18 +51,18 @@ class Counts:
 
     def take(self, usage: Mapping[str, Any], place: str = "", path: str = "", depth: int = 0) -> None:
         """Take every count of the part; `place` is where it is in our names, and `path` in the provider's."""
-        found = self.found
+        found, names = self.found, self.names
         for key, value in usage.items():
             if value is None:
                 continue
             given = key if type(key) is str and key.isascii() else name_of(key)
             known, here, name = place_of(place, given)
             if type(value) is int and known is not None and 0 <= value <= TOKENS_PER_TURN_MAX:  # as it is most often
-                field = known.field
+                field, beside = known
                 if value >= found.get(field, 0):
                     found[field] = value
-                    self.names[field] = given
-                if known.beside:
+                    names[field] = given
+                if beside:
                     self.beside.add(field)
                 continue
             self._left -= 1
@@ -75,8 +74,10 @@ class Counts:
             elif type(value) is int:
                 self._leave(here, there, value)
             elif depth < _DEPTH_MAX and name not in _ELSEWHERE and type(value) is not str:
-                with suppress(Exception):  # a stranger's object may raise anything; it is no count that is known
+                try:  # noqa: SIM105  # each reading passes here twice
                     self._open(section_in(place, name), value, there, depth)
+                except Exception:  # noqa: S110  # a stranger's object may raise anything; it is no count that is known
+                    pass
 
     def add(self, known: Name, value: object, name: str, *, more: bool = False) -> None:
         """Take one count; `more` adds it to what is there, else two names of one count are the larger of them."""

@@ -42,6 +42,11 @@ _SECONDS: Final = frozenset({"seconds", "prompt_audio_seconds"})
 _XAI: Final = frozenset({"cost_in_usd_ticks", "cached_prompt_text_tokens", "prompt_text_tokens", "num_sources_used"})
 _PERPLEXITY: Final = frozenset({"citation_tokens", "num_search_queries", "search_context_size"})
 _OPENROUTER: Final = frozenset({"cost", "cost_details", "is_byok"})
+#: Names that stand beside those of OpenAI's chat API, by whose they are.
+_BESIDE_CHAT: Final = {
+    "xai": _XAI, "perplexity": _PERPLEXITY, "anthropic": _ANTHROPIC, "openrouter": _OPENROUTER,
+    "deepseek": frozenset({"prompt_cache_hit_tokens"}),
+}  # fmt: skip
 #: Names that only hivecost's own Usage has.
 _CANONICAL: Final = frozenset(USAGE_FIELDS) - {
     "input_tokens", "output_tokens", "reasoning_tokens", "citation_tokens", "web_search_requests", "search_units",
@@ -138,8 +143,8 @@ def flavor_of(found: Found) -> str:
     """The name of the shape, "" when it is none that is known."""
     usage = found.usage
     shape = _shape_of(frozenset(usage)) if len(usage) <= _KEYS_MAX else _shape_of.__wrapped__(frozenset(usage))
-    if shape == "chat":
-        return _chat_flavor(found)
+    if shape.startswith("chat"):
+        return _chat_flavor(found, shape)
     if shape == "tokens":
         return _tokens_flavor(found)
     if shape == "seconds":
@@ -169,7 +174,7 @@ def _shape_of(keys: frozenset[object]) -> str:  # noqa: PLR0911, PLR0912  # one 
     if "billed_units" in keys:
         return "cohere"
     if {"prompt_tokens", "completion_tokens"} & keys:
-        return "chat"
+        return " ".join(["chat", *(whose for whose, names in _BESIDE_CHAT.items() if keys & names)])
     if keys & _CANONICAL and not keys & _ANTHROPIC:
         return "canonical"
     if "pages_processed" in keys:
@@ -193,14 +198,15 @@ def _tokens_flavor(found: Found) -> str:
     return "openrouter" if found.usage.keys() & _OPENROUTER else "responses"
 
 
-def _chat_flavor(found: Found) -> str:
-    keys, model = found.usage.keys(), text(found.response.get("model")).lower()
-    if keys & _XAI or "grok" in model.rsplit("/", 1)[-1]:
-        return "openrouter" if keys & _OPENROUTER else "xai"
-    if keys & _PERPLEXITY or model.startswith("sonar") or view(found.usage.get("cost")):
+def _chat_flavor(found: Found, shape: str) -> str:
+    """Of `chat xai openrouter` and such: whose names there are besides, and whose model answered."""
+    model = text(found.response.get("model")).lower()
+    if "xai" in shape or "grok" in model.rsplit("/", 1)[-1]:
+        return "openrouter" if "openrouter" in shape else "xai"
+    if "perplexity" in shape or model.startswith("sonar") or view(found.usage.get("cost")):
         return "perplexity"
-    if "_hidden_params" in found.response or keys & _ANTHROPIC:
+    if "_hidden_params" in found.response or "anthropic" in shape:
         return "litellm"
-    if keys & _OPENROUTER:
+    if "openrouter" in shape:
         return "openrouter"
-    return "deepseek" if "prompt_cache_hit_tokens" in keys else "openai"
+    return "deepseek" if "deepseek" in shape else "openai"

@@ -13,6 +13,8 @@ _REASONING_BESIDE: Final = frozenset({"xai", "perplexity"})
 #: Shapes in which nothing stands beside anything, unless it cannot be otherwise.
 _INCLUSIVE: Final = frozenset({"canonical", "otel"})
 _CACHED: Final = frozenset({"cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens", "write_5m"})
+#: What of a kind is in the results of tools, and where it counts.
+_OF_TOOLS: Final = tuple((f"tool_{kind}", f"input_{kind}_tokens") for kind in ("audio", "image", "video"))
 #: Perplexity's total leaves out what stands beside the completion.
 _TOTAL_SAYS_NOTHING: Final = frozenset({"perplexity"})
 
@@ -31,6 +33,9 @@ class _Beside(NamedTuple):
     reasoning: bool
     tool_use: bool
     citations: bool
+
+
+_NOTHING_BESIDE: Final = _Beside(cached=False, reasoning=False, tool_use=False, citations=False)
 
 
 def placed(counts: Counts, flavor: str, *, hides_thoughts: bool = False) -> Placed:
@@ -72,22 +77,26 @@ def _unlike_total(found: dict[str, int], beside: _Beside, total: int, name: str,
 
 def _written(counts: Counts) -> dict[str, int]:
     """The counts; those written to a cache are the larger of their total and its two lifetimes."""
-    found = dict(counts.found)
+    found = counts.found.copy()
     found.pop("", None)  # what is known, and counts nothing
-    lifetimes = found.pop("write_5m", 0) + found.get("cache_write_1h_tokens", 0)
-    if lifetimes > found.get("cache_write_tokens", 0):
-        found["cache_write_tokens"] = lifetimes
+    if "write_5m" in found or "cache_write_1h_tokens" in found:
+        lifetimes = found.pop("write_5m", 0) + found.get("cache_write_1h_tokens", 0)
+        if lifetimes > found.get("cache_write_tokens", 0):
+            found["cache_write_tokens"] = lifetimes
     return found
 
 
 def _usual(counts: Counts, flavor: str) -> _Beside:
+    beside, asks_shape = counts.beside, flavor in _REASONING_BESIDE
+    if flavor in _INCLUSIVE or not (beside or asks_shape):
+        return _NOTHING_BESIDE
     is_prompt = "prompt" in counts.names.get("input_tokens", "")
-    if flavor in _INCLUSIVE:
-        return _Beside(cached=False, reasoning=False, tool_use=False, citations=False)
-    reasoning = "reasoning_tokens" in counts.beside or (flavor in _REASONING_BESIDE and is_prompt)
-    cached = bool(_CACHED & counts.beside) and not is_prompt
-    tool_use, citations = (name in counts.beside for name in ("tool_use_prompt_tokens", "citation_tokens"))
-    return _Beside(cached=cached, reasoning=reasoning, tool_use=tool_use, citations=citations)
+    return _Beside(
+        cached=not (is_prompt or _CACHED.isdisjoint(beside)),
+        reasoning="reasoning_tokens" in beside or (asks_shape and is_prompt),
+        tool_use="tool_use_prompt_tokens" in beside,
+        citations="citation_tokens" in beside,
+    )
 
 
 def _without_total(found: dict[str, int], usual: _Beside, flavor: str) -> Placed:
@@ -144,7 +153,7 @@ def _inclusive(found: Mapping[str, int], beside: _Beside) -> dict[str, int]:
         counts["input_tokens"] = counts.get("input_tokens", 0) + read
     if said:
         counts["output_tokens"] = counts.get("output_tokens", 0) + said
-    for kind in ("audio", "image", "video"):
-        if of_tools := counts.pop(f"tool_{kind}", 0):
-            counts[f"input_{kind}_tokens"] = counts.get(f"input_{kind}_tokens", 0) + of_tools
+    for of_tools, field in _OF_TOOLS:
+        if of_tools in counts:
+            counts[field] = counts.get(field, 0) + counts.pop(of_tools)
     return counts

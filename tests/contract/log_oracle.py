@@ -9,7 +9,7 @@ from pathlib import Path
 COUNTS = ("input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens", "latency_ms")
 SUMS = (
     *("llm_calls", *COUNTS, "cost_nanousd", "unpriced_calls", "invalid_calls", "estimated_calls"),
-    *("charges", "charged_nanousd"),
+    *("charges", "charged_nanousd", "notional_nanousd"),
 )
 KEYS = {
     "sessions": ("session_id",),
@@ -53,6 +53,7 @@ def one(turn: dict) -> Counter:
             "charges": turn["kind"] != "",
             "charged_nanousd": (cost or 0) if turn["kind"] else 0,
             "cost_nanousd": cost or 0,
+            "notional_nanousd": turn["notional_nanousd"] or 0,
             "unpriced_calls": cost is None and status != "invalid",
             "invalid_calls": status == "invalid",
             "estimated_calls": status == "estimated" and cost is not None,

@@ -214,21 +214,27 @@ class MemoryLedger:
                 hold.doubt("its ledger was closed")
             self.is_open = False
 
-    async def reserve(self, attribution, usd=None, *, nanousd=None, tokens=None, calls=1, key=None, ancestors=()):
+    async def reserve(
+        self, attribution, usd=None, *, nanousd=None, tokens=None, calls=1, key=None, ancestors=(), is_partial=False
+    ):
         await anyio.lowlevel.checkpoint()
-        answer = self.decide(attribution, amounts_of(usd, nanousd, tokens, calls), key, ancestors)
+        answer = self.decide(attribution, amounts_of(usd, nanousd, tokens, calls), key, ancestors, is_partial)
         if isinstance(answer, Refusal):
             raise answer.error(attribution.get("execution", ""))
         return answer
 
-    def reserve_nowait(self, attribution, usd=None, *, nanousd=None, tokens=None, calls=1, key=None, ancestors=()):
-        answer = self.decide(attribution, amounts_of(usd, nanousd, tokens, calls), key, ancestors)
+    def reserve_nowait(
+        self, attribution, usd=None, *, nanousd=None, tokens=None, calls=1, key=None, ancestors=(), is_partial=False
+    ):
+        answer = self.decide(attribution, amounts_of(usd, nanousd, tokens, calls), key, ancestors, is_partial)
         return None if isinstance(answer, Refusal) else answer
 
-    def decide(self, attribution, amounts, key, ancestors):
+    def decide(self, attribution, amounts, key, ancestors, is_partial):
         """A hold, or why there is none."""
         with self.locked() as place:
-            pure = place.state.reserve(attribution, self.clock.now_ns(), amounts, key, ancestors=ancestors)
+            pure = place.state.reserve(
+                attribution, self.clock.now_ns(), amounts, key, ancestors=ancestors, is_partial=is_partial
+            )
             if isinstance(pure, Refusal):
                 return pure
             known = self.holds.get(pure.hold_id)

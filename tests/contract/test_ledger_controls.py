@@ -146,10 +146,13 @@ async def test_a_configured_limit_overrules_an_operators_only_where_it_is_anothe
 @pytest.mark.parametrize(
     ("budget", "problem"),
     [
-        (Budget("new", "$1"), r"budget 'new'\.mode: expected 'hard', to hold money before turns, got 'stop_after'"),
+        (
+            Budget("new", "$1", mode="stop_after"),
+            r"budget 'new'\.mode: expected 'hard', to hold money before turns, got 'stop_after'",
+        ),
         (Budget("calls", "20 calls", mode="hard"), r"budget 'calls'\.shadow: expected True: only a limit changes"),
         (Budget("dollars", "5 calls", mode="hard"), r"budget 'dollars'\.unit: expected 'usd': only a limit"),
-        (Budget("dollars", "$5"), r"budget 'dollars'\.mode: expected 'hard': only a limit"),
+        (Budget("dollars", "$5", mode="stop_after"), r"budget 'dollars'\.mode: expected 'hard': only a limit"),
     ],
 )
 async def test_of_known_budgets_only_limits_change_while_it_is_open(base_path, budget, problem):

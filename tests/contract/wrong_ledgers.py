@@ -185,6 +185,23 @@ def never_freezes_by_itself(patch, memory):
     patch.setattr(LedgerState, "_overrun", overrun)
 
 
+@caught_by("test_a_bill_above_a_partial_hold_is_charged_and_freezes_nothing")
+def freezes_for_partial_holds(patch, memory):
+    right = memory.MemoryLedger.decide
+    patch.setattr(memory.MemoryLedger, "decide", lambda self, *args: right(self, *args[:-1], False))
+
+
+@caught_by("test_a_bill_above_a_partial_hold_is_charged_and_freezes_nothing")
+def forgets_that_a_doubt_is_partial(patch, memory):
+    right = LedgerState.doubt
+
+    def doubt(self, hold):
+        hold.is_partial = False
+        return right(self, hold)
+
+    patch.setattr(LedgerState, "doubt", doubt)
+
+
 @caught_by("test_what_was_released_and_sent_after_all_is_charged")
 def believes_releases(patch, memory):
     right = LedgerState.settle

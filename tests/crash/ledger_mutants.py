@@ -269,6 +269,15 @@ def late_bill_is_not_read(real):
     return lambda self, process, slots: ()
 
 
+@mutant((Journal, "settle"), shown_by=("kill", "settle", "send"))
+def journal_forgets_what_is_partial(real):
+    def settle(self, place, settlement, billed):
+        real(self, place, settlement, billed)
+        self._map[place] &= 127
+
+    return settle
+
+
 @mutant((Journal, "settle_part"), shown_by=("settle what is known",))
 def what_is_known_is_not_written_down(real):
     return lambda *_: None

@@ -24,9 +24,11 @@ from pathlib import Path
 
 from failing_connection import failing_connections, fault_at
 from ledger_mutants import MUTANTS
+from msgspec.structs import replace
 
 from hivecost.errors import HiveCostError
 from hivecost.ledger import UNITS, Budget, Refusal
+from hivecost.ledger.amounts import overrun_reason
 from hivecost.store.database import open_reader
 from hivecost.store.ledger import controls
 from hivecost.store.ledger import folder as ledger_folder
@@ -40,6 +42,8 @@ HOUR_NS = 3600 * 10**9
 PROCESSES = 3
 HOLDS_MAX = 64
 OPEN_MAX = 16
+#: So many times its hold is billed, and more, where a turn is held in part and not paid.
+PARTIAL = 4
 #: After how many of the steps everything is looked at.
 LOOK = 0.3
 BUDGETS = (
@@ -144,6 +148,7 @@ class Turn:
     hold_id: str
     #: (budget, scope, period) → (unit, what is held).
     held: dict
+    is_partial: bool = False
     #: By unit, once it was sent.
     bill: dict | None = None
     state: str = "held"
@@ -224,7 +229,7 @@ class Process:
             contested |= self.desk.leased_rows()
         self.overruns_then = set(self.overruns)
         self.wishes, self.asked = [], self.wishes
-        asks = [self.desk.ask(spender(who), amounts, self.world.clock) for who, amounts, _ in self.asked]
+        asks = [self.desk.ask(spender(who), amounts, self.world.clock) for who, amounts, *_ in self.asked]
         self.batch = self.desk.collect(asks, contested)
 
     def commit(self, errands=()):
@@ -341,6 +346,8 @@ class World:
         #: How both were since the last look, and ever; what each account may have been charged at that look.
         self.limits_since, self.limits_ever, self.allowed = [], [], {}
         self.limits_changed()
+        #: What no budget is frozen for, as `Budget.frozen` would say it.
+        self.no_reasons = set()
         #: From here on a process may have lost what only its journal knew.
         self.is_lossy = False
         chances = WORK | {name: self.chance.choice([0, 1, 1, 3]) * often for name, often in FAULTS.items()}
@@ -371,14 +378,15 @@ class World:
         if len(process.all_turns("held", "in_doubt")) >= OPEN_MAX:
             return False
         key = self.chance.choice([None, None, f"k{self.chance.randrange(20)}"])
-        wish = process.who(), {"usd": self.chance.choice([100, 1_000, 20_000, 90_000]), "calls": 1}, key
+        amounts = {"usd": self.chance.choice([100, 1_000, 20_000, 90_000]), "calls": 1}
+        wish = process.who(), amounts, key, self.chance.random() < 0.15
         hold = self.try_reserve(process, *wish)
         if hold is None or (isinstance(hold, Refusal) and not process.desk.decides_alone(hold.budget)):
             process.wishes.append(wish)
         return True
 
-    def try_reserve(self, process, who, amounts, key):
-        hold = process.desk.reserve(spender(who), amounts, key, self.clock)
+    def try_reserve(self, process, who, amounts, key, is_partial):
+        hold = process.desk.reserve(spender(who), amounts, key, self.clock, is_partial)
         if isinstance(hold, LedgerHold):
             self.granted(process, hold, who, amounts)
         return hold
@@ -402,7 +410,7 @@ class World:
             place = account.scope, account.period.name
             require(scopes.get(account.budget.name, place) == place, "another account than was asked for", place, day)
             held[account.budget.name, *place] = account.unit, amounts[account.unit]
-        turn = Turn(hold, hold.hold_id, held)
+        turn = Turn(hold, hold.hold_id, held, is_partial=hold.pure.is_partial)
         process.turns.append(turn)
         self.turns.append(turn)
 
@@ -410,13 +418,15 @@ class World:
         return self.chance.choice(turns) if turns else None
 
     def send(self, process):
-        """The provider bills at most what is held, but for a mistake in the price."""
+        """The provider bills at most what is held, but for a mistake in the price, and for what is held in part."""
         turn = self.pick([turn for turn in process.all_turns("held") if turn.bill is None])
         if turn is None:
             return False
         most = max(amount for unit, amount in turn.held.values() if unit == "usd")
         factor = 2 if self.chance.random() < 0.03 else 1
         turn.bill = {"usd": factor * self.chance.randrange(most + 1), "calls": 1}
+        if turn.is_partial and self.chance.random() < 0.2:
+            turn.bill["usd"] += PARTIAL * most  # as no whole hold is ever billed
         return True
 
     def charge(self, process, turn):
@@ -431,9 +441,18 @@ class World:
 
     def note_overruns(self, process, turn, units):
         for account, (unit, held) in turn.held.items():
-            if unit in units and turn.bill[unit] > held:
+            if unit not in units or turn.bill[unit] <= held:
+                continue
+            if turn.is_partial:
+                self.partial_overrun(turn.bill, held)
+                self.partial_overrun(turn.bill, (turn.resolved or {}).get("usd", held))
+            else:
                 process.overruns.add(account[0])
                 process.frozen.add(account[0])
+
+    def partial_overrun(self, bill, held):
+        if bill["usd"] > PARTIAL * held:
+            self.no_reasons.add(overrun_reason(bill["usd"], held, "usd"))
 
     def settle(self, process):
         return self.charge_one(process, process.all_turns("held"))
@@ -504,7 +523,7 @@ class World:
         bill = {"usd": self.chance.choice([10, 10, 2_000]), "calls": 1}
         if process.journal.free <= OPEN_MAX:
             return False
-        charged = process.desk.charge(spender(process.who())._replace(budgets=names), bill, self.clock)
+        charged = process.desk.charge(replace(spender(process.who()), budgets=names), bill, self.clock)
         if charged is None:
             return False  # the database does not know its accounts yet
         hold, settlement = charged
@@ -527,8 +546,9 @@ class World:
 
     def answered_again(self, process, turn, settlement, bill):
         for incident in () if settlement is None else settlement.incidents:
-            process.overruns.add(incident.budget)
-            process.frozen.add(incident.budget)
+            if incident.freezes:
+                process.overruns.add(incident.budget)
+                process.frozen.add(incident.budget)
         another = Turn(None, "", {account: (unit, 0) for account, (unit, _) in turn.held.items()}, loose=Counter())
         another.bill, another.state, another.is_charged = bill, "settled", True
         process.turns.append(another)
@@ -556,7 +576,7 @@ class World:
         if turn is None:
             return False
         require(process.desk.release(turn.hold), "not released", turn.hold_id)
-        turn.state = "released"
+        turn.state, turn.is_partial = "released", False
         return True
 
     def doubt(self, process):
@@ -852,6 +872,8 @@ class World:
                 self.resolved_leases[amount.budget, amount.scope, amount.period] += amount.amount
         else:
             turn.bill, turn.resolved, turn.state = bill, said, "settled"
+            if turn.is_partial:
+                self.partial_overrun(said, max(held for _, held in turn.held.values()))
         return True
 
     # What must be so.
@@ -901,9 +923,12 @@ class World:
                 "SELECT budget, scope, period, settled + in_doubt - overrun,"
                 " (SELECT coalesce(sum(amount), 0) FROM ledger_leases WHERE account_id = id) FROM ledger_accounts"
             ).fetchall()
-            limits = {name: row.limit for name, row in controls.budget_rows(connection).items()}
+            budgets = controls.budget_rows(connection)
+            limits = {name: row.limit for name, row in budgets.items()}
+            frozen = {row.frozen for row in budgets.values()} & self.no_reasons
             own = connection.execute("SELECT budget, account_values, limit_amount FROM ledger_own_limits").fetchall()
         require(limits == self.limits, "a limit is lost", limits, self.limits)
+        require(not frozen, "frozen for a hold in part", frozen)
         own = {(name, json.loads(values)[0]): limit for name, values, limit in own}
         true = {(name, scope.split("=")[1]): limit for (name, scope), limit in self.own.items()}
         require(own == true, "a limit is lost", own, true)
@@ -941,7 +966,7 @@ class World:
         self.do(process, controls.set_limit, budget="run", limit="$1", who="an operator")
         left = next((row.remaining for row in rows if row.budget == "all"), 0)
         for amount in (left + 1, left) if left else ():
-            wish = {"user": "z"}, {"usd": amount, "calls": 0}, None
+            wish = {"user": "z"}, {"usd": amount, "calls": 0}, None, False
             process.wishes = [wish]
             process.visit()
             hold = process.turns[-1].hold if process.turns else None

@@ -238,7 +238,9 @@ def cost(**fields: Any) -> hc.Cost:
 )
 async def test_published_turns_that_cannot_be_count_as_invalid(base_path, prices, fields):
     """What an adapter publishes by hand was billed all the same: one invalid call, in every sum, and nothing else."""
-    runtime = hc.AgentRuntime(base_path, prices=prices, budgets=[hc.Budget("day", limit="$50", window="day")])
+    runtime = hc.AgentRuntime(
+        base_path, prices=prices, budgets=[hc.Budget("day", limit="$50", window="day", mode="stop_after")]
+    )
     async with runtime:
         await runtime.bus.publish(
             hc.LLMTurnComplete(**{"model": MODEL, "usage": GOOD, "session_id": "session_of_both", **fields})

@@ -25,7 +25,14 @@ def budget_of_each_kind() -> list[hc.Budget]:
     modes = ("observe", "stop_after", "hard")
     return [
         *(hc.Budget(f"{mode} {window}", limit="$1", window=window, mode=mode) for mode in modes for window in WINDOWS),
-        hc.Budget("of a user", limit="1_000_000 tokens", window="day", per="user", timezone="Asia/Kathmandu"),
+        hc.Budget(
+            "of a user",
+            limit="1_000_000 tokens",
+            window="day",
+            per="user",
+            timezone="Asia/Kathmandu",
+            mode="stop_after",
+        ),
         hc.Budget("calls", limit="1_000 calls", window="month", per="model", mode="hard"),
     ]
 
@@ -79,7 +86,7 @@ async def test_every_budget_and_every_plugin(tmp_path):
 
 async def test_a_spent_budget_of_a_day_stops_the_next_run(tmp_path):
     """The default mode counts what was logged before the start."""
-    budgets = [hc.Budget("day", limit="$0.0001", window="day")]
+    budgets = [hc.Budget("day", limit="$0.0001", window="day", mode="stop_after")]
     await run(make_runtime(tmp_path, budgets=budgets, config={}))
     again = await run(make_runtime(tmp_path, budgets=budgets, config={}))
     assert [result.status for result in again] == ["cancelled", "cancelled"]
@@ -87,7 +94,7 @@ async def test_a_spent_budget_of_a_day_stops_the_next_run(tmp_path):
 
 async def test_what_others_log_counts_while_it_runs(tmp_path):
     """Two runtimes on one base path see each other's spending of a day."""
-    budgets = [hc.Budget("day", limit="$0.0001", window="day")]
+    budgets = [hc.Budget("day", limit="$0.0001", window="day", mode="stop_after")]
     one = make_runtime(tmp_path, budgets=budgets, config={})
     async with one:
         async with make_runtime(tmp_path, budgets=budgets, config={}) as other:

@@ -54,6 +54,18 @@ def advise(base_path, tmp_path):
     return advise
 
 
+def test_what_a_subscription_pays_for_saves_nothing(advise):
+    """Its cache saved nobody any money; what its calls would have cost is said apart."""
+    plan = hc.PriceBook({"big": {**PRICES["big"], "billing": "subscription"}})
+    usage = hc.Usage(10_000, 500, cache_read_tokens=8_000)
+    free = hc.LLMTurnComplete(session_id=SESSION, model="big", usage=usage, cost=plan.price("big", usage))
+    found = advise(free, turn("a", "big", hc.Usage(10_000, 500)))
+    assert (found["cache_saved_nanousd"], found["caching"]) == (0, [])
+    assert found["notional_nanousd"] == 2_000 * 3_000 + 8_000 * 300 + 500 * 15_000
+    assert found["cost_nanousd"] == 10_000 * 3_000 + 500 * 15_000
+    assert "Notional    $0.0159 is what calls would have cost" in advise(form="")
+
+
 def test_what_the_cache_saved_and_what_writing_it_cost(advise):
     """Against the uncached rate, by the rate each turn was priced with, whatever the table says now."""
     found = advise(

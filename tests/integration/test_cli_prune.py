@@ -100,11 +100,11 @@ def test_what_reads_turns_says_that_they_are_gone(run, base_path, log):
 
 
 BUDGETS = [
-    hc.Budget("all", "1000 calls"),
-    hc.Budget("usd", "$1", per="customer"),
-    hc.Budget("session", "1000000 tokens", window="session"),
-    hc.Budget("month", "$1", window="month", per=("user", "model"), match={"customer": ["acme"]}),
-    hc.Budget("execution", "$1", per="execution"),
+    hc.Budget("all", "1000 calls", mode="stop_after"),
+    hc.Budget("usd", "$1", per="customer", mode="stop_after"),
+    hc.Budget("session", "1000000 tokens", window="session", mode="stop_after"),
+    hc.Budget("month", "$1", window="month", per=("user", "model"), match={"customer": ["acme"]}, mode="stop_after"),
+    hc.Budget("execution", "$1", per="execution", mode="stop_after"),
 ]
 
 

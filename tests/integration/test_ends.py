@@ -36,7 +36,9 @@ def budget_of(mode):
     if mode == "pause":
         return hc.Budget("b", f"{BEFORE} calls", window="day", mode="hard", on_exceed="pause")
     # The first turn of a spent account passes at once, the second an hour later.
-    return hc.Budget("b", f"{BEFORE - 1} calls", window="execution", on_exceed="throttle", throttle_s=3600.0)
+    return hc.Budget(
+        "b", f"{BEFORE - 1} calls", window="execution", on_exceed="throttle", throttle_s=3600.0, mode="stop_after"
+    )
 
 
 class Agent:

@@ -21,7 +21,7 @@ SAYS = {
         "initech buys more: $0.08 a day",
         "initech: 40 answers, completed",
     ],
-    "quickstart.py": ["completed 3 calls 0.03 USD", "cancelled 5 calls: budget 'per run'"],
+    "quickstart.py": ["completed 3 calls 0.03 USD", "cancelled 4 calls: budget 'per run'"],
     "budget_in_a_handler.py": ["cancelled 11000 tokens: token budget exhausted: 11,000 tokens"],
     "sdk_loop.py": ["cancelled after 25 calls, 0.0042258 USD: budget 'per run'", "the providers billed 25 calls"],
     "sync_agent.py": ["cancelled 5 calls: budget 'calls per run'"],

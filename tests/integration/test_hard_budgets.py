@@ -74,10 +74,10 @@ async def test_the_providers_own_bill_stays_within_the_limit(tmp_path, window, e
 @pytest.mark.parametrize(
     ("bounds", "said"),
     [
-        ({"max_tokens": 10}, r"ctx\.turn\(input_tokens=… or prompt=messages\): expected .* context_window="),
+        ({"max_tokens": 10}, r"ctx\.turn\(prompt=messages or input_tokens=…\): expected .* context_window = TOKENS"),
         (
             {"input_tokens": 10},
-            r"ctx\.turn\(max_tokens=…\): expected .* 'm', of which prices can say max_output_tokens=",
+            r"ctx\.turn\(max_tokens=…\): expected .* 'm'; say it here, or .*: max_output_tokens = TOKENS",
         ),
     ],
 )

@@ -243,7 +243,7 @@ async def test_regression_the_limiter_grants_no_more_than_its_limit():
 
 async def test_regression_a_daily_limit_admits_no_more_than_it_says(tmp_path):
     """A thousand tokens a day: of a hundred calls of a thousand each one passes; counted by another key, all did."""
-    budget = hc.Budget("daily", limit="1_000 tokens", window="day")
+    budget = hc.Budget("daily", limit="1_000 tokens", window="day", mode="stop_after")
     runtime = hc.AgentRuntime(tmp_path, budgets=[budget])
 
     @runtime.entry_point("api")

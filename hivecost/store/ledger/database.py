@@ -197,7 +197,8 @@ class LedgerDatabase:
             hold_id, reason, more = self._id_of(hold), "left unsettled", _wanted_more(connection, hold)
             charged = {row_id: amount + more.get(row_id, 0) for row_id, amount in amounts.items()}
             key = (hold.further_of or hold).key or ""
-            if doubt(connection, hold_id, charged, key=key, reason=reason, since_ns=hold.at_ns):
+            partial = hold.is_partial
+            if doubt(connection, hold_id, charged, key=key, reason=reason, since_ns=hold.at_ns, is_partial=partial):
                 for row_id, amount in amounts.items():
                     change_lease(connection, self.process_id, row_id, -amount)
         overruns: list[Overrun] = []
@@ -225,10 +226,12 @@ class LedgerDatabase:
             above = charge_unleased(connection, row_id, share.unleased) if share.unleased else 0
             if above:
                 billed = share.leased + share.unleased
-                incident = incident_of(connection, row_id, billed=billed, held=billed - above)
-                freeze_for_bill(
-                    connection, incident.budget, incident.unit, billed=billed, held=billed - above, now_ns=now_ns
-                )
+                freezes = not bill.hold.is_partial
+                incident = incident_of(connection, row_id, billed=billed, held=billed - above, freezes=freezes)
+                if freezes:
+                    freeze_for_bill(
+                        connection, incident.budget, incident.unit, billed=billed, held=billed - above, now_ns=now_ns
+                    )
                 yield incident
 
     def _require_known(self, connection: sqlite3.Connection) -> int:

@@ -147,13 +147,14 @@ class Desk(Atomic):
 
     @atomic(lambda *_: None)
     def reserve(
-        self, who: Spender, amounts: Mapping[Unit, int], key: str | None, clock: Clock
+        self, who: Spender, amounts: Mapping[Unit, int], key: str | None, clock: Clock, is_partial: bool = False
     ) -> LedgerHold | Refusal | None:
         """A hold; or what these leases have against it; or None, when the database must be asked first."""
         at_ns = clock.now_ns()
         if self.closed or self.poisoned:
             self._require_order()
-        pure = self._state.reserve(who.attribution, at_ns, amounts, key, ancestors=who.ancestors)
+        ancestors = who.ancestors
+        pure = self._state.reserve(who.attribution, at_ns, amounts, key, ancestors=ancestors, is_partial=is_partial)
         if isinstance(pure, Refusal):
             return pure
         if not pure.handles and not self._write_down(pure):
@@ -455,7 +456,8 @@ class Desk(Atomic):
 
     def _write(self, hold: Hold, accounts: bytes) -> None:
         key = key_bytes(hold.key) if hold.key else b""
-        hold.place = self.journal.hold(hold.hold_id, hold.at_ns, hold.amounts, key, accounts)
+        content = hold.hold_id, hold.at_ns, hold.amounts, key, accounts
+        hold.place = self.journal.hold(*content, is_partial=hold.is_partial)
 
     def _charge(self, hold: Hold, held: Mapping[Unit, int], shares: Mapping[int, Share] | None = None) -> None:
         """Write the bill down, in the place of its hold or, where that is not its own any more, in a new one."""
@@ -474,7 +476,7 @@ class Desk(Atomic):
             place = None
             if self.journal.free:
                 content = hold.hold_id, hold.at_ns, held, key_bytes(hold.key), packed
-                place = self.journal.settled(content, number, billed)
+                place = self.journal.settled(content, number, billed, is_partial=hold.is_partial)
         self._settlements = number
         self._bills.append(Bill(number, hold, accounts, billed, held, place, hold.handed_over, shares))
 
@@ -506,7 +508,7 @@ class Desk(Atomic):
             self._settlements += 1
             held = _nothing_of(hold) if hold.state == "released" else hold.amounts
             content = hold.hold_id, hold.at_ns, held, key_bytes(hold.key), accounts
-            self.journal.settled(content, self._settlements, billed)
+            self.journal.settled(content, self._settlements, billed, is_partial=hold.is_partial)
         hold.state, hold.billed = "settled", billed
         return Settlement()
 
@@ -514,7 +516,7 @@ class Desk(Atomic):
         """Until someone has looked, in every process, also where the budget was retired here; shadow budgets go on."""
         enforced = {account.budget.name for account in hold.made_on if not account.budget.shadow}
         for incident in incidents:
-            if incident.budget in enforced:
+            if incident.freezes and incident.budget in enforced:
                 reason = overrun_reason(incident.billed, incident.held, incident.unit)
                 self._freezes[incident.budget] = reason
                 if incident.budget in self.budgets:
@@ -586,6 +588,7 @@ def _with_handed_over(hold: Hold, settlement: Settlement, amounts: Mapping[Unit,
             unit=account.unit,
             held=hold.amounts[account.unit],
             billed=amounts[account.unit],
+            freezes=not hold.is_partial,
         )
         for account in set(hold.doubted) - set(hold.accounts)
         if amounts.get(account.unit, 0) > hold.amounts[account.unit]

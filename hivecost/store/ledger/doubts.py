@@ -16,11 +16,18 @@ from hivecost.store.ledger.controls import freeze_for_bill
 
 
 def doubt(
-    connection: sqlite3.Connection, hold_id: str, amounts: Mapping[int, int], *, key: str, reason: str, since_ns: int
+    connection: sqlite3.Connection,
+    hold_id: str,
+    amounts: Mapping[int, int],
+    *,
+    key: str,
+    reason: str,
+    since_ns: int,
+    is_partial: bool = False,
 ) -> bool:
     """Charge a hold as one in doubt, by row of its accounts; False if that was done before, whatever came of it."""
-    row = [hold_id, key, reason, since_ns]
-    if not connection.execute("INSERT OR IGNORE INTO ledger_doubts VALUES (?, ?, ?, ?, NULL, NULL)", row).rowcount:
+    sql = "INSERT OR IGNORE INTO ledger_doubts (hold_id, hold_key, reason, since_ns, is_partial) VALUES (?, ?, ?, ?, ?)"
+    if not connection.execute(sql, [hold_id, key, reason, since_ns, is_partial]).rowcount:
         return False
     for row_id, amount in amounts.items():
         connection.execute("INSERT INTO ledger_doubt_amounts VALUES (?, ?, ?)", [hold_id, row_id, amount])
@@ -46,12 +53,13 @@ def settle_late(
 ) -> tuple[Incident, ...]:
     """Charge the bill of a hold that is in doubt, or was until somebody resolved it.
 
-    What it was resolved at is paid; what the bill is above that is an overrun, which freezes the budget: the incidents.
+    What it was resolved at is paid; what the bill is above that is an overrun, which freezes the budget unless the hold
+    is a partial one: the incidents.
     Of a bill below it nothing is given back: somebody has looked, and may have known more.
     """
     if resolve(connection, hold_id, billed, by="usage", now_ns=now_ns):
         return ()
-    incidents = []
+    incidents, is_partial = [], _is_partial(connection, hold_id)
     for row_id, budget, unit, paid in _amounts(connection, hold_id):
         bill = billed.get(unit, paid)
         if bill > paid:
@@ -60,25 +68,29 @@ def settle_late(
                 [bill - paid, row_id],
             )
             _keep_amount(connection, hold_id, row_id, bill)
-            freeze_for_bill(connection, budget, unit, billed=bill, held=paid, now_ns=now_ns)
-            incidents.append(incident_of(connection, row_id, billed=bill, held=paid))
+            if not is_partial:
+                freeze_for_bill(connection, budget, unit, billed=bill, held=paid, now_ns=now_ns)
+            incidents.append(incident_of(connection, row_id, billed=bill, held=paid, freezes=not is_partial))
     return tuple(incidents)
 
 
-def incident_of(connection: sqlite3.Connection, row_id: int, *, billed: int, held: int) -> Incident:
+def incident_of(
+    connection: sqlite3.Connection, row_id: int, *, billed: int, held: int, freezes: bool = True
+) -> Incident:
     """A bill above what was held for it, on the account of this row."""
     budget, scope, period, unit = connection.execute(
         "SELECT budget, scope, period, unit FROM ledger_accounts JOIN ledger_budgets ON name = budget WHERE id = ?",
         [row_id],
     ).fetchone()
-    return Incident(budget=budget, scope=scope, period=period, unit=unit, held=held, billed=billed)
+    return Incident(budget=budget, scope=scope, period=period, unit=unit, held=held, billed=billed, freezes=freezes)
 
 
 def resolve(connection: sqlite3.Connection, hold_id: str, billed: Mapping[Unit, int], *, by: str, now_ns: int) -> bool:
     """Settle a hold that is in doubt; a unit that is not billed stays as it was held. False if none is.
 
-    A bill above its hold is an overrun and freezes the budget.
+    A bill above its hold is an overrun and freezes the budget, unless the hold is a partial one.
     """
+    is_partial = _is_partial(connection, hold_id)
     done = connection.execute(
         "UPDATE ledger_doubts SET resolved_ns = ?, resolved_by = ? WHERE hold_id = ? AND resolved_ns IS NULL",
         [now_ns, by, hold_id],
@@ -91,7 +103,8 @@ def resolve(connection: sqlite3.Connection, hold_id: str, billed: Mapping[Unit, 
             [amount, bill, max(0, bill - amount), row_id],
         )
         _keep_amount(connection, hold_id, row_id, bill)
-        freeze_for_bill(connection, budget, unit, billed=bill, held=amount, now_ns=now_ns)
+        if not is_partial:
+            freeze_for_bill(connection, budget, unit, billed=bill, held=amount, now_ns=now_ns)
     return bool(done)
 
 
@@ -127,6 +140,11 @@ def _listed(connection: sqlite3.Connection, hold_id: str) -> tuple[DoubtAmount, 
         DoubtAmount(budget=budget, scope=scope, period=period, unit=unit, amount=amount)
         for budget, scope, period, unit, amount in rows
     )
+
+
+def _is_partial(connection: sqlite3.Connection, hold_id: str) -> bool:
+    row = connection.execute("SELECT is_partial FROM ledger_doubts WHERE hold_id = ?", [hold_id]).fetchone()
+    return row is not None and bool(row[0])
 
 
 def _keep_amount(connection: sqlite3.Connection, hold_id: str, row_id: int, amount: int) -> None:

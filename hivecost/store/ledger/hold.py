@@ -77,8 +77,8 @@ class LedgerHold(msgspec.Struct, eq=False):
         """Charge the bill and give the rest back; None, and nothing changes, if that was done before.
 
         A unit that is not named is charged as it was held. A bill above its hold, or above what somebody resolved it
-        at, is charged in full, and freezes the budget: `Settlement.incidents`, or `hivecost.signals.settled_late` where
-        only the database knows. Raises ConfigError for an amount that cannot be.
+        at, is charged in full, and freezes the budget unless the hold is partial: `Settlement.incidents`, or
+        `hivecost.signals.settled_late` where only the database knows. Raises ConfigError for an amount that cannot be.
         """
         return self._desk.settle(self, amounts_of(usd, nanousd, tokens, calls))
 

@@ -32,13 +32,15 @@ _KEY_SIZE: Final = 64
 #: A larger one is no journal: a million holds fit in.
 _BYTES_MAX: Final = 2**30
 
-# A state byte: free, held, or settled; and a flag, because an extended hold has its amounts in a second place, so that
-# they too change with this one byte.
+# A state byte: free, held, or settled; and flags. An extended hold has its amounts in a second place, so that they too
+# change with this one byte.
 _FREE: Final = 8
 _FREE_1: Final = 0
 _HELD: Final = 1
 _SETTLED: Final = 2
 _EXTENDED: Final = 4
+#: Of a hold of which more may be billed than it set aside.
+_PARTIAL: Final = 128
 #: Of a hold in doubt: which units of its bill are settled, in the order of UNITS.
 _PARTS: Final = dict(zip(UNITS, (16, 32, 64), strict=True))
 
@@ -75,6 +77,7 @@ class Slot(msgspec.Struct, frozen=True, kw_only=True):
     at_ns: int
     held: Amounts
     key: str
+    is_partial: bool
     #: Rows of the accounts that it counts on.
     accounts: tuple[int, ...]
     #: From 1 on; 0: not settled.
@@ -112,21 +115,32 @@ class Journal:
         """How many slots are free."""
         return len(self._free)
 
-    def hold(self, number: int, at_ns: int, amounts: Mapping[Unit, int], key: bytes, accounts: bytes) -> int:
+    def hold(
+        self,
+        number: int,
+        at_ns: int,
+        amounts: Mapping[Unit, int],
+        key: bytes,
+        accounts: bytes,
+        *,
+        is_partial: bool = False,
+    ) -> int:
         """The place of the hold that is now written down. Raises IndexError when all are taken."""
         place = self._free.pop()
         usd, tokens, calls = amounts.get("usd", 0), amounts.get("tokens", 0), amounts.get("calls", 0)
         self._content.pack_into(self._map, place + _CONTENT_AT, number, at_ns, usd, tokens, calls, key, accounts)
-        self._map[place] = _HELD
+        self._map[place] = _HELD | _PARTIAL if is_partial else _HELD
         return place
 
-    def settled(self, content: Content, settlement: int, billed: Mapping[Unit, int]) -> int:
+    def settled(
+        self, content: Content, settlement: int, billed: Mapping[Unit, int], *, is_partial: bool = False
+    ) -> int:
         """The place of a hold that is written down as settled from the start. Raises IndexError when all are taken."""
         place = self._free.pop()
         number, at_ns, amounts, key, accounts = content
         self._content.pack_into(self._map, place + _CONTENT_AT, number, at_ns, *_in_order(amounts), key, accounts)
         _BILL.pack_into(self._map, place + self._layout.bill_at, settlement, *_in_order(billed))
-        self._map[place] = _SETTLED
+        self._map[place] = _SETTLED | _PARTIAL if is_partial else _SETTLED
         return place
 
     def extend(self, place: int, amounts: Mapping[Unit, int]) -> None:
@@ -142,7 +156,7 @@ class Journal:
         if state & _HELD:
             usd, tokens, calls = billed.get("usd", 0), billed.get("tokens", 0), billed.get("calls", 0)
             _BILL.pack_into(self._map, place + self._layout.bill_at, settlement, usd, tokens, calls)
-            self._map[place] = state & _EXTENDED | _SETTLED
+            self._map[place] = state & (_EXTENDED | _PARTIAL) | _SETTLED
 
     def settle_part(self, place: int, settlement: int, known: Mapping[Unit, int]) -> None:
         """From now on the hold is settled in these units, and in doubt in the others."""
@@ -184,7 +198,7 @@ def _slots(data: bytes, layout: _Layout, path: Path, *, free: int) -> Iterator[S
         if state == free:
             continue
         units = tuple(unit for unit, part in _PARTS.items() if state & part)
-        kind = state & ~(_EXTENDED | sum(_PARTS[unit] for unit in units))
+        kind = state & ~(_EXTENDED | _PARTIAL | sum(_PARTS[unit] for unit in units))
         if kind not in (_HELD, _SETTLED) or (units and kind == _SETTLED):
             raise TornJournalError(f"{path}: a slot has the state {state}")
         number, at_ns, usd, tokens, calls, key, accounts = layout.content.unpack_from(data, place + _CONTENT_AT)
@@ -199,6 +213,7 @@ def _slots(data: bytes, layout: _Layout, path: Path, *, free: int) -> Iterator[S
             hold_number=number,
             at_ns=at_ns,
             held=held,
+            is_partial=bool(state & _PARTIAL),
             key=key.rstrip(b"\0").decode(errors="replace"),
             accounts=tuple(filter(None, layout.accounts.unpack(accounts))),
             settlement=settlement if settled else 0,

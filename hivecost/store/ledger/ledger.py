@@ -52,7 +52,7 @@ _log = logging.getLogger(__name__)
 class Ledger(LedgerErrands):
     """Holds money before each attempt, so that no account is ever spent beyond its limit.
 
-    async with Ledger.open("data", budgets=[Budget("org day", limit="$50", window="day", mode="hard")]) as ledger:
+    async with Ledger.open("data", budgets=[Budget("org day", limit="$50", window="day")]) as ledger:
         async with await ledger.reserve({"org": "acme"}, usd="0.01", key="attempt-1") as hold:
             ...                                  # send; leaving by exception leaves the hold in doubt
             hold.settle(usd="0.007")             # or hold.release() if it was never sent
@@ -146,13 +146,16 @@ class Ledger(LedgerErrands):
         calls: int = 1,
         key: str | None = None,
         ancestors: Ancestors = (),
+        is_partial: bool = False,
     ) -> LedgerHold:
         """Set the most that an attempt can cost aside, on every account it counts on or on none of them.
 
         With a `key` that an open hold of this Ledger has, gives that hold. `ancestors` are the attributes of the
         executions that started this one, the nearest first: budgets with an account for each execution hold on theirs,
-        too, as if they took the turn themselves. Raises BudgetExhaustedError (`reset_at`), BudgetBusyError
-        (`retry_after_s`), LedgerUnavailableError, and ConfigError for amounts that cannot be.
+        too, as if they took the turn themselves. `is_partial` says that more may be billed than is set aside, as of a
+        stream that is held in steps: that is charged, said, and freezes nothing. Raises BudgetExhaustedError
+        (`reset_at`), BudgetBusyError (`retry_after_s`), LedgerUnavailableError, and ConfigError for amounts that cannot
+        be.
         """
         desk, visitor = self._require_open()
         amounts = amounts_of(usd, nanousd, tokens, calls)
@@ -160,7 +163,7 @@ class Ledger(LedgerErrands):
         execution_id = attribution.get("execution", "")
         asked = False
         while True:
-            answer = desk.reserve(who, amounts, key, self._clock)
+            answer = desk.reserve(who, amounts, key, self._clock, is_partial)
             if isinstance(answer, LedgerHold):
                 if desk.is_crowded:
                     visitor.wake()
@@ -184,6 +187,7 @@ class Ledger(LedgerErrands):
         calls: int = 1,
         key: str | None = None,
         ancestors: Ancestors = (),
+        is_partial: bool = False,
     ) -> LedgerHold | None:
         """The same from memory alone; None where that cannot be decided there: `await reserve(...)` then.
 
@@ -191,7 +195,8 @@ class Ledger(LedgerErrands):
         """
         desk, _ = self._opened or self._require_open()
         who = Spender(attribution, ancestors)
-        answer = desk.reserve(who, amounts_of(usd, nanousd, tokens, calls), key, self._clock)
+        amounts = amounts_of(usd, nanousd, tokens, calls)
+        answer = desk.reserve(who, amounts, key, self._clock, is_partial)
         return answer if isinstance(answer, LedgerHold) else None
 
     async def charge(

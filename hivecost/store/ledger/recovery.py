@@ -83,7 +83,15 @@ class Recovery:
                 settle_late(connection, hold_id, dict(zip(UNITS, slot.billed, strict=True)), now_ns=self._now_ns)
             elif slot.settlement > known:
                 self._settle(connection, process_id, slot, held, units)
-            if left and doubt(connection, hold_id, left, key=slot.key, reason="its process died", since_ns=slot.at_ns):
+            if left and doubt(
+                connection,
+                hold_id,
+                left,
+                key=slot.key,
+                reason="its process died",
+                since_ns=slot.at_ns,
+                is_partial=slot.is_partial,
+            ):
                 _take_back(connection, process_id, left)
         return ""
 
@@ -98,7 +106,7 @@ class Recovery:
         settled = {row_id: named for row_id, named in units.items() if named[1] in slot.settled_units}
         billed = {row_id: slot.billed[UNITS.index(unit)] for row_id, (_, unit) in settled.items()}
         charge(connection, process_id, billed, held)
-        for row_id, (budget, unit) in settled.items():
+        for row_id, (budget, unit) in () if slot.is_partial else settled.items():
             bill = billed[row_id]
             freeze_for_bill(connection, budget, unit, billed=bill, held=held[row_id], now_ns=self._now_ns)
 

@@ -140,6 +140,30 @@ class BillPromises(OpensLedgers):
             (await hold_of(ledger, usd="0.10")).settle()
             same(await sums(ledger), (35 * CENT, 0, 0))
 
+    async def test_a_bill_above_a_partial_hold_is_charged_and_freezes_nothing(self, tmp_path: Path) -> None:
+        """H9: a stream is held in steps; what its provider wrote past the last one is an incident, and no mistake."""
+        async with self.opened(tmp_path) as ledger:
+            hold = await hold_of(ledger, usd="0.10", is_partial=True)
+            await hold.extend(usd="0.05")
+            settlement = hold.settle(usd="0.25")
+            incidents = () if settlement is None else settlement.incidents
+            found = [(one.held, one.billed, one.freezes) for one in incidents]
+            same((found, await sums(ledger)), ([(15 * CENT, 25 * CENT, False)], (25 * CENT, 0, 0)))
+            further = hold.settle_another(usd="0.05")
+            same([one.freezes for one in further.incidents] if further else [], [False])
+            doubted, resolved = [await hold_of(ledger, usd="0.10", is_partial=True) for _ in range(2)]
+            same((doubted.doubt(), resolved.doubt()), (True, True))
+            doubted.settle(usd="0.12")
+            await ledger.resolve(resolved.hold_id, usd="0.13", by="ada")
+            (row,) = await ledger.status()
+            same((row.settled, row.in_doubt, row.frozen), (55 * CENT, 0, False))
+        async with self.opened(tmp_path) as ledger:
+            unsent = await hold_of(ledger, usd="0.10", is_partial=True)
+            unsent.release()
+            unsent.settle(usd="0.05")  # which is a mistake all the same
+            await until_refused(ledger, usd="0.01")
+            same(await sums(ledger), (60 * CENT, 0, 0))
+
     async def test_a_bill_above_the_limit_is_charged_all_the_same(self, tmp_path: Path) -> None:
         """What the provider bills is spent, whatever anybody wished."""
         async with self.opened(tmp_path) as ledger:

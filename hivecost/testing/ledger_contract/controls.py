@@ -100,7 +100,13 @@ class ControlPromises(OpensLedgers):
     async def test_a_configuration_that_cannot_be_changes_nothing(self, tmp_path: Path) -> None:
         """All of it, or nothing: what is wrong, counts anew, differs in more than limits, or is not there to retire."""
         new = Budget("new", 1, mode="hard")
-        wrong = (Budget("soft", 1), total(window="day"), total("5 calls"), total(shadow=True), total(on_short="clamp"))
+        wrong = (
+            Budget("soft", 1, mode="stop_after"),
+            total(window="day"),
+            total("5 calls"),
+            total(shadow=True),
+            total(on_short="clamp"),
+        )
         async with self.opened(tmp_path) as ledger:
             for budget in wrong:
                 with raises(ConfigError):

@@ -205,7 +205,7 @@ class DoubtPromises(OpensLedgers):
 
     async def test_only_hard_budgets_can_be_held_on(self, tmp_path: Path) -> None:
         """The others hold nothing, and two of one name would be told apart by nobody."""
-        for budgets in ((Budget("all", 1),), (total(), total())):
+        for budgets in ((Budget("all", 1, mode="stop_after"),), (total(), total())):
             with raises(ConfigError):
                 async with self.opened(tmp_path, *budgets):
                     pass

@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 
 async def log_turns(base_path: Path) -> None:
     """Three runs of two sessions: completed, failed, and one that an execution budget cancelled."""
-    run = hc.Budget("run", limit="4 calls", window="execution")
+    run = hc.Budget("run", limit="4 calls", window="execution", mode="stop_after")
     runtime = hc.AgentRuntime(base_path, prices=PRICES, budgets=[run], clock=StillClock(), config={"runaway": "off"})
 
     @runtime.entry_point("answer", agent_id="planner")

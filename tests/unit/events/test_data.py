@@ -100,6 +100,18 @@ def test_totals_count_unknown_costs_apart():
     assert (metrics["unpriced_calls"], metrics["invalid_calls"], metrics["estimated_calls"]) == (2, 1, 1)
 
 
+def test_what_a_subscription_pays_for_is_a_sum_of_its_own():
+    """What turns would have cost stands beside what was paid, in no other sum, and in the metrics only where it is."""
+    paid = Totals().plus(LLMTurnComplete(cost=Cost(status=CostStatus.PRICED, nanousd=7)))
+    assert {"notional_nanousd", "notional_usd"}.isdisjoint(paid.as_metrics())
+    both = paid
+    for notional in (2_000_000_000, None):
+        free = Cost(status=CostStatus.PRICED, nanousd=0, source="subscription", notional_nanousd=notional)
+        both = both.plus(LLMTurnComplete(cost=free))
+    metrics = (both + both).as_metrics()
+    assert (metrics["notional_nanousd"], metrics["notional_usd"], metrics["cost_nanousd"]) == (4_000_000_000, 4.0, 14)
+
+
 def test_totals_are_values():
     """What was handed out stays as it was: more turns make other totals."""
     none = Totals()

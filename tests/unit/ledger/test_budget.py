@@ -179,6 +179,25 @@ def test_a_new_limit_may_not_change_the_unit():
         Budget("b", "$1").with_limit("5 tokens")
 
 
+def test_a_budget_is_hard_unless_it_says_otherwise():
+    """The strength that holds is the one without a word; the others are asked for by name."""
+    assert Budget("b", "$1") == Budget("b", "$1", mode="hard")
+    assert (Budget("b", "$1").mode, Budget("b", "$1").on_unpriced) == ("hard", "")
+    assert [Budget("b", "$1", mode=mode).mode for mode in ("observe", "stop_after")] == ["observe", "stop_after"]
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"on_exceed": "alert"}, {"on_exceed": "throttle"}, *({"on_unpriced": on} for on in ("ignore", "refuse"))],
+)
+def test_what_only_stop_after_goes_by_says_so(settings):
+    """Who wrote it for the default of before reads which mode to write beside it."""
+    (field,) = settings
+    with pytest.raises(ConfigError, match=rf"budget 'b'\.{field}: .*mode='stop_after'"):
+        Budget("b", "$1", **settings)
+    assert Budget("b", "$1", mode="stop_after", **settings).mode == "stop_after"
+
+
 @pytest.mark.parametrize(("mode", "on_exceed"), [("stop_after", "pause"), ("observe", "pause"), ("hard", "alert")])
 def test_what_a_mode_cannot_do_is_refused(mode, on_exceed):
     """Only what holds money before a turn can pause it, and what holds it always refuses."""
@@ -200,7 +219,7 @@ def test_what_a_mode_cannot_do_is_refused(mode, on_exceed):
         ({"throttle_s": 0}, r"throttle_s: expected seconds above 0, got 0"),
         ({"throttle_s": math.inf}, r"throttle_s: expected seconds above 0"),
         ({"throttle_s": True}, r"throttle_s: expected seconds above 0"),
-        ({"on_exceed": "throttle", "mode": "hard"}, r"on_exceed: .* set a soft_limit with on_soft='throttle'"),
+        ({"on_exceed": "throttle", "mode": "hard"}, r"on_exceed: .* a soft_limit with on_soft='throttle'"),
         ({"on_exceed": "throttle", "mode": "observe"}, r"on_exceed: .* mode='stop_after' can throttle"),
     ],
 )

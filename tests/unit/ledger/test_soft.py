@@ -22,7 +22,15 @@ def spent(settled: int, *budgets: Budget) -> tuple:
 
 
 def soft(on_soft: str, name: str = "b", **settings) -> Budget:
-    return Budget(name, **{"limit": "10 calls", "soft_limit": 7, "window": "day", "on_soft": on_soft, **settings})
+    given = {
+        "limit": "10 calls",
+        "soft_limit": 7,
+        "window": "day",
+        "on_soft": on_soft,
+        "mode": "stop_after",
+        **settings,
+    }
+    return Budget(name, **given)
 
 
 def action(accounts, model: str = "dear", done=(), limits: SoftLimits | None = None) -> str | None:
@@ -113,7 +121,7 @@ def test_finish_looks_at_each_account():
 @given(settled=st.integers(0, 15))
 def test_past_the_limit_a_budget_may_throttle(settled):
     """on_exceed="throttle" of stop_after: one by one from the limit on, whatever happened before it."""
-    plain = Budget("b", limit="10 calls", on_exceed="throttle")
+    plain = Budget("b", limit="10 calls", on_exceed="throttle", mode="stop_after")
     assert action(spent(settled, plain)) == ("throttle" if settled >= 10 else None)
     cheaper = soft("downgrade:cheap", on_exceed="throttle")
     expected = None if settled < 7 else "downgrade" if settled < 10 else "throttle"

@@ -150,6 +150,20 @@ def test_a_bill_above_its_hold_is_charged_in_full_and_freezes():
     reserve(ledger, 80)
 
 
+def test_a_bill_above_a_partial_hold_freezes_nothing():
+    """It is charged, an incident, and on record as an overrun; a restart forgets nothing of it."""
+    budgets = [tokens(100)]
+    ledger = LedgerState(budgets)
+    hold = ledger.reserve({}, NOON_NS, {"tokens": 10}, is_partial=True)
+    ledger = LedgerState.restore(budgets, ledger.snapshot())
+    (hold,) = ledger.open_holds.values()
+    (incident,) = ledger.settle(hold, {"tokens": 30}).incidents
+    assert (incident.held, incident.billed, incident.freezes) == (10, 30, False)
+    assert ledger.frozen == {}
+    assert sums(ledger) == {("b", "", "total"): (30, 0, 0)}
+    assert [account.overrun for account in ledger.accounts("b")] == [20]
+
+
 def test_a_bill_for_a_released_hold_is_an_incident():
     """It was not sure, after all, that nothing was sent; the money is charged, not lost."""
     ledger = LedgerState([tokens(100)])
@@ -281,9 +295,9 @@ def test_an_amount_that_cannot_be_is_refused(amounts):
 
 
 def test_only_hard_budgets_hold_money():
-    """The default strength is weaker, so the error says what to write."""
+    """The other strengths are weaker, so the error says what to write."""
     with pytest.raises(ConfigError, match=r"budget 'b'\.mode: expected 'hard'"):
-        LedgerState([Budget("b", "$1")])
+        LedgerState([Budget("b", "$1", mode="stop_after")])
 
 
 def test_an_unknown_budget_is_named():

@@ -48,6 +48,8 @@ class Ledger(RuleBasedStateMachine):
         self.open = {}  # hold id → (amounts by account key, state)
         self.over = []  # (settled hold, what is left of it by unit, units by account key)
         self.frozen = set()
+        #: Holds of which more may be billed.
+        self.partial = set()
         self.forgotten = set()
 
     def keys(self, who):
@@ -75,12 +77,12 @@ class Ledger(RuleBasedStateMachine):
             elif amount > limit - sums["settled"] - sums["in_doubt"] - sums["held"]:
                 yield "busy"
 
-    @rule(who=WHO, amounts=AMOUNTS, key=st.none() | st.sampled_from(["k1", "k2"]))
-    def reserve(self, who, amounts, key):
+    @rule(who=WHO, amounts=AMOUNTS, key=st.none() | st.sampled_from(["k1", "k2"]), is_partial=st.booleans())
+    def reserve(self, who, amounts, key, is_partial):
         """All accounts or none; a key gives the hold that has it; a refusal says the most final reason."""
         firsts = [hold for hold in self.ledger.open_holds.values() if hold.further_of is None]
         before = {hold.hold_id: hold for hold in firsts if key and hold.key == key}
-        answer = self.ledger.reserve(who, to_ns(self.now), amounts, key)
+        answer = self.ledger.reserve(who, to_ns(self.now), amounts, key, is_partial=is_partial)
         if before:
             assert answer is before[answer.hold_id]
             return
@@ -99,6 +101,8 @@ class Ledger(RuleBasedStateMachine):
         for account, amount in wanted.items():
             self.sums[account]["held"] += amount
         self.open[answer.hold_id] = (wanted, "held", dict(self.keys(who)))
+        if is_partial:
+            self.partial.add(answer.hold_id)
 
     def pick(self, place):
         hold_id = sorted(self.open)[place % len(self.open)]
@@ -124,7 +128,7 @@ class Ledger(RuleBasedStateMachine):
     @precondition(lambda self: self.open)
     @rule(place=PLACES, shares=SHARES, by_id=st.booleans())
     def settle(self, place, shares, by_id):
-        """The hold goes, the bill stays; above the hold it is an incident and freezes; again, it does nothing."""
+        """The hold goes, the bill stays; above the hold it is an incident, and freezes unless it is a partial one."""
         hold, wanted, state, units = self.pick(place)
         del self.open[hold.hold_id]
         bill = {unit: round(share * hold.amounts[unit]) for unit, share in shares.items()}
@@ -139,7 +143,7 @@ class Ledger(RuleBasedStateMachine):
                 self.sums[account]["overrun"] += billed - held
                 incidents.add(account[:2])
         assert {(incident.budget, incident.scope) for incident in settlement.incidents} == incidents
-        self.frozen |= {name for name, _ in incidents} - {"trial"}
+        self.freeze_for(hold, incidents)
         if not resolve and not any(own_account(name) in units for name in self.forgotten):
             left = {unit: max(0, hold.amounts.get(unit, 0) - hold.billed.get(unit, 0)) for unit in UNITS}
             self.over.append((hold, left, units))
@@ -166,7 +170,11 @@ class Ledger(RuleBasedStateMachine):
         for unit in UNITS:
             left[unit] = max(0, left[unit] - bill[unit])
         assert {(incident.budget, incident.scope) for incident in settlement.incidents} == incidents
-        self.frozen |= {name for name, _ in incidents} - {"trial"}
+        self.freeze_for(hold, incidents)
+
+    def freeze_for(self, hold, accounts):
+        if hold.hold_id not in self.partial:
+            self.frozen |= {name for name, *_ in accounts} - {"trial"}
 
     @precondition(lambda self: self.over)
     @rule(place=PLACES)
@@ -181,6 +189,8 @@ class Ledger(RuleBasedStateMachine):
             self.sums[account]["held"] += amounts[unit]
         left.update(dict.fromkeys(UNITS, 0))
         self.open[hold.hold_id] = {account: amounts[unit] for account, unit in units.items()}, "held", units
+        if root.hold_id in self.partial:
+            self.partial.add(hold.hold_id)
 
     def room(self, account):
         sums = self.sums[account]
@@ -195,7 +205,7 @@ class Ledger(RuleBasedStateMachine):
             self.sums[account]["settled"] += 5
             self.sums[account]["overrun"] += 5
         assert {(incident.budget, incident.scope) for incident in settlement.incidents} == {key[:2] for key in above}
-        self.frozen |= {name for name, *_ in above}
+        self.freeze_for(hold, above)
 
     @precondition(lambda self: self.open)
     @rule(place=PLACES)

@@ -145,8 +145,10 @@ def test_an_unknown_model_says_how_to_give_its_price(book):
     with pytest.raises(PriceUnknownError) as error:
         book.calculate_cost("nosuch", 1, 1)
     assert str(error.value) == (
-        "no price is known for model 'nosuch'; give one per 1M tokens: "
-        'prices={"nosuch": {"input": USD, "output": USD}}, or the same as TOML to a command with --prices'
+        "no price is known for model 'nosuch'; write under [prices] in hivecost.toml "
+        '"nosuch" = { input = USD, output = USD }, per 1M tokens, or "nosuch" = 0 where it is free '
+        '(or "ollama/*" = 0), or under [aliases] "nosuch" = "MODEL" for a deployment of MODEL; '
+        'commands take such a file with --prices, Python takes prices={"nosuch": {"input": USD, "output": USD}}'
     )
 
 

@@ -64,6 +64,16 @@ def test_a_price_of_the_users_own_gives_way_to_another_of_their_own_only(books):
     assert reprice_turn(turn("mine", USAGE, before), books.dearer).nanousd == 10 * before.nanousd
 
 
+def test_what_a_subscription_paid_for_is_not_billed_later(clock, books):
+    """Nor does forgetting the table that said so give it a price."""
+    plan = PriceBook({"gpt-4o": {"billing": "subscription"}, "mine": {**OWN["mine"], "billing": "subscription"}})
+    for model in ("gpt-4o", "mine"):
+        before = plan.price(model, USAGE)
+        assert reprice_turn(turn(model, USAGE, before), books.shipped) is Kept.OWN_PRICE
+        assert reprice_turn(turn(model, USAGE, before), plan).nanousd == 0
+    assert reprice_turn(turn("mine", USAGE, before), books.own).nanousd == books.own.price("mine", USAGE).nanousd
+
+
 def test_an_estimate_stays_one(books):
     """Usage that was not final is not final later."""
     before = books.own.price("mine", USAGE, estimated=True)

@@ -33,15 +33,27 @@ PRICES = {"m": {"input": 1, "output": 2}, "n": {"input": 1, "output": 2}}
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 COUNTING = [
-    hc.Budget("all", "$5"),
-    hc.Budget("acme's day", "$1", window="day", timezone="Asia/Tokyo", match={"org": "acme"}, per="user"),
+    hc.Budget("all", "$5", mode="stop_after"),
+    hc.Budget(
+        "acme's day", "$1", window="day", timezone="Asia/Tokyo", match={"org": "acme"}, per="user", mode="stop_after"
+    ),
     hc.Budget("an hour", "1_000 tokens", window="hour", per=("org", "agent"), mode="observe"),
-    hc.Budget("models", "20 calls", window="month", match={"model": ["m", "n"], "user": "ada"}, per="model"),
+    hc.Budget(
+        "models", "20 calls", window="month", match={"model": ["m", "n"], "user": "ada"}, per="model", mode="stop_after"
+    ),
     hc.Budget("plans", "$0.01", window="week", per=("plan", "node"), mode="observe"),
-    hc.Budget("tasks", "5 calls", window="day", timezone="Australia/Lord_Howe", per="task", on_exceed="alert"),
-    hc.Budget("nobody", "5 calls", match={"org": "nobody"}),
-    hc.Budget("a run", "$1", window="execution"),
-    hc.Budget("a session", "$1", window="session"),
+    hc.Budget(
+        "tasks",
+        "5 calls",
+        window="day",
+        timezone="Australia/Lord_Howe",
+        per="task",
+        on_exceed="alert",
+        mode="stop_after",
+    ),
+    hc.Budget("nobody", "5 calls", match={"org": "nobody"}, mode="stop_after"),
+    hc.Budget("a run", "$1", window="execution", mode="stop_after"),
+    hc.Budget("a session", "$1", window="session", mode="stop_after"),
 ]
 
 
@@ -164,7 +176,11 @@ async def test_every_budget_is_shown_with_its_mode_and_what_it_matches(base_path
 
 async def test_a_budget_is_kept_as_it_was_written_down_last(base_path, clock):
     """One row a name; each start says that it was seen, and a start with other budgets forgets none."""
-    async with runtime_of(base_path, clock, [hc.Budget("day", "$1", window="day"), hc.Budget("gone", "$1")]):
+    async with runtime_of(
+        base_path,
+        clock,
+        [hc.Budget("day", "$1", window="day", mode="stop_after"), hc.Budget("gone", "$1", mode="stop_after")],
+    ):
         pass
     clock.advance(40 * 86_400)
     later = to_datetime(clock.now_ns())
@@ -179,7 +195,7 @@ async def test_a_budget_is_kept_as_it_was_written_down_last(base_path, clock):
 
 async def test_what_nobody_used_for_long_says_since_when(base_path, clock, capsys):
     """A budget that was taken out of the configuration is told from one in force."""
-    async with runtime_of(base_path, clock, [hc.Budget("gone", "$1")]):
+    async with runtime_of(base_path, clock, [hc.Budget("gone", "$1", mode="stop_after")]):
         pass
     clock.advance(40 * 86_400)
     render_budgets(await load_budget_report(base_path, clock=clock))
@@ -188,7 +204,10 @@ async def test_what_nobody_used_for_long_says_since_when(base_path, clock, capsy
 
 async def test_budgets_of_another_program_say_when_it_started(base_path, clock, capsys):
     """Those that the last start has not are marked, in text and in JSON, in the report of a session too."""
-    shared, theirs = hc.Budget("shared", "$1"), [hc.Budget("theirs", "$2"), hc.Budget("cap", "$2", mode="hard")]
+    shared, theirs = (
+        hc.Budget("shared", "$1", mode="stop_after"),
+        [hc.Budget("theirs", "$2", mode="stop_after"), hc.Budget("cap", "$2", mode="hard")],
+    )
     async with runtime_of(base_path, clock, [shared, *theirs]):
         pass
     clock.advance(3 * 86_400)
@@ -256,7 +275,7 @@ async def test_what_nobody_wrote_down_is_not_said(base_path, clock, capsys):
 async def test_a_changed_file_is_kept_when_it_is_read_again(base_path, clock, tmp_path):
     """The limit that is in force now is shown, not that of the start."""
     file = tmp_path / "hivecost.toml"
-    file.write_text('[[budget]]\nname = "day"\nlimit = "$1"\nwindow = "day"\n')
+    file.write_text('[[budget]]\nname = "day"\nlimit = "$1"\nwindow = "day"\nmode = "stop_after"\n')
     async with hc.AgentRuntime(base_path, config=file, clock=clock) as runtime:
         file.write_text(file.read_text().replace("$1", "$3"))
         await runtime.reload_config()
@@ -266,13 +285,13 @@ async def test_a_changed_file_is_kept_when_it_is_read_again(base_path, clock, tm
 
 async def test_what_changed_from_python_is_shown(base_path, clock):
     """A limit that was set or taken back, and a budget that was added, of a mode that the ledger does not know."""
-    async with runtime_of(base_path, clock, [hc.Budget("day", "$1", window="day")]) as runtime:
+    async with runtime_of(base_path, clock, [hc.Budget("day", "$1", window="day", mode="stop_after")]) as runtime:
         budgets = runtime.budgets
         for change, limit in (
             (lambda: budgets.set_limit("day", "$5", by="ada"), 5),
             (lambda: budgets.raise_limit("day", "$2", by="ada"), 7),
             (lambda: budgets.unset_limit("day", by="ada"), 1),
-            (lambda: budgets.configure([hc.Budget("new", "$3")], by="ada"), 1),
+            (lambda: budgets.configure([hc.Budget("new", "$3", mode="stop_after")], by="ada"), 1),
         ):
             await change()
             lines = {line.budget: line.limit for line in (await load_budget_report(base_path, clock=clock)).budgets}
@@ -304,7 +323,7 @@ async def test_where_there_is_nothing_the_way_out_is_said(base_path, clock):
 )
 async def test_a_damaged_definition_is_named(base_path, clock, definition):
     """A file may be a stranger's."""
-    async with runtime_of(base_path, clock, [hc.Budget("b", "$1")]):
+    async with runtime_of(base_path, clock, [hc.Budget("b", "$1", mode="stop_after")]):
         pass
     with closing(sqlite3.connect(base_path / "hivecost.db")) as log, log:
         log.execute("UPDATE budget_definitions SET definition = ?", [definition])
@@ -314,7 +333,7 @@ async def test_a_damaged_definition_is_named(base_path, clock, definition):
 
 async def test_what_a_newer_version_wrote_down_is_read(base_path, clock):
     """Fields of a definition that nobody knows here are passed over."""
-    async with runtime_of(base_path, clock, [hc.Budget("b", "$1")]):
+    async with runtime_of(base_path, clock, [hc.Budget("b", "$1", mode="stop_after")]):
         pass
     with closing(sqlite3.connect(base_path / "hivecost.db")) as log, log:
         ((text,),) = log.execute("SELECT definition FROM budget_definitions")

@@ -128,7 +128,7 @@ def runtime_of(base_path, *budgets):
 
 async def test_it_says_what_was_refused(base_path, capsys):
     """The newest first, with what was asked for and what was left; of other budgets nothing."""
-    other = hc.Budget("other", "1 calls", match={"org": "umbrella"})
+    other = hc.Budget("other", "1 calls", match={"org": "umbrella"}, mode="stop_after")
     async with runtime_of(base_path, DAY, other) as runtime:
         for tokens in (300_000, 900_000):
             await runtime.trigger_and_wait("agent", [tokens], org_id="acme", user_id="ada")
@@ -171,7 +171,7 @@ async def test_a_budget_that_is_not_there_is_named(base_path):
     """With those that are; where there are none, as everywhere."""
     with pytest.raises(LedgerUnavailableError, match="there is no ledger yet"):
         await explained(base_path)
-    async with runtime_of(base_path, DAY, hc.Budget("soft", "$1")):
+    async with runtime_of(base_path, DAY, hc.Budget("soft", "$1", mode="stop_after")):
         pass
     with pytest.raises(ConfigError, match=r"budget: expected one of 'day', 'soft' .*, got 'nobody'"):
         await explained(base_path, "nobody")

@@ -83,7 +83,7 @@ async def test_a_budget_that_nothing_happened_to_says_how_far_it_is(make_runtime
 
 async def test_a_budget_that_did_not_count_the_session_is_left_out(make_runtime, base_path, capsys):
     """By its match, and by when it was first used."""
-    async with make_runtime(hc.Budget("theirs", "$1", match={"org": "acme"})) as runtime:
+    async with make_runtime(hc.Budget("theirs", "$1", match={"org": "acme"}, mode="stop_after")) as runtime:
         await runtime.trigger_and_wait("agent", {"turns": [10]}, org_id="umbrella")
     assert (await shown_of(base_path, capsys))["Budget"] == "none was touched"
 
@@ -93,7 +93,7 @@ async def test_a_budget_that_came_later_did_not_bind(make_runtime, base_path, cl
     async with make_runtime() as runtime:
         await runtime.trigger_and_wait("agent", {"turns": [10]})
     clock.advance(60)
-    async with make_runtime(hc.Budget("later", "$1")):
+    async with make_runtime(hc.Budget("later", "$1", mode="stop_after")):
         pass
     assert await lines_of(base_path) == {}
 
@@ -113,7 +113,10 @@ async def test_what_a_budget_did_stands_beside_how_far_it_is(make_runtime, base_
 async def test_a_period_that_is_over_is_that_of_the_session(make_runtime, base_path, clock, capsys):
     """Not the present one, and the report says which it was."""
     past = FakeClock(datetime(2025, 3, 1, 12, tzinfo=UTC))
-    budgets = [hc.Budget("soft", "$1", window="day"), hc.Budget("hard", "$1", window="day", mode="hard")]
+    budgets = [
+        hc.Budget("soft", "$1", window="day", mode="stop_after"),
+        hc.Budget("hard", "$1", window="day", mode="hard"),
+    ]
     runtime = hc.AgentRuntime(base_path, budgets=budgets, prices=PRICES, clock=past)
 
     @runtime.entry_point("agent")
@@ -144,7 +147,7 @@ async def test_of_many_executions_the_furthest_is_shown(make_runtime, base_path,
 
 async def test_what_only_a_walk_through_the_log_would_tell_is_the_sessions_part(make_runtime, base_path, capsys):
     """A budget by tags: the part of this session, and where the whole is."""
-    async with make_runtime(hc.Budget("plans", "$1", per="plan")) as runtime:
+    async with make_runtime(hc.Budget("plans", "$1", per="plan", mode="stop_after")) as runtime:
         await runtime.trigger_and_wait("agent", {"turns": [100_000]}, tags={"plan": "pro"}, session_id="other")
         await runtime.trigger_and_wait("agent", {"turns": [300_000]}, tags={"plan": "pro"}, session_id="this")
     line = (await lines_of(base_path, "this"))["plans"]
@@ -200,7 +203,7 @@ async def test_alerts_and_errors_are_in_the_report(make_runtime, base_path, caps
 
 async def test_a_cancellation_says_why_once(make_runtime, base_path, capsys):
     """One that a budget explains is in the budget's line, any other has its own."""
-    async with make_runtime(hc.Budget("run", "1 calls", window="execution")) as runtime:
+    async with make_runtime(hc.Budget("run", "1 calls", window="execution", mode="stop_after")) as runtime:
 
         @runtime.entry_point("slow")
         async def slow(ctx, _):
@@ -250,7 +253,8 @@ async def test_many_lines_of_a_kind_are_counted(make_runtime, base_path, capsys)
 async def test_a_name_that_stands_for_something_is_a_name(make_runtime, base_path):
     """Nobody chooses a name that takes their account out of the report."""
     async with make_runtime(
-        hc.Budget("users", "9 calls", per="user"), hc.Budget("runs", "9 calls", per="execution")
+        hc.Budget("users", "9 calls", per="user", mode="stop_after"),
+        hc.Budget("runs", "9 calls", per="execution", mode="stop_after"),
     ) as runtime:
         await runtime.trigger_and_wait("agent", {"turns": [1]}, user_id="elsewhere")
     lines = await lines_of(base_path)

@@ -57,8 +57,8 @@ runtime = hc.AgentRuntime(
     budgets=[
         hc.Budget("hard", limit="$1", window="day", mode="hard", timezone="Europe/Berlin"),
         hc.Budget("streamed", limit="900_000 tokens", window="hour", mode="hard", timezone="Australia/Lord_Howe"),
-        hc.Budget("watched", limit="$1", window="week", timezone="Asia/Kathmandu", per="user"),
-        hc.Budget("small", limit="$0.2", window="session", per="node"),
+        hc.Budget("watched", limit="$1", window="week", timezone="Asia/Kathmandu", per="user", mode="stop_after"),
+        hc.Budget("small", limit="$0.2", window="session", per="node", mode="stop_after"),
     ],
     plugins=[hc.TurnPacer(1_000, 60.0), hc.CostReporter(lambda line: None)],
 )

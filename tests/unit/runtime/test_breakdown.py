@@ -47,6 +47,30 @@ async def test_by_agent_and_by_model(make_runtime):
     }
 
 
+async def test_what_a_subscription_pays_for_is_said_apart(make_runtime):
+    """In metrics and statistics, of the run and of the runs inside of it; it is in no cost."""
+    runtime = make_runtime(prices={"m": PRICES["fast"], "plan": {**PRICES["deep"], "billing": "subscription"}})
+
+    @runtime.entry_point("agent")
+    async def agent(ctx, models):
+        for model in models:
+            async with ctx.turn(model) as turn:
+                turn.settle(hc.Usage(1_000, 500))
+        if len(models) > 1:
+            await runtime.trigger_and_wait("agent", models[1:])
+
+    async with runtime:
+        result = await runtime.trigger_and_wait("agent", ["m", "plan", "plan"])
+        paid = await runtime.trigger_and_wait("agent", ["m"])
+    metrics, statistics = result.metrics, result.statistics
+    assert (metrics["cost_usd"], metrics["notional_usd"], metrics["notional_nanousd"]) == (0.002, 0.04, 40_000_000)
+    assert (metrics["tree_cost_usd"], metrics["tree_notional_usd"]) == (0.002, pytest.approx(0.1))
+    assert (statistics["total_cost_usd"], statistics["total_notional_usd"]) == (0.002, 0.04)
+    assert statistics["by_model"]["plan"] == {"calls": 2, "tokens": 3_000, "cost_usd": 0.0, "notional_usd": 0.04}
+    assert statistics["by_model"]["m"] == {"calls": 1, "tokens": 1_500, "cost_usd": 0.002}
+    assert not [name for name in (*paid.metrics, *paid.statistics) if "notional" in name]
+
+
 async def test_of_a_run_without_calls(make_runtime):
     """Nothing is divided by nothing."""
     runtime = make_runtime()

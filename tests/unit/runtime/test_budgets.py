@@ -14,7 +14,7 @@ from hivecost.testing import FakeClock
 pytestmark = pytest.mark.anyio
 
 HARD = hc.Budget("hard", limit="$0.01", mode="hard", on_short="refuse")
-SOFT = hc.Budget("soft", limit="$0.01", per="user", window="day")
+SOFT = hc.Budget("soft", limit="$0.01", per="user", window="day", mode="stop_after")
 CALLS = hc.Budget("calls", limit="100 calls", mode="observe")
 
 

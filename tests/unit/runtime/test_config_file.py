@@ -74,7 +74,7 @@ async def limit_in_force(tmp_path: Path) -> str:
 
 def test_one_file_holds_all(tmp_path):
     """Budgets, settings, thresholds and prices of the example are in force in a runtime that is made from it."""
-    own = hc.Budget("mine", limit="$1")
+    own = hc.Budget("mine", limit="$1", mode="stop_after")
     runtime = hc.AgentRuntime(tmp_path, config=EXAMPLE, budgets=[own])
     first, second, third = read_config_file(EXAMPLE).budgets
     assert first == hc.Budget("per run", "$0.05", window="execution", mode="hard", on_short="refuse")
@@ -101,11 +101,13 @@ def test_soft_limits_are_read(tmp_path):
     path.write_text(
         '[[budget]]\nname = "a"\nlimit = "$1"\nsoft_limit = "$0.80"\non_soft = "downgrade:m"\n'
         '[[budget]]\nname = "b"\nlimit = "9 calls"\nsoft_limit = 5\non_soft = "throttle"\nthrottle_s = 2.5\n'
-        'on_exceed = "throttle"\n'
+        'on_exceed = "throttle"\nmode = "stop_after"\n'
     )
     assert read_config_file(path).budgets == (
         hc.Budget("a", "$1", soft_limit="$0.80", on_soft="downgrade:m"),
-        hc.Budget("b", "9 calls", soft_limit=5, on_soft="throttle", throttle_s=2.5, on_exceed="throttle"),
+        hc.Budget(
+            "b", "9 calls", soft_limit=5, on_soft="throttle", throttle_s=2.5, on_exceed="throttle", mode="stop_after"
+        ),
     )
     path.write_text('[[budget]]\nname = "a"\nlimit = "$1"\nsoft_limit = "$2"\n')
     with pytest.raises(hc.ConfigError, match=r'hivecost\.toml:4: budget "a"\.soft_limit: expected less than the limit'):
@@ -319,14 +321,14 @@ async def test_what_waits_for_a_restart_is_said_until_then(make, write):
     """Budgets that changed in more than limits, settings, thresholds and prices; none of them is half in force."""
     runtime = make("$0.01")
     write(
-        '[[budget]]\nname = "b"\nlimit = "$5"\nwindow = "day"\n'
+        '[[budget]]\nname = "b"\nlimit = "$5"\nwindow = "day"\nmode = "stop_after"\n'
         "[runtime]\nlog = false\ncancel_grace_s = 3\n[runaway]\nrepeats = 9\n[prices.m]\ninput = 3\noutput = 3\n"
     )
     waiting = ('budget "b": limit, window', "[runaway]", "[runtime] cancel_grace_s", "[prices]")
     for _ in range(2):
         reload = await runtime.reload_config()
         assert reload == type(reload)(needs_restart=waiting)
-    assert runtime._watcher.accounts.budgets["b"] == hc.Budget("b", limit="$0.01")
+    assert runtime._watcher.accounts.budgets["b"] == hc.Budget("b", limit="$0.01", mode="stop_after")
 
 
 @pytest.mark.anyio

@@ -67,7 +67,11 @@ def test_a_budget_binds_by_every_name(tmp_path, mode, match, turn):
 def test_an_alias_counts_as_its_model(tmp_path):
     """A deployment's name of the user's own is bound by its model's budgets, and by those of its own name."""
     each = hc.Budget("each", "$9", per="model", mode="hard")
-    budgets = [cap({"model": "gpt-4o"}, limit="$9"), hc.Budget("own", "$9", match={"model": "prod"}), each]
+    budgets = [
+        cap({"model": "gpt-4o"}, limit="$9"),
+        hc.Budget("own", "$9", match={"model": "prod"}, mode="stop_after"),
+        each,
+    ]
     _, rows = spend(tmp_path, *budgets, asked="prod", prices={"aliases": {"prod": "gpt-4o"}}, turns=1)
     spent = {(row.budget, row.scope): row.settled for row in rows}
     assert spent == dict.fromkeys([("cap", ""), ("each", "model=gpt-4o"), ("own", "")], 17_500_000)

@@ -155,7 +155,7 @@ async def test_a_scope_that_names_other_attributes_is_an_error(make, mode):
 
 async def test_who_set_a_limit_of_a_value_is_on_record(make, caplog):
     """In the log of the program, with whose it is."""
-    async with make(hc.Budget("b", "$1", per="agent")) as runtime:
+    async with make(hc.Budget("b", "$1", per="agent", mode="stop_after")) as runtime:
         with caplog.at_level(logging.INFO, logger="hivecost.budgets"):
             await runtime.budgets.set_limit("b", "$5", scope={"agent": "planner"}, by="ada")
     assert caplog.messages == ["budget 'b' (agent=planner): its limit is $5.0000 now, by ada"]
@@ -239,8 +239,8 @@ async def test_an_added_budget_counts_what_was_spent_in_its_period(make, first, 
     """As it would after a restart: what is in the log, and what is on its way there; each turn once."""
     clock = FakeClock()
     before = {
-        "run": [hc.Budget("run", "$9", window="execution")],
-        "day": [hc.Budget("day", "$9", window="day")],
+        "run": [hc.Budget("run", "$9", window="execution", mode="stop_after")],
+        "day": [hc.Budget("day", "$9", window="day", mode="stop_after")],
         "none": [],
     }
     async with make(*before[first], config={}, clock=clock) as runtime:
@@ -248,7 +248,9 @@ async def test_an_added_budget_counts_what_was_spent_in_its_period(make, first, 
         await runtime.flush()
         for _ in range(3):
             assert await spend(runtime)
-        await runtime.budgets.configure([hc.Budget("new", "$0.10", window="day", per="agent")], by="ada")
+        await runtime.budgets.configure(
+            [hc.Budget("new", "$0.10", window="day", per="agent", mode="stop_after")], by="ada"
+        )
         assert await spend(runtime, cents=2)
         await runtime.flush()
         for _ in range(2):
@@ -265,18 +267,26 @@ async def test_an_added_budget_counts_what_was_spent_in_its_period(make, first, 
     ("budgets", "retire", "problem"),
     [
         (
-            [hc.Budget("soft", "$1", window="day")],
+            [hc.Budget("soft", "$1", window="day", mode="stop_after")],
             [],
             r"budget 'soft'\.window: expected 'total': only its limits change",
         ),
         ([hc.Budget("soft", "$1", mode="hard")], [], r"budget 'soft'\.mode: expected 'stop_after': only its limits"),
-        ([hc.Budget("held", "$1")], [], r"budget 'held'\.mode: expected 'hard': only its limits change"),
         (
-            [hc.Budget("new", "$1"), hc.Budget("new", "$1")],
+            [hc.Budget("held", "$1", mode="stop_after")],
+            [],
+            r"budget 'held'\.mode: expected 'hard': only its limits change",
+        ),
+        (
+            [hc.Budget("new", "$1", mode="stop_after"), hc.Budget("new", "$1", mode="stop_after")],
             [],
             r"budget 'new'\.name: expected a name that is configured",
         ),
-        ([hc.Budget("soft", "$1")], ["soft"], r"budget 'soft'\.name: expected a name that is configured or retired"),
+        (
+            [hc.Budget("soft", "$1", mode="stop_after")],
+            ["soft"],
+            r"budget 'soft'\.name: expected a name that is configured or retired",
+        ),
         ([], ["none"], "retire: expected one of 'held', 'soft', got 'none'"),
         ([hc.Budget("gone", "5 calls", mode="hard")], [], r"budget 'gone'\.limit: expected 'usd', in which its money"),
     ],
@@ -284,9 +294,11 @@ async def test_an_added_budget_counts_what_was_spent_in_its_period(make, first, 
 async def test_a_configuration_that_cannot_be_changes_nothing(make, budgets, retire, problem):
     """It names the budget, the field, and what would have been right."""
     gone = hc.Budget("gone", "$1", mode="hard")
-    async with make(hc.Budget("held", "$0.05", mode="hard"), hc.Budget("soft", "$0.09"), gone) as runtime:
+    async with make(
+        hc.Budget("held", "$0.05", mode="hard"), hc.Budget("soft", "$0.09", mode="stop_after"), gone
+    ) as runtime:
         await runtime.budgets.configure(retire="gone", by="ada")
-        new = [hc.Budget("a", "$0.01", mode="hard"), hc.Budget("b", "$0.01")]
+        new = [hc.Budget("a", "$0.01", mode="hard"), hc.Budget("b", "$0.01", mode="stop_after")]
         with pytest.raises(hc.ConfigError, match=problem):
             await runtime.budgets.configure([*new, *budgets], retire=retire, by="ada")
         assert await most(runtime, "planner") == 5

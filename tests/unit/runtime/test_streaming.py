@@ -246,11 +246,29 @@ async def test_hidden_reasoning_is_held_for_when_it_is_counted(run):
 
 
 async def test_hidden_reasoning_that_nothing_is_left_for_is_an_overrun(run):
-    """It was billed: charged in full, said, and the budget is frozen until someone looks."""
+    """H9: it was billed, so it is charged in full and said; a hold in steps is no mistake, so nothing is frozen."""
     provider = Thinker(800)
     result, account, seen = await run(reads(provider), hard("$0.0007"))
     assert isinstance(result.error, hc.BudgetExhaustedError)
-    assert (account.settled, account.in_doubt, account.frozen) == (provider.billed, 0, True)
+    assert (account.settled, account.in_doubt, account.frozen) == (provider.billed, 0, False)
+    (alert,) = [event for event in seen if isinstance(event, hc.AlertRaised)]
+    assert (alert.rule, alert.severity) == ("budget.overrun", "P2")
+    assert alert.message == (
+        "a bill of $0.0017 was above its hold of $0.0002: budget 'b' is charged in full and goes on, because the turn "
+        "was held in steps"
+    )
+
+
+@pytest.mark.parametrize(("stream_tokens", "frozen"), [(0, True), (1_000, True), (999, False)])
+async def test_only_an_answer_that_is_held_whole_freezes(run, stream_tokens, frozen):
+    """H9: a bill above the bound of all of it is a mistake; steps that cover the longest answer hold all of it."""
+
+    async def agent(ctx, _):
+        async with ctx.turn("m", input_tokens=100, max_tokens=1_000, stream_tokens=stream_tokens) as turn:
+            turn.settle(hc.Usage(100, 1_500))
+
+    _, account, seen = await run(agent, hard("$1"))
+    assert (account.settled, account.frozen) == (100 * IN + 1_500 * OUT, frozen)
     assert [event.rule for event in seen if isinstance(event, hc.AlertRaised)] == ["budget.overrun"]
 
 

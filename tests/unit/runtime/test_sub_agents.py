@@ -179,7 +179,10 @@ async def test_a_budget_of_one_agent_binds_its_sub_agents(make_runtime):
 async def test_other_budgets_go_by_the_child_alone(make_runtime):
     """What a day, a user or a session may spend is counted once, however deep the turn is."""
     runtime = make_runtime(
-        budgets=[hc.Budget("day", "10 calls", window="day", mode="hard"), hc.Budget("s", "10 calls", window="session")]
+        budgets=[
+            hc.Budget("day", "10 calls", window="day", mode="hard"),
+            hc.Budget("s", "10 calls", window="session", mode="stop_after"),
+        ]
     )
     family(runtime, children=4)
     async with runtime:

@@ -36,7 +36,13 @@ turns = st.builds(
     model=names,
     usage=st.builds(Usage, st.integers(0, 9), st.integers(0, 9)),
     cost=st.sampled_from(
-        [None, Cost(status=CostStatus.PRICED, nanousd=3), Cost(status=CostStatus.INVALID), Cost(status="estimated")]
+        [
+            None,
+            Cost(status=CostStatus.PRICED, nanousd=3),
+            Cost(status=CostStatus.PRICED, nanousd=0, notional_nanousd=5),
+            Cost(status=CostStatus.INVALID),
+            Cost(status="estimated"),
+        ]
     ),
 )
 events = st.builds(

@@ -22,6 +22,7 @@ costs = st.one_of(
         Cost,
         status=st.sampled_from([CostStatus.PRICED, CostStatus.REPORTED, CostStatus.ESTIMATED]),
         nanousd=st.one_of(st.integers(0, 10**15), st.integers(10**15, 2**70), st.none()),
+        notional_nanousd=st.one_of(st.none(), st.integers(0, 10**15), st.integers(-(2**70), 2**70)),
     ),
 )
 usages = st.builds(
@@ -89,6 +90,17 @@ def test_a_deleted_session_leaves_the_sums_of_the_others(oracle, batches, sessio
         for table in ("turns", "events", "executions", "nodes", "sessions"):
             assert oracle.rows(path, f"SELECT 1 FROM {table} WHERE session_id = '{session_id}'") == []
         assert oracle.rows(path, "SELECT 1 FROM quarter_hours WHERE llm_calls = 0") == []
+
+
+@pytest.mark.parametrize("nanousd", [-1, 10**15 + 1, 2**63, 2**200])
+def test_a_notional_cost_that_cannot_be_is_left_out(oracle, tmp_path, nanousd):
+    """The turn keeps what was paid for it."""
+    log = RuntimeLog(tmp_path)
+    cost = Cost(status=CostStatus.PRICED, nanousd=0, source="subscription", notional_nanousd=nanousd)
+    log.append([LLMTurnComplete(session_id="s", cost=cost)])
+    log.close()
+    (session,) = oracle.rows(tmp_path / "hivecost.db", "SELECT * FROM sessions")
+    assert (session["invalid_calls"], session["cost_nanousd"], session["notional_nanousd"]) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("nanousd", [-1, 10**15 + 1, 2**63, 2**200])

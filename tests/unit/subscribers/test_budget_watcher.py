@@ -54,7 +54,7 @@ def warned():
 )
 async def test_it_cancels_what_goes_over(make_runtime, collect, exhausted, limit, turns, used, limit_amount, unit):
     """The turn that passes the limit is the last one; result, event and signal name budget and sums."""
-    runtime = make_runtime(budgets=[hc.Budget("per run", limit=limit, window="execution", warn=())])
+    runtime = make_runtime(budgets=[hc.Budget("per run", limit=limit, window="execution", warn=(), mode="stop_after")])
     seen = collect(runtime, EXCEEDED)
     async with runtime:
         result = await runtime.trigger_and_wait("spend", [TURN] * 10)
@@ -72,7 +72,7 @@ async def test_it_cancels_what_goes_over(make_runtime, collect, exhausted, limit
 @pytest.mark.parametrize(("limit", "turns"), [("45 tokens", 3), ("$0.00004", 2), ("2 calls", 2)])
 async def test_a_limit_that_is_met_exactly_is_spent_and_nothing_is_over(make_runtime, collect, limit, turns):
     """The next turn is refused at the gate before it is sent, so the account never goes over."""
-    runtime = make_runtime(budgets=[hc.Budget("per run", limit=limit, window="execution", warn=())])
+    runtime = make_runtime(budgets=[hc.Budget("per run", limit=limit, window="execution", warn=(), mode="stop_after")])
     seen = collect(runtime, EXCEEDED)
     async with runtime:
         result = await runtime.trigger_and_wait("spend", [TURN] * 10)
@@ -97,8 +97,13 @@ async def test_a_warning_is_on_the_control_plane_too(make_runtime, collect, warn
 @pytest.mark.parametrize(
     ("budget", "left"),
     [
-        (hc.Budget("day", "2 calls", window="day", per="user"), 0),
-        (hc.Budget("day", "5 calls", window="day", per="user", soft_limit="2 calls", on_soft="finish"), 3),
+        (hc.Budget("day", "2 calls", window="day", per="user", mode="stop_after"), 0),
+        (
+            hc.Budget(
+                "day", "5 calls", window="day", per="user", soft_limit="2 calls", on_soft="finish", mode="stop_after"
+            ),
+            3,
+        ),
     ],
     ids=["spent", "past its soft limit"],
 )
@@ -119,7 +124,7 @@ async def test_a_refusal_is_published(make_runtime, collect, exhausted, budget, 
 
 async def test_what_is_cancelled_is_not_refused_as_well(make_runtime, collect):
     """The turn that the agent asks for in the same moment is told once: as the cancellation of its execution."""
-    runtime = make_runtime(budgets=[hc.Budget("day", "20 tokens", window="day")])
+    runtime = make_runtime(budgets=[hc.Budget("day", "20 tokens", window="day", mode="stop_after")])
     seen = collect(runtime, EXCEEDED)
 
     @runtime.entry_point("eager")
@@ -146,7 +151,7 @@ async def test_what_is_cancelled_is_not_refused_as_well(make_runtime, collect):
 )
 async def test_each_value_has_an_account_of_its_own(make_runtime, per, same, other):
     """What one spends is not taken from another; a second execution of the same one finds the account spent."""
-    runtime = make_runtime(budgets=[hc.Budget("b", limit="2 calls", per=per, window="total")])
+    runtime = make_runtime(budgets=[hc.Budget("b", limit="2 calls", per=per, window="total", mode="stop_after")])
     async with runtime:
         first = await runtime.trigger_and_wait("spend", [TURN] * 2, **same)
         second = await runtime.trigger_and_wait("spend", [TURN], **same)
@@ -160,7 +165,7 @@ async def test_each_value_has_an_account_of_its_own(make_runtime, per, same, oth
 @pytest.mark.parametrize("per", ["agent", "model"])
 async def test_agents_and_models_have_accounts(make_runtime, per):
     """Per agent and per model: the budget of one leaves the other alone."""
-    runtime = make_runtime(budgets=[hc.Budget("b", limit="1 calls", per=per)])
+    runtime = make_runtime(budgets=[hc.Budget("b", limit="1 calls", per=per, mode="stop_after")])
 
     @runtime.entry_point("other")
     async def other(ctx, _):
@@ -176,7 +181,7 @@ async def test_agents_and_models_have_accounts(make_runtime, per):
 
 async def test_an_execution_window_starts_anew_with_each_execution(make_runtime):
     """Ten runs of two calls each pass a budget of two calls per run."""
-    runtime = make_runtime(budgets=[hc.Budget("b", limit="2 calls", window="execution")])
+    runtime = make_runtime(budgets=[hc.Budget("b", limit="2 calls", window="execution", mode="stop_after")])
     async with runtime:
         results = [await runtime.trigger_and_wait("spend", [TURN] * 2) for _ in range(10)]
         await runtime.bus.drain()
@@ -186,7 +191,7 @@ async def test_an_execution_window_starts_anew_with_each_execution(make_runtime)
 
 async def test_only_what_matches_counts(make_runtime):
     """`match` picks the spending a budget is about."""
-    runtime = make_runtime(budgets=[hc.Budget("b", limit="1 calls", match={"user": ["ada", "bob"]})])
+    runtime = make_runtime(budgets=[hc.Budget("b", limit="1 calls", match={"user": ["ada", "bob"]}, mode="stop_after")])
     async with runtime:
         assert (await runtime.trigger_and_wait("spend", [TURN] * 5, user_id="eve")).status == "completed"
         assert (await runtime.trigger_and_wait("spend", [TURN] * 5, user_id="bob")).status == "cancelled"
@@ -195,7 +200,10 @@ async def test_only_what_matches_counts(make_runtime):
 async def test_it_warns_once_at_each_fraction(make_runtime, collect):
     """At 80 and 90 % unless told otherwise, each once for an account, with what is used of what."""
     runtime = make_runtime(
-        budgets=[hc.Budget("default", limit="10 calls"), hc.Budget("early", limit="150 tokens", warn=(0.5,))]
+        budgets=[
+            hc.Budget("default", limit="10 calls", mode="stop_after"),
+            hc.Budget("early", limit="150 tokens", warn=(0.5,), mode="stop_after"),
+        ]
     )
     seen = collect(runtime, WARNING)
     async with runtime:
@@ -210,10 +218,10 @@ async def test_it_warns_once_at_each_fraction(make_runtime, collect):
     assert seen[1].data["used_pct"] == 80.0
 
 
-@pytest.mark.parametrize("settings", [{"mode": "observe"}, {"shadow": True}, {"on_exceed": "alert"}])
+@pytest.mark.parametrize("settings", [{"shadow": True}, {"on_exceed": "alert"}, {"mode": "observe"}])
 async def test_observing_and_shadow_budgets_let_everything_pass_and_say_so(make_runtime, collect, exhausted, settings):
     """They count and report what they would have done; nobody is cancelled or refused."""
-    runtime = make_runtime(budgets=[hc.Budget("b", limit="1 calls", warn=(), **settings)])
+    runtime = make_runtime(budgets=[hc.Budget("b", limit="1 calls", warn=(), **{"mode": "stop_after", **settings})])
     seen = collect(runtime, EXCEEDED)
     async with runtime:
         result = await runtime.trigger_and_wait("spend", [TURN] * 3)
@@ -225,7 +233,7 @@ async def test_observing_and_shadow_budgets_let_everything_pass_and_say_so(make_
 async def test_a_spent_day_is_refused_until_it_is_over(make_runtime):
     """The gate refuses with `reset_at`; when the day is over, the same account is empty again."""
     clock = FakeClock(datetime(2026, 11, 22, 21, 0, tzinfo=UTC))
-    budget = hc.Budget("day", limit="1 calls", window="day", timezone="Europe/Berlin")
+    budget = hc.Budget("day", limit="1 calls", window="day", timezone="Europe/Berlin", mode="stop_after")
     runtime = make_runtime(budgets=[budget], clock=clock)
     async with runtime:
         assert (await runtime.trigger_and_wait("spend", [TURN])).status == "completed"
@@ -244,7 +252,7 @@ async def test_todays_spend_is_recovered_after_a_restart(make_runtime):
     """A new process reads from the log what was spent today: no second helping, and no more than was spent."""
     clock = FakeClock(datetime(2026, 11, 22, 12, 0, tzinfo=UTC))
     settings = {"clock": clock, "config": {"log": True}}
-    budget = hc.Budget("day", limit="5 calls", window="day", per="user")
+    budget = hc.Budget("day", limit="5 calls", window="day", per="user", mode="stop_after")
     first = make_runtime(budgets=[budget], **settings)
     async with first:
         await first.trigger_and_wait("spend", [TURN] * 3, user_id="ada")
@@ -263,7 +271,9 @@ async def test_todays_spend_is_recovered_after_a_restart(make_runtime):
 
 async def test_a_runtime_that_runs_again_does_not_count_twice(make_runtime):
     """The same object opened a second time remembers; it does not read its own turns back on top."""
-    runtime = make_runtime(budgets=[hc.Budget("day", limit="5 calls", window="day")], config={"log": True})
+    runtime = make_runtime(
+        budgets=[hc.Budget("day", limit="5 calls", window="day", mode="stop_after")], config={"log": True}
+    )
     for settled in (2, 4):
         async with runtime:
             assert (await runtime.trigger_and_wait("spend", [TURN] * 2)).status == "completed"
@@ -273,7 +283,12 @@ async def test_a_runtime_that_runs_again_does_not_count_twice(make_runtime):
 
 async def test_unpriced_turns_are_counted_beside_a_usd_budget(make_runtime):
     """What has no price adds no USD, and the account says how many such calls there were."""
-    runtime = make_runtime(budgets=[hc.Budget("usd", limit="$1"), hc.Budget("tokens", limit="1000 tokens")])
+    runtime = make_runtime(
+        budgets=[
+            hc.Budget("usd", limit="$1", mode="stop_after"),
+            hc.Budget("tokens", limit="1000 tokens", mode="stop_after"),
+        ]
+    )
     async with runtime:
         await runtime.trigger_and_wait("spend", [("nobody-knows-this-model", hc.Usage(10, 5)), TURN])
         usd, tokens = runtime.plugins["budget-watcher"].plugin.status()
@@ -283,7 +298,7 @@ async def test_unpriced_turns_are_counted_beside_a_usd_budget(make_runtime):
 
 async def test_the_overshoot_is_at_most_the_turns_in_flight(make_runtime):
     """Twenty concurrent executions over one account: each is in one turn when it is spent, and none starts another."""
-    runtime = make_runtime(budgets=[hc.Budget("all", limit="50 calls")])
+    runtime = make_runtime(budgets=[hc.Budget("all", limit="50 calls", mode="stop_after")])
 
     @runtime.entry_point("loop")
     async def loop(ctx, _):
@@ -301,7 +316,7 @@ async def test_the_overshoot_is_at_most_the_turns_in_flight(make_runtime):
 
 async def test_turns_published_by_hand_count(make_runtime, collect):
     """An adapter that only observes is counted by the same budget, for an execution nobody here can cancel."""
-    runtime = make_runtime(budgets=[hc.Budget("b", limit="1 calls", warn=())])
+    runtime = make_runtime(budgets=[hc.Budget("b", limit="1 calls", warn=(), mode="stop_after")])
     seen = collect(runtime, EXCEEDED)
     async with runtime:
         for _ in range(2):
@@ -315,7 +330,7 @@ async def test_turns_published_by_hand_count(make_runtime, collect):
 async def test_a_log_that_cannot_be_read_is_said_and_counts_from_zero(make_runtime, tmp_path, caplog):
     """What was spent before is unknown then: the budget says so and watches from here on."""
     (tmp_path / "hivecost.db").write_bytes(b"no database, but long enough to be taken for one" * 100)
-    runtime = make_runtime(budgets=[hc.Budget("day", limit="1 calls", window="day")])
+    runtime = make_runtime(budgets=[hc.Budget("day", limit="1 calls", window="day", mode="stop_after")])
     async with runtime:
         assert runtime.plugins["budget-watcher"].status == "running"
         assert (await runtime.trigger_and_wait("spend", [TURN] * 2)).status == "cancelled"
@@ -330,7 +345,7 @@ async def test_old_periods_are_not_counted_again(make_runtime):
     async with runtime:
         await runtime.bus.publish(hc.LLMTurnComplete(model="m", usage=hc.Usage(1, 1), timestamp_ns=yesterday))
         await runtime.flush()
-    budget = hc.Budget("day", limit="1 calls", window="day")
+    budget = hc.Budget("day", limit="1 calls", window="day", mode="stop_after")
     runtime = make_runtime(clock=clock, config={"log": True}, budgets=[budget])
     async with runtime:
         assert (await runtime.trigger_and_wait("spend", [TURN])).status == "completed"
@@ -375,7 +390,7 @@ async def test_turns_do_not_wait_for_a_look(make_runtime, monkeypatch):
 
     monkeypatch.setattr(logged_spending, "turns_after", stuck)
     clock = FakeClock()
-    runtime = make_runtime(budgets=[hc.Budget("day", "9 calls", window="day")], clock=clock)
+    runtime = make_runtime(budgets=[hc.Budget("day", "9 calls", window="day", mode="stop_after")], clock=clock)
     with anyio.fail_after(10):
         async with runtime:
             await clock.wait_for_sleepers()
@@ -388,7 +403,7 @@ async def test_turns_do_not_wait_for_a_look(make_runtime, monkeypatch):
 
 async def test_what_others_spent_while_a_runtime_was_closed_counts_when_it_opens_again(make_runtime):
     """At once: its first turn is refused already."""
-    budget = hc.Budget("day", "5 calls", window="day")
+    budget = hc.Budget("day", "5 calls", window="day", mode="stop_after")
     ours, theirs = (make_runtime(budgets=[budget], config={"log": True}) for _ in range(2))
     async with ours:
         await ours.trigger_and_wait("spend", [TURN] * 2)
@@ -405,7 +420,7 @@ async def test_a_runtime_whose_budgets_cannot_be_watched_does_not_start(make_run
         raise RuntimeError("cannot recover")
 
     monkeypatch.setattr(LoggedSpending, "recover", broken)
-    runtime = make_runtime(budgets=[hc.Budget("b", "$1", window="day")])
+    runtime = make_runtime(budgets=[hc.Budget("b", "$1", window="day", mode="stop_after")])
     with pytest.raises(hc.PluginError, match="budget-watcher"):
         async with runtime:
             pass
@@ -414,7 +429,7 @@ async def test_a_runtime_whose_budgets_cannot_be_watched_does_not_start(make_run
 async def test_a_total_says_since_when_it_counts(make_runtime):
     """The default window: from the first turn that is known on, in this run or before a restart."""
     first = datetime(2026, 11, 22, 12, tzinfo=UTC)
-    budget = hc.Budget("cap", "2 calls")
+    budget = hc.Budget("cap", "2 calls", mode="stop_after")
     for days, turns, status in ((0, 1, "completed"), (1, 2, "cancelled"), (2, 1, "cancelled")):
         clock = FakeClock(first + timedelta(days=days))
         runtime = make_runtime(budgets=budget, config={"log": True}, clock=clock)
@@ -425,3 +440,20 @@ async def test_a_total_says_since_when_it_counts(make_runtime):
         "budget 'cap' is spent: 2 calls of 2 calls; it counts all runs since 2026-11-22 and never resets "
         "(one with another window does: execution, session, hour, day, week, month)"
     )
+
+
+async def test_a_hard_budget_is_none_of_a_watchers(make_runtime):
+    """What hears of turns when they are over would stop nobody with it: the error says what to write instead."""
+    said = (
+        r"budget 'x'\.mode: expected mode='stop_after' or 'observe', written down, for a BudgetWatcher, .*; a budget "
+        r"is hard unless it says otherwise, and AgentRuntime\(budgets=\[…\]\) holds money for it, got 'hard'"
+    )
+    with pytest.raises(hc.ConfigError, match=said):
+        hc.BudgetWatcher(hc.Budget("x", "$1"))
+    watcher = hc.BudgetWatcher([hc.Budget("x", "2 calls", window="execution", mode="stop_after")])
+    with pytest.raises(hc.ConfigError, match=r"budget 'y'\.mode: expected mode='stop_after'"):
+        await watcher.add([hc.Budget("y", "$1")])
+    runtime = make_runtime(plugins=[watcher])
+    async with runtime:
+        result = await runtime.trigger_and_wait("spend", [TURN] * 5)
+    assert (result.status, result.metrics["llm_calls"], result.error.budget) == ("cancelled", 2, "x")

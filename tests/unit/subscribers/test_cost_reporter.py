@@ -30,10 +30,20 @@ async def test_each_end_has_its_line(make_runtime):
     ]
 
 
+async def test_what_a_subscription_pays_for_is_beside_the_cost(make_runtime):
+    """What it would have cost is said, and the cost stays what is paid."""
+    lines: list[str] = []
+    plan = {"input": 1, "output": 2, "billing": "subscription"}
+    runtime = make_runtime(plugins=[hc.CostReporter(lines.append)], prices={"m": plan})
+    async with runtime:
+        await runtime.trigger_and_wait("spend", [("m", hc.Usage(1_000, 500))])
+    assert lines == ["✔ spend: completed, 1 call, 1,500 tokens, $0.0000 ($0.0020 without the subscription)"]
+
+
 async def test_warnings_stops_and_waits_have_lines(make_runtime):
     """A budget's warning and stop, in USD or in what it counts, and the seconds somebody had to wait."""
     lines: list[str] = []
-    budgets = [hc.Budget("usd", limit="$0.05", window="execution", warn=(0.8,))]
+    budgets = [hc.Budget("usd", limit="$0.05", window="execution", warn=(0.8,), mode="stop_after")]
     runtime = make_runtime(plugins=[hc.CostReporter(lines.append)], budgets=budgets)
     async with runtime:
         await runtime.trigger_and_wait("spend", [("m", hc.Usage(10_000, 5_000))] * 5)
@@ -52,7 +62,7 @@ async def test_warnings_stops_and_waits_have_lines(make_runtime):
 async def test_a_warning_says_how_far_the_account_is(make_runtime):
     """Not which mark it passed; once where one turn passed several, and not where it passed the limit as well."""
     lines: list[str] = []
-    budget = hc.Budget("usd", limit="$0.10", window="session", warn=(0.25, 0.5, 0.9))
+    budget = hc.Budget("usd", limit="$0.10", window="session", warn=(0.25, 0.5, 0.9), mode="stop_after")
     runtime = make_runtime(plugins=[hc.CostReporter(lines.append)], budgets=[budget])
     async with runtime:
         await runtime.trigger_and_wait("spend", [("m", hc.Usage(60_000, 9_999)), ("m", hc.Usage(60_000, 0))])

@@ -22,7 +22,7 @@ from hivecost.testing import FakeClock
 
 pytestmark = pytest.mark.anyio
 
-SESSION = hc.Budget("b", "1_000_000 tokens", window="session")
+SESSION = hc.Budget("b", "1_000_000 tokens", window="session", mode="stop_after")
 
 
 class UnpausingClock(FakeClock):
@@ -108,10 +108,17 @@ class Process:
 
 BUDGETS = [
     SESSION,
-    hc.Budget("user", "1_000_000 tokens", window="day", per="user"),
-    hc.Budget("customer", "1_000_000 tokens", per="customer"),
-    hc.Budget("both", "1_000_000 tokens", window="session", per=("customer", "user"), match={"model": ["m", "n"]}),
-    hc.Budget("m", "1_000_000 tokens", window="hour", per="user", match={"model": "m"}),
+    hc.Budget("user", "1_000_000 tokens", window="day", per="user", mode="stop_after"),
+    hc.Budget("customer", "1_000_000 tokens", per="customer", mode="stop_after"),
+    hc.Budget(
+        "both",
+        "1_000_000 tokens",
+        window="session",
+        per=("customer", "user"),
+        match={"model": ["m", "n"]},
+        mode="stop_after",
+    ),
+    hc.Budget("m", "1_000_000 tokens", window="hour", per="user", match={"model": "m"}, mode="stop_after"),
 ]
 steps = st.lists(
     st.tuples(st.sampled_from(["ours", "theirs", "handle", "write", "look", "check", "later"]), st.integers(0, 8)),
@@ -250,7 +257,7 @@ async def spend(runtime, session_id, turns=1):
 async def test_a_spent_session_that_comes_back_is_refused(make_runtime, monkeypatch):
     """After any number of others; one that is not spent goes on where it was."""
     monkeypatch.setattr(budget_watcher, "SESSIONS_MAX", 4)
-    budgets, clock = [hc.Budget("s", limit="3 calls", window="session", warn=())], FakeClock()
+    budgets, clock = [hc.Budget("s", limit="3 calls", window="session", warn=(), mode="stop_after")], FakeClock()
     async with make_runtime(budgets=budgets, config={"log": True}, clock=clock) as runtime:
         assert (await spend(runtime, "spent", 3)).status == "completed"
         assert (await spend(runtime, "begun", 2)).status == "completed"
@@ -272,7 +279,7 @@ async def test_a_spent_session_that_comes_back_is_refused(make_runtime, monkeypa
 async def test_without_a_log_more_sessions_are_kept(make_runtime, monkeypatch):
     """As there is nothing to read them from: only beyond the larger bound do the longest unused ones begin anew."""
     monkeypatch.setattr(budget_watcher, "SESSIONS_MAX", 4)
-    budgets = [hc.Budget("s", limit="3 calls", window="session", warn=())]
+    budgets = [hc.Budget("s", limit="3 calls", window="session", warn=(), mode="stop_after")]
     async with make_runtime(budgets=budgets) as runtime:
         await spend(runtime, "spent", 3)
         for number in range(20):
@@ -284,7 +291,7 @@ async def test_without_a_log_more_sessions_are_kept(make_runtime, monkeypatch):
 async def test_without_a_log_no_turn_waits_for_it(make_runtime, monkeypatch, caplog):
     """Nothing is remembered, and nothing is said of a log that nobody asked for."""
     monkeypatch.setattr(logged_spending, "UNLOGGED_MAX", 3)
-    async with make_runtime(budgets=[hc.Budget("b", limit="$1", window="day")]) as runtime:
+    async with make_runtime(budgets=[hc.Budget("b", limit="$1", window="day", mode="stop_after")]) as runtime:
         await spend(runtime, "s", 10)
         watcher = runtime.plugins["budget-watcher"].plugin
         assert not watcher._logged._unlogged
@@ -293,7 +300,7 @@ async def test_without_a_log_no_turn_waits_for_it(make_runtime, monkeypatch, cap
 
 async def test_a_log_writer_of_ones_own_is_a_log(make_runtime, monkeypatch):
     """Whoever registers it: what it writes is not counted as another process's."""
-    runtime = make_runtime(budgets=[hc.Budget("b", limit="9 calls")])
+    runtime = make_runtime(budgets=[hc.Budget("b", limit="9 calls", mode="stop_after")])
     runtime.register_plugin(hc.LogWriter())
     async with runtime:
         await spend(runtime, "s", 5)

@@ -49,7 +49,7 @@ def go(make_runtime, collect):
 @pytest.mark.parametrize("bounds", [{"input_tokens": 100}, {"prompt": "y" * 294}])
 async def test_missing_usage_is_estimated(go, end, bounds):
     """From what was read, and from what was said of the prompt; a cap fires on it, and reports call it estimated."""
-    result, row, alerts = await go(hc.Budget("cap", "$0.0005"), *[end] * 9, **bounds)
+    result, row, alerts = await go(hc.Budget("cap", "$0.0005", mode="stop_after"), *[end] * 9, **bounds)
     assert (result.status, result.metrics["llm_calls"], result.metrics["estimated_calls"]) == ("cancelled", 2, 2)
     assert 600_000 <= row.settled <= 620_000
     assert (row.unpriced_calls, alerts) == (0, [])
@@ -57,7 +57,7 @@ async def test_missing_usage_is_estimated(go, end, bounds):
 
 async def test_a_prompt_that_nobody_told_of_is_unseen(go, caplog):
     """The answer is counted, the rest is said once per account, in the log and as an event, and counted."""
-    result, row, alerts = await go(hc.Budget("cap", "$0.0005"), *["stream"] * 9)
+    result, row, alerts = await go(hc.Budget("cap", "$0.0005", mode="stop_after"), *["stream"] * 9)
     assert (result.status, result.metrics["llm_calls"]) == ("cancelled", 3)
     assert (row.settled, row.unpriced_calls) == (600_000, 3)
     assert [(alert.budget, alert.severity) for alert in alerts] == [("cap", "P2")]
@@ -80,19 +80,21 @@ async def test_a_missing_price_is_not_estimated(go, mode):
 )
 async def test_a_budget_is_blind_to_its_own_unit_alone(go, limit, settled, unseen):
     """Calls are always seen, and tokens wherever their usage is known, with a price or without."""
-    _, row, alerts = await go(hc.Budget("cap", limit), "no price", "usage", "stream", "nothing")
+    _, row, alerts = await go(hc.Budget("cap", limit, mode="stop_after"), "no price", "usage", "stream", "nothing")
     assert (row.settled, row.unpriced_calls, len(alerts)) == (settled, unseen, min(unseen, 1))
 
 
 async def test_ignored_is_silent_and_counted(go):
     """As before there were estimates: what a call told counts, and what it did not is unseen."""
-    result, row, alerts = await go(hc.Budget("cap", "$1", on_unpriced="ignore"), "no price", "stream", "usage")
+    result, row, alerts = await go(
+        hc.Budget("cap", "$1", on_unpriced="ignore", mode="stop_after"), "no price", "stream", "usage"
+    )
     assert (result.status, row.settled, row.unpriced_calls, alerts) == ("completed", 300_000, 2, [])
 
 
 async def test_refused_is_the_turn_after_it(go):
     """Nothing passes on an account that could not see a call; the error says why, and the ways out."""
-    budget = hc.Budget("cap", "$1", window="day", on_unpriced="refuse")
+    budget = hc.Budget("cap", "$1", window="day", on_unpriced="refuse", mode="stop_after")
     result, row, _ = await go(budget, "usage", "stream", "usage")
     assert (result.status, result.metrics["llm_calls"], row.unpriced_calls) == ("cancelled", 2, 1)
     assert isinstance(result.error, hc.BudgetExhaustedError)
@@ -103,16 +105,18 @@ async def test_refused_is_the_turn_after_it(go):
 
 async def test_refused_is_a_model_without_a_price(go):
     """Before it is sent, because that is known; a budget in tokens has no need of one."""
-    result, _, _ = await go(hc.Budget("cap", "$1", on_unpriced="refuse"), "no price")
+    result, _, _ = await go(hc.Budget("cap", "$1", on_unpriced="refuse", mode="stop_after"), "no price")
     assert isinstance(result.error, hc.PriceUnknownError)
     assert result.metrics["llm_calls"] == 0
-    result, _, _ = await go(hc.Budget("cap", "9999 tokens", on_unpriced="refuse"), "no price", "usage")
+    result, _, _ = await go(
+        hc.Budget("cap", "9999 tokens", on_unpriced="refuse", mode="stop_after"), "no price", "usage"
+    )
     assert result.status == "completed"
 
 
 async def test_observing_refuses_nobody(go):
     """Whatever it is told to do about it."""
-    for settings in ({"mode": "observe"}, {"shadow": True}):
+    for settings in ({"mode": "observe"}, {"mode": "stop_after", "shadow": True}):
         result, _, alerts = await go(hc.Budget("cap", "$1", on_unpriced="refuse", **settings), "no price", "usage")
         assert (result.status, len(alerts)) == ("completed", 1)
 
@@ -145,14 +149,14 @@ def test_a_hard_budget_has_no_such_choice(value):
         assert hc.Budget("b", "$1", mode=mode, on_unpriced=value).on_unpriced == value
     for wrong in ("warn", None, 5, []):
         with pytest.raises(hc.ConfigError, match=r"budget 'b'\.on_unpriced: expected one of 'estimate'"):
-            hc.Budget("b", "$1", on_unpriced=wrong)
+            hc.Budget("b", "$1", on_unpriced=wrong, mode="stop_after")
 
 
 async def test_the_report_says_how_many_calls(make_runtime, tmp_path, capsys):
     """Beside what is in the total."""
     from hivecost.reports import load_session_report, render_session  # rich is slow to load
 
-    runtime = make_runtime(budgets=hc.Budget("cap", "$1"), config={"log": True})
+    runtime = make_runtime(budgets=hc.Budget("cap", "$1", mode="stop_after"), config={"log": True})
 
     @runtime.entry_point("agent")
     async def agent(ctx, _):

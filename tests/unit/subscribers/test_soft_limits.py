@@ -17,7 +17,8 @@ TURN = ("m", hc.Usage(10, 5))
 
 
 def soft(on_soft: str = "alert", **settings) -> hc.Budget:
-    return hc.Budget("b", **{"limit": "10 calls", "soft_limit": 3, "on_soft": on_soft, "warn": (), **settings})
+    given = {"limit": "10 calls", "soft_limit": 3, "on_soft": on_soft, "warn": (), "mode": "stop_after", **settings}
+    return hc.Budget("b", **given)
 
 
 @pytest.mark.parametrize("mode", ["observe", "stop_after"])
@@ -153,7 +154,7 @@ async def test_a_shadow_budget_lets_everything_pass(make_runtime, collect, on_so
 async def test_past_its_limit_a_budget_may_slow_down_instead_of_stop(make_runtime, collect):
     """on_exceed="throttle": nobody is cancelled, one turn passes in each throttle_s, the events say what was done."""
     clock = FakeClock()
-    budget = hc.Budget("b", limit="2 calls", on_exceed="throttle", throttle_s=1.0, warn=())
+    budget = hc.Budget("b", limit="2 calls", on_exceed="throttle", throttle_s=1.0, warn=(), mode="stop_after")
     runtime = make_runtime(budgets=[budget], clock=clock)
     exceeded = collect(runtime, hc.EventType.BUDGET_EXCEEDED)
     assert await turns_over_time(runtime, clock, seconds=3, turns=9) == [3, 4, 5]

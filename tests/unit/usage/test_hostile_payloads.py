@@ -12,6 +12,7 @@ from msgspec import msgpack
 from hivecost.errors import UsageInvalidError
 from hivecost.events import Usage
 from hivecost.pricing import PriceBook, UsageStatus, UsageStream, price_line, read_usage
+from hivecost.testing import FakeClock
 
 HUGE = 10**5_000
 SOUND = {"prompt_tokens": 4, "completion_tokens": 5}
@@ -240,9 +241,9 @@ def test_usage_of_our_own_says_what_is_wrong():
             Usage(input_tokens=count)
 
 
-def test_a_line_is_priced_or_invalid(clock):
+def test_a_line_is_priced_or_invalid():
     """`hivecost price --jsonl`: an odd part elsewhere is no matter, and an hour beyond the calendar's end is one."""
-    book = PriceBook(clock=clock)
+    book = PriceBook(clock=FakeClock())
     digits = "9" * 5_000
     line = f'{{"id": 1, "x": {digits}, "model": "gpt-4o", "usage": {{"input_tokens": 1000}}}}'
     assert price_line(line, book)["cost_usd"] == "0.002500000"

@@ -138,6 +138,43 @@ async def test_what_was_told_by_settle_is_not_told_again(base_path, budgets):
         assert (incident.held, incident.billed, row.settled, told) == (HELD, 2 * HELD, 2 * HELD, [])
 
 
+@pytest.mark.parametrize("dies", [False, True])
+@pytest.mark.parametrize("when", ["held", "extended", "in doubt", "handed over", "resolved", "answered again"])
+async def test_a_bill_above_a_partial_hold_freezes_nothing(base_path, budgets, tables, die, when, dies):
+    """H9: its journal, its row in doubt and whoever recovers it know that more may be billed than it set aside."""
+    ledger = await Ledger.open(base_path, budgets=budgets).__aenter__()
+    hold = await ledger.reserve({}, nanousd=HELD, is_partial=True)
+    if when == "extended":
+        await hold.extend(nanousd=1_000)
+    elif when == "answered again":
+        hold.settle(nanousd=HELD)
+    elif when != "held":
+        hold.doubt()
+    if when in ("handed over", "resolved"):
+        await ledger.status()
+    if when == "resolved":
+        await resolved_by_another(base_path, hold, 2 * HELD)
+    settle = hold.settle_another if when == "answered again" else hold.settle
+    assert all(not incident.freezes for incident in settle(nanousd=3 * HELD).incidents)
+    await (die(ledger) if dies else ledger.__aexit__(None, None, None))
+    async with Ledger.open(base_path) as other:
+        (row,) = await other.status()
+        assert (row.settled, row.in_doubt) == ((4 if when == "answered again" else 3) * HELD, 0)
+        assert [budget.frozen for budget in await other.budgets()] == [""]
+    assert tables() == []
+
+
+async def test_who_resolves_what_a_dead_process_held_in_steps_freezes_nothing(base_path, budgets, tables, die):
+    """H9: what its provider billed above the last step is charged, and nobody has to look again."""
+    ledger = await Ledger.open(base_path, budgets=budgets).__aenter__()
+    hold = await ledger.reserve({}, nanousd=HELD, is_partial=True)
+    await die(ledger)
+    async with Ledger.open(base_path) as other:
+        await other.resolve(hold.hold_id, nanousd=2 * HELD, by="ada")
+        assert [(row.settled, row.frozen) for row in await other.status()] == [(2 * HELD, False)]
+    assert tables() == []
+
+
 async def test_a_budget_that_only_watches_is_not_frozen(base_path):
     """The bill is counted there as it is elsewhere."""
     budgets = [hc.Budget("trial", "$1", mode="hard", shadow=True)]
