@@ -311,7 +311,7 @@ class Resolver:
         """The rates of every host that has a price for the name, the vendor's first, and what they call it."""
         vendor = self._of_vendor(answered) or self._of_vendor(model)
         for name in filter(None, (answered, model)):
-            last = last_name(name)
+            last = last_name(self._hosts.without_host(name))
             for called in (last, *undated(last), last.partition(":")[0]):
                 listed = self._hosts_of.get(called, {})
                 found = [self._catalog.find(host, listed_as) for host, listed_as in listed.items()]
@@ -359,7 +359,7 @@ class Resolver:
         """
         names: dict[tuple[str, str], list[str]] = {}
         for provider, name in self._catalog.names():
-            last = last_name(name)
+            last = last_name(self._hosts.without_host(name))
             for called in (last, *undated(last)) if not name.startswith("global.") else ():
                 names.setdefault((provider, called), []).append(name)
         return names
@@ -391,7 +391,7 @@ class Resolver:
 
     def load(self) -> None:
         """Make the indexes now."""
-        _ = self._hosts_of, self._names_at, self._hosts.makers
+        _ = self._hosts_of, self._names_at, self._hosts.makers, self._hosts.models
 
 
 def _is_priced(rates: ModelRates) -> bool:
@@ -401,7 +401,8 @@ def _is_priced(rates: ModelRates) -> bool:
 
 def _is_served(rates: ModelRates, name: str = "") -> bool:
     """False for an open model that its maker does not serve."""
-    return NOT_SERVED.get(rates.provider, "\n") not in (name or rates.model).lower()
+    called = (name or rates.model).lower()
+    return not any(words in called for words in NOT_SERVED.get(rates.provider, ()))
 
 
 def _says_more(asked: str, answered: str) -> bool:
