@@ -334,10 +334,10 @@ def listed_names(names: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def _attribute_near(name: str) -> str:
-    """The attribute that is meant by a slip of its name, such as `user_id` and `modle`; "" for a name of its own."""
+    """The attribute that a slip means, such as `user_id`, `User` and `modle`; "" for a name of its own."""
     from difflib import get_close_matches  # noqa: PLC0415  # only the name of a tag needs it
 
-    return next(iter(get_close_matches(name.removesuffix("_id"), ATTRIBUTES, n=1, cutoff=0.8)), "")
+    return next(iter(get_close_matches(name.lower().removesuffix("_id"), ATTRIBUTES, n=1, cutoff=0.8)), "")
 
 
 _CHOICES: Final[dict[str, tuple[object, ...]]] = {

@@ -8,6 +8,7 @@ any that has a price for the name.
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
@@ -36,6 +37,8 @@ from hivecost.pricing.names import (
 from hivecost.pricing.offers import ModelRates, Offer, Price
 from hivecost.pricing.regions import at_region
 from hivecost.pricing.user_table import UserTable
+
+_log = logging.getLogger("hivecost.pricing")
 
 #: Variants of a model at OpenRouter that are the model itself, by a choice among hosts or with searches added.
 _ONLINE: Final = "online"
@@ -147,6 +150,9 @@ class Resolver:
             bare = self._hosts.without_host(model)
             names += [model, *(f"{host}/{name}" for host in hosts for name in (model, bare) if name)]
             names.append(self._alias(model, asked.provider or asked.answering))
+        if not self._is_elsewhere(asked.model, asked.provider):
+            bare = self._hosts.without_host(asked.model)
+            names += [bare, self._aliases.get(bare, "")]
         own = (self._table.get(name) or self._folded.get(name.lower()) for name in dict.fromkeys(names))
         yield from {rates.model: rates for rates in own if rates is not None}.values()
 
@@ -187,9 +193,12 @@ class Resolver:
 
     def _alias(self, model: str, provider: str) -> str:
         """What the name stands for, alone or with its host; the same name where it is no alias."""
-        last = model.rpartition("/")[2] if self._hosts.in_name(model) else model
-        names = (model, f"{provider}/{model}", last)
-        return next((self._aliases[name] for name in names if name in self._aliases), model) if self._aliases else model
+        if not self._aliases:
+            return model
+        head, _, last = model.rpartition("/")
+        is_behind_host = self._hosts.in_name(model) or self._hosts.provider_id(head.lower())
+        names = (model, f"{provider}/{model}", last if is_behind_host else model)
+        return next((self._aliases[name] for name in names if name in self._aliases), model)
 
     def _meant(self, model: str, provider: str) -> str:
         """The name that it stands for, at the host of the alias: `azure/gpt-4o` of `azure/prod`."""
@@ -416,8 +425,12 @@ class Resolver:
         return {model.partition("/")[0].lower() for model in self._table if "/" in model}
 
     def load(self) -> None:
-        """Make the indexes now."""
+        """Make the indexes now, and warn of aliases that stand for nothing."""
         _ = self._hosts_of, self._names_at, self._hosts.makers, self._hosts.models
+        for alias, target in self._aliases.items():
+            found = self.place(Asked(target))
+            if not (found.own or found.shipped):
+                _log.warning("prices: alias %r of %r, which the price book does not know", alias, target)
 
 
 def _is_priced(rates: ModelRates) -> bool:

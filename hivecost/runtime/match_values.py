@@ -44,9 +44,11 @@ def placed(budget: Budget, prices: PriceBook) -> Budget:
     """Return the budget with its models and providers under the names that the price book has for them.
 
     Those that it matches on are added to those given; `limits` of models and providers are those of the names of their
-    accounts. Raises ConfigError for a provider that nobody knows, and for a model that is a slip of a known name.
-    Another model that the book does not know is warned of: the book may be from another day.
+    accounts. Raises ConfigError for a provider that nobody knows, for a model that is a slip of a known name, and for a
+    pattern in a key of `limits`. Another model that the book does not know is warned of: the book may be from another
+    day; so is what looks like a pattern where there are none.
     """
+    _warn_of_patterns(budget)
     for model in budget.match.get("model", ()):
         _check_model(budget, "match.model", model, prices)
     for field in ("on_short", "on_soft"):
@@ -56,7 +58,7 @@ def placed(budget: Budget, prices: PriceBook) -> Budget:
     changed: dict[str, Any] = {}
     if "provider" in budget.match:
         given = budget.match["provider"]
-        named = (name for one in given for name in (one, _provider_id(budget, one, prices)))
+        named = (name for one in given for name in (one, _provider_id(budget, "match.provider", one, prices)))
         changed["match"] = {**budget.match, "provider": tuple(dict.fromkeys(named))}
     if budget.limits and not _NAMES.isdisjoint(budget.account_attributes):
         changed["limits"] = {_placed_key(budget, key, prices): limit for key, limit in budget.limits.items()}
@@ -75,14 +77,35 @@ def placed_scope(scope: Mapping[str, str] | None, prices: PriceBook) -> Mapping[
 def _placed_key(budget: Budget, text: str, prices: PriceBook) -> str:
     names = [name for name in budget.account_attributes if name != budget.window]
     scope = dict(zip(names, split_key(names, text) or (), strict=False))
-    if "model" in scope:
-        _check_model(budget, f"limits.{text}", scope["model"], prices)
+    field, model, provider = f"limits.{text}", scope.get("model"), scope.get("provider")
+    for name in filter(None, (model, provider)):
+        if _WILDCARDS.search(name):
+            expected = "the name of one account: patterns are for `match`, in a budget of their own"
+            raise ConfigError(f"budget {budget.name!r}.{field}", expected, got=name)
+    if model:
+        _check_model(budget, field, model, prices)
+    if provider:
+        _provider_id(budget, field, provider, prices)
     placed = placed_scope(scope, prices) or {}
     values = tuple(placed.get(name) for name in names)
     return text if not placed else str(values[0]) if len(names) == 1 else format_key(names, values)
 
 
-def _provider_id(budget: Budget, provider: str, prices: PriceBook) -> str:
+def _warn_of_patterns(budget: Budget) -> None:
+    """Of attributes but the model and the provider, `ac*` is a value like any other."""
+    values = [(name, value) for name, given in budget.match.items() for value in given]
+    names = [name for name in budget.account_attributes if name != budget.window]
+    for text in budget.limits:
+        values += zip(names, split_key(names, text) or (), strict=False)
+    for name, value in values:
+        if name not in _NAMES and "*" in value:
+            _log.warning(
+                "budget %r names %s %r, and counts that very value alone: patterns are for models and providers",
+                *(budget.name, name, value),
+            )
+
+
+def _provider_id(budget: Budget, field: str, provider: str, prices: PriceBook) -> str:
     if _WILDCARDS.search(provider):
         known = any(fnmatchcase(name, provider.lower()) for name in prices.providers())
         found = provider if known else ""
@@ -91,7 +114,7 @@ def _provider_id(budget: Budget, provider: str, prices: PriceBook) -> str:
     if not found:
         near = _nearest(provider, prices.providers(), _PROVIDER_RATIO)
         expected = f"{near!r}" if near else "a provider that the price book knows (`hivecost prices list` names them)"
-        raise ConfigError(f"budget {budget.name!r}.match.provider", expected, got=provider)
+        raise ConfigError(f"budget {budget.name!r}.{field}", expected, got=provider)
     return found
 
 

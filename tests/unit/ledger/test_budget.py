@@ -325,7 +325,7 @@ def test_limits_of_values_that_cannot_be_are_refused(settings, message):
 
 
 @pytest.mark.parametrize(
-    ("name", "meant"), [("user_id", "user"), ("org_id", "org"), ("modle", "model"), ("agents", "agent")]
+    ("name", "meant"), [("user_id", "user"), ("org_id", "org"), ("modle", "model"), ("agents", "agent"), ("Org", "org")]
 )
 @pytest.mark.parametrize("field", ["per", "match"])
 def test_a_slip_of_an_attribute_is_no_tag(field, name, meant):

@@ -147,7 +147,86 @@ def test_unreadable_files_are_config_errors(tmp_path, toml):
     with pytest.raises(ConfigError, match=r"\.toml:1: prices: expected valid TOML"):
         PriceBook(toml("= 3"))
     with pytest.raises(ConfigError, match="aliases"):
+        PriceBook(toml('[[budget]]\nname = "b"\n'))
+    with pytest.raises(ConfigError, match=r"\.toml:2: other\.x: expected one of input"):
         PriceBook(toml("[other]\nx = 1\n"))
+
+
+_ROW = {"input": 1, "output": 4}
+_NAMED = {"mine": "our-model"}
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"our-model": _ROW, "aliases": _NAMED},
+        {"prices": {"our-model": _ROW}, "aliases": _NAMED},
+        {"prices": {"other": _ROW}, "our-model": _ROW, "aliases": _NAMED},
+        "[our-model]\ninput = 1\noutput = 4\n[aliases]\nmine = 'our-model'\n",
+        "[prices.other]\ninput = 1\noutput = 4\n[our-model]\ninput = 1\noutput = 4\n[aliases]\nmine = 'our-model'\n",
+    ],
+)
+def test_models_stand_beside_aliases_with_prices_in_front_or_without(toml, clock, table):
+    """One dict, or one file, has both, in the short form and in the long one."""
+    book = PriceBook(toml(table) if isinstance(table, str) else table, clock=clock)
+    assert book.price("mine", TURN) == book.price("our-model", TURN)
+    assert book.price("mine", TURN).source == "user"
+
+
+def test_a_model_has_one_entry_and_a_fault_its_line(toml):
+    """Also where a model stands beside `prices`: nothing is overwritten, and nothing is left out in silence."""
+    with pytest.raises(ConfigError, match=r"prices\.m: expected one entry of the model"):
+        PriceBook({"prices": {"m": _ROW}, "m": _ROW})
+    with pytest.raises(ConfigError, match=r"\.toml:3: m\.ouput: expected one of"):
+        PriceBook(toml("[m]\ninput = 1\nouput = 4\n[aliases]\na = 'gpt-4o'\n"))
+
+
+@pytest.mark.parametrize(
+    ("aliases", "message"),
+    [
+        ({"a": "b", "b": "a"}, "no alias itself"),
+        ({"a": "b", "b": "gpt-4o"}, "no alias itself"),
+        ({"a": "a"}, "no alias itself"),
+        ({"our-*": "gpt-4o"}, "patterns are for prices"),
+        ({"ours": "gpt-*"}, "patterns are for prices"),
+    ],
+)
+def test_an_alias_is_one_name_for_one_model(aliases, message):
+    """Circles, aliases of aliases and patterns would be looked up and never found."""
+    with pytest.raises(ConfigError, match=message):
+        PriceBook({"aliases": aliases})
+
+
+def test_an_alias_of_a_model_that_nobody_knows_is_warned_of(caplog):
+    """The book may be from another day; turns of that name have no price until then."""
+    PriceBook({"our-model": _ROW, "aliases": {"a": "gpt-9", "b": "gpt-4o", "c": "our-model"}}).load()
+    (record,) = caplog.records
+    assert "alias 'a' of 'gpt-9'" in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("asked", "provider", "name", "source"),
+    [
+        ("azure/our-deployment", "", ("azure", "gpt-4o"), "genai-prices"),
+        ("litellm/azure/our-deployment", "", ("azure", "gpt-4o"), "genai-prices"),
+        ("openai/our-deployment", "", ("openai", "gpt-4o"), "genai-prices"),
+        ("our-deployment", "azure", ("azure", "gpt-4o"), "genai-prices"),
+        ("azure/exact", "", ("azure", "gpt-4o-mini"), "genai-prices"),
+        ("azure/our-model", "", ("azure", "our-model"), "user"),
+        ("azure/mine", "", ("azure", "our-model"), "user"),
+        ("rack/our-model", "", ("rack", "our-model"), "user"),
+        ("azure/other", "", ("azure", "azure/other"), "user"),
+        ("openai/gpt-4o", "openrouter", ("openrouter", "openai/gpt-4o"), "genai-prices"),
+    ],
+)
+def test_a_plain_name_holds_behind_a_host(clock, asked, provider, name, source):
+    """As LiteLLM spells a deployment at Azure; the host stays, and an entry of `host/model` wins."""
+    dear = {"input": 7, "output": 7}
+    aliases = {"our-deployment": "gpt-4o", "exact": "gpt-4o", "azure/exact": "azure/gpt-4o-mini", "mine": "our-model"}
+    book = PriceBook({"our-model": _ROW, "other": dear, "azure/other": _ROW, "aliases": aliases}, clock=clock)
+    cost = book.price(asked, TURN, provider=provider)
+    assert (tuple(book.resolve(asked, provider)), cost.source) == (name, source)
+    assert cost.nanousd != PriceBook({"x": dear}, clock=clock).price("x", TURN).nanousd
 
 
 def test_the_snapshot_names_the_whole_table(clock, toml):
