@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Final, NamedTuple
 
-from hivecost.model_names import is_bedrock
+from hivecost.model_names import is_bedrock, last_name
 from hivecost.pricing.catalog import Catalog
 from hivecost.pricing.names import (
     ALIKE_BEDROCK,
@@ -95,7 +95,7 @@ class HostNames:
         """The host of `host:model`; of `model:tag`, as Ollama writes it, none."""
         head, colon, rest = name.partition(":")
         named = self.named(head) if colon else NOWHERE
-        if named.listed or named.unlisted in LOCAL_HOSTS or self._catalog.vendor_id(rest):
+        if named.listed or named.unlisted in LOCAL_HOSTS or self._is_known(rest):
             return named._replace(in_front=True)
         return NOWHERE
 
@@ -136,6 +136,14 @@ class HostNames:
             if listed:
                 return Host(listed)
         return Host(unlisted=_HUGGING_FACE)
+
+    def _is_known(self, model: str) -> bool:
+        return self._catalog.vendor_id(model) is not None or last_name(model) in self.models
+
+    @cached_property
+    def models(self) -> frozenset[str]:
+        """What models are called everywhere."""
+        return frozenset(last_name(name) for _, name in self._catalog.names())
 
     @cached_property
     def makers(self) -> frozenset[str]:

@@ -106,9 +106,9 @@ VARIANTS: Final = frozenset({"batch", "beta", "exacto", "extended", "floor", "fr
 POLICIES: Final = frozenset({"cheapest", "fastest", "preferred"})
 
 #: Open models that look like their maker's own, which the maker does not serve (or not under this name): the shipped
-#: rates of OpenAI's gpt-oss are another host's, and a distilled model of DeepSeek's is none of its API's.
+#: rates of OpenAI's gpt-oss are another host's, and DeepSeek's API calls none of its models by its weights' names.
 #: https://help.openai.com/en/articles/11870455, https://api-docs.deepseek.com/quick_start/pricing
-NOT_SERVED: Final = {"openai": "gpt-oss", "deepseek": "distill"}
+NOT_SERVED: Final = {"openai": ("gpt-oss",), "deepseek": ("distill", "deepseek-r1", "deepseek-v3")}
 
 SUGGESTIONS_MAX: Final = 3
 

@@ -91,7 +91,13 @@ def test_a_host_without_a_price_is_not_exchanged_for_another(asked, provider):
     assert BOOK.resolve(asked, provider).provider == named
 
 
-@pytest.mark.parametrize("asked", ["gpt-oss-120b", "openai/gpt-oss-120b", "Qwen/Qwen3-32B", "llama-3.3-70b-instruct"])
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "gpt-oss-120b", "openai/gpt-oss-120b", "Qwen/Qwen3-32B", "llama-3.3-70b-instruct", "deepseek-ai/DeepSeek-R1",
+        "deepseek-r1-0528",
+    ],
+)  # fmt: skip
 def test_an_unknown_host_is_the_dearest_one(asked):
     """Nobody named one and no first party serves it: as dear as any, whatever the turn is made of; so is the bound."""
     hosts = [
@@ -236,6 +242,7 @@ def test_a_provider_is_known_by_the_names_that_its_clients_give_it(word, host):
         ("heroku:claude-sonnet-4-5", "", "heroku"),
         ("sambanova:DeepSeek-R1", "", "sambanova"),
         ("github:gpt-4o", "", "github"),
+        ("alibaba:qwen3-max", "", "alibaba"),
         ("oci/xai.grok-4", "", "oci"),
         ("cohere.command-r-plus", "oci", "oci"),
         ("oci/meta.llama-3.3-70b-instruct", "openai", "oci"),
