@@ -24,10 +24,6 @@ def interaction(model, **more):
 
 SEARCH = {"type": "google_search_call", "arguments": {"queries": ["a", "b"]}}
 COUNTED = {
-    "models that search before each answer": (
-        {"model": "gpt-4o-search-preview-2025-03-11", "usage": CHAT, "choices": []},
-        {"web_search_requests": 1},
-    ),
     "a container of a shell": (
         {
             "object": "response",
