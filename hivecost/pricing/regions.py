@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from hivecost.pricing.offers import ModelRates, Offer, scaled
+from hivecost.pricing.offers import ModelRates, Offer, Price, scaled
 from hivecost.pricing.units import FEE_UNITS, OUTPUT_UNITS
 
 #: LiteLLM's table, as of 28 November 2026.
@@ -37,6 +37,8 @@ class Region(NamedTuple):
     #: The same factor as the input's where it is empty.
     output: str
     source: str
+    #: Whether long prompts are dearer there, too.
+    has_steps: bool = True
 
     @property
     def factors(self) -> tuple[Fraction, Fraction]:
@@ -102,6 +104,8 @@ REGIONS: Final = (
     Region("aws", "eu-west-2", r"nvidia\.nemotron-super-3-120b.*", "0.23/0.15", "1.01/0.65", LITELLM),
     # GovCloud costs a fifth more than what Claude costs globally, and others in the United States.
     Region("aws", _GOV, r"regional\.anthropic\.claude-3-(?:5-sonnet-20240620|7-sonnet|haiku).*", "1.2", "", LITELLM),
+    # By their names, the regions of GovCloud have one rate for all lengths; its inference profile has two.
+    Region("aws", r"us-gov-.+", rf"regional\.anthropic\.{_CLAUDE_GOV}.*", "1.2/1.1", "", LITELLM, has_steps=False),
     Region("aws", _GOV, rf"regional\.anthropic\.{_CLAUDE_GOV}.*", "1.2/1.1", "", LITELLM),
     Region("aws", "us-gov-west-1", r"amazon\.nova-(?:lite|micro)-v1.*", "1.2", "", LITELLM),
     Region("aws", _GOV, r"amazon\.nova-pro-v1.*", "1.2", "", LITELLM),
@@ -139,7 +143,8 @@ def at_region(rates: ModelRates, region: str) -> tuple[ModelRates, str]:
     factor_in, factor_out = (max(side) for side in zip(*factors, strict=True))
     if known and factor_in == factor_out == 1:
         return rates, ""
-    offers = tuple(_scaled(offer, factor_in, factor_out) for offer in rates.offers)
+    listed = rates.offers if known is None or known.has_steps else map(_without_steps, rates.offers)
+    offers = tuple(_scaled(offer, factor_in, factor_out) for offer in listed)
     doubt = "" if known else f"no price is known for region {region!r}: priced as in the dearest that is known"
     return replace(rates, model=f"{region}/{rates.model}", offers=offers), doubt
 
@@ -147,6 +152,10 @@ def at_region(rates: ModelRates, region: str) -> tuple[ModelRates, str]:
 def _fraction(text: str) -> Fraction:
     price, _, listed = text.partition("/")
     return Fraction(price) / Fraction(listed or 1)
+
+
+def _without_steps(offer: Offer) -> Offer:
+    return replace(offer, prices={unit: Price(price.base) for unit, price in offer.prices.items()})
 
 
 def _scaled(offer: Offer, input_factor: Fraction, output_factor: Fraction) -> Offer:

@@ -15,17 +15,28 @@ def reported_nanousd(response: Mapping[str, Any], usage: Mapping[str, Any]) -> i
 
     xAI's `cost_in_usd_ticks` are 10**-10 USD. Perplexity says `cost.total_cost`, LiteLLM `response_cost`, and 0.0 for
     models it has no price for. OpenRouter says `cost`; with a key of one's own the spend is upstream, and the fee alone
-    is not what the turn cost.
+    is not what the turn cost. DeepInfra says `estimated_cost`, Claude Code `total_cost_usd` and `cost_usd`.
     """
-    ticks = usage.get("cost_in_usd_ticks")
+    ticks, cost = usage.get("cost_in_usd_ticks"), usage.get("cost")
     if type(ticks) is int:
         return nanousd_of(Decimal(ticks).scaleb(-10))
-    cost = usage.get("cost")
+    for place, name in ((response, "total_cost_usd"), (usage, "cost_usd"), (usage, "estimated_cost")):
+        if name in place and (bill := nanousd_of(place[name])) is not None:
+            return bill
     if parts := view(cost):
         return nanousd_of(parts.get("total_cost"))
+    if "native_tokens_prompt" in usage:  # OpenRouter's account of a generation
+        return nanousd_of(usage.get("total_cost"))
     if cost is not None or "is_byok" in usage:
         return _openrouter(usage, cost)
-    return nanousd_of(view(response.get("_hidden_params")).get("response_cost")) or None
+    return _of_client(response)
+
+
+def _of_client(response: Mapping[str, Any]) -> int | None:
+    if "providerMetadata" in response:  # Vercel's AI SDK, of its gateway
+        return nanousd_of(view(view(response["providerMetadata"]).get("gateway")).get("cost"))
+    hidden = view(response["_hidden_params"]) if "_hidden_params" in response else response
+    return nanousd_of(hidden.get("response_cost")) or None
 
 
 def _openrouter(usage: Mapping[str, Any], cost: object) -> int | None:
