@@ -10,6 +10,7 @@ from typing import Final, Literal
 import msgspec
 
 from hivecost.errors import ConfigError
+from hivecost.frozen import EMPTY
 from hivecost.ledger.account import Crossing
 from hivecost.ledger.amounts import Unit, parse_amount, parse_limit
 from hivecost.ledger.hold import HoldState, Refusal
@@ -73,7 +74,7 @@ def reserve_on_caps(caps: Sequence[Cap], amounts: Mapping[Unit, int]) -> CapHold
 def extend_on_caps(hold: CapHold, amounts: Mapping[Unit, int]) -> Refusal | None:
     """Have at least these amounts set aside; None when they are."""
     more = {unit: max(0, amount - hold.amounts.get(unit, 0)) for unit, amount in amounts.items()}
-    refusals = _refusals(hold.caps, more)
+    refusals = _refusals(hold.caps, more, own=hold.amounts)
     if hold.state != "held" or refusals:
         return refusals[0] if refusals else None
     for cap in hold.caps:
@@ -129,14 +130,17 @@ def release_on_caps(hold: CapHold) -> None:
             cap.held -= hold.amounts[cap.unit]
 
 
-def _refusals(caps: Iterable[Cap], amounts: Mapping[Unit, int]) -> list[Refusal]:
+def _refusals(caps: Iterable[Cap], amounts: Mapping[Unit, int], own: Mapping[Unit, int] = EMPTY) -> list[Refusal]:
     return [
-        _refusal(cap, amounts[cap.unit]) for cap in caps if cap.mode == "hard" and amounts[cap.unit] > cap.remaining
+        _refusal(cap, amounts[cap.unit], own.get(cap.unit, 0))
+        for cap in caps
+        if cap.mode == "hard" and amounts[cap.unit] > cap.remaining
     ]
 
 
-def _refusal(cap: Cap, needed: int) -> Refusal:
-    fits_once_others_settle = needed <= cap.limit - cap.settled - cap.in_doubt
+def _refusal(cap: Cap, needed: int, own: int) -> Refusal:
+    """Why so much more than its `own` hold is not to be had."""
+    fits_once_others_settle = needed <= cap.limit - cap.settled - cap.in_doubt - own
     return Refusal(
         kind="busy" if fits_once_others_settle else "exhausted",
         budget=cap.name,

@@ -147,6 +147,14 @@ class PriceBook:
         """
         return self._quoter.resolve(asked, provider)
 
+    def beside(self, asked: str, model: str, provider: str = "") -> ModelName:
+        """Return (provider, model) with which to ask for another model where `asked` is, if that names a host.
+
+        `beside("azure/gpt-4o", "gpt-4o-mini")` is `azure/gpt-4o-mini`, and with `provider="azure"` that stays. The
+        model as it is and "" where no host is named, where that one does not have it, and where it names its own.
+        """
+        return self._quoter.beside(asked, provider, model)
+
     def limits(self, model: str, provider: str = "") -> ModelLimits:
         """Return how many tokens the model reads and writes at most; None for what nobody published.
 

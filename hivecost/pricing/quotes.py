@@ -112,6 +112,10 @@ class Quoter:
         key = (model, provider, "", False, "", "", "", "")
         return (self._slots.get(key) or self._open(key)).name
 
+    def beside(self, asked: str, provider: str, model: str) -> ModelName:
+        """How to ask for another model at the host that was named for `asked`, if that has it."""
+        return self._resolver.beside(asked, provider, model)
+
     def provider_id(self, name: str) -> str:
         """The provider, gateway or host that goes by this name; "" for none."""
         return self._resolver.provider_id(name)

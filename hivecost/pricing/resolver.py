@@ -109,6 +109,32 @@ class Resolver:
         found = found._replace(own=own, name=self._name(asked.provider, own, found, host))
         return found._replace(own=(*own, *self._by_pattern(asked, found))) if self._own_table.patterns else found
 
+    def beside(self, asked: str, provider: str, model: str) -> ModelName:
+        """Whom to ask for another model where a host was named for `asked`, and by which name.
+
+        The model alone where none was named, where that one does not have it, and where it names its own.
+        """
+        named = self._hosts.named(provider.strip().lower())
+        names_own = self._hosts.in_name(self._alias(model, "").strip())
+        if names_own and not (named.listed and self._lists(named.listed, model)):
+            return ModelName("", model)
+        host = self.place(Asked(asked, provider)).name.provider
+        beside = (one for one in self._named_beside(asked, provider, model) if self._has(one, host))
+        return next(beside, ModelName("", model))
+
+    def _named_beside(self, asked: str, provider: str, model: str) -> Iterator[ModelName]:
+        """The model with the host of `asked`, in front of its name where it stands there, too."""
+        front, host = asked.rpartition("/")[0], self._hosts.in_name(self._alias(asked, ""))
+        if front and "/" not in model and self._hosts.in_name(asked).in_front:
+            yield ModelName(provider, f"{front}/{model}")
+        yield ModelName(provider or host.listed or host.unlisted, model)
+
+    def _has(self, name: ModelName, host: str) -> bool:
+        """Whether a name is understood as that of a model at this host."""
+        found = self.place(Asked(name.model, name.provider))
+        is_unsure = found.unknown_host and self._hosts.provider_id(host)
+        return bool(found.name.model) and found.name.provider == host and not is_unsure
+
     # -- the user's own table ------------------------------------------------------------------------------------
 
     def _own(self, asked: Asked, found: Placement) -> Iterator[ModelRates]:

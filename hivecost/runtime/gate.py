@@ -42,12 +42,14 @@ class Gate:
         open_ledger: OpenLedger,
         *,
         resolved: Callable[[TurnRequest], TurnRequest],
+        for_model: Callable[[TurnRequest, str], TurnRequest],
         capped: CappedTurns,
         clock: Clock,
     ) -> None:
         self._budgets = tuple(hard)
         self._open_ledger = open_ledger
         self._resolved = resolved
+        self._for_model = for_model
         self._capped = capped
         self._clock = clock
         self._checks: dict[object, GateCheck] = {}
@@ -105,7 +107,7 @@ class Gate:
                 prices=prices,
                 clock=self._clock,
                 publish=publish,
-                resolved=self._resolved,
+                for_model=self._for_model,
                 loop=current_loop(),
             )
             try:

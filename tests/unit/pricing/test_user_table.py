@@ -160,29 +160,6 @@ def test_the_snapshot_names_the_whole_table(clock, toml):
 
 
 @pytest.mark.parametrize(
-    ("model", "provider", "is_matched"),
-    [
-        ("claude-sonnet-4-5", "", True),
-        ("anthropic/claude-sonnet-4-5", "", True),
-        ("claude-sonnet-4-5", "anthropic", True),
-        ("anthropic/claude-sonnet-4-5", "openai", True),
-        ("litellm/anthropic/claude-sonnet-4-5", "", True),
-        ("openrouter/anthropic/claude-sonnet-4.5", "", False),
-        ("anthropic/claude-sonnet-4.5", "openrouter", False),
-        ("anthropic/claude-sonnet-4.5", "portkey", False),
-        ("claude-sonnet-4-5", "google", False),
-        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "", False),
-    ],
-)
-def test_a_pattern_of_a_host_is_not_for_what_others_sell_under_its_name(clock, model, provider, is_matched):
-    """A subscription at Anthropic pays for nothing that OpenRouter bills, whatever that calls its models."""
-    plan = PriceBook({"anthropic/*": {"billing": "subscription"}}, clock=clock)
-    cost, listed = (book.price(model, TURN, provider=provider) for book in (plan, PriceBook(clock=clock)))
-    assert (cost.source == "subscription") == is_matched
-    assert cost.nanousd == (0 if is_matched else listed.nanousd)
-
-
-@pytest.mark.parametrize(
     ("own_name", "asked", "provider", "answered"),
     [
         ("azure/gpt-4o", "gpt-4o", "AzureOpenAI", ""),
@@ -258,3 +235,26 @@ def test_an_alias_stands_at_the_host_it_was_asked_at(clock, alias, asked, provid
     assert quote.provider == rate
     factor = "1.375" if "eu" in (asked + "".join(alias.values())).split("/") else "1.25"
     assert quote.card.bands[0].rate.startswith(f"input={factor} ")
+
+
+@pytest.mark.parametrize(
+    ("model", "provider", "is_matched"),
+    [
+        ("claude-sonnet-4-5", "", True),
+        ("anthropic/claude-sonnet-4-5", "", True),
+        ("claude-sonnet-4-5", "anthropic", True),
+        ("anthropic/claude-sonnet-4-5", "openai", True),
+        ("litellm/anthropic/claude-sonnet-4-5", "", True),
+        ("openrouter/anthropic/claude-sonnet-4.5", "", False),
+        ("anthropic/claude-sonnet-4.5", "openrouter", False),
+        ("anthropic/claude-sonnet-4.5", "portkey", False),
+        ("claude-sonnet-4-5", "google", False),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "", False),
+    ],
+)
+def test_a_pattern_of_a_host_is_not_for_what_others_sell_under_its_name(clock, model, provider, is_matched):
+    """A subscription at Anthropic pays for nothing that OpenRouter bills, whatever that calls its models."""
+    plan = PriceBook({"anthropic/*": {"billing": "subscription"}}, clock=clock)
+    cost, listed = (book.price(model, TURN, provider=provider) for book in (plan, PriceBook(clock=clock)))
+    assert (cost.source == "subscription") == is_matched
+    assert cost.nanousd == (0 if is_matched else listed.nanousd)

@@ -99,6 +99,10 @@ NAMED = {
         {"type": "message", "usage": {**RESPONSE, "server_tool_use": {"code_execution_requests": 2}}},
         "code_execution_requests=2",
     ),
+    "tokens in a list": (
+        {"model": "ernie", "usage": {**CHAT, "plugins": [{"name": "search", "search_tokens": 7}]}},
+        "plugins.search_tokens=7",
+    ),
     "images that Cohere embeds": (
         {"meta": {"billed_units": {"input_tokens": 4, "images": 1}}},
         "billed_units.images=1",
