@@ -394,7 +394,7 @@ class Resolver:
         """
         names: dict[tuple[str, str], list[str]] = {}
         for provider, name in self._catalog.names():
-            last = last_name(self._hosts.without_host(name))
+            last = last_name(name)
             for called in (last, *undated(last)) if not name.startswith("global.") else ():
                 names.setdefault((provider, called), []).append(name)
         return names
