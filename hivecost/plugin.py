@@ -63,10 +63,10 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
         """Whether it is no call of a model: it has no tokens, cannot be shorter, and no other model will do."""
         return self.charge_nanousd is not None
 
-    def for_model(self, model: str) -> Self:
+    def for_model(self, model: str, provider: str = "") -> Self:
         """The request as another model would be asked: what this one's tokenizer counted is no count of that one's."""
         tokens = self.input_tokens if self.uncounted_tokens is None else self.uncounted_tokens
-        return replace(self, model=model, provider="", input_tokens=tokens, uncounted_tokens=None)
+        return replace(self, model=model, provider=provider, input_tokens=tokens, uncounted_tokens=None)
 
 
 class TurnOutcome(msgspec.Struct, frozen=True, kw_only=True):
@@ -144,6 +144,10 @@ class PluginHost(Protocol):
 
     def resolved(self, request: TurnRequest) -> TurnRequest:
         """The request with the model and the provider as the runtime's price book understands them."""
+        ...
+
+    def for_model(self, request: TurnRequest, model: str) -> TurnRequest:
+        """The request as another model would be asked, at the host that was named for it if that has the model."""
         ...
 
     def add_gate_check(self, check: GateCheck) -> Callable[[], None]:

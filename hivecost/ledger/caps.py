@@ -62,7 +62,7 @@ def new_cap(name: str, limit: object, *, mode: str = "hard") -> Cap:
 
 def reserve_on_caps(caps: Sequence[Cap], amounts: Mapping[Unit, int]) -> CapHold | Refusal:
     """Set the amounts aside on all caps, or on none: then why not, of several the refusal that lasts longest."""
-    refusals = _refusals(caps, amounts)
+    refusals = _refusals(caps, amounts, own={})
     if refusals:
         return max(refusals, key=lambda refusal: refusal.kind == "exhausted")
     for cap in caps:
@@ -73,7 +73,7 @@ def reserve_on_caps(caps: Sequence[Cap], amounts: Mapping[Unit, int]) -> CapHold
 def extend_on_caps(hold: CapHold, amounts: Mapping[Unit, int]) -> Refusal | None:
     """Have at least these amounts set aside; None when they are."""
     more = {unit: max(0, amount - hold.amounts.get(unit, 0)) for unit, amount in amounts.items()}
-    refusals = _refusals(hold.caps, more)
+    refusals = _refusals(hold.caps, more, own=hold.amounts)
     if hold.state != "held" or refusals:
         return refusals[0] if refusals else None
     for cap in hold.caps:
@@ -86,20 +86,23 @@ def settle_on_caps(hold: CapHold, used: Mapping[Unit, int]) -> list[Crossing]:
     """Charge what is known, give the rest of that back, and leave the other units in doubt at what was held.
 
     Gives each cap's warning, and its limit once it is passed, each once. A bill above its hold is charged in full:
-    nothing is left then.
+    nothing is left then. What was in doubt is charged once it is known.
     """
-    if hold.state != "held":
+    if hold.state == "released":
         return []
-    hold.state, hold.used = "settled", dict(used)
+    was_held, hold.state = hold.state == "held", "settled"
+    news = {unit: amount for unit, amount in used.items() if unit not in hold.used}
+    hold.used |= news
     crossings: list[Crossing] = []
     for cap in hold.caps:
         held = hold.amounts[cap.unit]
-        cap.held -= held
-        if cap.unit in used:
-            cap.settled += used[cap.unit]
-            crossings += _crossings(cap)
-        else:
+        if was_held:
+            cap.held -= held
             cap.in_doubt += held
+        if cap.unit in news:
+            cap.in_doubt -= held
+            cap.settled += news[cap.unit]
+            crossings += _crossings(cap)
     return crossings
 
 
@@ -129,14 +132,17 @@ def release_on_caps(hold: CapHold) -> None:
             cap.held -= hold.amounts[cap.unit]
 
 
-def _refusals(caps: Iterable[Cap], amounts: Mapping[Unit, int]) -> list[Refusal]:
+def _refusals(caps: Iterable[Cap], amounts: Mapping[Unit, int], own: Mapping[Unit, int]) -> list[Refusal]:
     return [
-        _refusal(cap, amounts[cap.unit]) for cap in caps if cap.mode == "hard" and amounts[cap.unit] > cap.remaining
+        _refusal(cap, amounts[cap.unit], own.get(cap.unit, 0))
+        for cap in caps
+        if cap.mode == "hard" and amounts[cap.unit] > cap.remaining
     ]
 
 
-def _refusal(cap: Cap, needed: int) -> Refusal:
-    fits_once_others_settle = needed <= cap.limit - cap.settled - cap.in_doubt
+def _refusal(cap: Cap, needed: int, own: int) -> Refusal:
+    """Why so much more than its `own` hold is not to be had."""
+    fits_once_others_settle = needed <= cap.limit - cap.settled - cap.in_doubt - own
     return Refusal(
         kind="busy" if fits_once_others_settle else "exhausted",
         budget=cap.name,

@@ -80,7 +80,7 @@ class UserTable(msgspec.Struct, frozen=True):
     def matching(self, names: Collection[str], model: str) -> Iterator[ModelRates]:
         """The rates of the patterns that match one of the names, as rates of the model; the longest pattern first."""
         for pattern, rates in self.patterns.items():
-            if any(fnmatchcase(name, pattern) for name in names):
+            if any(fnmatchcase(name.lower(), pattern.lower()) for name in names):
                 yield replace(rates, model=model)
 
 

@@ -278,7 +278,7 @@ class Execution:
 
         Cancelling the execution lets go of whoever waits here, whichever task or thread that is for.
         """
-        self._refuse_when_over()
+        self.refuse_when_over()
         admission: Admission | None = None
         with anyio.CancelScope() as waiting:
             self._waiting.add(waiting)
@@ -290,7 +290,7 @@ class Execution:
             finally:
                 self._waiting.discard(waiting)
         try:
-            self._refuse_when_over()
+            self.refuse_when_over()
         except ExecutionCancelledError:
             if admission is not None:
                 self.gate.release(admission)
@@ -315,7 +315,12 @@ class Execution:
         if self.is_forked:
             end_child(None)
 
-    def _refuse_when_over(self) -> None:
+    def is_of(self, host: ExecutionHost) -> bool:
+        """Whether this runtime started it."""
+        return self._host is host
+
+    def refuse_when_over(self) -> None:
+        """Raise ExecutionCancelledError once it was cancelled or has ended."""
         if self.is_forked:
             raise HiveCostError(PARENTS)
         if self.cancel_reason is not None:
@@ -331,7 +336,7 @@ class Execution:
         return function() if self._loop.is_here() else self._run_there(function)
 
     async def _run_there(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        self._refuse_when_over()
+        self.refuse_when_over()
         node = _current_node.get()
 
         async def inside() -> T:
@@ -347,7 +352,7 @@ class Execution:
         Raises ExecutionCancelledError when the execution is cancelled meanwhile, and HiveCostError on the event loop,
         which would wait for itself.
         """
-        self._refuse_when_over()
+        self.refuse_when_over()
         if self._loop.is_here():
             raise HiveCostError("this code runs on the event loop: write `async with ctx.turn(...)`, `async for`")
         try:

@@ -150,13 +150,18 @@ class Executions:
         group.start_soon(self._run, execution, entry, value, name=f"hivecost {entry.name}")
         return execution
 
+    def refuse_ended(self) -> None:
+        """Raise ExecutionCancelledError in what an execution left running when it ended."""
+        here = self._here()
+        if here is not None and here.result is not None:
+            here.refuse_when_over()
+
     def _parent(self) -> Execution | None:
-        """The execution that starts another one now. Raises for one that is cancelled, or too deep inside others."""
-        parent = self._current()
+        """The execution that starts another one now. Raises for one that is over, or too deep inside others."""
+        parent = self._here()
         if parent is None:
             return None
-        if parent.is_cancelled:
-            raise ExecutionCancelledError(f"execution {parent.execution_id} was cancelled: {parent.cancel_reason}")
+        parent.refuse_when_over()
         if len(parent.ancestors) + 1 >= DEPTH_MAX:
             raise HiveCostError(f"executions start one another {DEPTH_MAX} deep: is that a loop?")
         return parent
@@ -181,13 +186,18 @@ class Executions:
             raise HiveCostError("the runtime is closing; only executions that still run may start others")
         return self._group, self._loop
 
-    def _current(self) -> Execution | None:
-        """The running execution of this runtime that the calling code belongs to."""
+    def _here(self) -> Execution | None:
+        """The execution of this runtime that the calling code belongs to, also when it is over."""
         try:
             here = current_execution()
         except LookupError:
             return None
-        return here if self.running.get(here.execution_id) is here else None
+        return here if here.is_of(self._host) else None
+
+    def _current(self) -> Execution | None:
+        """The same while it runs."""
+        here = self._here()
+        return here if here is not None and self.running.get(here.execution_id) is here else None
 
     async def _run(self, execution: Execution, entry: EntryPoint, value: Any) -> None:
         execution.enter_context()

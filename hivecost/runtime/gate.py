@@ -42,12 +42,14 @@ class Gate:
         open_ledger: OpenLedger,
         *,
         resolved: Callable[[TurnRequest], TurnRequest],
+        for_model: Callable[[TurnRequest, str], TurnRequest],
         capped: CappedTurns,
         clock: Clock,
     ) -> None:
         self._budgets = tuple(hard)
         self._open_ledger = open_ledger
         self._resolved = resolved
+        self._for_model = for_model
         self._capped = capped
         self._clock = clock
         self._checks: dict[object, GateCheck] = {}
@@ -105,7 +107,7 @@ class Gate:
                 prices=prices,
                 clock=self._clock,
                 publish=publish,
-                resolved=self._resolved,
+                for_model=self._for_model,
                 loop=current_loop(),
             )
             try:
@@ -270,13 +272,20 @@ class Gate:
 
         Synchronous, from any thread.
         """
+        self._settle(admission, usage, cost, is_final=is_final, answered=answered)
+        if admission.ends:
+            tokens = usage.total_tokens if is_final else None
+            self._end(admission.ends, TurnOutcome(total_tokens=tokens, retry_after_s=retry_after_s))
+
+    def settle_late(self, admission: Admission, usage: Usage, cost: Cost, *, answered: str = "") -> None:
+        """The bill of what was settled as in doubt: its checks have been told of its end. From any thread."""
+        self._settle(admission, usage, cost, is_final=True, answered=answered)
+
+    def _settle(self, admission: Admission, usage: Usage, cost: Cost, *, is_final: bool, answered: str) -> None:
         if admission.cap_hold is not None:
             self._capped.settle(admission.request, admission.cap_hold, usage, cost, is_final=is_final)
         if self._hard is not None:
             self._hard.settle(admission, usage, cost, is_final=is_final, answered=answered)
-        if admission.ends:
-            tokens = usage.total_tokens if is_final else None
-            self._end(admission.ends, TurnOutcome(total_tokens=tokens, retry_after_s=retry_after_s))
 
     def settle_another(
         self, admission: Admission, usage: Usage, cost: Cost, *, is_final: bool, answered: str = ""

@@ -103,14 +103,14 @@ class HardBudgets:
         prices: PriceBook,
         clock: Clock,
         publish: Callable[[Event], None],
-        resolved: Callable[[TurnRequest], TurnRequest],
+        for_model: Callable[[TurnRequest, str], TurnRequest],
         loop: Loop,
     ) -> None:
         self._ledger = ledger
         #: By name: all that the ledger may refuse by, which the gate changes while turns run.
         self.budgets: dict[str, Budget] = {}
         self._answers = AnsweredModels(ledger, loop, self._charged)
-        self._resolved = resolved
+        self._for_model = for_model
         self.set_budgets(budgets)
         self._bounds = TurnBounds(prices, clock)
         self._soft = SoftLimits()
@@ -187,7 +187,10 @@ class HardBudgets:
                 refusal = passed
             if refusal.budget not in self.budgets:
                 continue  # it was retired meanwhile
-            if self._waits(refusal):
+            softer = await self._softer(request, asked, softened)
+            if softer is not None:
+                request = softer
+            elif self._waits(refusal):
                 passes.give_back()
                 await self._wait_for_money(request, refusal, waiter, paused)
                 request = await passes.take(request)
@@ -300,13 +303,28 @@ class HardBudgets:
             done.add(step.account.budget.name)
         return step
 
+    async def _softer(self, request: TurnRequest, asked: _Asked, done: set[str]) -> TurnRequest | None:
+        """The request, which is too much as it is, with the model that a soft limit takes; None where none does."""
+        if request.is_charge or all(not budget.soft_model or name in done for name, budget in self.budgets.items()):
+            return None
+        try:
+            hold = await self._hold(request, asked, dict.fromkeys(UNITS, 0))  # says how the accounts stand
+        except BudgetExceededError:  # one is frozen
+            return None
+        hold.release()
+        step = self._soft.next_step(hold.accounts, request.execution_id, request.model, done)
+        if step is None or step.action != "downgrade":
+            return None
+        done.add(step.account.budget.name)
+        return self._for_model(request, step.account.budget.soft_model)
+
     async def _soften(self, request: TurnRequest, hold: LedgerStoreHold, step: SoftStep, passes: Passes) -> TurnRequest:
         """The request to try again: a turn that waits, or is tried with another model, holds nothing meanwhile."""
         hold.release()
         self._line.freed()
         account, budget = step.account, step.account.budget
         if step.action == "downgrade":
-            return self._resolved(request.for_model(budget.soft_model))
+            return self._for_model(request, budget.soft_model)
         if step.action == "refuse":
             refusal = soft_refusal(account, request.execution_id)
             self._report(request, refusal, "refused", account.unit)
@@ -444,7 +462,7 @@ class HardBudgets:
                 return clamped
         elif on_short != "refuse" and budget.short_model not in ("", request.model) and budget.name not in downgraded:
             downgraded.add(budget.name)
-            return self._resolved(request.for_model(budget.short_model))
+            return self._for_model(request, budget.short_model)
         self._report(request, refusal, "refused", budget.counted_unit)
         raise refusal
 

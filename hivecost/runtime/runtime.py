@@ -114,6 +114,7 @@ class AgentRuntime:
             (budget for budget in budgets if budget.mode == "hard"),
             open_ledger,
             resolved=self.resolved,
+            for_model=self.for_model,
             capped=CappedTurns(self.prices, clock, self.publish_for_agent),
             clock=clock,
         )
@@ -340,10 +341,12 @@ class AgentRuntime:
         a `session_id`. A `limit` such as `"$0.20"` is a cap of its own, over all that it starts, and needs no budget: a
         turn that does not fit is refused; with `mode="observe"` it only warns, at 90 % and above the limit.
 
-        Raises UnknownEntryPointError, ConfigError for attribution that cannot be used, ExecutionCancelledError inside a
-        cancelled execution, and HiveCostError when the runtime does not run, its block has raised, it closes and this
-        is no execution that still runs, or executions are nested too deep.
+        Raises UnknownEntryPointError, ConfigError for attribution that cannot be used, ExecutionCancelledError inside
+        an execution that was cancelled or has ended, in tasks that it left running, too, and HiveCostError when the
+        runtime does not run, its block has raised, it closes and this is no execution that still runs, or executions
+        are nested too deep.
         """
+        self._executions.refuse_ended()  # here, because another loop does not know who asks
         entry = self._entry_point(entry_point)
         if limit is None and mode != "hard":
             raise ConfigError("trigger(limit=…)", f"the limit that mode={mode!r} is about")
@@ -456,6 +459,11 @@ class AgentRuntime:
         if (provider, model) == (request.resolved_provider, request.resolved_model):
             return request
         return replace(request, resolved_provider=provider, resolved_model=model)
+
+    def for_model(self, request: TurnRequest, model: str) -> TurnRequest:
+        """The request as another model would be asked, at the host that was named for it if that has the model."""
+        provider, model = self.prices.beside(request.model, model, request.provider)
+        return self.resolved(request.for_model(model, provider))
 
     def collect_turns(self) -> None:
         """Count the turns that other threads settled so far."""

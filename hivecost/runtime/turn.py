@@ -71,6 +71,8 @@ class Turn:
         self._settled: Cost | None = None
         #: What each answer cost, by its id.
         self._answers: dict[str, Cost] = {}
+        #: It is settled as in doubt, and nothing is known of its answer.
+        self._is_unknown = False
         self._has_warned = False
         self._released = False
         #: When it was sent, or the answer before came.
@@ -181,7 +183,8 @@ class Turn:
         framework's usage of a run is, publishes a turn for each, and gives the cost of all. Never raises for what a
         provider sends: impossible counts give a cost with status `invalid`, missing ones are `estimated` from what was
         read of the answer and what was said of the prompt, and `unpriced` where nothing was read. An estimate settles
-        no hold.
+        no hold. Where nothing was known, also after the turn was left, usage that comes later is its bill: it settles
+        what is in doubt, and is published once, beside the turn that was unpriced.
         Raises HiveCostError for a turn that was never entered.
         """
         self._require_open()
@@ -237,7 +240,7 @@ class Turn:
     def _take(self, reading: UsageReading, stop_reason: str = "", *, warns: bool = False) -> Cost:
         """Count an answer, if it is none that was counted."""
         first, answer_id = self._settled, reading.answer_id
-        if first is None:
+        if first is None or self._is_late(reading):
             return self._publish(reading, None, stop_reason=stop_reason)
         if answer_id and "" not in self._answers and answer_id not in self._answers:
             return self._publish(reading, None, stop_reason=stop_reason)
@@ -249,6 +252,11 @@ class Turn:
                 *(self.request.model, why),
             )
         return self._answers.get(answer_id, first)
+
+    def _is_late(self, reading: UsageReading) -> bool:
+        """Whether it is the bill of an answer of which nothing was known, and of no other one."""
+        is_same = reading.answer_id in self._answers or "" in (reading.answer_id, *self._answers)
+        return self._is_unknown and is_same and reading.status is _OK
 
     def _leave(self, error: BaseException | None) -> None:
         if self._state != "open" or self._released:
@@ -308,8 +316,12 @@ class Turn:
         cost = self._price(reading) if known_cost is None else known_cost
         if reading.reason in _ESTIMATES and reading.reason != cost.reason:  # it has no price, or a bill of its own
             cost = replace(cost, reason="; ".join(filter(None, (cost.reason, reading.reason))))
-        is_first, started_s = self._settled is None, self._started_s
-        self._settled = cost if self._settled is None else self._settled
+        is_first, is_late, started_s = self._settled is None, self._is_late(reading), self._started_s
+        is_final = reading.status is _OK or stop_reason == _REFUSED
+        if is_first or is_late:
+            self._is_unknown = not is_final and reading.status is _IS_MISSING
+            self._settled = cost
+            self._answers.clear()
         self._answers[reading.answer_id], self._started_s = cost, now_s
         provider, model = self._name(reading)
         hint = reading.hinted_provider if reading.hinted_provider == provider else ""
@@ -336,10 +348,11 @@ class Turn:
             service_tier=reading.service_tier or ("batch" if reading.batch else ""),
             raw_usage=reading.raw,
         )
-        is_final = reading.status is _OK or stop_reason == _REFUSED
         gate, (usage, bill), answered = execution.gate, self._told(reading, cost), reading.model
         if is_first:
             gate.settle(self._admission, usage, bill, is_final=is_final, answered=answered, retry_after_s=retry_after_s)
+        elif is_late:
+            gate.settle_late(self._admission, usage, bill, answered=answered)
         else:
             gate.settle_another(self._admission, usage, bill, is_final=is_final, answered=answered)
         execution.publish_as_is(event)

@@ -10,7 +10,6 @@ from typing import Final
 from weakref import WeakKeyDictionary
 
 import anyio
-from msgspec.structs import replace
 
 from hivecost.bus import DropNewest
 from hivecost.errors import (
@@ -280,7 +279,7 @@ class BudgetWatcher:
         if step.action == "refuse":
             raise soft_refusal(account, request.execution_id)
         if step.action == "downgrade":
-            return host.resolved(replace(request, model=budget.soft_model, provider=""))
+            return host.for_model(request, budget.soft_model)
         await throttle.wait(request, account.key, budget.throttle_s, limiter=budget.name)
         return request
 

@@ -129,6 +129,8 @@ class Counts:
                 kind = text(value)
             elif name in {"token_count", "tokens", "input_tokens", "count"}:
                 counted = value
+            else:
+                self._leave(f"{place}.{name}", f"{path}.{name}", value)
         if counted is None:
             return
         here = f"{place}.{kind}" if kind else place

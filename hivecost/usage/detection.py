@@ -85,6 +85,10 @@ _OPERATIONS: Final = frozenset({"invoke_agent", "invoke_workflow", "create_agent
 _AROUND: Final = frozenset(
     {"ai.generateText", "ai.streamText", "ai.generateObject", "ai.streamObject", "ai.embed", "ai.embedMany"}
 )
+_SPAN_FACT_NAMES: Final = (
+    "gen_ai.operation.name", "ai.operationId", "openinference.span.kind", "traceloop.span.kind",
+)  # fmt: skip
+_SPAN_FACTS: Final = frozenset(_SPAN_FACT_NAMES)
 _TRACELOOP_KINDS: Final = frozenset({"workflow", "task", "agent", "tool"})
 _SPAN_KINDS: Final = frozenset({"AGENT", "CHAIN", "TOOL", "RETRIEVER", "RERANKER", "GUARDRAIL", "EVALUATOR"})
 #: An answer that has nothing else is one of a question for the length of a prompt, which nobody bills.
@@ -213,13 +217,13 @@ def answer_id_of(response: Mapping[str, Any]) -> str:
 def why_no_turn(found: Found) -> str:
     """Why usage that was found is that of no call: a span around calls, or a count that was asked for; else ""."""
     usage, response = found.usage, found.response
-    call = text(usage.get("ai.operationId"))
-    if call in _AROUND or text(usage.get("traceloop.span.kind")) in _TRACELOOP_KINDS:
-        return f"a span of {call or 'a workflow'} is no call of a model: its usage is the sum of those below it"
-    operation = text(usage.get("gen_ai.operation.name")) or text(response.get("gen_ai.operation.name"))
-    kind = text(usage.get("openinference.span.kind")) or text(response.get("openinference.span.kind"))
-    if operation in _OPERATIONS or kind.upper() in _SPAN_KINDS:
-        return f"a span of {operation or kind} is no call of a model: its usage is the sum of those below it"
+    if not (_SPAN_FACTS.isdisjoint(usage) and _SPAN_FACTS.isdisjoint(response)):
+        parts = response if usage is response else {**response, **usage}
+        operation, call, kind, around = (text(parts.get(name)) for name in _SPAN_FACT_NAMES)
+        is_around = call in _AROUND or around in _TRACELOOP_KINDS
+        if is_around or operation in _OPERATIONS or kind.upper() in _SPAN_KINDS:
+            named = operation or call or kind or around
+            return f"a span of {named} is no call of a model: its usage is the sum of those below it"
     is_bare = usage is response
     if is_bare and not isinstance(usage, dict):  # an SDK's object may say None of what it has not
         usage = {key: value for key, value in usage.items() if value is not None}
@@ -272,6 +276,9 @@ def _usage_part(body: Mapping[str, Any]) -> Mapping[str, Any]:
             return part
     if "choices" in body:  # Moonshot's streams count in the choice that ends
         return next((part for one in items(body["choices"]) if (part := view(view(one).get("usage")))), {})
+    if "inputTokenCount" in view(body.get("input")):  # Bedrock's log of an invocation
+        sides = {**view(body["input"]), **view(body.get("output"))}
+        return {name: count for name, count in sides.items() if type(count) is int}
     if "ResponseMetadata" not in body:
         return {}
     headers = view(view(body["ResponseMetadata"]).get("HTTPHeaders"))

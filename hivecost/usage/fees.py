@@ -13,8 +13,6 @@ from hivecost.usage.views import items, snake, text, view
 _GEMINI_VERSION: Final = re.compile(r"gemini-(\d+)")
 _PER_PROMPT: Final = range(1, 3)
 
-#: https://platform.openai.com/docs/guides/tools-web-search, read 2026-11: these models search before each answer.
-_ALWAYS_SEARCHES: Final = re.compile(r"-search-(?:preview|api)\b")
 #: Perplexity's fee for a request, of which the shipped rates have the dearest: https://docs.perplexity.ai/pricing.
 _SEARCH_CONTEXTS: Final = frozenset({"low", "medium"})
 _SONAR: Final = re.compile(r"(?:^|/)sonar(?:-pro|-reasoning|-reasoning-pro)?$")
@@ -38,6 +36,7 @@ _GROUNDED: Final = frozenset(
     {"candidates", "grounding", "groundingMetadata", "grounding_metadata", "serverContent", "providerMetadata"}
 )
 _TERMS: Final = frozenset({"search_context_size", "performanceConfig", "server_side_tools_used", "x_groq"})
+_PLACES: Final = _ITEM_LISTS | _GROUNDED | _TERMS
 
 
 class Fees:
@@ -57,14 +56,13 @@ class Fees:
 
     def read(self, response: Mapping[str, Any], usage: Mapping[str, Any], model: str) -> None:
         """Take what the answer lists: OpenAI's output items, Gemini's grounding, xAI's and Groq's tools."""
+        if _PLACES.isdisjoint(response) and _TERMS.isdisjoint(usage):  # as it is most often
+            return
         if not _ITEM_LISTS.isdisjoint(response):
             self._take_items(_items_of(response), model)
         if not _GROUNDED.isdisjoint(response):
             self._take_grounding(list(queries_of(response)), model)
-        if "search-" in model and _ALWAYS_SEARCHES.search(model):
-            self.counts["web_search_requests"] = max(self.counts.get("web_search_requests", 0), 1)
-        if not _TERMS.isdisjoint(usage) or not _TERMS.isdisjoint(response):
-            self._take_terms(response, usage, model)
+        self._take_terms(response, usage, model)
 
     def _take_terms(self, response: Mapping[str, Any], usage: Mapping[str, Any], model: str) -> None:
         """What changes the price and has none."""

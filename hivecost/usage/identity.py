@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
@@ -15,8 +16,11 @@ _SPAN_MODELS: Final = (
 )  # fmt: skip
 _SPAN_PROVIDERS: Final = ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "ai.model.provider")
 #: The same of LiteLLM's log, of pydantic-ai and of LangChain.
-_CLIENT_PROVIDERS: Final = ("custom_llm_provider", "provider_name", "model_provider")
+_PROVIDERS: Final = (*_SPAN_PROVIDERS, "custom_llm_provider", "provider_name", "model_provider")
+_NAMES_PROVIDER: Final = frozenset(_PROVIDERS)
 _SPAN_TIERS: Final = ("gen_ai.openai.response.service_tier", "openai.response.service_tier")
+#: What Vercel's AI SDK adds to a provider's name: `groq.chat`, `openai.responses`, `anthropic.messages`.
+_CLIENT_KIND: Final = re.compile(r"\.(?:chat|completion|responses|messages|embedding|textEmbedding|image)$")
 #: Where an answer says why it ended.
 _STOPS: Final = ("stop_reason", "stopReason", "finish_reason", "finishReason", "done_reason")
 #: The shapes of whose makers nobody else's models are in a whole answer; a usage part alone proves nothing.
@@ -91,14 +95,16 @@ def _named(response: Mapping[str, Any], usage: Mapping[str, Any], flavor: str) -
     elif flavor in _OWN_SHAPES:
         host = _OWN_SHAPES[flavor]
     # A client's name of its provider: `openai.chat`, `amazon-bedrock`, `aws.bedrock`.
-    named = host or _first(usage, _SPAN_PROVIDERS) or _first(response, _SPAN_PROVIDERS + _CLIENT_PROVIDERS)
+    named = host
+    if not host and not (_NAMES_PROVIDER.isdisjoint(usage) and _NAMES_PROVIDER.isdisjoint(response)):
+        named = _CLIENT_KIND.sub("", _first(usage, _SPAN_PROVIDERS) or _first(response, _PROVIDERS))
     return named or ("openrouter" if flavor == "openrouter" else "")  # others write a cost, too, but rarely
 
 
 def _is_openrouter(response: Mapping[str, Any], usage: Mapping[str, Any], flavor: str) -> bool:
     if usage.get("is_byok") is not None:
         return True
-    return text(response.get("id")).startswith("gen-") and ("provider" in response or flavor == "openrouter")
+    return ("provider" in response or flavor == "openrouter") and text(response.get("id")).startswith("gen-")
 
 
 def _hint(response: Mapping[str, Any], flavor: str, model: str) -> str:

@@ -103,11 +103,12 @@ def _usual(counts: Counts, flavor: str) -> _Beside:
 
 
 def _without_total(found: dict[str, int], usual: _Beside, counts: Counts, flavor: str) -> Placed:
-    beside = usual._replace(cached=True)
-    may_be_exclusive = flavor in _EITHER or bool(_CACHED & counts.beside and flavor not in _INCLUSIVE)
-    if may_be_exclusive and not _is_possible(found, usual) and _is_possible(found, beside):
-        doubt = "the cached tokens exceed the input, so the input was taken as exclusive of them"
-        return Placed(_inclusive(found, beside), doubt)
+    may_be_exclusive = flavor in _EITHER or (flavor not in _INCLUSIVE and not _CACHED.isdisjoint(counts.beside))
+    if may_be_exclusive and not usual.cached and not _is_possible(found, usual):
+        beside = usual._replace(cached=True)
+        if _is_possible(found, beside):
+            doubt = "the cached tokens exceed the input, so the input was taken as exclusive of them"
+            return Placed(_inclusive(found, beside), doubt)
     return Placed(_inclusive(found, usual))
 
 

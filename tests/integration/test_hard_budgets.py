@@ -384,6 +384,23 @@ async def test_past_the_soft_limit_turns_take_the_cheaper_model(tmp_path):
     assert (usd.settled, usd.held) == (3 * 50_000 + 2 * 5_000, 0)
 
 
+@pytest.mark.parametrize("on_short", ["refuse", "wait", "downgrade:m"])
+async def test_past_the_soft_limit_a_turn_that_is_too_dear_takes_the_cheaper_model_first(tmp_path, on_short):
+    """What the budget does when it is short is decided for the model that its soft limit takes."""
+    models = []
+
+    async def agent(ctx, _):
+        for _ in range(4):
+            async with ctx.turn("m", input_tokens=1_000, max_tokens=1_000) as turn:
+                models.append(turn.model)
+                turn.settle(hc.Usage(1_000, 1_000))
+
+    budget = hard("$0.008", soft_limit="$0.004", on_soft="downgrade:cheap", on_short=on_short)
+    (result,) = await run(hc.AgentRuntime(tmp_path, budgets=[budget], prices=PRICES), agent)
+    assert models == ["m", "cheap", "cheap", "cheap"]
+    assert result.status == "completed"
+
+
 async def test_budgets_that_downgrade_to_each_other_come_to_an_end(tmp_path):
     """Two that are short, each with the other's model as its way out: refused, not sent to and fro forever."""
     one = hc.Budget("one", "$0.00001", mode="hard", on_short="downgrade:cheap", match={"model": "m"})

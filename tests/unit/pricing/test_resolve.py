@@ -53,6 +53,37 @@ def test_a_provider_that_is_named_is_believed_and_a_gateway_passes_on():
     assert BOOK.resolve("claude-sonnet-4-5", "openai") == ("anthropic", "claude-sonnet-4-5")
 
 
+@pytest.mark.parametrize(
+    ("asked", "provider", "other", "beside"),
+    [
+        ("gpt-4o", "azure", "gpt-4o-mini", ("azure", "gpt-4o-mini")),
+        ("azure/gpt-4o", "", "gpt-4o-mini", ("", "azure/gpt-4o-mini")),
+        ("azure/eu/gpt-4o", "", "gpt-4o-mini", ("", "azure/eu/gpt-4o-mini")),
+        ("openrouter/openai/gpt-4o", "", "gpt-4o-mini", ("", "openrouter/openai/gpt-4o-mini")),
+        ("openai/gpt-4o", "openrouter", "openai/gpt-4o-mini", ("openrouter", "openai/gpt-4o-mini")),
+        (
+            "us.anthropic.claude-sonnet-4-5-20250929-v1:0",
+            "",
+            "claude-haiku-4-5-20251001-v1:0",
+            ("aws", "claude-haiku-4-5-20251001-v1:0"),
+        ),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "", "claude-haiku-4-5", ("aws", "claude-haiku-4-5")),
+        ("gpt-4o", "my-cloud", "gpt-4o-mini", ("my-cloud", "gpt-4o-mini")),
+        ("gpt-4o", "openai", "gpt-4o-mini", ("openai", "gpt-4o-mini")),
+        ("gpt-4o", "", "claude-haiku-4-5", ("", "claude-haiku-4-5")),
+        ("gpt-4o", "openai", "claude-haiku-4-5", ("", "claude-haiku-4-5")),
+        ("claude-sonnet-4-5", "anthropic", "gpt-4o-mini", ("", "gpt-4o-mini")),
+        ("anthropic/claude-sonnet-4-5", "", "gpt-4o-mini", ("", "gpt-4o-mini")),
+        ("gpt-4o", "azure", "groq/llama-3.3-70b-versatile", ("", "groq/llama-3.3-70b-versatile")),
+        ("gpt-4o", "", "azure/gpt-4o-mini", ("", "azure/gpt-4o-mini")),
+        ("gpt-4o", "azure", "nobody-knows", ("", "nobody-knows")),
+    ],
+)
+def test_another_model_stays_at_the_host_that_was_named(asked, provider, other, beside):
+    """Where that has it, and the other name says no host of its own."""
+    assert BOOK.beside(asked, other, provider) == beside
+
+
 @given(st.sampled_from(sorted(BOOK.models())))
 def test_resolving_what_was_resolved_changes_nothing(listed):
     """Sums and accounts are kept by resolved names, which mean the same whenever they are asked again."""

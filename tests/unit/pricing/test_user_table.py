@@ -246,6 +246,84 @@ def test_the_snapshot_names_the_whole_table(clock, toml):
 
 
 @pytest.mark.parametrize(
+    ("own_name", "asked", "provider", "answered"),
+    [
+        ("azure/gpt-4o", "gpt-4o", "AzureOpenAI", ""),
+        ("azure/gpt-4o", "azure_openai/gpt-4o", "", ""),
+        ("google/gemini-2.5-flash", "gemini-2.5-flash", "vertex_ai", "gemini-2.5-flash"),
+        ("groq/llama-3.3-70b-versatile", "groq:llama-3.3-70b-versatile", "", ""),
+        ("groq/llama-3.3-70b-versatile", "llama-3.3-70b-versatile", "ChatGroq", ""),
+        ("openai/gpt-4o", "gpt-4o", "", ""),
+        ("deepseek-r1", "DeepSeek-R1", "azure", ""),
+        ("GPT-4o", "gpt-4o", "", "gpt-4o-2024-08-06"),
+        ("OLLAMA/*", "ollama/llama3.1", "", ""),
+        ("ollama/*", "ollama_chat/llama3.1", "", ""),
+        ("ollama/*", "llama3.1", "ChatOllama", ""),
+        ("ollama/*", "gpt-oss:20b", "openai", ""),
+    ],
+)
+def test_a_users_price_is_found_by_what_the_name_means(clock, own_name, asked, provider, answered):
+    """The host as it is understood, whoever wrote it how; and letters in either case."""
+    own = PriceBook({own_name: {"input": 7, "output": 7}}, clock=clock)
+    reading = UsageReading(usage=TURN, model=answered)
+    cost = own.price_reading(reading, model=asked, provider=provider)
+    assert (cost.source, cost.nanousd) == ("user", 14_000_000_000)
+
+
+def test_what_ollama_answered_in_its_own_shape_is_ollamas(clock):
+    """Nobody was named: no vendor's price is taken, and the user's own for Ollama is."""
+    reading = UsageReading(usage=TURN, model="deepseek-r1", hinted_provider="ollama")
+    assert PriceBook(clock=clock).price_reading(reading).status is CostStatus.UNPRICED
+    assert PriceBook({"ollama/*": 0}, clock=clock).price_reading(reading).nanousd == 0
+
+
+@pytest.mark.parametrize(
+    ("own_name", "asked", "answered"),
+    [
+        ("gpt-4o", "azure/gpt-4o", "gpt-4o"),
+        ("gpt-4o-2024-08-06", "gpt-4o", "gpt-4o-2024-08-06"),
+        ("gemini-2.5-flash", "models/gemini-2.5-flash", "gemini-2.5-flash"),
+    ],
+)
+def test_a_bound_covers_a_users_price_for_the_name_of_the_answer(clock, own_name, asked, answered):
+    """The answer may call the model by a name that the user priced higher than the one that was asked for."""
+    own = PriceBook({own_name: {"input": 70, "output": 70}}, clock=clock)
+    cost = own.price_reading(UsageReading(usage=TURN, model=answered), model=asked)
+    assert cost.source == "user"
+    assert cost.nanousd <= own.upper_bound_nanousd(asked, input_tokens=10**6, output_tokens=10**6)
+
+
+def test_another_hosts_price_of_the_user_widens_no_bound(clock):
+    """It cannot be that of the answer."""
+    own, shipped = PriceBook({"azure/gpt-4o": {"input": 70, "output": 70}}, clock=clock), PriceBook(clock=clock)
+    of_both = [
+        book.upper_bound_nanousd("gpt-4o", provider="openai", input_tokens=10, output_tokens=10)
+        for book in (own, shipped)
+    ]
+    assert of_both[0] == of_both[1]
+
+
+@pytest.mark.parametrize(
+    ("alias", "asked", "provider", "rate"),
+    [
+        ({"azure/prod": "gpt-5"}, "azure/prod", "", "azure"),
+        ({"prod": "gpt-5"}, "azure/prod", "", "azure"),
+        ({"prod": "gpt-5"}, "azure/eu/prod", "", "azure"),
+        ({"prod": "gpt-5"}, "prod", "azure", "azure"),
+        ({"prod": "azure/eu/gpt-5"}, "prod", "", "azure"),
+        ({"prod": "gpt-5"}, "prod", "", "openai"),
+    ],
+)
+def test_an_alias_stands_at_the_host_it_was_asked_at(clock, alias, asked, provider, rate):
+    """Another name for the model is no other host for it."""
+    own = PriceBook({"prices": {}, "aliases": alias}, clock=clock)
+    quote = own.quote(asked, provider=provider)
+    assert quote.provider == rate
+    factor = "1.375" if "eu" in (asked + "".join(alias.values())).split("/") else "1.25"
+    assert quote.card.bands[0].rate.startswith(f"input={factor} ")
+
+
+@pytest.mark.parametrize(
     ("model", "provider", "is_matched"),
     [
         ("claude-sonnet-4-5", "", True),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
+from contextlib import suppress
 
 import anyio
 import anyio.to_thread
@@ -45,6 +46,54 @@ def run_turn(runtime, collect):
         return result, seen
 
     return run
+
+
+@pytest.mark.parametrize("usage", [answer("r1"), hc.Usage(10, 5)])
+@pytest.mark.parametrize("how", ["without settle", "by an exception", "settled with nothing"])
+async def test_usage_that_arrives_late_settles_what_is_in_doubt(make_runtime, collect, caplog, how, usage):
+    """On budgets and on caps, in every unit; it is in the log once, beside the turn of which nothing was known."""
+    runtime = make_runtime(budgets=[hc.Budget("usd", "$1"), hc.Budget("tokens", "1_000 tokens")])
+    seen = collect(runtime, TURN)
+
+    @runtime.entry_point("api")
+    async def api(ctx, _):
+        turn = ctx.turn("m", input_tokens=10, max_tokens=50)
+        with suppress(ZeroDivisionError):
+            async with turn:
+                if how == "by an exception":
+                    raise ZeroDivisionError
+                if how == "settled with nothing":
+                    turn.settle({"id": "r1"})
+        doubts = [row.in_doubt for row in await runtime.budgets.status()]
+        costs = [turn.settle(usage) for _ in range(3)]
+        assert costs == 3 * [turn.cost]
+        async with ctx.turn("m", input_tokens=10, max_tokens=50) as another:  # the cap has room for it again
+            another.release()
+        return doubts, [(row.settled, row.held, row.in_doubt) for row in await runtime.budgets.status()]
+
+    async with runtime:
+        result = await runtime.trigger_and_wait("api", limit="$0.000130")
+        await runtime.bus.drain()
+    assert result.output == ([60, 10_000 + 50 * 2_000], [(15, 0, 0), (cost_of(5), 0, 0)])
+    assert [(event.cost.status, event.cost.nanousd) for event in seen] == [("unpriced", None), ("priced", cost_of(5))]
+    assert caplog.text.count("settled again") == 1
+
+
+async def test_an_answer_of_another_id_is_no_late_usage(make_runtime):
+    """What the first one used stays in doubt."""
+    runtime = make_runtime(budgets=[hc.Budget("usd", "$1")])
+
+    @runtime.entry_point("api")
+    async def api(ctx, _):
+        async with ctx.turn("m", input_tokens=10, max_tokens=50) as turn:
+            turn.settle({"id": "r1", "model": "m"})
+            turn.settle(answer("r2"))
+        (row,) = await runtime.budgets.status()
+        return row.settled, row.in_doubt
+
+    async with runtime:
+        result = await runtime.trigger_and_wait("api")
+    assert result.output == (cost_of(5), 110_000)
 
 
 async def test_each_answer_of_another_id_is_a_turn_of_its_own(run_turn):

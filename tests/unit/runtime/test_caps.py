@@ -282,6 +282,28 @@ async def test_a_stream_reads_no_further_than_its_cap(runtime):
     assert 0 < len(read) < 60
 
 
+@pytest.mark.parametrize("others_hold", [False, True])
+@pytest.mark.parametrize("capped", ["node", "sub-agent", "tokens"])
+async def test_a_stream_is_stopped_as_busy_only_for_what_others_hold(runtime, capped, others_hold):
+    """Its own hold comes back to nobody else: a cap that has nothing beside it is exhausted."""
+    limit = "300 tokens" if capped == "tokens" else "$0.0005"
+
+    async def stream(ctx):
+        async with ctx.turn("m", input_tokens=100, max_tokens=10_000, stream_tokens=20) as turn:
+            async for _ in turn.stream({"choices": [{"delta": {"content": "word"}}]} for _ in range(1_000)):
+                pass
+
+    async def agent(ctx, _):
+        async with ctx.node("research", limit=None if capped == "sub-agent" else limit):
+            if not others_hold:
+                await stream(ctx)
+            async with ctx.turn("m", input_tokens=100, max_tokens=10):
+                await stream(ctx)
+
+    result = await run(runtime, agent, **({"limit": limit} if capped == "sub-agent" else {}))
+    assert type(result.error) is (hc.BudgetBusyError if others_hold else hc.BudgetExhaustedError)
+
+
 @pytest.mark.parametrize("missing", ["input_tokens", "max_tokens"])
 async def test_a_turn_without_bounds_inside_a_cap_is_an_error(runtime, missing):
     async def agent(ctx, _):

@@ -318,3 +318,20 @@ def test_a_slip_in_the_model_to_take_instead_is_an_error_at_once(tmp_path, field
     budget = hc.Budget("b", "$1", mode="hard", soft_limit="$0.50", **{field: "downgrade:gpt4o-mini"})
     with pytest.raises(hc.ConfigError, match="gpt-4o-mini"):
         hc.AgentRuntime(tmp_path, budgets=[budget])
+
+
+@pytest.mark.parametrize("turn", [{"provider": "azure"}, {"asked": "azure/gpt-4o"}])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"mode": "hard", "on_short": "downgrade:gpt-4o-mini"},
+        {"mode": "stop_after", "soft_limit": "$0.02", "on_soft": "downgrade:gpt-4o-mini"},
+    ],
+)
+def test_a_downgrade_stays_at_the_host_that_was_named(tmp_path, turn, fields):
+    """Or a budget of that host would not bind the cheaper turns: they would be somebody else's."""
+    budget = hc.Budget("cap", "$0.04", match={"provider": "azure"}, **fields)
+    result, rows = spend(tmp_path, budget, answered="", turns=30, **turn)
+    assert isinstance(result.error, hc.BudgetExceededError)
+    assert 3.85 * CENT < rows[0].settled < 4.15 * CENT
+    assert result.metrics["llm_calls"] > 5

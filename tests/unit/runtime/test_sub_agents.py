@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextvars
+
 import anyio
+import anyio.to_thread
 import pytest
 
 import hivecost as hc
@@ -286,6 +289,75 @@ async def test_a_cancelled_execution_starts_nothing_more(runtime):
     async with runtime:
         await runtime.trigger_and_wait("parent")
     assert "enough" in str(errors[0])
+
+
+@pytest.mark.parametrize("how", ["ended", "cancelled"])
+async def test_what_an_execution_left_running_starts_nothing(make_runtime, collect, how):
+    """Or it would spend on nobody's account: a task is refused as its next turn would be."""
+    runtime = make_runtime(budgets=[hc.Budget("acme", "1 calls", match={"org": "acme"}, on_short="refuse")])
+    seen = collect(runtime, hc.EventType.LLM_TURN_COMPLETE)
+    is_over, errors = anyio.Event(), []
+    family(runtime)
+
+    async def prefetch():
+        await is_over.wait()
+        for start in (runtime.trigger_and_wait, runtime.trigger):
+            with pytest.raises(hc.ExecutionCancelledError) as raised:
+                await start("child")
+            errors.append(str(raised.value))
+
+    async with runtime, anyio.create_task_group() as tasks:
+
+        @runtime.entry_point("agent")
+        async def agent(ctx, _):
+            tasks.start_soon(prefetch)
+            if how == "cancelled":
+                await take_turns(ctx, 2)
+
+        result = await runtime.trigger_and_wait("agent", org_id="acme")
+        is_over.set()
+    assert result.status == {"ended": "completed", "cancelled": "cancelled"}[how]
+    assert len(errors) == 2
+    assert all("has ended" in error for error in errors)
+    assert len(seen) == (how == "cancelled")
+
+
+async def test_a_thread_that_outlives_its_execution_starts_nothing(runtime):
+    """Where it was given its context; it asks from a loop of its own."""
+    kept = []
+    family(runtime)
+
+    @runtime.entry_point("agent")
+    def agent(ctx, _):
+        kept.append(contextvars.copy_context())
+
+    def afterwards():
+        with pytest.raises(hc.ExecutionCancelledError, match="has ended"):
+            kept[0].run(anyio.run, runtime.trigger_and_wait, "child")
+
+    async with runtime:
+        await runtime.trigger_and_wait("agent")
+        await anyio.to_thread.run_sync(afterwards)
+        assert runtime.statistics().started == 1
+
+
+async def test_what_an_execution_left_running_may_ask_other_runtimes(runtime, tmp_path):
+    """Which know nothing of it, so it is anybody there."""
+    other = hc.AgentRuntime(tmp_path / "other", config={"log": False})
+    family(other, turns=0)
+    kept = []
+
+    @runtime.entry_point("agent")
+    async def agent(ctx, _):
+        kept.append(contextvars.copy_context())
+
+    async def ask():
+        kept.append(await other.trigger_and_wait("child"))
+
+    async with runtime, other, anyio.create_task_group() as tasks:
+        await runtime.trigger_and_wait("agent")
+        kept[0].run(tasks.start_soon, ask)
+    assert kept[1].status == "completed"
 
 
 async def test_a_loop_of_executions_ends(runtime):

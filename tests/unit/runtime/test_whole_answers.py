@@ -11,6 +11,7 @@ import os
 from datetime import UTC, datetime
 from functools import cache
 
+import anyio
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -25,7 +26,6 @@ from hivecost.testing.generation import billed_usage, generate
 from hivecost.testing.models import DATED_MODELS
 
 pytestmark = [
-    pytest.mark.anyio,
     pytest.mark.timeout(600),
     # The tokenizer's package, on Python 3.11 and 3.12.
     pytest.mark.filterwarnings("ignore:open_binary is deprecated:DeprecationWarning"),
@@ -47,12 +47,6 @@ KNOWN = (
 )  # fmt: skip
 TIERS = ("", "auto", "default", "flex", "priority", "batch")
 TTLS = {"": None, "5m": {"type": "ephemeral"}, "1h": {"type": "ephemeral", "ttl": "1h"}}
-
-
-@pytest.fixture
-def anyio_backend():
-    """One is enough for what waits for nothing."""
-    return "asyncio"
 
 
 @cache
@@ -107,7 +101,7 @@ class Asked:
             body[limit] = self.max_tokens
         return body | ({"service_tier": self.tier} if self.tier else {})
 
-    async def request(self, body):
+    def request(self, body):
         """As `ctx.turn` makes it, once its prompt is counted."""
         request = hc.TurnRequest(
             model=self.model, provider=self.provider, service_tier=self.tier,
@@ -121,7 +115,7 @@ class Asked:
             return request
         counted = self.data.draw(st.sampled_from([1, 900, 39_000, 300_000]))
         prompt = PromptCount(body, None, (lambda: {"input_tokens": counted}) if self.knows == "count" else None)
-        request = await prompt.counted(prompt.described(request))
+        request = anyio.run(prompt.counted, prompt.described(request))
         self.input_max = self.read_by_the_model(body, counted)
         return request
 
@@ -193,10 +187,10 @@ def settled(asked, body, usage, data):
     return cost, table, reading.usage.total_tokens
 
 
-async def check(data, provider, model):
+def check(data, provider, model):
     asked = Asked(data, provider, model)
     body = asked.body()
-    request = await asked.request(body)
+    request = asked.request(body)
     hold = BOUNDS.of(request, ("usd", "tokens"))
     usage = drawn_usage(asked, request, data)
     cost, table, total = settled(asked, body, usage, data)
@@ -208,13 +202,13 @@ async def check(data, provider, model):
 
 @fuzz
 @given(data=st.data(), named=st.sampled_from(KNOWN))
-async def test_the_models_that_are_asked_most_are_never_billed_above_their_holds(data, named):
+def test_the_models_that_are_asked_most_are_never_billed_above_their_holds(data, named):
     """Over shapes, tiers, cache writes, long contexts, reasoning, sound and tool calls, streamed or not."""
-    await check(data, *named)
+    check(data, *named)
 
 
 @fuzz
 @given(data=st.data())
-async def test_no_listed_model_is_billed_above_its_hold(data):
+def test_no_listed_model_is_billed_above_its_hold(data):
     """The same for any model that has a price, at any host."""
-    await check(data, *data.draw(st.sampled_from(listed())))
+    check(data, *data.draw(st.sampled_from(listed())))

@@ -136,7 +136,7 @@ async def test_downgrade_takes_the_cheaper_model(make_runtime, collect):
     async with runtime:
         assert (await runtime.trigger_and_wait("ask")).status == "completed"
     assert models == ["m"] * 3 + ["n"] * 2
-    assert [(turn.model, turn.provider) for turn in turns] == [("m", "house")] * 3 + [("n", "")] * 2
+    assert [(turn.model, turn.provider) for turn in turns] == [("m", "house")] * 3 + [("n", "house")] * 2
 
 
 @pytest.mark.parametrize("on_soft", ["throttle", "finish", "downgrade:n"])

@@ -367,6 +367,11 @@ SHAPES = {
         Usage(10),
         {"model": "text-embedding-3-small"},
     ),
+    "Vercel's AI SDK, a provider's name": (
+        {"ai.model.provider": "groq.chat", "ai.usage.inputTokens": 100, "ai.usage.outputTokens": 20},
+        Usage(100, 20),
+        {"provider": "groq"},
+    ),
     "OpenInference, attributes apart": (
         {
             "attributes": {

@@ -34,6 +34,15 @@ SHAPES = {
         Usage(15, 3),
         {"answer_id": "r"},
     ),
+    "the log of an invocation on Bedrock": (
+        {
+            "modelId": "anthropic.claude-3-haiku-20240307-v1:0",
+            "input": {"inputTokenCount": 12, "cacheReadInputTokenCount": 8, "inputBodyJson": {}},
+            "output": {"outputTokenCount": 5, "outputBodyJson": {"usage": {"inputTokens": 12}}},
+        },
+        Usage(20, 5, cache_read_tokens=8),
+        {"model": "anthropic.claude-3-haiku-20240307-v1:0"},
+    ),
     "a router of Bedrock": (
         {**CONVERSE, "trace": {"promptRouter": {"invokedModelId": ARN}}},
         Usage(10, 5),

@@ -24,10 +24,6 @@ def interaction(model, **more):
 
 SEARCH = {"type": "google_search_call", "arguments": {"queries": ["a", "b"]}}
 COUNTED = {
-    "models that search before each answer": (
-        {"model": "gpt-4o-search-preview-2025-03-11", "usage": CHAT, "choices": []},
-        {"web_search_requests": 1},
-    ),
     "a container of a shell": (
         {
             "object": "response",
@@ -98,6 +94,10 @@ NAMED = {
     "runs of code": (
         {"type": "message", "usage": {**RESPONSE, "server_tool_use": {"code_execution_requests": 2}}},
         "code_execution_requests=2",
+    ),
+    "tokens in a list": (
+        {"model": "ernie", "usage": {**CHAT, "plugins": [{"name": "search", "search_tokens": 7}]}},
+        "plugins.search_tokens=7",
     ),
     "images that Cohere embeds": (
         {"meta": {"billed_units": {"input_tokens": 4, "images": 1}}},
