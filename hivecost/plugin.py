@@ -59,6 +59,11 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     ancestors: tuple[Mapping[str, str], ...] = ()
 
     @property
+    def executions(self) -> tuple[str, ...]:
+        """The execution that asks and those that it is inside of, the nearest first."""
+        return self.execution_id, *(ancestor.get("execution", "") for ancestor in self.ancestors)
+
+    @property
     def is_charge(self) -> bool:
         """Whether it is no call of a model: it has no tokens, cannot be shorter, and no other model will do."""
         return self.charge_nanousd is not None

@@ -135,6 +135,14 @@ class Account(msgspec.Struct, eq=False, weakref=True):
         """Nothing is left, or less than that; what is held does not count."""
         return self.settled >= self.limit
 
+    @property
+    def soft_amount(self) -> int | None:
+        """The soft limit; of a limit of its own as large a part as the budget's is of the budget's limit."""
+        soft = self.budget.soft_amount
+        if soft is None or self.own_limit is None:
+            return soft
+        return ceil(Fraction(soft * self.own_limit, self.budget.limit_amount or 1))
+
     def set_limit(self, limit: int) -> None:
         """Measure against another limit; the fractions of it that are not reached yet will warn again."""
         self.limit = limit
@@ -186,7 +194,7 @@ class Account(msgspec.Struct, eq=False, weakref=True):
         Exact, because 0.8 is meant as written.
         """
         marks = [(ceil(Fraction(str(fraction)) * self.limit), fraction) for fraction in self.budget.warn]
-        soft = self.budget.soft_amount
+        soft = self.soft_amount
         if soft is not None and soft < self.limit and all(soft != mark for mark, _ in marks):
             marks.append((soft, soft / self.limit))
         return sorted(marks)

@@ -77,7 +77,7 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     #: Below `limit`, and written like it: from here on `on_soft` applies. None: there is none.
     soft_limit: Limit | None = None
     #: Between `soft_limit` and `limit`: `alert` warns once; `throttle` lets the account's turns pass one per
-    #: `throttle_s`; `finish` refuses executions that had no turn there before; `downgrade:MODEL` takes that model.
+    #: `throttle_s`; `finish` refuses runs that had no turn there before; `downgrade:MODEL` takes that model.
     on_soft: str = "alert"
     #: Seconds between the turns of a throttled account.
     throttle_s: float = 1.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final, Literal
 
 import msgspec
@@ -40,41 +40,52 @@ class SoftLimits:
         self._begun: OrderedDict[str, dict[tuple[str, tuple[str, ...]], int]] = OrderedDict()
 
     def next_step(
-        self, accounts: Iterable[Account], execution_id: str, model: str, done: Collection[str]
+        self, accounts: Iterable[Account], executions: Sequence[str], model: str, done: Collection[str]
     ) -> SoftStep | None:
-        """What stands between a turn and the provider; None: nothing. `done` budgets have had their say."""
+        """What stands between a turn and the provider; None: nothing. `done` budgets have had their say.
+
+        `executions` are that of the turn and those that it is inside of: what one of them has begun, all may finish.
+        """
         steps: list[SoftStep] = []
         for account in accounts:
             budget = account.budget
             if budget.soft_limit is None and budget.on_exceed != "throttle":  # as it is most often
                 continue
-            action = None if budget.name in done else self._action(account, execution_id, model)
+            action = None if budget.name in done else self._action(account, executions, model)
             if action is not None:
                 steps.append(SoftStep(action, account))
         return min(steps, key=lambda step: _ORDER.index(step.action), default=None) if steps else None
 
-    def passed(self, accounts: Iterable[Account], execution_id: str) -> None:
-        """A turn of the execution is sent."""
+    def passed(self, accounts: Iterable[Account], executions: Sequence[str]) -> None:
+        """A turn of the first of the executions, which is inside of the others, is sent."""
         for account in accounts:
             if account.budget.on_soft == "finish":
-                periods = self._begun.setdefault(execution_id, {})
-                periods[account.budget.name, account.values] = account.period.start_ns
-                if len(self._begun) > EXECUTIONS_MAX:
-                    self._begun.popitem(last=False)
+                for execution_id in executions:
+                    self._begin(account, execution_id)
+
+    def _begin(self, account: Account, execution_id: str) -> None:
+        periods = self._begun.setdefault(execution_id, {})
+        periods[account.budget.name, account.values] = account.period.start_ns
+        if len(self._begun) > EXECUTIONS_MAX:
+            self._begun.popitem(last=False)
+
+    def _has_begun(self, account: Account, executions: Iterable[str]) -> bool:
+        where = account.budget.name, account.values
+        return any(self._begun.get(one, {}).get(where) == account.period.start_ns for one in executions)
 
     def forget_execution(self, execution_id: str) -> None:
         """The execution is over."""
         self._begun.pop(execution_id, None)
 
-    def _action(self, account: Account, execution_id: str, model: str) -> SoftAction | None:
+    def _action(self, account: Account, executions: Sequence[str], model: str) -> SoftAction | None:
         budget = account.budget
         if budget.shadow:
             return None
         is_slowed = budget.on_exceed == "throttle" and account.is_spent
-        if budget.soft_amount is None or account.settled < budget.soft_amount:
+        soft = account.soft_amount
+        if soft is None or account.settled < soft:
             return "throttle" if is_slowed else None
-        has_begun = self._begun.get(execution_id, {}).get((budget.name, account.values)) == account.period.start_ns
-        if budget.on_soft == "finish" and not has_begun:
+        if budget.on_soft == "finish" and not self._has_begun(account, executions):
             return "refuse"
         if is_slowed or budget.on_soft == "throttle":
             return "throttle"
@@ -85,7 +96,7 @@ def soft_refusal(account: Account, execution_id: str) -> BudgetExhaustedError:
     """Why a new execution is refused while others finish."""
     budget, status = account.budget, account.status()
     settled, soft, limit = (
-        format_amount(amount, status.unit) for amount in (status.settled, budget.soft_amount or 0, status.limit)
+        format_amount(amount, status.unit) for amount in (status.settled, account.soft_amount or 0, status.limit)
     )
     whose = f" ({status.scope})" if status.scope else ""
     error = BudgetExhaustedError(

@@ -16,7 +16,7 @@ from hivecost.runtime.config_file import ConfigFile
 class ConfigReload(msgspec.Struct, frozen=True, kw_only=True):
     """What `AgentRuntime.reload_config` did."""
 
-    #: The budgets whose limit is another one from now on; what was spent stays.
+    #: The budgets whose limit is another one from now on, otherwise as they are in force; what was spent stays.
     limits: tuple[Budget, ...] = ()
     #: The budgets that bind from now on, and did not before.
     added: tuple[Budget, ...] = ()
@@ -32,7 +32,7 @@ def compare(in_force: ConfigFile, fresh: ConfigFile) -> ConfigReload:
     """What to do about the differences."""
     old, new = ({budget.name: budget for budget in file.budgets} for file in (in_force, fresh))
     return ConfigReload(
-        limits=tuple(budget for budget in fresh.budgets if _is_new_limit(old.get(budget.name), budget)),
+        limits=tuple(_with_new_limits(old, new)),
         added=tuple(budget for name, budget in new.items() if name not in old),
         retired=tuple(budget for name, budget in old.items() if name not in new),
         needs_restart=tuple(_waiting(in_force, fresh)),
@@ -47,16 +47,21 @@ def in_force_after(in_force: ConfigFile, reload: ConfigReload) -> ConfigFile:
     return replace(in_force, budgets=(*kept, *reload.added))
 
 
-def _is_new_limit(old: Budget | None, new: Budget) -> bool:
-    return old is not None and bool(fields := old.differences(new)) and set(fields) <= set(CHANGEABLE)
+def _with_new_limits(old: Mapping[str, Budget], new: Mapping[str, Budget]) -> Iterator[Budget]:
+    """The budgets in force, with their limits in the file: of those that go on to count what they count."""
+    for name in (name for name in new if name in old):
+        before, now = old[name], new[name]
+        if _counts(before) == _counts(now) and not set(CHANGEABLE).isdisjoint(before.differences(now)):
+            yield before.with_limits_of(now)
 
 
 def _waiting(in_force: ConfigFile, fresh: ConfigFile) -> Iterator[str]:
     old, new = ({budget.name: budget for budget in file.budgets} for file in (in_force, fresh))
     refused = {name for name, _ in _counting_anew(old, new)}
     for name in (name for name in old if name in new and name not in refused):
-        fields = old[name].differences(new[name])
-        if set(fields) - set(CHANGEABLE):
+        applied = CHANGEABLE if _counts(old[name]) == _counts(new[name]) else ()
+        fields = [field for field in old[name].differences(new[name]) if field not in applied]
+        if fields:
             yield f'budget "{name}": {", ".join(fields)}'
     for field in _differing(in_force.runtime, fresh.runtime):
         yield "[runaway]" if field == "runaway_rules" else f"[runtime] {field}"

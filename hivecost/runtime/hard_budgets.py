@@ -296,9 +296,9 @@ class HardBudgets:
         Each of the `done` budgets has had its say.
         """
         model = "" if request.is_charge else request.model
-        step = self._soft.next_step(hold.accounts, request.execution_id, model, done)
+        step = self._soft.next_step(hold.accounts, request.executions, model, done)
         if step is None:
-            self._soft.passed(hold.accounts, request.execution_id)
+            self._soft.passed(hold.accounts, request.executions)
         else:
             done.add(step.account.budget.name)
         return step
@@ -312,7 +312,7 @@ class HardBudgets:
         except BudgetExceededError:  # one is frozen
             return None
         hold.release()
-        step = self._soft.next_step(hold.accounts, request.execution_id, request.model, done)
+        step = self._soft.next_step(hold.accounts, request.executions, request.model, done)
         if step is None or step.action != "downgrade":
             return None
         done.add(step.account.budget.name)

@@ -270,9 +270,9 @@ class BudgetWatcher:
 
         Each of the `done` budgets has had its say.
         """
-        step = self._soft.next_step(accounts, request.execution_id, "" if request.is_charge else request.model, done)
+        step = self._soft.next_step(accounts, request.executions, "" if request.is_charge else request.model, done)
         if step is None:
-            self._soft.passed(accounts, request.execution_id)
+            self._soft.passed(accounts, request.executions)
             return None
         account, budget = step.account, step.account.budget
         done.add(budget.name)

@@ -34,7 +34,7 @@ def soft(on_soft: str, name: str = "b", **settings) -> Budget:
 
 
 def action(accounts, model: str = "dear", done=(), limits: SoftLimits | None = None) -> str | None:
-    step = (limits or SoftLimits()).next_step(accounts, "e1", model, done)
+    step = (limits or SoftLimits()).next_step(accounts, ("e1",), model, done)
     return None if step is None else step.action
 
 
@@ -79,12 +79,23 @@ def test_a_turn_that_is_refused_does_not_wait_first():
 def test_finish_is_for_those_that_began_before():
     """An execution that passed below the soft limit goes on beyond it, others are refused; forgotten, it is new."""
     limits, budget = SoftLimits(), soft("finish")
-    limits.passed(spent(6, budget), "e1")
+    limits.passed(spent(6, budget), ("e1",))
     accounts = spent(8, budget)
     assert action(accounts, limits=limits) is None
-    assert limits.next_step(accounts, "e2", "dear", ()).action == "refuse"
+    assert limits.next_step(accounts, ("e2",), "dear", ()).action == "refuse"
     limits.forget_execution("e1")
     assert action(accounts, limits=limits) == "refuse"
+
+
+@pytest.mark.parametrize("first", [("root",), ("root/one", "root"), ("root/one/two", "root/one", "root")])
+def test_what_a_run_that_may_finish_starts_may_too(first):
+    """Sub-agents count as the run that they are inside of, whichever of them had the first turn."""
+    limits, budget = SoftLimits(), soft("finish")
+    limits.passed(spent(6, budget), first)
+    past = spent(8, budget)
+    assert limits.next_step(past, ("root",), "m", ()) is None
+    assert limits.next_step(past, ("root/other", "root"), "m", ()) is None
+    assert limits.next_step(past, ("other",), "m", ()).action == "refuse"
 
 
 def test_of_many_executions_those_that_began_last_are_remembered(monkeypatch):
@@ -92,9 +103,9 @@ def test_of_many_executions_those_that_began_last_are_remembered(monkeypatch):
     monkeypatch.setattr("hivecost.ledger.soft.EXECUTIONS_MAX", 3)
     limits, budget = SoftLimits(), soft("finish")
     for number in range(10):
-        limits.passed(spent(0, budget), f"e{number}")
+        limits.passed(spent(0, budget), (f"e{number}",))
     past = spent(8, budget)
-    refused = [limits.next_step(past, f"e{number}", "m", ()) is not None for number in range(10)]
+    refused = [limits.next_step(past, (f"e{number}",), "m", ()) is not None for number in range(10)]
     assert refused == [True] * 7 + [False] * 3
 
 
@@ -102,7 +113,7 @@ def test_of_an_execution_that_never_ends_only_the_newest_periods_are_remembered(
     """It may finish what it began today, and not go on tomorrow because it began yesterday."""
     limits, accounts = SoftLimits(), SpendAccounts([soft("finish")])
     for day in range(100):
-        limits.passed(accounts.find(WHO, day * 86_400 * 10**9), "e1")
+        limits.passed(accounts.find(WHO, day * 86_400 * 10**9), ("e1",))
     assert sum(map(len, limits._begun.values())) == 1
     for day, expected in ((99, None), (100, "refuse")):
         accounts.add(WHO, day * 86_400 * 10**9, 0, 0, 8)
@@ -112,7 +123,7 @@ def test_of_an_execution_that_never_ends_only_the_newest_periods_are_remembered(
 def test_finish_looks_at_each_account():
     """Having had a turn on one account opens no other."""
     limits, budget = SoftLimits(), soft("finish", per="user")
-    limits.passed(spent(6, budget), "e1")
+    limits.passed(spent(6, budget), ("e1",))
     accounts = SpendAccounts([budget])
     accounts.add({**WHO, "user": "bob"}, 1, 0, 0, 8)
     assert action(accounts.find({**WHO, "user": "bob"}, 1), limits=limits) == "refuse"
@@ -138,6 +149,21 @@ def test_a_soft_limit_above_a_lowered_limit_is_out_of_reach():
     accounts.set_limit("b", "20 calls")
     assert [c.fraction for c in accounts.add(WHO, 1, 0, 0, 4)] == [0.35]
     assert action(accounts.find(WHO, 1)) == "throttle"
+
+
+def test_of_a_limit_of_its_own_the_soft_limit_is_the_same_part():
+    """Configured or set later, rounded up; the warning and the refusal go by it."""
+    accounts = SpendAccounts([soft("finish", per="user", limits={"ada": "100 calls"}, warn=())])
+    ada, bob, eve = (accounts.find({**WHO, "user": user}, 1) for user in ("ada", "bob", "eve"))
+    accounts.set_own_limit("b", ("bob",), 5)
+    assert [one.soft_amount for (one,) in (ada, bob, eve)] == [70, 4, 7]
+    assert accounts.add(WHO, 1, 0, 0, 69) == []
+    assert action(ada) is None
+    assert [crossing.fraction for crossing in accounts.add(WHO, 1, 0, 0, 1)] == [0.7]
+    assert action(ada) == "refuse"
+    assert "past its soft limit of 70 calls" in str(soft_refusal(ada[0], "e1"))
+    accounts.set_own_limit("b", ("ada",), None)
+    assert ada[0].soft_amount == 7
 
 
 def test_reaching_it_warns_once():

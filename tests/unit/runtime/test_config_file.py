@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from decimal import Decimal
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -329,6 +330,23 @@ async def test_what_waits_for_a_restart_is_said_until_then(make, write):
         reload = await runtime.reload_config()
         assert reload == type(reload)(needs_restart=waiting)
     assert runtime._watcher.accounts.budgets["b"] == hc.Budget("b", limit="$0.01", mode="stop_after")
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("mode", "before", "after"), [("stop_after", 3, 2), ("hard", 2, 2)])
+async def test_a_limit_is_in_force_whatever_else_of_its_budget_changed(make, write, mode, before, after):
+    """What else changed waits for a restart, and is said until then."""
+    runtime = make("$0.02", mode)
+    async with runtime:
+        assert await spend_all(runtime) == before
+        changed = ONE.format(limit="$0.04", mode=mode)
+        write(changed.replace("[[budget]]\n", "[[budget]]\nwarn = [0.5]\nshadow = true\n"))
+        reload = await runtime.reload_config()
+        waiting = ('budget "b": warn, shadow',)
+        assert ([budget.limit for budget in reload.limits], reload.needs_restart) == ([Decimal("0.04")], waiting)
+        assert await spend_all(runtime) == after
+        again = await runtime.reload_config()
+        assert (again.limits, again.needs_restart) == ((), waiting)
 
 
 @pytest.mark.anyio

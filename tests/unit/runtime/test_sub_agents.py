@@ -179,6 +179,19 @@ async def test_a_budget_of_one_agent_binds_its_sub_agents(make_runtime):
     assert [child.status for child in result.output].count("completed") == 3
 
 
+@pytest.mark.parametrize("mode", ["hard", "stop_after"])
+async def test_a_run_that_may_finish_may_start_sub_agents_for_it(make_runtime, mode):
+    """Past the soft limit of `on_soft="finish"`; a run that is new is refused, and so is what it starts."""
+    budget = hc.Budget("day", "10 calls", window="day", soft_limit=2, on_soft="finish", mode=mode)
+    runtime = make_runtime(budgets=[budget])
+    family(runtime, children=3)
+    async with runtime:
+        result = await runtime.trigger_and_wait("parent")
+        new = await runtime.trigger_and_wait("parent")
+    assert [child.status for child in result.output] == 3 * ["completed"]
+    assert [child.status for child in new.output] == 3 * ["cancelled"]
+
+
 async def test_other_budgets_go_by_the_child_alone(make_runtime):
     """What a day, a user or a session may spend is counted once, however deep the turn is."""
     runtime = make_runtime(
