@@ -1,8 +1,8 @@
 """How wide holds are: what is held when a request is sent, over what it is billed, for requests of real clients.
 
 The requests are those of `benchmarks.recorded`, and so are the bills: input as providers count and cache it, as far as
-they publish that; output by an assumed distribution. No figure depends on the machine. `python -m benchmarks.holds`
-prints the table of docs/budgets.md, and the medians for other steps.
+they publish that; output by an assumed distribution. Holds are those of `ctx.turn`, by the same code. No figure depends
+on the machine. `python -m benchmarks.holds` prints the table of docs/budgets.md, and the medians for other steps.
 """
 
 from __future__ import annotations
@@ -14,11 +14,15 @@ from itertools import groupby, pairwise
 from statistics import median
 from typing import Any, Final, NamedTuple
 
+import anyio
 from msgspec.structs import replace
 
 from benchmarks.recorded import RecordedRequest, read
 from hivecost.events import Usage
-from hivecost.pricing import PriceBook, count_tokens, input_token_bound
+from hivecost.plugin import TurnRequest
+from hivecost.pricing import PriceBook, can_count_tokens, input_token_bound
+from hivecost.runtime.prompt_count import PromptCount
+from hivecost.runtime.turn_bound import TurnBounds
 from hivecost.testing import FakeClock
 
 #: How far output is held ahead of what was read.
@@ -27,31 +31,21 @@ STEP_TOKENS: Final = 2_048
 #: The budget that is replayed, for each session anew.
 LIMIT_NANOUSD: Final = 500_000_000
 
-#: What a request without a limit may be answered with, by OpenAI's pages of its models.
-MAX_OUTPUT_TOKENS: Final = {
-    "gpt-4.1": 32_768,
-    "gpt-5": 128_000,
-    "gpt-5-mini": 128_000,
-    "gpt-5.3-codex": 128_000,
-    "gpt-6.1-sol": 128_000,
-}
-
-#: Whose tokenizer counts for all of OpenAI's models: that of the newest is not published.
-_VOCABULARY_OF: Final = "gpt-5"
-
 #: When the requests were recorded; prices are those of that day.
-_BOOK: Final = PriceBook(clock=FakeClock(datetime(2026, 11, 28, tzinfo=UTC)))
+_CLOCK: Final = FakeClock(datetime(2026, 11, 28, tzinfo=UTC))
+_BOOK: Final = PriceBook(clock=_CLOCK)
+_BOUNDS: Final = TurnBounds(_BOOK, _CLOCK)
 
 
 class Sent(NamedTuple):
-    """A request, what it is billed in nano-USD, and two bounds of its input."""
+    """A request, what it is billed in nano-USD, and its turn at the gate with two bounds of its input."""
 
     request: RecordedRequest
     billed: int
-    #: By tokenizer for OpenAI's models; for Claude what its count endpoint would say, which is what is billed.
-    counted_tokens: int
+    #: By tokenizer where the model's is published; else what the provider's count endpoint would say, and its margin.
+    counted: TurnRequest
     #: A token for each byte.
-    byte_tokens: int
+    by_bytes: TurnRequest
 
 
 Hold = Callable[[Sent], int]
@@ -60,10 +54,18 @@ Hold = Callable[[Sent], int]
 @cache
 def sent() -> tuple[Sent, ...]:
     """All recorded requests."""
-    return tuple(
-        Sent(each, _nanousd(each.model, each.usage), _counted_tokens(each), input_token_bound(each.prompt))
-        for each in read()
-    )
+    return anyio.run(_all_sent)
+
+
+async def _all_sent() -> tuple[Sent, ...]:
+    return tuple([await _sent(each) for each in read()])
+
+
+async def _sent(request: RecordedRequest) -> Sent:
+    limit = request.limit[1] if request.limit else 0
+    prompt = PromptCount(request.prompt, None, lambda: request.usage.input_tokens)
+    by_bytes = prompt.described(TurnRequest(model=request.model, max_tokens=limit))
+    return Sent(request, _nanousd(request.model, request.usage), await prompt.counted(by_bytes), by_bytes)
 
 
 def sessions(requests: Iterable[Sent]) -> list[list[Sent]]:
@@ -71,39 +73,36 @@ def sessions(requests: Iterable[Sent]) -> list[list[Sent]]:
     return [list(group) for _, group in groupby(requests, key=lambda each: each.request.session)]
 
 
-def as_today(each: Sent) -> int:
-    """A byte is a token, at the dearest rate of its side; output in full."""
-    nanousd = _BOOK.upper_bound_nanousd(
-        each.request.model, input_tokens=each.byte_tokens, output_tokens=_output_max(each.request)
-    )
-    assert nanousd is not None
-    return nanousd
+def bytes_in_full(each: Sent) -> int:
+    """A byte is a token; output in full."""
+    return _held(each.by_bytes)
 
 
 def counted_in_full(each: Sent) -> int:
-    """Input counted, at the dearest rate that the request asks for; output in full."""
-    return _uncached(each.request, each.counted_tokens) + _output(each.request, _output_max(each.request))
+    """Input counted; output in full."""
+    return _held(each.counted)
 
 
 def bytes_in_steps(each: Sent) -> int:
-    """A byte is a token, at the dearest rate that the request asks for; a step of output."""
-    return _uncached(each.request, each.byte_tokens) + _step(each.request, STEP_TOKENS)
+    """A byte is a token; a step of output."""
+    return _held(each.by_bytes, STEP_TOKENS)
 
 
 def counted_in_steps(each: Sent, step_tokens: int = STEP_TOKENS) -> int:
-    """Input counted, at the dearest rate that the request asks for; a step of output."""
-    return _uncached(each.request, each.counted_tokens) + _step(each.request, step_tokens)
+    """Input counted; a step of output."""
+    return _held(each.counted, step_tokens)
 
 
 def cached_in_steps(each: Sent, step_tokens: int = STEP_TOKENS) -> int:
     """The same, but what the cache has is held as read from it: no bound, as a cache may forget."""
     request, read_tokens = each.request, each.request.usage.cache_read_tokens
     from_cache = _nanousd(request.model, Usage(read_tokens, 0, cache_read_tokens=read_tokens))
-    return counted_in_steps(each, step_tokens) - _uncached(request, read_tokens) + from_cache
+    fresh = replace(each.counted, input_tokens=each.counted.input_tokens - read_tokens)
+    return _held(fresh, step_tokens) + from_cache
 
 
 RULES: Final[dict[str, Hold]] = {
-    "bytes, whole": as_today,
+    "bytes, whole": bytes_in_full,
     "counted, whole": counted_in_full,
     "bytes, steps": bytes_in_steps,
     "counted, steps": counted_in_steps,
@@ -156,8 +155,8 @@ def results() -> list[tuple[str, float, float, bool]]:
     everything = sent()
     coding = [each for each in everything if each.request.session.client in {"claude-code", "codex"}]
     first = [session[0] for session in sessions(coding)]
-    of_openai = [each for each in everything if each.request.flavor != "anthropic.messages"]
-    tokens = median(each.counted_tokens / each.request.usage.input_tokens for each in of_openai)
+    tokenized = [each for each in everything if each.counted.is_text and can_count_tokens(each.request.model)]
+    tokens = median(each.counted.input_tokens / each.request.usage.input_tokens for each in tokenized)
     return [
         _at_most("input tokens held over billed, counted by a tokenizer", 1.3, tokens),
         _at_most("input tokens held over billed, those billed before and bytes", 1.3, median(_grown_ratios())),
@@ -172,34 +171,12 @@ def _grown_ratios() -> list[float]:
     return [tokens / request.usage.input_tokens for each in sessions(sent()) for request, tokens in grown_tokens(each)]
 
 
-def _counted_tokens(request: RecordedRequest) -> int:
-    if request.flavor == "anthropic.messages":
-        return request.usage.input_tokens
-    return count_tokens(request.prompt, _VOCABULARY_OF)
-
-
 def _at_most(name: str, goal: float, figure: float) -> tuple[str, float, float, bool]:
     return (name, goal, figure, figure <= goal)
 
 
-def _output_max(request: RecordedRequest) -> int:
-    return request.limit[1] if request.limit else MAX_OUTPUT_TOKENS[request.model]
-
-
-def _step(request: RecordedRequest, step_tokens: int) -> int:
-    return _output(request, min(step_tokens, _output_max(request)))
-
-
-def _output(request: RecordedRequest, tokens: int) -> int:
-    return _nanousd(request.model, Usage(0, tokens))
-
-
-def _uncached(request: RecordedRequest, tokens: int) -> int:
-    """Input that no cache has, written to it as the request asks for; OpenAI's newest write unasked."""
-    anthropic = request.flavor == "anthropic.messages"
-    written = tokens if request.cache_ttl or not anthropic else 0
-    written_1h = written if request.cache_ttl == "1h" else 0
-    return _nanousd(request.model, Usage(tokens, 0, cache_write_tokens=written, cache_write_1h_tokens=written_1h))
+def _held(turn: TurnRequest, step_tokens: int = 0) -> int:
+    return _BOUNDS.of(replace(turn, stream_tokens=step_tokens), ("usd",))["usd"]
 
 
 def _nanousd(model: str, usage: Usage) -> int:

@@ -16,12 +16,17 @@ _BEDROCK: Final = re.compile(
 _DATE: Final = re.compile(r"[-@](?:20\d\d-?[01]\d-?[0-3]\d|[01]\d-20\d\d|latest|default|\d{4})$")
 _BEDROCK_VERSION: Final = re.compile(r"(?:-v\d+(?::\d+)*(?::\d+k)?|(?:-\d+)?:\d+)$")
 
+#: `deepseek-r1:70b`, `llama3.1:latest`: as only Ollama tells sizes, and quantizations after them.
+_OLLAMA_TAG: Final = re.compile(r":(?:latest$|e?\d+(?:\.\d+)?[bm](?:$|[-_]))", re.IGNORECASE)
+
 #: How each provider's names say a region, as a part between slashes or colons.
 _AWS_REGION: Final = re.compile(rf"(?:^|[/:])({_AREA}|[a-z]{{2}}(?:-gov|-iso[a-z]?)?-[a-z]+-\d)(?=[/:])")
 _AZURE_REGION: Final = re.compile(
-    r"(?:^|/)(global-standard|global|eu|us|apac|(?:north|south|east|west|central)+(?:us|europe|asia|india)\d?"
-    r"|(?:sweden|france|switzerland|germany|uk|norway|poland|italy|spain|canada|brazil|japan|korea|australia|uae)"
-    r"(?:north|south|east|west|central)+)(?=/)"
+    r"(?:^|/)(global-standard|global|eu|us|apac|us-?gov[a-z]*|usdod[a-z]+"
+    r"|(?:north|south|east|west|central)+(?:us|europe|asia|india)\d?"
+    r"|(?:sweden|france|switzerland|germany|uk|norway|poland|italy|spain|canada|brazil|japan|korea|australia|uae|china"
+    r"|austria|belgium|chile|denmark|indonesia|israel|malaysia|mexico|newzealand|qatar|southafrica|taiwan)"
+    r"(?:north|south|east|west|central)+\d?)(?=/)"
 )
 _GOOGLE_REGION: Final = re.compile(r"(?:^|/)locations/([^/]+)(?=/)")
 
@@ -41,8 +46,8 @@ def spellings(model: str) -> Iterator[tuple[str, str]]:
     while "/" in named:
         head, named = named.split("/", 1)
         yield head, named
-    head, colon, rest = model.partition(":")
-    if colon and "/" not in head:
+    head, colon, rest = model.removeprefix("gateway/").partition(":")
+    if colon and "/" not in head and head != "ft":
         yield head, rest
 
 
@@ -60,6 +65,11 @@ def undated(model: str) -> Iterator[str]:
 def is_bedrock(model: str) -> bool:
     """Whether the name has the shape of Bedrock's ids, or is an ARN of Bedrock."""
     return _BEDROCK.search(model) is not None or (model.startswith("arn:aws") and ":bedrock:" in model)
+
+
+def is_ollama(model: str) -> bool:
+    """Whether the name has one of Ollama's tags at its end."""
+    return _OLLAMA_TAG.search(model) is not None and not model.startswith("ft:")
 
 
 def bedrock_area(model: str) -> str:

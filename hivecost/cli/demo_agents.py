@@ -82,5 +82,5 @@ def register_agents(runtime: AgentRuntime, provider: ProviderEmulator) -> None:
         return f"what was found until it was {found.status}"
 
 
-def _request(model: str, prompt: str, max_tokens: int) -> dict[str, Any]:
+def _request(model: str, prompt: str, max_tokens: int | None) -> dict[str, Any]:
     return {"model": model, "max_tokens": max_tokens, "messages": [{"role": "user", "content": prompt}]}

@@ -60,8 +60,10 @@ def parse_limit(limit: object, unit: str, *, key: str) -> tuple[Decimal, Unit]:
     """
     number, written = _split(limit, key)
     chosen = _UNIT_NAMES.get((written or unit or "usd").lower())
-    if chosen is None or (written and unit and chosen != _UNIT_NAMES.get(unit.lower())):
-        raise ConfigError(key, f"{_EXPECTED}, in one of {', '.join(UNITS)}", got=f"{limit} {unit}".strip())
+    if chosen is None:
+        raise ConfigError(key, f"{_EXPECTED}, in one of {', '.join(UNITS)}", got=limit)
+    if written and unit and chosen != _UNIT_NAMES[unit.lower()]:
+        raise ConfigError(key, f"an amount in {_UNIT_NAMES[unit.lower()]}, which the budget counts", got=limit)
     if not 0 < to_amount(number, chosen, key=key) <= AMOUNT_MAX:
         raise ConfigError(key, _EXPECTED, got=limit)
     return number, chosen

@@ -31,7 +31,8 @@ OTHER_NAMES: Final[Mapping[str, tuple[str, ...]]] = {
     "model": ("asked_model", "answered_model"),
     "provider": ("asked_provider",),
 }
-_RESERVED: Final = frozenset((*ATTRIBUTES, *(name for names in OTHER_NAMES.values() for name in names)))
+#: What no tag may be called.
+RESERVED: Final = frozenset((*ATTRIBUTES, *(name for names in OTHER_NAMES.values() for name in names)))
 #: Between several models that answered: no name has one.
 _SEPARATOR: Final = "\n"
 
@@ -52,7 +53,7 @@ def whose(source: Event | TurnRequest) -> dict[str, str]:
     """The same without the model and the provider: whose an event, or a request, is."""
     found = _named(_read(source)).copy()
     for name, tag in source.tags.items():
-        if name not in _RESERVED:
+        if name not in RESERVED:
             found[name] = tag
     return found
 

@@ -12,7 +12,7 @@ from hivecost.ledger.account import Account, AccountKey
 from hivecost.ledger.attribution import attribution, key_reader, looked_at
 from hivecost.ledger.budget import Budget
 from hivecost.ledger.matching import matcher
-from hivecost.ledger.own_limits import LimitKey, keys_of, own_limit_of
+from hivecost.ledger.own_limits import LimitKey, is_value, keys_of, own_limit_of
 from hivecost.ledger.period import Calendar, Period
 from hivecost.plain_text import plain_str
 
@@ -94,13 +94,18 @@ class AccountBook:
         """The accounts that a turn with these attributes counts on at this instant, in the order of the budgets.
 
         Budgets with an account for each execution have one more for each of the `ancestors` that started this one: for
-        them it is as if they took the turn themselves.
+        them it is as if they took the turn themselves. Raises ConfigError for attributes that are no texts.
         """
-        key: Hashable = tuple(map(attribution.get, self._attributes))
-        if ancestors:
-            key = (key, *map(self._values_of, ancestors))
-        found = self._found.get(key)
+        try:
+            key: Hashable = tuple(map(attribution.get, self._attributes))
+            if ancestors:
+                key = (key, *map(self._values_of, ancestors))
+            found = self._found.get(key)
+        except (AttributeError, TypeError):  # no mapping, or a value that nothing can be looked up by
+            self._require_texts(attribution, ancestors)
+            raise
         if found is None or not found.start_ns <= at_ns < found.end_ns:
+            self._require_texts(attribution, ancestors)
             found = self._look_up(key, attribution, at_ns, ancestors)
         return found.accounts
 
@@ -113,6 +118,16 @@ class AccountBook:
         if found is None or not found.start_ns <= at_ns < found.end_ns:
             found = self._look_up(key, attribution(turn), at_ns, ancestors)
         return found.accounts
+
+    def _require_texts(self, attribution: Mapping[str, str], ancestors: Ancestors) -> None:
+        if not isinstance(ancestors, Sequence):
+            raise ConfigError("ancestors", "a list of the attributes of each", got=ancestors)
+        for who in (attribution, *ancestors):
+            if not isinstance(who, Mapping):
+                raise ConfigError("attribution", 'attributes such as {"org": "acme"}', got=who)
+            for name in self._attributes:
+                if name in who and not is_value(who[name]):
+                    raise ConfigError(f"attribution.{name}", "a text", got=who[name])
 
     def _values_of(self, attribution: Mapping[str, str]) -> Hashable:
         return tuple(map(attribution.get, self._attributes))

@@ -221,7 +221,7 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for field in ("throttle_s", "wait_s"):
             seconds = getattr(self, field)
             if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < 1e6:
-                raise ConfigError(self._key(field), "seconds above 0", got=seconds)
+                raise ConfigError(self._key(field), "seconds above 0 and below 1,000,000", got=seconds)
 
     def _check_on_unpriced(self) -> None:
         if self.mode == "hard" and self.on_unpriced != "":
@@ -238,7 +238,8 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def _check_on_exceed(self) -> None:
         key, is_hard = self._key("on_exceed"), self.mode == "hard"
         if self.on_exceed == "pause" and not is_hard:
-            raise ConfigError(key, "'cancel' or 'alert': only mode='hard' can pause before a turn")
+            expected = "'cancel', 'throttle' or 'alert'" if self.mode == "stop_after" else "'cancel' or 'alert'"
+            raise ConfigError(key, f"{expected}: only mode='hard' can pause before a turn")
         if self.on_exceed == "alert" and is_hard:
             expected = (
                 "'cancel' or 'pause': shadow=True lets everything pass, and so does mode='stop_after' with 'alert'"
@@ -299,6 +300,8 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         for name in checked:
             if name not in ATTRIBUTES and (meant := _attribute_near(name)):
                 raise ConfigError(self._key(field), f"{meant!r}, or a tag whose name is less like it", got=name)
+        if len(set(checked)) < len(checked):
+            raise ConfigError(self._key(field), "each attribute once", got=list(checked))
         return checked
 
     def _checked_names(self, field: str, names: str | Sequence[str]) -> tuple[str, ...]:
@@ -334,10 +337,10 @@ def listed_names(names: str | Iterable[str]) -> tuple[str, ...]:
 
 
 def _attribute_near(name: str) -> str:
-    """The attribute that is meant by a slip of its name, such as `user_id` and `modle`; "" for a name of its own."""
+    """The attribute that a slip means, such as `user_id`, `User` and `modle`; "" for a name of its own."""
     from difflib import get_close_matches  # noqa: PLC0415  # only the name of a tag needs it
 
-    return next(iter(get_close_matches(name.removesuffix("_id"), ATTRIBUTES, n=1, cutoff=0.8)), "")
+    return next(iter(get_close_matches(name.lower().removesuffix("_id"), ATTRIBUTES, n=1, cutoff=0.8)), "")
 
 
 _CHOICES: Final[dict[str, tuple[object, ...]]] = {

@@ -16,6 +16,7 @@ from hivecost.ledger.amounts import AMOUNT_MAX, UNITS, Unit, overrun_reason
 from hivecost.ledger.book import AccountBook, AccountDropped, AccountOpened, AccountsMax, Ancestors
 from hivecost.ledger.budget import Budget, Limit
 from hivecost.ledger.hold import Hold, HoldState, Incident, Refusal, Settlement, finality, refusal_of
+from hivecost.ledger.own_limits import is_value
 from hivecost.ledger.snapshot import HoldSnapshot, LedgerSnapshot, load_account, save_account
 
 _NOTHING: Final = Settlement()
@@ -76,11 +77,14 @@ class LedgerState:
         `ancestors` are those of AccountBook. The period is that of `at_ns`, whenever the hold is settled. With a `key`
         that an open hold already has, gives that hold. Of several refusals gives the one that will last longest. With
         `is_partial` more than the amounts may be billed: that is charged, and freezes nothing.
-        The mapping is kept as it is. Raises ConfigError for an amount that is no integer from zero, or that a budget
-        counts and nobody gave.
+        The mapping is kept as it is. Raises ConfigError for an attribute or a key that is no text, and for an amount
+        that is no integer from zero, or that a budget counts and nobody gave.
         """
-        if key is not None and key in self._open_by_key:
-            return self._open_by_key[key]
+        if key is not None:
+            if not is_value(key):
+                raise ConfigError("key", "a text", got=key)
+            if key in self._open_by_key:
+                return self._open_by_key[key]
         accounts = self._book.find(attribution, at_ns, ancestors)
         wanted = _checked(amounts if "calls" in amounts else {"calls": 1, **amounts})
         refusals: tuple[Refusal, ...] = ()
@@ -95,7 +99,8 @@ class LedgerState:
             account.used_at_ns = at_ns
         number = self._last_hold_id = self._last_hold_id + 1
         hold = self._open[number] = Hold(number, accounts, wanted, key, "held", refusals, at_ns, accounts)
-        hold.is_partial = is_partial
+        if is_partial:
+            hold.is_partial = True
         if key is not None:
             self._open_by_key[key] = hold
         return hold

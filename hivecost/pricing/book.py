@@ -37,8 +37,9 @@ _UNUSABLE: Final = {UsageStatus.MISSING: CostStatus.UNPRICED, UsageStatus.INVALI
 class PriceBook:
     """Prices turns, in memory and without I/O once the rates are loaded: by `load`, or with the first price.
 
-    `table` is the user's own prices, which win by exact name: a dict (`{"gpt-4o": {"input": 2.50, "output": 10.00}}`,
-    USD per 1M tokens) or the path of a TOML file. Raises ConfigError when the table cannot be used.
+    `table` is the user's own prices, which win by name, in either case, alone or with its host (`azure/gpt-4o`): a
+    dict (`{"gpt-4o": {"input": 2.50, "output": 10.00}}`, USD per 1M tokens) or the path of a TOML file. Raises
+    ConfigError when the table cannot be used.
     `data` is genai-prices' JSON, as fetched; None takes what the installed package brings.
     """
 
@@ -207,16 +208,18 @@ class PriceBook:
 
         Every token is taken as the dearest kind of its side that it can be, at the dearest long-context rate in reach,
         at the tier asked for or the standard one (a provider may serve either), now and within the next hour, at the
-        dearest host where nobody names one. `cache_write` is what the request asks for: "" for none, which binds where
-        a provider writes only what it is asked to, "5m" and "1h"; None, where nobody knows, is an hour. A prompt that
-        `is_text` holds no audio, image or video.
+        dearest host where nobody names one. A name without a date covers its later versions, and whatever else the
+        user's table has for names by which the answer may call the model.
+        `cache_write` is what the request asks for: "" for none, which binds where a provider writes only what it is
+        asked to, "5m" and "1h"; None, where nobody knows, is an hour. A prompt that `is_text` holds no audio, image or
+        video.
         """
         at = self._clock.now_ns() if at_ns is None else at_ns
         quotes = self._quotes_ahead((model, provider, service_tier, batch, inference_geo, "", "", ""), at)
         card = quotes[0].card
         if card is None:
             return None
-        if len(quotes) == 1 and not (service_tier or batch or quotes[0].rivals):  # as it is most often
+        if len(quotes) == 1 and not (service_tier or batch or quotes[0].rivals or quotes[0].later):  # most often
             writes = _writes(quotes[0], cache_write)
             return card.upper_bound(input_tokens, output_tokens, web_search_requests, writes, is_text=is_text)
         if service_tier or batch:
@@ -226,7 +229,7 @@ class PriceBook:
                 input_tokens, output_tokens, web_search_requests, _writes(quote, cache_write), is_text=is_text
             )
             for own in quotes
-            for quote in (own, *own.rivals)
+            for quote in (own, *own.rivals, *own.later)
             if quote.card is not None
         )
 
@@ -350,7 +353,7 @@ def _subscribed(table: Cost) -> Cost:
         source=SUBSCRIPTION,
         rate=table.rate,
         snapshot=table.snapshot,
-        reason=table.reason,
+        reason=table.reason if table.nanousd is not None else f"what it would have cost is not known: {table.reason}",
         input_nanousd=0,
         output_nanousd=0,
         cached_nanousd=0,

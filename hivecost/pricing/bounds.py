@@ -29,6 +29,13 @@ _OUTSIDE_KEYS: Final = frozenset(
 )
 #: Keys of Bedrock's content blocks.
 _OUTSIDE_BLOCKS: Final = frozenset({"image", "video", "audio", "document"})
+#: What a tool, a call of one or a form of answers has beside its name: JSON of the caller's own, which is read as text.
+_OWN_JSON: Final = frozenset(
+    {
+        *("parameters", "parametersJsonSchema", "parameters_json_schema", "input_schema", "inputSchema", "schema"),
+        *("input", "args", "arguments"),
+    }
+)
 #: What a provider writes before a prompt with tools, and for each tool of its own making (bash, an editor); the largest
 #: known is 735: https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview#pricing
 TOOL_TOKENS: Final = 1_024
@@ -39,9 +46,9 @@ def input_token_bound(prompt: Any) -> int:
     """A proven upper bound of a text prompt's tokens: a text, or what goes to the provider as JSON (messages, tools).
 
     Every tokenizer in use is a byte-level one: a token covers at least one byte of UTF-8, so there are no more tokens
-    than bytes; each list item may cost TEMPLATE_TOKENS more, and tools TOOL_TOKENS. Images, audio and files count by
-    other rules, and what a tool of the provider's own finds is read on top: raises ConfigError when the prompt
-    `reaches_outside`, and for what is no JSON.
+    than bytes; each list item outside of a tool's schema may cost TEMPLATE_TOKENS more, and tools TOOL_TOKENS. Images,
+    audio and files count by other rules, and what a tool of the provider's own finds is read on top: raises ConfigError
+    when the prompt `reaches_outside`, and for what is no JSON.
     """
     return len(sent_bytes(prompt)) + template_bound(prompt) + _tool_bound(prompt)
 
@@ -60,7 +67,7 @@ def sent_bytes(prompt: Any) -> bytes:
 
 
 def template_bound(prompt: Any) -> int:
-    """The tokens a chat template may add: TEMPLATE_TOKENS once, and for each list item."""
+    """The tokens a chat template may add: TEMPLATE_TOKENS once, and for each list item outside of a tool's schema."""
     return TEMPLATE_TOKENS * (1 + _items(prompt))
 
 
@@ -90,7 +97,7 @@ def reaches_outside(prompt: Any) -> bool:
             return True
         if any(isinstance(prompt[key], dict) and "source" in prompt[key] for key in _OUTSIDE_BLOCKS & prompt.keys()):
             return True
-        return any(map(reaches_outside, prompt.values()))
+        return any(map(reaches_outside, _parts(prompt)))
     return isinstance(prompt, list | tuple) and any(map(reaches_outside, prompt))
 
 
@@ -101,13 +108,20 @@ def asked_cache_write(prompt: Any) -> CacheWrite:
         for mark in _CACHE_MARKS:
             if isinstance(said := prompt.get(mark), dict):
                 asked = max(asked, "5m" if said.get("ttl") in (None, "5m") else "1h", key=CACHE_WRITES.index)
-        parts: Iterable[Any] = prompt.values()
+        parts = _parts(prompt)
     else:
         parts = prompt if isinstance(prompt, list | tuple) else ()
     return max((asked, *map(asked_cache_write, parts)), key=CACHE_WRITES.index)
 
 
+def _parts(prompt: dict[Any, Any]) -> Iterable[Any]:
+    """What a provider may read by other rules than as text."""
+    if not isinstance(prompt.get("name"), str):
+        return prompt.values()
+    return (value for key, value in prompt.items() if key not in _OWN_JSON or not isinstance(value, dict))
+
+
 def _items(value: Any) -> int:
     if isinstance(value, dict):
-        return sum(map(_items, value.values()))
+        return sum(map(_items, _parts(value)))
     return sum(1 + _items(item) for item in value) if isinstance(value, list | tuple) else 0

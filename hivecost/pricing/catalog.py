@@ -7,10 +7,13 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import replace
+
 from hivecost.pricing.fees import more_models, more_rates
 from hivecost.pricing.model_limits import ModelLimits
 from hivecost.pricing.offers import ALWAYS, DAY_NS, ModelRates, Offer, Price, Validity, day_ns
 from hivecost.pricing.patches import PATCHES, patched
+from hivecost.pricing.units import FEE_UNITS
 
 if TYPE_CHECKING:
     from datetime import time
@@ -52,6 +55,9 @@ _FEES: Final = {
 #: What a page costs that was annotated as well: the request alone says whether it was.
 _ANNOTATED_PAGES: Final = "input_annotated_document_kpages"
 
+#: What others sell at prices of their own, whatever the shipped rates lend them: by maker, words of the models' names.
+_SOLD_AT_OTHER_RATES: Final = {"deepseek": ("deepseek",), "openai": ("gpt-oss",)}
+
 _TIER_KEYS: Final = frozenset({"processing", "service_tier", "speed"})
 
 
@@ -86,7 +92,22 @@ class Catalog:
         if info is None:
             # Some models are listed under a name that their own matching does not know.
             info = next((listed for listed in provider.models if listed.id.lower() == model.lower()), None)
-        return more_rates(provider_id, model) if info is None else _model_rates(provider, info)
+        # A name of our own is more than a look-alike of the shipped ones, or a model that another provider lends.
+        is_own = info is not None and _is_own(provider, info)
+        ours = more_rates(provider_id, model)
+        if info is None or (ours is not None and not (is_own and info.id.lower() == model.lower())):
+            return ours
+        return _model_rates(provider, info) if is_own else self._lent(provider, info)
+
+    def _lent(self, provider: Provider, info: ModelInfo) -> ModelRates:
+        """The rates of another provider, whose model this one sells: at the same price, as far as that is known."""
+        rates = _without_fees(_model_rates(provider, info))
+        lenders = [maker for maker, words in _SOLD_AT_OTHER_RATES.items() if any(word in info.id for word in words)]
+        lender = next((other.id for other in self._providers if other.id in lenders and _is_own(other, info)), "")
+        if not lender:
+            return rates
+        doubt = f"{provider.id} has a price of its own for {info.id!r}, which is not known: {lender}'s is taken"
+        return replace(rates, offers=tuple(replace(offer, doubt=doubt) for offer in rates.offers))
 
     def provider_ids(self) -> Iterator[str]:
         """Every provider there is."""
@@ -104,6 +125,8 @@ class Catalog:
             for model in provider.models:
                 yield provider.id, model.id
                 yield from ((provider.id, name) for name in _spelled_out(model.match))
+        known = set(self.provider_ids())
+        yield from ((provider, model) for provider, model in more_models() if provider in known)
 
 
 def shipped_catalog() -> Catalog:
@@ -135,10 +158,24 @@ def _spelled_out(clause: Any) -> Iterator[str]:
                 yield from _spelled_out(part)
 
 
+def _is_own(provider: Provider, info: ModelInfo) -> bool:
+    """False for a model that is listed by another provider, and found here because this one sells that one's."""
+    return any(info is own for own in provider.models)
+
+
+def _without_fees(rates: ModelRates) -> ModelRates:
+    """A provider's tools have prices of its own, whose models they are for."""
+    offers = (
+        replace(offer, prices={unit: price for unit, price in offer.prices.items() if unit not in FEE_UNITS})
+        for offer in rates.offers
+    )
+    return replace(rates, offers=tuple(offers))
+
+
 def _model_rates(provider: Provider, info: ModelInfo) -> ModelRates:
     offers = tuple(_standard_offers(info))
-    # A model lent by another provider has that provider's standard rates only, not its tiers.
-    if any(info is own for own in provider.models):
+    # A model lent by another provider has that provider's standard rates only; Azure sells OpenAI's tiers, too.
+    if _is_own(provider, info) or provider.id == "azure":
         offers += tuple(_tier_offers(info))
     limits = ModelLimits(context_window=info.context_window)
     return patched(ModelRates(provider.id, info.id, offers, limits), PATCHES)

@@ -26,6 +26,8 @@ _BEDROCK: Final = "https://aws.amazon.com/bedrock/pricing/"
 _COHERE: Final = "https://cohere.com/pricing"
 _VOYAGE: Final = "https://docs.voyageai.com/docs/pricing"
 _MISTRAL_ON_AZURE: Final = "https://azure.microsoft.com/en-us/pricing/details/ai-foundry-models/mistral/"
+_FINE_TUNED: Final = "https://developers.openai.com/api/docs/pricing#fine-tuning"
+_FOUNDRY: Final = "https://prices.azure.com/api/retail/prices?$filter=serviceName eq 'Foundry Models'"
 _X_AI: Final = "https://docs.x.ai/docs/models"
 
 
@@ -58,19 +60,34 @@ class SameRate(msgspec.Struct, frozen=True):
     source: str
 
 
+def _tokens(spent_in: str, spent_out: str, cached: str) -> dict[str, Decimal]:
+    prices = {"input": Decimal(spent_in), "output": Decimal(spent_out)}
+    return prices | {"cache_read": Decimal(cached)} if cached else prices
+
+
 #: OpenAI's models that may be given its tools.
 _WITH_TOOLS: Final = ("gpt-*", "chatgpt-*", "o1*", "o3*", "o4*", "codex-*")
 
 FEES: Final = (
     *(Fee("openai", models, "file_search", Decimal("0.0025"), _OPENAI) for models in _WITH_TOOLS),
     *(Fee("openai", models, "code_container", Decimal("0.03"), _OPENAI) for models in _WITH_TOOLS),
-    Fee("openai", "gpt-4o*search-preview*", "web_search", Decimal("0.025"), _OPENAI),
+    # In chat completions, these models search for every answer, and none of them counts it.
+    *(
+        Fee("openai", models, unit, Decimal(usd), _OPENAI)
+        for models, a_search in (("gpt-4o*search-preview*", "0.025"), ("gpt-5-search-api*", "0.01"))
+        for unit, usd in (("request", a_search), ("web_search", "0"))
+    ),
     Fee("openai", "gpt-5*", "web_search", Decimal("0.01"), _OPENAI),
     Fee("openai", "gpt-6*", "web_search", Decimal("0.01"), _OPENAI),
     Fee("openai", "o3*", "web_search", Decimal("0.01"), _OPENAI),
     Fee("openai", "o4*", "web_search", Decimal("0.01"), _OPENAI),
-    Fee("azure", "gpt-*", "code_container", Decimal("0.033"), _AZURE),
-    Fee("azure", "gpt-5*", "web_search", Decimal("0.014"), _AZURE),
+    *(
+        Fee("azure", models, unit, Decimal(usd), _AZURE)
+        for models in _WITH_TOOLS
+        for unit, usd in (("code_container", "0.033"), ("file_search", "0.0025"), ("web_search", "0.014"))
+    ),
+    Fee("azure", "claude-*", "web_search", Decimal("0.01"), _ANTHROPIC),
+    Fee("google", "gemini-1*", "web_search", Decimal("0.035"), _GOOGLE),
     Fee("google", "gemini-2*", "web_search", Decimal("0.035"), _GOOGLE),
     Fee("google", "gemini-live-2*", "web_search", Decimal("0.035"), _GOOGLE),
     Fee("google", "gemini-3*", "web_search", Decimal("0.014"), _GOOGLE),
@@ -78,6 +95,13 @@ FEES: Final = (
     Fee("google", "gemini-robotics-er-2*", "web_search", Decimal("0.014"), _GOOGLE),
     Fee("google", "claude-*", "web_search", Decimal("0.01"), _ANTHROPIC),
     Fee("anthropic", "claude-*", "web_search", Decimal("0.01"), _ANTHROPIC),
+    Fee("groq", "openai/gpt-oss-*", "web_search", Decimal("0.005"), "https://groq.com/pricing"),
+    # The fee of a request is that of its searches.
+    *(
+        Fee("perplexity", model, "web_search", Decimal(0), "https://docs.perplexity.ai/getting-started/pricing")
+        for model in ("sonar", "sonar-pro", "sonar-reasoning", "sonar-reasoning-pro")
+    ),
+    Fee("x-ai", "grok-[4-9]*", "web_search", Decimal("0.005"), "https://docs.x.ai/docs/models#tools-pricing"),
 )
 
 PIECE_MODELS: Final = (
@@ -114,6 +138,43 @@ PIECE_MODELS: Final = (
     PieceModel("azure", "mistral-ocr-2505", {"page": Decimal("0.001")}, _MISTRAL_ON_AZURE),
     PieceModel("azure", "mistral-ocr-2512", {"page": Decimal("0.002")}, _MISTRAL_ON_AZURE),
     PieceModel("azure", "mistral-ocr-4-0", {"page": Decimal("0.004")}, _MISTRAL_ON_AZURE),
+    *(
+        PieceModel("openai", f"gpt-4o-mini-search-preview{date}", _tokens("0.15", "0.6", ""), _OPENAI)
+        for date in ("", "-2025-03-11")
+    ),
+    # Foundry sells them itself, not at the prices of their makers' own APIs.
+    *(
+        PieceModel("azure", model, _tokens(spent_in, spent_out, cached), _FOUNDRY)
+        for model, spent_in, spent_out, cached in (
+            ("deepseek-r1", "1.35", "5.4", ""),
+            ("deepseek-r1-0528", "1.35", "5.4", ""),
+            ("deepseek-v3-0324", "1.14", "4.56", ""),
+            ("deepseek-v3.1", "1.23", "4.94", ""),
+            ("deepseek-v3.2", "0.58", "1.68", ""),
+            ("deepseek-v3.2-speciale", "0.58", "1.68", ""),
+            ("deepseek-v4-flash", "0.19", "0.51", "0.028"),
+            ("deepseek-v4-flash-0731", "0.44", "1.32", "0.014"),
+            ("deepseek-v4-pro", "1.74", "3.48", "0.145"),
+            ("deepseek-v4.1-flash", "0.3", "1.2", "0.006"),
+            ("gpt-oss-120b", "0.15", "0.6", ""),
+            ("grok-3-mini", "0.25", "1.27", ""),
+            ("llama-3.3-70b-instruct", "0.71", "0.71", ""),
+            ("mistral-large-3", "0.5", "1.5", ""),
+            ("mistral-medium-3-5", "1.5", "7.5", ""),
+        )
+    ),
+    # What a fine-tuned model costs, whoever trained it: `ft:gpt-4.1-2025-04-14:acme::id`.
+    *(
+        PieceModel("openai", model, _tokens(spent_in, spent_out, cached), _FINE_TUNED)
+        for model, spent_in, spent_out, cached in (
+            ("ft:babbage-002", "1.6", "1.6", ""),
+            ("ft:davinci-002", "12", "12", ""),
+            ("ft:gpt-4.1-2025-04-14", "3", "12", "0.75"),
+            ("ft:gpt-4.1-mini-2025-04-14", "0.8", "3.2", "0.2"),
+            ("ft:gpt-4.1-nano-2025-04-14", "0.2", "0.8", "0.05"),
+            ("ft:o4-mini-2025-04-16", "4", "16", "1"),
+        )
+    ),
     PieceModel("azure", "whisper", {"audio_hour": Decimal("0.36")}, _AZURE),
     PieceModel("azure", "whisper-1", {"audio_hour": Decimal("0.36")}, _AZURE),
 )
@@ -128,9 +189,15 @@ SAME_RATES: Final = (
 )
 
 
+def _without_region(provider: str, model: str) -> str:
+    """`gpt-5` of `eu/gpt-5`: no model of these providers has a path."""
+    return model.rpartition("/")[2] if provider in {"aws", "azure", "google"} else model
+
+
 def tool_fees(provider: str, model: str) -> dict[str, Price]:
     """The fees of this provider for this model, by unit, as far as they are known beside the shipped rates."""
     found: dict[str, Price] = {}
+    model = _without_region(provider, model)
     for fee in FEES:
         if fee.provider == provider and fnmatchcase(model, fee.models):
             found.setdefault(fee.unit, Price(fee.usd))
@@ -139,6 +206,7 @@ def tool_fees(provider: str, model: str) -> dict[str, Price]:
 
 def units_at_other_rates(provider: str, model: str) -> frozenset[str]:
     """The units that need no rate there, because they cost what the other tokens of their side do."""
+    model = _without_region(provider, model)
     return frozenset(
         unit
         for same in SAME_RATES
@@ -149,7 +217,10 @@ def units_at_other_rates(provider: str, model: str) -> frozenset[str]:
 
 def more_rates(provider: str, model: str) -> ModelRates | None:
     """The rates of a model that the shipped ones do not list; None where we do not, either."""
-    return _piece_models().get((provider, model.lower()))
+    name = model.lower()
+    if name.startswith("ft:"):
+        name = ":".join(name.split(":")[:2])
+    return _piece_models().get((provider, name))
 
 
 def more_models() -> Iterator[tuple[str, str]]:

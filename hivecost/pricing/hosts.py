@@ -5,9 +5,20 @@ from __future__ import annotations
 from functools import cached_property
 from typing import Final, NamedTuple
 
-from hivecost.model_names import is_bedrock
+from hivecost.model_names import is_bedrock, last_name
 from hivecost.pricing.catalog import Catalog
-from hivecost.pricing.names import MAKERS, NOBODY, PATH_WORDS, POLICIES, PROVIDER_NAMES, TRANSPARENT, VARIANTS
+from hivecost.pricing.names import (
+    ALIKE_BEDROCK,
+    LOCAL_HOSTS,
+    MAKERS,
+    NOBODY,
+    PATH_WORDS,
+    POLICIES,
+    PROVIDER_NAMES,
+    TRANSPARENT,
+    VARIANTS,
+    provider_word,
+)
 
 _HUGGING_FACE: Final = "huggingface"
 
@@ -37,8 +48,7 @@ class HostNames:
 
     def provider_id(self, name: str) -> str | None:
         """The provider in the catalog that goes by this name; None when none does."""
-        name = name.lower()
-        return self._catalog.provider_id(PROVIDER_NAMES.get(name, name))
+        return self._catalog.provider_id(provider_word(name.lower()))
 
     def named(self, name: str) -> Host:
         """The host that goes by this name, in lower case; one that only passes on says nothing."""
@@ -47,27 +57,53 @@ class HostNames:
         listed = self.provider_id(name)
         if (listed or name) in TRANSPARENT:
             return NOWHERE
-        return Host(listed) if listed else Host(unlisted=PROVIDER_NAMES.get(name, name))
+        if listed:
+            return Host(listed)
+        word = provider_word(name)
+        return Host(unlisted=word if word in {_HUGGING_FACE, *LOCAL_HOSTS} else PROVIDER_NAMES.get(name, name))
 
     def in_name(self, model: str) -> Host:
         """The host that the beginning of a model's name says, its shape, or its end as Hugging Face writes it."""
         name = model.lower()
         if is_bedrock(name):
-            return Host("aws")
+            return self.in_front_of_bedrock(name) or Host("aws")
         if name.startswith("ft:"):
             return Host("openai")
         if "/publishers/" in name or name.startswith("publishers/"):
             return Host("google")
+        if name.startswith("accounts/fireworks/"):
+            return Host("fireworks")
         head, slash, rest = name.partition("/")
-        if slash and ":" not in head:
-            return self._in_path(head, rest)
+        if slash and ":" in head:
+            head, _, rest = name.partition(":")
+        return self._in_path(head, rest) if slash else self._before_colon(name)
+
+    def without_host(self, model: str) -> str:
+        """`gpt-4o` of `azure/gpt-4o` and of `azure:gpt-4o`; the same name where no host is in front."""
+        if not self.in_name(model).in_front:
+            return model
+        head, slash, rest = model.partition("/")
+        return rest if slash and ":" not in head else model.partition(":")[2]
+
+    def in_front_of_bedrock(self, model: str) -> Host:
+        """The other cloud that names its models as Bedrock does: `oci/meta.llama-3.3-70b-instruct`."""
+        head, slash, _ = model.partition("/")
+        named = self.named(head) if slash and ":" not in head else NOWHERE
+        return named if named.unlisted in ALIKE_BEDROCK else NOWHERE
+
+    def _before_colon(self, name: str) -> Host:
+        """The host of `host:model`; of `model:tag`, as Ollama writes it, none."""
         head, colon, rest = name.partition(":")
-        if slash:
-            return self._in_path(head, rest)
-        return Host(self.named(head).listed, in_front=True) if colon else NOWHERE
+        named = self.named(head) if colon else NOWHERE
+        if named.listed or named.unlisted in LOCAL_HOSTS or self._is_known(rest):
+            return named._replace(in_front=True)
+        return NOWHERE
 
     def _in_path(self, head: str, rest: str) -> Host:
         if head in TRANSPARENT or self.provider_id(head) in TRANSPARENT:
+            last = rest.rpartition(":")[2] if head == "openai" and ":" in rest else ""
+            return self._at_end(last) if last and self._is_end(last) else self.in_name(rest)
+        if head == "gateway" and ":" in rest:
             return self.in_name(rest)
         named, is_maker = self.named(head), head in self.makers
         if named.unlisted == _HUGGING_FACE:
@@ -77,6 +113,10 @@ class HostNames:
         if not named.listed and (is_maker or head in PATH_WORDS):
             return NOWHERE
         return named._replace(in_front=True, is_maker=is_maker and named.listed in MAKERS)
+
+    def _is_end(self, suffix: str) -> bool:
+        """Whether it is one of OpenRouter's or of Hugging Face's, and no tag of a model."""
+        return suffix in VARIANTS | POLICIES or self.provider_id(f"{_HUGGING_FACE}_{suffix}") is not None
 
     def _at_end(self, suffix: str) -> Host:
         """The host that the end of `maker/model:suffix` says: OpenRouter's variants, and Hugging Face's hosts."""
@@ -96,6 +136,14 @@ class HostNames:
             if listed:
                 return Host(listed)
         return Host(unlisted=_HUGGING_FACE)
+
+    def _is_known(self, model: str) -> bool:
+        return self._catalog.vendor_id(model) is not None or last_name(model) in self.models
+
+    @cached_property
+    def models(self) -> frozenset[str]:
+        """What models are called everywhere."""
+        return frozenset(last_name(name) for _, name in self._catalog.names())
 
     @cached_property
     def makers(self) -> frozenset[str]:

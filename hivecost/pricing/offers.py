@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
-from decimal import Decimal
+from decimal import ROUND_CEILING, Decimal
+from fractions import Fraction
 from typing import Final
 
 import msgspec
@@ -14,6 +15,7 @@ from hivecost.pricing.model_limits import ModelLimits
 DAY_NS: Final = 86_400 * 10**9
 #: Later than any date.
 _ALWAYS_NS: Final = 2**80
+_DECIMALS: Final = Decimal("1e-10")
 _EVERY_DAY: Final = frozenset(range(7))
 
 
@@ -33,6 +35,17 @@ class Price(msgspec.Struct, frozen=True):
             if input_tokens > above:
                 price = dearer
         return price
+
+
+def scaled(price: Price, factor: Fraction) -> Price:
+    """The price times the factor, at every length; what no decimal says is rounded up, to 1e-10 USD."""
+    return Price(_times(price.base, factor), tuple((above, _times(usd, factor)) for above, usd in price.tiers))
+
+
+def _times(usd: Decimal, factor: Fraction) -> Decimal:
+    product = Fraction(usd) * factor
+    decimal = Decimal(product.numerator) / Decimal(product.denominator)
+    return decimal if Fraction(decimal) == product else decimal.quantize(_DECIMALS, ROUND_CEILING)
 
 
 class Validity(msgspec.Struct, frozen=True):

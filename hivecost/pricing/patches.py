@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import date
 from decimal import Decimal
 from fractions import Fraction
@@ -14,6 +14,8 @@ from msgspec.structs import replace
 from hivecost.pricing.history import with_history
 from hivecost.pricing.offers import ModelRates, Offer, Price, day_ns
 from hivecost.pricing.past import at_ratio, standard_periods, tiers_reach_back
+from hivecost.pricing.tier_factors import with_factored_tiers
+from hivecost.pricing.units import OUTPUT_UNITS
 
 SOURCE: Final = "patch"
 
@@ -101,6 +103,33 @@ def _openai_audio(rates: ModelRates) -> ModelRates:
     )
 
 
+def _bedrock_long_context(rates: ModelRates) -> ModelRates:
+    """Long prompts cost more on Bedrock as they do at the makers; the shipped data has one rate for all lengths."""
+    step = next((step for words, step in _BEDROCK_STEPS.items() if words in rates.model), None)
+    if (
+        rates.provider != "aws"
+        or step is None
+        or any(price.tiers for offer in rates.offers for price in offer.prices.values())
+    ):
+        return rates
+    offers = (replace(offer, prices=_stepped(offer.prices, step), source=SOURCE) for offer in rates.offers)
+    return replace(rates, offers=tuple(offers))
+
+
+def _stepped(prices: Mapping[str, Price], above: int) -> dict[str, Price]:
+    return {
+        unit: Price(price.base, ((above, price.base * (Decimal("1.5") if unit in OUTPUT_UNITS else 2)),))
+        for unit, price in prices.items()
+    }
+
+
+#: Twice the input and one and a half times the output, above so many tokens; as litellm 1.110.2 has them, too.
+_BEDROCK_STEPS: Final = {
+    "anthropic.claude-sonnet-4-2025": 200_000,
+    "anthropic.claude-sonnet-4-5-": 200_000,
+    "openai.gpt-5.4": 272_000,
+    "openai.gpt-5.5": 272_000,
+}
 #: (heard, spoken), in USD per 1M tokens, since 2024-12-17; as litellm 1.110.2 has them.
 _AUDIO_PREVIEWS: Final = {"gpt-4o-audio-preview": (40, 80), "gpt-4o-mini-audio-preview": (10, 20)}
 _WEEKDAY_PEAKS: Final = ("deepseek-v4", "deepseek-flash")
@@ -123,9 +152,19 @@ PATCHES: Final = (
         _google_flex,
     ),
     Patch(
+        "bedrock-long-context",
+        "https://platform.claude.com/docs/en/about-claude/pricing#long-context-pricing",
+        _bedrock_long_context,
+    ),
+    Patch(
         "late-tiers",
         "https://platform.openai.com/docs/guides/batch",
         _late_tiers,
+    ),
+    Patch(
+        "tier-factors",
+        "https://ai.google.dev/gemini-api/docs/optimization",
+        with_factored_tiers,
     ),
     Patch(
         "openrouter-free",
@@ -142,3 +181,4 @@ PATCHES: Final = (
 #: Claude kept inside one country: every token costs 1.1 times as much. Genai-prices knows no geography.
 #: https://platform.claude.com/docs/en/about-claude/pricing#data-residency-pricing
 GEOGRAPHY_UPLIFT: Final = {("anthropic", "us"): Fraction(11, 10)}
+KNOWN_GEOGRAPHIES: Final = frozenset({"", "global", "none", "not_available", "us"})

@@ -20,9 +20,11 @@ from hivecost.pricing.history import REWRITTEN
 from hivecost.pricing.model_limits import ModelLimits, larger, limits_table, published_limits
 from hivecost.pricing.names import GATEWAYS, last_parts, near_names
 from hivecost.pricing.offers import ModelRates, Offer, Price
-from hivecost.pricing.patches import GEOGRAPHY_UPLIFT, PATCHES
+from hivecost.pricing.patches import GEOGRAPHY_UPLIFT, KNOWN_GEOGRAPHIES, PATCHES
 from hivecost.pricing.patches import SOURCE as PATCH
+from hivecost.pricing.regions import REGIONS
 from hivecost.pricing.resolver import Asked, ModelName, Placement, Resolver
+from hivecost.pricing.tier_factors import TIER_FACTORS
 from hivecost.pricing.tiers import DISCOUNTED, canonical_tier
 from hivecost.pricing.units import OUTPUT_UNITS, uncounted
 from hivecost.pricing.user_table import FREE, SUBSCRIPTION, read_user_table
@@ -49,6 +51,9 @@ class Quote(msgspec.Struct, frozen=True):
     reason: str = ""
     #: Where the host is unknown: what others would charge. The dearest prices a turn.
     rivals: tuple[Quote, ...] = ()
+    #: What the answer may turn out to be: a later version of the model, another name in the user's table. They bound a
+    #: turn, and price none.
+    later: tuple[Quote, ...] = ()
     #: For turns without tokens, where only pieces have a price and `card` is None.
     pieces: Quote | None = None
     #: For turns that a subscription pays for: what they would have cost, or why nobody can tell. `card` is for nothing.
@@ -77,7 +82,7 @@ class Quoter:
     def snapshot(self) -> str:
         """The edition of the rates, and a short hash over them, the patches and the user's own prices."""
         patches = [(patch.name, patch.source) for patch in PATCHES]
-        ours = FEES, PIECE_MODELS, SAME_RATES, REWRITTEN
+        ours = FEES, PIECE_MODELS, SAME_RATES, REWRITTEN, REGIONS, str(TIER_FACTORS)
         content = msgspec.json.encode([self.catalog.edition, patches, ours, self.table], order="sorted")
         return f"{self.catalog.edition}-{hashlib.sha256(content).hexdigest()[:12]}"
 
@@ -173,7 +178,7 @@ class _Slot:
     def __init__(self, placement: Placement, tier: str, geography: str) -> None:
         self.name = placement.name
         self._placement = placement
-        self._rates = (*placement.own, *placement.shipped)
+        self._rates = (*placement.own, *placement.shipped, *placement.later)
         self._tier = tier
         self._geography = geography
         self._quotes: dict[tuple[bool, ...], Quote] = {}
@@ -198,7 +203,8 @@ class _Slot:
         active = tuple(offer.validity.active(at_ns) for rates in self._rates for offer in rates.offers)
         quote = self._quotes.get(active)
         if quote is None:
-            quote = self._quotes[active] = self._quote(at_ns)
+            quote = self._quote(at_ns)
+            quote = self._quotes[active] = msgspec.structs.replace(quote, later=self._later(quote, at_ns))
         windows = [rates.window(at_ns, self._tier) for rates in self._rates]
         self.current = msgspec.structs.replace(
             quote, from_ns=max(start for start, _ in windows), until_ns=min(end for _, end in windows)
@@ -246,6 +252,12 @@ class _Slot:
                 rivals.append(other)
         return msgspec.structs.replace(first, rivals=tuple(rivals))
 
+    def _later(self, quote: Quote, at_ns: int) -> tuple[Quote, ...]:
+        """The quotes of what the answer may turn out to be, as far as they have another card."""
+        offers = ((rates, rates.standard_at(at_ns)) for rates in self._placement.later)
+        found = (self._priced(rates, offer, at_ns) for rates, offer in offers if offer is not None)
+        return tuple(one for one in found if one.card not in (None, quote.card))
+
     def _priced(self, rates: ModelRates, standard: Offer, at_ns: int) -> Quote:
         prices, source, reason = standard.prices, standard.source, standard.doubt
         if self._tier and source != USER:
@@ -261,6 +273,8 @@ class _Slot:
             card = compile_card(prices)
         else:
             uplift = GEOGRAPHY_UPLIFT.get((rates.provider, self._geography), Fraction(1))
+            if rates.provider == "anthropic" and self._geography not in KNOWN_GEOGRAPHIES:
+                reason = f"no price is known for inference in {self._geography!r}: the global rate is taken"
             source = PATCH if uplift != 1 else source
             same = units_at_other_rates(rates.provider, rates.model)
             card = compile_card(

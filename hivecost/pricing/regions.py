@@ -7,13 +7,12 @@ listed rate is to be multiplied, written as "the region's price / the listed pri
 from __future__ import annotations
 
 import re
-from decimal import ROUND_CEILING, Decimal
 from fractions import Fraction
 from typing import Final, NamedTuple
 
 from msgspec.structs import replace
 
-from hivecost.pricing.offers import ModelRates, Offer, Price
+from hivecost.pricing.offers import ModelRates, Offer, Price, scaled
 from hivecost.pricing.units import FEE_UNITS, OUTPUT_UNITS
 
 #: LiteLLM's table, as of 28 November 2026.
@@ -25,7 +24,6 @@ LISTED: Final = "genai-prices 0.2.3"
 
 #: Where the patch's rates come from, as `Cost.source` tells.
 SOURCE: Final = "patch"
-_DECIMALS: Final = Decimal("1e-10")
 _OUTPUT: Final = frozenset({*OUTPUT_UNITS, "output_video", "output_citation"})
 
 
@@ -39,6 +37,8 @@ class Region(NamedTuple):
     #: The same factor as the input's where it is empty.
     output: str
     source: str
+    #: Whether long prompts are dearer there, too.
+    has_steps: bool = True
 
     @property
     def factors(self) -> tuple[Fraction, Fraction]:
@@ -47,6 +47,7 @@ class Region(NamedTuple):
 
 
 _GOV: Final = r"us-gov(?:-(?:east|west)-1)?"
+_AZURE_GOV: Final = r"us-?gov.*"
 _NOT_GOV: Final = r"(?!us-gov|cn-|us-iso).+"
 _CLAUDE_GOV: Final = r"claude-(?:haiku-[45]-5|opus-(?:4-8|5)|sonnet-(?:4-5|5)|fable-5-1)"
 _OPENAI: Final = r"(?:gpt-|o[134]|ada$|codex-mini|computer-use|text-embedding-).*"
@@ -57,6 +58,10 @@ REGIONS: Final = (
     Region("azure", "eu", r"gpt-6.*", "1.2", "", LITELLM),
     Region("azure", "apac", r"gpt-6\.1-(?:sol|terra)", "1.2", "", LITELLM),
     Region("azure", "eu|us", _OPENAI, "1.1", "", LITELLM),
+    Region("azure", _AZURE_GOV, r"gpt-5\.1.*", "1.375", "", LITELLM),
+    Region("azure", _AZURE_GOV, r"o3-mini.*", "1.513/1.1", "6.05/4.4", LITELLM),
+    Region("azure", _AZURE_GOV, r"text-embedding-3-large", "0.163/0.13", "", LITELLM),
+    Region("azure", _AZURE_GOV, r"text-embedding-3-small", "1.25", "", LITELLM),
     # Bedrock lists the prices of the United States.
     Region("aws", "us|us-east-[12]|us-west-2", r".*", "1", "", LITELLM),
     Region("aws", "global", r"global\..*", "1", "", LISTED),
@@ -99,6 +104,8 @@ REGIONS: Final = (
     Region("aws", "eu-west-2", r"nvidia\.nemotron-super-3-120b.*", "0.23/0.15", "1.01/0.65", LITELLM),
     # GovCloud costs a fifth more than what Claude costs globally, and others in the United States.
     Region("aws", _GOV, r"regional\.anthropic\.claude-3-(?:5-sonnet-20240620|7-sonnet|haiku).*", "1.2", "", LITELLM),
+    # By their names, the regions of GovCloud have one rate for all lengths; its inference profile has two.
+    Region("aws", r"us-gov-.+", rf"regional\.anthropic\.{_CLAUDE_GOV}.*", "1.2/1.1", "", LITELLM, has_steps=False),
     Region("aws", _GOV, rf"regional\.anthropic\.{_CLAUDE_GOV}.*", "1.2/1.1", "", LITELLM),
     Region("aws", "us-gov-west-1", r"amazon\.nova-(?:lite|micro)-v1.*", "1.2", "", LITELLM),
     Region("aws", _GOV, r"amazon\.nova-pro-v1.*", "1.2", "", LITELLM),
@@ -109,6 +116,7 @@ REGIONS: Final = (
     # Vertex lists its global endpoint.
     Region("google", "global", r".*", "1", "", LISTED),
     Region("google", r".+", r"claude-(?:fable|haiku|opus|sonnet)-(?:4[.-][5-9]|5).*", "1.1", "", LITELLM),
+    Region("google", r".+", r"claude-(?:3-[57]?.*|4-(?:opus|sonnet)|opus-4-1)", "1", "", CLAUDE),
     Region(
         "google",
         r".+",
@@ -135,7 +143,8 @@ def at_region(rates: ModelRates, region: str) -> tuple[ModelRates, str]:
     factor_in, factor_out = (max(side) for side in zip(*factors, strict=True))
     if known and factor_in == factor_out == 1:
         return rates, ""
-    offers = tuple(_scaled(offer, factor_in, factor_out) for offer in rates.offers)
+    listed = rates.offers if known is None or known.has_steps else map(_without_steps, rates.offers)
+    offers = tuple(_scaled(offer, factor_in, factor_out) for offer in listed)
     doubt = "" if known else f"no price is known for region {region!r}: priced as in the dearest that is known"
     return replace(rates, model=f"{region}/{rates.model}", offers=offers), doubt
 
@@ -145,22 +154,15 @@ def _fraction(text: str) -> Fraction:
     return Fraction(price) / Fraction(listed or 1)
 
 
+def _without_steps(offer: Offer) -> Offer:
+    return replace(offer, prices={unit: Price(price.base) for unit, price in offer.prices.items()})
+
+
 def _scaled(offer: Offer, input_factor: Fraction, output_factor: Fraction) -> Offer:
     if input_factor == output_factor == 1:
         return offer
     prices = {
-        unit: price if unit in FEE_UNITS else _times(price, output_factor if unit in _OUTPUT else input_factor)
+        unit: price if unit in FEE_UNITS else scaled(price, output_factor if unit in _OUTPUT else input_factor)
         for unit, price in offer.prices.items()
     }
     return replace(offer, prices=prices, source=SOURCE) if prices else offer
-
-
-def _times(price: Price, factor: Fraction) -> Price:
-    return Price(_exact(price.base, factor), tuple((above, _exact(usd, factor)) for above, usd in price.tiers))
-
-
-def _exact(usd: Decimal, factor: Fraction) -> Decimal:
-    """The product; one that no decimal can say is rounded up, to a hundredth of a nano-USD per million tokens."""
-    product = Fraction(usd) * factor
-    decimal = Decimal(product.numerator) / Decimal(product.denominator)
-    return decimal if Fraction(decimal) == product else decimal.quantize(_DECIMALS, ROUND_CEILING)

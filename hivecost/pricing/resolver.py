@@ -8,15 +8,27 @@ any that has a price for the name.
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from functools import cached_property
 from typing import Final, NamedTuple
 
-from hivecost.model_names import bedrock_area, general_names, is_bedrock, last_name, region_of, spellings, undated
+from hivecost.model_names import (
+    bedrock_area,
+    general_names,
+    is_bedrock,
+    is_ollama,
+    last_name,
+    region_of,
+    spellings,
+    undated,
+)
 from hivecost.pricing.catalog import Catalog
 from hivecost.pricing.hosts import NOWHERE, Host, HostNames
 from hivecost.pricing.names import (
+    ALIKE_BEDROCK,
     FIRST_PARTIES,
     GATEWAYS,
     LOCAL_HOSTS,
@@ -26,9 +38,13 @@ from hivecost.pricing.offers import ModelRates, Offer, Price
 from hivecost.pricing.regions import at_region
 from hivecost.pricing.user_table import UserTable
 
+_log = logging.getLogger("hivecost.pricing")
+
 #: Variants of a model at OpenRouter that are the model itself, by a choice among hosts or with searches added.
 _ONLINE: Final = "online"
 _FREE: Final = ":free"
+#: How the end of a name says which version it is, without dashes.
+_VERSION: Final = re.compile(r"\d{4}|\d{6}|\d{8}|latest")
 #: ARNs that do not say which model they run.
 _OPAQUE_ARNS: Final = ("application-inference-profile/", "custom-model", "imported-model/", "provisioned-model/")
 
@@ -59,6 +75,8 @@ class Placement(NamedTuple):
     own: tuple[ModelRates, ...] = ()
     #: The shipped ones: of the host, or of every host that it may be.
     shipped: tuple[ModelRates, ...] = ()
+    #: Those of later versions, which the name may come to mean before anybody tells us: a bound covers them.
+    later: tuple[ModelRates, ...] = ()
     #: What is in doubt about the rate.
     doubt: str = ""
     #: Why nobody can tell the host; "" where it is known.
@@ -79,15 +97,18 @@ class Resolver:
 
     def place(self, asked: Asked) -> Placement:
         """Return whose rates price the turn; without any, the reason. Never raises."""
-        own = tuple(self._own(asked))
-        model, provider = self._alias(asked.model, asked.provider).strip(), asked.provider.strip().lower()
-        answered = self._alias(asked.answered, asked.provider or asked.answering).strip()
+        model, provider = self._meant(asked.model, asked.provider), asked.provider.strip().lower()
+        answered = self._meant(asked.answered, asked.provider or asked.answering)
         model, answered = model or answered, "" if answered == model else answered
         if not model:
-            return Placement(ModelName(provider, ""), own, missing="no model is named")
+            found = Placement(ModelName(provider, ""), missing="no model is named")
+            return found._replace(own=tuple(self._own(asked, found)))
         host = self._host(model, provider, answered, asked)
         hints = (provider, asked.answering, asked.hint)  # OpenAI's client is asked for OpenAI's models, too
         found = self._at_host(host, model, answered) if host else self._anywhere(model, answered, hints)
+        own = tuple(self._own(asked, found))
+        if self._table and not asked.answered and (own or found.shipped):
+            found = found._replace(later=(*found.later, *self._own_of_answers(asked, found, own)))
         found = found._replace(own=own, name=self._name(asked.provider, own, found, host))
         return found._replace(own=(*own, *self._by_pattern(asked, found))) if self._own_table.patterns else found
 
@@ -119,21 +140,47 @@ class Resolver:
 
     # -- the user's own table ------------------------------------------------------------------------------------
 
-    def _own(self, asked: Asked) -> Iterator[ModelRates]:
-        provider, prefix = asked.provider or asked.answering, asked.model.partition("/")[0]
-        names = (
-            name
-            for model in (asked.answered, asked.model)
-            if model
-            for name in (model, f"{provider}/{model}", f"{prefix}/{model}", self._alias(model, provider))
+    def _own(self, asked: Asked, found: Placement) -> Iterator[ModelRates]:
+        """By the names that were given, alone and with their host, as it was written or as it was understood."""
+        hosts = dict.fromkeys(
+            (asked.provider, asked.answering, asked.model.partition("/")[0], *self._known(asked, found))
         )
-        return (self._table[name] for name in dict.fromkeys(names) if name in self._table)
+        names: list[str] = []
+        for model in filter(None, (asked.answered, asked.model)):
+            bare = self._hosts.without_host(model)
+            names += [model, *(f"{host}/{name}" for host in hosts for name in (model, bare) if name)]
+            names.append(self._alias(model, asked.provider or asked.answering))
+        if not self._is_elsewhere(asked.model, asked.provider):
+            bare = self._hosts.without_host(asked.model)
+            names += [bare, self._aliases.get(bare, "")]
+        own = (self._table.get(name) or self._folded.get(name.lower()) for name in dict.fromkeys(names))
+        yield from {rates.model: rates for rates in own if rates is not None}.values()
+
+    def _known(self, asked: Asked, found: Placement) -> tuple[str, ...]:
+        """The host as it was understood; nobody where it is unknown."""
+        given = self._hosts.named(asked.provider.strip().lower())
+        return () if found.unknown_host and not given else (given.unlisted or found.name.provider,)
+
+    @cached_property
+    def _folded(self) -> dict[str, ModelRates]:
+        return {name.lower(): rates for name, rates in self._table.items()}
+
+    def _own_of_answers(self, asked: Asked, found: Placement, own: Sequence[ModelRates]) -> Iterator[ModelRates]:
+        """The user's rates for other names of the model, by one of which the answer may call it at this host."""
+        names = general_names(asked.model)
+        for name, rates in self._table.items():
+            if rates in own or names.isdisjoint(general_names(name)):
+                continue
+            host = self._hosts.in_name(name)
+            if not host or host.listed == found.name.provider:
+                yield rates
 
     def _by_pattern(self, asked: Asked, found: Placement) -> Iterator[ModelRates]:
         """Of patterns that match the name as it was given, or as it was understood; not as the name of another host."""
         names = {found.name.model}
+        hosts = (asked.provider, asked.answering, found.name.provider, *self._known(asked, found))
         for model in filter(None, (asked.answered, asked.model)):
-            names |= {model, *(f"{name}/{model}" for name in (asked.provider, asked.answering, found.name.provider))}
+            names |= {model, *(f"{host}/{name}" for host in hosts for name in (model, self._hosts.without_host(model)))}
         if not found.unknown_host:
             names |= {f"{rates.provider}/{rates.model}" for rates in found.shipped}
         names = {name for name in names if not self._is_elsewhere(name, found.name.provider)}
@@ -145,7 +192,20 @@ class Resolver:
         return first is not None and first != (self._hosts.provider_id(host) or host)
 
     def _alias(self, model: str, provider: str) -> str:
-        return self._aliases.get(model) or self._aliases.get(f"{provider}/{model}") or model
+        """What the name stands for, alone or with its host; the same name where it is no alias."""
+        if not self._aliases:
+            return model
+        head, _, last = model.rpartition("/")
+        is_behind_host = self._hosts.in_name(model) or self._hosts.provider_id(head.lower())
+        names = (model, f"{provider}/{model}", last if is_behind_host else model)
+        return next((self._aliases[name] for name in names if name in self._aliases), model)
+
+    def _meant(self, model: str, provider: str) -> str:
+        """The name that it stands for, at the host of the alias: `azure/gpt-4o` of `azure/prod`."""
+        target = self._alias(model, provider).strip()
+        if target == model or self._hosts.in_name(target) or not self._hosts.in_name(model):
+            return target
+        return f"{model.rpartition('/')[0]}/{target}"
 
     def _name(self, provider: str, own: Sequence[ModelRates], found: Placement, host: Host) -> ModelName:
         """What the name means: the host that was named, also one that the catalog does not know."""
@@ -161,9 +221,9 @@ class Resolver:
     # -- who hosts it ---------------------------------------------------------------------------------------------
 
     def _host(self, model: str, provider: str, answered: str, asked: Asked) -> Host:
-        if is_bedrock(model):  # the shape of a Bedrock id says so, whichever client sent it
-            return Host("aws")
         given = self._hosts.named(provider)
+        if is_bedrock(model) and given.unlisted not in ALIKE_BEDROCK:  # the shape says so, whichever client sent it
+            return self._hosts.in_name(model)
         if given:
             return self._hosts.of_hugging_face(model) if given.unlisted == "huggingface" else given
         prefix, answering = self._hosts.in_name(model), self._hosts.named(asked.answering.strip().lower())
@@ -180,9 +240,10 @@ class Resolver:
         rates, doubt = self._find_at(host, model, answered) if host.listed else (None, "")
         if rates is not None and not (host.is_maker and not _is_priced(rates)):
             region = region_of(model, host.listed) or region_of(answered, host.listed)
+            later = () if answered else tuple(at_region(one, region)[0] for one in self._later(model, rates))
             rates, unsure = at_region(rates, region)
             reason = "; ".join(filter(None, (doubt, unsure)))
-            return Placement(ModelName(rates.provider, rates.model), shipped=(rates,), doubt=reason)
+            return Placement(ModelName(rates.provider, rates.model), shipped=(rates,), later=later, doubt=reason)
         may_be_elsewhere = host.is_maker or host.listed == "openrouter" or (host.unlisted not in {"", *LOCAL_HOSTS})
         others, called = self._everywhere(model, answered) if may_be_elsewhere else ((), "")
         named = host.listed or host.unlisted
@@ -196,16 +257,23 @@ class Resolver:
 
     def _find_at(self, host: Host, model: str, answered: str) -> tuple[ModelRates | None, str]:
         """The rates of the model that answered, or of the one asked for where that says more, or has the only price."""
-        names = [answered, model] if answered and not _says_more(model, answered) else [model, answered]
+        names = [answered, model] if answered and not self._says_more(host, model, answered) else [model, answered]
         for name in names:
-            rates, doubt = self._find(host, name) if name else (None, "")
+            rates, doubt = self._find(host, name, is_asked=name != answered) if name else (None, "")
             if rates is not None:
                 return rates, doubt
         return None, ""
 
-    def _find(self, host: Host, model: str) -> tuple[ModelRates | None, str]:
+    def _says_more(self, host: Host, model: str, answered: str) -> bool:
+        """Whether the name asked for is better: not for a host in front, which the host's own name may have, too."""
+        head, _, rest = model.partition("/")
+        only_host = rest == answered and self._hosts.named(head.lower()).listed == host.listed
+        return not only_host and _says_more(model, answered)
+
+    def _find(self, host: Host, model: str, *, is_asked: bool) -> tuple[ModelRates | None, str]:
         provider, references = host.listed, list(dict.fromkeys(rest for _, rest in spellings(model)))
-        if host.in_front and self._hosts.in_name(model).listed == provider:
+        named = self._hosts.in_name(model)
+        if is_asked and host.in_front and named.in_front and named.listed == provider:
             references.append(references.pop(0))  # the name without its host comes first
         if provider.startswith("huggingface_"):
             references += [rest.rpartition(":")[0] for rest in references if ":" in rest]
@@ -215,7 +283,15 @@ class Resolver:
                     rates = self._catalog.find(provider, name)
                     if rates is not None:
                         return rates, ""
-        return self._variant(references) if provider == "openrouter" else (None, "")
+        rates = self._by_last_name(provider, references[-1])
+        return (rates, "") if rates is not None or provider != "openrouter" else self._variant(references)
+
+    def _by_last_name(self, provider: str, name: str) -> ModelRates | None:
+        """The only rates that this host has for a model called so, whoever made it and whatever its date."""
+        listed = self._names_at.get((provider, last_name(name)), ())
+        found = {one.model: one for called in listed if (one := self._catalog.find(provider, called)) is not None}
+        rates = list(found.values())
+        return rates[0] if rates and all(one.offers == rates[0].offers for one in rates) else None
 
     def _variant(self, references: Sequence[str]) -> tuple[ModelRates | None, str]:
         """A variant that OpenRouter does not list: the free one is free, others cost what the model does, perhaps."""
@@ -236,6 +312,9 @@ class Resolver:
     # -- where nobody names a host -----------------------------------------------------------------------------------
 
     def _anywhere(self, model: str, answered: str, hints: Sequence[str]) -> Placement:
+        local = next((hint for hint in hints if hint in LOCAL_HOSTS), "ollama" if is_ollama(model) else "")
+        if local:
+            return self._at_host(Host(unlisted=local), model, answered)
         for hint in filter(None, hints):
             hinted = self._hosts.provider_id(hint.strip())
             rates = self._find_at(Host(hinted), model, answered)[0] if hinted else None
@@ -244,7 +323,8 @@ class Resolver:
         vendors = self._of_vendor(answered) or self._of_vendor(model)
         others, called = self._everywhere(model, answered) if vendors is None or not _is_priced(vendors) else ((), "")
         if vendors is not None and not any(map(_is_priced, others)):
-            return Placement(ModelName(vendors.provider, vendors.model), shipped=(vendors,))
+            later = () if answered else self._later(model, vendors)
+            return Placement(ModelName(vendors.provider, vendors.model), shipped=(vendors,), later=later)
         if others:
             return Placement(ModelName("", called), shipped=others, unknown_host="host unknown")
         return Placement(ModelName("", ""), missing=self._missing(NOWHERE, model))
@@ -266,7 +346,7 @@ class Resolver:
         """The rates of every host that has a price for the name, the vendor's first, and what they call it."""
         vendor = self._of_vendor(answered) or self._of_vendor(model)
         for name in filter(None, (answered, model)):
-            last = last_name(name)
+            last = last_name(self._hosts.without_host(name))
             for called in (last, *undated(last), last.partition(":")[0]):
                 listed = self._hosts_of.get(called, {})
                 found = [self._catalog.find(host, listed_as) for host, listed_as in listed.items()]
@@ -284,6 +364,41 @@ class Resolver:
             hosts.setdefault(last_name(name), {}).setdefault(provider, name)
         return hosts
 
+    def _later(self, model: str, rates: ModelRates) -> tuple[ModelRates, ...]:
+        """The rates of versions that are later than those which cost what the name does, at the same provider.
+
+        And of the name without its host, where that is another model.
+        """
+        name, until = last_name(model), ""
+        found: dict[str, tuple[str, ModelRates]] = {}
+        bare = self._catalog.find(rates.provider, self._hosts.without_host(model))
+        if bare is not None and bare.model != rates.model:  # as `perplexity/sonar`, which is one of two
+            found[bare.model] = "latest", bare
+        for called in self._names_at.get((rates.provider, name), ()):
+            version = last_name(called).removeprefix(name).strip("-@").replace("-", "")
+            one = self._catalog.find(rates.provider, called)
+            if one is None or not _VERSION.fullmatch(version):
+                continue
+            if one.model == rates.model:
+                until = max(until, version if version.isdigit() else "")
+            else:
+                found[called] = version, one
+        later = (one for version, one in found.values() if len(version) != len(until) or version > until)
+        return tuple({one.model: one for one in later}.values())
+
+    @cached_property
+    def _names_at(self) -> dict[tuple[str, str], list[str]]:
+        """By a host and what a model is called everywhere, with or without a date: its names there.
+
+        Whoever says no region does not mean Bedrock's global one.
+        """
+        names: dict[tuple[str, str], list[str]] = {}
+        for provider, name in self._catalog.names():
+            last = last_name(name)
+            for called in (last, *undated(last)) if not name.startswith("global.") else ():
+                names.setdefault((provider, called), []).append(name)
+        return names
+
     def _missing(self, host: Host, model: str) -> str:
         """Why there is no price, with the hosts that have one."""
         if any(part in model for part in _OPAQUE_ARNS):
@@ -294,7 +409,7 @@ class Resolver:
         if host.unlisted in LOCAL_HOSTS:
             return f"{reason}, which runs on machines of your own: give a price, 0 where it is free"
         elsewhere, _ = self._everywhere(model, "") if host.listed else ((), "")
-        hosts = list(dict.fromkeys(one.provider for one in elsewhere if _is_priced(one)))
+        hosts = list(dict.fromkeys(one.provider for one in elsewhere if _is_priced(one) and one.provider != at))
         if hosts:
             reason += f": priced at {', '.join(hosts[:3])}, not at {at}: give provider={hosts[0]!r}"
         return reason
@@ -310,8 +425,12 @@ class Resolver:
         return {model.partition("/")[0].lower() for model in self._table if "/" in model}
 
     def load(self) -> None:
-        """Make the indexes now."""
-        _ = self._hosts_of, self._hosts.makers
+        """Make the indexes now, and warn of aliases that stand for nothing."""
+        _ = self._hosts_of, self._names_at, self._hosts.makers, self._hosts.models
+        for alias, target in self._aliases.items():
+            found = self.place(Asked(target))
+            if not (found.own or found.shipped):
+                _log.warning("prices: alias %r of %r, which the price book does not know", alias, target)
 
 
 def _is_priced(rates: ModelRates) -> bool:
@@ -321,7 +440,8 @@ def _is_priced(rates: ModelRates) -> bool:
 
 def _is_served(rates: ModelRates, name: str = "") -> bool:
     """False for an open model that its maker does not serve."""
-    return NOT_SERVED.get(rates.provider, "\n") not in (name or rates.model).lower()
+    called = (name or rates.model).lower()
+    return not any(words in called for words in NOT_SERVED.get(rates.provider, ()))
 
 
 def _says_more(asked: str, answered: str) -> bool:
@@ -329,7 +449,7 @@ def _says_more(asked: str, answered: str) -> bool:
     asked, answered = asked.lower(), answered.lower()
     if asked.endswith((f"/{answered}", f".{answered}")):
         return True
-    variant = asked.rpartition(":")[2] if "/" in asked else ""
+    variant = asked.rpartition(":")[2] if "/" in asked and ":" in asked else ""
     if not variant and not bedrock_area(asked):
         return False
     plain = asked.removesuffix(f":{variant}") if variant else asked

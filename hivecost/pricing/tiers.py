@@ -10,7 +10,7 @@ DISCOUNTED: Final = frozenset({"batch", "flex"})
 _STANDARD: Final = frozenset(
     {"", "auto", "default", "none", "not_available", "on_demand", "scale", "standard", "standard_only", "unspecified"}
 )
-_PREFIXES: Final = ("service_tier_", "on_demand_")
+_PREFIXES: Final = ("service_tier_", "traffic_type_", "on_demand_")
 
 
 def canonical_tier(service_tier: str, *, batch: bool = False) -> str:

@@ -19,6 +19,9 @@
     [aliases]
     my-deployment = "gpt-4o"
 
+A model may stand beside these tables as well, without `prices` in front; so may it in a dict:
+`{"my-model": {"input": 3, "output": 15}, "aliases": {"my-deployment": "gpt-4o"}}`.
+
 Several periods of one model are a list of tables: `[[prices."my-model"]]`. A model's own entry wins over a pattern, and
 a longer pattern over a shorter one. Patterns are those of a shell; they match `model` and `provider/model`, as the
 caller named them and as they were resolved, but `anthropic/*` is no model that another host sells under such a name.
@@ -54,6 +57,8 @@ FREE: Final = {unit: Price(Decimal(0)) for unit in ("input", "output", *PIECE_UN
 _UNITS: Final = (*INPUT_UNITS, *OUTPUT_UNITS, *FEE_UNITS)
 _LIMITS: Final = {"context_window": "context_window", "max_output_tokens": "output_tokens_max"}
 _KEYS: Final = (*_UNITS, *_LIMITS, "billing", "from", "until")
+#: What a `hivecost.toml` has beside prices.
+_CONFIG_TABLES: Final = ("budget", "runtime", "runaway")
 _WILDCARDS: Final = frozenset("*?[")
 _PRICE_EXPECTED: Final = "a price in USD such as 2.50, from 0 to 1,000,000"
 #: More than any model charges for a million tokens; above it a price is a slip of the unit.
@@ -75,7 +80,7 @@ class UserTable(msgspec.Struct, frozen=True):
     def matching(self, names: Collection[str], model: str) -> Iterator[ModelRates]:
         """The rates of the patterns that match one of the names, as rates of the model; the longest pattern first."""
         for pattern, rates in self.patterns.items():
-            if any(fnmatchcase(name, pattern) for name in names):
+            if any(fnmatchcase(name.lower(), pattern.lower()) for name in names):
                 yield replace(rates, model=model)
 
 
@@ -84,13 +89,12 @@ def read_user_table(table: Mapping[str, Any] | str | os.PathLike[str] | None) ->
     if table is None:
         return UserTable()
     if isinstance(table, Mapping):
-        own: Mapping[str, Any] = frozen(table)  # with plain names, whatever subclasses of str they are
-        shaped = own if own and {"prices", "aliases"}.issuperset(own) else {"prices": own}
-        return _Reader(None).read(shaped)
+        return _Reader(None).read(frozen(table))  # with plain names, whatever subclasses of str they are
     document = TomlDocument(table, owner="prices", parse_float=_exact)
-    if not {"prices", "aliases"} & document.values.keys():
+    tables = {name: value for name, value in document.values.items() if name not in _CONFIG_TABLES}
+    if not tables:
         raise ConfigError("prices", 'a table [prices."model"] or [aliases]', file=str(document.path))
-    return _Reader(document).read(document.values)
+    return _Reader(document).read(tables)
 
 
 def _exact(number: str) -> Decimal:
@@ -110,9 +114,15 @@ class _Reader:
         prices = self._mapping(tables.get("prices", {}), "prices")
         aliases = self._mapping(tables.get("aliases", {}), "aliases")
         for alias, target in aliases.items():
-            self._require_name(("aliases", _key(alias)), alias, "a deployment's name as the key")
-            self._require_name(("aliases", _key(alias)), target, "the name of a model")
-        rates = {model: self._model(model, rows) for model, rows in prices.items()}
+            self._check_alias(alias, target, aliases)
+        rates = {model: self._model(("prices", _key(model)), model, rows) for model, rows in prices.items()}
+        for model, rows in tables.items():
+            if model in ("prices", "aliases"):
+                continue
+            where = (_key(model),) if self._document else ("prices", _key(model))
+            if model in rates:
+                raise self._error(where, "one entry of the model: it has another one in `prices`", model)
+            rates[model] = self._model(where, model, rows)
         patterns = sorted((name for name in rates if _WILDCARDS.intersection(name)), key=len, reverse=True)
         return UserTable(
             {model: own for model, own in rates.items() if model not in patterns},
@@ -120,8 +130,17 @@ class _Reader:
             {pattern: rates[pattern] for pattern in patterns},
         )
 
-    def _model(self, model: str, rows: Any) -> ModelRates:
-        where = ("prices", _key(model))
+    def _check_alias(self, alias: str, target: object, aliases: Mapping[str, Any]) -> None:
+        where = ("aliases", _key(alias))
+        self._require_name(where, alias, "a deployment's name as the key")
+        self._require_name(where, target, "the name of a model")
+        for name in (alias, target):
+            if _WILDCARDS.intersection(name):  # type: ignore[arg-type]  # a name, as was checked
+                raise self._error(where, "names: patterns are for prices", name)
+        if target in aliases:
+            raise self._error(where, "the name of a model, which is no alias itself", target)
+
+    def _model(self, where: KeyPath, model: str, rows: Any) -> ModelRates:
         self._require_name(where, model, "a model's name as the key")
         if isinstance(rows, list | tuple):
             offers = tuple(self._offer((*where, number), row) for number, row in enumerate(rows))

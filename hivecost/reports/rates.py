@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from hivecost.pricing import RateChange, RateRow
+from hivecost.pricing.units import FEE_UNITS
 from hivecost.reports.console import print_table, report_console, report_table, safe
 
 _MAIN_UNITS: Final = ("input", "output", "cache_read", "cache_write")
@@ -26,8 +27,9 @@ def render_rates(asked: str, rows: Sequence[RateRow], snapshot: str) -> None:
     print_table(console, table)
     if any(row.above for row in rows):
         console.print("A request whose input is above the step is at that line's rates as a whole.", style="dim")
-    if {"web_search", "request"}.intersection(units):
-        console.print("web_search and request are USD apiece.", style="dim")
+    pieces = [unit for unit in units if unit in FEE_UNITS]
+    if pieces:
+        console.print(f"{', '.join(pieces)}: USD for one.", style="dim")
 
 
 def render_rate_list(rows: Sequence[RateRow], snapshot: str) -> None:

@@ -68,7 +68,8 @@ def render_session(report: SessionReport, console: Console | None = None) -> Non
     _print_lines(console, "Error", (_error(one) for one in report.errors if one.status == "failed"), style="red")
     _print_lines(console, "Cancelled", (_error(one) for one in _unexplained(report)), style="yellow")
     if report.in_doubt is not None:
-        console.print(f"[bold]In doubt[/bold]  {in_doubt_note(report.in_doubt)}", style="yellow")
+        note = f"{in_doubt_note(report.in_doubt)}; in this folder, whichever session it is of"
+        console.print(f"[bold]In doubt[/bold]  {note}", style="yellow")
     for reason, calls in report.unpriced.items():
         console.print(
             f"[bold]Unpriced[/bold]  {counted(calls, 'call')}, missing from the total: {safe(reason)}", style="yellow"

@@ -7,10 +7,13 @@ from typing import Final
 
 from hivecost.errors import ConfigError
 from hivecost.frozen import FrozenDict
+from hivecost.ledger.attribution import RESERVED
 from hivecost.plain_text import plain_str
 
 TEXT_CHARS_MAX: Final = 1_024
 TAGS_MAX: Final = 64
+#: The attributes that whoever triggers an execution may give.
+_ARGUMENTS: Final = ("session", "user", "org", "task")
 
 
 def checked_text(key: str, value: object) -> str:
@@ -37,11 +40,19 @@ def checked_name(key: str, value: object) -> str:
 
 
 def checked_tags(tags: Mapping[str, str]) -> FrozenDict:
-    """The tags, in a read-only dict of their own. Raises ConfigError for what is no text or too much of it."""
+    """The tags, in a read-only dict of their own.
+
+    Raises ConfigError for what is no text or too much of it, and for the name of an attribute, which no budget and no
+    report would read from a tag.
+    """
     if not isinstance(tags, Mapping):
         raise ConfigError("tags", 'a dict such as {"customer": "acme"}', got=tags)
     if len(tags) > TAGS_MAX:
         raise ConfigError("tags", f"at most {TAGS_MAX} of them", got=len(tags))
+    for name in tags:
+        if isinstance(name, str) and name in RESERVED:
+            argument = f"{name}_id={tags[name]!r} instead" if name in _ARGUMENTS else "a tag of another name"
+            raise ConfigError(f"tags.{name}", f"{argument}: {name!r} is no tag but an attribute that every turn has")
     return FrozenDict(
         {
             checked_text(f"tags.{name!s:.40} (the name)", name): checked_text(f"tags.{name!s:.40}", value)

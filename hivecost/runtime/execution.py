@@ -182,7 +182,7 @@ class Execution:
         byte. What nobody can count is held at the model's context window. `cache_write` ("", "5m", "1h") says what the
         prompt asks for where its `cache_control` does not, and `service_tier` which tier the request does.
         `max_tokens` is the output limit you mean to send; without it the longest answer of the model is held. Send
-        `turn.model`, and `turn.max_tokens` unless it is 0: a hard budget may have lowered them.
+        `turn.model`, and `turn.max_tokens` unless it is None: a hard budget may have lowered them.
 
         With `stream_tokens` a hard budget holds only so much of the output at first: read the answer through
         `turn.stream(response)`, which holds more as it comes. `attempts` is how often the call may be sent, retries of

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import SequenceMatcher
@@ -44,19 +45,21 @@ def placed(budget: Budget, prices: PriceBook) -> Budget:
     """Return the budget with its models and providers under the names that the price book has for them.
 
     Those that it matches on are added to those given; `limits` of models and providers are those of the names of their
-    accounts. Raises ConfigError for a provider that nobody knows, and for a model that is a slip of a known name.
-    Another model that the book does not know is warned of: the book may be from another day.
+    accounts. Raises ConfigError for a provider that nobody knows, for a model that is a slip of a known name, for a
+    pattern in a key of `limits`, and for a model to downgrade to that has no price where the budget needs one. Another
+    model that the book does not know is warned of: the book may be from another day; so is a dearer one to downgrade
+    to, and what looks like a pattern where there are none.
     """
+    _warn_of_patterns(budget)
     for model in budget.match.get("model", ()):
         _check_model(budget, "match.model", model, prices)
-    for field in ("on_short", "on_soft"):
-        instead = getattr(budget, field).partition("downgrade:")[2]
+    for field, instead in (("on_short", budget.short_model), ("on_soft", budget.soft_model)):
         if instead:
-            _check_model(budget, field, instead, prices)
+            _check_downgrade(budget, field, instead, prices)
     changed: dict[str, Any] = {}
     if "provider" in budget.match:
         given = budget.match["provider"]
-        named = (name for one in given for name in (one, _provider_id(budget, one, prices)))
+        named = (name for one in given for name in (one, _provider_id(budget, "match.provider", one, prices)))
         changed["match"] = {**budget.match, "provider": tuple(dict.fromkeys(named))}
     if budget.limits and not _NAMES.isdisjoint(budget.account_attributes):
         changed["limits"] = {_placed_key(budget, key, prices): limit for key, limit in budget.limits.items()}
@@ -75,14 +78,35 @@ def placed_scope(scope: Mapping[str, str] | None, prices: PriceBook) -> Mapping[
 def _placed_key(budget: Budget, text: str, prices: PriceBook) -> str:
     names = [name for name in budget.account_attributes if name != budget.window]
     scope = dict(zip(names, split_key(names, text) or (), strict=False))
-    if "model" in scope:
-        _check_model(budget, f"limits.{text}", scope["model"], prices)
+    field, model, provider = f"limits.{text}", scope.get("model"), scope.get("provider")
+    for name in filter(None, (model, provider)):
+        if _WILDCARDS.search(name):
+            expected = "the name of one account: patterns are for `match`, in a budget of their own"
+            raise ConfigError(f"budget {budget.name!r}.{field}", expected, got=name)
+    if model:
+        _check_model(budget, field, model, prices)
+    if provider:
+        _provider_id(budget, field, provider, prices)
     placed = placed_scope(scope, prices) or {}
     values = tuple(placed.get(name) for name in names)
     return text if not placed else str(values[0]) if len(names) == 1 else format_key(names, values)
 
 
-def _provider_id(budget: Budget, provider: str, prices: PriceBook) -> str:
+def _warn_of_patterns(budget: Budget) -> None:
+    """Of attributes but the model and the provider, `ac*` is a value like any other."""
+    values = [(name, value) for name, given in budget.match.items() for value in given]
+    names = [name for name in budget.account_attributes if name != budget.window]
+    for text in budget.limits:
+        values += zip(names, split_key(names, text) or (), strict=False)
+    for name, value in values:
+        if name not in _NAMES and "*" in value:
+            _log.warning(
+                "budget %r names %s %r, and counts that very value alone: patterns are for models and providers",
+                *(budget.name, name, value),
+            )
+
+
+def _provider_id(budget: Budget, field: str, provider: str, prices: PriceBook) -> str:
     if _WILDCARDS.search(provider):
         known = any(fnmatchcase(name, provider.lower()) for name in prices.providers())
         found = provider if known else ""
@@ -91,11 +115,42 @@ def _provider_id(budget: Budget, provider: str, prices: PriceBook) -> str:
     if not found:
         near = _nearest(provider, prices.providers(), _PROVIDER_RATIO)
         expected = f"{near!r}" if near else "a provider that the price book knows (`hivecost prices list` names them)"
-        raise ConfigError(f"budget {budget.name!r}.match.provider", expected, got=provider)
+        raise ConfigError(f"budget {budget.name!r}.{field}", expected, got=provider)
     return found
 
 
 def _check_model(budget: Budget, field: str, model: str, prices: PriceBook) -> None:
+    if not _is_known(budget, field, model, prices):
+        _log.warning(
+            "budget %r names model %r, which the price book does not know: it counts turns, and charges "
+            "(`ctx.charge`), of that very name alone",
+            budget.name,
+            model,
+        )
+
+
+def _check_downgrade(budget: Budget, field: str, instead: str, prices: PriceBook) -> None:
+    """A turn that is short of money must not end for want of a price, nor for a dearer model."""
+    is_known = _is_known(budget, field, instead, prices)
+    if budget.mode == "hard" and budget.counted_unit == "usd" and not prices.knows(instead):
+        expected = "a model that the price book has a price for, as a hard budget in USD needs one"
+        raise ConfigError(f"budget {budget.name!r}.{field}", expected, got=instead)
+    if not is_known:
+        _log.warning("budget %r: %s takes %r, which the price book does not know", budget.name, field, instead)
+    taken = _price_of_a_turn(instead, prices)
+    for model in budget.match.get("model", ()):
+        if not _WILDCARDS.search(model) and _price_of_a_turn(model, prices) < taken:
+            _log.warning("budget %r: %s takes %r, which is dearer than %r", budget.name, field, instead, model)
+
+
+def _price_of_a_turn(model: str, prices: PriceBook) -> float:
+    """In nano-USD; NaN, which is less and more than nothing, where nobody knows."""
+    price = prices.upper_bound_nanousd(model, input_tokens=1_000, output_tokens=1_000)
+    return math.nan if price is None else price
+
+
+def _is_known(budget: Budget, field: str, model: str, prices: PriceBook) -> bool:
+    """Whether the price book knows the model. Raises ConfigError for a slip of one that it knows."""
     names = {general for _, name in prices.names() for general in general_names(name)}
     names |= {general for _, name in prices.models() for general in general_names(name)}
     known = (
@@ -104,16 +159,11 @@ def _check_model(budget: Budget, field: str, model: str, prices: PriceBook) -> N
         else bool(prices.resolve(model).model) or not names.isdisjoint(general_names(model))
     )
     if known:
-        return
+        return True
     slip = _slip_of_pattern(model, names, prices) if _WILDCARDS.search(model) else _slip_of(model, names, prices)
     if slip:
         raise ConfigError(f"budget {budget.name!r}.{field}", f"{slip!r}, or another name of a model", got=model)
-    _log.warning(
-        "budget %r names model %r, which the price book does not know: it counts turns, and charges (`ctx.charge`), of "
-        "that very name alone",
-        budget.name,
-        model,
-    )
+    return False
 
 
 def _slip_of(model: str, known: Iterable[str], prices: PriceBook) -> str:

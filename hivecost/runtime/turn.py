@@ -93,9 +93,9 @@ class Turn:
         return self.request.model
 
     @property
-    def max_tokens(self) -> int:
-        """What to send as the provider's limit of output tokens: a budget may have lowered it. 0: there is none."""
-        return self.request.max_tokens
+    def max_tokens(self) -> int | None:
+        """What to send as the provider's limit of output tokens: a budget may have lowered it. None: there is none."""
+        return self.request.max_tokens or None
 
     @property
     def cost(self) -> Cost | None:

@@ -1,4 +1,4 @@
-"""Whose database it is, which version it has, and how it gets to ours: numbered migrations, one transaction each."""
+"""Whose database it is, which version it has, and how it gets to ours: numbered migrations."""
 
 from __future__ import annotations
 
@@ -77,15 +77,17 @@ def _require_plain_schema(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def migrate(connection: sqlite3.Connection, version: int, path: Path) -> None:
-    """Bring a database of this version to ours; each step is there in full or not at all.
+    """Bring a database of this version to ours; each step is there in full or not at all, and so is a new database.
 
     Raises StoreVersionError beside a living process of an older hivecost that has the ledger open: it would write on.
     """
     if _FIRST_WITH_LEDGER <= version < latest_version():
         _require_alone(connection, version, path)
-    for number, script in migrations():
-        if number > version:
-            _migrate_one(connection, number, script)
+    steps = [step for step in migrations() if step[0] > version]
+    if version == 0:  # at once: each commit waits for the disk
+        steps = [(latest_version(), "\n".join(script for _, script in steps))]
+    for number, script in steps:
+        _migrate_one(connection, number, script)
 
 
 def _require_alone(connection: sqlite3.Connection, version: int, path: Path) -> None:

@@ -48,7 +48,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
     #: The `Retry-After` of an error.
     retry_after_s: float | None = None
     #: Closes the connection after so many chunks of a stream; 0, or no stream: without a single byte.
-    #: A cut stream is billed up to its last chunk, any other answer in full.
+    #: A cut stream is billed up to its last chunk, with all reasoning, any other answer in full.
     cut_after_chunks: int | None = None
     #: Says nothing more after so many chunks until the emulator stops; 0, or no stream: never says a byte.
     #: Billed in full, as a provider goes on generating, unless `on_hang_up` is `stop`.

@@ -135,6 +135,7 @@ def _cut(blocks: Iterable[Block], max_tokens: int) -> Iterable[Block]:
 def billed_usage(generation: Generation, behaviour: Behaviour, *, sent_chunks: int | None = None) -> Usage:
     """What is charged: nothing unless billed; a cut stream up to its last chunk, anything else in full.
 
+    Reasoning comes before the first chunk, so that is charged in full.
     `sent_chunks` are those of a stream that stopped when its client hung up.
     """
     if not behaviour.is_billed:
@@ -145,7 +146,8 @@ def billed_usage(generation: Generation, behaviour: Behaviour, *, sent_chunks: i
     if generated_chunks >= chunks:
         return generation.usage
     usage = generation.usage
-    generated = -(-usage.output_tokens * generated_chunks // chunks)
+    shown_tokens = max(0, usage.output_tokens - usage.reasoning_tokens)
+    generated = usage.output_tokens - shown_tokens - (-shown_tokens * generated_chunks // chunks)
     return msgspec.structs.replace(
         usage,
         output_tokens=generated,

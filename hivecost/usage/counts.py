@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import isfinite
+from math import ceil, isfinite
 from typing import Any, Final
 
 from hivecost.events import TOKENS_PER_TURN_MAX
 from hivecost.plain_text import shown
-from hivecost.usage.names import MODALITIES, NAMES, SHORT_NAMES, Name, is_count, place_of, section_in, snake_name
+from hivecost.usage.names import (
+    MODALITIES,
+    NAMES,
+    NESTED,
+    SHORT_NAMES,
+    Name,
+    is_count,
+    place_of,
+    section_in,
+    snake_name,
+)
 from hivecost.usage.views import name_of, text, view
 
 #: How deep counts stand, and how many of a usage part are looked at: it may hold itself.
@@ -17,7 +27,11 @@ _PARTS_MAX: Final = 500
 #: The longest text that is read as a count; OTLP writes integers as text.
 _DIGITS_MAX: Final = 12
 #: Parts that are read elsewhere, or hold no counts of this answer.
-_ELSEWHERE: Final = frozenset({"iterations", "request_usage_entries", "cost", "cost_details", "model_usage"})
+_ELSEWHERE: Final = frozenset(
+    {"iterations", "request_usage_entries", "cost", "cost_details", "model_usage", "raw", "response"}
+)
+#: What SDKs put where nothing was sent.
+_SENTINELS: Final = frozenset({"Unset", "NotGiven", "Omit"})
 _UNREAD_SHOWN_MAX: Final = 5
 
 
@@ -70,7 +84,10 @@ class Counts:
                 return
             there = f"{path}.{given}" if path else given
             if known is not None and (here not in SHORT_NAMES or _is_number(value)):
-                self.add(known, value, there)
+                if name in NESTED and isinstance(value, Mapping):
+                    self._open(section_in(place, name), value, there, depth)
+                elif not _is_nothing(known, value):
+                    self.add(known, value, there)
             elif type(value) is int:
                 self._leave(here, there, value)
             elif depth < _DEPTH_MAX and name not in _ELSEWHERE and type(value) is not str:
@@ -81,7 +98,10 @@ class Counts:
 
     def add(self, known: Name, value: object, name: str, *, more: bool = False) -> None:
         """Take one count; `more` adds it to what is there, else two names of one count are the larger of them."""
-        count, field = self._checked(value, name), known.field
+        field = known.field
+        if field == "audio_seconds" and type(value) is float and isfinite(value):
+            value = ceil(value)  # a second that was begun
+        count = self._checked(value, name)
         before = self.found.get(field, 0)
         if more:
             count += before
@@ -103,17 +123,20 @@ class Counts:
         kind, counted = "", None
         for key, value in entry.items():
             name = snake_name(name_of(key))
-            if name == "modality":
+            if name in {"modality", "type"}:
                 kind = MODALITIES[value] if type(value) is int and 0 <= value < len(MODALITIES) else text(value).lower()
             elif name == "ttl":
                 kind = text(value)
-            elif name in {"token_count", "tokens", "input_tokens"}:
+            elif name in {"token_count", "tokens", "input_tokens", "count"}:
                 counted = value
+            else:
+                self._leave(f"{place}.{name}", f"{path}.{name}", value)
         if counted is None:
             return
-        known = NAMES.get(f"{place}.{kind}")
+        here = f"{place}.{kind}" if kind else place
+        known = NAMES.get(here)
         if known is None:
-            self._leave(f"{place}.{kind}.tokens", f"{path}.{kind}", counted)
+            self._leave(f"{here}.tokens", f"{path}.{kind}", counted)
         else:
             self.add(known, counted, f"{path}.{kind}", more=True)
 
@@ -134,6 +157,11 @@ class Counts:
             self.problems.append(f"{name} must be between 0 and {TOKENS_PER_TURN_MAX:,}, got {shown(count, 60)}")
             return 0
         return count
+
+
+def _is_nothing(known: Name, value: object) -> bool:
+    """Whether an SDK means that nothing was sent: by a sentinel, or by what remains of Mistral's in JSON."""
+    return type(value).__name__ in _SENTINELS or (known.field == "audio_seconds" and value == {})
 
 
 def _is_number(value: object) -> bool:

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from hivecost.usage.views import items, text, view
 
 #: Where answers name their model: most of them, Gemini, LangChain, and spans; what answered before what was asked.
-_MODEL_KEYS: Final = ("modelVersion", "model_version", "model", "model_name", "model_id", "modelId")
+_MODEL_KEYS: Final = ("modelVersion", "model_version", "model", "model_name", "model_id", "modelId", "ai_model_id")
 _SPAN_MODELS: Final = (
     "gen_ai.response.model", "llm.model_name", "ai.response.model", "ai.model.id", "gen_ai.request.model",
     "langfuse.observation.model.name",
 )  # fmt: skip
 _SPAN_PROVIDERS: Final = ("gen_ai.provider.name", "gen_ai.system", "llm.provider", "ai.model.provider")
+#: The same of LiteLLM's log, of pydantic-ai and of LangChain.
+_PROVIDERS: Final = (*_SPAN_PROVIDERS, "custom_llm_provider", "provider_name", "model_provider")
+_NAMES_PROVIDER: Final = frozenset(_PROVIDERS)
 _SPAN_TIERS: Final = ("gen_ai.openai.response.service_tier", "openai.response.service_tier")
+#: What Vercel's AI SDK adds to a provider's name: `groq.chat`, `openai.responses`, `anthropic.messages`.
+_CLIENT_KIND: Final = re.compile(r"\.(?:chat|completion|responses|messages|embedding|textEmbedding|image)$")
 #: Where an answer says why it ended.
 _STOPS: Final = ("stop_reason", "stopReason", "finish_reason", "finishReason", "done_reason")
 #: The shapes of whose makers nobody else's models are in a whole answer; a usage part alone proves nothing.
@@ -66,6 +72,8 @@ def _model(response: Mapping[str, Any], usage: Mapping[str, Any]) -> str:
         or _first(view(response.get("response_metadata")), _MODEL_KEYS)
         or _first(usage, _SPAN_MODELS)
         or _first(response, _SPAN_MODELS)
+        or _first(view(response.get("response")), _MODEL_KEYS)
+        or text(view(view(response.get("trace")).get("promptRouter")).get("invokedModelId"))
     )
 
 
@@ -78,14 +86,25 @@ def _named(response: Mapping[str, Any], usage: Mapping[str, Any], flavor: str) -
         host = "groq"
     elif "time_info" in response:
         host = "cerebras"
-    elif flavor == "openrouter" or ("provider" in response and text(response.get("id")).startswith("gen-")):
+    elif _is_openrouter(response, usage, flavor):
         host = "openrouter"
+    elif "estimated_cost" in usage:
+        host = "deepinfra"
     elif flavor == "bedrock" and not response.keys().isdisjoint(_CONVERSE):
         host = "aws"
     elif flavor in _OWN_SHAPES:
         host = _OWN_SHAPES[flavor]
     # A client's name of its provider: `openai.chat`, `amazon-bedrock`, `aws.bedrock`.
-    return host or _first(usage, _SPAN_PROVIDERS) or _first(response, _SPAN_PROVIDERS)
+    named = host
+    if not host and not (_NAMES_PROVIDER.isdisjoint(usage) and _NAMES_PROVIDER.isdisjoint(response)):
+        named = _CLIENT_KIND.sub("", _first(usage, _SPAN_PROVIDERS) or _first(response, _PROVIDERS))
+    return named or ("openrouter" if flavor == "openrouter" else "")  # others write a cost, too, but rarely
+
+
+def _is_openrouter(response: Mapping[str, Any], usage: Mapping[str, Any], flavor: str) -> bool:
+    if usage.get("is_byok") is not None:
+        return True
+    return ("provider" in response or flavor == "openrouter") and text(response.get("id")).startswith("gen-")
 
 
 def _hint(response: Mapping[str, Any], flavor: str, model: str) -> str:
@@ -93,6 +112,8 @@ def _hint(response: Mapping[str, Any], flavor: str, model: str) -> str:
         answer_id = text(response.get("id"))
         if answer_id.startswith("msg_bdrk"):
             return "aws"
+        if answer_id.startswith("msg_vrtx"):
+            return "google"
         return "anthropic" if "claude" in model else ""
     if flavor == "llama":
         return "aws"

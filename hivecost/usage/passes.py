@@ -17,6 +17,14 @@ from hivecost.usage.views import items, text, view
 ITERATIONS: Final = "iterations"
 #: openai-agents keeps each request of a run beside their sum.
 ENTRIES: Final = "request_usage_entries"
+#: Groq's systems answer with several models, each at its own rates: https://console.groq.com/docs/compound.
+BREAKDOWN: Final = "usage_breakdown"
+#: Claude Code tells what each model used in a session, as sums over its calls.
+BY_MODEL: Final = "modelUsage"
+#: Vercel's AI SDK keeps each step of a result, and its request, beside their sum.
+STEPS: Final = "steps"
+#: Where an answer lists its runs beside its usage.
+AROUND: Final = frozenset({BREAKDOWN, BY_MODEL, STEPS})
 #: No answer is made in more runs.
 _RUNS_MAX: Final = 1_000
 
@@ -24,6 +32,19 @@ _RUNS_MAX: Final = 1_000
 def runs_in(usage: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     """The usage of every run that is listed."""
     return [view(run) for run in items(usage.get(key))[:_RUNS_MAX] if view(run)]
+
+
+def runs_around(response: Mapping[str, Any], key: str) -> list[tuple[Mapping[str, Any], str]]:
+    """The usage of every run that is listed beside the sum, and its model."""
+    part = response.get(key)
+    if key == BY_MODEL:
+        return [(view(used), text(model)) for model, used in list(view(part).items())[:_RUNS_MAX] if view(used)]
+    runs = [view(run) for run in items(view(part).get("models") if key == BREAKDOWN else part)[:_RUNS_MAX]]
+    return [
+        (usage, model_of(run) or text(view(run.get("response")).get("modelId")))
+        for run in runs
+        if (usage := view(run.get("usage")))
+    ]
 
 
 def model_of(run: Mapping[str, Any]) -> str:

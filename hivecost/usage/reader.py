@@ -13,11 +13,11 @@ from hivecost.events import TOKENS_PER_TURN_MAX, USAGE_FIELDS, Usage
 from hivecost.plain_text import shown
 from hivecost.usage.bills import reported_nanousd
 from hivecost.usage.counts import Counts
-from hivecost.usage.detection import Found, answer_id_of, find_usage, flavor_of, why_no_turn
+from hivecost.usage.detection import Found, answer_id_of, by_model, find_usage, flavor_of, why_no_turn
 from hivecost.usage.failed_lines import why_unbilled
-from hivecost.usage.fees import Fees
+from hivecost.usage.fees import Fees, is_billed_by_prompt
 from hivecost.usage.identity import identity_of
-from hivecost.usage.passes import ENTRIES, ITERATIONS, model_of, runs_in, split
+from hivecost.usage.passes import AROUND, BY_MODEL, ENTRIES, ITERATIONS, STEPS, model_of, runs_around, runs_in, split
 from hivecost.usage.reading import UsagePass, UsageReading, UsageStatus
 from hivecost.usage.totals import placed
 from hivecost.usage.views import body_of, decoded, plain, view
@@ -33,6 +33,7 @@ _OK: Final = UsageStatus.OK
 _ESTIMATED: Final = UsageStatus.ESTIMATED
 _MISSING: Final = UsageStatus.MISSING
 _INVALID: Final = UsageStatus.INVALID
+_SUMS_OF_MODELS: Final = "the counts of each model are sums over its calls"
 _SAYS_NOTHING: Final = "the payload says nothing about usage"
 _ZEROS: Final = repeat(0)
 _COUNT_FIELDS: Final = frozenset(USAGE_FIELDS)
@@ -87,6 +88,8 @@ def _read(payload: object, flavor: str | None) -> UsageReading:
         return UsageReading(unbilled=unbilled, batch=True, raw=plain(payload))
     detected = flavor or flavor_of(found)
     no_turn = "" if flavor else why_no_turn(found)
+    if not detected and not no_turn and (table := by_model(payload)):
+        return _of_models(table)
     if not detected or no_turn:
         parts = view(found.usage) or view(payload)
         raw = plain(parts) if found.usage else None
@@ -97,6 +100,21 @@ def _read(payload: object, flavor: str | None) -> UsageReading:
     if flavor == "canonical":
         reading = _of_our_own(reading, found.usage)
     return replace(reading, batch=True) if found.batch else reading
+
+
+def _of_models(table: Mapping[str, Mapping[str, Any]]) -> UsageReading:
+    """What each model used, as frameworks sum it up."""
+    passes = tuple(
+        UsagePass(read_found(Found({}, used), flavor_of(Found({}, used))).usage, model) for model, used in table.items()
+    )
+    return UsageReading(
+        usage=sum((one.usage for one in passes), Usage()),
+        passes=passes,
+        status=_ESTIMATED,
+        reason=_SUMS_OF_MODELS,
+        model=next(iter(table)) if len(table) == 1 else "",
+        raw=plain(table),
+    )
 
 
 def _of_our_own(reading: UsageReading, usage: Mapping[str, Any]) -> UsageReading:
@@ -134,12 +152,16 @@ def read_found(found: Found, flavor: str) -> UsageReading:
     inclusive, doubt = placed(counts, flavor, hides_thoughts=thinks)
     for field, count in fees.counts.items():
         inclusive[field] = max(inclusive.get(field, 0), count)
+    if inclusive.get("web_search_requests", 0) > 1 and counts["requests"] < 2 and is_billed_by_prompt(facts.model):
+        inclusive["web_search_requests"] = 1
     read, status, reason = _checked(inclusive, counts)
     runs = Runs(read)
     if status is _OK:
         runs = _runs(read, usage, counts["requests"], flavor)
+        if not AROUND.isdisjoint(response):
+            runs = _runs_around(runs, response, flavor)
         reason = counts.unread_reason
-        if doubt or runs.doubt or fees.unpriced:
+        if doubt or runs.doubt or fees.unpriced or fees.doubts:
             reason = "; ".join(filter(None, (doubt, runs.doubt, reason, fees.reason)))
         status = _ESTIMATED if reason else _OK
     return UsageReading(
@@ -164,7 +186,7 @@ def read_found(found: Found, flavor: str) -> UsageReading:
 def _checked(counts: Mapping[str, int], taken: Counts) -> tuple[Usage, UsageStatus, str]:
     """The usage; where it cannot be, the nearest one that can, and why."""
     if _COUNT_FIELDS.isdisjoint(counts):
-        return Usage(), _MISSING, _SAYS_NOTHING
+        return Usage(), _MISSING, taken.unread_reason or _SAYS_NOTHING
     try:
         if not taken.problems:
             return Usage(*map(counts.get, USAGE_FIELDS, _ZEROS)), _OK, ""
@@ -181,7 +203,7 @@ def _counted(response: Mapping[str, Any], usage: Mapping[str, Any], flavor: str,
         _take_cohere(counts, usage)
     if tools := view(response.get("tool_usage")):
         counts.take(tools)
-    fees.read(response, model)
+    fees.read(response, usage, model)
     return counts, fees
 
 
@@ -216,6 +238,20 @@ def _runs(usage: Usage, part: Mapping[str, Any], requests: int, flavor: str) -> 
         doubt = f"a sum over {requests:,} requests: each is taken as an equal part"
         return Runs(usage, split(usage, requests), requests, doubt)
     return Runs(usage)
+
+
+def _runs_around(runs: Runs, response: Mapping[str, Any], flavor: str) -> Runs:
+    """The runs that stand beside the usage, where they are not less than it."""
+    for key in AROUND:
+        listed = runs_around(response, key)
+        passes = tuple(UsagePass(_run(flavor, usage).usage, model) for usage, model in listed)
+        total = sum((one.usage for one in passes), Usage())
+        is_one = len(passes) == 1 and key != BY_MODEL
+        if is_one or not passes or total.total_tokens < runs.usage.total_tokens:
+            continue
+        doubt = _SUMS_OF_MODELS if key == BY_MODEL else runs.doubt
+        return Runs(total, passes, len(passes) if key == STEPS else 1, doubt)
+    return runs
 
 
 def _iterations(around: Usage, iterations: list[Mapping[str, Any]]) -> Runs:

@@ -19,9 +19,11 @@ from hivecost.usage.views import decoded, items, plain, snake, text, view
 
 #: Facts around the usage that a later chunk replaces.
 _FACTS: Final = (
-    "model", "modelVersion", "model_version", "service_tier", "serviceTier", "stop_reason", "stopReason",
+    "model", "modelVersion", "model_version", "modelId", "model_name", "response_metadata",
+    "service_tier", "serviceTier", "stop_reason", "stopReason",
     "finish_reason", "status", "incomplete_details", "output", "_hidden_params", "type", "object", "provider",
     "x_groq", "time_info", "tool_usage", "done_reason", "ResponseMetadata", "$metadata",
+    "steps", "usage_breakdown", "total_cost_usd", "modelUsage", "performanceConfig", "trace",
 )  # fmt: skip
 #: Where an event keeps such facts, besides where its usage is.
 _FACT_HOLDERS: Final = ("message", "response", "delta", "messageStop")
@@ -30,13 +32,19 @@ _ID_HOLDERS: Final = ("message", "response", "chunk")
 _LAST_EVENTS: Final = frozenset(
     {
         "message_stop", "message-end", "response.completed", "response.incomplete", "response.failed", "response.done",
-        "interaction.complete", "interaction.completed",
+        "interaction.complete", "interaction.completed", "transcript.text.done", "speech.audio.done",
+        "image_generation.completed", "image_edit.completed", "conversation.item.input_audio_transcription.completed",
     }
 )  # fmt: skip
 #: How OpenAI's Assistants end a run; the event's name stands beside its data.
 _LAST_RUNS: Final = frozenset({"completed", "incomplete", "failed", "cancelled", "expired"})
 _DONE: Final = "[DONE]"
-_STOPS: Final = ("stop_reason", "stopReason", "done_reason", "finish_reason")
+_STOPS: Final = ("stop_reason", "stopReason", "done_reason", "finish_reason", "finishReason")
+_STOP_HOLDERS: Final = ("delta", "messageStop", "response_metadata")
+#: What Bedrock adds to the last event of a model's own.
+_METRICS: Final = "amazon-bedrock-invocationMetrics"
+#: LangChain's, whose counts are to be added up.
+_CHUNK: Final = "AIMessageChunk"
 _NOTHING: Final = Usage()
 CUT_REASON: Final = "the stream was cut: at least this much was used"
 
@@ -144,8 +152,9 @@ class UsageStream:
         found = find_usage(event)
         self._take_id(found, event)
         for facts in (found.response, *(view(event.get(name)) for name in _FACT_HOLDERS)):
-            self._facts.update({name: facts[name] for name in _FACTS if facts.get(name) is not None})
-        self._usage.update({name: count for name, count in found.usage.items() if count is not None})
+            self._facts.update({name: facts[name] for name in _FACTS if _is_said(facts.get(name))})
+        counts = {name: count for name, count in found.usage.items() if count is not None}
+        self._usage.update(_added(self._usage, counts) if text(event.get("type")) == _CHUNK else counts)
         self._flavor = self._flavor or self._shape(found, event)
         stopped = _stop(event, "choices") or _stop(event, "candidates")
         self._facts.update(stopped)
@@ -193,12 +202,14 @@ class UsageStream:
 
     def _keep_grounding(self, event: Mapping[str, Any]) -> None:
         """Gemini names its searches in some chunk, which need not be the last."""
-        if found := list(queries_of(event.get("candidates"))):
+        if found := list(queries_of(event)):
             self._facts["grounding"] = [*self._facts.get("grounding", ()), *found]
 
     def _is_last(self, found: Found, event: Mapping[str, Any]) -> bool:
         """The provider's own last event, or one after which both the reason to stop and a count are known."""
         if text(event.get("type")) in _LAST_EVENTS or text(event.get("event_type")) in _LAST_EVENTS:
+            return True
+        if _METRICS in event:
             return True
         if self._flavor == "bedrock" and "usage" in view(event.get("metadata")):
             return True
@@ -211,8 +222,25 @@ class UsageStream:
 
 def _says_stop(response: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
     """Anthropic and Bedrock say it in the event, Ollama and Llama beside the counts."""
-    places = (event, response, view(event.get("delta")), view(event.get("messageStop")))
+    if "serverContent" in event and view(event["serverContent"]).get("turnComplete") is True:
+        return True
+    places = (event, response, *(view(event.get(name)) for name in _STOP_HOLDERS))
     return any(text(place.get(name)) for place in places for name in _STOPS)
+
+
+def _is_said(fact: object) -> bool:
+    return fact is not None and (type(fact) not in (str, dict) or bool(fact))
+
+
+def _added(before: Mapping[str, Any], counts: Mapping[str, Any]) -> dict[str, Any]:
+    """The sums of both, part by part."""
+    sums = dict(counts)
+    for name, count in counts.items():
+        if type(count) is int and type(before.get(name)) is int:
+            sums[name] = before[name] + count
+        elif parts := view(before.get(name)):
+            sums[name] = {**parts, **_added(parts, view(count))}
+    return sums
 
 
 def _stop(event: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from hivecost.usage.counts import Counts
 _REASONING_BESIDE: Final = frozenset({"xai", "perplexity"})
 #: Shapes in which nothing stands beside anything, unless it cannot be otherwise.
 _INCLUSIVE: Final = frozenset({"canonical", "otel"})
+#: Shapes that telemetry and frameworks use for any provider's counts, so that they say no convention.
+_EITHER: Final = frozenset({"bedrock", "otel", "spans"})
 _CACHED: Final = frozenset({"cache_read_tokens", "cache_write_tokens", "cache_write_1h_tokens", "write_5m"})
 #: What of a kind is in the results of tools, and where it counts.
 _OF_TOOLS: Final = tuple((f"tool_{kind}", f"input_{kind}_tokens") for kind in ("audio", "image", "video"))
@@ -48,7 +50,7 @@ def placed(counts: Counts, flavor: str, *, hides_thoughts: bool = False) -> Plac
     total = found.pop("total", None)
     usual = _usual(counts, flavor)
     if total is None or flavor in _TOTAL_SAYS_NOTHING:
-        return _without_total(found, usual, flavor)
+        return _without_total(found, usual, counts, flavor)
     if not {"input_tokens", "output_tokens"} & found.keys():  # of embeddings; nothing is generated
         return Placed({**found, "input_tokens": total})
     if _is_possible(found, usual) and _sum(found, usual) == total:  # as it is most often
@@ -57,8 +59,9 @@ def placed(counts: Counts, flavor: str, *, hides_thoughts: bool = False) -> Plac
         if _sum(found, beside) == total:
             return Placed(_inclusive(found, beside))
     sides = found.get("input_tokens", 0) + found.get("output_tokens", 0)
-    if sides == total or not _is_possible(found, usual):  # it includes nothing that stands beside, or helps nobody
-        return _without_total(found, usual, flavor)
+    # It includes nothing that stands beside, or speech that is billed by the second, or helps nobody.
+    if sides == total or (found.get("audio_seconds") and sides < total) or not _is_possible(found, usual):
+        return _without_total(found, usual, counts, flavor)
     return _unlike_total(found, usual, total, counts.names["total"], hides_thoughts)
 
 
@@ -99,11 +102,13 @@ def _usual(counts: Counts, flavor: str) -> _Beside:
     )
 
 
-def _without_total(found: dict[str, int], usual: _Beside, flavor: str) -> Placed:
-    if flavor == "otel" and not _is_possible(found, usual):
+def _without_total(found: dict[str, int], usual: _Beside, counts: Counts, flavor: str) -> Placed:
+    may_be_exclusive = flavor in _EITHER or (flavor not in _INCLUSIVE and not _CACHED.isdisjoint(counts.beside))
+    if may_be_exclusive and not usual.cached and not _is_possible(found, usual):
         beside = usual._replace(cached=True)
-        doubt = "the cached tokens exceed the input, so the input was taken as exclusive of them"
-        return Placed(_inclusive(found, beside), doubt)
+        if _is_possible(found, beside):
+            doubt = "the cached tokens exceed the input, so the input was taken as exclusive of them"
+            return Placed(_inclusive(found, beside), doubt)
     return Placed(_inclusive(found, usual))
 
 

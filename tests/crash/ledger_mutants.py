@@ -116,7 +116,7 @@ def raised_limit_is_lost(real):
     return configure
 
 
-@mutant((asking, "own_limit_of_account"), shown_by=("set own limit",))
+@mutant((asking, "own_limit_of_account"), shown_by=("set own limit", "reserve"))
 def own_limit_is_not_gone_by(real):
     return lambda connection, account: None
 
@@ -135,7 +135,7 @@ def added_budget_binds_nobody(real):
     return lambda self, budgets: None
 
 
-@mutant((LedgerState, "retire"), shown_by=("retire guest", "add guest"))
+@mutant((LedgerState, "retire"), shown_by=("retire guest", "add guest", "set limit"))
 def lease_of_a_retired_budget_stays_open(real):
     """As if nothing was held there any more, whoever holds it still."""
 
@@ -169,7 +169,7 @@ def doubts_are_lent_again(real):
     return lambda self, account, sums: real(self, account, sums) + sums.in_doubt
 
 
-@mutant((LedgerState, "freeze"), shown_by=("freeze", "unfreeze"))
+@mutant((LedgerState, "freeze"), shown_by=("freeze", "reserve"))
 def frozen_is_not_checked(real):
     return lambda self, budget, reason: None
 
@@ -192,7 +192,7 @@ def finalizer_is_forgotten(real):
     return lambda self, call: None
 
 
-@mutant((Desk, "_settle_after_all"), shown_by=("doubt", "leave poisoned"))
+@mutant((Desk, "_settle_after_all"), shown_by=("leave poisoned",))
 def late_bill_to_a_poisoned_ledger_is_lost(real):
     def settle(self, hold, amounts):
         if hold.handed_over:
@@ -249,7 +249,7 @@ def further_answer_is_not_in_doubt(real):
     return lambda self, hold, units: None
 
 
-@mutant((database, "unleased"), shown_by=("doubt another",))
+@mutant((database, "unleased"), shown_by=("doubt another", "reserve", "visit"))
 def further_answer_takes_what_is_lent(real):
     return lambda connection, row_id: 10**9
 
@@ -259,7 +259,7 @@ def dropped_hold_is_forgotten(real):
     return lambda self, hold: None
 
 
-@mutant((Journal, "extend"))
+@mutant((Journal, "extend"), shown_by=("extend", "kill"))
 def extension_is_not_written_down(real):
     return lambda self, place, amounts: None
 

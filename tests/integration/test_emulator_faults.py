@@ -139,12 +139,12 @@ def test_a_cut_without_a_stream_is_billed_in_full(provider: ProviderEmulator, ch
 
 
 def test_a_cut_of_a_fixed_usage_is_billed_by_its_share(provider: ProviderEmulator, chat: Callable[..., Any]) -> None:
-    """A scripted usage has fewer chunks than tokens: each chunk stands for its share, rounded up."""
+    """A scripted usage has fewer chunks than tokens: each stands for its share, rounded up; reasoning came before."""
     usage = Usage(input_tokens=10, output_tokens=1000, reasoning_tokens=900)
     provider.script(Behaviour(usage=usage, cut_after_chunks=4))
     with pytest.raises(openai.APIConnectionError), chat(stream=True) as stream:
         list(stream)
-    assert provider.bill[0].usage == Usage(input_tokens=10, output_tokens=250, reasoning_tokens=250)
+    assert provider.bill[0].usage == Usage(input_tokens=10, output_tokens=925, reasoning_tokens=900)
 
 
 @pytest.mark.parametrize("stream", [False, True])

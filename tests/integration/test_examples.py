@@ -23,7 +23,7 @@ SAYS = {
     ],
     "quickstart.py": ["completed 3 calls 0.03 USD", "cancelled 4 calls: budget 'per run'"],
     "budget_in_a_handler.py": ["cancelled 11000 tokens: token budget exhausted: 11,000 tokens"],
-    "sdk_loop.py": ["cancelled after 25 calls, 0.0042258 USD: budget 'per run'", "the providers billed 25 calls"],
+    "sdk_loop.py": ["cancelled after 31 calls, 0.0061916 USD: budget 'per run'", "the providers billed 31 calls"],
     "sync_agent.py": ["cancelled 5 calls: budget 'calls per run'"],
     "streaming.py": ["completed 250 words, 0.00275 USD", "stopped early", "cancelled: budget 'per run'"],
     "sub_agents.py": [
@@ -40,6 +40,10 @@ SAYS = {
         "unknown",
     ],
 }
+
+
+#: As in pyproject.toml: it reads its vocabularies with a function that Python 3.11 and 3.12 call deprecated.
+BPE_OPENAIS = "ignore:open_binary is deprecated:DeprecationWarning"
 
 
 def test_every_example_is_checked():
@@ -68,7 +72,7 @@ def test_an_example_that_needs_more_says_what_to_install(tmp_path):
 def test_example(name, tmp_path):
     """It exits by itself with status 0, and prints what it promises."""
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(EXAMPLES / name)],
+        [sys.executable, "-W", "error", "-W", BPE_OPENAIS, str(EXAMPLES / name)],
         cwd=tmp_path,
         capture_output=True,
         text=True,

@@ -35,7 +35,7 @@ runtime = hc.AgentRuntime(
 @runtime.entry_point("api", agent_id="clerk")
 async def answer(ctx: hc.Execution, request: dict[str, str]) -> dict[str, str]:
     async with ctx.node("plan"), ctx.turn(model="gpt-4o", input_tokens=1_200, max_tokens=800) as turn:
-        limit: int = turn.max_tokens
+        limit: int | None = turn.max_tokens
         cost: hc.Cost = turn.settle({"usage": {}}, stop_reason="stop")
         amount: int | None = cost.nanousd
     return {"reply": request["query"] + str(limit) + str(amount)}

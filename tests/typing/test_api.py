@@ -27,5 +27,7 @@ def test_a_typed_user_needs_no_ignore_and_no_cast(tmp_path):
     assert "cast(" not in source
     assert check(API).startswith("Success")
     wrong = tmp_path / "wrong.py"
-    wrong.write_text(source.replace("limit: int = turn.max_tokens", "limit: str = turn.max_tokens"), encoding="utf-8")
-    assert 'expression has type "int", variable has type "str"' in check(wrong)
+    wrong.write_text(
+        source.replace("amount: int | None = cost.nanousd", "amount: str = cost.nanousd"), encoding="utf-8"
+    )
+    assert 'expression has type "int | None", variable has type "str"' in check(wrong)

@@ -23,7 +23,9 @@ class AtLine:
         sys.settrace(self._outer)
 
     def trace(self, frame, event, _):
-        if event == "line" and frame.f_code.co_filename.endswith(self.files):
+        if not frame.f_code.co_filename.endswith(self.files):
+            return None
+        if event == "line":
             self.lines += 1
             if self.lines == self.number:
                 self.call()

@@ -15,7 +15,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from hivecost.clock import SYSTEM_CLOCK, Clock
-from hivecost.errors import HiveCostError, LedgerUnavailableError, StoreError, StoreMovedError
+from hivecost.errors import ConfigError, HiveCostError, LedgerUnavailableError, StoreError, StoreMovedError
 from hivecost.forking import leave_child, tell_children
 from hivecost.ledger import (
     AccountStatus,
@@ -28,7 +28,9 @@ from hivecost.ledger import (
     USDAmount,
     amounts_of,
     listed_budgets,
+    listed_names,
 )
+from hivecost.ledger.own_limits import is_value
 from hivecost.store.database import CLOSE_GRACE_S, database_path
 from hivecost.store.faults import to_store_error
 from hivecost.store.ledger.audit import last_change
@@ -155,12 +157,11 @@ class Ledger(LedgerErrands):
         too, as if they took the turn themselves. `is_partial` says that more may be billed than is set aside, as of a
         stream that is held in steps: that is charged, said, and freezes nothing. Raises BudgetExhaustedError
         (`reset_at`), BudgetBusyError (`retry_after_s`), LedgerUnavailableError, and ConfigError for amounts that cannot
-        be.
+        be, and for an attribute or a key that is no text.
         """
         desk, visitor = self._require_open()
         amounts = amounts_of(usd, nanousd, tokens, calls)
         who = Spender(attribution, ancestors)
-        execution_id = attribution.get("execution", "")
         asked = False
         while True:
             answer = desk.reserve(who, amounts, key, self._clock, is_partial)
@@ -171,10 +172,10 @@ class Ledger(LedgerErrands):
             if asked and not isinstance(answer, Refusal) and desk.is_full_of_open:
                 raise LedgerUnavailableError(f"{self._holds_max:,} holds are open at once; raise holds_max")
             if asked and isinstance(answer, Refusal) and desk.decides_alone(answer.budget):
-                raise answer.error(execution_id)
+                raise answer.error(attribution.get("execution", ""))
             refusal = await visitor.ask(desk.ask(who, amounts, self._clock))
             if refusal is not None:
-                raise refusal.error(execution_id)
+                raise refusal.error(attribution.get("execution", ""))
             asked = True
 
     def reserve_nowait(
@@ -215,11 +216,13 @@ class Ledger(LedgerErrands):
         Of `budgets`, if they are named, only these are charged. What the accounts have room for pays for it; what is
         above freezes the budget: `Settlement.incidents`, or `hivecost.signals.settled_late` of the hold, where only the
         database knows. The hold is one that was settled at nothing, and this its further answer. Raises
-        LedgerUnavailableError, and ConfigError for amounts that cannot be.
+        LedgerUnavailableError, and ConfigError for amounts and attributes that cannot be.
         """
         desk, visitor = self._require_open()
         amounts = amounts_of(usd, nanousd, tokens, calls)
-        who = Spender(attribution, ancestors, budgets)
+        if budgets is not None and not isinstance(budgets, Collection):
+            raise ConfigError("budgets", "the names of the budgets to charge", got=budgets)
+        who = Spender(attribution, ancestors, None if budgets is None else listed_names(budgets))
         while (charged := desk.charge(who, amounts, self._clock)) is None:
             await visitor.ask(desk.ask(who, {"calls": 0}, self._clock))  # so that its accounts are known; never refused
         return charged
@@ -258,6 +261,8 @@ class Ledger(LedgerErrands):
 
     def forget_execution(self, execution_id: str) -> None:
         """The execution is over: drop its own accounts, each once nothing is held on it any more."""
+        if not is_value(execution_id):
+            raise ConfigError("execution_id", "a text", got=execution_id)
         self._require_open()[0].forget_execution(execution_id)
 
     async def _commit_news(self) -> None:

@@ -209,14 +209,17 @@ def test_what_a_mode_cannot_do_is_refused(mode, on_exceed):
     ("settings", "message"),
     [
         ({"soft_limit": "$1"}, r"soft_limit: expected less than the limit, got '1'"),
-        ({"soft_limit": "5 tokens"}, r"soft_limit: expected an amount above zero"),
+        ({"soft_limit": "5 tokens"}, r"soft_limit: expected an amount in usd, .*, got '5 tokens'"),
         ({"soft_limit": 0}, r"soft_limit: expected"),
         ({"soft_limit": "$0.5", "on_soft": "beg"}, r"on_soft: expected one of 'alert', 'throttle', 'finish'"),
         ({"soft_limit": "$0.5", "on_soft": "downgrade:"}, r"on_soft: expected one of 'alert', 'throttle', 'finish'"),
         ({"on_soft": "throttle"}, r"on_soft: expected a soft_limit beside it"),
         ({"soft_limit": "$0.5", "on_soft": "finish", "mode": "observe"}, r"on_soft: expected 'alert'"),
         ({"soft_limit": "$0.5", "on_soft": "finish", "window": "execution"}, r"on_soft: expected a window"),
-        ({"throttle_s": 0}, r"throttle_s: expected seconds above 0, got 0"),
+        ({"throttle_s": 0}, r"throttle_s: expected seconds above 0 and below 1,000,000, got 0"),
+        ({"wait_s": 1e12}, r"wait_s: expected seconds above 0 and below 1,000,000, got 1000000000000"),
+        ({"per": ["org", "org"]}, r"per: expected each attribute once, got \['org', 'org'\]"),
+        ({"mode": "stop_after", "on_exceed": "pause"}, r"on_exceed: expected 'cancel', 'throttle' or 'alert'"),
         ({"throttle_s": math.inf}, r"throttle_s: expected seconds above 0"),
         ({"throttle_s": True}, r"throttle_s: expected seconds above 0"),
         ({"on_exceed": "throttle", "mode": "hard"}, r"on_exceed: .* a soft_limit with on_soft='throttle'"),
@@ -295,7 +298,7 @@ def test_limits_of_values_as_people_write_them(settings, written, own):
             r"budget 'b'\.limits\..*: expected a key of the form a value of agent",
         ),
         ({"per": "agent", "limits": {"x": 0}}, r"budget 'b'\.limits\.x: expected an amount above zero"),
-        ({"per": "agent", "limits": {"x": "5 calls"}}, r"budget 'b'\.limits\.x: expected an amount above zero"),
+        ({"per": "agent", "limits": {"x": "5 calls"}}, r"budget 'b'\.limits\.x: expected an amount in usd"),
         ({"per": "agent", "limits": {"x": None}}, r"budget 'b'\.limits\.x: expected an amount above zero"),
         *(
             (
@@ -325,7 +328,7 @@ def test_limits_of_values_that_cannot_be_are_refused(settings, message):
 
 
 @pytest.mark.parametrize(
-    ("name", "meant"), [("user_id", "user"), ("org_id", "org"), ("modle", "model"), ("agents", "agent")]
+    ("name", "meant"), [("user_id", "user"), ("org_id", "org"), ("modle", "model"), ("agents", "agent"), ("Org", "org")]
 )
 @pytest.mark.parametrize("field", ["per", "match"])
 def test_a_slip_of_an_attribute_is_no_tag(field, name, meant):

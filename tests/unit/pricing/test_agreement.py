@@ -64,11 +64,14 @@ def expected_nanousd(model, moment, usage) -> int | None:
 
 
 def own_fee_nanousd(provider, model, moment, usage) -> int:
-    """The web searches that genai-prices has no fee for, and our own table has."""
-    if model.get_prices(moment).web_searches_kcount is not None:
-        return 0
-    fee = tool_fees(provider.id, model.id).get("web_search")
-    return 0 if fee is None else int(fee.base * usage.web_search_requests * 10**9)
+    """The web searches and the requests that genai-prices has no fee for, and our own table has."""
+    listed, ours = model.get_prices(moment), tool_fees(provider.id, model.id)
+    usd = 0
+    if listed.web_searches_kcount is None and "web_search" in ours:
+        usd += ours["web_search"].base * usage.web_search_requests
+    if listed.requests_kcount is None and "request" in ours:
+        usd += ours["request"].base
+    return int(usd * 10**9)
 
 
 @pytest.mark.parametrize("moment", DATES, ids=lambda moment: f"{moment:%Y-%m-%d}")

@@ -91,7 +91,7 @@ def test_bedrock_ids_carry_the_regional_uplift(book, name, input_rate, provider)
     ("name", "provider"),
     [
         ("claude-4-5-sonnet-20250514", ""),
-        ("ft:gpt-4.1-2025-04-14:acme::abc", ""),
+        ("ft:gpt-9-2027-01-01:acme::abc", ""),
         ("gpt-4o", "groq"),
         ("llama3:8b", "ollama"),
         ("ollama/deepseek-r1", ""),
@@ -170,3 +170,18 @@ def test_calculate_cost_is_exact():
         calculate_cost("gpt-4o", 10, 0, cached_tokens=11)
     with pytest.raises(PriceUnknownError, match="nobody-knows"):
         calculate_cost("nobody-knows", 10, 0)
+
+
+@pytest.mark.parametrize(
+    ("name", "rate"),
+    [
+        ("ft:gpt-4.1-2025-04-14:acme::abc", "input=3 output=12"),
+        ("ft:gpt-4.1-mini-2025-04-14", "input=0.8 output=3.2"),
+        ("openai/ft:gpt-4.1-nano-2025-04-14:acme:x:abc", "input=0.2 output=0.8"),
+        ("ft:o4-mini-2025-04-16:acme::abc", "input=4 output=16"),
+        ("ft:gpt-4o-2024-08-06:acme::abc", "input=3.75 output=15"),
+    ],
+)
+def test_a_fine_tuned_model_is_never_at_the_price_of_its_base(book, name, rate):
+    """It costs more; the answer names it."""
+    assert " ".join(book.price(name, TURN).rate.split()[:2]) == rate

@@ -176,7 +176,7 @@ def test_every_entry_of_our_own_names_its_source_and_a_unit():
     """A fee without a source is an invention."""
     assert all(entry.source.startswith("https://") for entry in (*FEES, *PIECE_MODELS, *SAME_RATES))
     assert {fee.unit for fee in FEES} <= set(FEE_UNITS)
-    assert {unit for entry in PIECE_MODELS for unit in entry.prices} <= {*FEE_UNITS, "input"}
+    assert {unit for entry in PIECE_MODELS for unit in entry.prices} <= {*FEE_UNITS, "input", "output", "cache_read"}
     assert {unit for same in SAME_RATES for unit in same.units} <= {*INPUT_UNITS, *OUTPUT_UNITS}
 
 
@@ -255,3 +255,38 @@ def test_the_split_says_what_the_cache_and_thinking_made(book):
     assert cost.input_nanousd == 300 * 3000 + 600 * 300 + 60 * 3750 + 40 * 6000
     assert (cost.cached_nanousd, cost.written_nanousd) == (600 * 300, 60 * 3750 + 40 * 6000)
     assert (cost.output_nanousd, cost.reasoning_nanousd, cost.fee_nanousd) == (750_000, 450_000, 10_000_000)
+
+
+@pytest.mark.parametrize(
+    ("model", "provider", "fees"),
+    [
+        ("gpt-4o-search-preview-2025-03-11", "openai", 25_000_000),
+        ("gpt-4o-mini-search-preview", "openai", 25_000_000),
+        ("gpt-5-search-api", "openai", 10_000_000),
+        ("sonar", "perplexity", 12_000_000),
+    ],
+)
+def test_a_model_that_searches_for_every_answer_owes_it_for_every_request(book, model, provider, fees):
+    """No answer counts it; where one does, it is not owed twice."""
+    for usage in (Usage(), Usage(input_tokens=10), Usage(input_tokens=10, web_search_requests=1)):
+        cost = book.price(model, usage, provider=provider)
+        assert (cost.status, cost.fee_nanousd) == (CostStatus.PRICED, fees)
+
+
+@pytest.mark.parametrize(
+    ("model", "usage", "fees"),
+    [
+        ("azure/gpt-5", Usage(web_search_requests=2), 28_000_000),
+        ("azure/eu/gpt-5", Usage(web_search_requests=2, code_containers=1), 61_000_000),
+        ("azure/gpt-4o", Usage(file_search_calls=2), 5_000_000),
+        ("azure/o3", Usage(code_containers=1), 33_000_000),
+        ("azure_ai/claude-sonnet-4-5", Usage(web_search_requests=1), 10_000_000),
+        ("gemini/gemini-1.5-pro", Usage(web_search_requests=1), 35_000_000),
+        ("groq/openai/gpt-oss-120b", Usage(web_search_requests=2), 10_000_000),
+        ("xai/grok-4.20", Usage(web_search_requests=2), 10_000_000),
+    ],
+)
+def test_a_fee_is_that_of_the_host_in_every_region(book, model, usage, fees):
+    """Whoever lends the rates of the tokens does not lend those of the tools; a region in the name changes none."""
+    cost = book.price(model, usage)
+    assert (cost.status, cost.fee_nanousd, cost.nanousd) == (CostStatus.PRICED, fees, fees)

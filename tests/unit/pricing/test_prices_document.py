@@ -95,6 +95,9 @@ ESTIMATED = {
     "chooses among hosts": lambda book: asked(book, "anthropic/claude-sonnet-4.5:nitro"),
     "adds web searches": lambda book: asked(book, "anthropic/claude-sonnet-4.5:online"),
     "no price is known for region": lambda book: asked(book, "azure/swedencentral/gpt-4o"),
+    "no price is known for inference in": lambda book: asked(book, "claude-opus-4-6", inference_geo="eu"),
+    "has a price of its own": lambda book: asked(book, "azure_ai/gpt-oss-20b"),
+    "of the standard one": lambda book: asked(book, "amazon.nova-pro-v1:0", service_tier="priority"),
     "the standard rate is an upper bound": lambda book: asked(book, "gpt-4o", service_tier="flex"),
     "rate is that of a later day": lambda book: asked(book, "gpt-4.1", service_tier="priority", at_ns=IN_OCTOBER),
 }

@@ -67,7 +67,7 @@ def test_a_provider_that_is_named_is_believed_and_a_gateway_passes_on():
             "claude-haiku-4-5-20251001-v1:0",
             ("aws", "claude-haiku-4-5-20251001-v1:0"),
         ),
-        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "", "claude-haiku-4-5", ("", "claude-haiku-4-5")),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "", "claude-haiku-4-5", ("aws", "claude-haiku-4-5")),
         ("gpt-4o", "my-cloud", "gpt-4o-mini", ("my-cloud", "gpt-4o-mini")),
         ("gpt-4o", "openai", "gpt-4o-mini", ("openai", "gpt-4o-mini")),
         ("gpt-4o", "", "claude-haiku-4-5", ("", "claude-haiku-4-5")),

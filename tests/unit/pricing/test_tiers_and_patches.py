@@ -12,6 +12,7 @@ from hivecost.pricing import PriceBook, UsageReading, UsageStatus
 from hivecost.pricing.offers import ModelRates, Offer, Price, Validity, day_ns
 from hivecost.pricing.past import tiers_reach_back
 from hivecost.pricing.patches import PATCHES
+from hivecost.pricing.tier_factors import TIER_FACTORS
 from hivecost.pricing.tiers import canonical_tier
 
 TURN = Usage(input_tokens=1_000_000, output_tokens=1_000_000)
@@ -26,7 +27,7 @@ def at(*moment: int) -> int:
     [
         ("", ""), ("auto", ""), ("default", ""), ("standard", ""), ("on_demand", ""), ("ON_DEMAND", ""),
         ("SERVICE_TIER_PRIORITY", "priority"), ("ON_DEMAND_FLEX", "flex"), ("Priority", "priority"),
-        ("batch", "batch"), ("provisioned_throughput", "provisioned_throughput"),
+        ("TRAFFIC_TYPE_UNSPECIFIED", ""), ("batch", "batch"), ("provisioned_throughput", "provisioned_throughput"),
     ],
 )  # fmt: skip
 def test_tiers_have_one_vocabulary(word, tier):
@@ -44,7 +45,7 @@ def test_a_discount_nobody_priced_is_an_estimate_at_the_standard_rate(book):
 
 def test_a_premium_nobody_priced_is_unpriced(book):
     """The standard rate would be too little: never a silent fallback."""
-    cost = book.price("gemini-2.5-pro", TURN, service_tier="priority")
+    cost = book.price("grok-4", TURN, service_tier="priority")
     assert (cost.status, cost.nanousd) == (CostStatus.UNPRICED, None)
     assert "priority" in cost.reason
 
@@ -238,3 +239,95 @@ def test_a_peak_is_a_multiple_of_its_own_day(book, model, moment, nanousd):
     """Patch deepseek-peak-days: twice the standard rate of the day, not of today."""
     cost = book.price(model, Usage(input_tokens=1000), provider="deepseek", at_ns=at(*moment))
     assert cost.nanousd == nanousd
+
+
+@pytest.mark.parametrize(
+    ("model", "provider", "tier", "share", "status"),
+    [
+        ("gemini-2.5-pro", "google", "priority", "1.8", CostStatus.PRICED),
+        ("gemini-3-pro-preview", "google", "ON_DEMAND_PRIORITY", "1.8", CostStatus.PRICED),
+        ("gemini-3-pro-preview", "google", "batch", "0.5", CostStatus.PRICED),
+        ("gemini-2.0-flash", "google", "flex", "0.5", CostStatus.PRICED),
+        ("claude-sonnet-4-5", "google", "batch", "0.5", CostStatus.PRICED),
+        ("claude-3-haiku", "anthropic", "batch", "0.5", CostStatus.PRICED),
+        ("gpt-4.1", "azure", "batch", "0.5", CostStatus.PRICED),
+        ("gpt-5", "azure", "priority", "2", CostStatus.PRICED),
+        ("o1", "azure", "batch", "0.5", CostStatus.PRICED),
+        ("qwen/qwen3-32b", "groq", "flex", "1", CostStatus.PRICED),
+        ("qwen/qwen3-32b", "groq", "batch", "0.5", CostStatus.PRICED),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", "aws", "batch", "0.5", CostStatus.ESTIMATED),
+        ("amazon.nova-pro-v1:0", "aws", "priority", "1.75", CostStatus.ESTIMATED),
+        ("openai.gpt-oss-120b-1:0", "aws", "flex", "0.5", CostStatus.ESTIMATED),
+    ],
+)
+def test_a_tier_with_a_documented_share_costs_it(book, model, provider, tier, share, status):
+    """At every length and in every period, and the bound of such a turn covers it."""
+    for usage in (Usage(1_000, 100), Usage(300_000, 100)):
+        for moment in (at(2026, 11, 20), at(2027, 2, 1)):
+            standard = book.price(model, usage, provider=provider, at_ns=moment)
+            cost = book.price(model, usage, provider=provider, service_tier=tier, at_ns=moment)
+            assert cost.status is status
+            assert Decimal(cost.nanousd) == standard.nanousd * Decimal(share)
+            bound = book.upper_bound_nanousd(
+                model,
+                provider=provider,
+                service_tier=tier,
+                at_ns=moment,
+                input_tokens=usage.input_tokens,
+                output_tokens=usage.output_tokens,
+            )
+            assert cost.nanousd <= bound
+
+
+def test_a_discount_of_geminis_leaves_what_was_cached_at_its_price(book):
+    """Batch and flex halve what is read and written, not what a cache gives."""
+    usage = Usage(input_tokens=1_000, cache_read_tokens=1_000)
+    standard = book.price("gemini-3-pro-preview", usage, provider="google")
+    assert book.price("gemini-3-pro-preview", usage, provider="google", service_tier="flex").nanousd == standard.nanousd
+    premium = book.price("gemini-3-pro-preview", usage, provider="google", service_tier="priority")
+    assert premium.nanousd * 5 == standard.nanousd * 9
+
+
+@pytest.mark.parametrize("model", ["anthropic.claude-3-haiku-20240307-v1:0", "meta.llama3-70b-instruct-v1:0"])
+def test_bedrock_has_no_premium_for_every_model(book, model):
+    """Where none is documented, there is no price."""
+    assert book.price(model, TURN, provider="aws", service_tier="priority").status is CostStatus.UNPRICED
+
+
+def test_every_share_of_a_tier_names_its_source():
+    """A share without a source is an invention."""
+    assert all(rule.source.startswith("https://") and rule.factor > 0 for rule in TIER_FACTORS)
+
+
+@pytest.mark.parametrize(("geography", "status"), [("eu", "estimated"), ("not_available", "priced"), ("US", "priced")])
+def test_a_geography_that_nobody_priced_is_an_estimate(book, geography, status):
+    """Never `priced` at the global rate in silence."""
+    cost = book.price("claude-opus-4-6", TURN, inference_geo=geography)
+    assert cost.status.value == status
+    assert (repr(geography) in cost.reason) == (status == "estimated")
+
+
+@pytest.mark.parametrize(
+    ("model", "above", "rates"),
+    [
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", 200_000, ("3.3", "16.5", "6.6", "24.75")),
+        ("global.anthropic.claude-sonnet-4-5-20250929-v1:0", 200_000, ("3", "15", "6", "22.5")),
+        ("eu.anthropic.claude-sonnet-4-20250514-v1:0", 200_000, ("3", "15", "6", "22.5")),
+        ("global.openai.gpt-5.5", 272_000, ("5", "30", "10", "45")),
+    ],
+)
+def test_a_long_prompt_costs_more_on_bedrock_too(book, model, above, rates):
+    """Patch bedrock-long-context: the whole request is dearer above the step, in every region."""
+    base_in, base_out, long_in, long_out = map(Decimal, rates)
+    for tokens, spent_in, spent_out in ((above, base_in, base_out), (above + 1, long_in, long_out)):
+        cost = book.price(model, Usage(tokens, 1_000))
+        assert cost.status is CostStatus.PRICED
+        assert cost.nanousd == (tokens * spent_in + 1_000 * spent_out) * 1_000
+    bound = book.upper_bound_nanousd(model, input_tokens=above + 1, output_tokens=1_000)
+    assert bound >= cost.nanousd
+
+
+def test_a_model_of_bedrocks_with_one_rate_keeps_it(book):
+    """Later Claude models have no step."""
+    card = book.quote("us.anthropic.claude-sonnet-4-6").card
+    assert len(card.bands) == 1

@@ -147,7 +147,93 @@ def test_unreadable_files_are_config_errors(tmp_path, toml):
     with pytest.raises(ConfigError, match=r"\.toml:1: prices: expected valid TOML"):
         PriceBook(toml("= 3"))
     with pytest.raises(ConfigError, match="aliases"):
+        PriceBook(toml('[[budget]]\nname = "b"\n'))
+    with pytest.raises(ConfigError, match=r"\.toml:2: other\.x: expected one of input"):
         PriceBook(toml("[other]\nx = 1\n"))
+
+
+_ROW = {"input": 1, "output": 4}
+_NAMED = {"mine": "our-model"}
+
+
+@pytest.mark.parametrize(
+    "table",
+    [
+        {"our-model": _ROW, "aliases": _NAMED},
+        {"prices": {"our-model": _ROW}, "aliases": _NAMED},
+        {"prices": {"other": _ROW}, "our-model": _ROW, "aliases": _NAMED},
+        "[our-model]\ninput = 1\noutput = 4\n[aliases]\nmine = 'our-model'\n",
+        "[prices.other]\ninput = 1\noutput = 4\n[our-model]\ninput = 1\noutput = 4\n[aliases]\nmine = 'our-model'\n",
+    ],
+)
+def test_models_stand_beside_aliases_with_prices_in_front_or_without(toml, clock, table):
+    """One dict, or one file, has both, in the short form and in the long one."""
+    book = PriceBook(toml(table) if isinstance(table, str) else table, clock=clock)
+    assert book.price("mine", TURN) == book.price("our-model", TURN)
+    assert book.price("mine", TURN).source == "user"
+
+
+def test_a_model_has_one_entry_and_a_fault_its_line(toml):
+    """Also where a model stands beside `prices`: nothing is overwritten, and nothing is left out in silence."""
+    with pytest.raises(ConfigError, match=r"prices\.m: expected one entry of the model"):
+        PriceBook({"prices": {"m": _ROW}, "m": _ROW})
+    with pytest.raises(ConfigError, match=r"\.toml:3: m\.ouput: expected one of"):
+        PriceBook(toml("[m]\ninput = 1\nouput = 4\n[aliases]\na = 'gpt-4o'\n"))
+
+
+def test_what_a_subscription_saves_is_said_to_be_unknown(clock):
+    """Such a turn costs nothing, whoever it is of; the reason is about what it would have cost."""
+    cost = PriceBook({"sub/*": {"billing": "subscription"}}, clock=clock).price("sub/nobodys", TURN)
+    assert (cost.nanousd, cost.notional_nanousd) == (0, None)
+    assert cost.reason.startswith("what it would have cost is not known: no price is known for model 'sub/nobodys'")
+
+
+@pytest.mark.parametrize(
+    ("aliases", "message"),
+    [
+        ({"a": "b", "b": "a"}, "no alias itself"),
+        ({"a": "b", "b": "gpt-4o"}, "no alias itself"),
+        ({"a": "a"}, "no alias itself"),
+        ({"our-*": "gpt-4o"}, "patterns are for prices"),
+        ({"ours": "gpt-*"}, "patterns are for prices"),
+    ],
+)
+def test_an_alias_is_one_name_for_one_model(aliases, message):
+    """Circles, aliases of aliases and patterns would be looked up and never found."""
+    with pytest.raises(ConfigError, match=message):
+        PriceBook({"aliases": aliases})
+
+
+def test_an_alias_of_a_model_that_nobody_knows_is_warned_of(caplog):
+    """The book may be from another day; turns of that name have no price until then."""
+    PriceBook({"our-model": _ROW, "aliases": {"a": "gpt-9", "b": "gpt-4o", "c": "our-model"}}).load()
+    (record,) = caplog.records
+    assert "alias 'a' of 'gpt-9'" in record.getMessage()
+
+
+@pytest.mark.parametrize(
+    ("asked", "provider", "name", "source"),
+    [
+        ("azure/our-deployment", "", ("azure", "gpt-4o"), "genai-prices"),
+        ("litellm/azure/our-deployment", "", ("azure", "gpt-4o"), "genai-prices"),
+        ("openai/our-deployment", "", ("openai", "gpt-4o"), "genai-prices"),
+        ("our-deployment", "azure", ("azure", "gpt-4o"), "genai-prices"),
+        ("azure/exact", "", ("azure", "gpt-4o-mini"), "genai-prices"),
+        ("azure/our-model", "", ("azure", "our-model"), "user"),
+        ("azure/mine", "", ("azure", "our-model"), "user"),
+        ("rack/our-model", "", ("rack", "our-model"), "user"),
+        ("azure/other", "", ("azure", "azure/other"), "user"),
+        ("openai/gpt-4o", "openrouter", ("openrouter", "openai/gpt-4o"), "genai-prices"),
+    ],
+)
+def test_a_plain_name_holds_behind_a_host(clock, asked, provider, name, source):
+    """As LiteLLM spells a deployment at Azure; the host stays, and an entry of `host/model` wins."""
+    dear = {"input": 7, "output": 7}
+    aliases = {"our-deployment": "gpt-4o", "exact": "gpt-4o", "azure/exact": "azure/gpt-4o-mini", "mine": "our-model"}
+    book = PriceBook({"our-model": _ROW, "other": dear, "azure/other": _ROW, "aliases": aliases}, clock=clock)
+    cost = book.price(asked, TURN, provider=provider)
+    assert (tuple(book.resolve(asked, provider)), cost.source) == (name, source)
+    assert cost.nanousd != PriceBook({"x": dear}, clock=clock).price("x", TURN).nanousd
 
 
 def test_the_snapshot_names_the_whole_table(clock, toml):
@@ -157,6 +243,84 @@ def test_the_snapshot_names_the_whole_table(clock, toml):
     assert first == PriceBook({"m": dict(row)}, clock=clock).snapshot
     assert len({first, PriceBook(clock=clock).snapshot, PriceBook({"m": {**row, "output": 3}}).snapshot}) == 3
     assert PriceBook({"m": row}, clock=clock).price("m", TURN).snapshot == first
+
+
+@pytest.mark.parametrize(
+    ("own_name", "asked", "provider", "answered"),
+    [
+        ("azure/gpt-4o", "gpt-4o", "AzureOpenAI", ""),
+        ("azure/gpt-4o", "azure_openai/gpt-4o", "", ""),
+        ("google/gemini-2.5-flash", "gemini-2.5-flash", "vertex_ai", "gemini-2.5-flash"),
+        ("groq/llama-3.3-70b-versatile", "groq:llama-3.3-70b-versatile", "", ""),
+        ("groq/llama-3.3-70b-versatile", "llama-3.3-70b-versatile", "ChatGroq", ""),
+        ("openai/gpt-4o", "gpt-4o", "", ""),
+        ("deepseek-r1", "DeepSeek-R1", "azure", ""),
+        ("GPT-4o", "gpt-4o", "", "gpt-4o-2024-08-06"),
+        ("OLLAMA/*", "ollama/llama3.1", "", ""),
+        ("ollama/*", "ollama_chat/llama3.1", "", ""),
+        ("ollama/*", "llama3.1", "ChatOllama", ""),
+        ("ollama/*", "gpt-oss:20b", "openai", ""),
+    ],
+)
+def test_a_users_price_is_found_by_what_the_name_means(clock, own_name, asked, provider, answered):
+    """The host as it is understood, whoever wrote it how; and letters in either case."""
+    own = PriceBook({own_name: {"input": 7, "output": 7}}, clock=clock)
+    reading = UsageReading(usage=TURN, model=answered)
+    cost = own.price_reading(reading, model=asked, provider=provider)
+    assert (cost.source, cost.nanousd) == ("user", 14_000_000_000)
+
+
+def test_what_ollama_answered_in_its_own_shape_is_ollamas(clock):
+    """Nobody was named: no vendor's price is taken, and the user's own for Ollama is."""
+    reading = UsageReading(usage=TURN, model="deepseek-r1", hinted_provider="ollama")
+    assert PriceBook(clock=clock).price_reading(reading).status is CostStatus.UNPRICED
+    assert PriceBook({"ollama/*": 0}, clock=clock).price_reading(reading).nanousd == 0
+
+
+@pytest.mark.parametrize(
+    ("own_name", "asked", "answered"),
+    [
+        ("gpt-4o", "azure/gpt-4o", "gpt-4o"),
+        ("gpt-4o-2024-08-06", "gpt-4o", "gpt-4o-2024-08-06"),
+        ("gemini-2.5-flash", "models/gemini-2.5-flash", "gemini-2.5-flash"),
+    ],
+)
+def test_a_bound_covers_a_users_price_for_the_name_of_the_answer(clock, own_name, asked, answered):
+    """The answer may call the model by a name that the user priced higher than the one that was asked for."""
+    own = PriceBook({own_name: {"input": 70, "output": 70}}, clock=clock)
+    cost = own.price_reading(UsageReading(usage=TURN, model=answered), model=asked)
+    assert cost.source == "user"
+    assert cost.nanousd <= own.upper_bound_nanousd(asked, input_tokens=10**6, output_tokens=10**6)
+
+
+def test_another_hosts_price_of_the_user_widens_no_bound(clock):
+    """It cannot be that of the answer."""
+    own, shipped = PriceBook({"azure/gpt-4o": {"input": 70, "output": 70}}, clock=clock), PriceBook(clock=clock)
+    of_both = [
+        book.upper_bound_nanousd("gpt-4o", provider="openai", input_tokens=10, output_tokens=10)
+        for book in (own, shipped)
+    ]
+    assert of_both[0] == of_both[1]
+
+
+@pytest.mark.parametrize(
+    ("alias", "asked", "provider", "rate"),
+    [
+        ({"azure/prod": "gpt-5"}, "azure/prod", "", "azure"),
+        ({"prod": "gpt-5"}, "azure/prod", "", "azure"),
+        ({"prod": "gpt-5"}, "azure/eu/prod", "", "azure"),
+        ({"prod": "gpt-5"}, "prod", "azure", "azure"),
+        ({"prod": "azure/eu/gpt-5"}, "prod", "", "azure"),
+        ({"prod": "gpt-5"}, "prod", "", "openai"),
+    ],
+)
+def test_an_alias_stands_at_the_host_it_was_asked_at(clock, alias, asked, provider, rate):
+    """Another name for the model is no other host for it."""
+    own = PriceBook({"prices": {}, "aliases": alias}, clock=clock)
+    quote = own.quote(asked, provider=provider)
+    assert quote.provider == rate
+    factor = "1.375" if "eu" in (asked + "".join(alias.values())).split("/") else "1.25"
+    assert quote.card.bands[0].rate.startswith(f"input={factor} ")
 
 
 @pytest.mark.parametrize(

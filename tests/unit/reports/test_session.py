@@ -170,7 +170,7 @@ async def test_money_in_doubt_is_said(make_runtime, base_path, capsys):
             await runtime.trigger_and_wait("lost")
     shown = await shown_of(base_path, capsys)
     assert shown["In doubt"].startswith("2 holds, $0.1400: may have been spent")
-    assert "`hivecost budget doubts`" in shown["In doubt"]
+    assert "`hivecost budget doubts`); in this folder, whichever session it is of" in shown["In doubt"]
     assert "of it in doubt" in shown["Budget"]
     spent = await load_spend(base_path, by=["user"])
     assert (spent.in_doubt.holds, spent.in_doubt.nanousd) == (2, 140_004_000)

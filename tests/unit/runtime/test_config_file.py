@@ -212,7 +212,7 @@ B = '[[budget]]\nname = "a"\nlimit = "$1"\n[[budget]]\n'
         (B + 'name = "b"\nlimit = 1\nlimits = { x = 5 }', ':7: budget "b".limits.x: expected a `per` beside it'),
         (
             B + 'name = "b"\nlimit = 1\nper = "model"\n[budget.limits]\n"gpt-4.1" = "5 calls"',
-            ':9: budget "b".limits.gpt-4.1: expected an amount above zero',
+            ':9: budget "b".limits.gpt-4.1: expected an amount in usd',
         ),
         (
             B + 'name = "b"\nlimit = 1\nper = ["user", "model"]\nlimits = { ada = 5 }',

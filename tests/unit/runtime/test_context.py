@@ -91,6 +91,22 @@ async def test_a_sync_agent_runs_in_a_thread_with_its_execution(runtime, collect
     assert [turn.node_id for turn in seen] == ["think"]
 
 
+async def test_a_turn_without_a_limit_has_none_to_send(runtime):
+    """A client sends no limit for None; a provider refuses 0."""
+    sent = []
+
+    @runtime.entry_point("api")
+    async def api(ctx, _):
+        for limit in ({}, {"max_tokens": 0}, {"max_tokens": 9}):
+            async with ctx.turn("m", **limit) as turn:
+                sent.append(turn.max_tokens)
+                turn.release()
+
+    async with runtime:
+        await runtime.trigger_and_wait("api")
+    assert sent == [None, None, 9]
+
+
 async def test_a_thread_of_the_agents_own_may_ask_for_turns(runtime):
     """A sync agent that starts threads itself (a ThreadPoolExecutor) passes the gate from there."""
 

@@ -479,6 +479,8 @@ async def test_what_cannot_be_triggered_is_refused_by_name(runtime, forever):
         ({"tags": {str(n): "" for n in range(65)}}, "tags"),
         ({"tags": ["customer"]}, "tags"),
         ({"tags": {"note": "\ud800"}}, "tags.note"),
+        ({"tags": {"org": "acme"}}, "tags.org"),
+        ({"tags": {"model": "gpt-4o"}}, "tags.model"),
         ({"user_id": 42}, "user_id"),
         ({"user_id": "\ud800"}, "user_id"),
         ({"org_id": 1.5}, "org_id"),

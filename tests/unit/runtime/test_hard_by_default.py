@@ -112,9 +112,11 @@ async def test_a_model_without_a_price_is_refused_with_the_way_to_price_it(run):
         {"ollama/llama3": {"input": 1, "output": 1, "context_window": 4_000, "max_output_tokens": 400}},
         {"ollama/llama3": 0},
         {"ollama/*": 0},
-        {"prices": {}, "aliases": {"ollama/llama3": "gpt-4o"}},
     ):
         assert (await run(budget, turn, prices=prices)).status == "completed", prices
+    deployment = {"model": "our-deployment"}
+    assert 'under [aliases] "our-deployment" = "MODEL"' in str((await run(budget, deployment, prices=None)).error)
+    assert (await run(budget, deployment, prices={"aliases": {"our-deployment": "gpt-4o"}})).status == "completed"
 
 
 async def test_the_file_that_the_refusal_names_is_read(tmp_path):

@@ -228,6 +228,39 @@ def test_what_is_known_is_neither(tmp_path, caplog, match):
     assert not caplog.records
 
 
+@pytest.mark.parametrize(
+    ("per", "key", "message"),
+    [
+        ("model", "claude-opus-*", "patterns are for `match`"),
+        ("provider", "an*", "patterns are for `match`"),
+        (("user", "model"), "user=ada,model=gpt-4?", "patterns are for `match`"),
+        ("model", "gpt4o", "'gpt-4o'"),
+        ("provider", "azur", "'azure'"),
+        (("user", "provider"), "user=ada,provider=nobody", "a provider that the price book knows"),
+    ],
+)
+def test_a_limit_of_its_own_that_no_account_can_have_is_an_error(tmp_path, per, key, message):
+    """A pattern, a slip and an unknown provider in `limits` would never be applied."""
+    budget = hc.Budget("each", "$1", per=per, limits={key: "$0.02"})
+    with pytest.raises(hc.ConfigError, match=message) as refused:
+        hc.AgentRuntime(tmp_path, budgets=[budget])
+    assert refused.value.key == f"budget 'each'.limits.{key}"
+
+
+def test_a_limit_of_a_model_of_another_day_is_only_warned_of(tmp_path, caplog):
+    budget = hc.Budget("each", "$1", per="model", limits={"gpt-9": "$0.02", "gpt-4o": "$0.02", "": "$0.01"})
+    hc.AgentRuntime(tmp_path, budgets=[budget])
+    (record,) = caplog.records
+    assert "'gpt-9', which the price book does not know" in record.getMessage()
+
+
+@pytest.mark.parametrize("fields", [{"match": {"org": "ac*"}}, {"per": "org", "limits": {"ac*": "$2"}}])
+def test_what_looks_like_a_pattern_and_is_none_is_warned_of(tmp_path, caplog, fields):
+    """Only models and providers are matched by patterns; an organisation may be called `ac*`."""
+    hc.AgentRuntime(tmp_path, budgets=[hc.Budget("b", "$1", **fields)])
+    assert "org 'ac*', and counts that very value alone" in caplog.text
+
+
 def test_turns_say_all_their_names(tmp_path):
     """Events and the log have the model as it was asked, understood and answered; sums go by the one understood."""
 
@@ -259,6 +292,24 @@ def test_a_turn_from_elsewhere_is_named_when_it_comes_to_the_bus(tmp_path):
 
     anyio.run(run)
     assert [(turn.resolved_provider, turn.resolved_model) for turn in seen] == [("openai", "gpt-4o")]
+
+
+@pytest.mark.parametrize("field", ["on_short", "on_soft"])
+def test_a_model_to_take_instead_has_a_price_where_one_is_needed(tmp_path, caplog, field):
+    """A turn that is short of money would end for want of a price; a budget in calls needs none."""
+    fields = {field: "downgrade:nope-model"}
+    with pytest.raises(hc.ConfigError, match="a price for") as refused:
+        hc.AgentRuntime(tmp_path, budgets=[hc.Budget("b", "$1", soft_limit="$0.50", **fields)])
+    assert refused.value.key == f"budget 'b'.{field}"
+    hc.AgentRuntime(tmp_path, budgets=[hc.Budget("b", "9 calls", soft_limit="5 calls", **fields)])
+    assert f"{field} takes 'nope-model', which the price book does not know" in caplog.text
+
+
+@pytest.mark.parametrize(("instead", "is_dearer"), [("gpt-4o", True), ("gpt-4.1-nano", False)])
+def test_a_dearer_model_to_take_instead_is_warned_of(tmp_path, caplog, instead, is_dearer):
+    budget = hc.Budget("b", "$1", match={"model": ["gpt-4o-mini", "gpt-4*"]}, on_short=f"downgrade:{instead}")
+    hc.AgentRuntime(tmp_path, budgets=[budget])
+    assert (f"takes '{instead}', which is dearer than 'gpt-4o-mini'" in caplog.text) == is_dearer
 
 
 @pytest.mark.parametrize("field", ["on_short", "on_soft"])

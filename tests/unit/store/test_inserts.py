@@ -6,7 +6,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hivecost.events import CustomEvent, LLMTurnComplete
@@ -25,6 +25,7 @@ def connection():
 
 
 @pytest.mark.parametrize("table", KINDS, ids=lambda table: table.name)
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 700), st.integers(1, 300)), max_size=4))
 def test_what_is_new_goes_in_once_and_in_order(table, parts):
     """In parts of any size that overlap in any way, each says how many of its own were new."""

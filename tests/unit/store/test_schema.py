@@ -74,16 +74,31 @@ def test_another_programs_database_is_refused_and_untouched(tmp_path, opened, st
 
 def test_a_step_that_fails_leaves_nothing(tmp_path, monkeypatch):
     """The steps before it stay, its own half is rolled back, and the next opening goes on from there."""
-    good, last = schema.migrations(), schema.latest_version()
-    bad = (*good, (last + 1, "CREATE TABLE more (x); INSERT INTO missing VALUES (1);"))
+    open_writer(tmp_path).close()
+    last = schema.latest_version()
+    good = (*schema.migrations(), (last + 1, "CREATE TABLE one (x);"))
+    bad = (*good, (last + 2, "CREATE TABLE more (x); INSERT INTO missing VALUES (1);"))
     monkeypatch.setattr(schema, "migrations", lambda: bad)
     with pytest.raises(sqlite3.OperationalError, match="missing"):
         open_writer(tmp_path)
-    assert version(tmp_path) == last
-    fixed = (*good, (last + 1, "CREATE TABLE more (x);"))
+    assert version(tmp_path) == last + 1
+    fixed = (*good, (last + 2, "CREATE TABLE more (x);"))
     monkeypatch.setattr(schema, "migrations", lambda: fixed)
     open_writer(tmp_path).close()
-    assert version(tmp_path) == last + 1
+    assert version(tmp_path) == last + 2
+
+
+def test_a_new_database_is_made_at_once(tmp_path, monkeypatch):
+    """If one step fails, none is there, and the next opening makes them all."""
+    good = schema.migrations()
+    bad = (*good, (good[-1][0] + 1, "INSERT INTO missing VALUES (1);"))
+    with monkeypatch.context() as failing:
+        failing.setattr(schema, "migrations", lambda: bad)
+        with pytest.raises(sqlite3.OperationalError, match="missing"):
+            open_writer(tmp_path)
+    assert version(tmp_path) == 0
+    open_writer(tmp_path).close()
+    assert version(tmp_path) == schema.latest_version()
 
 
 def test_a_reader_does_not_migrate(tmp_path, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from contextlib import suppress
 
 import anyio
@@ -142,10 +143,13 @@ def interrupt():
 @pytest.mark.parametrize("step", ["settle", "release", "doubt", "reserve"])
 async def test_interrupted_at_every_line(at_line, base_path, budgets, tables, sums, step):
     """A ledger that was torn refuses, is recovered from its journal when it is closed: nothing is lost or doubled."""
-    number, finished = 0, False
+    number, finished, made = 0, False, base_path / "made"
+    async with Ledger.open(made, budgets=budgets):
+        pass
     while not finished:
         number += 1
         place = base_path / str(number)
+        shutil.copytree(made, place)
         async with Ledger.open(place, budgets=budgets) as ledger:
             first = await ledger.reserve(WHO, nanousd=HELD, key="first")
             interrupted = at_line(FILES, number, interrupt)

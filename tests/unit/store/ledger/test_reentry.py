@@ -62,10 +62,10 @@ async def test_a_finalizer_at_every_line(at_line, base_path, budgets, tables, st
     async with Ledger.open(base_path, budgets=budgets) as ledger:
         first = await ledger.reserve({"user": "eve"}, nanousd=HELD)
         first.release()
+        before = {row.budget: row for row in await ledger.status()}["all"]
         for number in itertools.count(1):
             mine = await ledger.reserve(WHO, nanousd=HELD)
             theirs = await ledger.reserve({"user": "eve", "execution": "e2"}, nanousd=HELD)
-            before = {row.budget: row for row in await ledger.status()}["all"]
             with at_line(FILES, number, lambda theirs=theirs: finalize(theirs)) as finalizer:
                 outcome = STEPS[step](ledger, mine)
             if finalizer.lines < number:
@@ -89,6 +89,7 @@ async def test_a_finalizer_at_every_line(at_line, base_path, budgets, tables, st
                 break
             ledger.forget_execution("e1")
             ledger.forget_execution("e2")
+            before = after
     assert number > 3
     assert tables() == []
 
