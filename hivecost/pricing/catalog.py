@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from decimal import Decimal
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
 
+from hivecost.pricing.catalog_names import CatalogNames
 from hivecost.pricing.fees import more_models, more_rates
 from hivecost.pricing.model_limits import ModelLimits
 from hivecost.pricing.offers import ALWAYS, DAY_NS, ModelRates, Offer, Price, Validity, day_ns
@@ -62,7 +64,7 @@ _TIER_KEYS: Final = frozenset({"processing", "service_tier", "speed"})
 
 
 class Catalog:
-    """Finds rates by provider and model, as genai-prices matches them; keeps nothing, so it cannot grow."""
+    """Finds rates by provider and model, as genai-prices matches them; keeps no answers, so it cannot grow."""
 
     def __init__(self, providers: list[Provider], edition: str) -> None:
         self._providers = providers
@@ -109,6 +111,11 @@ class Catalog:
         doubt = f"{provider.id} has a price of its own for {info.id!r}, which is not known: {lender}'s is taken"
         return replace(rates, offers=tuple(replace(offer, doubt=doubt) for offer in rates.offers))
 
+    @cached_property
+    def called(self) -> CatalogNames:
+        """What its models are called."""
+        return CatalogNames(self.names())
+
     def provider_ids(self) -> Iterator[str]:
         """Every provider there is."""
         return (provider.id for provider in self._providers)
@@ -129,8 +136,9 @@ class Catalog:
         yield from ((provider, model) for provider, model in more_models() if provider in known)
 
 
+@cache
 def shipped_catalog() -> Catalog:
-    """The data inside the installed genai-prices, whatever an updater may have put beside it."""
+    """The data inside the installed genai-prices, whatever an updater may have put beside it; one for all books."""
     from genai_prices import __version__, data  # noqa: PLC0415  # 0.2 s, paid when first used
 
     return Catalog(data.providers, __version__)

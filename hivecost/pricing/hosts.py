@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from typing import Final, NamedTuple
 
 from hivecost.model_names import is_bedrock, last_name
@@ -105,7 +104,7 @@ class HostNames:
             return self._at_end(last) if last and self._is_end(last) else self.in_name(rest)
         if head == "gateway" and ":" in rest:
             return self.in_name(rest)
-        named, is_maker = self.named(head), head in self.makers
+        named, is_maker = self.named(head), head in self._catalog.called.makers
         if named.unlisted == _HUGGING_FACE:
             return self.of_hugging_face(rest)
         if is_maker and ":" in rest and named.listed != "openrouter":
@@ -138,14 +137,4 @@ class HostNames:
         return Host(unlisted=_HUGGING_FACE)
 
     def _is_known(self, model: str) -> bool:
-        return self._catalog.vendor_id(model) is not None or last_name(model) in self.models
-
-    @cached_property
-    def models(self) -> frozenset[str]:
-        """What models are called everywhere."""
-        return frozenset(last_name(name) for _, name in self._catalog.names())
-
-    @cached_property
-    def makers(self) -> frozenset[str]:
-        """What stands in front of models' names as their maker, and names no host by itself."""
-        return frozenset(name.partition("/")[0].lower() for _, name in self._catalog.names() if "/" in name)
+        return self._catalog.vendor_id(model) is not None or last_name(model) in self._catalog.called.models

@@ -93,6 +93,7 @@ class Resolver:
         self._table = own.rates
         self._aliases = own.aliases
         self._catalog = catalog
+        self._names = catalog.called
         self._hosts = HostNames(catalog)
 
     def place(self, asked: Asked) -> Placement:
@@ -288,7 +289,7 @@ class Resolver:
 
     def _by_last_name(self, provider: str, name: str) -> ModelRates | None:
         """The only rates that this host has for a model called so, whoever made it and whatever its date."""
-        listed = self._names_at.get((provider, last_name(name)), ())
+        listed = self._names.names_at.get((provider, last_name(name)), ())
         found = {one.model: one for called in listed if (one := self._catalog.find(provider, called)) is not None}
         rates = list(found.values())
         return rates[0] if rates and all(one.offers == rates[0].offers for one in rates) else None
@@ -348,21 +349,13 @@ class Resolver:
         for name in filter(None, (answered, model)):
             last = last_name(self._hosts.without_host(name))
             for called in (last, *undated(last), last.partition(":")[0]):
-                listed = self._hosts_of.get(called, {})
+                listed = self._names.hosts_of.get(called, {})
                 found = [self._catalog.find(host, listed_as) for host, listed_as in listed.items()]
                 rates = [one for one in found if one is not None and _is_served(one)]
                 if rates:
                     others = (one for one in rates if vendor is None or one.provider != vendor.provider)
                     return (*((vendor,) if vendor else ()), *others), called
         return ((), "") if vendor is None else ((vendor,), vendor.model)
-
-    @cached_property
-    def _hosts_of(self) -> dict[str, dict[str, str]]:
-        """By what a model is called everywhere: its hosts, and its name there."""
-        hosts: dict[str, dict[str, str]] = {}
-        for provider, name in self._catalog.names():
-            hosts.setdefault(last_name(name), {}).setdefault(provider, name)
-        return hosts
 
     def _later(self, model: str, rates: ModelRates) -> tuple[ModelRates, ...]:
         """The rates of versions that are later than those which cost what the name does, at the same provider.
@@ -374,7 +367,7 @@ class Resolver:
         bare = self._catalog.find(rates.provider, self._hosts.without_host(model))
         if bare is not None and bare.model != rates.model:  # as `perplexity/sonar`, which is one of two
             found[bare.model] = "latest", bare
-        for called in self._names_at.get((rates.provider, name), ()):
+        for called in self._names.names_at.get((rates.provider, name), ()):
             version = last_name(called).removeprefix(name).strip("-@").replace("-", "")
             one = self._catalog.find(rates.provider, called)
             if one is None or not _VERSION.fullmatch(version):
@@ -385,19 +378,6 @@ class Resolver:
                 found[called] = version, one
         later = (one for version, one in found.values() if len(version) != len(until) or version > until)
         return tuple({one.model: one for one in later}.values())
-
-    @cached_property
-    def _names_at(self) -> dict[tuple[str, str], list[str]]:
-        """By a host and what a model is called everywhere, with or without a date: its names there.
-
-        Whoever says no region does not mean Bedrock's global one.
-        """
-        names: dict[tuple[str, str], list[str]] = {}
-        for provider, name in self._catalog.names():
-            last = last_name(name)
-            for called in (last, *undated(last)) if not name.startswith("global.") else ():
-                names.setdefault((provider, called), []).append(name)
-        return names
 
     def _missing(self, host: Host, model: str) -> str:
         """Why there is no price, with the hosts that have one."""
@@ -426,7 +406,7 @@ class Resolver:
 
     def load(self) -> None:
         """Make the indexes now, and warn of aliases that stand for nothing."""
-        _ = self._hosts_of, self._names_at, self._hosts.makers, self._hosts.models
+        self._names.load()
         for alias, target in self._aliases.items():
             found = self.place(Asked(target))
             if not (found.own or found.shipped):
