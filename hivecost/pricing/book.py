@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from itertools import accumulate
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -309,15 +308,18 @@ def _table_cost(quote: Quote, usage: Usage, snapshot: str, reason: str) -> Cost:
     scale = card.scale
     if scale != 1:
         input_nanousd, output_nanousd, fees = _rounded(scale, input_nanousd, output_nanousd, fees)
-        cached, written, _ = _rounded(scale, cached, written, 0)
-        reasoning = min(half_even(reasoning, scale), output_nanousd)
+        if cached or written:
+            cached, written, _ = _rounded(scale, cached, written, 0)
+        if reasoning:
+            reasoning = min(half_even(reasoning, scale), output_nanousd)
     nanousd = input_nanousd + output_nanousd + fees
     if nanousd > TURN_COST_MAX_NANOUSD:
         return Cost(
             status=CostStatus.INVALID, snapshot=snapshot, reason="a turn above one million USD is a broken bill"
         )
-    if doubt or quote.reason:
+    if quote.reason or (doubt and reason):
         reason = "; ".join(filter(None, (quote.reason, doubt, reason)))
+    reason = reason or doubt
     return Cost(
         status=_ESTIMATED if reason else _PRICED,
         nanousd=nanousd,
@@ -339,10 +341,10 @@ def _is_of_pieces(usage: Usage, card: Card | None) -> bool:
     return card is not None and not usage.total_tokens and card.counts_pieces(usage)
 
 
-def _rounded(scale: int, *parts: int) -> tuple[int, ...]:
+def _rounded(scale: int, first: int, second: int, third: int) -> tuple[int, int, int]:
     """The parts in nano-USD, which add up to their sum rounded once."""
-    sums = [half_even(total, scale) for total in accumulate(parts)]
-    return tuple(total - before for before, total in zip([0, *sums], sums, strict=False))
+    one, two = half_even(first, scale), half_even(first + second, scale)
+    return one, two - one, (half_even(first + second + third, scale) if third else two) - two
 
 
 def _subscribed(table: Cost) -> Cost:

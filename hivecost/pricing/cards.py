@@ -8,7 +8,7 @@ Every card has a scale of its own: some published rates have 18 decimals, and no
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from decimal import Decimal
 from fractions import Fraction
 from math import lcm
@@ -117,7 +117,7 @@ class Card(msgspec.Struct, frozen=True):
             return self._with_kinds(usage, band, plain)
         for field in self.gaps:
             if getattr(usage, field):
-                return self._with_kinds(usage, band, plain)
+                return (*plain[:-1], "; ".join(_doubts(usage, self.gaps)))
         return plain
 
     def _with_kinds(self, usage: Usage, band: Band, plain: Amounts) -> Amounts:
@@ -125,11 +125,7 @@ class Card(msgspec.Struct, frozen=True):
         spent_in, cached, doubled_in = _add_input_kinds(usage, band, spent_in, cached, written)
         spent_out, doubled_out = _add_output_kinds(usage, band, spent_out)
         fees += sum(getattr(usage, field) * fee for field, fee in self.fees)
-        doubts = [
-            f"no price is known for {count:,} {UNPRICED[field][0]}: {UNPRICED[field][1]}"
-            for field in self.unpriced
-            if (count := getattr(usage, field))
-        ]
+        doubts = _doubts(usage, self.unpriced)
         for side, doubled in (("input", doubled_in), ("output", doubled_out)):
             if doubled > 0:
                 doubts.append(f"{doubled:,} {side} tokens are of two kinds at once: charged as both")
@@ -226,6 +222,18 @@ def _is_ordinary(usage: Usage) -> bool:
         or usage.file_search_calls
         or usage.code_containers
     )
+
+
+_CHARGED_AS = {field: f"{noun}: {charged}" for field, (noun, charged) in UNPRICED.items()}
+
+
+def _doubts(usage: Usage, unpriced: Iterable[str]) -> list[str]:
+    """What is said of each of these counts that the turn has: how it is charged, or that it is not."""
+    return [
+        f"no price is known for {count:,} {_CHARGED_AS[field]}"
+        for field in unpriced
+        if (count := getattr(usage, field))
+    ]
 
 
 def _add_input_kinds(usage: Usage, band: Band, spent: int, cached: int, written: int) -> tuple[int, int, int]:
