@@ -40,7 +40,7 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     cache_write: Literal["", "5m", "1h"] | None = None
     #: The tier that is asked for; "": the provider's standard one.
     service_tier: str = ""
-    #: What `input_tokens` are for any model, where they were counted with the tokenizer of this one; 0: unknown.
+    #: What `input_tokens` are for any model (0: unknown), where this one's tokenizer counted them; None: it did not.
     uncounted_tokens: int | None = None
     #: Not None: no call of a model, but something else, named by `model`, that costs at most this.
     charge_nanousd: int | None = None

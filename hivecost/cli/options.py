@@ -15,7 +15,7 @@ DataOption = Annotated[
 ]
 PricesOption = Annotated[
     Path | None,
-    typer.Option("--prices", metavar="FILE", help="Your own price table (TOML); it wins by exact model name."),
+    typer.Option("--prices", metavar="FILE", help="Your own price table (TOML); it wins, by model name or pattern."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable, one JSON document.")]
 

@@ -51,9 +51,6 @@ class Counts:
     def __getitem__(self, count: str) -> int:
         return self.found.get(count, 0)
 
-    def __contains__(self, count: str) -> bool:
-        return count in self.found
-
     @property
     def unread_reason(self) -> str:
         """The counts that were not read, as a reason says it; "" where there are none."""

@@ -36,8 +36,6 @@ _PASSED_ON: Final = (
     "iterations", "server_tool_use", "inference_geo", "speed", "service_tier", "cost", "cost_details", "is_byok",
     "cost_in_usd_ticks",
 )  # fmt: skip
-#: LangChain's ids of messages that have none of the provider's.
-_OWN_IDS: Final = ("run-", "lc_run-", "lc_")
 #: Where an answer has its id: most of them, Gemini, Cohere's older one, spans; and Bedrock, beside what came over HTTP.
 _ID_KEYS: Final = (
     "id", "responseId", "response_id", "generation_id", "provider_response_id", "gen_ai.response.id",
