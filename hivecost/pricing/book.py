@@ -203,6 +203,7 @@ class PriceBook:
         web_search_requests: int = 0,
         cache_write: CacheWrite | None = None,
         is_text: bool = False,
+        tool_calls: int = 0,
     ) -> int | None:
         """What no turn with at most these counts can cost, in nano-USD; None when the model is unpriced.
 
@@ -212,7 +213,7 @@ class PriceBook:
         user's table has for names by which the answer may call the model.
         `cache_write` is what the request asks for: "" for none, which binds where a provider writes only what it is
         asked to, "5m" and "1h"; None, where nobody knows, is an hour. A prompt that `is_text` holds no audio, image or
-        video.
+        video. Each of `tool_calls` is of the dearest of the provider's own tools.
         """
         at = self._clock.now_ns() if at_ns is None else at_ns
         quotes = self._quotes_ahead((model, provider, service_tier, batch, inference_geo, "", "", ""), at)
@@ -221,12 +222,19 @@ class PriceBook:
             return None
         if len(quotes) == 1 and not (service_tier or batch or quotes[0].rivals or quotes[0].later):  # most often
             writes = _writes(quotes[0], cache_write)
-            return card.upper_bound(input_tokens, output_tokens, web_search_requests, writes, is_text=is_text)
+            return card.upper_bound(
+                input_tokens, output_tokens, web_search_requests, writes, is_text=is_text, tool_calls=tool_calls
+            )
         if service_tier or batch:
             quotes += self._quotes_ahead((model, provider, "", False, inference_geo, "", "", ""), at)
         return max(
             quote.card.upper_bound(
-                input_tokens, output_tokens, web_search_requests, _writes(quote, cache_write), is_text=is_text
+                input_tokens,
+                output_tokens,
+                web_search_requests,
+                _writes(quote, cache_write),
+                is_text=is_text,
+                tool_calls=tool_calls,
             )
             for own in quotes
             for quote in (own, *own.rivals, *own.later)
