@@ -283,7 +283,8 @@ class AgentRuntime:
             ):
                 yield termination
         finally:
-            subscriber_failed.disconnect(self._on_subscriber_failed, sender=self.bus)
+            # From this sender alone, blinker would keep the receiver, and with it the runtime, for ever.
+            subscriber_failed.disconnect(self._on_subscriber_failed)
 
     def _unwatched_budgets(self) -> PluginError | None:
         """Budgets that are not watched would be none: their watcher is the one plugin that must start."""

@@ -234,3 +234,23 @@ def test_an_error_that_cannot_be_copied_is_described():
     loop.args = (loop,)
     copy = without_traceback(ended_with(loop)).error
     assert copy.__traceback__ is None
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_runtime_that_is_closed_is_kept_by_nobody(tmp_path, backend):
+    """A program that makes one for each request does not grow."""
+
+    async def main() -> weakref.ref[hc.AgentRuntime]:
+        runtime = hc.AgentRuntime(tmp_path, budgets=[hc.Budget("day", limit="$1", window="day")])
+        runtime.entry_point("agent")(agent)
+        async with runtime:
+            await runtime.trigger_and_wait("agent")
+        return weakref.ref(runtime)
+
+    async def agent(ctx, request):
+        async with ctx.turn("gpt-4o", input_tokens=10, max_tokens=10) as turn:
+            turn.settle(hc.Usage(input_tokens=10))
+
+    kept = anyio.run(main, backend=backend)
+    gc.collect()
+    assert kept() is None
