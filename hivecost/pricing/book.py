@@ -28,6 +28,9 @@ BOUND_AHEAD_NS: Final = 3600 * 10**9
 #: Where Claude's prompts are written to a cache only if the request has `cache_control` or `cachePoint`.
 WRITES_WHEN_ASKED: Final = frozenset({"anthropic", "aws", "azure", "google", "openrouter"})
 
+#: Who says in an answer what it cost; a bill of 0 from anybody else is somebody's default.
+_NAMES_BILLS: Final = frozenset({"openrouter", "x-ai", "perplexity", "deepinfra", "vercel"})
+
 #: Looked up once: an attribute of an enum is slow where a turn takes a microsecond.
 _PRICED: Final = CostStatus.PRICED
 _ESTIMATED: Final = CostStatus.ESTIMATED
@@ -112,7 +115,14 @@ class PriceBook:
                 cost = self._cost_of_passes(reading, key, at, estimated)
             else:
                 cost = self._cost(self._quoter.quote(key, at), reading.usage, estimated)
-        return cost if reading.reported_nanousd is None else _reported(cost, reading.reported_nanousd)
+        bill = reading.reported_nanousd
+        if bill is None:
+            return cost
+        host = self.resolve(model, provider).provider if bill == 0 and cost.nanousd else ""
+        if self.provider_id(host) and host not in _NAMES_BILLS:
+            why = f"the answer says a bill of 0, and {host} names none: priced by the table"
+            return replace(cost, status=_ESTIMATED, reason="; ".join(filter(None, (why, cost.reason))))
+        return _reported(cost, bill)
 
     def _cost(self, quote: Quote, usage: Usage, reason: str) -> Cost:
         """What the table says; of several hosts that it may be, the dearest for this usage."""
