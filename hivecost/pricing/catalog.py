@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from decimal import Decimal
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from msgspec.structs import replace
@@ -60,16 +60,21 @@ _ANNOTATED_PAGES: Final = "input_annotated_document_kpages"
 #: What others sell at prices of their own, whatever the shipped rates lend them: by maker, words of the models' names.
 _SOLD_AT_OTHER_RATES: Final = {"deepseek": ("deepseek",), "openai": ("gpt-oss",)}
 
+#: More than a program asks for; a name of a stranger's goes first.
+_REMEMBERED_MAX: Final = 8_192
+
 _TIER_KEYS: Final = frozenset({"processing", "service_tier", "speed"})
 
 
 class Catalog:
-    """Finds rates by provider and model, as genai-prices matches them; keeps no answers, so it cannot grow."""
+    """Finds rates by provider and model, as genai-prices matches them."""
 
     def __init__(self, providers: list[Provider], edition: str) -> None:
         self._providers = providers
         #: Names the data: its version, or the hash of what was fetched.
         self.edition = edition
+        #: A question takes up to a millisecond, and is asked again by every price book.
+        self._found = lru_cache(maxsize=_REMEMBERED_MAX)(self._find)
 
     def provider_id(self, name: str) -> str | None:
         """The id of the provider that goes by this name; None when none does."""
@@ -87,6 +92,9 @@ class Catalog:
 
     def find(self, provider_id: str, model: str) -> ModelRates | None:
         """The rates of the model at this provider, patches applied; None when it has none."""
+        return self._found(provider_id, model)
+
+    def _find(self, provider_id: str, model: str) -> ModelRates | None:
         provider = next((provider for provider in self._providers if provider.id == provider_id), None)
         if provider is None:
             return None
