@@ -93,14 +93,21 @@ class PriceBook:
         return cost if reported_nanousd is None else _reported(cost, reported_nanousd)
 
     def price_reading(
-        self, reading: UsageReading, *, model: str = "", provider: str = "", at_ns: int | None = None
+        self,
+        reading: UsageReading,
+        *,
+        model: str = "",
+        provider: str = "",
+        at_ns: int | None = None,
+        reported_nanousd: int | None = None,
     ) -> Cost:
         """The cost of a turn as the provider's payload told it; `model` and `provider` are what was asked for.
 
         Who was asked is who bills: the model that answered is priced there, or the one that was asked for, where only
         that has a price or the user's own. Where nobody names the host and several have the model, the cost is
         `estimated` by the dearest. Each of the reading's passes is priced by itself.
-        A line of a batch that failed costs nothing, whatever its model.
+        A line of a batch that failed costs nothing, whatever its model. `reported_nanousd` is the provider's own bill,
+        where the caller has it from elsewhere; it wins over that of the answer.
         Missing usage is `unpriced` and impossible usage `invalid`, unless the provider named its bill.
         """
         at = self._clock.now_ns() if at_ns is None else at_ns
@@ -115,6 +122,8 @@ class PriceBook:
                 cost = self._cost_of_passes(reading, key, at, estimated)
             else:
                 cost = self._cost(self._quoter.quote(key, at), reading.usage, estimated)
+        if reported_nanousd is not None:
+            return _reported(cost, reported_nanousd)
         bill = reading.reported_nanousd
         if bill is None:
             return cost

@@ -21,7 +21,8 @@ _TEXT_TYPES: Final = frozenset(
         *("thinking", "redacted_thinking", "reasoning", "reasoning.text", "reasoning.summary", "reasoning.encrypted"),
         *("tool_use", "tool_result", "tool_call", "function_call", "function_call_output"),
         *("custom_tool_call", "custom_tool_call_output", "local_shell_call", "local_shell_call_output"),
-        *("function", "custom", "tool", "tools", "allowed_tools", "local_shell", "apply_patch"),
+        *("function", "custom", "tool", "tools", "allowed_tools", "local_shell", "apply_patch", "direct"),
+        *("namespace", "additional_tools"),
         *("auto", "any", "none", "required", "enabled", "disabled", "adaptive", "ephemeral", "default"),
         *("json_object", "json_schema", "grammar", "object", "string"),
     }
