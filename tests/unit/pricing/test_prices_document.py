@@ -90,9 +90,11 @@ ESTIMATED = {
     "a bill of 0": lambda book: book.price_reading(
         read_usage({"model": "gpt-4o", "usage": {**CHAT, "cost": 0}}), model="gpt-4o", provider="azure"
     ),
-    "with a model that does not reason": lambda book: answered(book, CHAT, tools=[{"type": "web_search_preview"}]),
+    "with a model that does not reason": lambda book: answered(
+        book, CHAT, output=[], tools=[{"type": "web_search_preview"}]
+    ),
     "costs more than one of 1g": lambda book: answered(
-        book, CHAT, tools=[{"type": "code_interpreter", "container": {"memory_limit": "4g"}}]
+        book, CHAT, output=[], tools=[{"type": "code_interpreter", "container": {"memory_limit": "4g"}}]
     ),
     "of two kinds at once": lambda book: asked(
         PriceBook({"mine": {"input": 1, "output": 1, "cache_read": 0.1, "input_audio": 2}}),
