@@ -34,6 +34,10 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     stream_tokens: int = 0
     #: HTTP requests that the turn may take: an SDK that retries by itself sends, and may be billed for, each.
     attempts: int = 1
+    #: Answers that it asks for at once, each as long as `max_tokens` and billed: OpenAI's `n`.
+    answers: int = 1
+    #: Calls of the provider's own tools, such as web searches, that it may make at a fee each; in steps, one is held.
+    tool_calls: int = 0
     #: The prompt is known to be text: no image, no sound.
     is_text: bool = False
     #: The dearest cache write that it asks for, "" being none; None: nobody knows.

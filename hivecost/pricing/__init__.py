@@ -1,7 +1,14 @@
 """Usage as providers report it, in one form; and what it cost, to the nano-USD."""
 
 from hivecost.pricing.book import PriceBook
-from hivecost.pricing.bounds import asked_cache_write, input_token_bound, reaches_outside
+from hivecost.pricing.bounds import (
+    asked_answers,
+    asked_cache_write,
+    asked_tier,
+    asked_tool_calls,
+    input_token_bound,
+    reaches_outside,
+)
 from hivecost.pricing.default_book import calculate_cost, default_book
 from hivecost.pricing.jsonl import price_line
 from hivecost.pricing.listing import RateChange, RateRow, describe, diff_rates, list_rates
@@ -40,7 +47,10 @@ __all__ = [
     "UsageReading",
     "UsageStatus",
     "UsageStream",
+    "asked_answers",
     "asked_cache_write",
+    "asked_tier",
+    "asked_tool_calls",
     "believable_book",
     "calculate_cost",
     "can_count_tokens",

@@ -27,6 +27,9 @@ BOUND_AHEAD_NS: Final = 3600 * 10**9
 #: Where Claude's prompts are written to a cache only if the request has `cache_control` or `cachePoint`.
 WRITES_WHEN_ASKED: Final = frozenset({"anthropic", "aws", "azure", "google", "openrouter"})
 
+#: Who says in an answer what it cost; a bill of 0 from anybody else is somebody's default.
+_NAMES_BILLS: Final = frozenset({"openrouter", "x-ai", "perplexity", "deepinfra", "vercel"})
+
 #: Looked up once: an attribute of an enum is slow where a turn takes a microsecond.
 _PRICED: Final = CostStatus.PRICED
 _ESTIMATED: Final = CostStatus.ESTIMATED
@@ -89,14 +92,21 @@ class PriceBook:
         return cost if reported_nanousd is None else _reported(cost, reported_nanousd)
 
     def price_reading(
-        self, reading: UsageReading, *, model: str = "", provider: str = "", at_ns: int | None = None
+        self,
+        reading: UsageReading,
+        *,
+        model: str = "",
+        provider: str = "",
+        at_ns: int | None = None,
+        reported_nanousd: int | None = None,
     ) -> Cost:
         """The cost of a turn as the provider's payload told it; `model` and `provider` are what was asked for.
 
         Who was asked is who bills: the model that answered is priced there, or the one that was asked for, where only
         that has a price or the user's own. Where nobody names the host and several have the model, the cost is
         `estimated` by the dearest. Each of the reading's passes is priced by itself.
-        A line of a batch that failed costs nothing, whatever its model.
+        A line of a batch that failed costs nothing, whatever its model. `reported_nanousd` is the provider's own bill,
+        where the caller has it from elsewhere; it wins over that of the answer.
         Missing usage is `unpriced` and impossible usage `invalid`, unless the provider named its bill.
         """
         at = self._clock.now_ns() if at_ns is None else at_ns
@@ -111,7 +121,16 @@ class PriceBook:
                 cost = self._cost_of_passes(reading, key, at, estimated)
             else:
                 cost = self._cost(self._quoter.quote(key, at), reading.usage, estimated)
-        return cost if reading.reported_nanousd is None else _reported(cost, reading.reported_nanousd)
+        if reported_nanousd is not None:
+            return _reported(cost, reported_nanousd)
+        bill = reading.reported_nanousd
+        if bill is None:
+            return cost
+        host = self.resolve(model, provider).provider if bill == 0 and cost.nanousd else ""
+        if self.provider_id(host) and host not in _NAMES_BILLS:
+            why = f"the answer says a bill of 0, and {host} names none: priced by the table"
+            return replace(cost, status=_ESTIMATED, reason="; ".join(filter(None, (why, cost.reason))))
+        return _reported(cost, bill)
 
     def _cost(self, quote: Quote, usage: Usage, reason: str) -> Cost:
         """What the table says; of several hosts that it may be, the dearest for this usage."""
@@ -202,6 +221,7 @@ class PriceBook:
         web_search_requests: int = 0,
         cache_write: CacheWrite | None = None,
         is_text: bool = False,
+        tool_calls: int = 0,
     ) -> int | None:
         """What no turn with at most these counts can cost, in nano-USD; None when the model is unpriced.
 
@@ -211,7 +231,7 @@ class PriceBook:
         user's table has for names by which the answer may call the model.
         `cache_write` is what the request asks for: "" for none, which binds where a provider writes only what it is
         asked to, "5m" and "1h"; None, where nobody knows, is an hour. A prompt that `is_text` holds no audio, image or
-        video.
+        video. Each of `tool_calls` is of the dearest of the provider's own tools.
         """
         at = self._clock.now_ns() if at_ns is None else at_ns
         quotes = self._quotes_ahead((model, provider, service_tier, batch, inference_geo, "", "", ""), at)
@@ -220,12 +240,19 @@ class PriceBook:
             return None
         if len(quotes) == 1 and not (service_tier or batch or quotes[0].rivals or quotes[0].later):  # most often
             writes = _writes(quotes[0], cache_write)
-            return card.upper_bound(input_tokens, output_tokens, web_search_requests, writes, is_text=is_text)
+            return card.upper_bound(
+                input_tokens, output_tokens, web_search_requests, writes, is_text=is_text, tool_calls=tool_calls
+            )
         if service_tier or batch:
             quotes += self._quotes_ahead((model, provider, "", False, inference_geo, "", "", ""), at)
         return max(
             quote.card.upper_bound(
-                input_tokens, output_tokens, web_search_requests, _writes(quote, cache_write), is_text=is_text
+                input_tokens,
+                output_tokens,
+                web_search_requests,
+                _writes(quote, cache_write),
+                is_text=is_text,
+                tool_calls=tool_calls,
             )
             for own in quotes
             for quote in (own, *own.rivals, *own.later)

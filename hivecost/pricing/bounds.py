@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 import msgspec
@@ -13,21 +13,33 @@ from hivecost.pricing.cards import CACHE_WRITES, CacheWrite
 #: What a provider's chat template adds for each message and around all of them; the templates known add 3 to 7.
 TEMPLATE_TOKENS: Final = 16
 
-#: Types of what counts by other rules than text, and of tools that the provider runs, whose results it reads again.
-_OUTSIDE_TYPES: Final = (
-    "image", "audio", "file", "document", "video",
-    "web_search", "web_fetch", "code_execution", "code_interpreter", "mcp",
-)  # fmt: skip
-#: Keys that say the same where nothing has a type, as in Gemini's requests, and what refers to an earlier conversation.
+#: Types of parts that are read as the text that they are sent as, of tools that the caller runs, and of settings. What
+#: a provider may mean by any other, nobody can say: an image, a reference, a search.
+_TEXT_TYPES: Final = frozenset(
+    {
+        *("text", "input_text", "output_text", "refusal", "summary_text", "reasoning_text", "message", "json"),
+        *("thinking", "redacted_thinking", "reasoning", "reasoning.text", "reasoning.summary", "reasoning.encrypted"),
+        *("tool_use", "tool_result", "tool_call", "function_call", "function_call_output"),
+        *("custom_tool_call", "custom_tool_call_output", "local_shell_call", "local_shell_call_output"),
+        *("function", "custom", "tool", "tools", "allowed_tools", "local_shell", "apply_patch", "direct"),
+        *("namespace", "additional_tools"),
+        *("auto", "any", "none", "required", "enabled", "disabled", "adaptive", "ephemeral", "default"),
+        *("json_object", "json_schema", "grammar", "object", "string"),
+    }
+)
+#: Claude's names of tools that the caller runs, and of what leaves older parts out; each has a date behind it.
+_DATED_TYPES: Final = ("bash_", "text_editor_", "memory_", "computer_", "clear_")
+#: Keys that say the same where nothing has a type, as in Gemini's requests, and what refers to what was sent before.
 _OUTSIDE_KEYS: Final = frozenset(
     {
         *("inlineData", "inline_data", "fileData", "file_data", "cachedContent", "cached_content"),
-        *("googleSearch", "google_search", "googleSearchRetrieval", "urlContext", "url_context"),
-        *("codeExecution", "code_execution", "fileSearch", "file_search"),
-        *("previous_response_id", "conversation"),
+        *("previous_response_id", "previous_interaction_id", "conversation", "plugins", "web_search_options"),
+        *("search_parameters", "mcp_servers", "data_sources"),
     }
 )
-#: Keys of Bedrock's content blocks.
+#: What a tool without a type is: the caller's own, in Gemini's, Bedrock's and Anthropic's words.
+_OWN_TOOLS: Final = ("functionDeclarations", "function_declarations", "toolSpec", "cachePoint", "name")
+#: Keys of Bedrock's content blocks, and of an answer that was spoken.
 _OUTSIDE_BLOCKS: Final = frozenset({"image", "video", "audio", "document"})
 #: What a tool, a call of one or a form of answers has beside its name: JSON of the caller's own, which is read as text.
 _OWN_JSON: Final = frozenset(
@@ -36,9 +48,13 @@ _OWN_JSON: Final = frozenset(
         *("input", "args", "arguments"),
     }
 )
+#: The forms of answers that have no name beside them.
+_SCHEMAS: Final = frozenset({"responseSchema", "response_schema", "responseJsonSchema", "response_json_schema"})
 #: What a provider writes before a prompt with tools, and for each tool of its own making (bash, an editor); the largest
 #: known is 735: https://platform.claude.com/docs/en/agents-and-tools/tool-use/overview#pricing
 TOOL_TOKENS: Final = 1_024
+#: What a provider's own tool is taken to be called at most where the request sets no maximum: nobody publishes one.
+TOOL_CALLS: Final = 10
 _CACHE_MARKS: Final = ("cache_control", "cachePoint", "cache_point")
 
 
@@ -85,20 +101,67 @@ def _tool_bound(prompt: Any) -> int:
 
 
 def reaches_outside(prompt: Any) -> bool:
-    """Whether the provider reads what the bytes of a prompt do not bound.
+    """Whether the provider reads, or may read, what the bytes of a prompt do not bound.
 
-    That are images, audio and files, what its own tools find (web search, code), and an earlier conversation.
+    That are images, audio and files, what its own tools find (web search, code), what was sent before or is stored
+    there, and all that nobody knows.
     """
     if isinstance(prompt, dict):
         kind = prompt.get("type")
-        if isinstance(kind, str) and any(word in kind for word in _OUTSIDE_TYPES):
+        if isinstance(kind, str) and kind not in _TEXT_TYPES and not kind.startswith(_DATED_TYPES):
             return True
-        if any(key in prompt and prompt[key] is not None for key in _OUTSIDE_KEYS & prompt.keys()):
+        if any(prompt[key] not in (None, [], {}) for key in _OUTSIDE_KEYS & prompt.keys()):
             return True
-        if any(isinstance(prompt[key], dict) and "source" in prompt[key] for key in _OUTSIDE_BLOCKS & prompt.keys()):
+        if any(isinstance(prompt[key], dict) for key in _OUTSIDE_BLOCKS & prompt.keys()):
+            return True
+        stored = prompt.get("prompt")
+        if (isinstance(stored, dict) and "id" in stored) or any(map(_is_providers_tool, _tools_in(prompt))):
             return True
         return any(map(reaches_outside, _parts(prompt)))
     return isinstance(prompt, list | tuple) and any(map(reaches_outside, prompt))
+
+
+def _tools_in(prompt: dict[Any, Any]) -> Sequence[Any]:
+    config = prompt.get("toolConfig")
+    found = prompt.get("tools") or (config.get("tools") if isinstance(config, dict) else None)
+    return found if isinstance(found, list | tuple) else ()
+
+
+def _is_providers_tool(tool: Any) -> bool:
+    """Whether a tool is none of the caller's own: it has no type, which is looked at elsewhere, and an unknown name."""
+    return isinstance(tool, dict) and "type" not in tool and not any(name in tool for name in _OWN_TOOLS)
+
+
+def asked_tool_calls(prompt: Any) -> int:
+    """How many calls of the provider's own tools a request may be billed for: at most `max_uses` of each of them.
+
+    Of one that says no maximum, TOOL_CALLS; of all of them together at most `max_tool_calls`.
+    """
+    if not isinstance(prompt, dict):
+        return 0
+    own = [tool for tool in _tools_in(prompt) if isinstance(tool, dict) and reaches_outside({"tools": [tool]})]
+    calls = sum(_count(tool.get("max_uses"), TOOL_CALLS) for tool in own)
+    return min(calls, _count(prompt.get("max_tool_calls"), calls))
+
+
+def asked_answers(prompt: Any) -> int:
+    """How many answers a request asks for at once, each of which is billed: OpenAI's `n`, Gemini's `candidateCount`."""
+    if not isinstance(prompt, dict):
+        return 1
+    config = prompt.get("generationConfig") or prompt.get("generation_config") or prompt.get("config")
+    named = [config.get(key) for key in ("candidateCount", "candidate_count")] if isinstance(config, dict) else []
+    return max(_count(number, 1) for number in (prompt.get("n"), *named))
+
+
+def asked_tier(prompt: Any) -> str:
+    """The service tier that a request asks for, in its provider's words; "" where it says none."""
+    tier = (prompt.get("service_tier") or prompt.get("serviceTier")) if isinstance(prompt, dict) else ""
+    tier = tier.get("type") if isinstance(tier, dict) else tier
+    return tier if isinstance(tier, str) and tier not in ("auto", "default", "standard_only") else ""
+
+
+def _count(number: Any, otherwise: int) -> int:
+    return number if type(number) is int and number > 0 else otherwise
 
 
 def asked_cache_write(prompt: Any) -> CacheWrite:
@@ -116,9 +179,8 @@ def asked_cache_write(prompt: Any) -> CacheWrite:
 
 def _parts(prompt: dict[Any, Any]) -> Iterable[Any]:
     """What a provider may read by other rules than as text."""
-    if not isinstance(prompt.get("name"), str):
-        return prompt.values()
-    return (value for key, value in prompt.items() if key not in _OWN_JSON or not isinstance(value, dict))
+    own_json = _OWN_JSON if isinstance(prompt.get("name"), str) else _SCHEMAS
+    return (value for key, value in prompt.items() if key not in own_json or not isinstance(value, dict))
 
 
 def _items(value: Any) -> int:

@@ -41,6 +41,9 @@ _TEXT_UNITS = {
 #: With an amount of cache writes behind it, the name of the dearest rate.
 _TEXT = "dearest_text_"
 
+#: What a provider's own tools bill by the call.
+_OF_TOOLS = ("web_search_requests", "file_search_calls", "code_containers")
+
 CacheWrite = Literal["", "5m", "1h"]
 #: From the cheapest to the dearest.
 CACHE_WRITES: tuple[CacheWrite, ...] = ("", "5m", "1h")
@@ -143,6 +146,7 @@ class Card(msgspec.Struct, frozen=True):
         cache_write: CacheWrite = "1h",
         *,
         is_text: bool = False,
+        tool_calls: int = 0,
     ) -> int:
         """What no turn with at most these counts exceeds, in nano-USD, rounded up.
 
@@ -156,8 +160,10 @@ class Card(msgspec.Struct, frozen=True):
             text = band.dearest_text[cache_write]
             dearest = text if is_text else max(text, band.dearest_media)
             most = max(most, min(input_tokens, last) * dearest + output_tokens * band.dearest_output)
-        fees = self.request_fee + web_search_requests * dict(self.fees).get("web_search_requests", 0)
-        return -(-(most + fees) // self.scale)
+        fees = dict(self.fees)
+        of_tools = web_search_requests * fees.get("web_search_requests", 0)
+        of_tools += tool_calls * max(fees.get(field, 0) for field in _OF_TOOLS)
+        return -(-(most + self.request_fee + of_tools) // self.scale)
 
 
 def compile_card(

@@ -46,13 +46,14 @@ def _price_call(call: Mapping[str, Any], book: PriceBook) -> dict[str, Any]:
     model, provider = _text(call, "model"), _text(call, "provider")
     at_ns = _timestamp_ns(call.get("timestamp"))
     reading = _reading(call)
-    cost = book.price_reading(reading, model=model, provider=provider, at_ns=at_ns)
+    reported = nanousd_of(call.get("reported_cost_usd"))
+    cost = book.price_reading(reading, model=model, provider=provider, at_ns=at_ns, reported_nanousd=reported)
     resolved = book.quote_reading(reading, model=model, provider=provider, at_ns=at_ns)
     return _priced(call, cost, resolved.model or model or reading.model)
 
 
 def _reading(call: Mapping[str, Any]) -> UsageReading:
-    """The line's usage; what the line says of tier, batch and bill adds to what the payload says."""
+    """The line's usage; what the line says of tier and batch adds to what the payload says."""
     if call.get("raw_usage") is not None:
         reading = read_usage(call["raw_usage"], flavor=_text(call, "flavor") or None)
     else:
@@ -60,12 +61,10 @@ def _reading(call: Mapping[str, Any]) -> UsageReading:
     batch = call.get("batch")
     if batch is not None and not isinstance(batch, bool):
         raise ValueError(f"batch must be true or false, got {shown(batch, 60)}")
-    reported = nanousd_of(call.get("reported_cost_usd"))
     return replace(
         reading,
         service_tier=_text(call, "service_tier") or reading.service_tier,
         batch=bool(batch) or reading.batch,
-        reported_nanousd=reading.reported_nanousd if reported is None else reported,
     )
 
 

@@ -157,8 +157,8 @@ class _Reader:
             for key, name in _LIMITS.items():
                 if isinstance(row, Mapping) and key in row:
                     tokens = row[key]
-                    if type(tokens) is not int or not 0 <= tokens <= _TOKENS_MAX:
-                        raise self._error((*where, key), "a whole number of tokens", tokens)
+                    if type(tokens) is not int or not 0 < tokens <= _TOKENS_MAX:
+                        raise self._error((*where, key), "a whole number of tokens above 0", tokens)
                     most[name] = max(tokens, most.get(name, 0))
         return ModelLimits(**most)
 

@@ -492,7 +492,7 @@ class HardBudgets:
         """The request with the largest `max_tokens` that what is left can pay; None when that is too small."""
         asked = self._asked(request)
         counted = await self._ledger.remaining(asked.who, asked.ancestors)
-        low, high = 0, self._bounds.tokens(request).output_max - 1
+        low, high = 0, self._bounds.tokens(request).output_max // request.answers - 1
         while low < high:
             middle = (low + high + 1) // 2
             bound = self._bounds.of(replace(request, max_tokens=middle), counted)

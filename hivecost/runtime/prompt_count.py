@@ -13,7 +13,10 @@ from msgspec.structs import replace
 from hivecost.plain_text import shown
 from hivecost.plugin import TurnRequest
 from hivecost.pricing import (
+    asked_answers,
     asked_cache_write,
+    asked_tier,
+    asked_tool_calls,
     can_count_tokens,
     count_tokens,
     input_token_bound,
@@ -33,6 +36,9 @@ _COUNTS: Final = ("input_tokens", "inputTokens", "total_tokens", "totalTokens")
 #: https://platform.claude.com/docs/en/build-with-claude/token-counting
 _MARGIN: Final = 20
 
+#: Of OpenRouter's names: what is found on the web is read with the prompt.
+_SEARCHING: Final = ":online"
+
 _has_warned: set[type[Exception]] = set()
 
 
@@ -49,8 +55,17 @@ class PromptCount:
     def described(self, request: TurnRequest) -> TurnRequest:
         """The request with what the prompt says of itself, and bounded by its bytes where nobody said a number."""
         cache_write = asked_cache_write(self._prompt) if request.cache_write is None else request.cache_write
-        input_tokens = request.input_tokens or self.byte_bound
-        return replace(request, input_tokens=input_tokens, is_text=not self._is_outside, cache_write=cache_write)
+        if request.model.endswith(_SEARCHING):
+            self._is_outside, self.byte_bound = True, 0
+        return replace(
+            request,
+            input_tokens=request.input_tokens or self.byte_bound,
+            is_text=not self._is_outside,
+            cache_write=cache_write,
+            service_tier=request.service_tier or asked_tier(self._prompt),
+            answers=asked_answers(self._prompt),
+            tool_calls=max(asked_tool_calls(self._prompt), request.model.endswith(_SEARCHING)),
+        )
 
     def can_count(self, request: TurnRequest) -> bool:
         """Whether anybody knows better than its bytes."""

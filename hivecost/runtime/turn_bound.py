@@ -79,8 +79,9 @@ class TurnBounds:
         return output_tokens is None or request.stream_tokens < output_tokens
 
     def _output_max(self, request: TurnRequest, most: int | None) -> int | None:
-        """The longest answer, of a model that writes so much at most; None where nobody knows."""
-        return min(request.max_tokens, most) if request.max_tokens and most else request.max_tokens or most
+        """The longest answers, of a model that writes so much at most in each; None where nobody knows."""
+        longest = min(request.max_tokens, most) if request.max_tokens and most else request.max_tokens or most
+        return longest * request.answers if longest else longest
 
     def of(
         self,
@@ -144,6 +145,8 @@ class TurnBounds:
             service_tier=request.service_tier,
             cache_write=request.cache_write,
             is_text=request.is_text,
+            # What tools do past one call is like what is generated past a step: an overrun that does not freeze.
+            tool_calls=min(request.tool_calls, 1) if self.is_partial(request) else request.tool_calls,
         )
         if nanousd is None:
             raise self._unpriced(request)

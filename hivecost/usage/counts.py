@@ -85,7 +85,7 @@ class Counts:
                     self._open(section_in(place, name), value, there, depth)
                 elif not _is_nothing(known, value):
                     self.add(known, value, there)
-            elif type(value) is int:
+            elif _is_number(value):
                 self._leave(here, there, value)
             elif depth < _DEPTH_MAX and name not in _ELSEWHERE and type(value) is not str:
                 try:  # noqa: SIM105  # each reading passes here twice
@@ -138,8 +138,8 @@ class Counts:
             self.add(known, counted, f"{path}.{kind}", more=True)
 
     def _leave(self, here: str, there: str, value: object) -> None:
-        if type(value) is int and value > 0 and (is_count(here) or is_count(there)):
-            self.unread[there] = value
+        if (is_count(here) or is_count(there)) and _is_number(value) and (count := float(value)) > 0:  # type: ignore[arg-type]
+            self.unread[there] = int(count) if count.is_integer() else 1
 
     def _checked(self, value: object, name: str) -> int:
         """The value as a count, 0 with a remembered fault when it is none."""

@@ -13,6 +13,8 @@ from hivecost.usage.views import items, snake, text, view
 _GEMINI_VERSION: Final = re.compile(r"gemini-(\d+)")
 _PER_PROMPT: Final = range(1, 3)
 
+#: https://platform.openai.com/docs/pricing#built-in-tools, read 2026-11.
+_NOT_REASONING: Final = re.compile(r"(?:.*/)?(?:gpt-4o|gpt-4\.1)")
 #: Perplexity's fee for a request, of which the shipped rates have the dearest: https://docs.perplexity.ai/pricing.
 _SEARCH_CONTEXTS: Final = frozenset({"low", "medium"})
 _SONAR: Final = re.compile(r"(?:^|/)sonar(?:-pro|-reasoning|-reasoning-pro)?$")
@@ -71,6 +73,12 @@ class Fees:
             self.doubts.append(f"the fee is that of a high search context, and this one was {context}")
         if "performanceConfig" in response and text(view(response["performanceConfig"]).get("latency")) == "optimized":
             self.doubts.append("latency was optimized, and the rate is the standard one")
+        for asked in map(view, items(response.get("tools"))):
+            kind, container = text(asked.get("type")), view(asked.get("container"))
+            if kind.startswith("web_search_preview") and _NOT_REASONING.match(model):
+                self.doubts.append(f"a search of {kind} costs 0.025 USD with a model that does not reason")
+            if text(container.get("memory_limit")) not in {"", "1g"}:
+                self.doubts.append(f"a container of {text(container['memory_limit'])} costs more than one of 1g")
         for tool in map(text, items(usage.get("server_side_tools_used"))):
             if tool.endswith("WEB_SEARCH"):
                 self._count("web_search_requests")

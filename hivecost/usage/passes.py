@@ -67,9 +67,16 @@ def split(usage: Usage, requests: int) -> tuple[UsagePass, ...]:
 
 def each_request(reading: UsageReading) -> list[UsageReading]:
     """The requests that a framework summed up, each with an id of its own; of an ordinary answer, itself."""
-    if reading.requests == 1 or not reading.passes:
-        return [reading]
+    if reading.requests == 1 or not reading.passes or reading.reported_nanousd is not None:
+        return [reading]  # one bill is not told apart
     return [
-        replace(reading, usage=run.usage, passes=(), requests=1, answer_id=f"{reading.answer_id}#{number}")
+        replace(
+            reading,
+            usage=run.usage,
+            model=run.model or reading.model,
+            passes=(),
+            requests=1,
+            answer_id=f"{reading.answer_id}#{number}",
+        )
         for number, run in enumerate(reading.passes, 1)
     ]

@@ -13,7 +13,9 @@ from hivecost.events import TOKENS_PER_TURN_MAX, USAGE_FIELDS, Usage
 from hivecost.plain_text import shown
 from hivecost.usage.bills import reported_nanousd
 from hivecost.usage.counts import Counts
+from hivecost.usage.deltas import generated_bytes
 from hivecost.usage.detection import Found, answer_id_of, by_model, find_usage, flavor_of, why_no_turn
+from hivecost.usage.estimates import tokens_of
 from hivecost.usage.failed_lines import why_unbilled
 from hivecost.usage.fees import Fees, is_billed_by_prompt
 from hivecost.usage.identity import identity_of
@@ -35,6 +37,9 @@ _MISSING: Final = UsageStatus.MISSING
 _INVALID: Final = UsageStatus.INVALID
 _SUMS_OF_MODELS: Final = "the counts of each model are sums over its calls"
 _SAYS_NOTHING: Final = "the payload says nothing about usage"
+#: Of an answer that brought something.
+ALL_ZERO: Final = "all counts are zero, which no answer is"
+NO_OUTPUT: Final = "no output was counted: a token for each three bytes of it"
 _ZEROS: Final = repeat(0)
 _COUNT_FIELDS: Final = frozenset(USAGE_FIELDS)
 #: (part, whole): a part is cut to its whole when a reading is impossible.
@@ -140,7 +145,24 @@ def _read_chunks(chunks: list[Any] | tuple[Any, ...], flavor: str | None) -> Usa
     stream = UsageStream(flavor=flavor)
     for chunk in chunks:
         stream.observe(chunk)
-    return stream.reading()
+    *earlier, newest = (answer.reading for answer in stream.answers())
+    return _summed([*earlier, newest]) if earlier else newest
+
+
+def _summed(readings: list[UsageReading]) -> UsageReading:
+    """Several answers, each of which is billed, as one reading; its facts are those of the newest."""
+    newest = readings[-1]
+    status = next((one for one in (_INVALID, _MISSING, _ESTIMATED) if any(it.status is one for it in readings)), _OK)
+    return replace(
+        newest,
+        usage=sum((one.usage for one in readings), Usage()),
+        passes=tuple(UsagePass(one.usage, one.model) for one in readings),
+        requests=len(readings),
+        status=status,
+        reason="; ".join(dict.fromkeys(one.reason for one in readings if one.reason)),
+        reported_nanousd=None,  # the bill of one is none of all
+        raw=None if status is _OK else {"answers": [one.raw for one in readings]},
+    )
 
 
 def read_found(found: Found, flavor: str) -> UsageReading:
@@ -163,7 +185,11 @@ def read_found(found: Found, flavor: str) -> UsageReading:
         reason = counts.unread_reason
         if doubt or runs.doubt or fees.unpriced or fees.doubts:
             reason = "; ".join(filter(None, (doubt, runs.doubt, reason, fees.reason)))
-        status = _ESTIMATED if reason else _OK
+        uncounted = ""
+        if not read.output_tokens and response is not usage:
+            runs, uncounted = _with_output(runs, generated_bytes(response))
+            reason = "; ".join(filter(None, (uncounted, reason)))
+        status = _MISSING if uncounted == ALL_ZERO else _ESTIMATED if reason else _OK
     return UsageReading(
         usage=runs.usage,
         passes=runs.passes,
@@ -181,6 +207,23 @@ def read_found(found: Found, flavor: str) -> UsageReading:
         reported_nanousd=reported_nanousd(response, usage),
         raw=None if status is _OK or not usage else plain(usage),
     )
+
+
+def with_output(usage: Usage, size: int) -> tuple[Usage, str]:
+    """The usage of an answer of so many bytes that counts no output, and what is in doubt about it.
+
+    All zeros are no count. What is billed by the second or by the piece may have a text that is not billed.
+    """
+    if not size or usage.audio_seconds or usage.pages or usage.search_units:
+        return usage, ""
+    if not usage.total_tokens:
+        return usage, ALL_ZERO
+    return replace(usage, output_tokens=min(tokens_of(size), TOKENS_PER_TURN_MAX)), NO_OUTPUT
+
+
+def _with_output(runs: Runs, size: int) -> tuple[Runs, str]:
+    usage, doubt = with_output(runs.usage, size)
+    return (runs if runs.passes else runs._replace(usage=usage)), doubt
 
 
 def _checked(counts: Mapping[str, int], taken: Counts) -> tuple[Usage, UsageStatus, str]:

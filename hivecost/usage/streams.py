@@ -13,7 +13,7 @@ from hivecost.usage.deltas import answer_bytes, plain_text_bytes
 from hivecost.usage.detection import Found, answer_id_of, find_usage, flavor_of
 from hivecost.usage.estimates import tokens_of
 from hivecost.usage.fees import queries_of
-from hivecost.usage.reader import read_usage
+from hivecost.usage.reader import ALL_ZERO, read_usage, with_output
 from hivecost.usage.reading import UsageReading, UsageStatus
 from hivecost.usage.views import decoded, items, plain, snake, text, view
 
@@ -45,6 +45,7 @@ _STOP_HOLDERS: Final = ("delta", "messageStop", "response_metadata")
 _METRICS: Final = "amazon-bedrock-invocationMetrics"
 #: LangChain's, whose counts are to be added up.
 _CHUNK: Final = "AIMessageChunk"
+_ITEM_DONE: Final = "response.output_item.done"
 _NOTHING: Final = Usage()
 CUT_REASON: Final = "the stream was cut: at least this much was used"
 
@@ -73,6 +74,8 @@ class UsageStream:
         self._answer_id = ""
         self._usage: dict[str, Any] = {}
         self._facts: dict[str, Any] = {}
+        #: OpenAI's output items; some servers leave them out of the last event.
+        self._items: list[Any] = []
         self._has_stopped = False
         self._finished = False
         self._counted = Usage()
@@ -129,6 +132,8 @@ class UsageStream:
         `missing` without any usage.
         """
         reading = self._said()
+        if self._finished and reading.status is UsageStatus.OK and not reading.usage.output_tokens:
+            return self._with_output(reading)
         if self._finished or reading.status not in (UsageStatus.OK, UsageStatus.ESTIMATED):
             return reading
         reason = "; ".join(filter(None, (CUT_REASON, reading.reason)))
@@ -139,9 +144,19 @@ class UsageStream:
         output_tokens = min(said.output_tokens + tokens_of(self._uncounted_bytes), TOKENS_PER_TURN_MAX)
         return replace(reading, usage=replace(said, output_tokens=output_tokens), counted=said)
 
+    def _with_output(self, reading: UsageReading) -> UsageReading:
+        """What came to its end without a count of its output, though some was read."""
+        usage, doubt = with_output(reading.usage, 0 if reading.passes else self._bytes_since)
+        if not doubt:
+            return reading
+        status = UsageStatus.MISSING if doubt == ALL_ZERO else UsageStatus.ESTIMATED
+        return replace(reading, usage=usage, status=status, reason=doubt, raw=plain(self._usage))
+
     def _said(self) -> UsageReading:
         """What the provider has counted."""
         response = {**self._facts, "id": self._answer_id, "usage": self._usage}
+        if self._items and not response.get("output"):
+            response["output"] = self._items
         return read_usage(response, flavor=self._flavor if self._usage else None)
 
     def answers(self) -> list[StreamedAnswer]:
@@ -154,7 +169,12 @@ class UsageStream:
         for facts in (found.response, *(view(event.get(name)) for name in _FACT_HOLDERS)):
             self._facts.update({name: facts[name] for name in _FACTS if _is_said(facts.get(name))})
         counts = {name: count for name, count in found.usage.items() if count is not None}
-        self._usage.update(_added(self._usage, counts) if text(event.get("type")) == _CHUNK else counts)
+        if text(event.get("type")) == _CHUNK:
+            counts = _added(self._usage, counts)
+        # What was counted once is not nothing where a later event does not count it.
+        self._usage.update({name: count for name, count in counts.items() if count != 0 or name not in self._usage})
+        if text(event.get("type")) == _ITEM_DONE:
+            self._items.append(event.get("item"))
         self._flavor = self._flavor or self._shape(found, event)
         stopped = _stop(event, "choices") or _stop(event, "candidates")
         self._facts.update(stopped)

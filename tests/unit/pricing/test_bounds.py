@@ -8,7 +8,16 @@ from hypothesis import strategies as st
 
 from hivecost.errors import ConfigError
 from hivecost.pricing import input_token_bound
-from hivecost.pricing.bounds import TEMPLATE_TOKENS, asked_cache_write, reaches_outside, template_bound
+from hivecost.pricing.bounds import (
+    TEMPLATE_TOKENS,
+    TOOL_CALLS,
+    asked_answers,
+    asked_cache_write,
+    asked_tier,
+    asked_tool_calls,
+    reaches_outside,
+    template_bound,
+)
 
 texts = st.text(st.characters(codec="utf-8"), max_size=50)
 messages = st.lists(st.fixed_dictionaries({"role": st.sampled_from(["user", "system"]), "content": texts}), max_size=5)
@@ -70,6 +79,63 @@ def test_what_bytes_do_not_bound_is_refused(prompt):
 def test_text_about_files_is_text(prompt):
     """A tool of the caller's own that takes files brings in none by itself."""
     assert not reaches_outside(prompt)
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        {"input": [{"type": "item_reference", "id": "msg_1"}, {"role": "user", "content": "go on"}]},
+        {"prompt": {"id": "pmpt_1", "version": "2"}},
+        {"input": "go on", "previous_interaction_id": "v1_a"},
+        {"messages": [], "tools": [{"type": "x_search"}]},
+        {"messages": [], "tools": [{"type": "collections_search", "collection_ids": ["c"]}]},
+        {"contents": [], "tools": [{"enterpriseWebSearch": {}}]},
+        {"contents": [], "tools": [{"functionDeclarations": [{"name": "a"}]}, {"retrieval": {"vertexAiSearch": {}}}]},
+        {"contents": [], "tools": [{"googleMaps": {}}]},
+        {"contents": [], "toolConfig": {"tools": [{"systemTool": {"name": "nova_grounding"}}]}},
+        {"messages": [], "plugins": [{"id": "web"}]},
+        {"messages": [], "web_search_options": {"search_context_size": "low"}},
+        {"messages": [], "mcp_servers": [{"type": "url", "url": "u", "name": "n"}]},
+        {"messages": [{"role": "assistant", "audio": {"id": "audio_abc"}}]},
+        {"messages": [{"role": "user", "content": [{"type": "hologram", "text": "x"}]}]},
+    ],
+)
+def test_what_nobody_knows_may_be_anything(prompt):
+    """A reference, a provider's tool and a type that is new are bounded by no bytes."""
+    assert reaches_outside(prompt)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "calls"),
+    [
+        ({"tools": [{"type": "web_search_20250305", "name": "web_search", "max_uses": 5}]}, 5),
+        ({"tools": [{"type": "web_search"}]}, TOOL_CALLS),
+        ({"tools": [{"type": "web_search"}, {"type": "code_interpreter"}], "max_tool_calls": 3}, 3),
+        ({"tools": [{"googleSearch": {}}]}, TOOL_CALLS),
+        ({"tools": [{"type": "function", "function": {"name": "search"}}, {"name": "find", "input_schema": {}}]}, 0),
+        ({"tools": [{"functionDeclarations": [{"name": "search"}]}]}, 0),
+        ({"tools": None}, 0),
+        ("search", 0),
+    ],
+)
+def test_a_request_says_how_often_the_providers_tools_are_called(prompt, calls):
+    """Each may be billed by the call; the caller's own are not."""
+    assert asked_tool_calls(prompt) == calls
+
+
+@pytest.mark.parametrize(
+    ("prompt", "answers", "tier"),
+    [
+        ({"n": 20, "service_tier": "priority"}, 20, "priority"),
+        ({"generationConfig": {"candidateCount": 3}, "serviceTier": {"type": "flex"}}, 3, "flex"),
+        ({"config": {"candidate_count": 2}, "service_tier": "auto"}, 2, ""),
+        ({"n": None, "service_tier": 5}, 1, ""),
+        ([{"role": "user", "content": "n"}], 1, ""),
+    ],
+)
+def test_a_request_says_how_many_answers_and_which_tier_it_asks_for(prompt, answers, tier):
+    """Every answer is billed; `auto` may be the standard tier."""
+    assert (asked_answers(prompt), asked_tier(prompt)) == (answers, tier)
 
 
 def test_what_a_schema_lists_is_no_message():

@@ -27,6 +27,9 @@ TURN = Usage(10, 10)
 IN_OCTOBER = to_ns(datetime(2026, 10, 1, tzinfo=UTC))
 
 
+SAID = [{"message": {"content": "hello"}}]
+
+
 def table(*headings: str) -> list[list[str]]:
     """The rows of the one table that has these headings."""
     _, *rest = TEXT.split(f"| {' | '.join(headings)} |\n")
@@ -83,6 +86,16 @@ ESTIMATED = {
     "each is taken as an equal part": lambda book: answered(book, framework()),
     "not included": lambda book: answered(book, CHAT, output=[{"type": "image_generation_call"}]),
     "charged as": lambda book: asked(book, "gpt-4o", usage=Usage(10, 10, input_audio_tokens=5)),
+    "no output was counted": lambda book: answered(book, {"prompt_tokens": 5}, choices=SAID),
+    "a bill of 0": lambda book: book.price_reading(
+        read_usage({"model": "gpt-4o", "usage": {**CHAT, "cost": 0}}), model="gpt-4o", provider="azure"
+    ),
+    "with a model that does not reason": lambda book: answered(
+        book, CHAT, output=[], tools=[{"type": "web_search_preview"}]
+    ),
+    "costs more than one of 1g": lambda book: answered(
+        book, CHAT, output=[], tools=[{"type": "code_interpreter", "container": {"memory_limit": "4g"}}]
+    ),
     "of two kinds at once": lambda book: asked(
         PriceBook({"mine": {"input": 1, "output": 1, "cache_read": 0.1, "input_audio": 2}}),
         "mine",
@@ -115,6 +128,7 @@ UNPRICED_BECAUSE = {
     "has no price for tokens": lambda book: asked(book, "github-copilot/gpt-4o"),
     "no model is named": lambda book: asked(book, ""),
     "says nothing about usage": lambda book: book.price_reading(read_usage({"model": "gpt-4o"})),
+    "all counts are zero": lambda book: answered(book, {"prompt_tokens": 0, "completion_tokens": 0}, choices=SAID),
     "is no call of a model": lambda book: book.price_reading(
         read_usage({**SPAN, "gen_ai.operation.name": "invoke_agent"})
     ),

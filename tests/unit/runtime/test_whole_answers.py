@@ -145,7 +145,7 @@ def drawn_usage(asked, request, data):
     """Whatever a provider may count for it: at most what was said, of any kind that was asked for."""
     is_claude, is_chat = asked.dialect is anthropic_messages, asked.dialect is openai_chat
     output_max = BOUNDS.fitted(request).max_tokens if asked.names_output else asked.most
-    input_tokens, output_tokens = drawn_up_to(asked.input_max, data), drawn_up_to(output_max, data)
+    input_tokens, output_tokens = drawn_up_to(asked.input_max, data), max(drawn_up_to(output_max, data), 1)
     # Claude writes what it is asked to, of which a number says nothing; others write unasked.
     ttl = asked.ttl if request.cache_write is not None else "1h"
     inputs = ["cache_read_tokens"]
