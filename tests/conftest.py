@@ -4,6 +4,7 @@ import gc
 from collections import Counter
 from pathlib import Path
 
+import hypothesis  # noqa: F401  # it looks for referrers when it is imported, which a frozen heap no longer shows
 import pytest
 
 

@@ -234,17 +234,17 @@ class PriceBook:
         video. Each of `tool_calls` is of the dearest of the provider's own tools.
         """
         at = self._clock.now_ns() if at_ns is None else at_ns
-        quotes = self._quotes_ahead((model, provider, service_tier, batch, inference_geo, "", "", ""), at)
+        quotes = self._possible((model, provider, service_tier, batch, inference_geo, "", "", ""), at)
         card = quotes[0].card
         if card is None:
             return None
-        if len(quotes) == 1 and not (service_tier or batch or quotes[0].rivals or quotes[0].later):  # most often
+        if service_tier or batch:
+            quotes += self._possible((model, provider, "", False, inference_geo, "", "", ""), at)
+        elif len(quotes) == 1:  # most often
             writes = _writes(quotes[0], cache_write)
             return card.upper_bound(
                 input_tokens, output_tokens, web_search_requests, writes, is_text=is_text, tool_calls=tool_calls
             )
-        if service_tier or batch:
-            quotes += self._quotes_ahead((model, provider, "", False, inference_geo, "", "", ""), at)
         return max(
             quote.card.upper_bound(
                 input_tokens,
@@ -254,15 +254,17 @@ class PriceBook:
                 is_text=is_text,
                 tool_calls=tool_calls,
             )
-            for own in quotes
-            for quote in (own, *own.rivals, *own.later)
+            for quote in quotes
             if quote.card is not None
         )
 
-    def _quotes_ahead(self, key: QuoteKey, at: int) -> list[Quote]:
-        quotes = [self._quoter.quote(key, at)]
-        while quotes[-1].until_ns < at + BOUND_AHEAD_NS:
-            quotes.append(self._quoter.quote(key, quotes[-1].until_ns))
+    def _possible(self, key: QuoteKey, at: int) -> tuple[Quote, ...]:
+        """What may price a turn now or within the next hour, what the name means first."""
+        found = self._quoter.possible(key, at)
+        quotes = found.quotes
+        while found.until_ns < at + BOUND_AHEAD_NS:
+            found = self._quoter.possible(key, found.until_ns)
+            quotes += found.quotes
         return quotes
 
     def models(self) -> Iterator[tuple[str, str]]:

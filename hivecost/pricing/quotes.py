@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from fractions import Fraction
 from functools import cached_property
 from threading import RLock
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -51,13 +51,21 @@ class Quote(msgspec.Struct, frozen=True):
     reason: str = ""
     #: Where the host is unknown: what others would charge. The dearest prices a turn.
     rivals: tuple[Quote, ...] = ()
-    #: What the answer may turn out to be: a later version of the model, another name in the user's table. They bound a
-    #: turn, and price none.
-    later: tuple[Quote, ...] = ()
     #: For turns without tokens, where only pieces have a price and `card` is None.
     pieces: Quote | None = None
     #: For turns that a subscription pays for: what they would have cost, or why nobody can tell. `card` is for nothing.
     notional: Quote | None = None
+
+
+class PossibleQuotes(NamedTuple):
+    """What may turn out to price a turn sent in [from_ns, until_ns): what the name means comes first, then its rivals.
+
+    Last is what the answer may call itself: a later version of the model, another name in the user's table.
+    """
+
+    from_ns: int
+    until_ns: int
+    quotes: tuple[Quote, ...]
 
 
 class Quoter:
@@ -107,10 +115,13 @@ class Quoter:
             return quote
         return slot.renew(at_ns)
 
+    def possible(self, key: QuoteKey, at_ns: int) -> PossibleQuotes:
+        """Everything that may come to apply to a turn that is sent at this instant: what a bound has to cover."""
+        return self._slot(key).possible(at_ns)
+
     def resolve(self, model: str, provider: str) -> ModelName:
         """What the name means; remembered with its quotes."""
-        key = (model, provider, "", False, "", "", "", "")
-        return (self._slots.get(key) or self._open(key)).name
+        return self._slot(_key(model, provider)).name
 
     def beside(self, asked: str, provider: str, model: str) -> ModelName:
         """How to ask for another model at the host that was named for `asked`, if that has it."""
@@ -126,14 +137,11 @@ class Quoter:
 
     def limits(self, model: str, provider: str) -> ModelLimits:
         """The maxima of the model that is meant; remembered with its quotes."""
-        key = (model, provider, "", False, "", "", "", "")
-        return (self._slots.get(key) or self._open(key)).limits
+        return self._slot(_key(model, provider)).limits
 
-    def rates(self, model: str, provider: str) -> Iterator[ModelRates]:
-        """All rates that the name may mean, best first."""
-        placement = self._resolver.place(Asked(model, provider))
-        yield from placement.own
-        yield from placement.shipped
+    def rates(self, model: str, provider: str) -> tuple[ModelRates, ...]:
+        """All rates that the name may mean, best first; remembered with its quotes."""
+        return self._slot(_key(model, provider)).rates
 
     def suggest(self, model: str) -> tuple[str, ...]:
         """Names with a price that are near to this one."""
@@ -143,6 +151,9 @@ class Quoter:
     def _known_names(self) -> dict[str, str]:
         shipped = (model for _, model in self.catalog.models())
         return last_parts([*self.table.rates, *self.table.aliases, *shipped])
+
+    def _slot(self, key: QuoteKey) -> _Slot:
+        return self._slots.get(key) or self._open(key)
 
     def _open(self, key: QuoteKey) -> _Slot:
         model, provider, service_tier, batch, geography, answered, answering, hint = key
@@ -157,6 +168,10 @@ class Quoter:
                 self._slots.pop(next(iter(self._slots)), None)
             self._slots[key] = slot
         return slot
+
+
+def _key(model: str, provider: str) -> QuoteKey:
+    return (model, provider, "", False, "", "", "", "")
 
 
 def _limits(rates: ModelRates) -> ModelLimits:
@@ -178,12 +193,13 @@ class _Slot:
     def __init__(self, placement: Placement, tier: str, geography: str) -> None:
         self.name = placement.name
         self._placement = placement
-        self._rates = (*placement.own, *placement.shipped, *placement.later)
+        self.rates = (*placement.own, *placement.shipped)
         self._tier = tier
         self._geography = geography
         self._quotes: dict[tuple[bool, ...], Quote] = {}
         #: Empty window: the first question renews it. A name without rates stays unknown for ever.
-        self.current = Quote(0, 0, None) if self._rates else Quote(-(2**80), 2**80, None, reason=placement.missing)
+        self.current = Quote(0, 0, None) if self.rates else Quote(-(2**80), 2**80, None, reason=placement.missing)
+        self._possible = PossibleQuotes(self.current.from_ns, self.current.until_ns, (self.current,))
 
     @cached_property
     def limits(self) -> ModelLimits:
@@ -200,16 +216,35 @@ class _Slot:
 
     def renew(self, at_ns: int) -> Quote:
         """The quote at this instant, kept until the next border."""
-        active = tuple(offer.validity.active(at_ns) for rates in self._rates for offer in rates.offers)
+        active = tuple(offer.validity.active(at_ns) for rates in self.rates for offer in rates.offers)
         quote = self._quotes.get(active)
         if quote is None:
-            quote = self._quote(at_ns)
-            quote = self._quotes[active] = msgspec.structs.replace(quote, later=self._later(quote, at_ns))
-        windows = [rates.window(at_ns, self._tier) for rates in self._rates]
+            quote = self._quotes[active] = self._quote(at_ns)
+        windows = [rates.window(at_ns, self._tier) for rates in self.rates]
         self.current = msgspec.structs.replace(
             quote, from_ns=max(start for start, _ in windows), until_ns=min(end for _, end in windows)
         )
         return self.current
+
+    def possible(self, at_ns: int) -> PossibleQuotes:
+        """What may come to apply at this instant, kept until the next border."""
+        found = self._possible
+        if not found.from_ns <= at_ns < found.until_ns:
+            found = self._possible = self._all_possible(at_ns)
+        return found
+
+    def _all_possible(self, at_ns: int) -> PossibleQuotes:
+        quote = self.renew(at_ns)
+        offers = ((rates, rates.standard_at(at_ns)) for rates in self._later)
+        later = (self._priced(rates, offer, at_ns) for rates, offer in offers if offer is not None)
+        others = tuple(one for one in later if one.card not in (None, quote.card))
+        windows = [(quote.from_ns, quote.until_ns), *(rates.window(at_ns, self._tier) for rates in self._later)]
+        until_ns = min(end for _, end in windows)
+        return PossibleQuotes(max(start for start, _ in windows), until_ns, (quote, *quote.rivals, *others))
+
+    @cached_property
+    def _later(self) -> tuple[ModelRates, ...]:
+        return self._placement.later()
 
     def _quote(self, at_ns: int) -> Quote:
         """The user's own price where it applies, else that of the host."""
@@ -234,7 +269,7 @@ class _Slot:
             (rates, offer) for rates in self._placement.shipped if (offer := rates.standard_at(at_ns)) is not None
         ]
         if not offers:
-            name = self._rates[0].model
+            name = self.rates[0].model
             return Quote(0, 0, None, model=name, reason=f"the price of {name!r} is for another period")
         found = [self._priced(rates, offer, at_ns) for rates, offer in offers]
         doubt, why = self._placement.doubt, self._placement.unknown_host
@@ -251,12 +286,6 @@ class _Slot:
             if other.card != first.card and all(other.card != one.card for one in rivals):
                 rivals.append(other)
         return msgspec.structs.replace(first, rivals=tuple(rivals))
-
-    def _later(self, quote: Quote, at_ns: int) -> tuple[Quote, ...]:
-        """The quotes of what the answer may turn out to be, as far as they have another card."""
-        offers = ((rates, rates.standard_at(at_ns)) for rates in self._placement.later)
-        found = (self._priced(rates, offer, at_ns) for rates, offer in offers if offer is not None)
-        return tuple(one for one in found if one.card not in (None, quote.card))
 
     def _priced(self, rates: ModelRates, standard: Offer, at_ns: int) -> Quote:
         prices, source, reason = standard.prices, standard.source, standard.doubt

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Final, NamedTuple
 
 from hivecost.model_names import (
@@ -75,8 +75,8 @@ class Placement(NamedTuple):
     own: tuple[ModelRates, ...] = ()
     #: The shipped ones: of the host, or of every host that it may be.
     shipped: tuple[ModelRates, ...] = ()
-    #: Those of later versions, which the name may come to mean before anybody tells us: a bound covers them.
-    later: tuple[ModelRates, ...] = ()
+    #: Gives those of later versions, which the name may come to mean before anybody tells us: only a bound asks.
+    later: Callable[[], tuple[ModelRates, ...]] = tuple
     #: What is in doubt about the rate.
     doubt: str = ""
     #: Why nobody can tell the host; "" where it is known.
@@ -109,7 +109,8 @@ class Resolver:
         found = self._at_host(host, model, answered) if host else self._anywhere(model, answered, hints)
         own = tuple(self._own(asked, found))
         if self._table and not asked.answered and (own or found.shipped):
-            found = found._replace(later=(*found.later, *self._own_of_answers(asked, found, own)))
+            shipped = found
+            found = found._replace(later=lambda: (*shipped.later(), *self._own_of_answers(asked, shipped, own)))
         found = found._replace(own=own, name=self._name(asked.provider, own, found, host))
         return found._replace(own=(*own, *self._by_pattern(asked, found))) if self._own_table.patterns else found
 
@@ -241,7 +242,7 @@ class Resolver:
         rates, doubt = self._find_at(host, model, answered) if host.listed else (None, "")
         if rates is not None and not (host.is_maker and not _is_priced(rates)):
             region = region_of(model, host.listed) or region_of(answered, host.listed)
-            later = () if answered else tuple(at_region(one, region)[0] for one in self._later(model, rates))
+            later = tuple if answered else partial(self._later, model, rates, region)
             rates, unsure = at_region(rates, region)
             reason = "; ".join(filter(None, (doubt, unsure)))
             return Placement(ModelName(rates.provider, rates.model), shipped=(rates,), later=later, doubt=reason)
@@ -324,7 +325,7 @@ class Resolver:
         vendors = self._of_vendor(answered) or self._of_vendor(model)
         others, called = self._everywhere(model, answered) if vendors is None or not _is_priced(vendors) else ((), "")
         if vendors is not None and not any(map(_is_priced, others)):
-            later = () if answered else self._later(model, vendors)
+            later = tuple if answered else partial(self._later, model, vendors)
             return Placement(ModelName(vendors.provider, vendors.model), shipped=(vendors,), later=later)
         if others:
             return Placement(ModelName("", called), shipped=others, unknown_host="host unknown")
@@ -357,7 +358,7 @@ class Resolver:
                     return (*((vendor,) if vendor else ()), *others), called
         return ((), "") if vendor is None else ((vendor,), vendor.model)
 
-    def _later(self, model: str, rates: ModelRates) -> tuple[ModelRates, ...]:
+    def _later(self, model: str, rates: ModelRates, region: str = "") -> tuple[ModelRates, ...]:
         """The rates of versions that are later than those which cost what the name does, at the same provider.
 
         And of the name without its host, where that is another model.
@@ -377,7 +378,7 @@ class Resolver:
             else:
                 found[called] = version, one
         later = (one for version, one in found.values() if len(version) != len(until) or version > until)
-        return tuple({one.model: one for one in later}.values())
+        return tuple(at_region(one, region)[0] for one in {one.model: one for one in later}.values())
 
     def _missing(self, host: Host, model: str) -> str:
         """Why there is no price, with the hosts that have one."""

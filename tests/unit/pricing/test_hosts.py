@@ -374,7 +374,6 @@ def test_an_earlier_version_widens_no_bound(name):
     """The name has left it behind; nor does another region."""
     usage = Usage(input_tokens=1_000, cache_read_tokens=1_000, output_tokens=1_000)
     card = BOOK.quote(name).card
-    assert BOOK.quote(name).later == ()
     assert BOOK.upper_bound_nanousd(name, input_tokens=1_000, output_tokens=1_000) == card.upper_bound(
         usage.input_tokens, usage.output_tokens, 0
     )
