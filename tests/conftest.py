@@ -8,8 +8,9 @@ import hypothesis  # noqa: F401  # it looks for referrers when it is imported, w
 import pytest
 
 
-def pytest_collection_finish() -> None:
-    """What was imported and collected stays to the end: no test that collects garbage need look through it."""
+@pytest.fixture(scope="module", autouse=True)
+def _small_heap() -> None:
+    """What was imported, collected and remembered until now: no test that collects garbage need look through it."""
     gc.collect()
     gc.freeze()
 

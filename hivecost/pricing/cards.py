@@ -8,7 +8,7 @@ Every card has a scale of its own: some published rates have 18 decimals, and no
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from decimal import Decimal
 from fractions import Fraction
 from math import lcm
@@ -115,20 +115,21 @@ class Card(msgspec.Struct, frozen=True):
         spent_in = (usage.input_tokens - read - written) * band.input + cached + writing
         reasoning = thoughts * band.reasoning
         spent_out = (usage.output_tokens - thoughts) * band.output + reasoning
-        plain = (spent_in, spent_out, self.request_fee, cached, writing, reasoning, "")
         if not _is_ordinary(usage):
-            return self._with_kinds(usage, band, plain)
+            return self._with_kinds(usage, band, (spent_in, spent_out, self.request_fee, cached, writing, reasoning))
+        doubt = ""
         for field in self.gaps:
-            if getattr(usage, field):
-                return (*plain[:-1], "; ".join(_doubts(usage, self.gaps)))
-        return plain
+            if count := getattr(usage, field):
+                doubt += f"; {_DOUBT}{count:,}{_CHARGED_AS[field]}"
+        return spent_in, spent_out, self.request_fee, cached, writing, reasoning, doubt[2:]
 
-    def _with_kinds(self, usage: Usage, band: Band, plain: Amounts) -> Amounts:
-        spent_in, spent_out, fees, cached, written, reasoning, _ = plain
+    def _with_kinds(self, usage: Usage, band: Band, plain: tuple[int, ...]) -> Amounts:
+        spent_in, spent_out, fees, cached, written, reasoning = plain
         spent_in, cached, doubled_in = _add_input_kinds(usage, band, spent_in, cached, written)
         spent_out, doubled_out = _add_output_kinds(usage, band, spent_out)
         fees += sum(getattr(usage, field) * fee for field, fee in self.fees)
-        doubts = _doubts(usage, self.unpriced)
+        found = ((field, getattr(usage, field)) for field in self.unpriced)
+        doubts = [f"{_DOUBT}{count:,}{_CHARGED_AS[field]}" for field, count in found if count]
         for side, doubled in (("input", doubled_in), ("output", doubled_out)):
             if doubled > 0:
                 doubts.append(f"{doubled:,} {side} tokens are of two kinds at once: charged as both")
@@ -230,16 +231,9 @@ def _is_ordinary(usage: Usage) -> bool:
     )
 
 
-_CHARGED_AS = {field: f"{noun}: {charged}" for field, (noun, charged) in UNPRICED.items()}
-
-
-def _doubts(usage: Usage, unpriced: Iterable[str]) -> list[str]:
-    """What is said of each of these counts that the turn has: how it is charged, or that it is not."""
-    return [
-        f"no price is known for {count:,} {_CHARGED_AS[field]}"
-        for field in unpriced
-        if (count := getattr(usage, field))
-    ]
+#: What is said of a count that has no price, before and after it: how it is charged, or that it is not.
+_DOUBT = "no price is known for "
+_CHARGED_AS = {field: f" {noun}: {charged}" for field, (noun, charged) in UNPRICED.items()}
 
 
 def _add_input_kinds(usage: Usage, band: Band, spent: int, cached: int, written: int) -> tuple[int, int, int]:

@@ -75,6 +75,7 @@ class Catalog:
         self.edition = edition
         #: A question takes up to a millisecond, and is asked again by every price book.
         self._found = lru_cache(maxsize=_REMEMBERED_MAX)(self._find)
+        self._vendors = lru_cache(maxsize=_REMEMBERED_MAX)(self._find_vendor)
 
     def provider_id(self, name: str) -> str | None:
         """The id of the provider that goes by this name; None when none does."""
@@ -85,6 +86,9 @@ class Catalog:
 
     def vendor_id(self, model: str) -> str | None:
         """The provider whose own models look like this one."""
+        return self._vendors(model)
+
+    def _find_vendor(self, model: str) -> str | None:
         for provider in self._providers:
             if provider.model_match is not None and provider.model_match.is_match(model):
                 return provider.id

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from threading import RLock
 from typing import Any, Final, NamedTuple
 
@@ -159,15 +159,17 @@ class Quoter:
         model, provider, service_tier, batch, geography, answered, answering, hint = key
         with self._opening:
             placement = self._resolver.place(Asked(model, provider, answered, answering, hint))
-            if not (placement.own or placement.shipped):
-                near = self.suggest(model or answered) if model or answered else ()
-                hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
-                placement = placement._replace(missing=placement.missing + hint)
-            slot = _Slot(placement, canonical_tier(service_tier, batch=batch), geography.lower())
+            missing = partial(self._missing, placement, model or answered)
+            slot = _Slot(placement, canonical_tier(service_tier, batch=batch), geography.lower(), missing)
             if len(self._slots) >= REMEMBERED_MAX:
                 self._slots.pop(next(iter(self._slots)), None)
             self._slots[key] = slot
         return slot
+
+    def _missing(self, placement: Placement, model: str) -> str:
+        near = self.suggest(model) if model else ()
+        hint = f"; did you mean {', '.join(map(repr, near))}?" if near else ""
+        return placement.missing + hint
 
 
 def _key(model: str, provider: str) -> QuoteKey:
@@ -190,16 +192,17 @@ def _limits(rates: ModelRates) -> ModelLimits:
 class _Slot:
     """One model's cards over time; `current` is replaced whole, so that threads never see half of it."""
 
-    def __init__(self, placement: Placement, tier: str, geography: str) -> None:
+    def __init__(self, placement: Placement, tier: str, geography: str, missing: Callable[[], str]) -> None:
         self.name = placement.name
         self._placement = placement
         self.rates = (*placement.own, *placement.shipped)
         self._tier = tier
         self._geography = geography
         self._quotes: dict[tuple[bool, ...], Quote] = {}
-        #: Empty window: the first question renews it. A name without rates stays unknown for ever.
-        self.current = Quote(0, 0, None) if self.rates else Quote(-(2**80), 2**80, None, reason=placement.missing)
-        self._possible = PossibleQuotes(self.current.from_ns, self.current.until_ns, (self.current,))
+        self._missing = missing
+        #: Empty windows: the first question renews them.
+        self.current = Quote(0, 0, None)
+        self._possible = PossibleQuotes(0, 0, ())
 
     @cached_property
     def limits(self) -> ModelLimits:
@@ -215,7 +218,10 @@ class _Slot:
         )
 
     def renew(self, at_ns: int) -> Quote:
-        """The quote at this instant, kept until the next border."""
+        """The quote at this instant, kept until the next border. A name without rates stays unknown for ever."""
+        if not self.rates:
+            self.current = Quote(-(2**80), 2**80, None, reason=self._missing())
+            return self.current
         active = tuple(offer.validity.active(at_ns) for rates in self.rates for offer in rates.offers)
         quote = self._quotes.get(active)
         if quote is None:

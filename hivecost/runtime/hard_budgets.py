@@ -264,6 +264,7 @@ class HardBudgets:
         if refusal.budget not in paused:
             paused.add(refusal.budget)
             self._report(request, refusal, "paused", self.budgets[refusal.budget].counted_unit)
+            self._line.spent()
         await self._clock.sleep(PAUSE_POLL_S)
 
     def _asked(self, request: TurnRequest) -> _Asked:

@@ -135,6 +135,10 @@ class MoneyLine:
             self._waiters.remove(waiter)
             self._begin_round()  # whoever is the first now asks for what other processes hold
 
+    def spent(self) -> None:
+        """What somebody stood for is gone for good: the next may try, and learn it."""
+        self._begin_round()
+
     def _begin_round(self) -> None:
         self._is_scheduled = False
         self._round = next(self._rounds)

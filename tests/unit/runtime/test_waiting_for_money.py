@@ -114,6 +114,31 @@ async def test_they_take_about_the_time_that_the_money_allows(make_runtime, cloc
     assert max(ended) < 1.5 * at_best_s + 9
 
 
+async def test_all_that_wait_are_paused_as_soon_as_the_money_is_spent(make_runtime, clock):
+    """None of them stands for what is gone until it looks again: the clock stands still."""
+    budget = hc.Budget("day", "1 calls", window="day", mode="hard", on_exceed="pause")
+    runtime, paused, done = make_runtime(budgets=budget, clock=clock), [], anyio.Event()
+    runtime.bus.subscribe(event_types=[hc.EventType.BUDGET_EXCEEDED], handler=paused.append)
+
+    @runtime.entry_point("turn")
+    async def take_turn(ctx, _):
+        async with ctx.turn("m", input_tokens=1, max_tokens=1) as turn:
+            await done.wait()
+            turn.settle(hc.Usage(1, 1))
+
+    async with runtime:
+        ids = [await runtime.trigger("turn") for _ in range(4)]
+        await anyio.sleep(0.15)
+        assert paused == []
+        done.set()
+        with anyio.fail_after(20):
+            while len(paused) < 3:
+                await anyio.sleep(0.002)
+        for execution_id in ids:
+            await runtime.cancel_execution(execution_id, "enough")
+    assert {event.action for event in paused} == {"paused"}
+
+
 async def test_it_is_woken_from_any_thread(make_runtime, clock):
     """And when a hold is given back, or in doubt: what is left may be enough then."""
     runtime = make_runtime(budgets=hc.Budget("day", "1000 tokens", window="day", mode="hard"), clock=clock)
