@@ -1,9 +1,9 @@
-"""A runtime whose agents fork: `python forking_agents.py BASE_PATH BACKEND WHERE WHAT`, in a process of its own.
+"""A runtime whose agents fork: `python forking_agents.py BASE_PATH BACKEND WHERE WHAT…`, in a process of its own.
 
 WHERE: `thread` (a sync agent), `loop` (an async agent) or `block` (the runtime's own block).
-WHAT: `refused` (a child tries everything and prints what refused it), or how the child ends: `process` (of
-multiprocessing), `_exit`, `exit` (sys.exit), `return`, `raise`, `text` (sys.exit with a text).
-Prints lines of the child, then `parent`, the child's exit code, the execution's status and how many turns are logged.
+WHAT, each in a child of its own: `refused` (a child tries everything and prints what refused it), or how the child
+ends: `process` (of multiprocessing), `_exit`, `exit` (sys.exit), `return`, `raise`, `text` (sys.exit with a text).
+Prints lines of children, then `parent`, their exit codes, the execution's status and how many turns are logged.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import hivecost as hc
 from hivecost.events import CustomEvent
 
 warnings.simplefilter("ignore")  # Python's own about forking where threads run, which is what is tried here
-BASE_PATH, BACKEND, WHERE, WHAT = sys.argv[1:]
+BASE_PATH, BACKEND, WHERE, *WHATS = sys.argv[1:]
 
 runtime = hc.AgentRuntime(BASE_PATH, budgets=[hc.Budget("b", limit="$1", window="day", mode="hard")])
 store = hc.Store(BASE_PATH + "/store")
@@ -85,34 +85,35 @@ def try_everything(ctx: hc.Execution) -> None:
             print(name, "done", flush=True)
 
 
-def end(ctx: hc.Execution) -> None:
-    """In the child, as WHAT says."""
-    if WHAT == "refused":
+def end(ctx: hc.Execution, what: str) -> None:
+    """In the child, as it is told."""
+    if what == "refused":
         try_everything(ctx)
         os._exit(0)
-    if WHAT == "_exit":
+    if what == "_exit":
         os._exit(3)
-    if WHAT == "exit":
+    if what == "exit":
         sys.exit(3)
-    if WHAT == "text":
+    if what == "text":
         sys.exit("a reason")
-    if WHAT == "raise":
+    if what == "raise":
         raise ValueError("of the child")
 
 
 def fork(ctx: hc.Execution) -> bool:
-    """True in the child, when it is to go on."""
-    if WHAT == "process":
-        child = multiprocessing.get_context("fork").Process(target=sys.exit, args=(3,))
-        child.start()
-        child.join()
-        parents.append(str(child.exitcode))
-        return False
-    pid = os.fork()
-    if pid == 0:
-        end(ctx)
-        return True
-    parents.append(str(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])))
+    """True in a child, when it is to go on."""
+    for what in WHATS:
+        if what == "process":
+            child = multiprocessing.get_context("fork").Process(target=sys.exit, args=(3,))
+            child.start()
+            child.join()
+            parents.append(str(child.exitcode))
+            continue
+        pid = os.fork()
+        if pid == 0:
+            end(ctx, what)
+            return True
+        parents.append(str(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])))
     return False
 
 
