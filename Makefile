@@ -49,7 +49,7 @@ soak: export HIVECOST_SOAK_FUZZ ?= 20000
 soak: export HIVECOST_SOAK_SIMULATIONS ?= 1000
 soak: export HIVECOST_SOAK_FAILURES ?= 3
 soak: $(VENV)/.test
-	$(BIN)/pytest -q -n 2 --dist worksteal --timeout 3000 -o faulthandler_timeout=3300 tests/crash tests/contract tests/unit/test_fuzz.py tests/unit/runtime/test_whole_answers.py
+	$(BIN)/pytest -q -n 2 --dist worksteal --timeout 3000 -o faulthandler_timeout=3300 tests/crash tests/contract tests/unit/test_fuzz.py tests/unit/usage/test_rules.py tests/unit/runtime/test_whole_answers.py
 
 # Every command of the README and of docs/ is run, and every link is followed.
 docs: $(VENV)/.test

@@ -135,11 +135,10 @@ class PriceBook:
     def _cost(self, quote: Quote, usage: Usage, reason: str) -> Cost:
         """What the table says; of several hosts that it may be, the dearest for this usage."""
         snapshot = self._quoter.snapshot
-        cost = _table_cost(quote, usage, snapshot, reason)
-        if quote.rivals:
-            costs = [cost, *(_table_cost(rival, usage, snapshot, reason) for rival in quote.rivals)]
-            cost = max(costs, key=lambda one: -1 if one.nanousd is None else one.nanousd)
-        return cost
+        if not quote.rivals:
+            return _table_cost(quote, usage, snapshot, reason)
+        costs = [_table_cost(one, usage, snapshot, reason) for one in (quote, *quote.rivals)]
+        return max(costs, key=lambda one: -1 if one.nanousd is None else one.nanousd)
 
     def _cost_of_passes(self, reading: UsageReading, key: QuoteKey, at: int, reason: str) -> Cost:
         """Each run at its own model's rates and long-context band, at the host of the whole turn."""

@@ -132,7 +132,7 @@ def test_the_page_about_budgets_tells_every_key(write):
 
 def is_a_name_of_its_own(name):
     """No slip of an attribute's name, which is an error."""
-    return name in ATTRIBUTES or not get_close_matches(name.removesuffix("_id"), ATTRIBUTES, cutoff=0.8)
+    return name in ATTRIBUTES or not get_close_matches(name.lower().removesuffix("_id"), ATTRIBUTES, cutoff=0.8)
 
 
 texts = st.text(st.characters(min_codepoint=32, exclude_categories=["C", "Zl", "Zp"]), min_size=1).filter(str.strip)
