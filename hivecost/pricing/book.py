@@ -88,7 +88,11 @@ class PriceBook:
         """
         at = self._clock.now_ns() if at_ns is None else at_ns
         quote = self._quoter.quote((model, provider, service_tier, batch, inference_geo, "", "", ""), at)
-        cost = self._cost(quote, usage, "the usage is not final" if estimated else "")
+        reason = "the usage is not final" if estimated else ""
+        if quote.rivals:
+            cost = self._cost(quote, usage, reason)
+        else:  # most often
+            cost = _table_cost(quote, usage, self._quoter.snapshot, reason)
         return cost if reported_nanousd is None else _reported(cost, reported_nanousd)
 
     def price_reading(

@@ -120,8 +120,9 @@ class Card(msgspec.Struct, frozen=True):
         doubt = ""
         for field in self.gaps:
             if count := getattr(usage, field):
-                doubt += f"; {_DOUBT}{count:,}{_CHARGED_AS[field]}"
-        return spent_in, spent_out, self.request_fee, cached, writing, reasoning, doubt[2:]
+                said = _doubt(field, count)
+                doubt = f"{doubt}; {said}" if doubt else said
+        return spent_in, spent_out, self.request_fee, cached, writing, reasoning, doubt
 
     def _with_kinds(self, usage: Usage, band: Band, plain: tuple[int, ...]) -> Amounts:
         spent_in, spent_out, fees, cached, written, reasoning = plain
@@ -129,7 +130,7 @@ class Card(msgspec.Struct, frozen=True):
         spent_out, doubled_out = _add_output_kinds(usage, band, spent_out)
         fees += sum(getattr(usage, field) * fee for field, fee in self.fees)
         found = ((field, getattr(usage, field)) for field in self.unpriced)
-        doubts = [f"{_DOUBT}{count:,}{_CHARGED_AS[field]}" for field, count in found if count]
+        doubts = [_doubt(field, count) for field, count in found if count]
         for side, doubled in (("input", doubled_in), ("output", doubled_out)):
             if doubled > 0:
                 doubts.append(f"{doubled:,} {side} tokens are of two kinds at once: charged as both")
@@ -231,9 +232,12 @@ def _is_ordinary(usage: Usage) -> bool:
     )
 
 
-#: What is said of a count that has no price, before and after it: how it is charged, or that it is not.
-_DOUBT = "no price is known for "
-_CHARGED_AS = {field: f" {noun}: {charged}" for field, (noun, charged) in UNPRICED.items()}
+_CHARGED_AS = {field: f"{noun}: {charged}" for field, (noun, charged) in UNPRICED.items()}
+
+
+def _doubt(field: str, count: int) -> str:
+    """What is said of a count that has no price: how it is charged, or that it is not."""
+    return f"no price is known for {count} {_CHARGED_AS[field]}"
 
 
 def _add_input_kinds(usage: Usage, band: Band, spent: int, cached: int, written: int) -> tuple[int, int, int]:
