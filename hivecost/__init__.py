@@ -58,8 +58,9 @@ if TYPE_CHECKING:
         Usage,
         new_session_id,
     )
+    from hivecost.gate_contract import TurnRequest
     from hivecost.ledger import Budget, RunawayRules
-    from hivecost.plugin import Plugin, PluginHost, TurnRequest
+    from hivecost.plugin import Plugin, PluginHost
     from hivecost.pricing import (
         ModelChoice,
         PriceBook,
@@ -245,12 +246,9 @@ _ROOMS = {
         "Usage",
         "new_session_id",
     ),
+    "hivecost.gate_contract": ("TurnRequest",),
     "hivecost.ledger": ("Budget", "RunawayRules"),
-    "hivecost.plugin": (
-        "Plugin",
-        "PluginHost",
-        "TurnRequest",
-    ),
+    "hivecost.plugin": ("Plugin", "PluginHost"),
     "hivecost.pricing": (
         "ModelChoice",
         "PriceBook",

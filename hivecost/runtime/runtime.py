@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from hivecost.bus import EventBus
 from hivecost.clock import SYSTEM_CLOCK, Clock
+from hivecost.discovery import load_plugin_class
 from hivecost.errors import (
     BudgetExceededError,
     BusClosedError,
@@ -28,9 +29,10 @@ from hivecost.errors import (
 )
 from hivecost.events import Event, LLMTurnComplete
 from hivecost.forking import leave_child, tell_children
+from hivecost.gate_contract import GateCheck, TurnRequest
 from hivecost.ledger import Budget, Limit, OpenLedger, listed_budgets
 from hivecost.ledger.caps import CapMode, new_cap
-from hivecost.plugin import GateCheck, Plugin, TurnRequest, load_plugin_class, require_plugin
+from hivecost.plugin import Plugin, require_plugin
 from hivecost.pricing import PriceBook
 from hivecost.runtime.admission import admit_turn, with_plain_names
 from hivecost.runtime.budgets import RuntimeBudgets
