@@ -5,7 +5,7 @@ from hivecost.bus.inbox import INBOX_MAX
 from hivecost.bus.overflow import Block, DropNewest, DropOldest, Overflow
 from hivecost.bus.queue import LINE_MAX
 from hivecost.bus.statistics import BusStatistics, SubscriptionStatistics
-from hivecost.bus.subscription import BATCH_MAX
+from hivecost.bus.subscriber import BATCH_MAX
 
 __all__ = [
     "BATCH_MAX",

@@ -16,7 +16,7 @@ from hivecost.bus.announcements import announce_failure, announce_loss
 from hivecost.bus.overflow import DropOldest, Overflow
 from hivecost.bus.publishing import Publishing
 from hivecost.bus.statistics import BusStatistics
-from hivecost.bus.subscription import TASK_ENDED, Subscription
+from hivecost.bus.subscriber import TASK_ENDED, Subscriber
 from hivecost.errors import BusClosedError, ConfigError, ReentrancyError
 from hivecost.events import Event, EventType
 from hivecost.forking import leave_child
@@ -47,7 +47,7 @@ class EventBus(Publishing):
         super().__init__(admit)
         self.close_timeout_s = close_timeout_s
         self.cancel_grace_s = cancel_grace_s
-        self._leaving: dict[str, Subscription] = {}  # unsubscribed, but their handler has not returned yet
+        self._leaving: dict[str, Subscriber] = {}  # unsubscribed, but their handler has not returned yet
         self._told_of_closing: set[anyio.Event] = set()
         self._ids = itertools.count(1)
         self._ended_dropped = 0
@@ -62,11 +62,11 @@ class EventBus(Publishing):
         self._here = self._loop.here
         self._wake_scheduled = False
         self._since_turn = 0
-        for subscription in list(self._subscriptions.values()):
-            if subscription.reopen():
-                subscription.start(self._loop)
+        for subscriber in list(self._subscribers.values()):
+            if subscriber.reopen():
+                subscriber.start(self._loop)
             else:
-                self.unsubscribe(subscription.id)
+                self.unsubscribe(subscriber.id)
         return self
 
     async def __aexit__(
@@ -91,14 +91,14 @@ class EventBus(Publishing):
         with anyio.CancelScope(shield=True):
             with anyio.move_on_after(self.close_timeout_s if timeout_s is None else timeout_s):
                 await self._settle_down()
-                for subscription in list(self._leaving.values()):
-                    await subscription.wait_finished()
+                for subscriber in list(self._leaving.values()):
+                    await subscriber.wait_finished()
                 await self._settle_down()  # what those published at the end
             self.collect()
             self._accepting = False
             async with anyio.create_task_group() as stopping:
-                for subscription in (*list(self._subscriptions.values()), *list(self._leaving.values())):
-                    stopping.start_soon(self._stop, subscription)
+                for subscriber in (*list(self._subscribers.values()), *list(self._leaving.values())):
+                    stopping.start_soon(self._stop, subscriber)
         self._see_off()
         self._loop = None
 
@@ -107,9 +107,9 @@ class EventBus(Publishing):
         if self._own_handler() is not None:
             raise ReentrancyError(f"{what} inside a handler would wait for that handler itself; close it from outside")
 
-    async def _stop(self, subscription: Subscription) -> None:
-        if not await subscription.stop(self.cancel_grace_s):
-            _log.error("subscription %s ignores its cancellation; it was abandoned", subscription.name)
+    async def _stop(self, subscriber: Subscriber) -> None:
+        if not await subscriber.stop(self.cancel_grace_s):
+            _log.error("subscription %s ignores its cancellation; it was abandoned", subscriber.name)
 
     # -- subscribing -------------------------------------------------------------------------------------------
 
@@ -139,7 +139,7 @@ class EventBus(Publishing):
         if isinstance(max_queue, bool) or not isinstance(max_queue, int) or max_queue < 1:
             raise ConfigError("subscribe(max_queue=…)", "a whole number of events, 1 or more", got=max_queue)
         given = {"execution_id": execution_id, "session_id": session_id, "node_id": node_id, "agent_id": agent_id}
-        subscription = Subscription(
+        subscriber = Subscriber(
             f"sub_{next(self._ids)}",
             handler,
             bus=self,
@@ -157,9 +157,9 @@ class EventBus(Publishing):
             on_end=self._abandon,
         )
         types = _checked_types(event_types)
-        self._subscriptions[subscription.id] = subscription
-        self._do_in_order(lambda: self._register(subscription, types))
-        return subscription.id
+        self._subscribers[subscriber.id] = subscriber
+        self._do_in_order(lambda: self._register(subscriber, types))
+        return subscriber.id
 
     def _do_in_order(self, change: Callable[[], None]) -> None:
         """After what was published before, on the loop's thread."""
@@ -169,44 +169,44 @@ class EventBus(Publishing):
         else:
             self._put_in_inbox(change, self._loop)
 
-    def _register(self, subscription: Subscription, types: frozenset[EventType]) -> None:
+    def _register(self, subscriber: Subscriber, types: frozenset[EventType]) -> None:
         """On the loop's thread, where no publisher is counting on the room in the queues there were."""
-        if subscription.id in self._subscriptions:
+        if subscriber.id in self._subscribers:
             self._spread()
-            self._routes.add(subscription, types)
+            self._routes.add(subscriber, types)
             self._tail.close()
             if self._loop is not None and self._accepting:
-                subscription.start(self._loop)
+                subscriber.start(self._loop)
 
     def unsubscribe(self, subscription_id: str) -> bool:
         """No call starts after this; what still waited is counted as dropped. False when the id is not known.
 
         A call that is under way goes on to its end.
         """
-        subscription = self._subscriptions.pop(subscription_id, None)
-        if subscription is None:
+        subscriber = self._subscribers.pop(subscription_id, None)
+        if subscriber is None:
             return False
-        self._leaving[subscription.id] = subscription
-        self._do_in_order(lambda: self._retire(subscription, "unsubscribed"))
+        self._leaving[subscriber.id] = subscriber
+        self._do_in_order(lambda: self._retire(subscriber, "unsubscribed"))
         return True
 
-    def _abandon(self, subscription: Subscription) -> None:
+    def _abandon(self, subscriber: Subscriber) -> None:
         """Its task ended by itself, because its handler cancelled it."""
-        self._subscriptions.pop(subscription.id, None)
-        self._leaving[subscription.id] = subscription
-        self._retire(subscription, TASK_ENDED)
+        self._subscribers.pop(subscriber.id, None)
+        self._leaving[subscriber.id] = subscriber
+        self._retire(subscriber, TASK_ENDED)
 
-    def _retire(self, subscription: Subscription, why: str) -> None:
+    def _retire(self, subscriber: Subscriber, why: str) -> None:
         self._spread()
-        self._routes.remove(subscription)
-        subscription.end(why)
+        self._routes.remove(subscriber)
+        subscriber.end(why)
         self._see_off()
 
     def _see_off(self) -> None:
         """Of those whose handler has returned, only what they lost and how often they failed is kept."""
-        for subscription in [each for each in list(self._leaving.values()) if each.ended and each.is_finished]:
-            del self._leaving[subscription.id]
-            figures = subscription.statistics()
+        for subscriber in [each for each in list(self._leaving.values()) if each.ended and each.is_finished]:
+            del self._leaving[subscriber.id]
+            figures = subscriber.statistics()
             self._ended_dropped += figures.dropped
             self._ended_failed += figures.failed
 
@@ -225,15 +225,15 @@ class EventBus(Publishing):
             raise ReentrancyError("drain() inside a handler would wait for that handler itself")
         if subscription_id is None:
             await self._settle_down()
-        elif subscription_id in self._subscriptions:
+        elif subscription_id in self._subscribers:
             self.collect()
-            await self._subscriptions[subscription_id].wait_done()
+            await self._subscribers[subscription_id].wait_done()
 
     async def _settle_down(self) -> None:
         self.collect()
-        while busy := [subscription for subscription in list(self._subscriptions.values()) if subscription.is_busy]:
-            for subscription in busy:
-                await subscription.wait_done()
+        while busy := [subscriber for subscriber in list(self._subscribers.values()) if subscriber.is_busy]:
+            for subscriber in busy:
+                await subscriber.wait_done()
             # On asyncio a scope cannot cancel who is woken each time the loop turns, unless it asks.
             await anyio.lowlevel.checkpoint_if_cancelled()
             self.collect()
@@ -287,8 +287,8 @@ class EventBus(Publishing):
         """Counts of the bus and of each of its subscriptions."""
         if self._here._is_owned():
             self._spread()
-        figures = [subscription.statistics() for subscription in list(self._subscriptions.values())]
-        leaving = [subscription.statistics() for subscription in list(self._leaving.values())]
+        figures = [subscriber.statistics() for subscriber in list(self._subscribers.values())]
+        leaving = [subscriber.statistics() for subscriber in list(self._leaving.values())]
         return BusStatistics(
             published=self._published,
             inbox_dropped=self._inbox.dropped,
