@@ -94,6 +94,7 @@ if TYPE_CHECKING:
     )
     from hivecost.store import DoubtfulHold, Ledger, LedgerHold, Store
     from hivecost.subscribers import BudgetWatcher, CostReporter, LogWriter, RunawayBreaker, TurnPacer, UsageAggregator
+    from hivecost.subscription import Subscription
 
 __all__ = [
     "AgentRuntime",
@@ -161,6 +162,7 @@ __all__ = [
     "StoreMovedError",
     "StoreUnusablePathError",
     "StoreVersionError",
+    "Subscription",
     "SystemClock",
     "ToolCallCompleted",
     "Totals",
@@ -293,6 +295,7 @@ _ROOMS = {
         "TurnPacer",
         "UsageAggregator",
     ),
+    "hivecost.subscription": ("Subscription",),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
 

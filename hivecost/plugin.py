@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -11,6 +11,7 @@ from hivecost.clock import Clock
 from hivecost.errors import PluginError
 from hivecost.events import Event, EventType
 from hivecost.gate_contract import GateCheck, TurnRequest
+from hivecost.subscription import BusStatistics, Subscription
 
 Handler = Callable[[Any], Any]
 
@@ -21,16 +22,21 @@ class Bus(Protocol):
     def subscribe(
         self,
         *,
-        event_types: Sequence[EventType] | None = None,
+        event_types: Iterable[EventType | str] | None = None,
         handler: Handler,
         batch: bool = False,
         overflow: Any = None,
         max_queue: int = ...,
+        session_id: str | None = None,
+        execution_id: str | None = None,
+        node_id: str | None = None,
+        agent_id: str | None = None,
         name: str = "",
-    ) -> str:
-        """Call `handler` with every event of these types (None: all), or with lists of them; gives an id.
+    ) -> Subscription:
+        """Call `handler` with every event of these types (None: all), or with lists of them; return the subscription.
 
-        `overflow` (hivecost.Block, DropOldest, DropNewest) says what happens past `max_queue` waiting events.
+        `"custom:NAME"` is the type of the CustomEvents of that name. `overflow` (hivecost.Block, DropOldest,
+        DropNewest) says what happens past `max_queue` waiting events.
         """
         ...
 
@@ -50,9 +56,13 @@ class Bus(Protocol):
         """The same from anywhere, other threads included, without waiting."""
         ...
 
+    def statistics(self) -> BusStatistics:
+        """Return the counts of the bus and of each of its subscriptions: queued, handled, failed, dropped."""
+        ...
+
 
 class PluginHost(Protocol):
-    """What a runtime offers to its plugins."""
+    """What a runtime offers to its plugins. All of it belongs to the runtime's event loop, unless it says otherwise."""
 
     @property
     def bus(self) -> Bus: ...
@@ -94,9 +104,8 @@ class Plugin(Protocol):
 
         @asynccontextmanager
         async def attached(self, host: PluginHost) -> AsyncIterator[None]:
-            subscription = host.bus.subscribe(event_types=[EventType.LLM_TURN_COMPLETE], handler=print)
-            yield
-            host.bus.unsubscribe(subscription)
+            async with host.bus.subscribe(event_types=[EventType.LLM_TURN_COMPLETE], handler=print):
+                yield
     """
 
     @property

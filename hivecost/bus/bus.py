@@ -15,15 +15,17 @@ import anyio.lowlevel
 from hivecost.bus.announcements import announce_failure, announce_loss
 from hivecost.bus.overflow import DropOldest, Overflow
 from hivecost.bus.publishing import Publishing
-from hivecost.bus.statistics import BusStatistics
 from hivecost.bus.subscriber import TASK_ENDED, Subscriber
 from hivecost.errors import BusClosedError, ConfigError, ReentrancyError
 from hivecost.events import Event, EventType
 from hivecost.forking import leave_child
 from hivecost.loops import current_loop
 from hivecost.plain_text import plain_str
+from hivecost.subscription import BusStatistics, Subscription, SubscriptionStatistics
 
 MAX_QUEUE: Final = 10_000
+#: In `event_types`, the name of some CustomEvents comes behind it.
+CUSTOM_PREFIX: Final = f"{EventType.CUSTOM}:"
 
 _log = logging.getLogger("hivecost.bus")
 
@@ -126,10 +128,12 @@ class EventBus(Publishing):
         node_id: str | None = None,
         agent_id: str | None = None,
         name: str = "",
-    ) -> str:
-        """Call `handler` with each matching event, or with lists of them if `batch`; gives the subscription's id.
+    ) -> Subscription:
+        """Call `handler` with each matching event, or with lists of them if `batch`; return the subscription.
 
-        `handler` may be sync (it runs on the loop, so be quick) or async. `event_types` None means all of them.
+        It is its id, a `str`, and can be ended and looked at: see `Subscription`.
+        `handler` may be sync (it runs on the loop, so be quick) or async. `event_types` None means all of them, and
+        `"custom:deploy"` the CustomEvents whose name is `deploy`; `"custom"` is all CustomEvents.
         `overflow` is what happens past `max_queue` waiting events: DropOldest() unless given, Block() or DropNewest().
         Works before the bus is open, from handlers and from any thread. Raises ConfigError for what cannot work.
         """
@@ -156,10 +160,10 @@ class EventBus(Publishing):
             on_drop=partial(announce_loss, self),
             on_end=self._abandon,
         )
-        types = _checked_types(event_types)
+        types, custom_names = _checked_types(event_types)
         self._subscribers[subscriber.id] = subscriber
-        self._do_in_order(lambda: self._register(subscriber, types))
-        return subscriber.id
+        self._do_in_order(lambda: self._register(subscriber, types, custom_names))
+        return Subscription(subscriber.id, bus=self, statistics=partial(self._statistics_of, subscriber))
 
     def _do_in_order(self, change: Callable[[], None]) -> None:
         """After what was published before, on the loop's thread."""
@@ -169,11 +173,11 @@ class EventBus(Publishing):
         else:
             self._put_in_inbox(change, self._loop)
 
-    def _register(self, subscriber: Subscriber, types: frozenset[EventType]) -> None:
+    def _register(self, subscriber: Subscriber, types: frozenset[EventType], custom_names: frozenset[str]) -> None:
         """On the loop's thread, where no publisher is counting on the room in the queues there were."""
         if subscriber.id in self._subscribers:
             self._spread()
-            self._routes.add(subscriber, types)
+            self._routes.add(subscriber, types, custom_names)
             self._tail.close()
             if self._loop is not None and self._accepting:
                 subscriber.start(self._loop)
@@ -225,9 +229,9 @@ class EventBus(Publishing):
             raise ReentrancyError("drain() inside a handler would wait for that handler itself")
         if subscription_id is None:
             await self._settle_down()
-        elif subscription_id in self._subscribers:
+        elif (subscriber := self._subscribers.get(subscription_id)) is not None:
             self.collect()
-            await self._subscribers[subscription_id].wait_done()
+            await subscriber.wait_done()
 
     async def _settle_down(self) -> None:
         self.collect()
@@ -261,7 +265,7 @@ class EventBus(Publishing):
             found.append(event)
             arrived.set()
 
-        subscription_id = self.subscribe(
+        subscription = self.subscribe(
             event_types=[event_type],
             handler=take,
             session_id=session_id,
@@ -275,13 +279,18 @@ class EventBus(Publishing):
             with anyio.fail_after(timeout_s):
                 await arrived.wait()
                 if not found:
-                    await self.drain(subscription_id)  # what was published before the bus began to close
+                    await self.drain(subscription)  # what was published before the bus began to close
         finally:
             self._told_of_closing.discard(arrived)
-            self.unsubscribe(subscription_id)
+            subscription.unsubscribe()
         if not found:
             raise BusClosedError(f"the bus closed before any {event_type} came")
         return found[0]
+
+    def _statistics_of(self, subscriber: Subscriber) -> SubscriptionStatistics:
+        if self._here._is_owned():
+            self._spread()
+        return subscriber.statistics()
 
     def statistics(self) -> BusStatistics:
         """Counts of the bus and of each of its subscriptions."""
@@ -298,19 +307,38 @@ class EventBus(Publishing):
         )
 
 
-def _checked_types(event_types: Iterable[EventType | str] | None) -> frozenset[EventType]:
+def _checked_types(event_types: Iterable[EventType | str] | None) -> tuple[frozenset[EventType], frozenset[str]]:
+    """The types that are wanted, and the names of the CustomEvents that are."""
     if event_types is None:
-        return frozenset(EventType)
-    known = ", ".join(EventType)
-    if isinstance(event_types, str):
-        raise ConfigError("subscribe(event_types=…)", f"a list of: {known}", got=event_types)
-    try:
-        types = frozenset(EventType(event_type) for event_type in event_types)
-    except (TypeError, ValueError):
-        raise ConfigError("subscribe(event_types=…)", f"a list of: {known}", got=event_types) from None
-    if not types:
+        return frozenset(EventType), frozenset()
+    if isinstance(event_types, str) or not isinstance(event_types, Iterable):
+        raise _types_error("a list of", event_types)
+    types: set[EventType] = set()
+    custom_names: set[str] = set()
+    for event_type in event_types:
+        name = plain_str(event_type) if isinstance(event_type, str) else ""
+        if name.startswith(CUSTOM_PREFIX) and name != CUSTOM_PREFIX:
+            custom_names.add(name.removeprefix(CUSTOM_PREFIX))
+            continue
+        try:
+            types.add(EventType(event_type))
+        except (TypeError, ValueError):
+            raise _types_error(f"{_near(name)}one of", event_type) from None
+    if not types and not custom_names:
         raise ConfigError("subscribe(event_types=…)", "at least one event type, or None for all", got=event_types)
-    return types
+    return frozenset(types), frozenset(custom_names)
+
+
+def _types_error(expected: str, got: object) -> ConfigError:
+    known = ", ".join(EventType)
+    key = "subscribe(event_types=…)"
+    return ConfigError(key, f"{expected} {known}, or {CUSTOM_PREFIX}NAME for CustomEvents of that name", got=got)
+
+
+def _near(name: str) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415  # only an unknown type needs it
+
+    return "".join(f"{near!r}, or " for near in get_close_matches(name.lower(), map(str, EventType), n=1))
 
 
 def _checked_filters(given: Mapping[str, str | None]) -> dict[str, str]:

@@ -12,15 +12,17 @@ from hivecost.events import Event, EventType
 FILTER_FIELDS: Final = ("execution_id", "session_id", "node_id", "agent_id")
 
 _ByValue = dict[str, tuple[Subscriber, ...]]
+#: Where a subscriber is found: the type of the event, the attribute that is indexed ("": none is), and its value.
+_Place = tuple[EventType, str, str]
 
 
 class Routes:
-    """Subscriptions by event type and, where they filter, by the value of one attribute."""
+    """Subscribers by event type and, where they filter or want custom events by name, by the value of one attribute."""
 
     def __init__(self) -> None:
         self._plain: dict[EventType, tuple[Subscriber, ...]] = dict.fromkeys(EventType, ())
         self._keyed: dict[EventType, dict[str, _ByValue]] = {event_type: {} for event_type in EventType}
-        self._types: dict[str, frozenset[EventType]] = {}
+        self._places: dict[str, tuple[_Place, ...]] = {}
 
     def require_event(self, event: Event) -> None:
         """Raises TypeError for what is no event."""
@@ -44,25 +46,22 @@ class Routes:
         losses += [(subscriber, subscriber.queue.take_in(some)) for subscriber, some in wanted.items()]
         return [(subscriber, lost) for subscriber, lost in losses if lost]
 
-    def add(self, subscriber: Subscriber, event_types: frozenset[EventType]) -> None:
-        self._types[subscriber.id] = event_types
-        field = _indexed(subscriber)
-        for event_type in event_types:
-            if field is None:
+    def add(self, subscriber: Subscriber, event_types: frozenset[EventType], custom_names: frozenset[str]) -> None:
+        """Give it the events of these types, and the CustomEvents of these names; EventType.CUSTOM is all of them."""
+        places = self._places[subscriber.id] = _places(subscriber, event_types, custom_names)
+        for event_type, field, value in places:
+            if not field:
                 self._plain[event_type] = (*self._plain[event_type], subscriber)
             else:
                 by_value = self._keyed[event_type].setdefault(field, {})
-                value = subscriber.filters[field]
                 by_value[value] = (*by_value.get(value, ()), subscriber)
 
     def remove(self, subscriber: Subscriber) -> None:
-        field = _indexed(subscriber)
-        for event_type in self._types.pop(subscriber.id, ()):
-            if field is None:
+        for event_type, field, value in self._places.pop(subscriber.id, ()):
+            if not field:
                 self._plain[event_type] = tuple(s for s in self._plain[event_type] if s is not subscriber)
                 continue
             by_value = self._keyed[event_type][field]
-            value = subscriber.filters[field]
             by_value[value] = tuple(s for s in by_value[value] if s is not subscriber)
             if not by_value[value]:
                 del by_value[value]
@@ -70,13 +69,18 @@ class Routes:
                 del self._keyed[event_type][field]
 
 
-def _indexed(subscriber: Subscriber) -> str | None:
-    """The attribute by which it is found; None: it has no filters."""
-    return next((field for field in FILTER_FIELDS if field in subscriber.filters), None)
+def _places(
+    subscriber: Subscriber, event_types: frozenset[EventType], custom_names: frozenset[str]
+) -> tuple[_Place, ...]:
+    field = next((field for field in FILTER_FIELDS if field in subscriber.filters), "")
+    value = subscriber.filters.get(field, "")
+    by_type = ((event_type, field, value) for event_type in event_types)
+    names = () if EventType.CUSTOM in event_types else custom_names
+    return (*by_type, *((EventType.CUSTOM, "name", name) for name in names))
 
 
 def _matching(keyed: dict[str, _ByValue], event: Event) -> Iterator[Subscriber]:
     for field, by_value in keyed.items():
-        for subscriber in by_value.get(getattr(event, field), ()):
+        for subscriber in by_value.get(getattr(event, field, ""), ()):
             if subscriber.wants(event):
                 yield subscriber

@@ -14,10 +14,10 @@ import anyio.lowlevel
 
 from hivecost.bus.overflow import Block, Overflow
 from hivecost.bus.queue import LINE_MAX, Place, Queue
-from hivecost.bus.statistics import SubscriptionStatistics
 from hivecost.events import Event
 from hivecost.handling import enter_handler
 from hivecost.loops import Loop, Task, Wakeup
+from hivecost.subscription import SubscriptionStatistics
 
 #: List handlers get at most this many events at a time; per-event handlers yield to the loop this often.
 BATCH_MAX: Final = 4_000

@@ -69,17 +69,13 @@ class UsageAggregator:
 
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
-        subscription = host.bus.subscribe(
+        async with host.bus.subscribe(
             event_types=[EventType.LLM_TURN_COMPLETE, EventType.CHARGE_SETTLED],
             handler=self.add,
             batch=True,
             name=self.name,
-        )
-        try:
+        ):
             yield
-            await host.bus.drain(subscription)  # what others said while they stopped
-        finally:
-            host.bus.unsubscribe(subscription)
 
     def add(self, turns: Iterable[LLMTurnComplete]) -> None:
         """Count these turns in every dimension they have a value for."""

@@ -81,7 +81,10 @@ class Printer:
     async def attached(self, host: hc.PluginHost) -> AsyncIterator[None]:
         subscription: str = host.bus.subscribe(event_types=[hc.EventType.LLM_TURN_COMPLETE], handler=track)
         remove = host.add_gate_check(self.check)
-        yield
+        async with host.bus.subscribe(event_types=["custom:deploy"], handler=track) as deploys:
+            yield
+        handled: int = deploys.statistics().handled
+        print(handled, deploys.unsubscribe(), host.bus.statistics().dropped)
         remove()
         host.bus.unsubscribe(subscription)
 
