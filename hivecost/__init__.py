@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from hivecost.bus import Block, DropNewest, DropOldest, EventBus
     from hivecost.clock import Clock, SystemClock
+    from hivecost.discovery import plugins
     from hivecost.errors import (
         BudgetBusyError,
         BudgetExceededError,
@@ -185,6 +186,7 @@ __all__ = [
     "events_dropped",
     "execution_cancelled",
     "new_session_id",
+    "plugins",
     "read_usage",
     "select_model",
     "subscriber_failed",
@@ -202,6 +204,7 @@ _ROOMS = {
         "Clock",
         "SystemClock",
     ),
+    "hivecost.discovery": ("plugins",),
     "hivecost.errors": (
         "BudgetBusyError",
         "BudgetExceededError",
