@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from hivecost.clock import Clock
 from hivecost.errors import PluginError
-from hivecost.events import Event, EventType
+from hivecost.events import Cost, Event, EventType, Totals, Usage
 from hivecost.gate_contract import GateCheck, TurnRequest
 from hivecost.subscription import BusStatistics, Subscription
 
 Handler = Callable[[Any], Any]
+#: An amount as people write it, such as `"$5"`, `"1_000_000 tokens"` or `5`, in the budget's own unit if it names none.
+Amount = str | int | float | Decimal
+#: ISO 8601 as text, too.
+Moment = datetime | date | str
+#: What sums in memory are told apart by; a day is `2026-11-22`, in UTC.
+Dimension = Literal["execution", "session", "node", "agent", "model", "user", "org", "task", "day"]
 
 
 class Bus(Protocol):
@@ -61,6 +69,168 @@ class Bus(Protocol):
         ...
 
 
+class AccountView(Protocol):
+    """How one account of a budget stands. Amounts are integers in `unit`: nano-USD, tokens or calls."""
+
+    @property
+    def budget(self) -> str: ...
+
+    @property
+    def scope(self) -> str:
+        """Which account of the budget: `user=ada`, `execution=exec_…`, or "" for one account over all."""
+        ...
+
+    @property
+    def period(self) -> str: ...
+
+    @property
+    def unit(self) -> Literal["usd", "tokens", "calls"]: ...
+
+    @property
+    def limit(self) -> int: ...
+
+    @property
+    def settled(self) -> int: ...
+
+    @property
+    def held(self) -> int: ...
+
+    @property
+    def in_doubt(self) -> int: ...
+
+    @property
+    def remaining(self) -> int: ...
+
+    @property
+    def reset_at(self) -> datetime | None:
+        """When the period ends; None: it never does."""
+        ...
+
+
+class BudgetsView(Protocol):
+    """How budgets stand, and changing their limits. `by` says who does, for the audit trail."""
+
+    async def status(self) -> Sequence[AccountView]:
+        """Return one row for each account. Raises LedgerUnavailableError."""
+        ...
+
+    async def set_limit(self, name: str, limit: Amount, *, scope: Mapping[str, str] | None = None, by: str) -> int:
+        """Give a budget, or the accounts that a scope such as `{"agent": "planner"}` names, another limit.
+
+        Return it in what the budget counts. Raises ConfigError and LedgerUnavailableError.
+        """
+        ...
+
+    async def raise_limit(
+        self, name: str, by_amount: Amount, *, scope: Mapping[str, str] | None = None, by: str
+    ) -> int:
+        """Raise the limit that is in force by an amount above zero; of two that raise at once, both count.
+
+        Return the new limit in what the budget counts. Raises ConfigError and LedgerUnavailableError.
+        """
+        ...
+
+
+class UsageView(Protocol):
+    """Exact sums, in memory, over what the runtime has seen."""
+
+    @property
+    def total(self) -> Totals: ...
+
+    def by(self, dimension: Dimension) -> Mapping[str, Totals]:
+        """Return the sums by the values of a dimension, such as `by("model")["gpt-4o"].cost_usd`."""
+        ...
+
+
+class SessionView(Protocol):
+    """A session in the log, and its sums."""
+
+    @property
+    def session_id(self) -> str: ...
+
+    @property
+    def status(self) -> str:
+        """Return `running`, `completed`, `failed`, `cancelled`, `interrupted` or `unknown`."""
+        ...
+
+    @property
+    def metrics(self) -> Totals: ...
+
+
+class LogView(Protocol):
+    """What the runtime log can be asked: what is committed there, by every process that writes it.
+
+    `since` and `until` are instants or dates; an `until` that is a date includes its day. All raise StoreErrors.
+    """
+
+    async def sums(
+        self,
+        *,
+        by: Sequence[str] = ("model",),
+        since: Moment | None = None,
+        until: Moment | None = None,
+        timezone: str = "UTC",
+    ) -> Mapping[tuple[str, ...], Totals]:
+        """Return the sums of each group that there is, by its values in the order of `by`.
+
+        `by` holds any of hour, day, week, month (of `timezone`), model, provider, agent, user, org. Raises ConfigError.
+        """
+        ...
+
+    async def sessions(
+        self, *, since: Moment | None = None, until: Moment | None = None, limit: int = 100
+    ) -> Sequence[SessionView]:
+        """Return the sessions that started then, newest first."""
+        ...
+
+    async def flush(self) -> None:
+        """Wait until everything that was published so far is committed."""
+        ...
+
+
+class PricesView(Protocol):
+    """What a turn costs, from the runtime's own price book."""
+
+    @property
+    def snapshot(self) -> str:
+        """The name of the table that is in force."""
+        ...
+
+    def resolve(self, asked: str, provider: str = "") -> tuple[str, str]:
+        """Return (provider, model) as the book understands a name; "" is what it does not know."""
+        ...
+
+    def price(self, model: str, usage: Usage, *, provider: str = "", at_ns: int | None = None) -> Cost:
+        """Return the cost of one turn. Never raises: an unknown model is `unpriced`, with near names in the reason."""
+        ...
+
+    def upper_bound_nanousd(
+        self, model: str, *, input_tokens: int, output_tokens: int, provider: str = ""
+    ) -> int | None:
+        """Return what no turn with at most these counts can cost, in nano-USD; None when the model is unpriced."""
+        ...
+
+
+class HostStatistics(Protocol):
+    """Counts since the runtime was made."""
+
+    @property
+    def running(self) -> int: ...
+
+    @property
+    def started(self) -> int: ...
+
+    @property
+    def foreign_turns(self) -> int:
+        """Turns on the bus that belong to no execution running here."""
+        ...
+
+    @property
+    def events_lost(self) -> int:
+        """Events that agents reported when the bus was closed already."""
+        ...
+
+
 class PluginHost(Protocol):
     """What a runtime offers to its plugins. All of it belongs to the runtime's event loop, unless it says otherwise."""
 
@@ -72,6 +242,20 @@ class PluginHost(Protocol):
 
     @property
     def base_path(self) -> Path: ...
+
+    @property
+    def budgets(self) -> BudgetsView: ...
+
+    @property
+    def usage(self) -> UsageView: ...
+
+    @property
+    def log(self) -> LogView: ...
+
+    @property
+    def prices(self) -> PricesView: ...
+
+    def statistics(self) -> HostStatistics: ...
 
     def cancel_execution_nowait(
         self, execution_id: str, reason: str | BaseException | None = None, *, after_turn: bool = False

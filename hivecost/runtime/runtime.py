@@ -46,6 +46,7 @@ from hivecost.runtime.execution import Execution
 from hivecost.runtime.executions import Executions
 from hivecost.runtime.gate import Gate
 from hivecost.runtime.hosting import hosting
+from hivecost.runtime.log import ReadableLog
 from hivecost.runtime.match_values import placed
 from hivecost.runtime.plugins import AttachedPlugin, PluginRack
 from hivecost.runtime.result import ExecutionResult
@@ -107,8 +108,8 @@ class AgentRuntime:
         self.bus = EventBus(admit=self._admit, close_timeout_s=self.config.close_timeout_s)
         #: Sums over everything this runtime has seen, by execution, session, node, agent, model, user, task and day.
         self.usage = UsageAggregator()
-        #: The writer of the runtime log; `log.error` and `log.lost` say when it cannot write.
-        self.log = LogWriter()
+        #: The runtime log: `log.error` and `log.lost` say when it cannot be written, `log.sums` what is in it.
+        self.log = ReadableLog(self.base_path)
         listed = require_distinct((*(self._file.budgets if self._file else ()), *self._own_budgets))
         budgets = tuple(placed(budget, self.prices) for budget in listed)
         #: What turns pass before they are sent; `gate.ledger` is that of the hard budgets.

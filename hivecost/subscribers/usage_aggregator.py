@@ -16,9 +16,8 @@ from hivecost.clock import to_datetime
 from hivecost.errors import ConfigError
 from hivecost.events import EventType, LLMTurnComplete, Totals
 from hivecost.forking import tell_children
-from hivecost.plugin import PluginHost
+from hivecost.plugin import Dimension, PluginHost
 
-Dimension = Literal["execution", "session", "node", "agent", "model", "user", "org", "task", "day"]
 DIMENSIONS: Final[tuple[str, ...]] = get_args(Dimension)
 
 #: Values kept for each dimension; past it the one that was idle longest goes, and `forgotten` counts it.
