@@ -86,20 +86,21 @@ async def test_a_block_that_raises_or_is_cancelled_waits_for_no_handler():
         await handled.wait()
 
     async with EventBus() as bus:
-        with suppress(ValueError):
-            async with bus.subscribe(handler=hang) as raised:
-                bus.publish_nowait(CustomEvent())
-                raise ValueError
-        with anyio.CancelScope() as scope:
-            async with bus.subscribe(handler=hang) as cancelled:
-                bus.publish_nowait(CustomEvent())
-                bus.publish_nowait(CustomEvent())
-                await anyio.wait_all_tasks_blocked()  # the first is in the handler's hands
-                scope.cancel()
-                await anyio.lowlevel.checkpoint()
-        assert bus.statistics().subscriptions == ()
-        assert (raised.statistics().dropped, cancelled.statistics().dropped) == (1, 1)
-        handled.set()
+        with anyio.fail_after(10):
+            with suppress(ValueError):
+                async with bus.subscribe(handler=hang) as raised:
+                    bus.publish_nowait(CustomEvent())
+                    raise ValueError
+            with anyio.CancelScope() as scope:
+                async with bus.subscribe(handler=hang) as cancelled:
+                    bus.publish_nowait(CustomEvent())
+                    bus.publish_nowait(CustomEvent())
+                    await anyio.wait_all_tasks_blocked()  # the first is in the handler's hands
+                    scope.cancel()
+                    await anyio.lowlevel.checkpoint()
+            assert bus.statistics().subscriptions == ()
+            assert (raised.statistics().dropped, cancelled.statistics().dropped) == (1, 1)
+            handled.set()
 
 
 async def test_a_block_that_is_cancelled_while_it_waits_for_its_handler_unsubscribes():
