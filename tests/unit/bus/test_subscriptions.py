@@ -9,7 +9,7 @@ from itertools import product
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hivecost.bus import EventBus, Subscription
@@ -221,6 +221,7 @@ EVENTS = [
 ]
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.tuples(
