@@ -19,7 +19,7 @@ from msgspec.structs import replace
 
 from benchmarks.recorded import RecordedRequest, read
 from hivecost.events import Usage
-from hivecost.plugin import TurnRequest
+from hivecost.gate_contract import TurnRequest
 from hivecost.pricing import PriceBook, can_count_tokens, input_token_bound
 from hivecost.runtime.prompt_count import PromptCount
 from hivecost.runtime.turn_bound import TurnBounds

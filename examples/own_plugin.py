@@ -1,5 +1,6 @@
-"""A plugin in ten lines, and a pacer beside it."""
+"""A plugin that looks at budgets: it tops a spent one up, twice at most, while the agent waits."""
 
+import tempfile
 from contextlib import asynccontextmanager
 
 import anyio
@@ -7,28 +8,31 @@ import anyio
 import hivecost as hc
 
 
-class SlowTurns:
-    name = "slow-turns"
+class TopUp:
+    name = "top-up"
 
     @asynccontextmanager
     async def attached(self, host):
-        subscription = host.bus.subscribe(event_types=[hc.EventType.RATE_LIMITED], handler=self.on_wait)
-        yield
-        await host.bus.drain(subscription)
-        host.bus.unsubscribe(subscription)
+        async def top_up(exceeded):
+            for account in await host.budgets.status():
+                if account.budget == exceeded.budget and account.limit < 30_000_000:  # nano-USD
+                    limit = await host.budgets.raise_limit(account.budget, "$0.01", by=self.name)
+                    print(f"{account.budget}: ${account.settled / 1e9:.3f} are spent, ${limit / 1e9:.2f} are granted")
 
-    def on_wait(self, event):
-        print(f"{event.agent_id} waited {event.data['waited_ms'] / 1000:.1f} s")
+        async with host.bus.subscribe(event_types=[hc.EventType.BUDGET_EXCEEDED], handler=top_up):
+            yield
+        print(f"${host.usage.total.cost_nanousd / 1e9:.3f} in {host.statistics().started} runs")
 
 
-runtime = hc.AgentRuntime("data", plugins=[SlowTurns(), hc.TurnPacer(2, 0.5, per="model")])
+budget = hc.Budget("per run", limit="$0.01", window="execution", on_short="refuse", on_exceed="pause")
+runtime = hc.AgentRuntime(tempfile.mkdtemp(), budgets=[budget], plugins=[TopUp()])
 
 
 @runtime.entry_point("eager")
 async def eager(ctx, _):
-    for _ in range(4):
-        async with ctx.turn("gpt-4o-mini") as turn:
-            turn.settle(hc.Usage(100, 10))
+    for _ in range(12):
+        async with ctx.turn("gpt-4o", input_tokens=400, max_tokens=100) as turn:
+            turn.settle(hc.Usage(400, 100))  # $0.002
 
 
 async def main():

@@ -12,6 +12,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from hivecost.bus import Block, DropNewest, DropOldest, EventBus
     from hivecost.clock import Clock, SystemClock
+    from hivecost.discovery import plugins
     from hivecost.errors import (
         BudgetBusyError,
         BudgetExceededError,
@@ -58,8 +59,9 @@ if TYPE_CHECKING:
         Usage,
         new_session_id,
     )
+    from hivecost.gate_contract import TurnRequest
     from hivecost.ledger import Budget, RunawayRules
-    from hivecost.plugin import Plugin, PluginHost, TurnRequest
+    from hivecost.plugin import Plugin, PluginHost
     from hivecost.pricing import (
         ModelChoice,
         PriceBook,
@@ -93,6 +95,7 @@ if TYPE_CHECKING:
     )
     from hivecost.store import DoubtfulHold, Ledger, LedgerHold, Store
     from hivecost.subscribers import BudgetWatcher, CostReporter, LogWriter, RunawayBreaker, TurnPacer, UsageAggregator
+    from hivecost.subscription import Subscription
 
 __all__ = [
     "AgentRuntime",
@@ -160,6 +163,7 @@ __all__ = [
     "StoreMovedError",
     "StoreUnusablePathError",
     "StoreVersionError",
+    "Subscription",
     "SystemClock",
     "ToolCallCompleted",
     "Totals",
@@ -182,6 +186,7 @@ __all__ = [
     "events_dropped",
     "execution_cancelled",
     "new_session_id",
+    "plugins",
     "read_usage",
     "select_model",
     "subscriber_failed",
@@ -199,6 +204,7 @@ _ROOMS = {
         "Clock",
         "SystemClock",
     ),
+    "hivecost.discovery": ("plugins",),
     "hivecost.errors": (
         "BudgetBusyError",
         "BudgetExceededError",
@@ -245,12 +251,9 @@ _ROOMS = {
         "Usage",
         "new_session_id",
     ),
+    "hivecost.gate_contract": ("TurnRequest",),
     "hivecost.ledger": ("Budget", "RunawayRules"),
-    "hivecost.plugin": (
-        "Plugin",
-        "PluginHost",
-        "TurnRequest",
-    ),
+    "hivecost.plugin": ("Plugin", "PluginHost"),
     "hivecost.pricing": (
         "ModelChoice",
         "PriceBook",
@@ -295,6 +298,7 @@ _ROOMS = {
         "TurnPacer",
         "UsageAggregator",
     ),
+    "hivecost.subscription": ("Subscription",),
 }
 _HOMES = {name: room for room, names in _ROOMS.items() for name in names}
 

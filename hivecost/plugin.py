@@ -1,97 +1,27 @@
-"""The contract between a runtime and what attaches to it, and how installed plugins are found."""
+"""What a plugin is, and what the runtime that it attaches to offers it."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from importlib.metadata import EntryPoint, entry_points
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, Literal, Protocol, Self, runtime_checkable
-
-import msgspec
-from msgspec.structs import replace
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from hivecost.clock import Clock
 from hivecost.errors import PluginError
-from hivecost.events import Event, EventType
-from hivecost.frozen import EMPTY
-
-ENTRY_POINT_GROUP: Final = "hivecost.plugins"
+from hivecost.events import Cost, Event, EventType, Totals, Usage
+from hivecost.gate_contract import GateCheck, TurnRequest
+from hivecost.subscription import BusStatistics, Subscription
 
 Handler = Callable[[Any], Any]
-
-
-class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What a turn is about to ask of a provider; seen by gate checks before it is sent."""
-
-    model: str
-    provider: str = ""
-    #: What the prompt counts at most, as the caller said or as it was counted; 0 when unknown.
-    input_tokens: int = 0
-    #: The limit of output tokens to send; 0 when there is none.
-    max_tokens: int = 0
-    #: Of a stream only so much output is held at first, and then ahead of what was read; 0 holds `max_tokens` in full.
-    stream_tokens: int = 0
-    #: HTTP requests that the turn may take: an SDK that retries by itself sends, and may be billed for, each.
-    attempts: int = 1
-    #: Answers that it asks for at once, each as long as `max_tokens` and billed: OpenAI's `n`.
-    answers: int = 1
-    #: Calls of the provider's own tools, such as web searches, that it may make at a fee each; in steps, one is held.
-    tool_calls: int = 0
-    #: The prompt is known to be text: no image, no sound.
-    is_text: bool = False
-    #: The dearest cache write that it asks for, "" being none; None: nobody knows.
-    cache_write: Literal["", "5m", "1h"] | None = None
-    #: The tier that is asked for; "": the provider's standard one.
-    service_tier: str = ""
-    #: What `input_tokens` are for any model (0: unknown), where this one's tokenizer counted them; None: it did not.
-    uncounted_tokens: int | None = None
-    #: Not None: no call of a model, but something else, named by `model`, that costs at most this.
-    charge_nanousd: int | None = None
-    #: The model and the provider as the runtime's price book understands them; "": it does not.
-    resolved_model: str = ""
-    resolved_provider: str = ""
-    session_id: str = ""
-    execution_id: str = ""
-    node_id: str = ""
-    agent_id: str = ""
-    user_id: str = ""
-    org_id: str = ""
-    task_id: str = ""
-    tags: Mapping[str, str] = EMPTY
-    #: Whose sub-agent asks: the attributes of the executions that this one is inside of, the nearest first.
-    ancestors: tuple[Mapping[str, str], ...] = ()
-
-    @property
-    def executions(self) -> tuple[str, ...]:
-        """The execution that asks and those that it is inside of, the nearest first."""
-        return self.execution_id, *(ancestor.get("execution", "") for ancestor in self.ancestors)
-
-    @property
-    def is_charge(self) -> bool:
-        """Whether it is no call of a model: it has no tokens, cannot be shorter, and no other model will do."""
-        return self.charge_nanousd is not None
-
-    def for_model(self, model: str, provider: str = "") -> Self:
-        """The request as another model would be asked: what this one's tokenizer counted is no count of that one's."""
-        tokens = self.input_tokens if self.uncounted_tokens is None else self.uncounted_tokens
-        return replace(self, model=model, provider=provider, input_tokens=tokens, uncounted_tokens=None)
-
-
-class TurnOutcome(msgspec.Struct, frozen=True, kw_only=True):
-    """How a turn ended, as gate checks are told."""
-
-    #: 0 when nothing was sent or the provider refused; None when nobody knows.
-    total_tokens: int | None = None
-    #: What the provider asked for with `Retry-After`.
-    retry_after_s: float | None = None
-
-
-#: Called once on the event loop when the turn is over.
-TurnEnd = Callable[[TurnOutcome], None]
-#: Awaited before a turn is sent: may wait, may raise, and may give what to call at the turn's end, or the request as
-#: it shall be sent instead: with another model, or a lower `max_tokens`.
-GateCheck = Callable[[TurnRequest], Awaitable[TurnEnd | TurnRequest | None]]
+#: An amount as people write it, such as `"$5"`, `"1_000_000 tokens"` or `5`, in the budget's own unit if it names none.
+Amount = str | int | float | Decimal
+#: ISO 8601 as text, too.
+Moment = datetime | date | str
+#: What sums in memory are told apart by; a day is `2026-11-22`, in UTC.
+Dimension = Literal["execution", "session", "node", "agent", "model", "user", "org", "task", "day"]
 
 
 class Bus(Protocol):
@@ -100,16 +30,21 @@ class Bus(Protocol):
     def subscribe(
         self,
         *,
-        event_types: Sequence[EventType] | None = None,
+        event_types: Iterable[EventType | str] | None = None,
         handler: Handler,
         batch: bool = False,
         overflow: Any = None,
         max_queue: int = ...,
+        session_id: str | None = None,
+        execution_id: str | None = None,
+        node_id: str | None = None,
+        agent_id: str | None = None,
         name: str = "",
-    ) -> str:
-        """Call `handler` with every event of these types (None: all), or with lists of them; gives an id.
+    ) -> Subscription:
+        """Call `handler` with every event of these types (None: all), or with lists of them; return the subscription.
 
-        `overflow` (hivecost.Block, DropOldest, DropNewest) says what happens past `max_queue` waiting events.
+        `"custom:NAME"` is the type of the CustomEvents of that name. `overflow` (hivecost.Block, DropOldest,
+        DropNewest) says what happens past `max_queue` waiting events.
         """
         ...
 
@@ -129,9 +64,175 @@ class Bus(Protocol):
         """The same from anywhere, other threads included, without waiting."""
         ...
 
+    def statistics(self) -> BusStatistics:
+        """Return the counts of the bus and of each of its subscriptions: queued, handled, failed, dropped."""
+        ...
+
+
+class AccountView(Protocol):
+    """How one account of a budget stands. Amounts are integers in `unit`: nano-USD, tokens or calls."""
+
+    @property
+    def budget(self) -> str: ...
+
+    @property
+    def scope(self) -> str:
+        """Which account of the budget: `user=ada`, `execution=exec_…`, or "" for one account over all."""
+        ...
+
+    @property
+    def period(self) -> str: ...
+
+    @property
+    def unit(self) -> Literal["usd", "tokens", "calls"]: ...
+
+    @property
+    def limit(self) -> int: ...
+
+    @property
+    def settled(self) -> int: ...
+
+    @property
+    def held(self) -> int: ...
+
+    @property
+    def in_doubt(self) -> int: ...
+
+    @property
+    def remaining(self) -> int: ...
+
+    @property
+    def reset_at(self) -> datetime | None:
+        """When the period ends; None: it never does."""
+        ...
+
+
+class BudgetsView(Protocol):
+    """How budgets stand, and changing their limits. `by` says who does, for the audit trail."""
+
+    async def status(self) -> Sequence[AccountView]:
+        """Return one row for each account. Raises LedgerUnavailableError."""
+        ...
+
+    async def set_limit(self, name: str, limit: Amount, *, scope: Mapping[str, str] | None = None, by: str) -> int:
+        """Give a budget, or the accounts that a scope such as `{"agent": "planner"}` names, another limit.
+
+        Return it in what the budget counts. Raises ConfigError and LedgerUnavailableError.
+        """
+        ...
+
+    async def raise_limit(
+        self, name: str, by_amount: Amount, *, scope: Mapping[str, str] | None = None, by: str
+    ) -> int:
+        """Raise the limit that is in force by an amount above zero; of two that raise at once, both count.
+
+        Return the new limit in what the budget counts. Raises ConfigError and LedgerUnavailableError.
+        """
+        ...
+
+
+class UsageView(Protocol):
+    """Exact sums, in memory, over what the runtime has seen."""
+
+    @property
+    def total(self) -> Totals: ...
+
+    def by(self, dimension: Dimension) -> Mapping[str, Totals]:
+        """Return the sums by the values of a dimension, such as `by("model")["gpt-4o"].cost_usd`."""
+        ...
+
+
+class SessionView(Protocol):
+    """A session in the log, and its sums."""
+
+    @property
+    def session_id(self) -> str: ...
+
+    @property
+    def status(self) -> str:
+        """Return `running`, `completed`, `failed`, `cancelled`, `interrupted` or `unknown`."""
+        ...
+
+    @property
+    def metrics(self) -> Totals: ...
+
+
+class LogView(Protocol):
+    """What the runtime log can be asked: what is committed there, by every process that writes it.
+
+    `since` and `until` are instants or dates; an `until` that is a date includes its day. All raise StoreErrors.
+    """
+
+    async def sums(
+        self,
+        *,
+        by: Sequence[str] = ("model",),
+        since: Moment | None = None,
+        until: Moment | None = None,
+        timezone: str = "UTC",
+    ) -> Mapping[tuple[str, ...], Totals]:
+        """Return the sums of each group that there is, by its values in the order of `by`.
+
+        `by` holds any of hour, day, week, month (of `timezone`), model, provider, agent, user, org. Raises ConfigError.
+        """
+        ...
+
+    async def sessions(
+        self, *, since: Moment | None = None, until: Moment | None = None, limit: int = 100
+    ) -> Sequence[SessionView]:
+        """Return the sessions that started then, newest first."""
+        ...
+
+    async def flush(self) -> None:
+        """Wait until everything that was published so far is committed."""
+        ...
+
+
+class PricesView(Protocol):
+    """What a turn costs, from the runtime's own price book."""
+
+    @property
+    def snapshot(self) -> str:
+        """The name of the table that is in force."""
+        ...
+
+    def resolve(self, asked: str, provider: str = "") -> tuple[str, str]:
+        """Return (provider, model) as the book understands a name; "" is what it does not know."""
+        ...
+
+    def price(self, model: str, usage: Usage, *, provider: str = "", at_ns: int | None = None) -> Cost:
+        """Return the cost of one turn. Never raises: an unknown model is `unpriced`, with near names in the reason."""
+        ...
+
+    def upper_bound_nanousd(
+        self, model: str, *, input_tokens: int, output_tokens: int, provider: str = ""
+    ) -> int | None:
+        """Return what no turn with at most these counts can cost, in nano-USD; None when the model is unpriced."""
+        ...
+
+
+class HostStatistics(Protocol):
+    """Counts since the runtime was made."""
+
+    @property
+    def running(self) -> int: ...
+
+    @property
+    def started(self) -> int: ...
+
+    @property
+    def foreign_turns(self) -> int:
+        """Turns on the bus that belong to no execution running here."""
+        ...
+
+    @property
+    def events_lost(self) -> int:
+        """Events that agents reported when the bus was closed already."""
+        ...
+
 
 class PluginHost(Protocol):
-    """What a runtime offers to its plugins."""
+    """What a runtime offers to its plugins. All of it belongs to the runtime's event loop, unless it says otherwise."""
 
     @property
     def bus(self) -> Bus: ...
@@ -141,6 +242,20 @@ class PluginHost(Protocol):
 
     @property
     def base_path(self) -> Path: ...
+
+    @property
+    def budgets(self) -> BudgetsView: ...
+
+    @property
+    def usage(self) -> UsageView: ...
+
+    @property
+    def log(self) -> LogView: ...
+
+    @property
+    def prices(self) -> PricesView: ...
+
+    def statistics(self) -> HostStatistics: ...
 
     def cancel_execution_nowait(
         self, execution_id: str, reason: str | BaseException | None = None, *, after_turn: bool = False
@@ -173,9 +288,8 @@ class Plugin(Protocol):
 
         @asynccontextmanager
         async def attached(self, host: PluginHost) -> AsyncIterator[None]:
-            subscription = host.bus.subscribe(event_types=[EventType.LLM_TURN_COMPLETE], handler=print)
-            yield
-            host.bus.unsubscribe(subscription)
+            async with host.bus.subscribe(event_types=[EventType.LLM_TURN_COMPLETE], handler=print):
+                yield
     """
 
     @property
@@ -194,20 +308,3 @@ def require_plugin(candidate: object) -> Plugin:
     if not callable(getattr(candidate, "attached", None)):
         raise PluginError(name, "has no `attached(host)` that gives an async context manager")
     return candidate  # type: ignore[return-value]  # both members are checked above
-
-
-def installed_plugins() -> dict[str, EntryPoint]:
-    """The plugins that installed packages offer, by name; nothing is imported yet."""
-    return {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
-
-
-def load_plugin_class(name: str) -> Any:
-    """The class or factory an installed package offers as `name`. Raises PluginError when it cannot be had."""
-    entry = installed_plugins().get(name)
-    if entry is None:
-        known = ", ".join(sorted(installed_plugins())) or "none"
-        raise PluginError(name, f"is not installed (installed: {known}); pip install hivecost-{name}")
-    try:
-        return entry.load()
-    except Exception as error:
-        raise PluginError(name, f"cannot be imported from {entry.value}: {error!r}") from error

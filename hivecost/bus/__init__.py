@@ -4,8 +4,8 @@ from hivecost.bus.bus import MAX_QUEUE, EventBus
 from hivecost.bus.inbox import INBOX_MAX
 from hivecost.bus.overflow import Block, DropNewest, DropOldest, Overflow
 from hivecost.bus.queue import LINE_MAX
-from hivecost.bus.statistics import BusStatistics, SubscriptionStatistics
-from hivecost.bus.subscription import BATCH_MAX
+from hivecost.bus.subscriber import BATCH_MAX
+from hivecost.subscription import BusStatistics, Subscription, SubscriptionStatistics
 
 __all__ = [
     "BATCH_MAX",
@@ -18,5 +18,6 @@ __all__ = [
     "DropOldest",
     "EventBus",
     "Overflow",
+    "Subscription",
     "SubscriptionStatistics",
 ]

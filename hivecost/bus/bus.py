@@ -15,15 +15,17 @@ import anyio.lowlevel
 from hivecost.bus.announcements import announce_failure, announce_loss
 from hivecost.bus.overflow import DropOldest, Overflow
 from hivecost.bus.publishing import Publishing
-from hivecost.bus.statistics import BusStatistics
-from hivecost.bus.subscription import TASK_ENDED, Subscription
+from hivecost.bus.subscriber import TASK_ENDED, Subscriber
 from hivecost.errors import BusClosedError, ConfigError, ReentrancyError
 from hivecost.events import Event, EventType
 from hivecost.forking import leave_child
 from hivecost.loops import current_loop
 from hivecost.plain_text import plain_str
+from hivecost.subscription import BusStatistics, Subscription, SubscriptionStatistics
 
 MAX_QUEUE: Final = 10_000
+#: In `event_types`, the name of some CustomEvents comes behind it.
+CUSTOM_PREFIX: Final = f"{EventType.CUSTOM}:"
 
 _log = logging.getLogger("hivecost.bus")
 
@@ -47,7 +49,7 @@ class EventBus(Publishing):
         super().__init__(admit)
         self.close_timeout_s = close_timeout_s
         self.cancel_grace_s = cancel_grace_s
-        self._leaving: dict[str, Subscription] = {}  # unsubscribed, but their handler has not returned yet
+        self._leaving: dict[str, Subscriber] = {}  # unsubscribed, but their handler has not returned yet
         self._told_of_closing: set[anyio.Event] = set()
         self._ids = itertools.count(1)
         self._ended_dropped = 0
@@ -62,11 +64,11 @@ class EventBus(Publishing):
         self._here = self._loop.here
         self._wake_scheduled = False
         self._since_turn = 0
-        for subscription in list(self._subscriptions.values()):
-            if subscription.reopen():
-                subscription.start(self._loop)
+        for subscriber in list(self._subscribers.values()):
+            if subscriber.reopen():
+                subscriber.start(self._loop)
             else:
-                self.unsubscribe(subscription.id)
+                self.unsubscribe(subscriber.id)
         return self
 
     async def __aexit__(
@@ -91,14 +93,14 @@ class EventBus(Publishing):
         with anyio.CancelScope(shield=True):
             with anyio.move_on_after(self.close_timeout_s if timeout_s is None else timeout_s):
                 await self._settle_down()
-                for subscription in list(self._leaving.values()):
-                    await subscription.wait_finished()
+                for subscriber in list(self._leaving.values()):
+                    await subscriber.wait_finished()
                 await self._settle_down()  # what those published at the end
             self.collect()
             self._accepting = False
             async with anyio.create_task_group() as stopping:
-                for subscription in (*list(self._subscriptions.values()), *list(self._leaving.values())):
-                    stopping.start_soon(self._stop, subscription)
+                for subscriber in (*list(self._subscribers.values()), *list(self._leaving.values())):
+                    stopping.start_soon(self._stop, subscriber)
         self._see_off()
         self._loop = None
 
@@ -107,9 +109,9 @@ class EventBus(Publishing):
         if self._own_handler() is not None:
             raise ReentrancyError(f"{what} inside a handler would wait for that handler itself; close it from outside")
 
-    async def _stop(self, subscription: Subscription) -> None:
-        if not await subscription.stop(self.cancel_grace_s):
-            _log.error("subscription %s ignores its cancellation; it was abandoned", subscription.name)
+    async def _stop(self, subscriber: Subscriber) -> None:
+        if not await subscriber.stop(self.cancel_grace_s):
+            _log.error("subscription %s ignores its cancellation; it was abandoned", subscriber.name)
 
     # -- subscribing -------------------------------------------------------------------------------------------
 
@@ -126,10 +128,12 @@ class EventBus(Publishing):
         node_id: str | None = None,
         agent_id: str | None = None,
         name: str = "",
-    ) -> str:
-        """Call `handler` with each matching event, or with lists of them if `batch`; gives the subscription's id.
+    ) -> Subscription:
+        """Call `handler` with each matching event, or with lists of them if `batch`; return the subscription.
 
-        `handler` may be sync (it runs on the loop, so be quick) or async. `event_types` None means all of them.
+        It is its id, a `str`, and can be ended and looked at: see `Subscription`.
+        `handler` may be sync (it runs on the loop, so be quick) or async. `event_types` None means all of them, and
+        `"custom:deploy"` the CustomEvents whose name is `deploy`; `"custom"` is all CustomEvents.
         `overflow` is what happens past `max_queue` waiting events: DropOldest() unless given, Block() or DropNewest().
         Works before the bus is open, from handlers and from any thread. Raises ConfigError for what cannot work.
         """
@@ -139,7 +143,7 @@ class EventBus(Publishing):
         if isinstance(max_queue, bool) or not isinstance(max_queue, int) or max_queue < 1:
             raise ConfigError("subscribe(max_queue=…)", "a whole number of events, 1 or more", got=max_queue)
         given = {"execution_id": execution_id, "session_id": session_id, "node_id": node_id, "agent_id": agent_id}
-        subscription = Subscription(
+        subscriber = Subscriber(
             f"sub_{next(self._ids)}",
             handler,
             bus=self,
@@ -156,10 +160,10 @@ class EventBus(Publishing):
             on_drop=partial(announce_loss, self),
             on_end=self._abandon,
         )
-        types = _checked_types(event_types)
-        self._subscriptions[subscription.id] = subscription
-        self._do_in_order(lambda: self._register(subscription, types))
-        return subscription.id
+        types, custom_names = _checked_types(event_types)
+        self._subscribers[subscriber.id] = subscriber
+        self._do_in_order(lambda: self._register(subscriber, types, custom_names))
+        return Subscription(subscriber.id, bus=self, statistics=partial(self._statistics_of, subscriber))
 
     def _do_in_order(self, change: Callable[[], None]) -> None:
         """After what was published before, on the loop's thread."""
@@ -169,44 +173,44 @@ class EventBus(Publishing):
         else:
             self._put_in_inbox(change, self._loop)
 
-    def _register(self, subscription: Subscription, types: frozenset[EventType]) -> None:
+    def _register(self, subscriber: Subscriber, types: frozenset[EventType], custom_names: frozenset[str]) -> None:
         """On the loop's thread, where no publisher is counting on the room in the queues there were."""
-        if subscription.id in self._subscriptions:
+        if subscriber.id in self._subscribers:
             self._spread()
-            self._routes.add(subscription, types)
+            self._routes.add(subscriber, types, custom_names)
             self._tail.close()
             if self._loop is not None and self._accepting:
-                subscription.start(self._loop)
+                subscriber.start(self._loop)
 
     def unsubscribe(self, subscription_id: str) -> bool:
         """No call starts after this; what still waited is counted as dropped. False when the id is not known.
 
         A call that is under way goes on to its end.
         """
-        subscription = self._subscriptions.pop(subscription_id, None)
-        if subscription is None:
+        subscriber = self._subscribers.pop(subscription_id, None)
+        if subscriber is None:
             return False
-        self._leaving[subscription.id] = subscription
-        self._do_in_order(lambda: self._retire(subscription, "unsubscribed"))
+        self._leaving[subscriber.id] = subscriber
+        self._do_in_order(lambda: self._retire(subscriber, "unsubscribed"))
         return True
 
-    def _abandon(self, subscription: Subscription) -> None:
+    def _abandon(self, subscriber: Subscriber) -> None:
         """Its task ended by itself, because its handler cancelled it."""
-        self._subscriptions.pop(subscription.id, None)
-        self._leaving[subscription.id] = subscription
-        self._retire(subscription, TASK_ENDED)
+        self._subscribers.pop(subscriber.id, None)
+        self._leaving[subscriber.id] = subscriber
+        self._retire(subscriber, TASK_ENDED)
 
-    def _retire(self, subscription: Subscription, why: str) -> None:
+    def _retire(self, subscriber: Subscriber, why: str) -> None:
         self._spread()
-        self._routes.remove(subscription)
-        subscription.end(why)
+        self._routes.remove(subscriber)
+        subscriber.end(why)
         self._see_off()
 
     def _see_off(self) -> None:
         """Of those whose handler has returned, only what they lost and how often they failed is kept."""
-        for subscription in [each for each in list(self._leaving.values()) if each.ended and each.is_finished]:
-            del self._leaving[subscription.id]
-            figures = subscription.statistics()
+        for subscriber in [each for each in list(self._leaving.values()) if each.ended and each.is_finished]:
+            del self._leaving[subscriber.id]
+            figures = subscriber.statistics()
             self._ended_dropped += figures.dropped
             self._ended_failed += figures.failed
 
@@ -225,15 +229,15 @@ class EventBus(Publishing):
             raise ReentrancyError("drain() inside a handler would wait for that handler itself")
         if subscription_id is None:
             await self._settle_down()
-        elif subscription_id in self._subscriptions:
+        elif (subscriber := self._subscribers.get(subscription_id)) is not None:
             self.collect()
-            await self._subscriptions[subscription_id].wait_done()
+            await subscriber.wait_done()
 
     async def _settle_down(self) -> None:
         self.collect()
-        while busy := [subscription for subscription in list(self._subscriptions.values()) if subscription.is_busy]:
-            for subscription in busy:
-                await subscription.wait_done()
+        while busy := [subscriber for subscriber in list(self._subscribers.values()) if subscriber.is_busy]:
+            for subscriber in busy:
+                await subscriber.wait_done()
             # On asyncio a scope cannot cancel who is woken each time the loop turns, unless it asks.
             await anyio.lowlevel.checkpoint_if_cancelled()
             self.collect()
@@ -261,7 +265,7 @@ class EventBus(Publishing):
             found.append(event)
             arrived.set()
 
-        subscription_id = self.subscribe(
+        subscription = self.subscribe(
             event_types=[event_type],
             handler=take,
             session_id=session_id,
@@ -275,20 +279,25 @@ class EventBus(Publishing):
             with anyio.fail_after(timeout_s):
                 await arrived.wait()
                 if not found:
-                    await self.drain(subscription_id)  # what was published before the bus began to close
+                    await self.drain(subscription)  # what was published before the bus began to close
         finally:
             self._told_of_closing.discard(arrived)
-            self.unsubscribe(subscription_id)
+            subscription.unsubscribe()
         if not found:
             raise BusClosedError(f"the bus closed before any {event_type} came")
         return found[0]
+
+    def _statistics_of(self, subscriber: Subscriber) -> SubscriptionStatistics:
+        if self._here._is_owned():
+            self._spread()
+        return subscriber.statistics()
 
     def statistics(self) -> BusStatistics:
         """Counts of the bus and of each of its subscriptions."""
         if self._here._is_owned():
             self._spread()
-        figures = [subscription.statistics() for subscription in list(self._subscriptions.values())]
-        leaving = [subscription.statistics() for subscription in list(self._leaving.values())]
+        figures = [subscriber.statistics() for subscriber in list(self._subscribers.values())]
+        leaving = [subscriber.statistics() for subscriber in list(self._leaving.values())]
         return BusStatistics(
             published=self._published,
             inbox_dropped=self._inbox.dropped,
@@ -298,19 +307,38 @@ class EventBus(Publishing):
         )
 
 
-def _checked_types(event_types: Iterable[EventType | str] | None) -> frozenset[EventType]:
+def _checked_types(event_types: Iterable[EventType | str] | None) -> tuple[frozenset[EventType], frozenset[str]]:
+    """The types that are wanted, and the names of the CustomEvents that are."""
     if event_types is None:
-        return frozenset(EventType)
-    known = ", ".join(EventType)
-    if isinstance(event_types, str):
-        raise ConfigError("subscribe(event_types=…)", f"a list of: {known}", got=event_types)
-    try:
-        types = frozenset(EventType(event_type) for event_type in event_types)
-    except (TypeError, ValueError):
-        raise ConfigError("subscribe(event_types=…)", f"a list of: {known}", got=event_types) from None
-    if not types:
+        return frozenset(EventType), frozenset()
+    if isinstance(event_types, str) or not isinstance(event_types, Iterable):
+        raise _types_error("a list of", event_types)
+    types: set[EventType] = set()
+    custom_names: set[str] = set()
+    for event_type in event_types:
+        name = plain_str(event_type) if isinstance(event_type, str) else ""
+        if name.startswith(CUSTOM_PREFIX) and name != CUSTOM_PREFIX:
+            custom_names.add(name.removeprefix(CUSTOM_PREFIX))
+            continue
+        try:
+            types.add(EventType(event_type))
+        except (TypeError, ValueError):
+            raise _types_error(f"{_near(name)}one of", event_type) from None
+    if not types and not custom_names:
         raise ConfigError("subscribe(event_types=…)", "at least one event type, or None for all", got=event_types)
-    return types
+    return frozenset(types), frozenset(custom_names)
+
+
+def _types_error(expected: str, got: object) -> ConfigError:
+    known = ", ".join(EventType)
+    key = "subscribe(event_types=…)"
+    return ConfigError(key, f"{expected} {known}, or {CUSTOM_PREFIX}NAME for CustomEvents of that name", got=got)
+
+
+def _near(name: str) -> str:
+    from difflib import get_close_matches  # noqa: PLC0415  # only an unknown type needs it
+
+    return "".join(f"{near!r}, or " for near in get_close_matches(name.lower(), map(str, EventType), n=1))
 
 
 def _checked_filters(given: Mapping[str, str | None]) -> dict[str, str]:

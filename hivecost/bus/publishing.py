@@ -15,7 +15,7 @@ from hivecost.bus.inbox import Inbox
 from hivecost.bus.middle import Middle
 from hivecost.bus.queue import Place
 from hivecost.bus.routes import Routes
-from hivecost.bus.subscription import CLOSED, QUEUE_FULL, Subscription, current_subscription
+from hivecost.bus.subscriber import CLOSED, QUEUE_FULL, Subscriber, current_subscriber
 from hivecost.bus.tail import Tail
 from hivecost.errors import BusClosedError
 from hivecost.events import Event
@@ -40,12 +40,12 @@ class Publishing:
     def __init__(self, admit: Callable[[Event], Event] | None) -> None:
         self._admit = admit
         self._routes = Routes()
-        self._subscriptions: dict[str, Subscription] = {}
-        self._sleepers: set[Subscription] = set()
+        self._subscribers: dict[str, Subscriber] = {}
+        self._sleepers: set[Subscriber] = set()
         self._wake_scheduled = False
         self._turns = 0  # of the loop, in which something was published
         self._tail = Tail()
-        self._passed_over: list[Subscription] = []  # busy, and full before the room that was found is used up
+        self._passed_over: list[Subscriber] = []  # busy, and full before the room that was found is used up
         self._look_pause = 0
         self._since_turn = 0
         self._here = nowhere()  # then the thread where it was opened
@@ -112,27 +112,27 @@ class Publishing:
         self._since_turn += 1
         alone, places, tight, losses = [event], [], [], []
         with self._middle:
-            for subscription in self._routes.matching(event):
-                if subscription.lines_up():
-                    places.append((subscription, subscription.queue.line_up(event)))
+            for subscriber in self._routes.matching(event):
+                if subscriber.lines_up():
+                    places.append((subscriber, subscriber.queue.line_up(event)))
                     continue
-                if subscription.queue.take_in(alone):
-                    losses.append(subscription)
-                if subscription.is_tight:
-                    tight.append(subscription)
+                if subscriber.queue.take_in(alone):
+                    losses.append(subscriber)
+                if subscriber.is_tight:
+                    tight.append(subscriber)
             self._wake_soon()
-        for subscription in losses:  # last, because who is told may publish
-            announce_loss(self, subscription, 1, QUEUE_FULL)
+        for subscriber in losses:  # last, because who is told may publish
+            announce_loss(self, subscriber, 1, QUEUE_FULL)
         return Later(partial(self._wait_for_room, places, tight)) if places or tight else DONE
 
-    async def _wait_for_room(self, places: Sequence[tuple[Subscription, Place]], tight: Sequence[Subscription]) -> None:
+    async def _wait_for_room(self, places: Sequence[tuple[Subscriber, Place]], tight: Sequence[Subscriber]) -> None:
         for _ in range(_TURNS_GRANTED):  # a subscriber that merely waits for its turn gets it
-            if not any(subscription.is_tight for subscription in tight):
+            if not any(subscriber.is_tight for subscriber in tight):
                 break
             await self._yield()
             self.collect()
-        for subscription, place in places:
-            await subscription.wait_for_room(place)
+        for subscriber, place in places:
+            await subscriber.wait_for_room(place)
 
     def publish_nowait(self, event: Event) -> None:
         """The same without ever waiting, from any thread: a full queue drops as its policy says (Block: the newest)."""
@@ -182,12 +182,12 @@ class Publishing:
         self._wake_scheduled = False
         self._spread()
         self._since_turn = 0
-        for subscription in [subscription for subscription in self._sleepers if subscription.queue.waiting]:
-            subscription.wake()
+        for subscriber in [subscriber for subscriber in self._sleepers if subscriber.queue.waiting]:
+            subscriber.wake()
 
     def _spread(self) -> None:
         """Put what was published into the queues that it goes to; what they have no room for is lost there."""
-        if self._passed_over and any(subscription.awaits_turn for subscription in self._passed_over):
+        if self._passed_over and any(subscriber.awaits_turn for subscriber in self._passed_over):
             self._passed_over = []
             self._tail.close()  # now it is worth a publisher's while to wait for it
         if not self._tail.runs:
@@ -200,8 +200,8 @@ class Publishing:
                 losses += self._routes.spread(event_type, events)
             if self._inbox:
                 self._tail.close()
-        for subscription, count in losses:  # last, because who is told may publish
-            announce_loss(self, subscription, count, QUEUE_FULL)
+        for subscriber, count in losses:  # last, because who is told may publish
+            announce_loss(self, subscriber, count, QUEUE_FULL)
 
     def _require_open(self) -> Loop:
         loop = self._loop
@@ -214,9 +214,9 @@ class Publishing:
         if self._is_forked:
             raise BusClosedError("this bus belongs to the parent process; in a forked child, make another one")
 
-    def _own_handler(self) -> Subscription | None:
+    def _own_handler(self) -> Subscriber | None:
         """The subscription of this bus in whose handler, or in a task of it, the calling code runs."""
-        here = current_subscription.get()
+        here = current_subscriber.get()
         return here if here is not None and here.bus is self and not here.is_finished else None
 
     def _find_room(self) -> bool:
@@ -234,14 +234,14 @@ class Publishing:
 
     def _look_for_room(self) -> bool:
         room, self._passed_over, tightest = _RUN_MAX, [], None
-        for subscription in list(self._subscriptions.values()):
-            free = subscription.queue.free - subscription.queue.spare
+        for subscriber in list(self._subscribers.values()):
+            free = subscriber.queue.free - subscriber.queue.spare
             if free >= room:
                 continue
-            if subscription.drops_at_once:
-                self._passed_over.append(subscription)
+            if subscriber.drops_at_once:
+                self._passed_over.append(subscriber)
             else:
-                room, tightest = free, subscription
+                room, tightest = free, subscriber
         self._tail.room = room - 1  # whoever takes the last place lets others have their turn
         if room <= 0 and tightest is not None and tightest.may_block:
             self._look_pause = _LOOK_PAUSE  # one that drops is passed over as soon as it is at work

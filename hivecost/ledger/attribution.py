@@ -8,7 +8,7 @@ from operator import attrgetter
 from typing import Final
 
 from hivecost.events import Event, LLMTurnComplete
-from hivecost.plugin import TurnRequest
+from hivecost.gate_contract import TurnRequest
 
 #: Attribute → the field it is read from. Any other attribute is a tag.
 _FIELDS: Final = {

@@ -13,10 +13,10 @@ from hivecost.events import (
     RateLimited,
     attribution_fields,
 )
+from hivecost.gate_contract import TurnRequest
 from hivecost.ledger.account import AccountStatus, Crossing
 from hivecost.ledger.amounts import Unit, overrun_reason
 from hivecost.ledger.hold import Incident
-from hivecost.plugin import TurnRequest
 
 #: The rule of alerts about budgets that could not see what a call spent.
 UNSEEN: Final = "budget.unseen"

@@ -11,9 +11,9 @@ import anyio
 
 from hivecost.errors import HiveCostError
 from hivecost.events import Cost, Usage
+from hivecost.gate_contract import TurnRequest
 from hivecost.ledger import Budget, LedgerStore, LedgerStoreHold, Matches, Settlement, ancestry, attribution, matcher
 from hivecost.loops import Loop
-from hivecost.plugin import TurnRequest
 
 #: Names asked for whose answers are remembered; the oldest goes first, and is learned anew.
 _ASKED_MAX: Final = 1_000

@@ -10,6 +10,7 @@ import anyio
 from hivecost.clock import Clock
 from hivecost.errors import BudgetExceededError
 from hivecost.events import Cost, CostStatus, Event, Usage
+from hivecost.gate_contract import TurnRequest
 from hivecost.ledger import Crossing, Refusal, Unit, exceeded_of, warning_of
 from hivecost.ledger.caps import (
     Cap,
@@ -21,7 +22,6 @@ from hivecost.ledger.caps import (
     settle_on_caps,
 )
 from hivecost.loops import Loop
-from hivecost.plugin import TurnRequest
 from hivecost.pricing import PriceBook
 from hivecost.runtime.turn_bound import TurnBounds, TurnTokens
 from hivecost.runtime.turn_hold import unknown_units

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from hivecost.errors import HiveCostError
 from hivecost.events import ChargeSettled, Cost, CostStatus, Usage, attribution_fields
+from hivecost.gate_contract import TurnRequest
 from hivecost.ledger.caps import Cap
 from hivecost.money import to_nanousd
-from hivecost.plugin import TurnRequest
 from hivecost.runtime.hard_budgets import Admission
 from hivecost.runtime.outcome import was_never_sent
 

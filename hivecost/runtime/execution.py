@@ -21,12 +21,12 @@ from hivecost.errors import BudgetExceededError, ConfigError, ExecutionCancelled
 from hivecost.events import Event, LLMTurnComplete, Totals
 from hivecost.forking import end_child
 from hivecost.frozen import frozen
+from hivecost.gate_contract import TurnRequest
 from hivecost.ledger import Limit
 from hivecost.ledger.caps import Cap, new_cap
 from hivecost.loops import Loop, Task, run_on
 from hivecost.money import TURN_COST_MAX_NANOUSD, to_nanousd
 from hivecost.plain_text import plain_str
-from hivecost.plugin import TurnRequest
 from hivecost.pricing import PriceBook, tokens_of
 from hivecost.runtime.attribution import checked_name, checked_tags, checked_text
 from hivecost.runtime.breakdown import Breakdown

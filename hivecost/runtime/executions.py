@@ -12,11 +12,11 @@ import anyio.abc
 
 from hivecost.errors import BudgetExceededError, ExecutionCancelledError, HiveCostError, ReentrancyError
 from hivecost.events import ExecutionCompleted, ExecutionStarted, ExecutionStatus, new_execution_id, new_session_id
+from hivecost.gate_contract import TurnRequest
 from hivecost.ledger import DEPTH_MAX, Lineage, whose
 from hivecost.ledger.caps import Cap
 from hivecost.loops import Loop, run_on
 from hivecost.plain_text import plain_str
-from hivecost.plugin import TurnRequest
 from hivecost.runtime.attribution import checked_tags, checked_text
 from hivecost.runtime.entry_point import THREADS_MAX, EntryPoint
 from hivecost.runtime.execution import PARENTS, Execution, ExecutionHost, current_execution

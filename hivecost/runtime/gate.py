@@ -18,10 +18,10 @@ from msgspec.structs import replace
 from hivecost.clock import Clock
 from hivecost.errors import ConfigError, LedgerUnavailableError
 from hivecost.events import Cost, Event, LLMTurnComplete, Usage
+from hivecost.gate_contract import GateCheck, TurnEnd, TurnOutcome, TurnRequest
 from hivecost.ledger import Budget, ClosesInTime, LedgerStore, OpenLedger, Unit, attribution
 from hivecost.ledger.caps import Cap, CapHold
 from hivecost.loops import Loop, current_loop
-from hivecost.plugin import GateCheck, TurnEnd, TurnOutcome, TurnRequest
 from hivecost.pricing import PriceBook, has_tokenizer, import_tokenizer
 from hivecost.runtime.capped_turns import WAIT_S, CappedTurns
 from hivecost.runtime.closing import GRACE_S, Closing

@@ -19,6 +19,7 @@ from hivecost.errors import (
     LedgerUnavailableError,
 )
 from hivecost.events import Cost, CostStatus, Event, Usage
+from hivecost.gate_contract import TurnEnd, TurnRequest
 from hivecost.ledger import (
     UNITS,
     Account,
@@ -42,7 +43,6 @@ from hivecost.ledger import (
 from hivecost.ledger.caps import CapHold
 from hivecost.ledger.hold import refusal_of
 from hivecost.loops import Loop
-from hivecost.plugin import TurnEnd, TurnRequest
 from hivecost.pricing import PriceBook
 from hivecost.runtime.answered_models import AnsweredModels
 from hivecost.runtime.match_values import NamedBudgets

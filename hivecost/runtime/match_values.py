@@ -13,10 +13,10 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from hivecost.errors import ConfigError
+from hivecost.gate_contract import TurnRequest
 from hivecost.ledger import Budget, matcher
 from hivecost.ledger.own_limits import format_key, split_key
 from hivecost.model_names import general_names, undated
-from hivecost.plugin import TurnRequest
 from hivecost.pricing import PriceBook
 
 _log = logging.getLogger("hivecost.budgets")

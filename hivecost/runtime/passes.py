@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from hivecost.plugin import GateCheck, TurnEnd, TurnOutcome, TurnRequest
+from hivecost.gate_contract import GateCheck, TurnEnd, TurnOutcome, TurnRequest
 
 NOT_SENT: Final = TurnOutcome(total_tokens=0)
 

@@ -10,8 +10,8 @@ from typing import Any, Final
 import anyio.to_thread
 from msgspec.structs import replace
 
+from hivecost.gate_contract import TurnRequest
 from hivecost.plain_text import shown
-from hivecost.plugin import TurnRequest
 from hivecost.pricing import (
     asked_answers,
     asked_cache_write,

@@ -17,6 +17,7 @@ from msgspec.structs import replace
 
 from hivecost.bus import EventBus
 from hivecost.clock import SYSTEM_CLOCK, Clock
+from hivecost.discovery import load_plugin_class
 from hivecost.errors import (
     BudgetExceededError,
     BusClosedError,
@@ -28,9 +29,10 @@ from hivecost.errors import (
 )
 from hivecost.events import Event, LLMTurnComplete
 from hivecost.forking import leave_child, tell_children
+from hivecost.gate_contract import GateCheck, TurnRequest
 from hivecost.ledger import Budget, Limit, OpenLedger, listed_budgets
 from hivecost.ledger.caps import CapMode, new_cap
-from hivecost.plugin import GateCheck, Plugin, TurnRequest, load_plugin_class, require_plugin
+from hivecost.plugin import Plugin, require_plugin
 from hivecost.pricing import PriceBook
 from hivecost.runtime.admission import admit_turn, with_plain_names
 from hivecost.runtime.budgets import RuntimeBudgets
@@ -44,6 +46,7 @@ from hivecost.runtime.execution import Execution
 from hivecost.runtime.executions import Executions
 from hivecost.runtime.gate import Gate
 from hivecost.runtime.hosting import hosting
+from hivecost.runtime.log import ReadableLog
 from hivecost.runtime.match_values import placed
 from hivecost.runtime.plugins import AttachedPlugin, PluginRack
 from hivecost.runtime.result import ExecutionResult
@@ -105,8 +108,8 @@ class AgentRuntime:
         self.bus = EventBus(admit=self._admit, close_timeout_s=self.config.close_timeout_s)
         #: Sums over everything this runtime has seen, by execution, session, node, agent, model, user, task and day.
         self.usage = UsageAggregator()
-        #: The writer of the runtime log; `log.error` and `log.lost` say when it cannot write.
-        self.log = LogWriter()
+        #: The runtime log: `log.error` and `log.lost` say when it cannot be written, `log.sums` what is in it.
+        self.log = ReadableLog(self.base_path)
         listed = require_distinct((*(self._file.budgets if self._file else ()), *self._own_budgets))
         budgets = tuple(placed(budget, self.prices) for budget in listed)
         #: What turns pass before they are sent; `gate.ledger` is that of the hard budgets.

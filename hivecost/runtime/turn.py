@@ -12,9 +12,9 @@ from msgspec.structs import replace
 
 from hivecost.errors import BudgetExceededError, HiveCostError
 from hivecost.events import FROM_ALL, FROM_ANSWER, Cost, CostStatus, LLMTurnComplete, Usage
+from hivecost.gate_contract import TurnRequest
 from hivecost.ledger.caps import Cap
 from hivecost.plain_text import plain_str
-from hivecost.plugin import TurnRequest
 from hivecost.pricing import (
     UsageReading,
     UsageStatus,

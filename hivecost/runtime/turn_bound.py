@@ -9,8 +9,8 @@ from msgspec.structs import replace
 
 from hivecost.clock import Clock
 from hivecost.errors import BudgetExceededError, ConfigError, PriceUnknownError
+from hivecost.gate_contract import TurnRequest
 from hivecost.ledger import Unit
-from hivecost.plugin import TurnRequest
 from hivecost.pricing import PriceBook
 
 #: Why a model needs a price.

@@ -8,9 +8,9 @@ from msgspec.structs import replace
 
 from hivecost.errors import BudgetBusyError, BudgetExceededError
 from hivecost.events import Cost, Usage
+from hivecost.gate_contract import TurnRequest
 from hivecost.ledger import LedgerStoreHold, Unit
 from hivecost.ledger.hold import refusal_of
-from hivecost.plugin import TurnRequest
 
 
 def lacking(hold: LedgerStoreHold, bound: Mapping[Unit, int]) -> dict[Unit, int]:

@@ -5,13 +5,12 @@ from hivecost.subscribers.cost_reporter import CostReporter
 from hivecost.subscribers.log_writer import LogWriter
 from hivecost.subscribers.runaway_breaker import RunawayBreaker
 from hivecost.subscribers.turn_pacer import TurnPacer
-from hivecost.subscribers.usage_aggregator import DIMENSIONS, Dimension, UsageAggregator
+from hivecost.subscribers.usage_aggregator import DIMENSIONS, UsageAggregator
 
 __all__ = [
     "DIMENSIONS",
     "BudgetWatcher",
     "CostReporter",
-    "Dimension",
     "LogWriter",
     "RunawayBreaker",
     "TurnPacer",

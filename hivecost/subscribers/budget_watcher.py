@@ -21,6 +21,7 @@ from hivecost.errors import (
     ReentrancyError,
 )
 from hivecost.events import Event, EventType, ExecutionCompleted, ExecutionStarted, LLMTurnComplete
+from hivecost.gate_contract import TurnRequest
 from hivecost.ledger import (
     ACCOUNTS_MAX,
     SESSIONS_MAX,
@@ -44,7 +45,7 @@ from hivecost.ledger import (
 )
 from hivecost.ledger.amounts import format_amount
 from hivecost.ledger.period import counting_since, resetting
-from hivecost.plugin import PluginHost, TurnRequest
+from hivecost.plugin import PluginHost
 from hivecost.pricing import PriceBook
 from hivecost.subscribers.budget_signals import announce_exhausted, announce_warning
 from hivecost.subscribers.logged_spending import LoggedSpending

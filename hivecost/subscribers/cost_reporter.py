@@ -50,7 +50,7 @@ class CostReporter:
 
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
-        subscription = host.bus.subscribe(
+        async with host.bus.subscribe(
             event_types=[
                 EventType.EXECUTION_COMPLETED,
                 EventType.BUDGET_WARNING,
@@ -60,12 +60,8 @@ class CostReporter:
             ],
             handler=self._report,
             name=self.name,
-        )
-        try:
+        ):
             yield
-            await host.bus.drain(subscription)  # what others said while they stopped
-        finally:
-            host.bus.unsubscribe(subscription)
 
     def _report(self, event: Event) -> None:
         match event:

@@ -12,8 +12,9 @@ import anyio
 from hivecost.clock import Clock
 from hivecost.errors import BusClosedError, ConfigError
 from hivecost.events import RateLimited, attribution_fields
+from hivecost.gate_contract import TurnEnd, TurnOutcome, TurnRequest
 from hivecost.ledger import attribution
-from hivecost.plugin import PluginHost, TurnEnd, TurnOutcome, TurnRequest
+from hivecost.plugin import PluginHost
 from hivecost.rate_limits import Permit, RateLimiter, TokenPacer
 
 #: Scopes that are paced at once; the one that was idle longest gives way.

@@ -8,8 +8,8 @@ from contextlib import suppress
 from hivecost.clock import Clock
 from hivecost.errors import BusClosedError
 from hivecost.events import Event
+from hivecost.gate_contract import TurnRequest
 from hivecost.ledger import rate_limited_of
-from hivecost.plugin import TurnRequest
 from hivecost.rate_limits import Throttle
 
 

@@ -16,9 +16,8 @@ from hivecost.clock import to_datetime
 from hivecost.errors import ConfigError
 from hivecost.events import EventType, LLMTurnComplete, Totals
 from hivecost.forking import tell_children
-from hivecost.plugin import PluginHost
+from hivecost.plugin import Dimension, PluginHost
 
-Dimension = Literal["execution", "session", "node", "agent", "model", "user", "org", "task", "day"]
 DIMENSIONS: Final[tuple[str, ...]] = get_args(Dimension)
 
 #: Values kept for each dimension; past it the one that was idle longest goes, and `forgotten` counts it.
@@ -69,17 +68,13 @@ class UsageAggregator:
 
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
-        subscription = host.bus.subscribe(
+        async with host.bus.subscribe(
             event_types=[EventType.LLM_TURN_COMPLETE, EventType.CHARGE_SETTLED],
             handler=self.add,
             batch=True,
             name=self.name,
-        )
-        try:
+        ):
             yield
-            await host.bus.drain(subscription)  # what others said while they stopped
-        finally:
-            host.bus.unsubscribe(subscription)
 
     def add(self, turns: Iterable[LLMTurnComplete]) -> None:
         """Count these turns in every dimension they have a value for."""

@@ -33,7 +33,12 @@ SAYS = {
         "researcher 3: cancelled, 1 calls: budget 'per run'",
         "manager: completed, 0.015 USD itself, 0.0975 USD with all",
     ],
-    "own_plugin.py": ["eager waited 0.", "completed 4 calls"],
+    "own_plugin.py": [
+        "per run: $0.010 are spent, $0.02 are granted",
+        "per run: $0.020 are spent, $0.03 are granted",
+        "$0.024 in 1 runs",
+        "completed 12 calls",
+    ],
     "daily_report.py": [
         "1 sessions, 33,000 tokens, $0.0490, 1 turns without a price",
         "a-model-without-price",

@@ -81,7 +81,10 @@ class Printer:
     async def attached(self, host: hc.PluginHost) -> AsyncIterator[None]:
         subscription: str = host.bus.subscribe(event_types=[hc.EventType.LLM_TURN_COMPLETE], handler=track)
         remove = host.add_gate_check(self.check)
-        yield
+        async with host.bus.subscribe(event_types=["custom:deploy"], handler=track) as deploys:
+            yield
+        handled: int = deploys.statistics().handled
+        print(handled, deploys.unsubscribe(), host.bus.statistics().dropped)
         remove()
         host.bus.unsubscribe(subscription)
 
@@ -91,6 +94,27 @@ class Printer:
 
 
 plugin: hc.Plugin = Printer()
+host: hc.PluginHost = runtime
+
+
+async def look(host: hc.PluginHost) -> None:
+    for account in await host.budgets.status():
+        remaining: int = account.remaining
+        print(account.budget, account.scope, account.unit, remaining, account.limit, account.reset_at)
+    limit: int = await host.budgets.raise_limit("day", "$5", scope={"user": "ada"}, by="printer")
+    limit = await host.budgets.set_limit("day", 5, by="printer")
+    cost: int = host.usage.total.cost_nanousd + host.usage.by("model")["gpt-4o"].cost_nanousd
+    await host.log.flush()
+    for (model, day), totals in (await host.log.sums(by=["model", "day"], since="2026-11-01", timezone="UTC")).items():
+        cost += totals.cost_nanousd
+        print(model, day)
+    sessions: list[str] = [session.session_id for session in await host.log.sessions(limit=3)]
+    provider, name = host.prices.resolve("azure/gpt-4o")
+    bound: int | None = host.prices.upper_bound_nanousd("gpt-4o", input_tokens=10, output_tokens=10)
+    price: hc.Cost = host.prices.price("gpt-4o", hc.Usage(10, 5))
+    running: int = host.statistics().running
+    print(limit, cost, sessions, provider, name, bound, price, running)
+    runtime.register_plugin(hc.plugins.Prometheus(port=8000))
 
 
 async def main() -> None:

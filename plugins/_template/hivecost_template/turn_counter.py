@@ -19,10 +19,8 @@ class TurnCounter:
 
     @asynccontextmanager
     async def attached(self, host: hc.PluginHost) -> AsyncIterator[None]:
-        subscription = host.bus.subscribe(event_types=[hc.EventType.LLM_TURN_COMPLETE], handler=self._count)
-        yield
-        await host.bus.drain(subscription)
-        host.bus.unsubscribe(subscription)
+        async with host.bus.subscribe(event_types=[hc.EventType.LLM_TURN_COMPLETE], handler=self._count):
+            yield
 
     def _count(self, turn: hc.LLMTurnComplete) -> None:
         self.turns[turn.model] += 1

@@ -10,11 +10,6 @@ import hivecost as hc
 pytestmark = pytest.mark.anyio
 
 
-@pytest.fixture
-def anyio_backend():
-    return "asyncio"
-
-
 async def test_counts_turns_by_model(tmp_path):
     """Every turn is counted by the time the runtime is closed."""
     counter = TurnCounter()
@@ -29,3 +24,8 @@ async def test_counts_turns_by_model(tmp_path):
     async with runtime:
         await runtime.trigger_and_wait("agent")
     assert counter.turns == {"gpt-4o": 3}
+
+
+def test_is_found_by_the_name_of_its_entry_point():
+    """`hivecost.plugins` has it once the package is installed."""
+    assert hc.plugins.template is TurnCounter

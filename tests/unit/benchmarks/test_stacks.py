@@ -8,7 +8,7 @@ WORKER_FRAMES = "WorkerThread.run (anyio/_backends/_asyncio.py:8)"
 FOLDED = f"""\
 thread (7): MainThread;{LOOP_FRAMES};EventBus.publish (hivecost/bus/bus.py:3);price (hivecost/pricing/book.py:5) 30
 thread (7): MainThread;{LOOP_FRAMES};EventBus.publish (hivecost/bus/bus.py:4);price (hivecost/pricing/book.py:6) 20
-thread (7): MainThread;{LOOP_FRAMES};Subscription._run (hivecost/bus/subscription.py:1);set (asyncio/locks.py:2) 10
+thread (7): MainThread;{LOOP_FRAMES};Subscriber._run (hivecost/bus/subscriber.py:1);set (asyncio/locks.py:2) 10
 thread (7): MainThread;{LOOP_FRAMES};Handle._run (asyncio/events.py:80) 5
 thread (7): MainThread;{LOOP_FRAMES};_published (benchmarks/end_to_end.py:9);_turn (benchmarks/end_to_end.py:8) 4
 thread (7): MainThread;{LOOP_FRAMES};EpollSelector.select (selectors.py:468) 100

@@ -377,8 +377,8 @@ def test_each_subscription_sees_exactly_what_was_published_while_it_was_there(
     """B1, B3, B5, B7: all of it, in order, less the counted drops; never over max_queue; figures right at any time."""
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("hivecost.bus.publishing._LOOK_PAUSE", sizes[0])
-        patched.setattr("hivecost.bus.subscription.BATCH_MAX", sizes[1])
-        patched.setattr("hivecost.bus.subscription._YIELD_EVERY", sizes[2])
-        patched.setattr("hivecost.bus.subscription.LINE_MAX", line_max)
+        patched.setattr("hivecost.bus.subscriber.BATCH_MAX", sizes[1])
+        patched.setattr("hivecost.bus.subscriber._YIELD_EVERY", sizes[2])
+        patched.setattr("hivecost.bus.subscriber.LINE_MAX", line_max)
         play = Play([*(("subscribe", spec) for spec in first), *plan], admits=admits, has_line=line_max > 100)
         anyio.run(play.run, backend=backend)

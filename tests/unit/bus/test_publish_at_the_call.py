@@ -136,7 +136,7 @@ async def test_a_forgotten_await_publishes_at_once_also_where_a_queue_is_full(ov
 
 async def test_b3_the_line_before_a_full_queue_has_a_limit_and_what_it_does_not_take_is_counted(monkeypatch):
     """B3: a publisher that never waits fills queue and line; the rest is lost at once."""
-    monkeypatch.setattr("hivecost.bus.subscription.LINE_MAX", 5)
+    monkeypatch.setattr("hivecost.bus.subscriber.LINE_MAX", 5)
     gate, seen = anyio.Event(), []
 
     async def gated(event):

@@ -1,8 +1,8 @@
 from __future__ import annotations
 
 from hivecost.events import LLMTurnComplete
+from hivecost.gate_contract import TurnRequest
 from hivecost.ledger import ATTRIBUTES, attribution
-from hivecost.plugin import TurnRequest
 
 WHO = {
     "org_id": "acme",

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from hivecost.events import LLMTurnComplete
+from hivecost.gate_contract import TurnRequest
 from hivecost.ledger import attribution, matcher
-from hivecost.plugin import TurnRequest
 
 TURN = LLMTurnComplete(
     asked_model="prod",

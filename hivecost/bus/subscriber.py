@@ -14,10 +14,10 @@ import anyio.lowlevel
 
 from hivecost.bus.overflow import Block, Overflow
 from hivecost.bus.queue import LINE_MAX, Place, Queue
-from hivecost.bus.statistics import SubscriptionStatistics
 from hivecost.events import Event
 from hivecost.handling import enter_handler
 from hivecost.loops import Loop, Task, Wakeup
+from hivecost.subscription import SubscriptionStatistics
 
 #: List handlers get at most this many events at a time; per-event handlers yield to the loop this often.
 BATCH_MAX: Final = 4_000
@@ -29,15 +29,15 @@ QUEUE_FULL: Final = "queue full"
 #: The same when a handler cancelled the task that it runs in.
 TASK_ENDED: Final = "the subscriber's task ended"
 
-#: The subscription whose handler the current code runs in.
-current_subscription: ContextVar[Subscription | None] = ContextVar("hivecost_subscription", default=None)
+#: The subscriber whose handler the current code runs in.
+current_subscriber: ContextVar[Subscriber | None] = ContextVar("hivecost_subscriber", default=None)
 
-OnFailure = Callable[["Subscription", "Event | list[Event]", Exception], None]
-OnDrop = Callable[["Subscription", int, str], None]
-OnEnd = Callable[["Subscription"], None]
+OnFailure = Callable[["Subscriber", "Event | list[Event]", Exception], None]
+OnDrop = Callable[["Subscriber", int, str], None]
+OnEnd = Callable[["Subscriber"], None]
 
 
-class Subscription:
+class Subscriber:
     """Hands what is in its queue to the handler, in order, one wakeup for all that waits.
 
     `collect` brings what was published, and is not in the queue yet, there; `middle` is entered where its queue is in
@@ -56,7 +56,7 @@ class Subscription:
         overflow: Overflow,
         max_queue: int,
         filters: Mapping[str, str],
-        sleepers: set[Subscription],
+        sleepers: set[Subscriber],
         collect: Callable[[], None],
         middle: AbstractContextManager[None],
         turns: Callable[[], int],
@@ -130,7 +130,7 @@ class Subscription:
             and queue.free <= 0
             and len(queue.line) < LINE_MAX
             and not (self._stalled_at == queue.done or self.ended)
-            and current_subscription.get() is not self
+            and current_subscriber.get() is not self
         )
 
     async def wait_for_room(self, place: Place) -> None:
@@ -164,7 +164,7 @@ class Subscription:
             self._task = loop.spawn(self._run, f"hivecost subscription {self.name}")
 
     async def _run(self) -> None:
-        current_subscription.set(self)
+        current_subscriber.set(self)
         enter_handler(self.name)
         assert self._wakeup is not None  # noqa: S101  # made before the task
         try:
@@ -308,13 +308,13 @@ class Subscription:
 
     async def wait_finished(self) -> None:
         """Return when no handler call is running any more; at once in that call, and where it was abandoned."""
-        if self._finished is not None and not self._is_abandoned and current_subscription.get() is not self:
+        if self._finished is not None and not self._is_abandoned and current_subscriber.get() is not self:
             await self._finished.wait()
 
     async def stop(self, grace_s: float) -> bool:
         """Cancel the task and wait for it; False when it ignores that for `grace_s` and is abandoned."""
         self.end(CLOSED)
-        if self._task is None or self.is_finished or self._is_abandoned or current_subscription.get() is self:
+        if self._task is None or self.is_finished or self._is_abandoned or current_subscriber.get() is self:
             return True
         self._why_ended = CLOSED
         self._task.cancel()
