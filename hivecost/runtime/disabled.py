@@ -16,7 +16,7 @@ from hivecost.errors import ConfigError, LedgerUnavailableError
 from hivecost.events import Event, LLMTurnComplete
 from hivecost.ledger import Budget, LedgerStore, Limit
 from hivecost.ledger.caps import Cap, CapMode
-from hivecost.plugin import GateCheck, TurnRequest
+from hivecost.plugin import TurnRequest
 from hivecost.pricing import PriceBook
 from hivecost.runtime.closing import Closing
 from hivecost.runtime.gate import Gate
@@ -79,10 +79,6 @@ class PassThroughGate(Gate):
         """Remember these budgets, for those who ask which there are."""
         known = {budget.name: budget for budget in (*self._budgets, *budgets)}
         self._budgets = tuple(budget for budget in known.values() if budget.name not in retire)
-
-    def add_check(self, check: GateCheck) -> Callable[[], None]:
-        """Ignore the check."""
-        return lambda: None
 
     def cap(self, name: str, limit: Limit, *, mode: CapMode = "hard") -> Cap | None:
         """Check the limit and give no cap. Raises ConfigError for a limit that cannot be."""

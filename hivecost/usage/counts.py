@@ -34,6 +34,8 @@ _ELSEWHERE: Final = frozenset(
 #: What SDKs put where nothing was sent.
 _SENTINELS: Final = frozenset({"Unset", "NotGiven", "Omit"})
 _UNREAD_SHOWN_MAX: Final = 5
+#: No longer word is told as one of a new modality.
+_KIND_LENGTH_MAX: Final = 20
 
 
 class Counts:
@@ -134,7 +136,9 @@ class Counts:
         here = f"{place}.{kind}" if kind else place
         known = NAMES.get(here)
         if known is None:
-            self._leave(f"{here}.tokens", f"{path}.{kind if kind.isalpha() else '…'}", counted)
+            self._leave(
+                f"{here}.tokens", f"{path}.{kind if kind.isalpha() and len(kind) <= _KIND_LENGTH_MAX else '…'}", counted
+            )
         else:
             self.add(known, counted, f"{path}.{kind}", more=True)
 

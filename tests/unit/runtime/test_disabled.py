@@ -164,6 +164,8 @@ async def use_everything(runtime, collect):
             chunks = [{"choices": [{"delta": {"content": "x" * 200}}]}] * 3
             got.append([chunk async for chunk in turn.stream(chunks)])
             got.append(turn.settle(USAGE))
+        async with ctx.turn("gpt-4o", **TURN) as turn:
+            got.append(turn.settle({"model": "our-deployment", "usage": {"prompt_tokens": 90, "completion_tokens": 5}}))
         got.append(await ctx.charge("search", usd="0.01"))
         for entry in ("helper", "sync"):
             result = await runtime.trigger_and_wait(entry, limit="$1")
@@ -210,14 +212,18 @@ async def test_caps_hold_nothing(make_runtime, disabled):
 async def test_no_prompt_is_counted(make_runtime, disabled):
     """A count may be a call of the provider, and there is no money to hold for it."""
 
+    counted = []
+
     def count():
-        raise AssertionError("counted")
+        counted.append(1)
+        return 100
 
     async def agent(ctx, _):
         async with ctx.node("research", limit="$1"):
             await take_turn(ctx, input_tokens=0, prompt="a question", count=count)
 
     assert (await run(make_runtime(budgets=hc.Budget("b", "$1")), agent)).status == "completed"
+    assert counted == []
 
 
 async def test_nothing_is_written(tmp_path, disabled):
