@@ -136,9 +136,8 @@ class Counts:
         here = f"{place}.{kind}" if kind else place
         known = NAMES.get(here)
         if known is None:
-            self._leave(
-                f"{here}.tokens", f"{path}.{kind if kind.isalpha() and len(kind) <= _KIND_LENGTH_MAX else '…'}", counted
-            )
+            told = kind if kind.isalpha() and len(kind) <= _KIND_LENGTH_MAX else "…"
+            self._leave(f"{here}.tokens", f"{path}.{told}", counted)
         else:
             self.add(known, counted, f"{path}.{kind}", more=True)
 

@@ -77,7 +77,7 @@ PAYLOADS: list[Any] = [CHAT, CLAUDE, GEMINI, FAILED, SPAN, AGENT, GROK, BY_MODEL
 
 #: What a prompt, an answer or a customer's id may look like; no word of them is in the code.
 ID = "zyxwvuts_4711qponm"
-PLANTS = ["Zyxw vutsr: dear doctor, my name is", ID, "Zyxw" * 20, 'zyxw"}{"x": "']
+PLANTS = ["Zyxw vutsr: dear doctor, my name is", ID, "Zyxw" * 20]
 #: Here a provider's own short words are kept.
 WORDS = {"type", "code", "service_tier", "modality", "traffictype", "search_context_size", "memory_limit"}
 WORDS |= {"server_side_tools_used", "gen_ai.operation.name", "traceloop.span.kind"}
