@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALL_ARGUMENTS := python -m pip --disable-pip-version-check install -q --no-deps --no-build-isolation
 INSTALL := $(BIN)/$(INSTALL_ARGUMENTS) --require-hashes
 
-.PHONY: demo test test-more lint types bench profile instructions soak docs lock clean
+.PHONY: demo test test-more dist lint types bench profile instructions soak docs lock clean
 
 demo: $(VENV)/.core
 	$(BIN)/hivecost demo
@@ -14,13 +14,23 @@ demo: $(VENV)/.core
 test: $(VENV)/.test
 	$(BIN)/pytest -q -n 2 --dist worksteal
 
-# What takes longer: clients of other major versions, each in an environment of its own; everything again with its coverage.
-test-more: $(VENV)/.more $(VENV)-openai2/.done
+# What takes longer: what is released; clients of other major versions, each in an environment of its own; everything again with its coverage.
+test-more: dist $(VENV)/.more $(VENV)-openai2/.done
 	$(VENV)-openai2/bin/python -m pytest tests/more/openai2 tests/integration/test_sdk_turns.py
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -q -n 2 --dist worksteal
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
+
+# What is released, in dist/: the sdist, and the wheel built from it. The wheel then runs in an environment that has the pins and nothing else.
+dist: $(VENV)/.core
+	rm -rf dist
+	$(BIN)/hatchling build -t sdist -d dist
+	$(BIN)/python -m pip --disable-pip-version-check wheel -q --no-deps --no-build-isolation -w dist dist/*.tar.gz
+	$(PYTHON) -m venv --clear $(VENV)-dist
+	$(VENV)-dist/bin/$(INSTALL_ARGUMENTS) --require-hashes -r requirements/core.txt
+	$(VENV)-dist/bin/$(INSTALL_ARGUMENTS) dist/*.whl
+	cd $(VENV)-dist && bin/hivecost demo
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -68,7 +78,7 @@ lock: $(VENV)/.test
 	$(COMPILE) pyproject.toml --group bench -c requirements/test.txt -o requirements/bench.txt
 
 clean:
-	rm -rf $(VENV) $(VENV)-* .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis hivecost-demo
+	rm -rf $(VENV) $(VENV)-* dist .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis hivecost-demo
 
 $(VENV)/.venv:
 	$(PYTHON) -m venv $(VENV)

@@ -6,8 +6,8 @@ Names are imported from their rooms when they are first used, so that `import hi
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-#: The same as in pyproject.toml.
-__version__ = "0.1.0"
+#: The same as in pyproject.toml and in those of the plugins.
+__version__ = "0.2.0.dev0"
 
 if TYPE_CHECKING:
     from hivecost.bus import Block, DropNewest, DropOldest, EventBus

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import sys
-from importlib.metadata import version
 from pathlib import Path
 from traceback import extract_tb
 from typing import Annotated, Final, NoReturn
 
 import typer
 
+from hivecost import __version__
 from hivecost.cli.advise import advise
 from hivecost.cli.budget import budget
 from hivecost.cli.demo import demo
@@ -48,7 +48,7 @@ app.command()(spend)
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(version("hivecost"))
+        typer.echo(__version__)
         raise typer.Exit
 
 

@@ -27,7 +27,8 @@ class LLMTurnComplete(Event, frozen=True, kw_only=True, tag=EventType.LLM_TURN_C
     stop_reason: str = ""
     #: The service tier that was served, such as `flex` or `batch`.
     service_tier: str = ""
-    #: The provider's usage as it came, kept where it could not be understood in full.
+    #: What the provider counted, kept where it could not be understood in full: counts under known names and the words
+    #: that say what they are of. The runtime log keeps nothing else of it.
     raw_usage: Mapping[str, Any] | None = None
     #: The model as the caller named it; "": nobody said.
     asked_model: str = ""

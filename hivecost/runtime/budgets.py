@@ -234,7 +234,8 @@ class RuntimeBudgets:
         if budget is not None:
             expected = "mode='hard': what asks nobody first cannot be frozen"
             raise ConfigError(f"budget {name!r}", expected, got=budget.mode)
-        known = [state.name for state in await self._gate.ledger.budgets()] if self._gate.uses_ledger else []
+        configured = [one.name for one in self._gate.budgets]
+        known = [one.name for one in await self._gate.ledger.budgets()] if self._gate.uses_ledger else configured
         if name not in known:
             names = ", ".join(map(repr, (*known, *self._watched.budgets)))
             raise ConfigError("budget", f"one of {names}" if names else "a runtime that has budgets", got=name)

@@ -23,7 +23,7 @@ from hivecost.forking import end_child
 from hivecost.frozen import frozen
 from hivecost.gate_contract import TurnRequest
 from hivecost.ledger import Limit
-from hivecost.ledger.caps import Cap, new_cap
+from hivecost.ledger.caps import Cap
 from hivecost.loops import Loop, Task, run_on
 from hivecost.money import TURN_COST_MAX_NANOUSD, to_nanousd
 from hivecost.plain_text import plain_str
@@ -147,7 +147,7 @@ class Execution:
         With a `limit` such as `"$0.20"` those turns, and those of executions that are started inside, have no more than
         that, and no more than what the budgets around it have left: one that does not fit raises BudgetExhaustedError.
         """
-        return Node(self, node_id, agent_id, None if limit is None else new_cap(f"cap of node {node_id}", limit))
+        return Node(self, node_id, agent_id, None if limit is None else self.gate.cap(f"cap of node {node_id}", limit))
 
     def caps_here(self) -> tuple[Cap, ...]:
         """The caps of what is done at this point of the agent: of the nodes that it is in, and its own.

@@ -19,8 +19,8 @@ from hivecost.clock import Clock
 from hivecost.errors import ConfigError, LedgerUnavailableError
 from hivecost.events import Cost, Event, LLMTurnComplete, Usage
 from hivecost.gate_contract import GateCheck, TurnEnd, TurnOutcome, TurnRequest
-from hivecost.ledger import Budget, ClosesInTime, LedgerStore, OpenLedger, Unit, attribution
-from hivecost.ledger.caps import Cap, CapHold
+from hivecost.ledger import Budget, ClosesInTime, LedgerStore, Limit, OpenLedger, Unit, attribution
+from hivecost.ledger.caps import Cap, CapHold, CapMode, new_cap
 from hivecost.loops import Loop, current_loop
 from hivecost.pricing import PriceBook, has_tokenizer, import_tokenizer
 from hivecost.runtime.capped_turns import WAIT_S, CappedTurns
@@ -194,6 +194,10 @@ class Gate:
             self._checks.pop(addition, None)
 
         return remove
+
+    def cap(self, name: str, limit: Limit, *, mode: CapMode = "hard") -> Cap | None:
+        """A new cap for `admit`; None where nothing is held. Raises ConfigError for a limit that cannot be."""
+        return new_cap(name, limit, mode=mode)
 
     async def admit(self, request: TurnRequest, caps: Sequence[Cap] = ()) -> Admission:
         """Return when the turn may be sent, as it may be sent, with money held on `caps`; raise when it may not."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterator
+from contextlib import nullcontext
 from enum import StrEnum
 from typing import Final
 
@@ -32,8 +33,10 @@ class PluginStatus(StrEnum):
 class AttachedPlugin:
     """One plugin and how it fares. A failure stays here, named; it never reaches the agents or other plugins."""
 
-    def __init__(self, plugin: Plugin) -> None:
+    def __init__(self, plugin: Plugin, *, is_idle: bool = False) -> None:
         self.plugin = plugin
+        #: It is started and stopped as others are, and does nothing.
+        self.is_idle = is_idle
         self.status = PluginStatus.REGISTERED
         self.error: PluginError | None = None
         self._ready = anyio.Event()
@@ -44,7 +47,7 @@ class AttachedPlugin:
 
     def fresh(self) -> AttachedPlugin:
         """Itself if it has not run yet, else the same plugin for another run."""
-        return self if self.status is PluginStatus.REGISTERED else AttachedPlugin(self.plugin)
+        return self if self.status is PluginStatus.REGISTERED else AttachedPlugin(self.plugin, is_idle=self.is_idle)
 
     async def wait_ready(self) -> None:
         """Return once it runs. Raises PluginError when it could not be started."""
@@ -61,7 +64,7 @@ class AttachedPlugin:
         self._scope = anyio.CancelScope(shield=True)
         try:
             with self._scope:
-                async with self.plugin.attached(host):
+                async with nullcontext() if self.is_idle else self.plugin.attached(host):
                     self.status = PluginStatus.RUNNING
                     self._ready.set()
                     await self._stop.wait()
@@ -120,10 +123,11 @@ class AttachedPlugin:
 
 
 class PluginRack:
-    """The plugins of one runtime, by name, in the order they were registered."""
+    """The plugins of one runtime, by name, in the order they were registered; those of the types `idle` do nothing."""
 
-    def __init__(self, host: PluginHost) -> None:
+    def __init__(self, host: PluginHost, *, idle: tuple[type, ...] = ()) -> None:
         self._host = host
+        self._idle = idle
         self._attached: dict[str, AttachedPlugin] = {}
         self._group: anyio.abc.TaskGroup | None = None
 
@@ -141,7 +145,8 @@ class PluginRack:
         """Attach it when the runtime starts, or now if it runs. Raises PluginError when its name is taken."""
         if plugin.name in self._attached:
             raise PluginError(plugin.name, "is registered already; give the second one another name")
-        attached = self._attached[plugin.name] = AttachedPlugin(plugin)
+        attached = AttachedPlugin(plugin, is_idle=isinstance(plugin, self._idle))
+        self._attached[plugin.name] = attached
         if self._group is not None:
             self._group.start_soon(attached.start, self._group, self._host)
         return attached

@@ -31,7 +31,7 @@ from hivecost.events import Event, LLMTurnComplete
 from hivecost.forking import leave_child, tell_children
 from hivecost.gate_contract import GateCheck, TurnRequest
 from hivecost.ledger import Budget, Limit, OpenLedger, listed_budgets
-from hivecost.ledger.caps import CapMode, new_cap
+from hivecost.ledger.caps import CapMode
 from hivecost.plugin import Plugin, require_plugin
 from hivecost.pricing import PriceBook
 from hivecost.runtime.admission import admit_turn, with_plain_names
@@ -41,6 +41,7 @@ from hivecost.runtime.closing import Closing
 from hivecost.runtime.config import RuntimeConfig, read_config
 from hivecost.runtime.config_file import ConfigFile, read_config_file, require_distinct
 from hivecost.runtime.config_reload import ConfigReload, compare, in_force_after
+from hivecost.runtime.disabled import IDLE_PLUGINS, PassThroughGate, is_disabled, tell_disabled
 from hivecost.runtime.entry_point import EntryPoint
 from hivecost.runtime.execution import Execution
 from hivecost.runtime.executions import Executions
@@ -95,6 +96,7 @@ class AgentRuntime:
         clock: Clock = SYSTEM_CLOCK,
         open_ledger: OpenLedger = Ledger.open,
     ) -> None:
+        self._is_disabled = is_disabled()
         self.base_path = Path(base_path)
         self.clock = clock
         self._own_budgets = listed_budgets(budgets)
@@ -113,7 +115,7 @@ class AgentRuntime:
         listed = require_distinct((*(self._file.budgets if self._file else ()), *self._own_budgets))
         budgets = tuple(placed(budget, self.prices) for budget in listed)
         #: What turns pass before they are sent; `gate.ledger` is that of the hard budgets.
-        self.gate = Gate(
+        self.gate = (PassThroughGate if self._is_disabled else Gate)(
             (budget for budget in budgets if budget.mode == "hard"),
             open_ledger,
             resolved=self.resolved,
@@ -133,7 +135,7 @@ class AgentRuntime:
             watch=self._watch,
             record=self._record_budgets_again,
         )
-        self.plugins = PluginRack(self)
+        self.plugins = PluginRack(self, idle=IDLE_PLUGINS if self._is_disabled else ())
         self._entry_points: dict[str, EntryPoint] = {}
         self._executions = Executions(self, cancel_grace_s=self.config.cancel_grace_s)
         self._lifecycle: AbstractAsyncContextManager[None] | None = None
@@ -171,7 +173,7 @@ class AgentRuntime:
             raise attached.error
 
     def _writes_a_log(self) -> bool:
-        return any(isinstance(attached.plugin, LogWriter) for attached in self.plugins)
+        return any(isinstance(attached.plugin, LogWriter) and not attached.is_idle for attached in self.plugins)
 
     # -- registering -------------------------------------------------------------------------------------------
 
@@ -233,6 +235,8 @@ class AgentRuntime:
     @asynccontextmanager
     async def _run(self) -> AsyncIterator[None]:
         """Open until the block ends; then wait for running executions, drain the bus and stop the plugins."""
+        if self._is_disabled:
+            tell_disabled()
         failure: BaseException | None = None
         closing = Closing(self.config.close_timeout_s)
         with self._outside() as termination:
@@ -269,7 +273,7 @@ class AgentRuntime:
     @asynccontextmanager
     async def _living(self) -> AsyncIterator[None]:
         """Those who read the log can tell that it runs."""
-        if not self.config.log:
+        if self._is_disabled or not self.config.log:
             yield
             return
         async with living(self.base_path) as self._executions.runtime_id:
@@ -364,7 +368,7 @@ class AgentRuntime:
                 org_id=org_id,
                 task_id=task_id,
                 tags=tags or {},
-                cap=None if limit is None else new_cap(f"cap of {entry.name}", limit, mode=mode),
+                cap=None if limit is None else self.gate.cap(f"cap of {entry.name}", limit, mode=mode),
             )
 
         return (await self._executions.run_at_home(start)).execution_id
@@ -415,7 +419,7 @@ class AgentRuntime:
 
     def _on_subscriber_failed(self, sender: Any, *, event: Event | list[Event], error: Exception, **_: Any) -> None:
         """A BudgetExceededError that a handler raises cancels the execution it is about."""
-        if not isinstance(error, BudgetExceededError):
+        if self._is_disabled or not isinstance(error, BudgetExceededError):
             return
         events = event if isinstance(event, list) else [event]
         ids = {error.execution_id} if error.execution_id else {one.execution_id for one in events}

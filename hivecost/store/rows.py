@@ -12,7 +12,7 @@ from msgspec.structs import astuple, replace
 from hivecost.events import USAGE_FIELDS, ChargeSettled, Cost, CostStatus, Event, LLMTurnComplete, UnknownEvent, Usage
 from hivecost.events import encode_json as event_to_json
 from hivecost.money import TURN_COST_MAX_NANOUSD, format_usd
-from hivecost.usage.views import plain
+from hivecost.usage.raw import raw_of
 
 Row = tuple[Any, ...]
 
@@ -80,18 +80,10 @@ def turn_row(turn: LLMTurnComplete) -> Row:
         latency_ms,
         stop,
         tier,
-        None if raw_usage is None else _raw_json(raw_usage),
+        None if raw_usage is None else _to_json(raw_of(raw_usage)).decode(),
         *names,
         CHARGE if type(turn) is ChargeSettled else "",
     )
-
-
-def _raw_json(raw_usage: Any) -> str:
-    """Somebody else's numbers and objects, as text where JSON has no place for them: a turn is not lost for them."""
-    try:
-        return _to_json(raw_usage).decode()
-    except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
-        return _to_json(plain(raw_usage)).decode()
 
 
 def event_row(event: Event) -> Row:

@@ -7,7 +7,6 @@ from math import ceil, isfinite
 from typing import Any, Final
 
 from hivecost.events import TOKENS_PER_TURN_MAX
-from hivecost.plain_text import shown
 from hivecost.usage.names import (
     MODALITIES,
     NAMES,
@@ -18,7 +17,9 @@ from hivecost.usage.names import (
     place_of,
     section_in,
     snake_name,
+    spoken_name,
 )
+from hivecost.usage.raw import spoken_value
 from hivecost.usage.views import name_of, text, view
 
 #: How deep counts stand, and how many of a usage part are looked at: it may hold itself.
@@ -33,6 +34,8 @@ _ELSEWHERE: Final = frozenset(
 #: What SDKs put where nothing was sent.
 _SENTINELS: Final = frozenset({"Unset", "NotGiven", "Omit"})
 _UNREAD_SHOWN_MAX: Final = 5
+#: No longer word is told as one of a new modality.
+_KIND_LENGTH_MAX: Final = 20
 
 
 class Counts:
@@ -67,7 +70,7 @@ class Counts:
             if value is None:
                 continue
             given = key if type(key) is str and key.isascii() else name_of(key)
-            known, here, name = place_of(place, given)
+            known, here, name, spoken = place_of(place, given)
             if type(value) is int and known is not None and 0 <= value <= TOKENS_PER_TURN_MAX:  # as it is most often
                 field, beside = known
                 if value >= found.get(field, 0):
@@ -79,7 +82,7 @@ class Counts:
             self._left -= 1
             if self._left < 0:
                 return
-            there = f"{path}.{given}" if path else given
+            there = f"{path}.{spoken}" if path else spoken
             if known is not None and (here not in SHORT_NAMES or _is_number(value)):
                 if name in NESTED and isinstance(value, Mapping):
                     self._open(section_in(place, name), value, there, depth)
@@ -127,13 +130,14 @@ class Counts:
             elif name in {"token_count", "tokens", "input_tokens", "count"}:
                 counted = value
             else:
-                self._leave(f"{place}.{name}", f"{path}.{name}", value)
+                self._leave(f"{place}.{name}", f"{path}.{spoken_name(name)}", value)
         if counted is None:
             return
         here = f"{place}.{kind}" if kind else place
         known = NAMES.get(here)
         if known is None:
-            self._leave(f"{here}.tokens", f"{path}.{kind}", counted)
+            told = kind if kind.isalpha() and len(kind) <= _KIND_LENGTH_MAX else "…"
+            self._leave(f"{here}.tokens", f"{path}.{told}", counted)
         else:
             self.add(known, counted, f"{path}.{kind}", more=True)
 
@@ -147,11 +151,11 @@ class Counts:
         if type(value) is str and _is_number(value) and len(value) <= _DIGITS_MAX:
             value = int(value)
         if type(value) is not int and not whole:
-            self.problems.append(f"{name} must be a whole number, got {shown(value, 60)}")
+            self.problems.append(f"{name} must be a whole number, got {spoken_value(value)}")
             return 0
         count: int = int(value)  # type: ignore[call-overload]  # an int or a whole float, checked above
         if not 0 <= count <= TOKENS_PER_TURN_MAX:
-            self.problems.append(f"{name} must be between 0 and {TOKENS_PER_TURN_MAX:,}, got {shown(count, 60)}")
+            self.problems.append(f"{name} must be between 0 and {TOKENS_PER_TURN_MAX:,}, got {spoken_value(count)}")
             return 0
         return count
 

@@ -10,6 +10,7 @@ import msgspec
 
 from hivecost.events import USAGE_FIELDS
 from hivecost.usage.names import PREFIXES
+from hivecost.usage.raw import word
 from hivecost.usage.views import from_json, items, text, view
 
 #: Keys under which an answer lies inside an event, a batch line or a chunk, outermost first.
@@ -220,7 +221,7 @@ def why_no_turn(found: Found) -> str:
         operation, call, kind, around = (text(parts.get(name)) for name in _SPAN_FACT_NAMES)
         is_around = call in _AROUND or around in _TRACELOOP_KINDS
         if is_around or operation in _OPERATIONS or kind.upper() in _SPAN_KINDS:
-            named = operation or call or kind or around
+            named = word(operation or call or kind or around)
             return f"a span of {named} is no call of a model: its usage is the sum of those below it"
     is_bare = usage is response
     if is_bare and not isinstance(usage, dict):  # an SDK's object may say None of what it has not

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from hivecost.usage.raw import word
 from hivecost.usage.refusals import is_filter_mark, is_unbilled
 from hivecost.usage.views import plain, text, view
 
@@ -43,7 +44,7 @@ def _of_status(status: int, said: list[object]) -> str:
 
 
 def _of_error(error: object) -> str:
-    code = text(view(error).get("code"))
+    code = word(view(error).get("code"))
     said = str(plain(error))
     if is_filter_mark(said) or any(word in code.lower() for word in _BEGUN):
         return ""

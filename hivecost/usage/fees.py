@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from hivecost.usage.raw import word
 from hivecost.usage.views import items, snake, text, view
 
 #: Gemini bills a grounded prompt once; from version 3 on, each distinct query.
@@ -74,12 +75,12 @@ class Fees:
         if "performanceConfig" in response and text(view(response["performanceConfig"]).get("latency")) == "optimized":
             self.doubts.append("latency was optimized, and the rate is the standard one")
         for asked in map(view, items(response.get("tools"))):
-            kind, container = text(asked.get("type")), view(asked.get("container"))
+            kind, container = word(asked.get("type")), view(asked.get("container"))
             if kind.startswith("web_search_preview") and _NOT_REASONING.match(model):
                 self.doubts.append(f"a search of {kind} costs 0.025 USD with a model that does not reason")
-            if text(container.get("memory_limit")) not in {"", "1g"}:
-                self.doubts.append(f"a container of {text(container['memory_limit'])} costs more than one of 1g")
-        for tool in map(text, items(usage.get("server_side_tools_used"))):
+            if (size := word(container.get("memory_limit"))) not in {"", "1g"}:
+                self.doubts.append(f"a container of {size} costs more than one of 1g")
+        for tool in map(word, items(usage.get("server_side_tools_used"))):
             if tool.endswith("WEB_SEARCH"):
                 self._count("web_search_requests")
             else:

@@ -210,12 +210,47 @@ NESTED: Final = frozenset({"input_tokens", "output_tokens", "cache_creation"})
 MODALITIES: Final = ("modality_unspecified", "text", "image", "video", "audio", "document")
 
 
+# The allow-list of what is told of a payload, in what is kept of it and in reasons: these names, and those of NAMES.
+#: Parts in which counts stand, besides those in which a count is broken down.
+_PARTS: Final = frozenset(
+    {
+        "answers", "cost_details", "error", "iterations", "model_usage", "models", "plugins", "request_usage_entries",
+        "response", "result", "steps", "token_usage", "usage", "usage_metadata",
+    }
+)  # fmt: skip
+#: Numbers and switches that decide a price, besides counts.
+_NUMBERS: Final = frozenset(
+    {
+        "cost", "cost_in_usd_ticks", "input_tokens_cost", "is_byok", "output_tokens_cost", "request_cost",
+        "status_code", "token_count", "total_cost", "total_cost_usd", "upstream_inference_completions_cost",
+        "upstream_inference_cost", "upstream_inference_input_cost", "upstream_inference_output_cost",
+        "upstream_inference_prompt_cost",
+    }
+)  # fmt: skip
+#: Keys whose words say what a count is of, at which rate it is billed, or why nothing is.
+WORDS: Final = frozenset(
+    {
+        "code", "inference_geo", "modality", "search_context_size", "service_tier", "speed", "status", "traffic_type",
+        "ttl", "type",
+    }
+)  # fmt: skip
+_KNOWN: Final = frozenset(
+    {part for name in NAMES for part in name.split(".")} | SECTIONS.keys() | set(SECTIONS.values()) | _PARTS | _NUMBERS
+)
+#: A name that is not known yet: words, and durations such as `5m`, as no id has; it says what kind of thing it is.
+_NEW_NAME: Final = re.compile(r"(?:[a-z]+|\d{1,2}[a-z])(?:[._](?:[a-z]+|\d{1,2}[a-z]))*")
+_NEW_PART: Final = re.compile(r"(?:[a-z]+_)*(?:details|usage|metadata|modality)")
+_NAME_LENGTH_MAX: Final = 60
+
+
 class Place(NamedTuple):
     """Where a key of a part stands in our names, and what it counts if it is known."""
 
     known: Name | None
     here: str
     name: str
+    #: The key as it may be told.
+    spoken: str
 
 
 @lru_cache(maxsize=4_096)
@@ -223,7 +258,7 @@ def place_of(place: str, key: str) -> Place:
     """The place of a key in the part that stands at `place`; "" is the usage part itself."""
     name = snake_name(key)
     here = f"{place}.{name}" if place else name
-    return Place(NAMES.get(here), here, name)
+    return Place(NAMES.get(here), here, name, spoken_name(key))
 
 
 def section_in(place: str, name: str) -> str:
@@ -247,3 +282,21 @@ def snake_name(name: str) -> str:
 def is_count(path: str) -> bool:
     """Whether a name says that it counts tokens, or something else."""
     return _COUNTS.search(path) is not None and _MEASURES.search(path) is None
+
+
+def spoken_name(key: str) -> str:
+    """Return a name of a count or of a part with counts; `…` for any other key, which may be anybody's text."""
+    return key if _is_known(key) or _is_new(key) else "…"
+
+
+def _is_known(key: str) -> bool:
+    name = snake_name(key)
+    return name in WORDS or all(part in _KNOWN for part in name.split("."))
+
+
+def _is_new(key: str) -> bool:
+    """Whether a key that nobody knows yet says that it counts something, or is a part with counts."""
+    name = snake_name(key)
+    if len(name) > _NAME_LENGTH_MAX or _NEW_NAME.fullmatch(name) is None:
+        return False
+    return is_count(name) or _NEW_PART.fullmatch(name) is not None

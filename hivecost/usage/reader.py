@@ -20,9 +20,10 @@ from hivecost.usage.failed_lines import why_unbilled
 from hivecost.usage.fees import Fees, is_billed_by_prompt
 from hivecost.usage.identity import identity_of
 from hivecost.usage.passes import AROUND, BY_MODEL, ENTRIES, ITERATIONS, STEPS, model_of, runs_around, runs_in, split
+from hivecost.usage.raw import raw_of, spoken_value
 from hivecost.usage.reading import UsagePass, UsageReading, UsageStatus
 from hivecost.usage.totals import placed
-from hivecost.usage.views import body_of, decoded, plain, view
+from hivecost.usage.views import body_of, decoded, view
 
 #: The shapes that are known, by name. A shape says what stands beside what where no total does; counts go by one table.
 FLAVORS: Final = (
@@ -79,8 +80,7 @@ def read_usage(payload: object, *, flavor: str | None = None) -> UsageReading:
     except Exception as error:  # a stranger's object may raise anything from a property
         return UsageReading(
             status=_INVALID,
-            reason=f"cannot be read: {shown(error)}",
-            raw={"payload": shown(payload, 1_000)},
+            reason=f"cannot be read: {type(error).__name__}",  # which may quote the payload
         )
 
 
@@ -90,14 +90,14 @@ def _read(payload: object, flavor: str | None) -> UsageReading:
     found = find_usage(payload)
     unbilled = "" if found.usage else why_unbilled(payload)
     if unbilled:
-        return UsageReading(unbilled=unbilled, batch=True, raw=plain(payload))
+        return UsageReading(unbilled=unbilled, batch=True, raw=raw_of(payload))
     detected = flavor or flavor_of(found)
     no_turn = "" if flavor else why_no_turn(found)
     if not detected and not no_turn and (table := by_model(payload)):
         return _of_models(table)
     if not detected or no_turn:
         parts = view(found.usage) or view(payload)
-        raw = plain(parts) if found.usage else None
+        raw = raw_of(parts) if found.usage else None
         reason, answer_id = no_turn or _SAYS_NOTHING, answer_id_of(found.response)
         return UsageReading(status=_MISSING, reason=reason, answer_id=answer_id, raw=raw)
     found = found if found.usage or not flavor else Found(found.response, found.response)
@@ -118,7 +118,7 @@ def _of_models(table: Mapping[str, Mapping[str, Any]]) -> UsageReading:
         status=_ESTIMATED,
         reason=_SUMS_OF_MODELS,
         model=next(iter(table)) if len(table) == 1 else "",
-        raw=plain(table),
+        raw={"models": [raw_of(used) for used in table.values()]},
     )
 
 
@@ -126,7 +126,9 @@ def _of_our_own(reading: UsageReading, usage: Mapping[str, Any]) -> UsageReading
     """Whoever says that the names are ours means no others: a slip of one must not pass for a count of zero."""
     strange = next((name for name, count in usage.items() if name not in _COUNT_FIELDS and count is not None), None)
     texts = [
-        f"{name} must be a whole number, got {shown(count, 60)}" for name, count in usage.items() if type(count) is str
+        f"{name} must be a whole number, got {spoken_value(count)}"
+        for name, count in usage.items()
+        if type(count) is str
     ]
     if reading.status is _INVALID or (strange is None and not texts):
         return reading
@@ -135,7 +137,7 @@ def _of_our_own(reading: UsageReading, usage: Mapping[str, Any]) -> UsageReading
         if strange is None
         else f"{shown(strange, 60)} is no count of hivecost.Usage: {', '.join(USAGE_FIELDS)}"
     )
-    return replace(reading, status=_INVALID, reason=reason, raw=plain(usage))
+    return replace(reading, status=_INVALID, reason=reason, raw=raw_of(usage))
 
 
 def _read_chunks(chunks: list[Any] | tuple[Any, ...], flavor: str | None) -> UsageReading:
@@ -205,7 +207,7 @@ def read_found(found: Found, flavor: str) -> UsageReading:
         inference_geo=facts.inference_geo,
         stop_reason=facts.stop_reason,
         reported_nanousd=reported_nanousd(response, usage),
-        raw=None if status is _OK or not usage else plain(usage),
+        raw=None if status is _OK or not usage else raw_of(usage),
     )
 
 

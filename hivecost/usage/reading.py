@@ -64,5 +64,5 @@ class UsageReading(msgspec.Struct, frozen=True, kw_only=True):
     reported_nanousd: int | None = None
     #: Why nothing was billed, of a line of a batch that failed; "" for whatever has, or may have, a bill.
     unbilled: str = ""
-    #: The provider's usage as it came, kept when the status is not `ok`.
+    #: The counts of the provider's usage as they came, kept when the status is not `ok`: no text of a prompt.
     raw: dict[str, Any] | None = None

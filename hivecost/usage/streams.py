@@ -13,9 +13,10 @@ from hivecost.usage.deltas import answer_bytes, plain_text_bytes
 from hivecost.usage.detection import Found, answer_id_of, find_usage, flavor_of
 from hivecost.usage.estimates import tokens_of
 from hivecost.usage.fees import queries_of
+from hivecost.usage.raw import raw_of
 from hivecost.usage.reader import ALL_ZERO, read_usage, with_output
 from hivecost.usage.reading import UsageReading, UsageStatus
-from hivecost.usage.views import decoded, items, plain, snake, text, view
+from hivecost.usage.views import decoded, items, snake, text, view
 
 #: Facts around the usage that a later chunk replaces.
 _FACTS: Final = (
@@ -138,7 +139,7 @@ class UsageStream:
             return reading
         reason = "; ".join(filter(None, (CUT_REASON, reading.reason)))
         said = reading.usage
-        reading = replace(reading, status=UsageStatus.ESTIMATED, reason=reason, raw=plain(self._usage))
+        reading = replace(reading, status=UsageStatus.ESTIMATED, reason=reason, raw=raw_of(self._usage))
         if not self._uncounted_bytes or reading.passes:
             return reading
         output_tokens = min(said.output_tokens + tokens_of(self._uncounted_bytes), TOKENS_PER_TURN_MAX)
@@ -150,7 +151,7 @@ class UsageStream:
         if not doubt:
             return reading
         status = UsageStatus.MISSING if doubt == ALL_ZERO else UsageStatus.ESTIMATED
-        return replace(reading, usage=usage, status=status, reason=doubt, raw=plain(self._usage))
+        return replace(reading, usage=usage, status=status, reason=doubt, raw=raw_of(self._usage))
 
     def _said(self) -> UsageReading:
         """What the provider has counted."""

@@ -109,7 +109,7 @@ def _copied(value: object, depth: int, left: list[int]) -> Any:
         if isinstance(value, Enum):
             value = value.value
         if isinstance(value, _SCALARS):
-            return _scalar(value)
+            return scalar(value)
         if isinstance(value, list | tuple):
             return [_copied(item, depth + 1, left) for item in islice(value, left[0] + 1)]
         parts = islice(view(value).items(), left[0] + 1)
@@ -119,7 +119,7 @@ def _copied(value: object, depth: int, left: list[int]) -> Any:
     return copied if copied or isinstance(value, Mapping) else shown(value)
 
 
-def _scalar(value: str | float | None) -> str | float | None:
+def scalar(value: str | float | None) -> str | float | None:
     """The value itself, of none but Python's own types: codecs refuse the others."""
     if isinstance(value, str):
         return encodable(value)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import json
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -97,6 +98,41 @@ async def test_a_journal_of_another_boot_proves_nothing(old, then):
         now = accounts[before["budget"], before["scope"]]
         assert now["settled"] + now["in_doubt"] >= before["settled"] + before["in_doubt"]
         assert now["settled"] <= before["settled"]
+
+
+#: Opens a folder to write, and dies when all of one migration is done and nothing of it committed.
+DIES_IN = """
+import os, sys
+from pathlib import Path
+from hivecost.store import schema
+from hivecost.store.database import open_writer
+
+migrate_one = schema._migrate_one
+
+def step(connection, number, script):
+    if number == int(sys.argv[2]):
+        connection.create_function("die", 0, lambda: os.kill(os.getpid(), 9))
+        script += "\\nSELECT die();"
+    migrate_one(connection, number, script)
+
+schema._migrate_one = step
+open_writer(Path(sys.argv[1]))
+"""
+
+
+async def test_a_migration_that_is_killed_goes_on_where_it_was(old):
+    """In each of its steps: that one is not there, those before it are, and the next who opens it loses nothing."""
+    base_path, read = old
+    boot(base_path, boot_id())
+    with closing(sqlite3.connect(base_path / "hivecost.db")) as log:
+        (version,) = log.execute("PRAGMA user_version").fetchone()
+    for number in range(version + 1, schema.latest_version() + 1):
+        done = subprocess.run([sys.executable, "-c", DIES_IN, base_path, str(number)], check=False)
+        assert done.returncode == -signal.SIGKILL
+        with closing(sqlite3.connect(base_path / "hivecost.db")) as log:
+            assert log.execute("PRAGMA user_version").fetchone() == (number - 1,)
+    assert not differing(read["ledger"], await reading.read_ledger(base_path))
+    assert not differing(without_local_times(read["log"]), without_local_times(await reading.read_log(base_path)))
 
 
 async def test_nobody_migrates_beside_a_living_older_process(old, monkeypatch):

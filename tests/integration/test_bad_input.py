@@ -323,11 +323,13 @@ async def test_what_the_log_cannot_hold_is_lost_by_name(runtime, base_path):
 
 
 @pytest.mark.parametrize("odd", [10**30, 10**5_000, object(), "\ud800", math.nan, b"5"], ids=range(6))
-async def test_raw_usage_that_no_codec_writes_is_kept_as_text(runtime, base_path, odd):
+async def test_raw_usage_that_no_codec_writes_costs_no_turn(runtime, base_path, odd):
     """The turn is money; what its provider wrote beside it is never a reason to lose it."""
     async with runtime:
         await runtime.bus.publish(
-            hc.LLMTurnComplete(model=MODEL, usage=GOOD, session_id="session_raw", raw_usage={"odd": odd, "prompt": 5})
+            hc.LLMTurnComplete(
+                model=MODEL, usage=GOOD, session_id="session_raw", raw_usage={"input_tokens": odd, "prompt": 5}
+            )
         )
         await runtime.flush()
     assert runtime.log.lost == 0

@@ -43,3 +43,11 @@ def test_the_demo_shows_what_it_promises(shown, base_path):
     ]
     assert "customer day  org=acme" in left
     assert "$0.0300  $0.0258  $0.0000   $0.0000    $0.0042" in left
+
+
+def test_the_demo_says_that_it_needs_budgets(base_path, monkeypatch):
+    """Without them its runaway would never end."""
+    monkeypatch.setenv("HIVECOST_DISABLE", "1")
+    done = CliRunner().invoke(app, ["demo", "--data", str(base_path)])
+    assert str(done.exception) == "HIVECOST_DISABLE: expected to be unset for the demo, whose agents only budgets stop"
+    assert not base_path.exists()

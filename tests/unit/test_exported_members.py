@@ -7,7 +7,6 @@ import importlib
 import pkgutil
 import subprocess
 import sys
-import tomllib
 from pathlib import Path
 
 import pytest
@@ -52,9 +51,3 @@ def test_importing_hivecost_leaves_the_heavy_libraries_alone():
     code = f"import hivecost, sys; hivecost.AgentRuntime; print([m for m in {heavy} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_the_version_is_that_of_the_package():
-    """`hivecost.__version__` and pyproject.toml say the same."""
-    project = Path(hivecost.__file__).parents[1] / "pyproject.toml"
-    assert hivecost.__version__ == tomllib.loads(project.read_text())["project"]["version"]

@@ -47,7 +47,7 @@ FULL = LLMTurnComplete(
     latency_ms=12,
     stop_reason="end_turn",
     service_tier="flex",
-    raw_usage={"prompt_tokens": 100, "nested": {"x": [1, None]}},
+    raw_usage={"prompt_tokens": 100, "iterations": [{"input_tokens": None}]},
 )
 
 

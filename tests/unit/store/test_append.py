@@ -87,6 +87,6 @@ class TurnOfPrompt(LLMTurnComplete, frozen=True, tag="turn_of_prompt"):
 @pytest.mark.parametrize("own", [OwnTurn, TurnOfPrompt])
 def test_a_turn_of_a_class_of_its_own_is_logged_as_a_turn(log, own):
     """What the log has no column for is left out."""
-    assert log.append([own(session_id="s", model="gpt-4o", raw_usage={"a": 1}, prompt_id="p")]).inserted == [True]
+    assert log.append([own(session_id="s", model="gpt-4o", raw_usage={"input": 1}, prompt_id="p")]).inserted == [True]
     row = log.open().execute("SELECT session_id, model, raw_usage FROM turns").fetchone()
-    assert row == ("s", "gpt-4o", '{"a":1}')
+    assert row == ("s", "gpt-4o", '{"input":1}')

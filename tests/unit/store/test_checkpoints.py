@@ -29,7 +29,7 @@ def log(tmp_path, monkeypatch):
 
 
 def batch():
-    return [LLMTurnComplete(session_id="s", raw_usage={"x": "y" * 1000}) for _ in range(10)]
+    return [LLMTurnComplete(session_id="s", stop_reason="y" * 1000) for _ in range(10)]
 
 
 def test_the_wal_stays_small(log, tmp_path):

@@ -133,7 +133,7 @@ def test_a_deleted_session_leaves_all_sums_also_when_it_was_pruned(oracle, logge
 
 def some(count, start_ns=0, **fields):
     return [
-        LLMTurnComplete(session_id="s", timestamp_ns=start_ns + n, raw_usage={"x": "y" * 500}, **fields)
+        LLMTurnComplete(session_id="s", timestamp_ns=start_ns + n, stop_reason="y" * 500, **fields)
         for n in range(count)
     ]
 

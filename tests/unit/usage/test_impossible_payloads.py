@@ -71,7 +71,7 @@ def test_a_property_that_raises_is_told_and_not_raised():
     """A stranger's object may do anything."""
     reading = read_usage(Hostile())
     assert reading.status is UsageStatus.INVALID
-    assert "closed" in reading.reason
+    assert reading.reason == "cannot be read: RuntimeError"
 
 
 def test_an_endless_payload_ends():
