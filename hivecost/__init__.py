@@ -1,310 +1,34 @@
 """Cost control for agent runtimes: count, price, budget and stop every LLM call.
 
 Names are imported from their rooms when they are first used, so that `import hivecost` costs next to nothing.
+`__init__.pyi` is the one list of them, for type checkers and for this file.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 #: The same as in pyproject.toml and in those of the plugins.
 __version__ = "0.2.0.dev0"
 
-if TYPE_CHECKING:
-    from hivecost.bus import Block, DropNewest, DropOldest, EventBus
-    from hivecost.clock import Clock, SystemClock
-    from hivecost.discovery import plugins
-    from hivecost.errors import (
-        BudgetBusyError,
-        BudgetExceededError,
-        BudgetExhaustedError,
-        BusClosedError,
-        ConfigError,
-        EventFormatError,
-        ExecutionCancelledError,
-        HiveCostError,
-        LedgerUnavailableError,
-        PluginError,
-        PriceUnknownError,
-        PriceUpdateError,
-        ReentrancyError,
-        SessionNotFoundError,
-        StoreCorruptError,
-        StoreError,
-        StoreLockedError,
-        StoreMovedError,
-        StoreUnusablePathError,
-        StoreVersionError,
-        UnknownEntryPointError,
-        UsageInvalidError,
-    )
-    from hivecost.events import (
-        AlertRaised,
-        BudgetExceeded,
-        BudgetWarning,
-        ChargeSettled,
-        ContextCompacted,
-        Cost,
-        CostStatus,
-        CustomEvent,
-        Event,
-        EventType,
-        ExecutionCompleted,
-        ExecutionStarted,
-        ExecutionStatus,
-        LLMTurnComplete,
-        RateLimited,
-        ToolCallCompleted,
-        Totals,
-        UnknownEvent,
-        Usage,
-        new_session_id,
-    )
-    from hivecost.gate_contract import TurnRequest
-    from hivecost.ledger import Budget, RunawayRules
-    from hivecost.plugin import Plugin, PluginHost
-    from hivecost.pricing import (
-        ModelChoice,
-        PriceBook,
-        UsageReading,
-        UsageStream,
-        calculate_cost,
-        count_tokens,
-        read_usage,
-        select_model,
-    )
-    from hivecost.queries import RuntimeLogStore, SessionStore, SpendStore
-    from hivecost.rate_limits import RateLimiter
-    from hivecost.runtime import (
-        AgentRuntime,
-        Execution,
-        ExecutionResult,
-        GraphSpec,
-        LoopConfig,
-        NodeSpec,
-        RuntimeConfig,
-        Turn,
-        current_execution,
-    )
-    from hivecost.signals import (
-        budget_exhausted,
-        budget_warning,
-        cancellation_ignored,
-        events_dropped,
-        execution_cancelled,
-        subscriber_failed,
-    )
-    from hivecost.store import DoubtfulHold, Ledger, LedgerHold, Store
-    from hivecost.subscribers import BudgetWatcher, CostReporter, LogWriter, RunawayBreaker, TurnPacer, UsageAggregator
-    from hivecost.subscription import Subscription
+_homes: dict[str, str] = {}
 
-__all__ = [
-    "AgentRuntime",
-    "AlertRaised",
-    "Block",
-    "Budget",
-    "BudgetBusyError",
-    "BudgetExceeded",
-    "BudgetExceededError",
-    "BudgetExhaustedError",
-    "BudgetWarning",
-    "BudgetWatcher",
-    "BusClosedError",
-    "ChargeSettled",
-    "Clock",
-    "ConfigError",
-    "ContextCompacted",
-    "Cost",
-    "CostReporter",
-    "CostStatus",
-    "CustomEvent",
-    "DoubtfulHold",
-    "DropNewest",
-    "DropOldest",
-    "Event",
-    "EventBus",
-    "EventFormatError",
-    "EventType",
-    "Execution",
-    "ExecutionCancelledError",
-    "ExecutionCompleted",
-    "ExecutionResult",
-    "ExecutionStarted",
-    "ExecutionStatus",
-    "GraphSpec",
-    "HiveCostError",
-    "LLMTurnComplete",
-    "Ledger",
-    "LedgerHold",
-    "LedgerUnavailableError",
-    "LogWriter",
-    "LoopConfig",
-    "ModelChoice",
-    "NodeSpec",
-    "Plugin",
-    "PluginError",
-    "PluginHost",
-    "PriceBook",
-    "PriceUnknownError",
-    "PriceUpdateError",
-    "RateLimited",
-    "RateLimiter",
-    "ReentrancyError",
-    "RunawayBreaker",
-    "RunawayRules",
-    "RuntimeConfig",
-    "RuntimeLogStore",
-    "SessionNotFoundError",
-    "SessionStore",
-    "SpendStore",
-    "Store",
-    "StoreCorruptError",
-    "StoreError",
-    "StoreLockedError",
-    "StoreMovedError",
-    "StoreUnusablePathError",
-    "StoreVersionError",
-    "Subscription",
-    "SystemClock",
-    "ToolCallCompleted",
-    "Totals",
-    "Turn",
-    "TurnPacer",
-    "TurnRequest",
-    "UnknownEntryPointError",
-    "UnknownEvent",
-    "Usage",
-    "UsageAggregator",
-    "UsageInvalidError",
-    "UsageReading",
-    "UsageStream",
-    "budget_exhausted",
-    "budget_warning",
-    "calculate_cost",
-    "cancellation_ignored",
-    "count_tokens",
-    "current_execution",
-    "events_dropped",
-    "execution_cancelled",
-    "new_session_id",
-    "plugins",
-    "read_usage",
-    "select_model",
-    "subscriber_failed",
-]
 
-#: Where each name lives.
-_ROOMS = {
-    "hivecost.bus": (
-        "Block",
-        "DropNewest",
-        "DropOldest",
-        "EventBus",
-    ),
-    "hivecost.clock": (
-        "Clock",
-        "SystemClock",
-    ),
-    "hivecost.discovery": ("plugins",),
-    "hivecost.errors": (
-        "BudgetBusyError",
-        "BudgetExceededError",
-        "BudgetExhaustedError",
-        "BusClosedError",
-        "ConfigError",
-        "EventFormatError",
-        "ExecutionCancelledError",
-        "HiveCostError",
-        "LedgerUnavailableError",
-        "PluginError",
-        "PriceUnknownError",
-        "PriceUpdateError",
-        "ReentrancyError",
-        "SessionNotFoundError",
-        "StoreCorruptError",
-        "StoreError",
-        "StoreLockedError",
-        "StoreMovedError",
-        "StoreUnusablePathError",
-        "StoreVersionError",
-        "UnknownEntryPointError",
-        "UsageInvalidError",
-    ),
-    "hivecost.events": (
-        "AlertRaised",
-        "BudgetExceeded",
-        "BudgetWarning",
-        "ChargeSettled",
-        "ContextCompacted",
-        "Cost",
-        "CostStatus",
-        "CustomEvent",
-        "Event",
-        "EventType",
-        "ExecutionCompleted",
-        "ExecutionStarted",
-        "ExecutionStatus",
-        "LLMTurnComplete",
-        "RateLimited",
-        "ToolCallCompleted",
-        "Totals",
-        "UnknownEvent",
-        "Usage",
-        "new_session_id",
-    ),
-    "hivecost.gate_contract": ("TurnRequest",),
-    "hivecost.ledger": ("Budget", "RunawayRules"),
-    "hivecost.plugin": ("Plugin", "PluginHost"),
-    "hivecost.pricing": (
-        "ModelChoice",
-        "PriceBook",
-        "UsageReading",
-        "UsageStream",
-        "calculate_cost",
-        "count_tokens",
-        "read_usage",
-        "select_model",
-    ),
-    "hivecost.queries": (
-        "RuntimeLogStore",
-        "SessionStore",
-        "SpendStore",
-    ),
-    "hivecost.rate_limits": ("RateLimiter",),
-    "hivecost.runtime": (
-        "AgentRuntime",
-        "Execution",
-        "ExecutionResult",
-        "GraphSpec",
-        "LoopConfig",
-        "NodeSpec",
-        "RuntimeConfig",
-        "Turn",
-        "current_execution",
-    ),
-    "hivecost.signals": (
-        "budget_exhausted",
-        "budget_warning",
-        "cancellation_ignored",
-        "events_dropped",
-        "execution_cancelled",
-        "subscriber_failed",
-    ),
-    "hivecost.store": ("DoubtfulHold", "Ledger", "LedgerHold", "Store"),
-    "hivecost.subscribers": (
-        "BudgetWatcher",
-        "CostReporter",
-        "LogWriter",
-        "RunawayBreaker",
-        "TurnPacer",
-        "UsageAggregator",
-    ),
-    "hivecost.subscription": ("Subscription",),
-}
-_HOMES = {name: room for room, names in _ROOMS.items() for name in names}
+def _find_homes() -> dict[str, str]:
+    """Return the room of each public name, read from the stub beside this file once."""
+    if not _homes:
+        import pkgutil  # noqa: PLC0415  # not needed by who only imports hivecost
+        import re  # noqa: PLC0415  # the same
+
+        stub = (pkgutil.get_data(__name__, "__init__.pyi") or b"").decode()
+        for room, names in re.findall(r"^from (\S+) import \(([^)]*)\)", stub, re.MULTILINE):
+            _homes.update(dict.fromkeys(re.findall(r"(\w+) as", names), room))
+    return _homes
 
 
 def __getattr__(name: str) -> Any:
-    home = _HOMES.get(name)
+    if name == "__all__":
+        return sorted(_find_homes())
+    home = None if name.startswith("_") else _find_homes().get(name)
     if home is None:
         raise AttributeError(f"module 'hivecost' has no attribute {name!r}")
     value = globals()[name] = getattr(import_module(home), name)
@@ -312,4 +36,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted({*globals(), *_find_homes()})

@@ -1,9 +1,10 @@
 """Hosts agents: executions, the gate, cancellation, plugins."""
 
 from hivecost.runtime.budgets import RuntimeBudgets
+from hivecost.runtime.charge import Charge
 from hivecost.runtime.config import RuntimeConfig
 from hivecost.runtime.config_reload import ConfigReload
-from hivecost.runtime.execution import Execution, current_execution
+from hivecost.runtime.execution import Execution, Node, current_execution
 from hivecost.runtime.match_values import placed_scope
 from hivecost.runtime.plugins import AttachedPlugin, PluginRack, PluginStatus
 from hivecost.runtime.result import ExecutionResult
@@ -14,12 +15,14 @@ from hivecost.runtime.turn import Turn
 __all__ = [
     "AgentRuntime",
     "AttachedPlugin",
+    "Charge",
     "ConfigReload",
     "ContextOverflow",
     "Execution",
     "ExecutionResult",
     "GraphSpec",
     "LoopConfig",
+    "Node",
     "NodeSpec",
     "PluginRack",
     "PluginStatus",

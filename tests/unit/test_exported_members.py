@@ -30,19 +30,22 @@ def test_all_is_complete_and_sorted(name):
     assert all(hasattr(package, member) for member in exported)
 
 
-def test_every_public_name_has_a_home_that_type_checkers_know():
-    """The lazy table, `__all__` and the imports for type checkers agree."""
-    tree = ast.parse(Path(hivecost.__file__).read_text())
-    typed = {
-        (alias.name, node.module)
-        for block in tree.body
-        if isinstance(block, ast.If)
-        for node in block.body
-        if isinstance(node, ast.ImportFrom)
-        for alias in node.names
+def test_every_public_name_is_what_type_checkers_see():
+    """The stub is the one list: each of its names is re-exported, and is the object of that name in its room."""
+    tree = ast.parse(Path(hivecost.__file__).with_suffix(".pyi").read_text())
+    listed = {
+        alias.asname: node.module for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
     }
-    assert typed == set(hivecost._HOMES.items())
-    assert sorted(hivecost._HOMES) == sorted(hivecost.__all__)
+    assert sorted(listed) == hivecost.__all__
+    for name, room in listed.items():
+        assert getattr(hivecost, name) is getattr(importlib.import_module(room), name)
+
+
+def test_a_name_that_is_not_public_is_an_error():
+    """As of any other module."""
+    with pytest.raises(AttributeError, match="module 'hivecost' has no attribute 'AgentRuntim'"):
+        _ = hivecost.AgentRuntim
+    assert not hasattr(hivecost, "_anything")
 
 
 def test_importing_hivecost_leaves_the_heavy_libraries_alone():

@@ -1,0 +1,158 @@
+"""The public names, and the room that each comes from; `hivecost/__init__.py` imports them when they are first used."""
+
+from hivecost.bus import (
+    Block as Block,
+    DropNewest as DropNewest,
+    DropOldest as DropOldest,
+    EventBus as EventBus,
+    Overflow as Overflow,
+)
+from hivecost.clock import (
+    Clock as Clock,
+    SystemClock as SystemClock,
+)
+from hivecost.discovery import (
+    plugins as plugins,
+)
+from hivecost.errors import (
+    BudgetBusyError as BudgetBusyError,
+    BudgetExceededError as BudgetExceededError,
+    BudgetExhaustedError as BudgetExhaustedError,
+    BusClosedError as BusClosedError,
+    ConfigError as ConfigError,
+    EventFormatError as EventFormatError,
+    ExecutionCancelledError as ExecutionCancelledError,
+    HiveCostError as HiveCostError,
+    LedgerUnavailableError as LedgerUnavailableError,
+    PluginError as PluginError,
+    PriceUnknownError as PriceUnknownError,
+    PriceUpdateError as PriceUpdateError,
+    ReentrancyError as ReentrancyError,
+    SessionNotFoundError as SessionNotFoundError,
+    StoreCorruptError as StoreCorruptError,
+    StoreError as StoreError,
+    StoreLockedError as StoreLockedError,
+    StoreMovedError as StoreMovedError,
+    StoreUnusablePathError as StoreUnusablePathError,
+    StoreVersionError as StoreVersionError,
+    UnknownEntryPointError as UnknownEntryPointError,
+    UsageInvalidError as UsageInvalidError,
+)
+from hivecost.events import (
+    AlertRaised as AlertRaised,
+    BudgetExceeded as BudgetExceeded,
+    BudgetWarning as BudgetWarning,
+    ChargeSettled as ChargeSettled,
+    ContextCompacted as ContextCompacted,
+    Cost as Cost,
+    CostStatus as CostStatus,
+    CustomEvent as CustomEvent,
+    Event as Event,
+    EventType as EventType,
+    ExecutionCompleted as ExecutionCompleted,
+    ExecutionStarted as ExecutionStarted,
+    ExecutionStatus as ExecutionStatus,
+    LLMTurnComplete as LLMTurnComplete,
+    RateLimited as RateLimited,
+    ToolCallCompleted as ToolCallCompleted,
+    Totals as Totals,
+    UnknownEvent as UnknownEvent,
+    Usage as Usage,
+    new_session_id as new_session_id,
+)
+from hivecost.gate_contract import (
+    TurnOutcome as TurnOutcome,
+    TurnRequest as TurnRequest,
+)
+from hivecost.ledger import (
+    AccountStatus as AccountStatus,
+    Budget as Budget,
+    LedgerStore as LedgerStore,
+    LedgerStoreHold as LedgerStoreHold,
+    OpenLedger as OpenLedger,
+    Refusal as Refusal,
+    RunawayRules as RunawayRules,
+    Settlement as Settlement,
+)
+from hivecost.plugin import (
+    Plugin as Plugin,
+    PluginHost as PluginHost,
+)
+from hivecost.pricing import (
+    ModelChoice as ModelChoice,
+    ModelLimits as ModelLimits,
+    ModelName as ModelName,
+    PriceBook as PriceBook,
+    Quote as Quote,
+    UsageReading as UsageReading,
+    UsageStatus as UsageStatus,
+    UsageStream as UsageStream,
+    calculate_cost as calculate_cost,
+    count_tokens as count_tokens,
+    read_usage as read_usage,
+    select_model as select_model,
+)
+from hivecost.queries import (
+    NodeDetails as NodeDetails,
+    Run as Run,
+    RuntimeLogStore as RuntimeLogStore,
+    SessionDetails as SessionDetails,
+    SessionState as SessionState,
+    SessionStore as SessionStore,
+    SpendRow as SpendRow,
+    SpendStore as SpendStore,
+    Step as Step,
+)
+from hivecost.rate_limits import (
+    LimiterStatistics as LimiterStatistics,
+    PacerStatistics as PacerStatistics,
+    RateLimiter as RateLimiter,
+)
+from hivecost.runtime import (
+    AgentRuntime as AgentRuntime,
+    AttachedPlugin as AttachedPlugin,
+    Charge as Charge,
+    ConfigReload as ConfigReload,
+    Execution as Execution,
+    ExecutionResult as ExecutionResult,
+    GraphSpec as GraphSpec,
+    LoopConfig as LoopConfig,
+    Node as Node,
+    NodeSpec as NodeSpec,
+    PluginStatus as PluginStatus,
+    RuntimeBudgets as RuntimeBudgets,
+    RuntimeConfig as RuntimeConfig,
+    RuntimeStatistics as RuntimeStatistics,
+    Turn as Turn,
+    current_execution as current_execution,
+)
+from hivecost.signals import (
+    budget_exhausted as budget_exhausted,
+    budget_warning as budget_warning,
+    cancellation_ignored as cancellation_ignored,
+    events_dropped as events_dropped,
+    execution_cancelled as execution_cancelled,
+    subscriber_failed as subscriber_failed,
+)
+from hivecost.store import (
+    DoubtfulHold as DoubtfulHold,
+    Ledger as Ledger,
+    LedgerHold as LedgerHold,
+    Store as Store,
+    StoreStatistics as StoreStatistics,
+)
+from hivecost.subscribers import (
+    BudgetWatcher as BudgetWatcher,
+    CostReporter as CostReporter,
+    LogWriter as LogWriter,
+    RunawayBreaker as RunawayBreaker,
+    TurnPacer as TurnPacer,
+    UsageAggregator as UsageAggregator,
+)
+from hivecost.subscription import (
+    BusStatistics as BusStatistics,
+    Subscription as Subscription,
+    SubscriptionStatistics as SubscriptionStatistics,
+)
+
+__version__: str
