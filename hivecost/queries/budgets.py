@@ -8,9 +8,9 @@ from typing import Final
 
 from hivecost.errors import EventFormatError, StoreCorruptError
 from hivecost.events import BudgetExceeded, decode_json
-from hivecost.ledger import OwnLimit
+from hivecost.ledger import BudgetState, OwnLimit
+from hivecost.log.records import BudgetChange, BudgetDefinition
 from hivecost.queries.reader import reading
-from hivecost.store import BudgetChange, BudgetDefinition, BudgetState
 from hivecost.store.definitions import LOAD_DEFINITIONS, definition_of
 from hivecost.store.ledger.own_limits import LOAD_OVERRULED, overruled_of
 from hivecost.store.ledger.records import LOAD_BUDGETS, LOAD_CHANGES, budget_of, change_of, checked_count

@@ -18,9 +18,9 @@ from hivecost.ledger import (
     listed_budgets,
     listed_names,
 )
+from hivecost.log.records import BudgetChange
 from hivecost.store.ledger import controls, doubts, records
 from hivecost.store.ledger.database import Errand
-from hivecost.store.ledger.records import BudgetChange
 
 
 class LedgerErrands(ABC):

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from hivecost.errors import StoreCorruptError
-from hivecost.store.os_lock import is_lock_name, is_locked, lock_for_life, new_lock_name
+from hivecost.store.file_locks import is_lock_name, is_locked, lock_for_life, new_lock_name
 from hivecost.store.private_files import make_own_folder, make_private_folder
 
 #: macOS tells it so.

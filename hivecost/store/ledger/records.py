@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Any, Final
 
 import msgspec
@@ -12,19 +11,7 @@ import msgspec
 from hivecost.clock import to_datetime
 from hivecost.errors import ConfigError, StoreCorruptError
 from hivecost.ledger import BudgetState
-
-
-class BudgetChange(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry of the audit trail."""
-
-    at: datetime
-    who: str
-    #: `configure`, `retire`, `set_limit`, `raise_limit`, `unset_limit`, `freeze`, `unfreeze`, `resolve`, `recover`.
-    what: str
-    #: The name of a budget, the id of a hold, or the number of a process that was recovered.
-    subject: str
-    detail: str
-
+from hivecost.log.records import BudgetChange
 
 LOAD_BUDGETS: Final = """
     SELECT name, limit_amount, configured_amount, unit, time_window, timezone, attributes, shadow, coalesce(frozen, '')

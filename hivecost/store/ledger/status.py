@@ -23,12 +23,12 @@ from hivecost.ledger.account import Account
 from hivecost.ledger.period import Window
 from hivecost.store.database import database_path, open_reader
 from hivecost.store.faults import named_faults
+from hivecost.store.file_locks import holder_of
 from hivecost.store.ledger.doubts import is_known, list_doubts, paid_of
 from hivecost.store.ledger.folder import LedgerFolder, boot_id, how_restarted
 from hivecost.store.ledger.journal import Slot, TornJournalError, read_journal
 from hivecost.store.ledger.leases import is_durable
 from hivecost.store.ledger.own_limits import own_limit, own_limit_of_account, unpack_key
-from hivecost.store.os_lock import holder_of
 
 #: How often the journals are read again because settlements were committed meanwhile.
 _ATTEMPTS_MAX: Final = 10

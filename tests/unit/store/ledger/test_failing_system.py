@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from hivecost.errors import LedgerUnavailableError
-from hivecost.store import Ledger, os_lock
+from hivecost.store import Ledger, file_locks
+from hivecost.store.file_locks import is_locked
 from hivecost.store.ledger import folder as ledger_folder
 from hivecost.store.ledger.folder import LedgerFolder
-from hivecost.store.os_lock import is_locked
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +29,7 @@ def no_descriptor(path, flags):
 
 
 @pytest.mark.parametrize(
-    ("owner", "name", "fault"), [(threading.Thread, "start", no_thread), (os_lock, "open_private", no_descriptor)]
+    ("owner", "name", "fault"), [(threading.Thread, "start", no_thread), (file_locks, "open_private", no_descriptor)]
 )
 async def test_what_cannot_be_closed_is_recovered(base_path, budgets, sums, caplog, owner, name, fault):
     """Its block ends without an error, and whoever opens the ledger next takes it for dead, in the same process too."""

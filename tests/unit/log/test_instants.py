@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hivecost.clock import to_ns
 from hivecost.errors import ConfigError
-from hivecost.queries.instants import instant_ns, range_ns, since_ns, until_ns
+from hivecost.log.instants import instant_ns, range_ns, since_ns, until_ns
 
 ZONES = ["UTC", "Asia/Tokyo", "America/New_York", "Asia/Kathmandu", "Pacific/Apia"]
 LOGGED_NS = to_ns(datetime(2026, 11, 22, tzinfo=UTC))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import date, datetime, timedelta, tzinfo
-from typing import Final
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from typing import TYPE_CHECKING, Final
 
 from hivecost.clock import to_datetime, to_ns
 from hivecost.errors import ConfigError
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 #: A date means the whole day; a text is ISO 8601, such as `2026-11-22` or `2026-11-22T08:00+01:00`.
 Moment = datetime | date | str
@@ -57,6 +59,8 @@ def range_ns(since: Moment | None, until: Moment | None, zone: tzinfo | None = N
 
 def find_zone(name: str) -> ZoneInfo:
     """The IANA time zone. Raises ConfigError for a name nobody knows."""
+    from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415  # most commands name no zone
+
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):

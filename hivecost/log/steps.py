@@ -8,8 +8,8 @@ from typing import Any, Final
 import msgspec
 
 from hivecost.events import USAGE_FIELDS, Usage
+from hivecost.log.instants import local_iso
 from hivecost.money import to_usd
-from hivecost.queries.instants import local_iso
 
 
 class Step(msgspec.Struct, frozen=True, kw_only=True):

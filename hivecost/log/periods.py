@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, tzinfo
 from functools import lru_cache
 from typing import Final
-from zoneinfo import ZoneInfo
 
 from hivecost.clock import to_datetime
-from hivecost.store import QUARTER_HOUR_NS
+
+QUARTER_HOUR_NS: Final = 15 * 60 * 10**9
 
 _LABELS: Final[dict[str, Callable[[datetime], str]]] = {
     "hour": lambda moment: f"{moment:%Y-%m-%dT%H}:00{moment.isoformat()[19:]}",
@@ -22,7 +22,7 @@ PERIODS: Final = tuple(_LABELS)
 
 
 @lru_cache(maxsize=4096)
-def period_labels(quarter_hour: int, periods: tuple[str, ...], zone: ZoneInfo) -> tuple[str, ...]:
+def period_labels(quarter_hour: int, periods: tuple[str, ...], zone: tzinfo) -> tuple[str, ...]:
     """The periods this quarter-hour belongs to: `2026-11-22T08:00+01:00`, `2026-11-22`, `2026-W47`, `2026-11`.
 
     Time zones differ from UTC by whole quarter-hours, so that none of them lies in two periods.
