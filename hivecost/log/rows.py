@@ -5,7 +5,7 @@ Annotations are no texts here: each text would be compiled when its tuple is mad
 
 from typing import Final, Generic, NamedTuple, TypeVar
 
-T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 #: What `sums` groups by: periods of a time zone, and who or what a turn belongs to.
 PERIOD_DIMENSIONS: Final = ("hour", "day", "week", "month")
@@ -37,10 +37,10 @@ ALWAYS: Final = Window()
 EVERYTHING: Final = Filter()
 
 
-class Page(NamedTuple, Generic[T]):
+class Page(NamedTuple, Generic[T_co]):
     """Some rows, and the cursor to go on from: opaque text, good for this log alone."""
 
-    rows: tuple[T, ...]
+    rows: tuple[T_co, ...]
     cursor: str
 
 

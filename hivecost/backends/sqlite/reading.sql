@@ -71,8 +71,8 @@ SELECT {model}, latency_ms, count(*) FROM turns
 WHERE timestamp_ns >= :first_ns AND timestamp_ns < :end_ns AND kind = '' {where} GROUP BY 1, 2
 
 -- name: accounts
--- Accounts of the ledger whose period holds an instant, those that are used most first. A limit of their own they have by
--- their values; those of a session also by the others, with null in its place.
+-- Accounts of the ledger whose period holds an instant, those that are used most first.
+-- A limit of their own they have by their values; those of a session also by the others, with null in its place.
 SELECT a.budget, a.scope, a.period, b.unit,
     coalesce(
         (SELECT limit_amount FROM ledger_own_limits WHERE budget = a.budget AND account_values = a.account_values),
