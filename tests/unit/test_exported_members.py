@@ -31,6 +31,20 @@ def test_all_is_complete_and_sorted(name):
     assert all(hasattr(package, member) for member in exported)
 
 
+@pytest.mark.parametrize("name", ["reports", "store"])
+def test_every_name_of_a_lazy_room_has_a_home(name):
+    """Its table, its `__all__` and its imports for type checkers agree."""
+    room = importlib.import_module(f"hivecost.{name}")
+    typed = {
+        (alias.name, node.module.removeprefix(f"hivecost.{name}."))
+        for node in ast.walk(ast.parse(Path(room.__file__).read_text()))
+        if isinstance(node, ast.ImportFrom) and node.module.startswith(f"hivecost.{name}.")
+        for alias in node.names
+    }
+    assert typed == {(member, module) for module, members in room._MODULES.items() for member in members}
+    assert sorted(member for member, _ in typed) == sorted(room.__all__)
+
+
 def test_every_public_name_has_a_home_that_type_checkers_know():
     """The lazy table, `__all__` and the imports for type checkers agree."""
     tree = ast.parse(Path(hivecost.__file__).read_text())
