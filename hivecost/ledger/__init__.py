@@ -17,7 +17,7 @@ from hivecost.ledger.snapshot import AccountSnapshot, HoldSnapshot, LedgerSnapsh
 from hivecost.ledger.soft import SoftAction, SoftLimits, SoftStep, soft_refusal
 from hivecost.ledger.spend import ACCOUNTS_MAX, SESSIONS_MAX, SpendAccounts, is_unseen
 from hivecost.ledger.state import LedgerState
-from hivecost.ledger.statements import BudgetState, DoubtAmount, DoubtfulHold, OwnLimit
+from hivecost.ledger.statements import BudgetChange, BudgetState, DoubtAmount, DoubtfulHold, OwnLimit
 
 __all__ = [
     "ACCOUNTS_MAX",
@@ -33,6 +33,7 @@ __all__ = [
     "AccountStatus",
     "Ancestors",
     "Budget",
+    "BudgetChange",
     "BudgetState",
     "Calendar",
     "CancelWhen",

@@ -15,7 +15,8 @@ from hivecost.log.rows import ALWAYS, EVERYTHING, AccountRow, Filter, LatencyRow
 
 if TYPE_CHECKING:
     from hivecost.events import Event, EventType, LLMTurnComplete
-    from hivecost.log.records import BudgetChange, BudgetDefinition, NodeTotals, Run, SessionState
+    from hivecost.ledger import BudgetChange
+    from hivecost.log.records import BudgetDefinition, NodeTotals, Run, SessionState
     from hivecost.log.steps import Step
 
 
@@ -112,7 +113,10 @@ class LogReader(Protocol):
         ...
 
     def accounts(self, at_ns: int, *, limit: int | None = None) -> list[AccountRow]:
-        """Return the accounts of hard budgets whose period holds this instant, those that are used most first."""
+        """Return the accounts of hard budgets whose period holds this instant, those that are used most first.
+
+        Behind them come those of shadow budgets, which refuse nothing.
+        """
         ...
 
     def audit(self, *, limit: int = 100) -> list[BudgetChange]:

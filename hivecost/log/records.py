@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-
 import msgspec
 
 from hivecost.events import Totals
@@ -145,15 +143,3 @@ class BudgetDefinition(msgspec.Struct, frozen=True, kw_only=True):
     last_seen_ns: int
     #: It is hard, and was taken out of force after that.
     is_retired: bool = False
-
-
-class BudgetChange(msgspec.Struct, frozen=True, kw_only=True):
-    """An entry of the audit trail."""
-
-    at: datetime
-    who: str
-    #: `configure`, `retire`, `set_limit`, `raise_limit`, `unset_limit`, `freeze`, `unfreeze`, `resolve`, `recover`.
-    what: str
-    #: The name of a budget, the id of a hold, or the number of a process that was recovered.
-    subject: str
-    detail: str

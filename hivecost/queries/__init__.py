@@ -1,9 +1,8 @@
 """SQL in, Structs out: what the runtime log says."""
 
-from hivecost.ledger import BudgetState
+from hivecost.ledger import BudgetChange, BudgetState
 from hivecost.log.instants import Moment, instant_ns
 from hivecost.log.records import (
-    BudgetChange,
     BudgetDefinition,
     ModelTotals,
     NodeDetails,

@@ -8,8 +8,8 @@ from typing import Final
 
 from hivecost.errors import EventFormatError, StoreCorruptError
 from hivecost.events import BudgetExceeded, decode_json
-from hivecost.ledger import BudgetState, OwnLimit
-from hivecost.log.records import BudgetChange, BudgetDefinition
+from hivecost.ledger import BudgetChange, BudgetState, OwnLimit
+from hivecost.log.records import BudgetDefinition
 from hivecost.queries.reader import reading
 from hivecost.store.definitions import LOAD_DEFINITIONS, definition_of
 from hivecost.store.ledger.own_limits import LOAD_OVERRULED, overruled_of

@@ -51,7 +51,7 @@ def load_today(log: LogReader, now_ns: int, *, timezone: str | None = None, by: 
             total=_added(rows),
             yesterday=_added(view.sums((), _yesterday(now, zone))),
             last_hour=_added(view.sums((), Window(now_ns - _HOUR_NS, now_ns))),
-            tightest=next(iter(view.accounts(now_ns, limit=1)), None),
+            tightest=next((account for account in view.accounts(now_ns, limit=1) if not account.is_shadow), None),
         )
 
 

@@ -31,7 +31,8 @@ from hivecost.store.rollups import COUNTED
 
 if TYPE_CHECKING:
     from hivecost.events import Event, EventType, LLMTurnComplete
-    from hivecost.log.records import BudgetChange, BudgetDefinition, NodeTotals, Run, SessionState
+    from hivecost.ledger import BudgetChange
+    from hivecost.log.records import BudgetDefinition, NodeTotals, Run, SessionState
     from hivecost.log.steps import Step
 
 _OF_EVENTS: Final = {name: f"{name}_id" for name in ("session", "node", "agent", "user", "org")}

@@ -71,7 +71,7 @@ SELECT {model}, latency_ms, count(*) FROM turns
 WHERE timestamp_ns >= :first_ns AND timestamp_ns < :end_ns AND kind = '' {where} GROUP BY 1, 2
 
 -- name: accounts
--- Accounts of the ledger whose period holds an instant, those that are used most first.
+-- Accounts of the ledger whose period holds an instant, those that are used most first; those of shadow budgets last.
 -- A limit of their own they have by their values; those of a session also by the others, with null in its place.
 SELECT a.budget, a.scope, a.period, b.unit,
     coalesce(
@@ -84,5 +84,5 @@ SELECT a.budget, a.scope, a.period, b.unit,
     coalesce(b.frozen, ''), b.shadow, a.end_ns
 FROM ledger_accounts AS a JOIN ledger_budgets AS b ON b.name = a.budget
 WHERE (a.end_ns IS NULL OR a.end_ns > :at_ns) AND a.start_ns <= :at_ns
-ORDER BY iif(in_force > 0, (a.settled + a.in_doubt) * 1.0 / in_force, 1.0) DESC, a.budget, a.scope, a.start_ns
+ORDER BY b.shadow, iif(in_force > 0, (a.settled + a.in_doubt) * 1.0 / in_force, 1.0) DESC, a.budget, a.scope, a.start_ns
 LIMIT :limit

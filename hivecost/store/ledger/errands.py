@@ -10,6 +10,7 @@ from typing import Any
 from hivecost.clock import Clock
 from hivecost.ledger import (
     Budget,
+    BudgetChange,
     BudgetState,
     DoubtfulHold,
     Limit,
@@ -18,7 +19,6 @@ from hivecost.ledger import (
     listed_budgets,
     listed_names,
 )
-from hivecost.log.records import BudgetChange
 from hivecost.store.ledger import controls, doubts, records
 from hivecost.store.ledger.database import Errand
 

@@ -10,8 +10,7 @@ import msgspec
 
 from hivecost.clock import to_datetime
 from hivecost.errors import ConfigError, StoreCorruptError
-from hivecost.ledger import BudgetState
-from hivecost.log.records import BudgetChange
+from hivecost.ledger import BudgetChange, BudgetState
 
 LOAD_BUDGETS: Final = """
     SELECT name, limit_amount, configured_amount, unit, time_window, timezone, attributes, shadow, coalesce(frozen, '')

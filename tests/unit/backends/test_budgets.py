@@ -17,6 +17,7 @@ CENT = 10**7
 BUDGETS = [
     hc.Budget("day", "$10", window="day", mode="hard"),
     hc.Budget("user", "$1", per="user", window="month", limits={"ada": "$4"}, mode="hard"),
+    hc.Budget("trial", "$0.10", window="day", mode="hard", shadow=True),
     hc.Budget("talk", "$1", per="user", window="session", limits={"bob": "$2"}, mode="hard"),
 ]
 
@@ -45,6 +46,7 @@ def test_accounts_are_as_the_ledger_committed_them(log, spent):
         ("talk", "session=s,user=bob", 200, 30, 0),
         ("user", "user=ada", 400, 40, 10),
         ("day", "", 1000, 70, 10),
+        ("trial", "", 10, 70, 10),
     ]
     (day,) = [row for row in rows if row.budget == "day"]
     assert (day.frozen, day.reset_ns, day.unit, day.is_shadow) == ("a look", MIDNIGHT_NS, "usd", False)
@@ -54,6 +56,6 @@ def test_accounts_are_as_the_ledger_committed_them(log, spent):
 
 def test_budgets_and_who_changed_them(log, spent):
     """Definitions by name, and the audit trail, the newest first."""
-    assert [known.budget.name for known in log.budgets()] == ["day", "talk", "user"]
+    assert [known.budget.name for known in log.budgets()] == ["day", "talk", "trial", "user"]
     assert (log.audit(limit=1)[0].what, log.audit(limit=1)[0].subject) == ("freeze", "day")
     assert len(log.audit()) > 1
