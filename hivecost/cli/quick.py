@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 from hivecost.backends import open_log
 from hivecost.errors import ConfigError, SessionNotFoundError
 from hivecost.log import AccountRow, LogReader, SumRow
-from hivecost.money import format_usd
+from hivecost.usd_text import format_usd
 
 
 class Option(NamedTuple):

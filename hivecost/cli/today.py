@@ -10,9 +10,9 @@ from hivecost.cli.help import COMMANDS
 from hivecost.cli.quick import SHARED, Option, amount, logged, now_ns, parsed, reset_of, usage
 from hivecost.log import SUM_NAMES, SumRow
 from hivecost.log.rows import VALUE_DIMENSIONS
-from hivecost.money import format_usd
 from hivecost.plain_text import printable
 from hivecost.reports.today import Today, load_today
+from hivecost.usd_text import format_usd
 
 _OPTIONS: Final = {
     **SHARED,
