@@ -1,4 +1,4 @@
-"""Cursors: places in a log as opaque text, and back."""
+"""Pages of a log: how many rows they have, and places in it as opaque text."""
 
 from __future__ import annotations
 
@@ -32,3 +32,10 @@ def place_of(cursor: str, rows: str, *kinds: type) -> list[Any]:
 def not_a_cursor(cursor: str, rows: str) -> ConfigError:
     """Return what to raise for a text that is no cursor of these rows."""
     return ConfigError("after", f'a cursor that this log gave with its {rows}, or "" for the beginning', got=cursor)
+
+
+def checked_limit(limit: int) -> int:
+    """Return how many rows to read at most, in 64 bits. Raise ConfigError for none."""
+    if type(limit) is not int or limit < 1:
+        raise ConfigError("limit", "a whole number, 1 or more", got=limit)
+    return min(limit, 2**63 - 1)

@@ -10,6 +10,7 @@ import pytest
 
 import hivecost as hc
 from hivecost.backends import open_log
+from hivecost.backends.memory import memory_log
 from hivecost.store import delete_session, prune
 from hivecost.store.runtime_log import RuntimeLog
 from hivecost.testing.contracts.log import LogContract
@@ -41,6 +42,22 @@ class TestSQLiteLog(LogContract):
 
     def delete(self, place, session_id):
         anyio.run(delete_session, place, session_id)
+
+
+class TestMemoryLog(LogContract):
+    """The one in memory: nothing in the contract knows of files or SQL."""
+
+    def open(self, place):
+        return open_log(f"memory://{place}")
+
+    def write(self, place, events):
+        memory_log(str(place)).write(events)
+
+    def prune(self, place, before_ns):
+        memory_log(str(place)).prune(before_ns)
+
+    def delete(self, place, session_id):
+        memory_log(str(place)).delete(session_id)
 
 
 @pytest.mark.parametrize("name", wrong.MISTAKES)

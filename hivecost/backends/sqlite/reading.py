@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from hivecost.backends.cursors import cursor_of, not_a_cursor, place_of
+from hivecost.backends.cursors import checked_limit, cursor_of, not_a_cursor, place_of
 from hivecost.backends.sqlite.source import Row, Source, Watch
 from hivecost.backends.sqlite.sums import OF_TURNS, added_sums
 from hivecost.errors import ConfigError, EventFormatError, SessionNotFoundError, StoreCorruptError
@@ -90,7 +90,7 @@ class SQLiteLogReader:
         after_ns, after_id = place_of(after, "sessions", int, str) if after else _FROM_THE_NEWEST[:2]
         rows = self._source.rows(
             "sessions",
-            {**wanted, **window._asdict(), "after_ns": after_ns, "after_id": after_id, "limit": _at_least_one(limit)},
+            {**wanted, **window._asdict(), "after_ns": after_ns, "after_id": after_id, "limit": checked_limit(limit)},
             columns=f"started_ns, {SESSION_COLUMNS}",
             sessions=SESSIONS,
             where=_where(wanted, {name: name for name in wanted}),
@@ -117,7 +117,7 @@ class SQLiteLogReader:
                 **wanted,
                 **window._asdict(),
                 **dict(zip(("after_ns", "after_session", "after_id"), place, strict=True)),
-                "limit": _at_least_one(limit),
+                "limit": checked_limit(limit),
             },
             columns=", ".join(RUN_COLUMNS),
             runs=RUNS,
@@ -138,7 +138,7 @@ class SQLiteLogReader:
         from hivecost.queries.turns import COLUMNS, to_step  # noqa: PLC0415  # as the module says
 
         where = _where({"node_id": node_id}, {"node_id": "node_id"})
-        place = {"session_id": session_id, "node_id": node_id, "limit": -1 if limit is None else _at_least_one(limit)}
+        place = {"session_id": session_id, "node_id": node_id, "limit": -1 if limit is None else checked_limit(limit)}
         return [to_step(row) for row in self._source.rows("steps", place, columns=COLUMNS, where=where)]
 
     def turns(self, after: str = "", filter: Filter = EVERYTHING, *, limit: int = 200) -> Page[LLMTurnComplete]:
@@ -169,7 +169,7 @@ class SQLiteLogReader:
                 for its_event_id, last_id in source.rows(f"{name[:-1]}_at", {"row_id": row_id}):
                     if its_event_id != event_id and (its_event_id is not None or last_id < row_id):
                         raise not_a_cursor(after, name)
-            return source.rows(name, {**parameters, "row_id": row_id, "limit": _at_least_one(limit)}, **places)
+            return source.rows(name, {**parameters, "row_id": row_id, "limit": checked_limit(limit)}, **places)
 
     def sums(
         self,
@@ -198,17 +198,17 @@ class SQLiteLogReader:
         return [definition_of(row) for row in self._source.select(LOAD_DEFINITIONS, {})]
 
     def accounts(self, at_ns: int, *, limit: int | None = None) -> list[AccountRow]:
-        place = {"at_ns": at_ns, "limit": -1 if limit is None else _at_least_one(limit)}
+        place = {"at_ns": at_ns, "limit": -1 if limit is None else checked_limit(limit)}
         rows = self._source.rows("accounts", place)
         return [AccountRow._make((*row[:9], bool(row[9]), row[10])) for row in rows]
 
     def audit(self, *, limit: int = 100) -> list[BudgetChange]:
         from hivecost.store.ledger.records import LOAD_CHANGES, change_of  # noqa: PLC0415  # as the module says
 
-        return [change_of(row) for row in self._source.select(LOAD_CHANGES, {"limit": _at_least_one(limit)})]
+        return [change_of(row) for row in self._source.select(LOAD_CHANGES, {"limit": checked_limit(limit)})]
 
     def alerts(self, *, limit: int = 50) -> list[Event]:
-        return [_decoded(payload) for (payload,) in self._source.rows("alerts", {"limit": _at_least_one(limit)})]
+        return [_decoded(payload) for (payload,) in self._source.rows("alerts", {"limit": checked_limit(limit)})]
 
 
 class _View(SQLiteLogReader):
@@ -227,13 +227,6 @@ def _where(wanted: Mapping[str, str | None], columns: Mapping[str, str]) -> str:
                 raise ConfigError(f"filter.{name}", f"None: only {', '.join(columns)} can be asked for here", got=value)
             conditions.append(f" AND {columns[name]} = :{name}")
     return "".join(conditions)
-
-
-def _at_least_one(limit: int) -> int:
-    """Return how many rows to read at most, in 64 bits. Raise ConfigError for none."""
-    if type(limit) is not int or limit < 1:
-        raise ConfigError("limit", "a whole number, 1 or more", got=limit)
-    return min(limit, 2**63 - 1)
 
 
 def _decoded(payload: str) -> Event:

@@ -57,7 +57,7 @@ def test_a_damaged_event_is_named(tmp_path, log, write):
         log.turns()
 
 
-@pytest.mark.parametrize("place", ["memory://log", "postgresql://host/log"])
+@pytest.mark.parametrize("place", ["nats://host/log", "postgresql://host/log"])
 def test_a_url_that_nobody_serves_yet(place):
     """ConfigError, and no folder of that name is looked for."""
     with pytest.raises(ConfigError, match="are not served yet"):

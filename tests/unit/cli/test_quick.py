@@ -211,6 +211,8 @@ def test_the_version_is_printed(hivecost):
 def test_what_is_quick_imports_nothing_that_takes_time(tmp_path, spent, arguments):
     """No typer, rich, msgspec, anyio or asyncio, and none of the rooms that need them."""
     heavy = {
+        "argparse",
+        "decimal",
         "typer",
         "click",
         "rich",
