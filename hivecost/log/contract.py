@@ -30,7 +30,7 @@ class LogReader(Protocol):
     def version(self) -> str:
         """Return a text that is another one once the log has changed.
 
-        Note it before reading: what is written in between then shows as a change.
+        Note it before reading: what is written in between then shows as a change. It says nothing to another reader.
         """
         ...
 
