@@ -43,7 +43,7 @@ _FROM_THE_NEWEST: Final = (2**63 - 1, "", "")
 class SQLiteLogReader:
     """A `hivecost.log.LogReader` of `<base_path>/hivecost.db`; a database that is missing reads as an empty log.
 
-    Methods may be called from several threads at once, but for those of a `snapshot()`.
+    Methods may be called from several threads at once, but for `version`, `close` and those of a `snapshot()`.
     """
 
     def __init__(self, base_path: str | os.PathLike[str]) -> None:
