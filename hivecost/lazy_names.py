@@ -9,13 +9,13 @@ from typing import Any
 
 
 def lazy_names(room: str, names_by_module: Mapping[str, Sequence[str]]) -> Callable[[str], Any]:
-    """Return the `__getattr__` of the room, a package; modules are named without it."""
+    """Return the `__getattr__` of the room, a package, from the names that it has of each module."""
     modules = {name: module for module, names in names_by_module.items() for name in names}
 
     def get(name: str) -> Any:
         if name not in modules:
             raise AttributeError(f"module {room!r} has no attribute {name!r}")
-        value = getattr(import_module(f"{room}.{modules[name]}"), name)
+        value = getattr(import_module(modules[name]), name)
         setattr(sys.modules[room], name, value)
         return value
 

@@ -67,11 +67,11 @@ __all__ = [
 
 #: Where each name lives.
 _MODULES: Final = {
-    "database": ("database_path", "open_reader"),
-    "definitions": ("record_definitions",),
-    "deletion": ("delete_session",),
-    "faults": ("named_faults",),
-    "ledger": (
+    "hivecost.store.database": ("database_path", "open_reader"),
+    "hivecost.store.definitions": ("record_definitions",),
+    "hivecost.store.deletion": ("delete_session",),
+    "hivecost.store.faults": ("named_faults",),
+    "hivecost.store.ledger": (
         "DoubtAmount",
         "DoubtfulHold",
         "Holder",
@@ -82,14 +82,20 @@ _MODULES: Final = {
         "read_doubts",
         "read_holders",
     ),
-    "liveness": ("living",),
-    "rates": ("current_rates_path", "open_price_book", "previous_rates_path", "read_rates", "save_rates"),
-    "repricings": ("Repricing", "write_repricings"),
-    "retention": ("Pruned", "prune"),
-    "rollups": ("COUNTED", "PRUNED_KEYS", "QUARTER_HOUR", "SUMS"),
-    "rows": ("OTHER_COUNTS",),
-    "statistics": ("StoreStatistics",),
-    "threads": ("run_in_thread",),
-    "writer": ("Store",),
+    "hivecost.store.liveness": ("living",),
+    "hivecost.store.rates": (
+        "current_rates_path",
+        "open_price_book",
+        "previous_rates_path",
+        "read_rates",
+        "save_rates",
+    ),
+    "hivecost.store.repricings": ("Repricing", "write_repricings"),
+    "hivecost.store.retention": ("Pruned", "prune"),
+    "hivecost.store.rollups": ("COUNTED", "PRUNED_KEYS", "QUARTER_HOUR", "SUMS"),
+    "hivecost.store.rows": ("OTHER_COUNTS",),
+    "hivecost.store.statistics": ("StoreStatistics",),
+    "hivecost.store.threads": ("run_in_thread",),
+    "hivecost.store.writer": ("Store",),
 }
 __getattr__ = lazy_names(__name__, _MODULES)
