@@ -1,7 +1,7 @@
 """Budgets as pure policy: attributes and an instant in, decisions over integers out."""
 
 from hivecost.ledger.account import Account, AccountStatus, Crossing
-from hivecost.ledger.amounts import UNITS, Unit, USDAmount, amounts_of
+from hivecost.ledger.amounts import UNITS, Amounts, Unit, USDAmount, amounts_of
 from hivecost.ledger.attribution import ATTRIBUTES, ancestry, ancestry_of, attribution, whose
 from hivecost.ledger.backend import ClosesInTime, LedgerStore, LedgerStoreHold, OpenLedger
 from hivecost.ledger.book import Ancestors
@@ -31,6 +31,7 @@ __all__ = [
     "Account",
     "AccountSnapshot",
     "AccountStatus",
+    "Amounts",
     "Ancestors",
     "Budget",
     "BudgetState",

@@ -86,7 +86,7 @@ class LedgerState:
             if key in self._open_by_key:
                 return self._open_by_key[key]
         accounts = self._book.find(attribution, at_ns, ancestors)
-        wanted = _checked(amounts if "calls" in amounts else {"calls": 1, **amounts})
+        wanted = _checked(amounts if "calls" in amounts else {**amounts, "calls": 1})
         refusals: tuple[Refusal, ...] = ()
         if not self._has_room(accounts, wanted):
             refusals = self._refusals(accounts, wanted)

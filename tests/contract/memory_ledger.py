@@ -109,23 +109,23 @@ class MemoryHold:
     amounts = property(lambda self: self.pure.amounts)
     shadowed = property(lambda self: self.pure.shadowed)
 
-    def settle(self, usd=None, *, nanousd=None, tokens=None, calls=None):
+    def settle(self, usd=None, **more):
         with self.ledger.locked() as place:
-            settlement = place.state.settle(self.pure, amounts_of(usd, nanousd, tokens, calls))
+            settlement = place.state.settle(self.pure, amounts_of(usd, more))
             place.doubts.pop(self.hold_id, None)
             return settlement
 
-    def settle_known(self, usd=None, *, nanousd=None, tokens=None, calls=None):
+    def settle_known(self, usd=None, **more):
         with suppress(LedgerUnavailableError), self.ledger.locked() as place:
-            settlement = place.state.settle_known(self.pure, amounts_of(usd, nanousd, tokens, calls))
+            settlement = place.state.settle_known(self.pure, amounts_of(usd, more))
             if settlement is not None and self.state == "in_doubt":
                 self.note("left unsettled")
             return settlement
         return None
 
-    def settle_another(self, usd=None, *, nanousd=None, tokens=None, calls=None):
+    def settle_another(self, usd=None, **more):
         with self.ledger.locked() as place:
-            return place.state.settle_another(self.pure, amounts_of(usd, nanousd, tokens, calls))[1]
+            return place.state.settle_another(self.pure, amounts_of(usd, more))[1]
 
     def doubt_another(self, units=UNITS):
         with self.ledger.locked() as place:
@@ -165,10 +165,10 @@ class MemoryHold:
             amounts=tuple(amounts),
         )
 
-    async def extend(self, usd=None, *, nanousd=None, tokens=None, calls=None):
+    async def extend(self, usd=None, **more):
         await anyio.lowlevel.checkpoint()
         with self.ledger.locked() as place:
-            refusal = place.state.extend(self.pure, amounts_of(usd, nanousd, tokens, calls))
+            refusal = place.state.extend(self.pure, amounts_of(usd, more))
         if refusal is not None:
             raise refusal.error()
 
@@ -214,19 +214,15 @@ class MemoryLedger:
                 hold.doubt("its ledger was closed")
             self.is_open = False
 
-    async def reserve(
-        self, attribution, usd=None, *, nanousd=None, tokens=None, calls=1, key=None, ancestors=(), is_partial=False
-    ):
+    async def reserve(self, attribution, usd=None, *, key=None, ancestors=(), is_partial=False, **more):
         await anyio.lowlevel.checkpoint()
-        answer = self.decide(attribution, amounts_of(usd, nanousd, tokens, calls), key, ancestors, is_partial)
+        answer = self.decide(attribution, amounts_of(usd, more), key, ancestors, is_partial)
         if isinstance(answer, Refusal):
             raise answer.error(attribution.get("execution", ""))
         return answer
 
-    def reserve_nowait(
-        self, attribution, usd=None, *, nanousd=None, tokens=None, calls=1, key=None, ancestors=(), is_partial=False
-    ):
-        answer = self.decide(attribution, amounts_of(usd, nanousd, tokens, calls), key, ancestors, is_partial)
+    def reserve_nowait(self, attribution, usd=None, *, key=None, ancestors=(), is_partial=False, **more):
+        answer = self.decide(attribution, amounts_of(usd, more), key, ancestors, is_partial)
         return None if isinstance(answer, Refusal) else answer
 
     def decide(self, attribution, amounts, key, ancestors, is_partial):
@@ -242,9 +238,9 @@ class MemoryLedger:
                 known = self.holds[pure.hold_id] = self.hold_class(self, pure, dict(attribution))
             return known
 
-    async def charge(self, attribution, usd=None, *, nanousd=None, tokens=None, calls=1, ancestors=(), budgets=None):
+    async def charge(self, attribution, usd=None, *, ancestors=(), budgets=None, **more):
         await anyio.lowlevel.checkpoint()
-        amounts = amounts_of(usd, nanousd, tokens, calls)
+        amounts = amounts_of(usd, more)
         with self.locked() as place:
             bill, settlement = place.state.charge(
                 attribution, self.clock.now_ns(), amounts, ancestors=ancestors, budgets=budgets
@@ -265,11 +261,11 @@ class MemoryLedger:
         with self.locked() as place:
             return sorted(place.doubts.values(), key=lambda doubt: doubt.since_ns)
 
-    async def resolve(self, hold_id, usd=None, *, nanousd=None, tokens=None, calls=None, by):
+    async def resolve(self, hold_id, usd=None, *, by, **more):
         with self.locked() as place:
             if place.doubts.pop(hold_id, None) is None:
                 raise ConfigError(f"hold {hold_id!r}", "the id of a hold that is in doubt")
-            place.state.resolve(int(hold_id), amounts_of(usd, nanousd, tokens, calls))
+            place.state.resolve(int(hold_id), amounts_of(usd, more))
 
     async def budgets(self):
         with self.locked() as place:

@@ -5,10 +5,11 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, Unpack
 
 from hivecost.clock import Clock
 from hivecost.ledger import (
+    Amounts,
     Budget,
     BudgetState,
     DoubtfulHold,
@@ -47,16 +48,14 @@ class LedgerErrands(ABC):
         hold_id: str,
         usd: USDAmount | None = None,
         *,
-        nanousd: int | None = None,
-        tokens: int | None = None,
-        calls: int | None = None,
         by: str,
+        **more: Unpack[Amounts],
     ) -> None:
         """Settle a hold that is in doubt at what it really cost (0, if it was never sent), whoever made it.
 
         A unit that is not named is charged as it was held. Raises ConfigError when no hold of this id is in doubt.
         """
-        billed = amounts_of(usd, nanousd, tokens, calls)
+        billed = amounts_of(usd, more)
         now_ns = self._clock.now_ns()
         await self._do(partial(doubts.resolve_by_hand, hold_id=hold_id, billed=billed, by=by, now_ns=now_ns))
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, Unpack
 
 import msgspec
 
-from hivecost.ledger import UNITS, Account, Hold, HoldState, Refusal, Settlement, Unit, USDAmount, amounts_of
+from hivecost.ledger import UNITS, Account, Amounts, Hold, HoldState, Refusal, Settlement, Unit, USDAmount, amounts_of
 
 if TYPE_CHECKING:
     from hivecost.store.ledger.desk import Desk
@@ -69,10 +69,7 @@ class LedgerHold(msgspec.Struct, eq=False):
     def settle(
         self,
         usd: USDAmount | None = None,
-        *,
-        nanousd: int | None = None,
-        tokens: int | None = None,
-        calls: int | None = None,
+        **more: Unpack[Amounts],
     ) -> Settlement | None:
         """Charge the bill and give the rest back; None, and nothing changes, if that was done before.
 
@@ -80,30 +77,24 @@ class LedgerHold(msgspec.Struct, eq=False):
         at, is charged in full, and freezes the budget unless the hold is partial: `Settlement.incidents`, or
         `hivecost.signals.settled_late` where only the database knows. Raises ConfigError for an amount that cannot be.
         """
-        return self._desk.settle(self, amounts_of(usd, nanousd, tokens, calls))
+        return self._desk.settle(self, amounts_of(usd, more))
 
     def settle_known(
         self,
         usd: USDAmount | None = None,
-        *,
-        nanousd: int | None = None,
-        tokens: int | None = None,
-        calls: int | None = None,
+        **more: Unpack[Amounts],
     ) -> Settlement | None:
         """Charge what is known of the bill: a unit that is not named stays in doubt, until `settle` or `resolve`.
 
         Named once, a unit stays as it was charged. None, and nothing changes, for a hold that is not held any more.
         Otherwise as `settle`, but that a closed ledger gives None.
         """
-        return self._desk.settle_known(self, amounts_of(usd, nanousd, tokens, calls))
+        return self._desk.settle_known(self, amounts_of(usd, more))
 
     def settle_another(
         self,
         usd: USDAmount | None = None,
-        *,
-        nanousd: int | None = None,
-        tokens: int | None = None,
-        calls: int | None = None,
+        **more: Unpack[Amounts],
     ) -> Settlement | None:
         """Charge the bill of one more answer that came for it, on its accounts and in its periods.
 
@@ -111,7 +102,7 @@ class LedgerHold(msgspec.Struct, eq=False):
         is anybody's. What is above is charged in full and freezes the budget, as in `settle`. A unit that is not named
         is charged at nothing, calls at one. Each call is another answer. None, and `settled_late`, as in `settle`.
         """
-        return self._desk.settle_another(self, amounts_of(usd, nanousd, tokens, calls))
+        return self._desk.settle_another(self, amounts_of(usd, more))
 
     def doubt_another(self, units: Collection[Unit] = UNITS) -> None:
         """One more answer came for it, and nobody knows its bill in these units.
@@ -131,32 +122,26 @@ class LedgerHold(msgspec.Struct, eq=False):
     async def extend(
         self,
         usd: USDAmount | None = None,
-        *,
-        nanousd: int | None = None,
-        tokens: int | None = None,
-        calls: int | None = None,
+        **more: Unpack[Amounts],
     ) -> None:
         """Set more aside, on all accounts of the hold or on none. Raises as `Ledger.reserve` does."""
-        await self._ledger.extend(self, amounts_of(usd, nanousd, tokens, calls))
+        await self._ledger.extend(self, amounts_of(usd, more))
 
     async def observe(
         self,
         usd: USDAmount | None = None,
-        *,
-        nanousd: int | None = None,
-        tokens: int | None = None,
-        calls: int | None = None,
+        **more: Unpack[Amounts],
     ) -> None:
         """It has cost so much so far: keeps at least an eighth more than that set aside.
 
         Where less is, extends the hold to a quarter more. Raises as `Ledger.reserve` does: stop then, and settle at
         what it has cost.
         """
-        seen = amounts_of(usd, nanousd, tokens, calls)
+        seen = amounts_of(usd, more)
         short = {unit: amount for unit, amount in seen.items() if amount + amount // 8 > self.amounts.get(unit, 0)}
         if short:
-            more = {unit: amount + amount // 4 - self.amounts.get(unit, 0) for unit, amount in short.items()}
-            await self._ledger.extend(self, more)
+            lacking = {unit: amount + amount // 4 - self.amounts.get(unit, 0) for unit, amount in short.items()}
+            await self._ledger.extend(self, lacking)
 
     async def __aenter__(self) -> Self:
         return self

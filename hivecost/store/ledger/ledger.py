@@ -9,7 +9,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self, TypeVar, Unpack
 
 import anyio
 from anyio.abc import TaskGroup
@@ -19,6 +19,7 @@ from hivecost.errors import ConfigError, HiveCostError, LedgerUnavailableError, 
 from hivecost.forking import leave_child, tell_children
 from hivecost.ledger import (
     AccountStatus,
+    Amounts,
     Ancestors,
     Budget,
     LedgerState,
@@ -143,12 +144,10 @@ class Ledger(LedgerErrands):
         attribution: Mapping[str, str],
         usd: USDAmount | None = None,
         *,
-        nanousd: int | None = None,
-        tokens: int | None = None,
-        calls: int = 1,
         key: str | None = None,
         ancestors: Ancestors = (),
         is_partial: bool = False,
+        **more: Unpack[Amounts],
     ) -> LedgerHold:
         """Set the most that an attempt can cost aside, on every account it counts on or on none of them.
 
@@ -160,7 +159,7 @@ class Ledger(LedgerErrands):
         be, and for an attribute or a key that is no text.
         """
         desk, visitor = self._require_open()
-        amounts = amounts_of(usd, nanousd, tokens, calls)
+        amounts = amounts_of(usd, more)
         who = Spender(attribution, ancestors)
         asked = False
         while True:
@@ -183,12 +182,10 @@ class Ledger(LedgerErrands):
         attribution: Mapping[str, str],
         usd: USDAmount | None = None,
         *,
-        nanousd: int | None = None,
-        tokens: int | None = None,
-        calls: int = 1,
         key: str | None = None,
         ancestors: Ancestors = (),
         is_partial: bool = False,
+        **more: Unpack[Amounts],
     ) -> LedgerHold | None:
         """The same from memory alone; None where that cannot be decided there: `await reserve(...)` then.
 
@@ -196,7 +193,7 @@ class Ledger(LedgerErrands):
         """
         desk, _ = self._opened or self._require_open()
         who = Spender(attribution, ancestors)
-        amounts = amounts_of(usd, nanousd, tokens, calls)
+        amounts = amounts_of(usd, more)
         answer = desk.reserve(who, amounts, key, self._clock, is_partial)
         return answer if isinstance(answer, LedgerHold) else None
 
@@ -205,11 +202,9 @@ class Ledger(LedgerErrands):
         attribution: Mapping[str, str],
         usd: USDAmount | None = None,
         *,
-        nanousd: int | None = None,
-        tokens: int | None = None,
-        calls: int = 1,
         ancestors: Ancestors = (),
         budgets: Collection[str] | None = None,
+        **more: Unpack[Amounts],
     ) -> tuple[LedgerHold, Settlement]:
         """Charge the bill of a turn that nothing was held for: in full, whatever is left, and on frozen budgets too.
 
@@ -219,7 +214,7 @@ class Ledger(LedgerErrands):
         LedgerUnavailableError, and ConfigError for amounts and attributes that cannot be.
         """
         desk, visitor = self._require_open()
-        amounts = amounts_of(usd, nanousd, tokens, calls)
+        amounts = amounts_of(usd, more)
         if budgets is not None and not isinstance(budgets, Collection):
             raise ConfigError("budgets", "the names of the budgets to charge", got=budgets)
         who = Spender(attribution, ancestors, None if budgets is None else listed_names(budgets))
