@@ -1,17 +1,14 @@
 """The SQLite runtime log: one file, one writer in a process, sums in step with the log."""
 
+from hivecost.leasing import LedgerHold
+from hivecost.ledger import BudgetChange, BudgetState, DoubtAmount, DoubtfulHold
 from hivecost.store.database import database_path, open_reader
 from hivecost.store.definitions import BudgetDefinition, record_definitions
 from hivecost.store.deletion import delete_session
 from hivecost.store.faults import named_faults
 from hivecost.store.ledger import (
-    BudgetChange,
-    BudgetState,
-    DoubtAmount,
-    DoubtfulHold,
     Holder,
     Ledger,
-    LedgerHold,
     read_accounts,
     read_accounts_of,
     read_doubts,

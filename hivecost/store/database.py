@@ -15,9 +15,9 @@ from typing import Final
 from urllib.parse import quote
 
 from hivecost.errors import StoreLockedError, StoreMovedError, StoreUnusablePathError, StoreVersionError
+from hivecost.private_files import make_private_file
 from hivecost.store.faults import is_transient, named_faults, to_store_error
 from hivecost.store.liveness import gone_from
-from hivecost.store.private_files import make_private_file
 from hivecost.store.schema import check_version, latest_version, migrate
 
 _log = logging.getLogger(__name__)

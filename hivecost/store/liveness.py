@@ -13,8 +13,8 @@ from typing import Final
 import anyio
 
 from hivecost.forking import tell_children
+from hivecost.private_files import make_own_folder, make_private_file, make_private_folder
 from hivecost.store.os_lock import is_lock_name, is_locked, lock_for_life, new_lock_name
-from hivecost.store.private_files import make_own_folder, make_private_file, make_private_folder
 from hivecost.store.threads import run_in_thread
 
 _FOLDER: Final = "runtimes"

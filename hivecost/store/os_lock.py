@@ -25,7 +25,7 @@ import anyio
 
 from hivecost.errors import StoreLockedError, StoreMovedError
 from hivecost.loops import Loop, current_loop
-from hivecost.store.private_files import make_private_folder, open_private
+from hivecost.private_files import make_private_folder, open_private
 from hivecost.store.threads import Pauses, run_in_thread, start_in_thread, start_thread
 
 T = TypeVar("T")

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hivecost.leasing.journal import Journal, TornJournalError, key_bytes, pack_accounts, read_journal
 from hivecost.ledger import UNITS
-from hivecost.store.ledger.journal import Journal, TornJournalError, key_bytes, pack_accounts, read_journal
 
 AMOUNTS = st.fixed_dictionaries(dict.fromkeys(UNITS, st.integers(0, 10**18)))
 ONES = dict.fromkeys(UNITS, 1)

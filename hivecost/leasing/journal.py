@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from hivecost.ledger import UNITS, Unit
-from hivecost.store.private_files import open_private, read_bounded
+from hivecost.private_files import open_private, read_bounded
 
 #: usd, tokens, calls.
 Amounts = tuple[int, int, int]
@@ -70,8 +70,8 @@ class _Layout:
         self.size = self.extended_at + _AMOUNTS.size
 
 
-class Slot(msgspec.Struct, frozen=True, kw_only=True):
-    """What a slot says of a hold."""
+class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What a slot of the journal says of a hold."""
 
     hold_number: int
     at_ns: int
@@ -125,48 +125,48 @@ class Journal:
         *,
         is_partial: bool = False,
     ) -> int:
-        """The place of the hold that is now written down. Raises IndexError when all are taken."""
-        place = self._free.pop()
+        """The slot of the hold that is now written down. Raises IndexError when all are taken."""
+        slot = self._free.pop()
         usd, tokens, calls = amounts.get("usd", 0), amounts.get("tokens", 0), amounts.get("calls", 0)
-        self._content.pack_into(self._map, place + _CONTENT_AT, number, at_ns, usd, tokens, calls, key, accounts)
-        self._map[place] = _HELD | _PARTIAL if is_partial else _HELD
-        return place
+        self._content.pack_into(self._map, slot + _CONTENT_AT, number, at_ns, usd, tokens, calls, key, accounts)
+        self._map[slot] = _HELD | _PARTIAL if is_partial else _HELD
+        return slot
 
     def settled(
         self, content: Content, settlement: int, billed: Mapping[Unit, int], *, is_partial: bool = False
     ) -> int:
-        """The place of a hold that is written down as settled from the start. Raises IndexError when all are taken."""
-        place = self._free.pop()
+        """The slot of a hold that is written down as settled from the start. Raises IndexError when all are taken."""
+        slot = self._free.pop()
         number, at_ns, amounts, key, accounts = content
-        self._content.pack_into(self._map, place + _CONTENT_AT, number, at_ns, *_in_order(amounts), key, accounts)
-        _BILL.pack_into(self._map, place + self._layout.bill_at, settlement, *_in_order(billed))
-        self._map[place] = _SETTLED | _PARTIAL if is_partial else _SETTLED
-        return place
+        self._content.pack_into(self._map, slot + _CONTENT_AT, number, at_ns, *_in_order(amounts), key, accounts)
+        _BILL.pack_into(self._map, slot + self._layout.bill_at, settlement, *_in_order(billed))
+        self._map[slot] = _SETTLED | _PARTIAL if is_partial else _SETTLED
+        return slot
 
-    def extend(self, place: int, amounts: Mapping[Unit, int]) -> None:
+    def extend(self, slot: int, amounts: Mapping[Unit, int]) -> None:
         """From now on the hold has these amounts."""
-        state = self._map[place] ^ _EXTENDED
+        state = self._map[slot] ^ _EXTENDED
         where = self._layout.extended_at if state & _EXTENDED else _CONTENT_AT + 16
-        _AMOUNTS.pack_into(self._map, place + where, *_in_order(amounts))
-        self._map[place] = state
+        _AMOUNTS.pack_into(self._map, slot + where, *_in_order(amounts))
+        self._map[slot] = state
 
-    def settle(self, place: int, settlement: int, billed: Mapping[Unit, int]) -> None:
+    def settle(self, slot: int, settlement: int, billed: Mapping[Unit, int]) -> None:
         """From now on the hold is settled; nothing changes if it was."""
-        state = self._map[place]
+        state = self._map[slot]
         if state & _HELD:
             usd, tokens, calls = billed.get("usd", 0), billed.get("tokens", 0), billed.get("calls", 0)
-            _BILL.pack_into(self._map, place + self._layout.bill_at, settlement, usd, tokens, calls)
-            self._map[place] = state & (_EXTENDED | _PARTIAL) | _SETTLED
+            _BILL.pack_into(self._map, slot + self._layout.bill_at, settlement, usd, tokens, calls)
+            self._map[slot] = state & (_EXTENDED | _PARTIAL) | _SETTLED
 
-    def settle_part(self, place: int, settlement: int, known: Mapping[Unit, int]) -> None:
+    def settle_part(self, slot: int, settlement: int, known: Mapping[Unit, int]) -> None:
         """From now on the hold is settled in these units, and in doubt in the others."""
-        _BILL.pack_into(self._map, place + self._layout.bill_at, settlement, *_in_order(known))
-        self._map[place] |= sum(_PARTS[unit] for unit in known)
+        _BILL.pack_into(self._map, slot + self._layout.bill_at, settlement, *_in_order(known))
+        self._map[slot] |= sum(_PARTS[unit] for unit in known)
 
-    def release(self, place: int) -> None:
+    def release(self, slot: int) -> None:
         """From now on there is no such hold."""
-        self._map[place] = _FREE
-        self._free.append(place)
+        self._map[slot] = _FREE
+        self._free.append(slot)
 
     def close(self) -> None:
         """Unmap it; the file stays."""
@@ -177,7 +177,7 @@ def _in_order(amounts: Mapping[Unit, int]) -> Iterator[int]:
     return (amounts.get(unit, 0) for unit in UNITS)
 
 
-def read_journal(path: Path) -> list[Slot]:
+def read_journal(path: Path) -> list[JournalEntry]:
     """What stands in a journal, also while its process writes: each hold is then seen as it was at some moment.
 
     Raises TornJournalError for a file that cannot be one, and OSError.
@@ -189,27 +189,27 @@ def read_journal(path: Path) -> list[Slot]:
     layout = _Layout(accounts_max) if magic in (_MAGIC, _MAGIC_1) and accounts_max < 2**16 else None
     if layout is None or len(data) != _HEADER_SIZE + slots * layout.size:
         raise TornJournalError(f"{path}: not a journal")
-    return list(_slots(data, layout, path, free=_FREE if magic == _MAGIC else _FREE_1))
+    return list(_entries(data, layout, path, free=_FREE if magic == _MAGIC else _FREE_1))
 
 
-def _slots(data: bytes, layout: _Layout, path: Path, *, free: int) -> Iterator[Slot]:
-    for place in range(_HEADER_SIZE, len(data), layout.size):
-        state = data[place]
+def _entries(data: bytes, layout: _Layout, path: Path, *, free: int) -> Iterator[JournalEntry]:
+    for slot in range(_HEADER_SIZE, len(data), layout.size):
+        state = data[slot]
         if state == free:
             continue
         units = tuple(unit for unit, part in _PARTS.items() if state & part)
         kind = state & ~(_EXTENDED | _PARTIAL | sum(_PARTS[unit] for unit in units))
         if kind not in (_HELD, _SETTLED) or (units and kind == _SETTLED):
             raise TornJournalError(f"{path}: a slot has the state {state}")
-        number, at_ns, usd, tokens, calls, key, accounts = layout.content.unpack_from(data, place + _CONTENT_AT)
+        number, at_ns, usd, tokens, calls, key, accounts = layout.content.unpack_from(data, slot + _CONTENT_AT)
         held = (usd, tokens, calls)
         if state & _EXTENDED:
-            held = _AMOUNTS.unpack_from(data, place + layout.extended_at)
-        settlement, *billed = _BILL.unpack_from(data, place + layout.bill_at)
+            held = _AMOUNTS.unpack_from(data, slot + layout.extended_at)
+        settlement, *billed = _BILL.unpack_from(data, slot + layout.bill_at)
         settled = bool(kind == _SETTLED or units)
         if number <= 0 or min(*held, *(billed if settled else held)) < 0 or (settled and settlement <= 0):
             raise TornJournalError(f"{path}: a slot cannot be")
-        yield Slot(
+        yield JournalEntry(
             hold_number=number,
             at_ns=at_ns,
             held=held,

@@ -12,8 +12,8 @@ import msgspec
 from hivecost.ledger import UNITS, Account, Amounts, Hold, HoldState, Refusal, Settlement, Unit, USDAmount, amounts_of
 
 if TYPE_CHECKING:
-    from hivecost.store.ledger.desk import Desk
-    from hivecost.store.ledger.ledger import Ledger
+    from hivecost.leasing.leased_ledger import LeasedLedger
+    from hivecost.leasing.local_ledger import LocalLedger
 
 
 class LedgerHold(msgspec.Struct, eq=False):
@@ -24,47 +24,47 @@ class LedgerHold(msgspec.Struct, eq=False):
     ledger is closed: what is not settled by then is in doubt. So is what nobody keeps any more.
     """
 
-    _ledger: Ledger
-    _desk: Desk
+    _ledger: LeasedLedger
+    _local: LocalLedger
     #: The hold as the ledger knows it, also when nobody has this one any more.
-    pure: Hold
+    entry: Hold
 
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         # At the end of the interpreter the journal says the same, and whoever opens the ledger next reads it.
-        if self.pure.state == "held" and not is_finalizing():
-            self._desk.drop(self.pure)
+        if self.entry.state == "held" and not is_finalizing():
+            self._local.drop(self.entry)
 
     def __repr__(self) -> str:
-        billed = self.pure.billed if self.state == "settled" else None
+        billed = self.entry.billed if self.state == "settled" else None
         return f"<LedgerHold {self.hold_id} {self.state} {dict(self.amounts if billed is None else billed)}>"
 
     @property
     def hold_id(self) -> str:
         """Unique in this base path; what `Ledger.resolve` takes."""
-        return f"{self._desk.process_id}-{self.pure.hold_id}"
+        return f"{self._local.process_id}-{self.entry.hold_id}"
 
     @property
     def key(self) -> str | None:
-        return self.pure.key
+        return self.entry.key
 
     @property
     def state(self) -> HoldState:
-        return self.pure.state
+        return self.entry.state
 
     @property
     def accounts(self) -> tuple[Account, ...]:
         """All that it was made on."""
-        return self.pure.made_on
+        return self.entry.made_on
 
     @property
     def amounts(self) -> Mapping[Unit, int]:
         """What is set aside, by unit."""
-        return self.pure.amounts
+        return self.entry.amounts
 
     @property
     def shadowed(self) -> tuple[Refusal, ...]:
         """What shadow budgets would have refused."""
-        return self.pure.shadowed
+        return self.entry.shadowed
 
     def settle(
         self,
@@ -75,9 +75,9 @@ class LedgerHold(msgspec.Struct, eq=False):
 
         A unit that is not named is charged as it was held. A bill above its hold, or above what somebody resolved it
         at, is charged in full, and freezes the budget unless the hold is partial: `Settlement.incidents`, or
-        `hivecost.signals.settled_late` where only the database knows. Raises ConfigError for an amount that cannot be.
+        `hivecost.signals.settled_late` where only the bank knows. Raises ConfigError for an amount that cannot be.
         """
-        return self._desk.settle(self, amounts_of(usd, more))
+        return self._local.settle(self, amounts_of(usd, more))
 
     def settle_known(
         self,
@@ -89,7 +89,7 @@ class LedgerHold(msgspec.Struct, eq=False):
         Named once, a unit stays as it was charged. None, and nothing changes, for a hold that is not held any more.
         Otherwise as `settle`, but that a closed ledger gives None.
         """
-        return self._desk.settle_known(self, amounts_of(usd, more))
+        return self._local.settle_known(self, amounts_of(usd, more))
 
     def settle_another(
         self,
@@ -102,22 +102,22 @@ class LedgerHold(msgspec.Struct, eq=False):
         is anybody's. What is above is charged in full and freezes the budget, as in `settle`. A unit that is not named
         is charged at nothing, calls at one. Each call is another answer. None, and `settled_late`, as in `settle`.
         """
-        return self._desk.settle_another(self, amounts_of(usd, more))
+        return self._local.settle_another(self, amounts_of(usd, more))
 
     def doubt_another(self, units: Collection[Unit] = UNITS) -> None:
         """One more answer came for it, and nobody knows its bill in these units.
 
         What is left of the hold there is in doubt as one of its own, as far as the accounts still have room.
         """
-        self._desk.doubt_another(self, units)
+        self._local.doubt_another(self, units)
 
     def release(self) -> bool:
         """Give the whole hold back, because it is sure that nothing was sent; False if it is not held any more."""
-        return self._desk.release(self)
+        return self._local.release(self)
 
     def doubt(self) -> bool:
         """It may have been sent, and nobody knows the bill; False if it is not held any more."""
-        return self._desk.doubt(self)
+        return self._local.doubt(self)
 
     async def extend(
         self,
@@ -149,5 +149,5 @@ class LedgerHold(msgspec.Struct, eq=False):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self.pure.state == "held":
-            self._desk.doubt(self)
+        if self.entry.state == "held":
+            self._local.doubt(self)

@@ -6,12 +6,12 @@ from collections.abc import Container, Iterable, Mapping
 from typing import Final
 from weakref import WeakValueDictionary
 
+from hivecost.leasing.batch import AccountRow
+from hivecost.leasing.journal import pack_accounts
 from hivecost.ledger.account import Account, AccountKey
 from hivecost.ledger.budget import Budget
-from hivecost.store.ledger.batch import AccountRow
-from hivecost.store.ledger.journal import pack_accounts
 
-#: Accounts of a budget that are kept in memory; the others are in the database.
+#: Accounts of a budget that are kept in memory; the others are in the bank.
 ACCOUNTS_MAX: Final = 10_000
 _PACKED_MAX: Final = 10_000
 
@@ -20,8 +20,8 @@ class Leases:
     """Not for several threads at once."""
 
     def __init__(self) -> None:
-        #: Those that somebody refers to: the book, a hold, a bill that is on its way to the database, a lease. What is
-        #: not referred to any more is in the database, and read from there.
+        #: Those that somebody refers to: the book, a hold, a bill that is on its way to the bank, a lease. What is
+        #: not referred to any more is in the bank, and read from there.
         self._known: WeakValueDictionary[tuple[str, AccountKey], Account] = WeakValueDictionary()
         #: Of the accounts that were asked for lately.
         self._packed: dict[tuple[Account, ...], bytes] = {}
@@ -50,7 +50,7 @@ class Leases:
         return known
 
     def dropped(self, account: Account) -> None:
-        """No turns are taken on the account any more: its lease goes back with the next visit."""
+        """No turns are taken on the account any more: its lease goes back with the next sync."""
         if account in self._leased:
             self._dropped.add(account)
         self._unread.discard(account)
@@ -77,7 +77,7 @@ class Leases:
             self._unread.update(a for a in accounts if a.budget.name in names and not is_durable(a))
 
     def packed(self, accounts: tuple[Account, ...]) -> bytes | None:
-        """The durable ones among them, for the journal; None when one is not in the database yet."""
+        """The durable ones among them, for the journal; None when one is not in the bank yet."""
         packed = self._packed.get(accounts)
         if packed is not None:
             return packed
@@ -90,7 +90,7 @@ class Leases:
         return packed
 
     def take(self, account: Account, row: AccountRow, settled_then: int) -> None:
-        """The account as it is in the database now; what was settled since `settled_then` is not in there yet."""
+        """The account as it is in the bank now; what was settled since `settled_then` is not in there yet."""
         is_new = not account.row_id
         account.row_id = row.row_id
         account.settled += row.settled - settled_then
