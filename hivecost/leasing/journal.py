@@ -19,14 +19,12 @@ from hivecost.ledger import UNITS, Unit
 from hivecost.private_files import open_private, read_bounded
 
 #: usd, tokens, calls.
-Amounts = tuple[int, int, int]
+InOrder = tuple[int, int, int]
 #: A hold's number, when it was made, its amounts, key and accounts.
 Content = tuple[int, int, Mapping[Unit, int], bytes, bytes]
 
-_MAGIC: Final = b"hivejrn2"
-#: Of 0.1.0, whose free slots are zeros.
-_MAGIC_1: Final = b"hivejrn1"
-_HEADER: Final = struct.Struct("<8sII")  # magic, slots, accounts per slot
+_MAGIC: Final = b"hivejrn"
+_HEADER: Final = struct.Struct("<7sBII")  # magic, version, slots, accounts per slot
 _HEADER_SIZE: Final = 64
 _KEY_SIZE: Final = 64
 #: A larger one is no journal: a million holds fit in.
@@ -35,7 +33,6 @@ _BYTES_MAX: Final = 2**30
 # A state byte: free, held, or settled; and flags. An extended hold has its amounts in a second place, so that they too
 # change with this one byte.
 _FREE: Final = 8
-_FREE_1: Final = 0
 _HELD: Final = 1
 _SETTLED: Final = 2
 _EXTENDED: Final = 4
@@ -43,6 +40,11 @@ _EXTENDED: Final = 4
 _PARTIAL: Final = 128
 #: Of a hold in doubt: which units of its bill are settled, in the order of UNITS.
 _PARTS: Final = dict(zip(UNITS, (16, 32, 64), strict=True))
+
+#: The version that is written; the digit that it shows as is what stands in the header.
+_VERSION: Final = ord("2")
+#: Version → what a free slot's state byte is there: of 0.1.0 it is zero, as are pages that never reached the disk.
+_FREE_OF: Final = {ord("1"): 0, _VERSION: _FREE}
 
 _AMOUNTS: Final = struct.Struct("<3q")
 _BILL: Final = struct.Struct("<4q")  # settlement number, amounts
@@ -75,14 +77,14 @@ class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
 
     hold_number: int
     at_ns: int
-    held: Amounts
+    held: InOrder
     key: str
     is_partial: bool
     #: Rows of the accounts that it counts on.
     accounts: tuple[int, ...]
     #: From 1 on; 0: not settled.
     settlement: int
-    billed: Amounts
+    billed: InOrder
     #: In which units it is settled: all or none, or some, while its bill in the others is in doubt.
     settled_units: tuple[Unit, ...]
 
@@ -98,7 +100,7 @@ class Journal:
         self._layout = _Layout(accounts_max)
         self._content = self._layout.content
         size = _HEADER_SIZE + holds_max * self._layout.size
-        header = _HEADER.pack(_MAGIC, holds_max, accounts_max)
+        header = _HEADER.pack(_MAGIC, _VERSION, holds_max, accounts_max)
         with open(path, "x+b", opener=open_private) as file:  # Path.open takes no opener
             # Written in full, because a mapped page without room on the disk kills the process that touches it.
             file.write(header.ljust(_HEADER_SIZE, b"\0"))
@@ -185,11 +187,15 @@ def read_journal(path: Path) -> list[JournalEntry]:
     data = read_bounded(path, _BYTES_MAX)
     if len(data) < _HEADER_SIZE:
         raise TornJournalError(f"{path}: too short")
-    magic, slots, accounts_max = _HEADER.unpack_from(data)
-    layout = _Layout(accounts_max) if magic in (_MAGIC, _MAGIC_1) and accounts_max < 2**16 else None
-    if layout is None or len(data) != _HEADER_SIZE + slots * layout.size:
+    magic, version, slots, accounts_max = _HEADER.unpack_from(data)
+    if magic != _MAGIC or accounts_max >= 2**16:
         raise TornJournalError(f"{path}: not a journal")
-    return list(_entries(data, layout, path, free=_FREE if magic == _MAGIC else _FREE_1))
+    if version not in _FREE_OF:
+        raise TornJournalError(f"{path}: a journal of version {chr(version)!r}, which this hivecost does not know")
+    layout = _Layout(accounts_max)
+    if len(data) != _HEADER_SIZE + slots * layout.size:
+        raise TornJournalError(f"{path}: not a journal")
+    return list(_entries(data, layout, path, free=_FREE_OF[version]))
 
 
 def _entries(data: bytes, layout: _Layout, path: Path, *, free: int) -> Iterator[JournalEntry]:
