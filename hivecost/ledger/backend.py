@@ -16,7 +16,7 @@ from hivecost.ledger.amounts import UNITS, Amounts, Unit, USDAmount
 from hivecost.ledger.book import Ancestors
 from hivecost.ledger.budget import Budget, Limit
 from hivecost.ledger.hold import HoldState, Refusal, Settlement
-from hivecost.ledger.statements import BudgetState, DoubtfulHold
+from hivecost.ledger.statements import BudgetChange, BudgetState, DoubtfulHold
 
 
 class LedgerStoreHold(Protocol):
@@ -130,7 +130,7 @@ class LedgerStore(Protocol):
     Open inside `async with`, once: its budgets, all `mode="hard"`, come into force then, and what others left behind
     that died is in doubt. Many may be open on one place at once, in as many processes, and spend the same accounts.
     Opening, and every method of one that is not open, raises LedgerUnavailableError: nothing is granted on a guess.
-    The coroutines belong to the event loop that opened it. Those who change something say who they are: `by`.
+    The coroutines belong to the event loop that opened it. Those who change something say who they are: `by`, a text.
     """
 
     async def __aenter__(self) -> Self: ...
@@ -226,6 +226,14 @@ class LedgerStore(Protocol):
 
     async def budgets(self) -> list[BudgetState]:
         """All budgets that were ever configured here, as they are in force for all processes, by name."""
+        ...
+
+    async def changes(self, limit: int = 100) -> list[BudgetChange]:
+        """Return the newest entries of the audit trail, the newest first: who changed what, and when.
+
+        Every change that somebody makes is one: `configure` for each budget with other limits, `retire`, `set_limit`,
+        `raise_limit`, `unset_limit`, `freeze`, `unfreeze` and `resolve`. Raises ConfigError.
+        """
         ...
 
     async def configure(self, budgets: Iterable[Budget] = (), *, retire: Iterable[str] = (), by: str) -> None:

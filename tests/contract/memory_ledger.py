@@ -10,7 +10,16 @@ import anyio.lowlevel
 
 from hivecost.clock import to_datetime
 from hivecost.errors import ConfigError, LedgerUnavailableError
-from hivecost.ledger import UNITS, BudgetState, DoubtAmount, DoubtfulHold, LedgerState, Refusal, amounts_of
+from hivecost.ledger import (
+    UNITS,
+    BudgetChange,
+    BudgetState,
+    DoubtAmount,
+    DoubtfulHold,
+    LedgerState,
+    Refusal,
+    amounts_of,
+)
 from hivecost.ledger.amounts import raise_amount
 from hivecost.ledger.own_limits import own_limit_of
 from hivecost.money import to_usd
@@ -26,6 +35,8 @@ class Place:
         #: As they were configured last, the retired ones too; and what is in force of them, by budget.
         self.budgets, self.limits, self.own_limits = {}, {}, {}
         self.doubts = {}
+        #: Who changed what, the newest last.
+        self.changes = []
 
     def opened(self, account):
         """The account as it was when its budget was retired."""
@@ -33,13 +44,16 @@ class Place:
             return account
         return self.accounts.setdefault((account.budget.name, account.key), account)
 
-    def configure(self, budgets, retire=()):
+    def configure(self, budgets, retire, by, now_ns):
         """What is configured anew overrules an operator; all else stays."""
         for budget in budgets:
             self.require_counts_alike(budget)
         for name in retire:
             self.state.retire(name)
+            self.note("retire", name, by, now_ns)
         for budget in budgets:
+            if budget.name not in self.budgets or any(self.budgets[budget.name].differences(budget)):
+                self.note("configure", budget.name, by, now_ns)
             self.take_limits(budget)
             if budget.name not in self.state.budgets:
                 self.state.add([budget.without_own_limits()])
@@ -47,6 +61,11 @@ class Place:
                     self.state.put(account)
             self.budgets[budget.name] = budget
             self.bring_into_force(budget.name)
+
+    def note(self, what, subject, by, now_ns):
+        """Put on record who changed what."""
+        at = to_datetime(now_ns)
+        self.changes.append(BudgetChange(at=at, who=by, what=what, subject=subject, detail=""))
 
     def require_counts_alike(self, budget):
         before = self.budgets.get(budget.name, budget)
@@ -96,6 +115,11 @@ class Place:
 
 def written(budget, amount):
     return to_usd(amount) if budget.counted_unit == "usd" else amount
+
+
+def require_name(by):
+    if not by.strip():
+        raise ConfigError("by", "the name of who does this", got=by)
 
 
 class MemoryHold:
@@ -204,7 +228,7 @@ class MemoryLedger:
     async def __aenter__(self):
         LedgerState(self.own_budgets)
         with self.place.lock:
-            self.place.configure(self.own_budgets)
+            self.place.configure(self.own_budgets, (), "configuration", self.clock.now_ns())
         self.is_open = True
         return self
 
@@ -266,6 +290,17 @@ class MemoryLedger:
             if place.doubts.pop(hold_id, None) is None:
                 raise ConfigError(f"hold {hold_id!r}", "the id of a hold that is in doubt")
             place.state.resolve(int(hold_id), amounts_of(usd, more))
+            self.note("resolve", hold_id, by)
+
+    def note(self, what, subject, by):
+        """Put on record who changed what."""
+        self.place.note(what, subject, by, self.clock.now_ns())
+
+    async def changes(self, limit=100):
+        if limit < 1:
+            raise ConfigError("limit", "1 or more", got=limit)
+        with self.locked() as place:
+            return place.changes[: -limit - 1 : -1]
 
     async def budgets(self):
         with self.locked() as place:
@@ -295,7 +330,7 @@ class MemoryLedger:
             if name not in own:
                 raise ConfigError("retire", "a budget that the ledger has", got=name)
         with self.locked() as place:
-            place.configure(listed, retired)
+            place.configure(listed, retired, by, self.clock.now_ns())
             own |= {budget.name: budget for budget in listed}
             self.own_budgets = tuple(budget for name, budget in own.items() if name not in retired)
 
@@ -303,7 +338,9 @@ class MemoryLedger:
         with self.locked() as place:
             known, key, _ = place.find(budget, scope)
             amount = known.amount_of(limit)
+            require_name(by)
             place.set_limit(budget, key, amount)
+            self.note("set_limit", budget, by)
             return amount
 
     async def raise_limit(self, budget, by_amount, *, scope=None, by):
@@ -311,21 +348,28 @@ class MemoryLedger:
             known, key, before = place.find(budget, scope)
             raised = raise_amount(before, by_amount, known.counted_unit, key="amount")
             place.set_limit(budget, key, raised)
+            self.note("raise_limit", budget, by)
             return raised
 
     async def unset_limit(self, budget, *, scope=None, by):
         with self.locked() as place:
             _, key, _ = place.find(budget, scope)
             place.set_limit(budget, key, None)
+            self.note("unset_limit", budget, by)
             return place.find(budget, scope)[2]
 
     async def freeze(self, budget, reason, *, by):
         with self.locked() as place:
+            require_name(by)
             place.state.freeze(budget, reason)
+            self.note("freeze", budget, by)
 
     async def unfreeze(self, budget, *, by):
         with self.locked() as place:
-            return place.state.unfreeze(budget)
+            done = place.state.unfreeze(budget)
+            if done:
+                self.note("unfreeze", budget, by)
+            return done
 
     def forget_execution(self, execution_id):
         with self.locked() as place:
