@@ -68,7 +68,7 @@ class LedgerControls(ABC):
 
         A unit that is not named is charged as it was held. Raises ConfigError when no hold of this id is in doubt.
         """
-        await self._do(Resolve(hold_id=hold_id, billed=amounts_of(usd, more), by=by))
+        await self._do(Resolve(hold_id=hold_id, billed=amounts_of(usd, **more), by=by))
 
     async def budgets(self) -> list[BudgetState]:
         """All budgets that were ever configured here, as they are in force for all processes, by name."""

@@ -66,10 +66,13 @@ class LedgerHold(msgspec.Struct, eq=False):
         """What shadow budgets would have refused."""
         return self.entry.shadowed
 
-    def settle(
+    def settle(  # spelled out, because `**more` costs each turn a mapping
         self,
         usd: USDAmount | None = None,
-        **more: Unpack[Amounts],
+        *,
+        nanousd: int | None = None,
+        tokens: int | None = None,
+        calls: int | None = None,
     ) -> Settlement | None:
         """Charge the bill and give the rest back; None, and nothing changes, if that was done before.
 
@@ -77,7 +80,7 @@ class LedgerHold(msgspec.Struct, eq=False):
         at, is charged in full, and freezes the budget unless the hold is partial: `Settlement.incidents`, or
         `hivecost.signals.settled_late` where only the bank knows. Raises ConfigError for an amount that cannot be.
         """
-        return self._local.settle(self, amounts_of(usd, more))
+        return self._local.settle(self, amounts_of(usd, nanousd, tokens, calls))
 
     def settle_known(
         self,
@@ -89,7 +92,7 @@ class LedgerHold(msgspec.Struct, eq=False):
         Named once, a unit stays as it was charged. None, and nothing changes, for a hold that is not held any more.
         Otherwise as `settle`, but that a closed ledger gives None.
         """
-        return self._local.settle_known(self, amounts_of(usd, more))
+        return self._local.settle_known(self, amounts_of(usd, **more))
 
     def settle_another(
         self,
@@ -102,7 +105,7 @@ class LedgerHold(msgspec.Struct, eq=False):
         is anybody's. What is above is charged in full and freezes the budget, as in `settle`. A unit that is not named
         is charged at nothing, calls at one. Each call is another answer. None, and `settled_late`, as in `settle`.
         """
-        return self._local.settle_another(self, amounts_of(usd, more))
+        return self._local.settle_another(self, amounts_of(usd, **more))
 
     def doubt_another(self, units: Collection[Unit] = UNITS) -> None:
         """One more answer came for it, and nobody knows its bill in these units.
@@ -125,7 +128,7 @@ class LedgerHold(msgspec.Struct, eq=False):
         **more: Unpack[Amounts],
     ) -> None:
         """Set more aside, on all accounts of the hold or on none. Raises as `Ledger.reserve` does."""
-        await self._ledger.extend(self, amounts_of(usd, more))
+        await self._ledger.extend(self, amounts_of(usd, **more))
 
     async def observe(
         self,
@@ -137,7 +140,7 @@ class LedgerHold(msgspec.Struct, eq=False):
         Where less is, extends the hold to a quarter more. Raises as `Ledger.reserve` does: stop then, and settle at
         what it has cost.
         """
-        seen = amounts_of(usd, more)
+        seen = amounts_of(usd, **more)
         short = {unit: amount for unit, amount in seen.items() if amount + amount // 8 > self.amounts.get(unit, 0)}
         if short:
             lacking = {unit: amount + amount // 4 - self.amounts.get(unit, 0) for unit, amount in short.items()}

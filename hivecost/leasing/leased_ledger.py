@@ -131,7 +131,7 @@ class LeasedLedger(LedgerControls):
         be, and for an attribute or a key that is no text.
         """
         local, sync = self._require_open()
-        amounts = amounts_of(usd, more)
+        amounts = amounts_of(usd, **more)
         who = Spender(attribution, ancestors)
         asked = False
         while True:
@@ -149,15 +149,17 @@ class LeasedLedger(LedgerControls):
                 raise refusal.error(attribution.get("execution", ""))
             asked = True
 
-    def reserve_nowait(
+    def reserve_nowait(  # spelled out, because `**more` costs each turn a mapping
         self,
         attribution: Mapping[str, str],
         usd: USDAmount | None = None,
         *,
+        nanousd: int | None = None,
+        tokens: int | None = None,
+        calls: int | None = 1,
         key: str | None = None,
         ancestors: Ancestors = (),
         is_partial: bool = False,
-        **more: Unpack[Amounts],
     ) -> LedgerHold | None:
         """The same from memory alone; None where that cannot be decided there: `await reserve(...)` then.
 
@@ -165,7 +167,7 @@ class LeasedLedger(LedgerControls):
         """
         local, _ = self._opened or self._require_open()
         who = Spender(attribution, ancestors)
-        amounts = amounts_of(usd, more)
+        amounts = amounts_of(usd, nanousd, tokens, calls)
         answer = local.reserve(who, amounts, key, self._clock, is_partial)
         return answer if isinstance(answer, LedgerHold) else None
 
@@ -186,7 +188,7 @@ class LeasedLedger(LedgerControls):
         LedgerUnavailableError, and ConfigError for amounts and attributes that cannot be.
         """
         local, sync = self._require_open()
-        amounts = amounts_of(usd, more)
+        amounts = amounts_of(usd, **more)
         if budgets is not None and not isinstance(budgets, Collection):
             raise ConfigError("budgets", "the names of the budgets to charge", got=budgets)
         who = Spender(attribution, ancestors, None if budgets is None else listed_names(budgets))

@@ -42,15 +42,17 @@ _UNIT_NAMES: Final[dict[str, Unit]] = {
 }
 
 
-def amounts_of(usd: USDAmount | None, more: Amounts) -> dict[Unit, int]:
-    """Return the amounts that are given, by unit; `more` is the caller's own and is emptied.
+def amounts_of(
+    usd: USDAmount | None = None,
+    nanousd: int | None = None,
+    tokens: int | None = None,
+    calls: int | None = None,
+) -> dict[Unit, int]:
+    """Return the amounts that are given, by unit: `amounts_of(usd, **more)` of some `Amounts`.
 
-    Raises ConfigError for USD that cannot be, or is given twice, and TypeError for a name that is no amount.
+    Raises ConfigError for USD that cannot be, or is given twice.
     """
     amounts: dict[Unit, int] = {}
-    nanousd, tokens, calls = more.pop("nanousd", None), more.pop("tokens", None), more.pop("calls", None)
-    if more:
-        raise TypeError(f"unexpected amounts {', '.join(map(repr, more))}: give usd or nanousd, tokens, calls")
     if usd is not None:
         if nanousd is not None:
             raise ConfigError("usd", "either usd or nanousd, not both")

@@ -135,13 +135,13 @@ class MemoryHold:
 
     def settle(self, usd=None, **more):
         with self.ledger.locked() as place:
-            settlement = place.state.settle(self.pure, amounts_of(usd, more))
+            settlement = place.state.settle(self.pure, amounts_of(usd, **more))
             place.doubts.pop(self.hold_id, None)
             return settlement
 
     def settle_known(self, usd=None, **more):
         with suppress(LedgerUnavailableError), self.ledger.locked() as place:
-            settlement = place.state.settle_known(self.pure, amounts_of(usd, more))
+            settlement = place.state.settle_known(self.pure, amounts_of(usd, **more))
             if settlement is not None and self.state == "in_doubt":
                 self.note("left unsettled")
             return settlement
@@ -149,7 +149,7 @@ class MemoryHold:
 
     def settle_another(self, usd=None, **more):
         with self.ledger.locked() as place:
-            return place.state.settle_another(self.pure, amounts_of(usd, more))[1]
+            return place.state.settle_another(self.pure, amounts_of(usd, **more))[1]
 
     def doubt_another(self, units=UNITS):
         with self.ledger.locked() as place:
@@ -192,7 +192,7 @@ class MemoryHold:
     async def extend(self, usd=None, **more):
         await anyio.lowlevel.checkpoint()
         with self.ledger.locked() as place:
-            refusal = place.state.extend(self.pure, amounts_of(usd, more))
+            refusal = place.state.extend(self.pure, amounts_of(usd, **more))
         if refusal is not None:
             raise refusal.error()
 
@@ -240,13 +240,13 @@ class MemoryLedger:
 
     async def reserve(self, attribution, usd=None, *, key=None, ancestors=(), is_partial=False, **more):
         await anyio.lowlevel.checkpoint()
-        answer = self.decide(attribution, amounts_of(usd, more), key, ancestors, is_partial)
+        answer = self.decide(attribution, amounts_of(usd, **more), key, ancestors, is_partial)
         if isinstance(answer, Refusal):
             raise answer.error(attribution.get("execution", ""))
         return answer
 
     def reserve_nowait(self, attribution, usd=None, *, key=None, ancestors=(), is_partial=False, **more):
-        answer = self.decide(attribution, amounts_of(usd, more), key, ancestors, is_partial)
+        answer = self.decide(attribution, amounts_of(usd, **more), key, ancestors, is_partial)
         return None if isinstance(answer, Refusal) else answer
 
     def decide(self, attribution, amounts, key, ancestors, is_partial):
@@ -264,7 +264,7 @@ class MemoryLedger:
 
     async def charge(self, attribution, usd=None, *, ancestors=(), budgets=None, **more):
         await anyio.lowlevel.checkpoint()
-        amounts = amounts_of(usd, more)
+        amounts = amounts_of(usd, **more)
         with self.locked() as place:
             bill, settlement = place.state.charge(
                 attribution, self.clock.now_ns(), amounts, ancestors=ancestors, budgets=budgets
@@ -289,7 +289,7 @@ class MemoryLedger:
         with self.locked() as place:
             if place.doubts.pop(hold_id, None) is None:
                 raise ConfigError(f"hold {hold_id!r}", "the id of a hold that is in doubt")
-            place.state.resolve(int(hold_id), amounts_of(usd, more))
+            place.state.resolve(int(hold_id), amounts_of(usd, **more))
             self.note("resolve", hold_id, by)
 
     def note(self, what, subject, by):

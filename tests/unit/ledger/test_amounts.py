@@ -18,12 +18,12 @@ from hivecost.ledger import amounts_of
 )
 def test_only_what_is_given_counts(usd, more, expected):
     """In nano-USD, tokens and calls; None is not given."""
-    assert amounts_of(usd, more) == expected
+    assert amounts_of(usd, **more) == expected
 
 
 def test_another_name_is_a_mistake():
     """As that of any argument that a function does not have: what is misspelt is not left out in silence."""
     with pytest.raises(TypeError, match="'token'"):
-        amounts_of("$0.01", {"token": 5})
+        amounts_of("$0.01", token=5)
     with pytest.raises(ConfigError):
-        amounts_of("$0.01", {"nanousd": 5})
+        amounts_of("$0.01", nanousd=5)
