@@ -53,7 +53,7 @@ class LedgerControls(ABC):
         """Do it, and hold on those of its budgets that are new, and not on the retired, once it is durable."""
 
     async def in_doubt(self) -> list[DoubtfulHold]:
-        """The holds in doubt of all processes, oldest first."""
+        """Return the holds in doubt of all processes, oldest first."""
         return await self._do(ListInDoubt())
 
     async def resolve(
@@ -71,11 +71,11 @@ class LedgerControls(ABC):
         await self._do(Resolve(hold_id=hold_id, billed=amounts_of(usd, **more), by=by))
 
     async def budgets(self) -> list[BudgetState]:
-        """All budgets that were ever configured here, as they are in force for all processes, by name."""
+        """Return all budgets that were ever configured here, as they are in force for all processes, by name."""
         return await self._do(ListBudgets())
 
     async def changes(self, limit: int = 100) -> list[BudgetChange]:
-        """The newest entries of the audit trail, the newest first: who changed what, when. Raises ConfigError."""
+        """Return the newest of the audit trail, the newest first: who changed what, and when. Raises ConfigError."""
         return await self._do(ListChanges(limit=limit))
 
     async def configure(
@@ -124,7 +124,7 @@ class LedgerControls(ABC):
         return await self._do(UnsetLimit(budget=budget, scope=scope, by=by))
 
     async def limit_in_force(self, budget: str, *, scope: Mapping[str, str] | None = None) -> int:
-        """The limit of a budget, or that of a scope, in what the budget counts. Raises ConfigError."""
+        """Return the limit of a budget, or that of a scope, in what the budget counts. Raises ConfigError."""
         return await self._do(LimitInForce(budget=budget, scope=scope))
 
     async def freeze(self, budget: str, reason: str, *, by: str) -> None:
@@ -135,7 +135,7 @@ class LedgerControls(ABC):
         await self._do(Freeze(budget=budget, reason=reason, by=by))
 
     async def unfreeze(self, budget: str, *, by: str) -> bool:
-        """Someone has looked: grant again. False if it was not frozen. Raises ConfigError."""
+        """Grant again, because someone has looked. Return False if it was not frozen. Raises ConfigError."""
         return await self._do(Unfreeze(budget=budget, by=by))
 
 

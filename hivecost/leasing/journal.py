@@ -52,12 +52,12 @@ _CONTENT_AT: Final = 8
 
 
 def key_bytes(key: str | None) -> bytes:
-    """A key as the journal keeps it: of a long one only the beginning."""
+    """Return a key as the journal keeps it: of a long one only the beginning."""
     return key.encode(errors="replace")[:_KEY_SIZE] if key else b""
 
 
 def pack_accounts(row_ids: Sequence[int]) -> bytes:
-    """The accounts as `Journal` takes them."""
+    """Return the accounts as `Journal` takes them."""
     return struct.pack(f"<{len(row_ids)}q", *row_ids)
 
 
@@ -115,11 +115,11 @@ class Journal:
 
     @property
     def free(self) -> int:
-        """How many slots are free."""
+        """Return how many slots are free."""
         return len(self._free)
 
     def has_room_for(self, accounts: bytes) -> bool:
-        """Whether one more hold can be written down, on so many accounts."""
+        """Return whether one more hold can be written down, on so many accounts."""
         return bool(self._free) and len(accounts) <= self.accounts_bytes
 
     def hold(
@@ -132,7 +132,7 @@ class Journal:
         *,
         is_partial: bool = False,
     ) -> int:
-        """The slot of the hold that is now written down. Raises IndexError when all are taken."""
+        """Write a hold down, and return its slot. Raises IndexError when all are taken."""
         slot = self._free.pop()
         usd, tokens, calls = amounts.get("usd", 0), amounts.get("tokens", 0), amounts.get("calls", 0)
         self._content.pack_into(self._map, slot + _CONTENT_AT, number, at_ns, usd, tokens, calls, key, accounts)
@@ -142,7 +142,7 @@ class Journal:
     def settled(
         self, content: Content, settlement: int, billed: Mapping[Unit, int], *, is_partial: bool = False
     ) -> int:
-        """The slot of a hold that is written down as settled from the start. Raises IndexError when all are taken."""
+        """Write down a hold that is settled already, and return its slot. Raises IndexError when all are taken."""
         slot = self._free.pop()
         number, at_ns, amounts, key, accounts = content
         self._content.pack_into(self._map, slot + _CONTENT_AT, number, at_ns, *_in_order(amounts), key, accounts)
@@ -151,14 +151,14 @@ class Journal:
         return slot
 
     def extend(self, slot: int, amounts: Mapping[Unit, int]) -> None:
-        """From now on the hold has these amounts."""
+        """Give the hold other amounts."""
         state = self._map[slot] ^ _EXTENDED
         where = self._layout.extended_at if state & _EXTENDED else _CONTENT_AT + 16
         _AMOUNTS.pack_into(self._map, slot + where, *_in_order(amounts))
         self._map[slot] = state
 
     def settle(self, slot: int, settlement: int, billed: Mapping[Unit, int]) -> None:
-        """From now on the hold is settled; nothing changes if it was."""
+        """Settle the hold; nothing changes if it was."""
         state = self._map[slot]
         if state & _HELD:
             usd, tokens, calls = billed.get("usd", 0), billed.get("tokens", 0), billed.get("calls", 0)
@@ -166,12 +166,12 @@ class Journal:
             self._map[slot] = state & (_EXTENDED | _PARTIAL) | _SETTLED
 
     def settle_part(self, slot: int, settlement: int, known: Mapping[Unit, int]) -> None:
-        """From now on the hold is settled in these units, and in doubt in the others."""
+        """Settle the hold in these units, and leave it in doubt in the others."""
         _BILL.pack_into(self._map, slot + self._bill_at, settlement, *_in_order(known))
         self._map[slot] |= sum(_PARTS[unit] for unit in known)
 
     def release(self, slot: int) -> None:
-        """From now on there is no such hold."""
+        """Forget the hold, and free its slot."""
         self._map[slot] = _FREE
         self._free.append(slot)
 
@@ -185,7 +185,7 @@ def _in_order(amounts: Mapping[Unit, int]) -> Iterator[int]:
 
 
 def read_journal(path: Path) -> list[JournalEntry]:
-    """What stands in a journal, also while its process writes: each hold is then seen as it was at some moment.
+    """Return what stands in a journal, also while its process writes: each hold is then seen as it was at some moment.
 
     Raises TornJournalError for a file that cannot be one, and OSError.
     """

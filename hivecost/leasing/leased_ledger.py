@@ -161,7 +161,7 @@ class LeasedLedger(LedgerControls):
         ancestors: Ancestors = (),
         is_partial: bool = False,
     ) -> LedgerHold | None:
-        """The same from memory alone; None where that cannot be decided there: `await reserve(...)` then.
+        """Hold from memory alone. Return None where that cannot be decided there: `await reserve(...)` then.
 
         Raises LedgerUnavailableError and ConfigError.
         """
@@ -199,7 +199,7 @@ class LeasedLedger(LedgerControls):
         return charged
 
     async def extend(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> None:
-        """What `LedgerHold.extend` does, with amounts by unit."""
+        """Do what `LedgerHold.extend` does, with amounts by unit."""
         local, sync = self._require_open()
         asked = False
         while (short := local.extend(hold, amounts)) is not None:
@@ -211,7 +211,7 @@ class LeasedLedger(LedgerControls):
             asked = True
 
     async def status(self) -> list[AccountStatus]:
-        """One row for each account, over all processes, and those of this Ledger's executions.
+        """Return one row for each account, over all processes, and those of this Ledger's executions.
 
         Periods that are over are left out, unless something is still held or in doubt there.
         """
@@ -220,7 +220,7 @@ class LeasedLedger(LedgerControls):
         return await self._read(self._bank.status()) + local.status_of_executions()
 
     async def remaining(self, attribution: Mapping[str, str], ancestors: Ancestors = ()) -> dict[Unit, int]:
-        """The most that a turn with these attributes could hold now, by the units that any enforced budget counts.
+        """Return the most that a turn with these attributes could hold now, by the units that enforced budgets count.
 
         What others have leased and do not need counts as remaining: it takes a moment to come back.
         """
@@ -230,7 +230,7 @@ class LeasedLedger(LedgerControls):
         return await self._read(self._bank.remaining(accounts))
 
     def forget_execution(self, execution_id: str) -> None:
-        """The execution is over: drop its own accounts, each once nothing is held on it any more."""
+        """Drop the accounts of an execution that is over, each once nothing is held on it any more."""
         if not is_value(execution_id):
             raise ConfigError("execution_id", "a text", got=execution_id)
         self._require_open()[0].forget_execution(execution_id)
@@ -272,7 +272,7 @@ class LeasedLedger(LedgerControls):
         return self._opened
 
     def _forked(self) -> None:
-        """This process is a child of the one that opened it."""
+        """Refuse everything in a forked child."""
         self._bank.forked()
         if self._opened is not None:
             self._is_forked = True

@@ -88,7 +88,7 @@ class LedgerSync:
         self.wake()
 
     def orphan(self) -> None:
-        """Nobody runs it in this process."""
+        """Refuse whoever waits, because nobody runs it in a forked child."""
         self._stopping = True
 
     async def run(self) -> None:
@@ -104,7 +104,7 @@ class LedgerSync:
             self._fail(LedgerUnavailableError("the ledger was closed meanwhile"))
 
     async def _wait(self, wish: LeaseRequest | Operation[Any], then: Then | None = None) -> Any:
-        """The answer, also to whoever asks on another event loop."""
+        """Return the answer, also to whoever asks on another event loop."""
         if self._stopping:
             raise LedgerUnavailableError("the ledger is not open")
         if not self._loop.is_here():
@@ -151,7 +151,7 @@ class LedgerSync:
             self._fail(LedgerUnavailableError(f"{self._bank.name}: {error!r}; this is a fault of hivecost, report it"))
 
     async def _reasons(self) -> set[int] | None:
-        """The leases to return at this tick; None when there is no reason to sync."""
+        """Return the leases to give back at this tick; None when there is no reason to sync."""
         self._ticks += 1
         try:
             contested, last_change = await self._bank.poll()
@@ -175,11 +175,11 @@ class LedgerSync:
         return contested if any(reasons) else None
 
     def _is_time(self, every_s: float) -> bool:
-        """Whether this is a tick at which to do what is done so often."""
+        """Return whether this is a tick at which to do what is done so often."""
         return self._ticks % max(1, round(every_s / self._policy.tick_s)) == 0
 
     async def _sync(self, contested: Container[int] = ()) -> None:
-        """One transaction for all that is new and for all who wait."""
+        """Sync all that is new, for all who wait."""
         requests = [(waiting, waiting.wish) for waiting in self._waiting if isinstance(waiting.wish, LeaseRequest)]
         operations = [(waiting, waiting.wish) for waiting in self._waiting if isinstance(waiting.wish, Operation)]
         batch = self._local.collect([request for _, request in requests], contested)

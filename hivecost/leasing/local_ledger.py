@@ -100,7 +100,7 @@ class LocalLedger(Atomic):
         settled_late.announce(self._ledger, hold=hold, settlement=settlement or Settlement())
 
     def _tell_later(self, overrun: LateOverrun) -> None:
-        """Of what was not told when it was settled, once the lock is free."""
+        """Announce what was not known when it was settled, once the lock is free."""
         held = overrun.hold.amounts
         untold = tuple(incident for incident in overrun.overruns if incident.billed <= held[incident.unit])
         if untold:
@@ -149,7 +149,7 @@ class LocalLedger(Atomic):
     def reserve(
         self, who: Spender, amounts: Mapping[Unit, int], key: str | None, clock: Clock, is_partial: bool = False
     ) -> LedgerHold | Refusal | None:
-        """A hold; or what these leases have against it; or None, when the bank must be asked first."""
+        """Return a hold, or what these leases have against it, or None when the bank must be asked first."""
         at_ns = clock.now_ns()
         if self.closed or self.poisoned:
             self._require_order()
@@ -164,7 +164,7 @@ class LocalLedger(Atomic):
 
     @atomic()
     def extend(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Refusal | None:
-        """Set more aside; None when it is done."""
+        """Set more aside on all accounts or on none. Return None when it is done, else the refusal."""
         self._require_order()
         entry = hold.entry
         refusal = self._state.extend(entry, amounts)
@@ -276,7 +276,7 @@ class LocalLedger(Atomic):
 
     @atomic(lambda self, hold: self.defer(lambda: self.drop(hold)))
     def drop(self, hold: Hold) -> None:
-        """One of those who had it in their hands has not any more; once nobody has, its bill is not known."""
+        """Count one reference to the hold less; the last one that is dropped leaves it in doubt."""
         if hold.handles > 1:
             hold.handles -= 1
         else:
@@ -299,22 +299,22 @@ class LocalLedger(Atomic):
 
     @atomic()
     def request_for(self, who: Spender, amounts: Mapping[Unit, int], clock: Clock) -> LeaseRequest:
-        """What to ask the bank for, so that this could be held."""
+        """Return what to ask the bank for, so that this could be held."""
         accounts = self._state.accounts_for(who.attribution, clock.now_ns(), who.ancestors, who.budgets)
         return LeaseRequest(accounts, {"calls": 1, **amounts})
 
     def decides_alone(self, budget: str) -> bool:
-        """Whether an account of this budget is in memory only."""
+        """Return whether accounts of this budget are in memory only."""
         return budget in self.budgets and self.budgets[budget].window == "execution"
 
     @atomic()
     def status_of_executions(self) -> list[AccountStatus]:
-        """The accounts that are in memory only."""
+        """Return how the accounts stand that are in memory only."""
         return [row for row in self._state.status() if self.decides_alone(row.budget)]
 
     @atomic(lambda self, execution_id: self.defer(lambda: self.forget_execution(execution_id)))
     def forget_execution(self, execution_id: str) -> None:
-        """It is over: what is in doubt on its own accounts stands in nobody's way any more."""
+        """Drop the accounts of an execution that is over; what is in doubt on them stands in nobody's way any more."""
         self._state.forget_execution(execution_id)
         self._let_pass(execution_id)
 
@@ -325,18 +325,18 @@ class LocalLedger(Atomic):
 
     @atomic()
     def collect(self, requests: list[LeaseRequest], contested: Container[int]) -> Batch:
-        """All that the bank does not know yet. `contested` leases are left with what is held against them."""
+        """Return all that the bank does not know yet. Of `contested` leases it keeps what is held against them."""
         self._require_order()
         return self._collect(requests, contested)
 
     @atomic()
     def put_back(self, batch: Batch) -> None:
-        """The transaction failed, or nobody knows: say it all again next time."""
+        """Say it all again with the next batch, because the sync failed or nobody knows."""
         self._bills[:0] = batch.bills
 
     @atomic()
     def apply(self, batch: Batch, committed: Committed) -> None:
-        """The transaction is durable: lend what it lent, forget what it knows."""
+        """Decide by what is durable now: lend what it lent, and forget what the bank knows."""
         for hold in batch.in_doubt:
             self._let_go(hold)
         for bill in batch.bills:
@@ -372,17 +372,20 @@ class LocalLedger(Atomic):
 
     @atomic()
     def idle_rows(self) -> set[int]:
-        """Rows of the leases that nobody has used since this was asked last."""
+        """Return the rows of the leases that nobody has used since this was asked last."""
         return self._leases.idle_rows()
 
     @atomic()
     def leased_rows(self) -> set[int]:
-        """Rows of the accounts that this process has leases on."""
+        """Return the rows of the accounts that this process has leases on."""
         return self._leases.rows()
 
     @atomic()
     def leave(self, why: str) -> Batch | None:
-        """Decide nothing any more; what is still open is in doubt. None when only the journal is right."""
+        """Decide nothing any more; what is still open is in doubt.
+
+        Return the last batch; None when only the journal is right.
+        """
         self.closed = why
         for hold in self._state.open_holds.values():
             if hold.slot is not None and self._state.doubt(hold):
@@ -394,7 +397,7 @@ class LocalLedger(Atomic):
         self.poisoned = self.poisoned or why
 
     def orphan(self, why: str) -> None:
-        """A forked child's copy: decide nothing, and touch nothing that the parent has."""
+        """Decide nothing in a forked child, and touch nothing that the parent has."""
         self.lock, self._is_inside = threading.RLock(), False  # a thread of the parent may have been inside
         self.closed = why
 
@@ -427,7 +430,7 @@ class LocalLedger(Atomic):
             raise LedgerUnavailableError(self.poisoned)
 
     def _write_down(self, hold: Hold) -> bool:
-        """True once it is in the journal; False, and there is no hold, where that cannot be yet."""
+        """Write a hold to the journal. Return False, and undo the hold, where that cannot be yet."""
         leases, journal = self._leases, self.journal
         packed = leases.packed(hold.accounts)
         if packed is None or (leases.unread and not leases.unread.isdisjoint(hold.accounts)):
@@ -495,7 +498,7 @@ class LocalLedger(Atomic):
         self._bills.append(Bill(self._settlements, hold, charged, known, hold.amounts, slot, late=False))
 
     def _settle_after_all(self, hold: Hold, amounts: Mapping[Unit, int]) -> Settlement | None:
-        """The journal alone is right: what it takes in is recovered."""
+        """Write the bill to the journal alone, from which it is recovered."""
         if self.closed:
             hold_id = f"{self.process_id}-{hold.hold_id}"
             raise LedgerUnavailableError(f"{self.closed}; hold {hold_id} is in doubt: settle it with resolve()")
@@ -512,7 +515,7 @@ class LocalLedger(Atomic):
         return Settlement()
 
     def _freeze_for(self, hold: Hold, incidents: Iterable[Overrun]) -> None:
-        """Until someone has looked, in every process, also where the budget was retired here; shadow budgets go on."""
+        """Freeze for all, until someone has looked, also where the budget was retired here; shadow budgets go on."""
         enforced = {account.budget.name for account in hold.made_on if not account.budget.shadow}
         for incident in incidents:
             if incident.freezes and incident.budget in enforced:
@@ -522,7 +525,7 @@ class LocalLedger(Atomic):
                     self._state.freeze(incident.budget, reason)
 
     def _transfer(self, hold: Hold) -> None:
-        """On its way to the bank: from now on it is no part of our leases, whenever its usage arrives."""
+        """Take a hold that is on its way to the bank out of our leases, whenever its usage arrives."""
         hold.transferred = True
         durable = [account for account in hold.accounts if is_durable(account)]
         self._state.transfer(hold, durable)
@@ -530,7 +533,7 @@ class LocalLedger(Atomic):
             account.cap -= hold.amounts[account.unit] if account.leased else 0
 
     def _let_go(self, hold: Hold) -> None:
-        """The bank has it."""
+        """Forget a hold in doubt that the bank has."""
         del self._in_doubt[hold.hold_id]
         if hold.slot is not None:
             self.journal.release(hold.slot)
