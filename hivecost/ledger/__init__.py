@@ -1,12 +1,12 @@
 """Budgets as pure policy: attributes and an instant in, decisions over integers out."""
 
-from hivecost.ledger.account import Account, AccountStatus, Crossing
-from hivecost.ledger.amounts import UNITS, Unit, USDAmount, amounts_of
+from hivecost.ledger.account import Account, AccountStatus, ThresholdCrossing
+from hivecost.ledger.amounts import UNITS, Amounts, Unit, USDAmount, amounts_of
 from hivecost.ledger.attribution import ATTRIBUTES, ancestry, ancestry_of, attribution, whose
 from hivecost.ledger.backend import ClosesInTime, LedgerStore, LedgerStoreHold, OpenLedger
 from hivecost.ledger.book import Ancestors
 from hivecost.ledger.budget import Budget, CancelWhen, Limit, Mode, OnExceed, listed_budgets, listed_names
-from hivecost.ledger.hold import BUSY_RETRY_AFTER_S, Hold, HoldState, Incident, Refusal, RefusalKind, Settlement
+from hivecost.ledger.hold import BUSY_RETRY_AFTER_S, Hold, HoldState, Overrun, Refusal, RefusalKind, Settlement
 from hivecost.ledger.lease import lease_amount
 from hivecost.ledger.lineage import DEPTH_MAX, Lineage
 from hivecost.ledger.matching import Matches, matcher
@@ -31,6 +31,7 @@ __all__ = [
     "Account",
     "AccountSnapshot",
     "AccountStatus",
+    "Amounts",
     "Ancestors",
     "Budget",
     "BudgetChange",
@@ -38,13 +39,11 @@ __all__ = [
     "Calendar",
     "CancelWhen",
     "ClosesInTime",
-    "Crossing",
     "DoubtAmount",
     "DoubtfulHold",
     "Hold",
     "HoldSnapshot",
     "HoldState",
-    "Incident",
     "LedgerSnapshot",
     "LedgerState",
     "LedgerStore",
@@ -55,6 +54,7 @@ __all__ = [
     "Mode",
     "OnExceed",
     "OpenLedger",
+    "Overrun",
     "OwnLimit",
     "Period",
     "Refusal",
@@ -66,6 +66,7 @@ __all__ = [
     "SoftLimits",
     "SoftStep",
     "SpendAccounts",
+    "ThresholdCrossing",
     "USDAmount",
     "Unit",
     "Verdict",

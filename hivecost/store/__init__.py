@@ -5,16 +5,15 @@ from typing import TYPE_CHECKING, Final
 from hivecost.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from hivecost.leasing import LedgerHold
+    from hivecost.ledger import DoubtAmount, DoubtfulHold
     from hivecost.store.database import database_path, open_reader
     from hivecost.store.definitions import record_definitions
     from hivecost.store.deletion import delete_session
     from hivecost.store.faults import named_faults
     from hivecost.store.ledger import (
-        DoubtAmount,
-        DoubtfulHold,
         Holder,
         Ledger,
-        LedgerHold,
         read_accounts,
         read_accounts_of,
         read_doubts,
@@ -67,16 +66,15 @@ __all__ = [
 
 #: Where each name lives.
 _MODULES: Final = {
+    "hivecost.leasing": ("LedgerHold",),
+    "hivecost.ledger": ("DoubtAmount", "DoubtfulHold"),
     "hivecost.store.database": ("database_path", "open_reader"),
     "hivecost.store.definitions": ("record_definitions",),
     "hivecost.store.deletion": ("delete_session",),
     "hivecost.store.faults": ("named_faults",),
     "hivecost.store.ledger": (
-        "DoubtAmount",
-        "DoubtfulHold",
         "Holder",
         "Ledger",
-        "LedgerHold",
         "read_accounts",
         "read_accounts_of",
         "read_doubts",

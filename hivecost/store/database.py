@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from hivecost.errors import StoreLockedError, StoreMovedError, StoreUnusablePathError, StoreVersionError
+from hivecost.private_files import make_private_file
 from hivecost.store.faults import is_transient, to_store_error
-from hivecost.store.private_files import make_private_file
 from hivecost.store.schema import check_version, latest_version, migrate
 from hivecost.store.snapshot import (
     BUSY_TIMEOUT_S,

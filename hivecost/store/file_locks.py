@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import Final
 
-from hivecost.store.private_files import open_private
+from hivecost.private_files import open_private
 
 #: The kernel's list of file locks, with the process ids of their holders. Linux alone has it.
 _LOCKS: Final = Path("/proc/locks")

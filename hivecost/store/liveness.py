@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from hivecost.forking import tell_children
+from hivecost.private_files import make_own_folder, make_private_file, make_private_folder
 from hivecost.store.file_locks import is_lock_name, is_locked, lock_for_life, new_lock_name
-from hivecost.store.private_files import make_own_folder, make_private_file, make_private_folder
 
 _FOLDER: Final = "runtimes"
 

@@ -22,8 +22,8 @@ import anyio
 
 from hivecost.errors import StoreLockedError, StoreMovedError
 from hivecost.loops import Loop, current_loop
+from hivecost.private_files import make_private_folder
 from hivecost.store.file_locks import holder_of, locked, release
-from hivecost.store.private_files import make_private_folder
 from hivecost.store.threads import Pauses, run_in_thread, start_in_thread, start_thread
 
 T = TypeVar("T")

@@ -203,7 +203,7 @@ class SQLiteLogReader:
         return [AccountRow._make((*row[:9], bool(row[9]), row[10])) for row in rows]
 
     def audit(self, *, limit: int = 100) -> list[BudgetChange]:
-        from hivecost.store.ledger.records import LOAD_CHANGES, change_of  # noqa: PLC0415  # as the module says
+        from hivecost.store.ledger.audit import LOAD_CHANGES, change_of  # noqa: PLC0415  # as the module says
 
         return [change_of(row) for row in self._source.select(LOAD_CHANGES, {"limit": checked_limit(limit)})]
 

@@ -10,14 +10,19 @@ import msgspec
 
 from hivecost.clock import Clock
 from hivecost.errors import LedgerUnavailableError
+from hivecost.leasing.atomic import Atomic, atomic
+from hivecost.leasing.batch import Batch, Bill, BudgetRow, Committed, LateOverrun, LeaseRequest, Share, sums_of_bills
+from hivecost.leasing.hold import LedgerHold
+from hivecost.leasing.journal import Journal, key_bytes
+from hivecost.leasing.leases import Leases, accounts_max, execution_of, is_durable, room_of
 from hivecost.ledger import (
     UNITS,
     AccountStatus,
     Ancestors,
     Budget,
     Hold,
-    Incident,
     LedgerState,
+    Overrun,
     Refusal,
     Settlement,
     Unit,
@@ -26,14 +31,9 @@ from hivecost.ledger.account import Account
 from hivecost.ledger.amounts import AMOUNT_MAX, overrun_reason
 from hivecost.money import to_usd
 from hivecost.signals import settled_late
-from hivecost.store.ledger.atomic import Atomic, atomic
-from hivecost.store.ledger.batch import Ask, Batch, Bill, BudgetRow, Committed, Overrun, Share, sums_of_bills
-from hivecost.store.ledger.hold import LedgerHold
-from hivecost.store.ledger.journal import Journal, key_bytes
-from hivecost.store.ledger.leases import Leases, accounts_max, execution_of, is_durable, room_of
 
 if TYPE_CHECKING:
-    from hivecost.store.ledger.ledger import Ledger
+    from hivecost.leasing.leased_ledger import LeasedLedger
 
 
 class Spender(msgspec.Struct, frozen=True, gc=False):
@@ -45,17 +45,17 @@ class Spender(msgspec.Struct, frozen=True, gc=False):
     budgets: Collection[str] | None = None
 
 
-class Desk(Atomic):
+class LocalLedger(Atomic):
     """Thread-safe, and never waits. Its leases are always committed before they count here.
 
-    Poisoned, by an exception from outside or because its database is not its own any more, it decides nothing any more:
+    Poisoned, by an exception from outside or because its leases are not its own any more, it decides nothing any more:
     the journal is right at every step, and is recovered from as after a crash.
 
     In the middle of its own work it puts off what a finalizer or a signal handler of the same thread settles, releases
     or doubts; `settled_late` tells how that ended.
     """
 
-    def __init__(self, ledger: Ledger, budgets: Iterable[Budget], journal: Journal, process_id: int) -> None:
+    def __init__(self, ledger: LeasedLedger, budgets: Iterable[Budget], journal: Journal, process_id: int) -> None:
         super().__init__()
         self.process_id = process_id
         self.journal = journal
@@ -69,11 +69,11 @@ class Desk(Atomic):
             opened=self._leases.opened,
             dropped=self._leases.dropped,
         )
-        #: The newest entry of the list of changes that limits here go by.
+        #: The newest entry of the audit trail that limits here go by.
         self._last_change = -1
-        self._doubts: dict[int, Hold] = {}
+        self._in_doubt: dict[int, Hold] = {}
         #: Holds in doubt on an execution's own accounts, by execution.
-        self._doubts_of: dict[str, list[Hold]] = {}
+        self._in_doubt_of: dict[str, list[Hold]] = {}
         self._bills: list[Bill] = []
         self._freezes: dict[str, str] = {}
         self._settlements = 0
@@ -99,23 +99,23 @@ class Desk(Atomic):
         settlement = self.settle_known(hold, amounts)
         settled_late.announce(self._ledger, hold=hold, settlement=settlement or Settlement())
 
-    def _tell_later(self, overrun: Overrun) -> None:
-        """Of what was not told when it was settled, once the lock is free."""
+    def _tell_later(self, overrun: LateOverrun) -> None:
+        """Announce what was not known when it was settled, once the lock is free."""
         held = overrun.hold.amounts
-        untold = tuple(incident for incident in overrun.incidents if incident.billed <= held[incident.unit])
+        untold = tuple(incident for incident in overrun.overruns if incident.billed <= held[incident.unit])
         if untold:
-            pure, settlement = overrun.hold.further_of or overrun.hold, Settlement(incidents=untold)
-            pure.handles += 1
-            hold = LedgerHold(self._ledger, self, pure)
+            entry, settlement = overrun.hold.further_of or overrun.hold, Settlement(incidents=untold)
+            entry.handles += 1
+            hold = LedgerHold(self._ledger, self, entry)
             self.defer(lambda: settled_late.announce(self._ledger, hold=hold, settlement=settlement))
 
     def _release_later(self, hold: LedgerHold) -> bool:
         self.defer(lambda: self.release(hold))
-        return hold.pure.state == "held"
+        return hold.entry.state == "held"
 
     def _doubt_later(self, hold: LedgerHold) -> bool:
         self.defer(lambda: self.doubt(hold))
-        return hold.pure.state == "held"
+        return hold.entry.state == "held"
 
     @property
     def budgets(self) -> Mapping[str, Budget]:
@@ -127,8 +127,8 @@ class Desk(Atomic):
 
     @property
     def has_news(self) -> bool:
-        """Whether there is anything that the database does not know."""
-        return bool(self._bills or self._doubts or self._freezes)
+        """Whether there is anything that the bank does not know."""
+        return bool(self._bills or self._in_doubt or self._freezes)
 
     @property
     def has_unread_limits(self) -> bool:
@@ -149,61 +149,61 @@ class Desk(Atomic):
     def reserve(
         self, who: Spender, amounts: Mapping[Unit, int], key: str | None, clock: Clock, is_partial: bool = False
     ) -> LedgerHold | Refusal | None:
-        """A hold; or what these leases have against it; or None, when the database must be asked first."""
+        """Return a hold, or what these leases have against it, or None when the bank must be asked first."""
         at_ns = clock.now_ns()
         if self.closed or self.poisoned:
             self._require_order()
         ancestors = who.ancestors
-        pure = self._state.reserve(who.attribution, at_ns, amounts, key, ancestors=ancestors, is_partial=is_partial)
-        if isinstance(pure, Refusal):
-            return pure
-        if not pure.handles and not self._write_down(pure):
+        entry = self._state.reserve(who.attribution, at_ns, amounts, key, ancestors=ancestors, is_partial=is_partial)
+        if isinstance(entry, Refusal):
+            return entry
+        if not entry.handles and not self._write_down(entry):
             return None
-        pure.handles += 1
-        return LedgerHold(self._ledger, self, pure)
+        entry.handles += 1
+        return LedgerHold(self._ledger, self, entry)
 
     @atomic()
     def extend(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Refusal | None:
-        """Set more aside; None when it is done."""
+        """Set more aside on all accounts or on none. Return None when it is done, else the refusal."""
         self._require_order()
-        pure = hold.pure
-        refusal = self._state.extend(pure, amounts)
-        if refusal is None and pure.place is not None:
-            self.journal.extend(pure.place, pure.amounts)
+        entry = hold.entry
+        refusal = self._state.extend(entry, amounts)
+        if refusal is None and entry.slot is not None:
+            self.journal.extend(entry.slot, entry.amounts)
         return refusal
 
     @atomic(_settle_known_later)
     def settle_known(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Settlement | None:
         """Charge what is known of the bill, once, and doubt the rest."""
-        pure = hold.pure
-        if pure.state != "held" or self.closed or self.poisoned:
+        entry = hold.entry
+        if entry.state != "held" or self.closed or self.poisoned:
             return None
         if all(account.unit in amounts for account in hold.accounts):
             return self._settle(hold, amounts)
-        settlement = self._state.settle_known(pure, amounts) or Settlement()
-        if pure.known is not None:
-            self._charge_known(pure, pure.known)
-        self._note_doubt(pure)
+        settlement = self._state.settle_known(entry, amounts) or Settlement()
+        if entry.known is not None:
+            self._charge_known(entry, entry.known)
+        self._note_doubt(entry)
         if settlement.incidents:
-            self._freeze_for(pure, settlement.incidents)
+            self._freeze_for(entry, settlement.incidents)
         return settlement
 
     def _settle(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Settlement | None:
         """Charge the bill, once."""
-        pure = hold.pure
-        if pure.state == "settled":
+        entry = hold.entry
+        if entry.state == "settled":
             return None
         if self.closed or self.poisoned:
-            return self._settle_after_all(pure, amounts)
-        held = _nothing_of(pure) if pure.state == "released" else pure.amounts
-        settlement = self._state.settle(pure, amounts) or Settlement()
-        if pure.accounts is not pure.made_on:
-            settlement = _with_handed_over(pure, settlement, amounts)
-        if self._doubts and not pure.handed_over:
-            self._doubts.pop(pure.hold_id, None)
-        self._charge(pure, held)
+            return self._settle_after_all(entry, amounts)
+        held = _nothing_of(entry) if entry.state == "released" else entry.amounts
+        settlement = self._state.settle(entry, amounts) or Settlement()
+        if entry.accounts is not entry.made_on:
+            settlement = _with_transferred(entry, settlement, amounts)
+        if self._in_doubt and not entry.transferred:
+            self._in_doubt.pop(entry.hold_id, None)
+        self._charge(entry, held)
         if settlement.incidents:
-            self._freeze_for(pure, settlement.incidents)
+            self._freeze_for(entry, settlement.incidents)
         return settlement
 
     settle = atomic(_settle_later)(_settle)
@@ -214,7 +214,7 @@ class Desk(Atomic):
         if self.closed:
             raise LedgerUnavailableError(f"{self.closed}; a further bill of hold {hold.hold_id} is not charged")
         rooms = {account: account.room for account in hold.accounts if account.leased}
-        another, settlement = self._state.settle_another(hold.pure, amounts)
+        another, settlement = self._state.settle_another(hold.entry, amounts)
         shares = _shares_of(another, rooms)
         if self.poisoned:
             another.amounts = _nothing_of(another)  # nobody knows any more what there is room for
@@ -224,7 +224,7 @@ class Desk(Atomic):
 
     @atomic()
     def charge(self, who: Spender, amounts: Mapping[Unit, int], clock: Clock) -> tuple[LedgerHold, Settlement] | None:
-        """Charge the bill of a turn that nothing was held for; None while the database does not know its accounts."""
+        """Charge the bill of a turn that nothing was held for; None while the bank does not know its accounts."""
         self._require_order()
         at_ns = clock.now_ns()
         accounts = self._state.accounts_for(who.attribution, at_ns, who.ancestors, who.budgets)
@@ -249,34 +249,34 @@ class Desk(Atomic):
         """Set aside what is left in these units for one more answer, until its bill is known."""
         if self.closed or self.poisoned:
             return
-        another = self._state.hold_another(hold.pure, units)
+        another = self._state.hold_another(hold.entry, units)
         accounts = self._leases.packed(another.made_on)
         if accounts and self.journal.free:
             self._write(another, accounts)
         self._doubt(another)
         if any(map(is_durable, another.made_on)):
-            self._doubts[another.hold_id] = another  # also when the journal has no room for it
+            self._in_doubt[another.hold_id] = another  # also when the journal has no room for it
 
     @atomic(_release_later)
     def release(self, hold: LedgerHold) -> bool:
         """Give the whole hold back."""
         self._require_order()
-        pure = hold.pure
-        if not self._state.release(pure):
+        entry = hold.entry
+        if not self._state.release(entry):
             return False
-        if pure.place is not None:
-            self.journal.release(pure.place)
-            pure.place = None
+        if entry.slot is not None:
+            self.journal.release(entry.slot)
+            entry.slot = None
         return True
 
     @atomic(_doubt_later)
     def doubt(self, hold: LedgerHold) -> bool:
         """Keep it charged until its bill is known."""
-        return self._doubt(hold.pure)
+        return self._doubt(hold.entry)
 
     @atomic(lambda self, hold: self.defer(lambda: self.drop(hold)))
     def drop(self, hold: Hold) -> None:
-        """One of those who had it in their hands has not any more; once nobody has, its bill is not known."""
+        """Count one reference to the hold less; the last one that is dropped leaves it in doubt."""
         if hold.handles > 1:
             hold.handles -= 1
         else:
@@ -289,59 +289,59 @@ class Desk(Atomic):
         return True
 
     def _note_doubt(self, hold: Hold) -> None:
-        if hold.place is not None:
-            self._doubts[hold.hold_id] = hold
+        if hold.slot is not None:
+            self._in_doubt[hold.hold_id] = hold
         for account in hold.doubted:
             if not is_durable(account):
-                self._doubts_of.setdefault(execution_of(account), []).append(hold)
+                self._in_doubt_of.setdefault(execution_of(account), []).append(hold)
                 if account.over:  # it comes after the end of its execution
                     self._let_pass(execution_of(account))
 
     @atomic()
-    def ask(self, who: Spender, amounts: Mapping[Unit, int], clock: Clock) -> Ask:
-        """What to ask the database for, so that this could be held."""
+    def request_for(self, who: Spender, amounts: Mapping[Unit, int], clock: Clock) -> LeaseRequest:
+        """Return what to ask the bank for, so that this could be held."""
         accounts = self._state.accounts_for(who.attribution, clock.now_ns(), who.ancestors, who.budgets)
-        return Ask(accounts, {"calls": 1, **amounts})
+        return LeaseRequest(accounts, {"calls": 1, **amounts})
 
     def decides_alone(self, budget: str) -> bool:
-        """Whether an account of this budget is in memory only."""
+        """Return whether accounts of this budget are in memory only."""
         return budget in self.budgets and self.budgets[budget].window == "execution"
 
     @atomic()
     def status_of_executions(self) -> list[AccountStatus]:
-        """The accounts that are in memory only."""
+        """Return how the accounts stand that are in memory only."""
         return [row for row in self._state.status() if self.decides_alone(row.budget)]
 
     @atomic(lambda self, execution_id: self.defer(lambda: self.forget_execution(execution_id)))
     def forget_execution(self, execution_id: str) -> None:
-        """It is over: what is in doubt on its own accounts stands in nobody's way any more."""
+        """Drop the accounts of an execution that is over; what is in doubt on them stands in nobody's way any more."""
         self._state.forget_execution(execution_id)
         self._let_pass(execution_id)
 
     def _let_pass(self, execution_id: str) -> None:
-        for hold in self._doubts_of.pop(execution_id, ()):
+        for hold in self._in_doubt_of.pop(execution_id, ()):
             if hold.state == "in_doubt":
-                self._state.hand_over(hold, [account for account in hold.accounts if not is_durable(account)])
+                self._state.transfer(hold, [account for account in hold.accounts if not is_durable(account)])
 
     @atomic()
-    def collect(self, asks: list[Ask], contested: Container[int]) -> Batch:
-        """All that the database does not know yet. `contested` leases are left with what is held against them."""
+    def collect(self, requests: list[LeaseRequest], contested: Container[int]) -> Batch:
+        """Return all that the bank does not know yet. Of `contested` leases it keeps what is held against them."""
         self._require_order()
-        return self._collect(asks, contested)
+        return self._collect(requests, contested)
 
     @atomic()
     def put_back(self, batch: Batch) -> None:
-        """The transaction failed, or nobody knows: say it all again next time."""
+        """Say it all again with the next batch, because the sync failed or nobody knows."""
         self._bills[:0] = batch.bills
 
     @atomic()
     def apply(self, batch: Batch, committed: Committed) -> None:
-        """The transaction is durable: lend what it lent, forget what it knows."""
-        for hold in batch.doubts:
+        """Decide by what is durable now: lend what it lent, and forget what the bank knows."""
+        for hold in batch.in_doubt:
             self._let_go(hold)
         for bill in batch.bills:
-            if bill.place is not None:
-                self.journal.release(bill.place)
+            if bill.slot is not None:
+                self.journal.release(bill.slot)
         for name, reason in batch.frozen.items():
             if self._freezes.get(name) == reason:
                 del self._freezes[name]
@@ -372,21 +372,24 @@ class Desk(Atomic):
 
     @atomic()
     def idle_rows(self) -> set[int]:
-        """Rows of the leases that nobody has used since this was asked last."""
+        """Return the rows of the leases that nobody has used since this was asked last."""
         return self._leases.idle_rows()
 
     @atomic()
     def leased_rows(self) -> set[int]:
-        """Rows of the accounts that this process has leases on."""
+        """Return the rows of the accounts that this process has leases on."""
         return self._leases.rows()
 
     @atomic()
     def leave(self, why: str) -> Batch | None:
-        """Decide nothing any more; what is still open is in doubt. None when only the journal is right."""
+        """Decide nothing any more; what is still open is in doubt.
+
+        Return the last batch; None when only the journal is right.
+        """
         self.closed = why
         for hold in self._state.open_holds.values():
-            if hold.place is not None and self._state.doubt(hold):
-                self._doubts[hold.hold_id] = hold
+            if hold.slot is not None and self._state.doubt(hold):
+                self._in_doubt[hold.hold_id] = hold
         return None if self.poisoned else self._collect([], ())
 
     def poison(self, why: str) -> None:
@@ -394,26 +397,28 @@ class Desk(Atomic):
         self.poisoned = self.poisoned or why
 
     def orphan(self, why: str) -> None:
-        """A forked child's copy: decide nothing, and touch nothing that the parent has."""
+        """Decide nothing in a forked child, and touch nothing that the parent has."""
         self.lock, self._is_inside = threading.RLock(), False  # a thread of the parent may have been inside
         self.closed = why
 
-    def _collect(self, asks: list[Ask], contested: Container[int]) -> Batch:
+    def _collect(self, requests: list[LeaseRequest], contested: Container[int]) -> Batch:
         sums = sums_of_bills(self._bills)
         in_memory = set(self._leases.unread)
-        batch = Batch(self._bills, sums, list(self._doubts.values()), dict(self._freezes), {}, asks, {}, {}, in_memory)
+        batch = Batch(
+            self._bills, sums, list(self._in_doubt.values()), dict(self._freezes), {}, requests, {}, {}, in_memory
+        )
         self._bills = []
-        for hold in batch.doubts:
-            if not hold.handed_over:
-                self._hand_over(hold)
+        for hold in batch.in_doubt:
+            if not hold.transferred:
+                self._transfer(hold)
         batch.settled_then |= {account: account.settled for account in self._leases.asked_for(contested)}
         for account in self._leases.give_back(contested):
             batch.kept[account.row_id] = account.held + account.in_doubt
-        for ask in asks:
+        for request in requests:
             # What is above a hold is charged to the account, and takes nothing of the lease.
-            batch.rooms |= {account: room_of(account) + sums.not_leased(account.row_id) for account in ask.accounts}
-            batch.in_memory.update(account for account in ask.accounts if not is_durable(account))
-        news = (*(bill.hold for bill in batch.bills), *batch.doubts)
+            batch.rooms |= {account: room_of(account) + sums.not_leased(account.row_id) for account in request.accounts}
+            batch.in_memory.update(account for account in request.accounts if not is_durable(account))
+        news = (*(bill.hold for bill in batch.bills), *batch.in_doubt)
         for accounts in (*(hold.made_on for hold in news), batch.rooms):
             batch.settled_then |= {account: account.settled for account in accounts if is_durable(account)}
         return batch
@@ -425,7 +430,7 @@ class Desk(Atomic):
             raise LedgerUnavailableError(self.poisoned)
 
     def _write_down(self, hold: Hold) -> bool:
-        """True once it is in the journal; False, and there is no hold, where that cannot be yet."""
+        """Write a hold to the journal. Return False, and undo the hold, where that cannot be yet."""
         leases, journal = self._leases, self.journal
         packed = leases.packed(hold.accounts)
         if packed is None or (leases.unread and not leases.unread.isdisjoint(hold.accounts)):
@@ -454,53 +459,53 @@ class Desk(Atomic):
 
     def _write(self, hold: Hold, packed: bytes) -> None:
         key = key_bytes(hold.key) if hold.key else b""
-        hold.place = self.journal.hold(hold.hold_id, hold.at_ns, hold.amounts, key, packed, is_partial=hold.is_partial)
+        hold.slot = self.journal.hold(hold.hold_id, hold.at_ns, hold.amounts, key, packed, is_partial=hold.is_partial)
 
     def _charge(self, hold: Hold, held: Mapping[Unit, int], shares: Mapping[int, Share] | None = None) -> None:
-        """Write the bill down, in the place of its hold or, where that is not its own any more, in a new one."""
-        place, accounts, billed = hold.place, hold.made_on, hold.billed or {}
+        """Write the bill down, in the slot of its hold or, where that is not its own any more, in a new one."""
+        slot, accounts, billed = hold.slot, hold.made_on, hold.billed or {}
         number = self._settlements + 1
-        if place is not None and not hold.handed_over:
+        if slot is not None and not hold.transferred:
             if hold.known is not None:  # that part was not on its way yet, and is now charged with the rest
                 self._bills = [bill for bill in self._bills if bill.hold is not hold]
-            self.journal.settle(place, number, billed)
-            hold.place = None
+            self.journal.settle(slot, number, billed)
+            hold.slot = None
         else:
             accounts = hold.doubted
             packed = self._leases.packed(accounts)
             if not packed:
                 return
-            place = None
+            slot = None
             if self.journal.free:
                 content = hold.hold_id, hold.at_ns, held, key_bytes(hold.key), packed
-                place = self.journal.settled(content, number, billed, is_partial=hold.is_partial)
+                slot = self.journal.settled(content, number, billed, is_partial=hold.is_partial)
         self._settlements = number
-        self._bills.append(Bill(number, hold, accounts, billed, held, place, hold.handed_over, shares))
+        self._bills.append(Bill(number, hold, accounts, billed, held, slot, hold.transferred, shares))
 
     def _charge_known(self, hold: Hold, known: Mapping[Unit, int]) -> None:
-        """Write a part of the bill down, in the place of its hold, which keeps it while other accounts are in doubt."""
+        """Write a part of the bill down, in the slot of its hold, which keeps it while other accounts are in doubt."""
         charged = tuple(account for account in hold.made_on if account.unit in known)
-        place = hold.place
-        if place is None or not any(map(is_durable, charged)):
+        slot = hold.slot
+        if slot is None or not any(map(is_durable, charged)):
             return
         self._settlements += 1
         if any(map(is_durable, hold.doubted)):
-            self.journal.settle_part(place, self._settlements, known)
-            place = None
+            self.journal.settle_part(slot, self._settlements, known)
+            slot = None
         else:
-            self.journal.settle(place, self._settlements, known)
-            hold.place = None
-        self._bills.append(Bill(self._settlements, hold, charged, known, hold.amounts, place, late=False))
+            self.journal.settle(slot, self._settlements, known)
+            hold.slot = None
+        self._bills.append(Bill(self._settlements, hold, charged, known, hold.amounts, slot, late=False))
 
     def _settle_after_all(self, hold: Hold, amounts: Mapping[Unit, int]) -> Settlement | None:
-        """The journal alone is right: what it takes in is recovered."""
+        """Write the bill to the journal alone, from which it is recovered."""
         if self.closed:
             hold_id = f"{self.process_id}-{hold.hold_id}"
             raise LedgerUnavailableError(f"{self.closed}; hold {hold_id} is in doubt: settle it with resolve()")
         billed = {**hold.amounts, **amounts, **(hold.known or {})}
-        if hold.place is not None and not hold.handed_over:
+        if hold.slot is not None and not hold.transferred:
             self._settlements += 1
-            self.journal.settle(hold.place, self._settlements, billed)
+            self.journal.settle(hold.slot, self._settlements, billed)
         elif self.journal.free and (accounts := self._leases.packed(hold.doubted)):
             self._settlements += 1
             held = _nothing_of(hold) if hold.state == "released" else hold.amounts
@@ -509,8 +514,8 @@ class Desk(Atomic):
         hold.state, hold.billed = "settled", billed
         return Settlement()
 
-    def _freeze_for(self, hold: Hold, incidents: Iterable[Incident]) -> None:
-        """Until someone has looked, in every process, also where the budget was retired here; shadow budgets go on."""
+    def _freeze_for(self, hold: Hold, incidents: Iterable[Overrun]) -> None:
+        """Freeze for all, until someone has looked, also where the budget was retired here; shadow budgets go on."""
         enforced = {account.budget.name for account in hold.made_on if not account.budget.shadow}
         for incident in incidents:
             if incident.freezes and incident.budget in enforced:
@@ -519,20 +524,20 @@ class Desk(Atomic):
                 if incident.budget in self.budgets:
                     self._state.freeze(incident.budget, reason)
 
-    def _hand_over(self, hold: Hold) -> None:
-        """On its way to the database: from now on it is no part of our leases, whenever its usage arrives."""
-        hold.handed_over = True
+    def _transfer(self, hold: Hold) -> None:
+        """Take a hold that is on its way to the bank out of our leases, whenever its usage arrives."""
+        hold.transferred = True
         durable = [account for account in hold.accounts if is_durable(account)]
-        self._state.hand_over(hold, durable)
+        self._state.transfer(hold, durable)
         for account in durable:
             account.cap -= hold.amounts[account.unit] if account.leased else 0
 
     def _let_go(self, hold: Hold) -> None:
-        """The database has it."""
-        del self._doubts[hold.hold_id]
-        if hold.place is not None:
-            self.journal.release(hold.place)
-            hold.place = None
+        """Forget a hold in doubt that the bank has."""
+        del self._in_doubt[hold.hold_id]
+        if hold.slot is not None:
+            self.journal.release(hold.slot)
+            hold.slot = None
 
     def _take_budgets(self, rows: Mapping[str, BudgetRow]) -> None:
         for name, budget in list(self.budgets.items()):
@@ -549,7 +554,7 @@ class Desk(Atomic):
 
 
 def _without_own_limits(budgets: Iterable[Budget]) -> list[Budget]:
-    """Single values have the limits that the database says, whatever the budgets were configured with."""
+    """Single values have the limits that the bank says, whatever the budgets were configured with."""
     return [budget.without_own_limits() for budget in budgets]
 
 
@@ -575,10 +580,10 @@ def _paid_everywhere(another: Hold, shares: Mapping[int, Share]) -> dict[Unit, i
     return {unit: min(amount, another.amounts[unit]) for unit, amount in paid.items()}
 
 
-def _with_handed_over(hold: Hold, settlement: Settlement, amounts: Mapping[Unit, int]) -> Settlement:
-    """The settlement, with the incidents on accounts that the database charges."""
+def _with_transferred(hold: Hold, settlement: Settlement, amounts: Mapping[Unit, int]) -> Settlement:
+    """The settlement, with the overruns on accounts that the bank charges."""
     incidents = tuple(
-        Incident(
+        Overrun(
             budget=account.budget.name,
             scope=account.scope,
             period=account.period.name,

@@ -9,10 +9,10 @@ import sqlite3
 from collections.abc import Mapping
 
 from hivecost.errors import ConfigError
-from hivecost.ledger import DoubtAmount, DoubtfulHold, Incident, Unit
+from hivecost.ledger import DoubtAmount, DoubtfulHold, Overrun, Unit
 from hivecost.ledger.amounts import format_exactly
 from hivecost.store.ledger.audit import is_text, record_change
-from hivecost.store.ledger.controls import freeze_for_bill
+from hivecost.store.ledger.budget_rows import freeze_for_bill
 
 
 def doubt(
@@ -50,7 +50,7 @@ def paid_of(connection: sqlite3.Connection, hold_id: str) -> tuple[bool, dict[in
 
 def settle_late(
     connection: sqlite3.Connection, hold_id: str, billed: Mapping[Unit, int], *, now_ns: int
-) -> tuple[Incident, ...]:
+) -> tuple[Overrun, ...]:
     """Charge the bill of a hold that is in doubt, or was until somebody resolved it.
 
     What it was resolved at is paid; what the bill is above that is an overrun, which freezes the budget unless the hold
@@ -70,19 +70,17 @@ def settle_late(
             _keep_amount(connection, hold_id, row_id, bill)
             if not is_partial:
                 freeze_for_bill(connection, budget, unit, billed=bill, held=paid, now_ns=now_ns)
-            incidents.append(incident_of(connection, row_id, billed=bill, held=paid, freezes=not is_partial))
+            incidents.append(overrun_on(connection, row_id, billed=bill, held=paid, freezes=not is_partial))
     return tuple(incidents)
 
 
-def incident_of(
-    connection: sqlite3.Connection, row_id: int, *, billed: int, held: int, freezes: bool = True
-) -> Incident:
+def overrun_on(connection: sqlite3.Connection, row_id: int, *, billed: int, held: int, freezes: bool = True) -> Overrun:
     """A bill above what was held for it, on the account of this row."""
     budget, scope, period, unit = connection.execute(
         "SELECT budget, scope, period, unit FROM ledger_accounts JOIN ledger_budgets ON name = budget WHERE id = ?",
         [row_id],
     ).fetchone()
-    return Incident(budget=budget, scope=scope, period=period, unit=unit, held=held, billed=billed, freezes=freezes)
+    return Overrun(budget=budget, scope=scope, period=period, unit=unit, held=held, billed=billed, freezes=freezes)
 
 
 def resolve(connection: sqlite3.Connection, hold_id: str, billed: Mapping[Unit, int], *, by: str, now_ns: int) -> bool:
@@ -118,7 +116,7 @@ def resolve_by_hand(
     record_change(connection, "resolve", hold_id, detail, who=by, now_ns=now_ns)
 
 
-def list_doubts(connection: sqlite3.Connection) -> list[DoubtfulHold]:
+def list_in_doubt(connection: sqlite3.Connection) -> list[DoubtfulHold]:
     """The holds in doubt, oldest first."""
     rows = connection.execute(
         "SELECT hold_id, hold_key, reason, since_ns FROM ledger_doubts WHERE resolved_ns IS NULL ORDER BY since_ns"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from hivecost.testing.ledger_contract.checking import (
 )
 
 
-class DoubtPromises(OpensLedgers):
+class InDoubtPromises(OpensLedgers):
     """What is in doubt."""
 
     async def test_left_unsettled_it_is_in_doubt(self, tmp_path: Path) -> None:
@@ -53,7 +54,7 @@ class DoubtPromises(OpensLedgers):
 
     async def test_a_doubt_outlives_its_ledger_until_someone_resolves_it(self, tmp_path: Path) -> None:
         """Another ledger of the place sees it, and so does one that opens it later; resolved, it is so for all."""
-        async with self.opened(tmp_path) as one, self.opened(tmp_path) as two:
+        async with self.opened(tmp_path) as one, self.opened_elsewhere(tmp_path) as two:
             async with await hold_of(one, usd="0.40", key="k") as hold:
                 pass
             same(await sums(one), (0, 0, 40 * CENT))
@@ -108,8 +109,9 @@ class DoubtPromises(OpensLedgers):
             for found in (hold.amounts["tokens"], (await ledger.remaining(ACME))["tokens"] - 23):
                 same(found, 70)
             same(await stand(ledger), known)
-        async with self.opened(tmp_path, *budgets) as one, self.opened(tmp_path, *budgets) as two:
-            same((await stand(one), await stand(two)), (known, known))
+        async with self.opened(tmp_path, *budgets) as one, self.opened_elsewhere(tmp_path, *budgets) as two:
+            for ledger in (one, two):
+                await self.until_same(partial(stand, ledger), known)
             (doubt,) = await two.in_doubt()
             same([(part.budget, part.amount) for part in doubt.amounts], [("all", 10 * CENT)])
             await two.resolve(doubt.hold_id, usd="0.04", tokens=50, by="ada")
@@ -152,7 +154,10 @@ class DoubtPromises(OpensLedgers):
         bills: list[tuple[dict[str, Any], int]] = [({"usd": 0}, 0), ({}, 10), ({"usd": "0.25"}, 25)]
         for number, (bill, settled) in enumerate(bills):
             place = tmp_path / str(number)
-            async with self.opened(place, total(), calls) as ledger, self.opened(place, total(), calls) as other:
+            async with (
+                self.opened(place, total(), calls) as ledger,
+                self.opened_elsewhere(place, total(), calls) as other,
+            ):
                 async with await hold_of(ledger, usd="0.10"):
                     pass
                 same(await sums(ledger), (0, 0, 10 * CENT))
@@ -173,7 +178,7 @@ class DoubtPromises(OpensLedgers):
         ]
         for number, (usd, bill, settled, frozen) in enumerate(resolved):
             place = tmp_path / str(number)
-            async with self.opened(place) as ledger, self.opened(place) as other:
+            async with self.opened(place) as ledger, self.opened_elsewhere(place) as other:
                 async with await hold_of(ledger, usd="0.10") as hold:
                     pass
                 same(await sums(ledger), (0, 0, 10 * CENT))

@@ -1,13 +1,13 @@
-"""What a process tells the database in one transaction, and what it hears back."""
+"""What a process tells its bank in one sync, and what it hears back."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
-from hivecost.ledger import Hold, Incident, Refusal, Unit
+from hivecost.ledger import Hold, Overrun, Refusal, Unit
 from hivecost.ledger.account import Account
 
 
@@ -21,7 +21,7 @@ class Share(NamedTuple):
 
 
 class Bill(msgspec.Struct, gc=False):
-    """A settlement that is not in the database yet."""
+    """A settlement that is not in the bank yet."""
 
     number: int
     hold: Hold
@@ -31,8 +31,8 @@ class Bill(msgspec.Struct, gc=False):
     #: What the hold had set aside; nothing, if it was released before.
     held: Mapping[Unit, int]
     #: Where it is written down; None: nowhere, or where its hold still is.
-    place: int | None
-    #: The hold was, or is just being, handed to the database as one in doubt.
+    slot: int | None
+    #: The hold was, or is just being, transferred to the bank as one in doubt.
     late: bool
     #: Of a further answer, by row of its accounts.
     shares: Mapping[int, Share] | None = None
@@ -53,7 +53,7 @@ class BillSums(NamedTuple):
 
 
 def sums_of_bills(bills: Iterable[Bill], *, above: int = 0) -> BillSums:
-    """The sums of the bills that are numbered above `above`; late ones belong to the doubts that they resolve."""
+    """Return the sums of the bills numbered above `above`; late ones belong to the holds in doubt that they resolve."""
     sums = BillSums({}, {}, {})
     for bill in bills:
         if bill.late or bill.number <= above:
@@ -70,15 +70,15 @@ def sums_of_bills(bills: Iterable[Bill], *, above: int = 0) -> BillSums:
     return sums
 
 
-class Ask(msgspec.Struct, eq=False):
+class LeaseRequest(msgspec.Struct, eq=False):
     """A reservation that the leases of this process do not cover."""
 
     accounts: tuple[Account, ...]
     amounts: Mapping[Unit, int]
 
 
-class Answer(msgspec.Struct, frozen=True):
-    """What became of an Ask: granted when there is no refusal."""
+class LeaseReply(msgspec.Struct, frozen=True):
+    """What became of a LeaseRequest: granted when there is no refusal."""
 
     refusal: Refusal | None = None
     #: Others have leases that they may return.
@@ -89,19 +89,19 @@ class Batch(msgspec.Struct):
     """Collected at one instant."""
 
     bills: list[Bill]
-    #: The sums of the bills, made before anybody waits for the database.
+    #: The sums of the bills, made before anybody waits for the bank.
     sums: BillSums
-    doubts: list[Hold]
+    in_doubt: list[Hold]
     #: Budgets that a bill froze, and why.
     frozen: dict[str, str]
     #: Lease → what is to stay of it; nothing more is held against it until the answer.
     kept: dict[int, int]
-    asks: list[Ask]
-    #: What the asking accounts could hold without asking.
+    requests: list[LeaseRequest]
+    #: What their accounts could hold without them.
     rooms: dict[Account, int]
     #: Every account above, and those of leases that are under another limit now, as they stood.
     settled_then: dict[Account, int]
-    #: Accounts in memory only, whose own limits are in the database all the same.
+    #: Accounts in memory only, whose own limits are in the bank all the same.
     in_memory: set[Account]
 
 
@@ -115,7 +115,7 @@ class BudgetRow(msgspec.Struct, frozen=True):
 
 
 class AccountRow(msgspec.Struct, frozen=True):
-    """An account as the database has it, and this process's lease on it."""
+    """An account as the bank has it, and this process's lease on it."""
 
     row_id: int
     settled: int
@@ -123,11 +123,11 @@ class AccountRow(msgspec.Struct, frozen=True):
     own_limit: int | None
 
 
-class Overrun(NamedTuple):
-    """A bill above what was paid for its hold, of which only the database knew."""
+class LateOverrun(NamedTuple):
+    """A bill above what was paid for its hold, of which only the bank knew."""
 
     hold: Hold
-    incidents: tuple[Incident, ...]
+    overruns: tuple[Overrun, ...]
 
 
 class Committed(msgspec.Struct):
@@ -135,9 +135,13 @@ class Committed(msgspec.Struct):
 
     accounts: dict[Account, AccountRow]
     budgets: dict[str, BudgetRow]
-    answers: list[Answer]
+    replies: list[LeaseReply]
     #: Of the accounts in memory only.
     own_limits: dict[Account, int | None]
-    #: The newest entry of the list of changes.
+    #: The newest entry of the audit trail.
     last_change: int
-    overruns: list[Overrun] = []
+    overruns: list[LateOverrun]
+    #: What the operations gave, in their order; a HiveCostError of one is its result.
+    results: list[Any]
+    #: The time of the bank, by its own clock.
+    now_ns: int

@@ -16,17 +16,15 @@ from typing import Final
 import msgspec
 
 from hivecost.ledger import UNITS, Unit
-from hivecost.store.private_files import open_private, read_bounded
+from hivecost.private_files import open_private, read_bounded
 
 #: usd, tokens, calls.
-Amounts = tuple[int, int, int]
+InOrder = tuple[int, int, int]
 #: A hold's number, when it was made, its amounts, key and accounts.
 Content = tuple[int, int, Mapping[Unit, int], bytes, bytes]
 
-_MAGIC: Final = b"hivejrn2"
-#: Of 0.1.0, whose free slots are zeros.
-_MAGIC_1: Final = b"hivejrn1"
-_HEADER: Final = struct.Struct("<8sII")  # magic, slots, accounts per slot
+_MAGIC: Final = b"hivejrn"
+_HEADER: Final = struct.Struct("<7sBII")  # magic, version, slots, accounts per slot
 _HEADER_SIZE: Final = 64
 _KEY_SIZE: Final = 64
 #: A larger one is no journal: a million holds fit in.
@@ -35,7 +33,6 @@ _BYTES_MAX: Final = 2**30
 # A state byte: free, held, or settled; and flags. An extended hold has its amounts in a second place, so that they too
 # change with this one byte.
 _FREE: Final = 8
-_FREE_1: Final = 0
 _HELD: Final = 1
 _SETTLED: Final = 2
 _EXTENDED: Final = 4
@@ -44,18 +41,23 @@ _PARTIAL: Final = 128
 #: Of a hold in doubt: which units of its bill are settled, in the order of UNITS.
 _PARTS: Final = dict(zip(UNITS, (16, 32, 64), strict=True))
 
+#: The version that is written; the digit that it shows as is what stands in the header.
+_VERSION: Final = ord("2")
+#: Version → what a free slot's state byte is there: of 0.1.0 it is zero, as are pages that never reached the disk.
+_FREE_OF: Final = {ord("1"): 0, _VERSION: _FREE}
+
 _AMOUNTS: Final = struct.Struct("<3q")
 _BILL: Final = struct.Struct("<4q")  # settlement number, amounts
 _CONTENT_AT: Final = 8
 
 
 def key_bytes(key: str | None) -> bytes:
-    """A key as the journal keeps it: of a long one only the beginning."""
+    """Return a key as the journal keeps it: of a long one only the beginning."""
     return key.encode(errors="replace")[:_KEY_SIZE] if key else b""
 
 
 def pack_accounts(row_ids: Sequence[int]) -> bytes:
-    """The accounts as `Journal` takes them."""
+    """Return the accounts as `Journal` takes them."""
     return struct.pack(f"<{len(row_ids)}q", *row_ids)
 
 
@@ -70,19 +72,19 @@ class _Layout:
         self.size = self.extended_at + _AMOUNTS.size
 
 
-class Slot(msgspec.Struct, frozen=True, kw_only=True):
-    """What a slot says of a hold."""
+class JournalEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """What a slot of the journal says of a hold."""
 
     hold_number: int
     at_ns: int
-    held: Amounts
+    held: InOrder
     key: str
     is_partial: bool
     #: Rows of the accounts that it counts on.
     accounts: tuple[int, ...]
     #: From 1 on; 0: not settled.
     settlement: int
-    billed: Amounts
+    billed: InOrder
     #: In which units it is settled: all or none, or some, while its bill in the others is in doubt.
     settled_units: tuple[Unit, ...]
 
@@ -98,7 +100,7 @@ class Journal:
         self._layout = _Layout(accounts_max)
         self._content = self._layout.content
         size = _HEADER_SIZE + holds_max * self._layout.size
-        header = _HEADER.pack(_MAGIC, holds_max, accounts_max)
+        header = _HEADER.pack(_MAGIC, _VERSION, holds_max, accounts_max)
         with open(path, "x+b", opener=open_private) as file:  # Path.open takes no opener
             # Written in full, because a mapped page without room on the disk kills the process that touches it.
             file.write(header.ljust(_HEADER_SIZE, b"\0"))
@@ -113,11 +115,11 @@ class Journal:
 
     @property
     def free(self) -> int:
-        """How many slots are free."""
+        """Return how many slots are free."""
         return len(self._free)
 
     def has_room_for(self, accounts: bytes) -> bool:
-        """Whether one more hold can be written down, on so many accounts."""
+        """Return whether one more hold can be written down, on so many accounts."""
         return bool(self._free) and len(accounts) <= self.accounts_bytes
 
     def hold(
@@ -130,48 +132,48 @@ class Journal:
         *,
         is_partial: bool = False,
     ) -> int:
-        """The place of the hold that is now written down. Raises IndexError when all are taken."""
-        place = self._free.pop()
+        """Write a hold down, and return its slot. Raises IndexError when all are taken."""
+        slot = self._free.pop()
         usd, tokens, calls = amounts.get("usd", 0), amounts.get("tokens", 0), amounts.get("calls", 0)
-        self._content.pack_into(self._map, place + _CONTENT_AT, number, at_ns, usd, tokens, calls, key, accounts)
-        self._map[place] = _HELD | _PARTIAL if is_partial else _HELD
-        return place
+        self._content.pack_into(self._map, slot + _CONTENT_AT, number, at_ns, usd, tokens, calls, key, accounts)
+        self._map[slot] = _HELD | _PARTIAL if is_partial else _HELD
+        return slot
 
     def settled(
         self, content: Content, settlement: int, billed: Mapping[Unit, int], *, is_partial: bool = False
     ) -> int:
-        """The place of a hold that is written down as settled from the start. Raises IndexError when all are taken."""
-        place = self._free.pop()
+        """Write down a hold that is settled already, and return its slot. Raises IndexError when all are taken."""
+        slot = self._free.pop()
         number, at_ns, amounts, key, accounts = content
-        self._content.pack_into(self._map, place + _CONTENT_AT, number, at_ns, *_in_order(amounts), key, accounts)
-        _BILL.pack_into(self._map, place + self._bill_at, settlement, *_in_order(billed))
-        self._map[place] = _SETTLED | _PARTIAL if is_partial else _SETTLED
-        return place
+        self._content.pack_into(self._map, slot + _CONTENT_AT, number, at_ns, *_in_order(amounts), key, accounts)
+        _BILL.pack_into(self._map, slot + self._bill_at, settlement, *_in_order(billed))
+        self._map[slot] = _SETTLED | _PARTIAL if is_partial else _SETTLED
+        return slot
 
-    def extend(self, place: int, amounts: Mapping[Unit, int]) -> None:
-        """From now on the hold has these amounts."""
-        state = self._map[place] ^ _EXTENDED
+    def extend(self, slot: int, amounts: Mapping[Unit, int]) -> None:
+        """Give the hold other amounts."""
+        state = self._map[slot] ^ _EXTENDED
         where = self._layout.extended_at if state & _EXTENDED else _CONTENT_AT + 16
-        _AMOUNTS.pack_into(self._map, place + where, *_in_order(amounts))
-        self._map[place] = state
+        _AMOUNTS.pack_into(self._map, slot + where, *_in_order(amounts))
+        self._map[slot] = state
 
-    def settle(self, place: int, settlement: int, billed: Mapping[Unit, int]) -> None:
-        """From now on the hold is settled; nothing changes if it was."""
-        state = self._map[place]
+    def settle(self, slot: int, settlement: int, billed: Mapping[Unit, int]) -> None:
+        """Settle the hold; nothing changes if it was."""
+        state = self._map[slot]
         if state & _HELD:
             usd, tokens, calls = billed.get("usd", 0), billed.get("tokens", 0), billed.get("calls", 0)
-            _BILL.pack_into(self._map, place + self._bill_at, settlement, usd, tokens, calls)
-            self._map[place] = state & (_EXTENDED | _PARTIAL) | _SETTLED
+            _BILL.pack_into(self._map, slot + self._bill_at, settlement, usd, tokens, calls)
+            self._map[slot] = state & (_EXTENDED | _PARTIAL) | _SETTLED
 
-    def settle_part(self, place: int, settlement: int, known: Mapping[Unit, int]) -> None:
-        """From now on the hold is settled in these units, and in doubt in the others."""
-        _BILL.pack_into(self._map, place + self._bill_at, settlement, *_in_order(known))
-        self._map[place] |= sum(_PARTS[unit] for unit in known)
+    def settle_part(self, slot: int, settlement: int, known: Mapping[Unit, int]) -> None:
+        """Settle the hold in these units, and leave it in doubt in the others."""
+        _BILL.pack_into(self._map, slot + self._bill_at, settlement, *_in_order(known))
+        self._map[slot] |= sum(_PARTS[unit] for unit in known)
 
-    def release(self, place: int) -> None:
-        """From now on there is no such hold."""
-        self._map[place] = _FREE
-        self._free.append(place)
+    def release(self, slot: int) -> None:
+        """Forget the hold, and free its slot."""
+        self._map[slot] = _FREE
+        self._free.append(slot)
 
     def close(self) -> None:
         """Unmap it; the file stays."""
@@ -182,39 +184,43 @@ def _in_order(amounts: Mapping[Unit, int]) -> Iterator[int]:
     return (amounts.get(unit, 0) for unit in UNITS)
 
 
-def read_journal(path: Path) -> list[Slot]:
-    """What stands in a journal, also while its process writes: each hold is then seen as it was at some moment.
+def read_journal(path: Path) -> list[JournalEntry]:
+    """Return what stands in a journal, also while its process writes: each hold is then seen as it was at some moment.
 
     Raises TornJournalError for a file that cannot be one, and OSError.
     """
     data = read_bounded(path, _BYTES_MAX)
     if len(data) < _HEADER_SIZE:
         raise TornJournalError(f"{path}: too short")
-    magic, slots, accounts_max = _HEADER.unpack_from(data)
-    layout = _Layout(accounts_max) if magic in (_MAGIC, _MAGIC_1) and accounts_max < 2**16 else None
-    if layout is None or len(data) != _HEADER_SIZE + slots * layout.size:
+    magic, version, slots, accounts_max = _HEADER.unpack_from(data)
+    if magic != _MAGIC or accounts_max >= 2**16:
         raise TornJournalError(f"{path}: not a journal")
-    return list(_slots(data, layout, path, free=_FREE if magic == _MAGIC else _FREE_1))
+    if version not in _FREE_OF:
+        raise TornJournalError(f"{path}: a journal of version {chr(version)!r}, which this hivecost does not know")
+    layout = _Layout(accounts_max)
+    if len(data) != _HEADER_SIZE + slots * layout.size:
+        raise TornJournalError(f"{path}: not a journal")
+    return list(_entries(data, layout, path, free=_FREE_OF[version]))
 
 
-def _slots(data: bytes, layout: _Layout, path: Path, *, free: int) -> Iterator[Slot]:
-    for place in range(_HEADER_SIZE, len(data), layout.size):
-        state = data[place]
+def _entries(data: bytes, layout: _Layout, path: Path, *, free: int) -> Iterator[JournalEntry]:
+    for slot in range(_HEADER_SIZE, len(data), layout.size):
+        state = data[slot]
         if state == free:
             continue
         units = tuple(unit for unit, part in _PARTS.items() if state & part)
         kind = state & ~(_EXTENDED | _PARTIAL | sum(_PARTS[unit] for unit in units))
         if kind not in (_HELD, _SETTLED) or (units and kind == _SETTLED):
             raise TornJournalError(f"{path}: a slot has the state {state}")
-        number, at_ns, usd, tokens, calls, key, accounts = layout.content.unpack_from(data, place + _CONTENT_AT)
+        number, at_ns, usd, tokens, calls, key, accounts = layout.content.unpack_from(data, slot + _CONTENT_AT)
         held = (usd, tokens, calls)
         if state & _EXTENDED:
-            held = _AMOUNTS.unpack_from(data, place + layout.extended_at)
-        settlement, *billed = _BILL.unpack_from(data, place + layout.bill_at)
+            held = _AMOUNTS.unpack_from(data, slot + layout.extended_at)
+        settlement, *billed = _BILL.unpack_from(data, slot + layout.bill_at)
         settled = bool(kind == _SETTLED or units)
         if number <= 0 or min(*held, *(billed if settled else held)) < 0 or (settled and settlement <= 0):
             raise TornJournalError(f"{path}: a slot cannot be")
-        yield Slot(
+        yield JournalEntry(
             hold_number=number,
             at_ns=at_ns,
             held=held,

@@ -1,25 +1,26 @@
-"""The rows of budgets, in force for all processes, and the list of who changed what."""
+"""The rows of budgets, in force for all processes."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 from hivecost.errors import ConfigError
-from hivecost.ledger import Budget, Unit
+from hivecost.leasing.batch import BudgetRow
+from hivecost.ledger import Budget, BudgetState, Unit
 from hivecost.ledger.amounts import format_exactly, overrun_reason, parse_amount, raise_amount
-from hivecost.ledger.budget import CHANGEABLE, Limit
+from hivecost.ledger.budget import Limit
 from hivecost.ledger.own_limits import LimitKey, format_key, key_of_scope
 from hivecost.ledger.period import Window
 from hivecost.store.definitions import define
 from hivecost.store.ledger.audit import record_change, require_text
-from hivecost.store.ledger.batch import BudgetRow
-from hivecost.store.ledger.own_limits import HAS_OWN_LIMITS, configure_own, own_limit, set_own, unset_own
-from hivecost.store.ledger.records import attributes_of
+from hivecost.store.ledger.own_limits import HAS_OWN_LIMITS, attributes_of, configure_own, own_limit, set_own, unset_own
 
+LOAD_BUDGETS: Final = """
+    SELECT name, limit_amount, configured_amount, unit, time_window, timezone, attributes, shadow, coalesce(frozen, '')
+    FROM ledger_budgets ORDER BY name"""
 LOAD_BUDGET_ROWS: Final = f"SELECT name, limit_amount, frozen, {HAS_OWN_LIMITS} FROM ledger_budgets"
 
 
@@ -64,25 +65,25 @@ def configure(
         configure_own(connection, budget, who=who, now_ns=now_ns)
 
 
-def require_configurable(budgets: Collection[Budget], retire: Collection[str], opened: Iterable[Budget]) -> None:
-    """Raises ConfigError for a budget that cannot be added, changed or retired beside those that are open.
+def list_budgets(connection: sqlite3.Connection) -> list[BudgetState]:
+    """All hard budgets that were ever configured, by name."""
+    return [budget_of(row) for row in connection.execute(LOAD_BUDGETS)]
 
-    One that is open already changes in its limits alone.
-    """
-    known = {budget.name: budget for budget in opened}
-    for name in retire:
-        if name not in known:
-            raise ConfigError("retire", f"one of {', '.join(map(repr, known)) or 'no budgets'}", got=name)
-    for budget in budgets:
-        for field in known.get(budget.name, budget).differences(budget):
-            if field not in CHANGEABLE:
-                expected = f"{getattr(known[budget.name], field)!r}: only a limit changes while the ledger is open"
-                raise ConfigError(f"budget {budget.name!r}.{field}", expected, got=getattr(budget, field))
-        if budget.mode != "hard":
-            raise ConfigError(f"budget {budget.name!r}.mode", "'hard', to hold money before turns", got=budget.mode)
-    for name, count in Counter((*(budget.name for budget in budgets), *retire)).items():
-        if count > 1:
-            raise ConfigError(f"budget {name!r}.name", "a name that is configured or retired, and only once")
+
+def budget_of(row: Sequence[Any]) -> BudgetState:
+    """What a row of LOAD_BUDGETS says. Raises StoreCorruptError."""
+    name, limit, configured_limit, unit, window, timezone, attributes, shadow, frozen = row
+    return BudgetState(
+        name=name,
+        limit=limit,
+        configured_limit=configured_limit,
+        unit=unit,
+        window=window,
+        timezone=timezone,
+        attributes=attributes_of(attributes),
+        shadow=bool(shadow),
+        frozen=frozen,
+    )
 
 
 def budget_rows(connection: sqlite3.Connection) -> dict[str, BudgetRow]:
@@ -92,7 +93,7 @@ def budget_rows(connection: sqlite3.Connection) -> dict[str, BudgetRow]:
 
 
 def first_configured_ns(connection: sqlite3.Connection, budget: str) -> int:
-    """When the budget first came into force here, from which on it counts; 0 where the list of changes has it not."""
+    """When the budget first came into force here, from which on it counts; 0 where the audit trail has it not."""
     row = connection.execute(
         "SELECT at_ns FROM ledger_changes WHERE what = 'configure' AND subject = ? ORDER BY id LIMIT 1", [budget]
     ).fetchone()

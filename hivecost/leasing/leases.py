@@ -6,12 +6,12 @@ from collections.abc import Container, Iterable, Mapping
 from typing import Final
 from weakref import WeakValueDictionary
 
+from hivecost.leasing.batch import AccountRow
+from hivecost.leasing.journal import pack_accounts
 from hivecost.ledger.account import Account, AccountKey
 from hivecost.ledger.budget import Budget
-from hivecost.store.ledger.batch import AccountRow
-from hivecost.store.ledger.journal import pack_accounts
 
-#: Accounts of a budget that are kept in memory; the others are in the database.
+#: Accounts of a budget that are kept in memory; the others are in the bank.
 ACCOUNTS_MAX: Final = 10_000
 _PACKED_MAX: Final = 10_000
 
@@ -20,8 +20,8 @@ class Leases:
     """Not for several threads at once."""
 
     def __init__(self) -> None:
-        #: Those that somebody refers to: the book, a hold, a bill that is on its way to the database, a lease. What is
-        #: not referred to any more is in the database, and read from there.
+        #: Those that somebody refers to: the book, a hold, a bill that is on its way to the bank, a lease. What is
+        #: not referred to any more is in the bank, and read from there.
         self._known: WeakValueDictionary[tuple[str, AccountKey], Account] = WeakValueDictionary()
         #: Of the accounts that were asked for lately.
         self._packed: dict[tuple[Account, ...], bytes] = {}
@@ -38,7 +38,7 @@ class Leases:
         return bool(self._leased)
 
     def opened(self, account: Account) -> Account:
-        """The account that is known already, or this one, with nothing lent to it yet."""
+        """Return the account that is known already, or this one, with nothing lent to it yet."""
         if not is_durable(account):
             if account.budget.name in self._with_own_limits:
                 self.unread.add(account)
@@ -50,7 +50,7 @@ class Leases:
         return known
 
     def dropped(self, account: Account) -> None:
-        """No turns are taken on the account any more: its lease goes back with the next visit."""
+        """Give the account's lease back with the next sync, because no turns are taken on it any more."""
         if account in self._leased:
             self._dropped.add(account)
         self.unread.discard(account)
@@ -58,21 +58,21 @@ class Leases:
             self._packed.clear()  # would keep it alive; what is still asked for is soon packed again
 
     def take_own_limits(self, own_limits: Mapping[Account, int | None]) -> None:
-        """What was read of accounts in memory only."""
+        """Take in what was read of accounts in memory only."""
         for account, own_limit in own_limits.items():
             self.unread.discard(account)
             if own_limit != account.own_limit:
                 account.set_own_limit(own_limit)
 
     def limits_changed(self, with_own_limits: Iterable[str], accounts: Iterable[Account]) -> None:
-        """Some limit is another one, of whatever account; these budgets have any of their own."""
+        """Read own limits anew, because some limit is another one; these budgets have any."""
         before, self._with_own_limits = self._with_own_limits, frozenset(with_own_limits)
         names = before | self._with_own_limits
         if names:
             self.unread.update(a for a in accounts if a.budget.name in names and not is_durable(a))
 
     def packed(self, accounts: tuple[Account, ...]) -> bytes | None:
-        """The durable ones among them, for the journal; None when one is not in the database yet."""
+        """Return the durable ones among them, for the journal; None when one is not in the bank yet."""
         packed = self._packed.get(accounts)
         if packed is not None:
             return packed
@@ -85,7 +85,7 @@ class Leases:
         return packed
 
     def take(self, account: Account, row: AccountRow, settled_then: int) -> None:
-        """The account as it is in the database now; what was settled since `settled_then` is not in there yet."""
+        """Take in an account as it is in the bank now, without what was settled since `settled_then`."""
         is_new = not account.row_id
         account.row_id = row.row_id
         account.settled += row.settled - settled_then
@@ -101,7 +101,7 @@ class Leases:
             self._dropped.discard(account)
 
     def asked_for(self, contested: Container[int]) -> list[Account]:
-        """The accounts with these leases, and those of dropped accounts."""
+        """Return the accounts with these leases, and those of dropped accounts."""
         return [account for account in self._leased if account.row_id in contested or account in self._dropped]
 
     def give_back(self, contested: Container[int]) -> list[Account]:
@@ -115,7 +115,7 @@ class Leases:
         return shrunk
 
     def idle_rows(self) -> set[int]:
-        """Rows of the leases that nobody has used since this was asked last."""
+        """Return the rows of the leases that nobody has used since this was asked last."""
         idle = {
             account.row_id
             for account, seen in self._leased.items()
@@ -126,25 +126,25 @@ class Leases:
         return idle
 
     def rows(self) -> set[int]:
-        """Rows of the accounts that this process has leases on."""
+        """Return the rows of the accounts that this process has leases on."""
         return {account.row_id for account in self._leased}
 
 
 def accounts_max(budget: Budget) -> int | None:
-    """How many accounts of the budget are kept: all of those that are nowhere else."""
+    """Return how many accounts of the budget are kept; None: all, because they are nowhere else."""
     return None if budget.window == "execution" else ACCOUNTS_MAX
 
 
 def is_durable(account: Account) -> bool:
-    """An execution's own account never leaves its process."""
+    """Return whether the bank has it: an execution's own account never leaves its process."""
     return account.budget.window != "execution"
 
 
 def execution_of(account: Account) -> str:
-    """Whose account it is, of those that are an execution's own."""
+    """Return the execution whose own account it is."""
     return account.values[account.budget.account_attributes.index("execution")]
 
 
 def room_of(account: Account) -> int:
-    """What could be held on it without asking."""
+    """Return what could be held on it without asking."""
     return account.cap - account.settled - account.held - account.in_doubt

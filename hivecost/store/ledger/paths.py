@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from hivecost.errors import StoreCorruptError
+from hivecost.private_files import make_own_folder, make_private_folder
 from hivecost.store.file_locks import is_lock_name, is_locked, lock_for_life, new_lock_name
-from hivecost.store.private_files import make_own_folder, make_private_folder
 
 #: macOS tells it so.
 _BOOT_SESSION: Final = ("/usr/sbin/sysctl", "-n", "kern.bootsessionuuid")
@@ -43,7 +43,7 @@ def _boot_session() -> str:
         return ""
 
 
-class LedgerFolder:
+class LedgerPaths:
     """The files; their names are random. Made and cleared away under the OS write lock.
 
     Whatever takes a name raises StoreCorruptError for one that `make_name` cannot have given.

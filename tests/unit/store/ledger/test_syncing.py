@@ -17,17 +17,17 @@ pytestmark = pytest.mark.anyio
 async def test_a_look_that_fails_is_a_reason_to_visit(base_path, budgets, monkeypatch, caplog, fault):
     """What the disk does to a look between two visits is no fault of ours, and no news while visits work."""
     failed, token = anyio.Event(), anyio.lowlevel.current_token()
-    peek = LedgerDatabase.peek
+    poll = LedgerDatabase.poll
 
     def failing(database):
         if failed.is_set():
-            return peek(database)
+            return poll(database)
         anyio.from_thread.run_sync(failed.set, token=token)
         raise fault
 
     async with Ledger.open(base_path, budgets=budgets) as ledger:
         hold = await ledger.reserve({"user": "ada", "execution": "e"}, usd="0.10")
-        monkeypatch.setattr(LedgerDatabase, "peek", failing)
+        monkeypatch.setattr(LedgerDatabase, "poll", failing)
         with anyio.fail_after(30):
             await failed.wait()
         hold.settle(usd="0.05")
