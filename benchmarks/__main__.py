@@ -18,7 +18,7 @@ from benchmarks.figure import Figure
 from benchmarks.suite import Row, in_process, middle_of, results_of
 
 SUITES = (
-    *("imports", "footprint", "bus", "bus_peers", "slow_subscribers"),
+    *("imports", "command_line", "footprint", "bus", "bus_peers", "slow_subscribers"),
     *("pricing", "holds", "steps", "ledger", "ledger_store", "rate_limits"),
     *("store", "end_to_end", "large_store"),
 )

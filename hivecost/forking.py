@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import traceback
 import weakref
 from contextlib import suppress
 from typing import Final, NoReturn, Protocol
@@ -34,7 +33,7 @@ def end_child(error: BaseException | None) -> NoReturn:
         if isinstance(error.code, str):
             print(error.code, file=sys.stderr)  # noqa: T201  # as the interpreter does
     elif error is not None:
-        traceback.print_exception(error)
+        sys.__excepthook__(type(error), error, error.__traceback__)
         code = 1
     for stream in (sys.stdout, sys.stderr):
         with suppress(Exception):

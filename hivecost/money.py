@@ -7,6 +7,18 @@ from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
 from typing import Any, Final
 
 from hivecost.errors import ConfigError
+from hivecost.usd_text import format_usd
+
+__all__ = [
+    "NANOUSD_PER_USD",
+    "TURN_COST_MAX_NANOUSD",
+    "USD",
+    "format_usd",
+    "require_no_leftover",
+    "to_nanousd",
+    "to_usd",
+    "without_separators",
+]
 
 NANOUSD_PER_USD: Final = 10**9
 
@@ -93,12 +105,3 @@ def to_nanousd(amount: str | int | float | Decimal, *, key: str = "amount") -> i
 def to_usd(nanousd: int) -> USD:
     """The exact amount in USD."""
     return USD(Decimal(nanousd) * _NANO)
-
-
-def format_usd(nanousd: int, *, decimals: int = 4) -> str:
-    """`$0.0885`: at least `decimals` places, and more where fewer would leave less than two digits of a cost."""
-    amount = Decimal(nanousd).scaleb(-9)
-    while decimals < 9 and abs(amount) < Decimal(10).scaleb(-decimals) and amount != round(amount, decimals):
-        decimals += 1
-    sign = "-" if nanousd < 0 else ""
-    return f"{sign}${abs(amount):,.{decimals}f}"

@@ -1,5 +1,5 @@
 """`python -m hivecost.cli` is the same as `hivecost`."""
 
-from hivecost.cli.app import main
+from hivecost.cli import main
 
 main()

@@ -1,12 +1,12 @@
 """Budgets as pure policy: attributes and an instant in, decisions over integers out."""
 
-from hivecost.ledger.account import Account, AccountStatus, Crossing
-from hivecost.ledger.amounts import UNITS, Unit, USDAmount, amounts_of
+from hivecost.ledger.account import Account, AccountStatus, ThresholdCrossing
+from hivecost.ledger.amounts import UNITS, Amounts, Unit, USDAmount, amounts_of
 from hivecost.ledger.attribution import ATTRIBUTES, ancestry, ancestry_of, attribution, whose
 from hivecost.ledger.backend import ClosesInTime, LedgerStore, LedgerStoreHold, OpenLedger
 from hivecost.ledger.book import Ancestors
 from hivecost.ledger.budget import Budget, CancelWhen, Limit, Mode, OnExceed, listed_budgets, listed_names
-from hivecost.ledger.hold import BUSY_RETRY_AFTER_S, Hold, HoldState, Incident, Refusal, RefusalKind, Settlement
+from hivecost.ledger.hold import BUSY_RETRY_AFTER_S, Hold, HoldState, Overrun, Refusal, RefusalKind, Settlement
 from hivecost.ledger.lease import lease_amount
 from hivecost.ledger.lineage import DEPTH_MAX, Lineage
 from hivecost.ledger.matching import Matches, matcher
@@ -17,7 +17,7 @@ from hivecost.ledger.snapshot import AccountSnapshot, HoldSnapshot, LedgerSnapsh
 from hivecost.ledger.soft import SoftAction, SoftLimits, SoftStep, soft_refusal
 from hivecost.ledger.spend import ACCOUNTS_MAX, SESSIONS_MAX, SpendAccounts, is_unseen
 from hivecost.ledger.state import LedgerState
-from hivecost.ledger.statements import BudgetState, DoubtAmount, DoubtfulHold, OwnLimit
+from hivecost.ledger.statements import BudgetChange, BudgetState, DoubtAmount, DoubtfulHold, OwnLimit
 
 __all__ = [
     "ACCOUNTS_MAX",
@@ -31,19 +31,19 @@ __all__ = [
     "Account",
     "AccountSnapshot",
     "AccountStatus",
+    "Amounts",
     "Ancestors",
     "Budget",
+    "BudgetChange",
     "BudgetState",
     "Calendar",
     "CancelWhen",
     "ClosesInTime",
-    "Crossing",
     "DoubtAmount",
     "DoubtfulHold",
     "Hold",
     "HoldSnapshot",
     "HoldState",
-    "Incident",
     "LedgerSnapshot",
     "LedgerState",
     "LedgerStore",
@@ -54,6 +54,7 @@ __all__ = [
     "Mode",
     "OnExceed",
     "OpenLedger",
+    "Overrun",
     "OwnLimit",
     "Period",
     "Refusal",
@@ -65,6 +66,7 @@ __all__ = [
     "SoftLimits",
     "SoftStep",
     "SpendAccounts",
+    "ThresholdCrossing",
     "USDAmount",
     "Unit",
     "Verdict",

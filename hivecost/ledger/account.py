@@ -43,7 +43,7 @@ class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
     has_own_limit: bool = False
 
 
-class Crossing(msgspec.Struct, frozen=True, kw_only=True):
+class ThresholdCrossing(msgspec.Struct, frozen=True, kw_only=True):
     """An account passed one of its warning fractions, its soft limit or its limit."""
 
     budget: str
@@ -161,7 +161,7 @@ class Account(msgspec.Struct, eq=False, weakref=True):
         self.own_limit = own_limit
         self.set_budget(self.budget)
 
-    def crossings(self) -> Iterator[Crossing]:
+    def crossings(self) -> Iterator[ThresholdCrossing]:
         """What the last addition brought about; asked for once `settled` has reached `alarm_at`."""
         marks = self._marks()
         while self.warned < len(marks) and marks[self.warned][0] <= self.settled:
@@ -203,8 +203,8 @@ class Account(msgspec.Struct, eq=False, weakref=True):
         marks = self._marks()
         self.alarm_at = marks[self.warned][0] if self.warned < len(marks) else self.limit + 1
 
-    def _crossing(self, fraction: float, *, exceeded: bool) -> Crossing:
-        return Crossing(
+    def _crossing(self, fraction: float, *, exceeded: bool) -> ThresholdCrossing:
+        return ThresholdCrossing(
             budget=self.budget.name,
             scope=self.scope,
             period=self.period.name,

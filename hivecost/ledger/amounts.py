@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from decimal import Decimal, InvalidOperation
-from typing import Final, Literal, get_args
+from typing import Final, Literal, TypedDict, get_args
 
 from hivecost.errors import ConfigError
 from hivecost.money import format_usd, require_no_leftover, to_nanousd, without_separators
@@ -18,6 +18,19 @@ UNITS: Final[tuple[Unit, ...]] = get_args(Unit)
 #: Keeps every sum of an account inside 64 bits.
 AMOUNT_MAX: Final = 10**18
 
+
+class Amounts(TypedDict, total=False):
+    """What may be given beside `usd`, as keywords: `reserve(who, usd="0.01", tokens=500)`.
+
+    What is left out, or None, is not given; of a hold and of a bill that nothing was held for, calls are then one.
+    """
+
+    #: In place of `usd`: an integer of nano-USD.
+    nanousd: int | None
+    tokens: int | None
+    calls: int | None
+
+
 _EXPECTED: Final = 'an amount above zero such as "$0.50", "1_000_000 tokens" or "200 calls"'
 _LIMIT: Final = re.compile(r"(?P<dollar>\$?)\s*(?P<number>[\d.,_]+)\s*(?P<unit>[a-z]*)", re.IGNORECASE)
 _UNIT_NAMES: Final[dict[str, Unit]] = {
@@ -29,8 +42,16 @@ _UNIT_NAMES: Final[dict[str, Unit]] = {
 }
 
 
-def amounts_of(usd: USDAmount | None, nanousd: int | None, tokens: int | None, calls: int | None) -> dict[Unit, int]:
-    """The amounts that are given, by unit. Raises ConfigError for USD that cannot be, or is given twice."""
+def amounts_of(
+    usd: USDAmount | None = None,
+    nanousd: int | None = None,
+    tokens: int | None = None,
+    calls: int | None = None,
+) -> dict[Unit, int]:
+    """Return the amounts that are given, by unit: `amounts_of(usd, **more)` of some `Amounts`.
+
+    Raises ConfigError for USD that cannot be, or is given twice.
+    """
     amounts: dict[Unit, int] = {}
     if usd is not None:
         if nanousd is not None:

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self, runtime_checkable
+from typing import Protocol, Self, Unpack, runtime_checkable
 
 from hivecost.clock import Clock
 from hivecost.ledger.account import Account, AccountStatus
-from hivecost.ledger.amounts import UNITS, Unit, USDAmount
+from hivecost.ledger.amounts import UNITS, Amounts, Unit, USDAmount
 from hivecost.ledger.book import Ancestors
 from hivecost.ledger.budget import Budget, Limit
 from hivecost.ledger.hold import HoldState, Refusal, Settlement
-from hivecost.ledger.statements import BudgetState, DoubtfulHold
+from hivecost.ledger.statements import BudgetChange, BudgetState, DoubtfulHold
 
 
 class LedgerStoreHold(Protocol):
@@ -56,10 +56,7 @@ class LedgerStoreHold(Protocol):
     def settle(
         self,
         usd: USDAmount | None = None,
-        *,
-        nanousd: int | None = None,
-        tokens: int | None = None,
-        calls: int | None = None,
+        **more: Unpack[Amounts],
     ) -> Settlement | None:
         """Charge the bill and give the rest back; None, and nothing changes, if that was done before.
 
@@ -75,10 +72,7 @@ class LedgerStoreHold(Protocol):
     def settle_another(
         self,
         usd: USDAmount | None = None,
-        *,
-        nanousd: int | None = None,
-        tokens: int | None = None,
-        calls: int | None = None,
+        **more: Unpack[Amounts],
     ) -> Settlement | None:
         """Charge the bill of one more answer that came for it, on its accounts and in its periods.
 
@@ -98,10 +92,7 @@ class LedgerStoreHold(Protocol):
     def settle_known(
         self,
         usd: USDAmount | None = None,
-        *,
-        nanousd: int | None = None,
-        tokens: int | None = None,
-        calls: int | None = None,
+        **more: Unpack[Amounts],
     ) -> Settlement | None:
         """Charge what is known of the bill: a unit that is not named stays in doubt, until `settle` or `resolve`.
 
@@ -121,10 +112,7 @@ class LedgerStoreHold(Protocol):
     async def extend(
         self,
         usd: USDAmount | None = None,
-        *,
-        nanousd: int | None = None,
-        tokens: int | None = None,
-        calls: int | None = None,
+        **more: Unpack[Amounts],
     ) -> None:
         """Set more aside, on all accounts of the hold or on none. Raises as `LedgerStore.reserve` does."""
         ...
@@ -142,7 +130,7 @@ class LedgerStore(Protocol):
     Open inside `async with`, once: its budgets, all `mode="hard"`, come into force then, and what others left behind
     that died is in doubt. Many may be open on one place at once, in as many processes, and spend the same accounts.
     Opening, and every method of one that is not open, raises LedgerUnavailableError: nothing is granted on a guess.
-    The coroutines belong to the event loop that opened it. Those who change something say who they are: `by`.
+    The coroutines belong to the event loop that opened it. Those who change something say who they are: `by`, a text.
     """
 
     async def __aenter__(self) -> Self: ...
@@ -156,12 +144,10 @@ class LedgerStore(Protocol):
         attribution: Mapping[str, str],
         usd: USDAmount | None = None,
         *,
-        nanousd: int | None = None,
-        tokens: int | None = None,
-        calls: int = 1,
         key: str | None = None,
         ancestors: Ancestors = (),
         is_partial: bool = False,
+        **more: Unpack[Amounts],
     ) -> LedgerStoreHold:
         """Set the most that an attempt can cost aside, on every account it counts on or on none of them.
 
@@ -180,12 +166,10 @@ class LedgerStore(Protocol):
         attribution: Mapping[str, str],
         usd: USDAmount | None = None,
         *,
-        nanousd: int | None = None,
-        tokens: int | None = None,
-        calls: int = 1,
         key: str | None = None,
         ancestors: Ancestors = (),
         is_partial: bool = False,
+        **more: Unpack[Amounts],
     ) -> LedgerStoreHold | None:
         """The same without waiting; None where that cannot be decided so, and `await reserve(…)` must be.
 
@@ -198,11 +182,9 @@ class LedgerStore(Protocol):
         attribution: Mapping[str, str],
         usd: USDAmount | None = None,
         *,
-        nanousd: int | None = None,
-        tokens: int | None = None,
-        calls: int = 1,
         ancestors: Ancestors = (),
         budgets: Collection[str] | None = None,
+        **more: Unpack[Amounts],
     ) -> tuple[LedgerStoreHold, Settlement]:
         """Charge the bill of a turn that nothing was held for: in full, whatever is left, and on frozen budgets too.
 
@@ -233,10 +215,8 @@ class LedgerStore(Protocol):
         hold_id: str,
         usd: USDAmount | None = None,
         *,
-        nanousd: int | None = None,
-        tokens: int | None = None,
-        calls: int | None = None,
         by: str,
+        **more: Unpack[Amounts],
     ) -> None:
         """Settle a hold that is in doubt at what it really cost (0, if it was never sent), whoever made it.
 
@@ -246,6 +226,14 @@ class LedgerStore(Protocol):
 
     async def budgets(self) -> list[BudgetState]:
         """All budgets that were ever configured here, as they are in force for all processes, by name."""
+        ...
+
+    async def changes(self, limit: int = 100) -> list[BudgetChange]:
+        """Return the newest entries of the audit trail, the newest first: who changed what, and when.
+
+        Every change that somebody makes is one: `configure` for each budget with other limits, `retire`, `set_limit`,
+        `raise_limit`, `unset_limit`, `freeze`, `unfreeze` and `resolve`. Raises ConfigError.
+        """
         ...
 
     async def configure(self, budgets: Iterable[Budget] = (), *, retire: Iterable[str] = (), by: str) -> None:

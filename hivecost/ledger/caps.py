@@ -10,7 +10,7 @@ from typing import Final, Literal
 import msgspec
 
 from hivecost.errors import ConfigError
-from hivecost.ledger.account import Crossing
+from hivecost.ledger.account import ThresholdCrossing
 from hivecost.ledger.amounts import Unit, parse_amount, parse_limit
 from hivecost.ledger.hold import HoldState, Refusal
 
@@ -82,7 +82,7 @@ def extend_on_caps(hold: CapHold, amounts: Mapping[Unit, int]) -> Refusal | None
     return None
 
 
-def settle_on_caps(hold: CapHold, used: Mapping[Unit, int]) -> list[Crossing]:
+def settle_on_caps(hold: CapHold, used: Mapping[Unit, int]) -> list[ThresholdCrossing]:
     """Charge what is known, give the rest of that back, and leave the other units in doubt at what was held.
 
     Gives each cap's warning, and its limit once it is passed, each once. A bill above its hold is charged in full:
@@ -93,7 +93,7 @@ def settle_on_caps(hold: CapHold, used: Mapping[Unit, int]) -> list[Crossing]:
     was_held, hold.state = hold.state == "held", "settled"
     news = {unit: amount for unit, amount in used.items() if unit not in hold.used}
     hold.used |= news
-    crossings: list[Crossing] = []
+    crossings: list[ThresholdCrossing] = []
     for cap in hold.caps:
         held = hold.amounts[cap.unit]
         if was_held:
@@ -108,7 +108,7 @@ def settle_on_caps(hold: CapHold, used: Mapping[Unit, int]) -> list[Crossing]:
 
 def settle_another_on_caps(
     hold: CapHold, used: Mapping[Unit, int], unknown: Collection[Unit] = ()
-) -> Iterable[Crossing]:
+) -> Iterable[ThresholdCrossing]:
     """Charge one more answer in full, once the first one is settled: what the hold had left was given back.
 
     In the units of which the bill is not known for sure, what is left after it is in doubt, as far as the cap has room.
@@ -155,12 +155,12 @@ def _refusal(cap: Cap, needed: int, own: int) -> Refusal:
     )
 
 
-def _crossings(cap: Cap) -> Iterable[Crossing]:
+def _crossings(cap: Cap) -> Iterable[ThresholdCrossing]:
     exceeded = cap.settled > cap.limit
     if cap.has_exceeded or (not exceeded and (cap.has_warned or cap.settled < ceil(WARN_AT * cap.limit))):
         return
     cap.has_warned, cap.has_exceeded = True, exceeded
-    yield Crossing(
+    yield ThresholdCrossing(
         budget=cap.name,
         scope="",
         period=_PERIOD,

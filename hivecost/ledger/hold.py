@@ -10,7 +10,7 @@ from typing import Final, Literal
 import msgspec
 
 from hivecost.errors import BudgetBusyError, BudgetExceededError, BudgetExhaustedError
-from hivecost.ledger.account import Account, Crossing
+from hivecost.ledger.account import Account, ThresholdCrossing
 from hivecost.ledger.amounts import UNITS, Unit, format_amount
 from hivecost.ledger.period import counting_since, for_period, resetting
 
@@ -73,7 +73,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
         return BudgetExhaustedError(message, budget=self.budget, execution_id=execution_id, reset_at=self.reset_at)
 
 
-class Incident(msgspec.Struct, frozen=True, kw_only=True):
+class Overrun(msgspec.Struct, frozen=True, kw_only=True):
     """A bill above its hold, charged in full: the price or the token bound was wrong, or the hold was a partial one."""
 
     budget: str
@@ -89,8 +89,8 @@ class Incident(msgspec.Struct, frozen=True, kw_only=True):
 class Settlement(msgspec.Struct, frozen=True):
     """What charging a bill brought about; most often nothing."""
 
-    crossings: tuple[Crossing, ...] = ()
-    incidents: tuple[Incident, ...] = ()
+    crossings: tuple[ThresholdCrossing, ...] = ()
+    incidents: tuple[Overrun, ...] = ()
 
 
 class Hold(msgspec.Struct, eq=False, gc=False):
@@ -120,9 +120,9 @@ class Hold(msgspec.Struct, eq=False, gc=False):
     #: Somebody else said so, who may not have known the bill.
     is_resolved: bool = False
     #: Where a journal has it; None: nowhere.
-    place: int | None = None
+    slot: int | None = None
     #: It is in the durable ledger, as one in doubt, or on its way there.
-    handed_over: bool = False
+    transferred: bool = False
     #: How many have it in their hands; when nobody has it any more, it is in doubt.
     handles: int = 0
     #: What further answers took of it.

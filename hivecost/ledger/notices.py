@@ -14,15 +14,15 @@ from hivecost.events import (
     attribution_fields,
 )
 from hivecost.gate_contract import TurnRequest
-from hivecost.ledger.account import AccountStatus, Crossing
+from hivecost.ledger.account import AccountStatus, ThresholdCrossing
 from hivecost.ledger.amounts import Unit, overrun_reason
-from hivecost.ledger.hold import Incident
+from hivecost.ledger.hold import Overrun
 
 #: The rule of alerts about budgets that could not see what a call spent.
 UNSEEN: Final = "budget.unseen"
 
 
-def warning_of(crossing: Crossing, cause: LLMTurnComplete | TurnRequest, at_ns: int) -> BudgetWarning:
+def warning_of(crossing: ThresholdCrossing, cause: LLMTurnComplete | TurnRequest, at_ns: int) -> BudgetWarning:
     """The warning, attributed to the turn that brought the account there."""
     return BudgetWarning(
         timestamp_ns=at_ns,
@@ -38,7 +38,11 @@ def warning_of(crossing: Crossing, cause: LLMTurnComplete | TurnRequest, at_ns: 
 
 
 def exceeded_of(
-    spent: Crossing | BudgetExceededError, unit: Unit, cause: LLMTurnComplete | TurnRequest, action: str, at_ns: int
+    spent: ThresholdCrossing | BudgetExceededError,
+    unit: Unit,
+    cause: LLMTurnComplete | TurnRequest,
+    action: str,
+    at_ns: int,
 ) -> BudgetExceeded:
     """What a turn did that went over a limit, or would have, and what was done about it."""
     return BudgetExceeded(
@@ -56,7 +60,7 @@ def exceeded_of(
     )
 
 
-def overrun_of(incident: Incident, cause: TurnRequest, at_ns: int, *, is_shadow: bool = False) -> AlertRaised:
+def overrun_of(incident: Overrun, cause: TurnRequest, at_ns: int, *, is_shadow: bool = False) -> AlertRaised:
     """The alert of a bill that was above its hold."""
     if not incident.freezes:
         outcome = "is charged in full and goes on, because the turn was held in steps"

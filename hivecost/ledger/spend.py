@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from hivecost.events import ChargeSettled, CostStatus, LLMTurnComplete
-from hivecost.ledger.account import Account, AccountStatus, Crossing
+from hivecost.ledger.account import Account, AccountStatus, ThresholdCrossing
 from hivecost.ledger.book import AccountBook, AccountOpened, Ancestors
 from hivecost.ledger.budget import Budget
 from hivecost.ledger.own_limits import LimitKey
@@ -18,7 +18,7 @@ SESSIONS_MAX: Final = 10_000
 
 
 class SpendAccounts:
-    """Adds up what turns cost, per budget, scope and period. Counts only: what to do about a Crossing is the caller's.
+    """Adds up what turns cost, per budget, scope and period. Counts only: a crossing is the caller's.
 
     Not for several threads at once. Memory is bounded: accounts of finished executions and of periods before the
     last two are forgotten, and above `accounts_max` per budget the longest unused ones (`evicted` says how many).
@@ -53,7 +53,7 @@ class SpendAccounts:
 
     def add(
         self, attribution: Mapping[str, str], at_ns: int, nanousd: int | None, tokens: int, calls: int = 1
-    ) -> list[Crossing]:
+    ) -> list[ThresholdCrossing]:
         """Count a turn on every account it matches; `nanousd` is None when nobody knows its cost.
 
         Gives the warning fractions that were reached by it, each once per account, and, at every addition that
@@ -61,7 +61,7 @@ class SpendAccounts:
         """
         return _add(self._book.find(attribution, at_ns), at_ns, nanousd, tokens, calls)
 
-    def add_turn(self, turn: LLMTurnComplete) -> list[Crossing]:
+    def add_turn(self, turn: LLMTurnComplete) -> list[ThresholdCrossing]:
         """The same for a turn that came back."""
         return self.add_to(self.find_of(turn), turn)
 
@@ -69,7 +69,7 @@ class SpendAccounts:
         """The accounts that the turn counts on; `ancestors` are those of AccountBook."""
         return self._book.find_of(turn, ancestors)
 
-    def add_to(self, accounts: Iterable[Account], turn: LLMTurnComplete) -> list[Crossing]:
+    def add_to(self, accounts: Iterable[Account], turn: LLMTurnComplete) -> list[ThresholdCrossing]:
         """Count the turn on its accounts."""
         cost, usage = turn.cost, turn.usage
         nanousd, tokens = None if cost is None else cost.nanousd, usage.input_tokens + usage.output_tokens
@@ -133,9 +133,9 @@ def is_unseen(account: Account, turn: LLMTurnComplete) -> bool:
     return is_invalid or (is_unpriced and not turn.usage.total_tokens)
 
 
-def _add_unsure(accounts: Iterable[Account], turn: LLMTurnComplete) -> list[Crossing]:
+def _add_unsure(accounts: Iterable[Account], turn: LLMTurnComplete) -> list[ThresholdCrossing]:
     """Count a turn of which not all is known."""
-    crossings: list[Crossing] = []
+    crossings: list[ThresholdCrossing] = []
     for account in accounts:
         cost = turn.cost
         is_guess = cost is not None and cost.estimated_from != "" and account.budget.on_unpriced == "ignore"
@@ -146,8 +146,10 @@ def _add_unsure(accounts: Iterable[Account], turn: LLMTurnComplete) -> list[Cros
     return crossings
 
 
-def _add(accounts: Iterable[Account], at_ns: int, nanousd: int | None, tokens: int, calls: int) -> list[Crossing]:
-    crossings: list[Crossing] = []
+def _add(
+    accounts: Iterable[Account], at_ns: int, nanousd: int | None, tokens: int, calls: int
+) -> list[ThresholdCrossing]:
+    crossings: list[ThresholdCrossing] = []
     for account in accounts:
         unit = account.unit
         account.used_at_ns = at_ns

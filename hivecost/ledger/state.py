@@ -11,11 +11,11 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
 from hivecost.errors import ConfigError
-from hivecost.ledger.account import Account, AccountStatus, Crossing
+from hivecost.ledger.account import Account, AccountStatus, ThresholdCrossing
 from hivecost.ledger.amounts import AMOUNT_MAX, UNITS, Unit, overrun_reason
 from hivecost.ledger.book import AccountBook, AccountDropped, AccountOpened, AccountsMax, Ancestors
 from hivecost.ledger.budget import Budget, Limit
-from hivecost.ledger.hold import Hold, HoldState, Incident, Refusal, Settlement, finality, refusal_of
+from hivecost.ledger.hold import Hold, HoldState, Overrun, Refusal, Settlement, finality, refusal_of
 from hivecost.ledger.own_limits import is_value
 from hivecost.ledger.snapshot import HoldSnapshot, LedgerSnapshot, load_account, save_account
 
@@ -86,7 +86,7 @@ class LedgerState:
             if key in self._open_by_key:
                 return self._open_by_key[key]
         accounts = self._book.find(attribution, at_ns, ancestors)
-        wanted = _checked(amounts if "calls" in amounts else {"calls": 1, **amounts})
+        wanted = _checked(amounts if "calls" in amounts else {**amounts, "calls": 1})
         refusals: tuple[Refusal, ...] = ()
         if self._frozen or not _have_room(accounts, wanted):
             refusals = self._refusals(accounts, wanted)
@@ -127,7 +127,7 @@ class LedgerState:
         """Charge the bill and give the rest of the hold back; None, and nothing changes, if that was done before.
 
         A unit that the bill does not name is charged as it was held. A bill above its hold, or for a hold that
-        was released, is charged in full: an Incident, and the budget is frozen unless the hold is partial. So is what
+        was released, is charged in full: an Overrun, and the budget is frozen unless the hold is partial. So is what
         a bill is above the amount that the hold was resolved at; of one below that nothing is given back.
         Raises ConfigError for an amount that is no integer from zero.
         """
@@ -216,7 +216,7 @@ class LedgerState:
         """Charge the bill of a turn that nothing was held for: in full, whatever is left, and on frozen budgets too.
 
         Of `budgets`, if they are named, only these are charged. What its accounts have room for pays for it; what is
-        above is an Incident, and freezes the budget. A unit that the bill does not name is charged at nothing, calls at
+        above is an Overrun, and freezes the budget. A unit that the bill does not name is charged at nothing, calls at
         one. Gives the settled hold of the bill, a further answer of one that was settled at nothing. Raises ConfigError
         for an amount that is no integer from zero.
         """
@@ -230,15 +230,15 @@ class LedgerState:
         """Charge the bill of one more answer on the accounts of a hold: as a hold of its own, which is settled.
 
         What earlier bills left of the hold pays for it, as far as its accounts have room; those that are leased are not
-        asked. What is above is charged in full: an Incident, and the budget is frozen. A unit that the bill does
+        asked. What is above is charged in full: an Overrun, and the budget is frozen. A unit that the bill does
         not name is charged at nothing, calls at one. Raises ConfigError for an amount that is no integer from zero.
         """
         billed = {**_ZEROS, "calls": 1, **_checked(amounts)}
         another = self._another(hold, hold.made_on, hold.left(), "settled")
         another.billed = billed
         _take_further(hold, billed)
-        crossings: list[Crossing] = []
-        incidents: list[Incident] = []
+        crossings: list[ThresholdCrossing] = []
+        incidents: list[Overrun] = []
         for account in another.accounts:
             amount = billed[account.unit]
             paid = min(amount, another.amounts[account.unit])
@@ -282,21 +282,21 @@ class LedgerState:
         another.is_partial = hold.is_partial
         return another
 
-    def hand_over(self, hold: Hold, accounts: Iterable[Account]) -> None:
+    def transfer(self, hold: Hold, accounts: Iterable[Account]) -> None:
         """Some accounts of a hold that is in doubt are charged elsewhere from now on: here, it is on the others.
 
         Its key is free again; on no account any more, it is forgotten.
         """
-        handed = set(accounts)
-        for account in handed:
+        transferred = set(accounts)
+        for account in transferred:
             account.in_doubt -= hold.amounts[account.unit]
             account.open_holds -= 1
-        hold.accounts = tuple(account for account in hold.accounts if account not in handed)
+        hold.accounts = tuple(account for account in hold.accounts if account not in transferred)
         if hold.key is not None:
             self._open_by_key.pop(hold.key, None)
         if not hold.accounts:
             self._open.pop(hold.hold_id, None)
-        self._book.drop_over(handed)
+        self._book.drop_over(transferred)
 
     def resolve(self, hold_id: int, amounts: Mapping[Unit, int]) -> Settlement:
         """Settle a hold that is in doubt at what it really cost; zeros, if it was never sent.
@@ -445,8 +445,8 @@ class LedgerState:
         self, hold: Hold, accounts: tuple[Account, ...], billed: Mapping[Unit, int], reserved: Mapping[Unit, int]
     ) -> Settlement:
         """What a bill that is charged on these accounts now brought about."""
-        crossings: list[Crossing] = []
-        incidents: list[Incident] = []
+        crossings: list[ThresholdCrossing] = []
+        incidents: list[Overrun] = []
         for account in accounts:
             amount, held = billed[account.unit], reserved[account.unit]
             if amount > held:
@@ -489,10 +489,10 @@ class LedgerState:
         if hold.key is not None and self._open_by_key.get(hold.key) is hold:
             del self._open_by_key[hold.key]
 
-    def _overrun(self, hold: Hold, account: Account, held: int, billed: int) -> Incident:
+    def _overrun(self, hold: Hold, account: Account, held: int, billed: int) -> Overrun:
         account.overrun += billed - held
         name = account.budget.name
-        incident = Incident(
+        incident = Overrun(
             budget=name,
             scope=account.scope,
             period=account.period.name,

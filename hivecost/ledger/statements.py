@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 import msgspec
 
 from hivecost.ledger.amounts import Unit
@@ -57,3 +59,15 @@ class OwnLimit(msgspec.Struct, frozen=True, kw_only=True):
     limit: int
     #: What the configuration said last; None: nothing of these values.
     configured_limit: int | None
+
+
+class BudgetChange(msgspec.Struct, frozen=True, kw_only=True):
+    """An entry of the audit trail."""
+
+    at: datetime
+    who: str
+    #: `configure`, `retire`, `set_limit`, `raise_limit`, `unset_limit`, `freeze`, `unfreeze`, `resolve`, `recover`.
+    what: str
+    #: The name of a budget, the id of a hold, or the number of a process that was recovered.
+    subject: str
+    detail: str

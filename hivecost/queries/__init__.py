@@ -1,5 +1,20 @@
 """SQL in, Structs out: what the runtime log says."""
 
+from hivecost.ledger import BudgetChange, BudgetState
+from hivecost.log.instants import Moment, instant_ns
+from hivecost.log.records import (
+    BudgetDefinition,
+    ModelTotals,
+    NodeDetails,
+    NodeTotals,
+    Run,
+    SessionDetails,
+    SessionMetrics,
+    SessionState,
+    SessionTimestamps,
+    SpendRow,
+)
+from hivecost.log.steps import Step
 from hivecost.queries.breakdown import (
     SessionError,
     SessionPeople,
@@ -18,7 +33,6 @@ from hivecost.queries.budgets import (
     load_overruled_limits,
     load_refusals,
 )
-from hivecost.queries.instants import Moment, instant_ns
 from hivecost.queries.logged_accounts import (
     ELSEWHERE,
     add_spending,
@@ -29,9 +43,9 @@ from hivecost.queries.logged_accounts import (
 )
 from hivecost.queries.reader import is_logged, require_log
 from hivecost.queries.repricings import RepricedTotals, load_repriced
-from hivecost.queries.runtime_log import ModelTotals, NodeDetails, NodeTotals, Run, RuntimeLogStore, SessionDetails
-from hivecost.queries.sessions import SessionMetrics, SessionState, SessionStore, SessionTimestamps
-from hivecost.queries.spend import SpendRow, SpendStore
+from hivecost.queries.runtime_log import RuntimeLogStore
+from hivecost.queries.sessions import SessionStore
+from hivecost.queries.spend import SpendStore
 from hivecost.queries.spending import (
     PAGE_TURNS,
     Spending,
@@ -42,9 +56,7 @@ from hivecost.queries.spending import (
     spending_where,
     turns_after,
 )
-from hivecost.queries.steps import Step
 from hivecost.queries.turns import turn_pages
-from hivecost.store import BudgetChange, BudgetDefinition, BudgetState
 
 __all__ = [
     "ELSEWHERE",

@@ -10,7 +10,7 @@ import msgspec
 
 from hivecost.errors import EventFormatError, StoreCorruptError
 from hivecost.events import FROM_ANSWER, Event, EventType, decode_json
-from hivecost.queries.instants import local_iso
+from hivecost.log.instants import local_iso
 from hivecost.queries.reader import reading
 
 LOAD_EVENTS: Final = "SELECT type, payload FROM events WHERE session_id = :session_id ORDER BY timestamp_ns, id"

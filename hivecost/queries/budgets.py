@@ -8,12 +8,13 @@ from typing import Final
 
 from hivecost.errors import EventFormatError, StoreCorruptError
 from hivecost.events import BudgetExceeded, decode_json
-from hivecost.ledger import OwnLimit
+from hivecost.ledger import BudgetChange, BudgetState, OwnLimit
+from hivecost.log.records import BudgetDefinition
 from hivecost.queries.reader import reading
-from hivecost.store import BudgetChange, BudgetDefinition, BudgetState
 from hivecost.store.definitions import LOAD_DEFINITIONS, definition_of
+from hivecost.store.ledger.audit import LOAD_CHANGES, change_of, checked_count
+from hivecost.store.ledger.budget_rows import LOAD_BUDGETS, budget_of
 from hivecost.store.ledger.own_limits import LOAD_OVERRULED, overruled_of
-from hivecost.store.ledger.records import LOAD_BUDGETS, LOAD_CHANGES, budget_of, change_of, checked_count
 
 #: A runtime writes its budgets down one after the other.
 _ONE_START_NS: Final = 60 * 10**9

@@ -12,10 +12,10 @@ from typing import Any, Final, Protocol
 import aiosqlite
 import anyio
 
-from hivecost.errors import ConfigError, SessionNotFoundError
+from hivecost.errors import SessionNotFoundError
 from hivecost.loops import is_asyncio
-from hivecost.plain_text import encodable
 from hivecost.store import database_path, named_faults, open_reader, run_in_thread
+from hivecost.store.snapshot import require_text
 from hivecost.store.threads import no_thread
 
 Row = tuple[Any, ...]
@@ -41,7 +41,7 @@ class _AsyncioReader:
         self.close = connection.close
 
     async def rows(self, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
-        _require_text(parameters)
+        require_text(parameters)
         return list(await self._connection.execute_fetchall(sql, parameters))  # type: ignore[arg-type]  # takes names too
 
 
@@ -52,7 +52,7 @@ class _ThreadReader:
         self._connection = connection
 
     async def rows(self, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
-        _require_text(parameters)
+        require_text(parameters)
         return await run_in_thread(lambda: self._connection.execute(sql, parameters).fetchall())
 
     async def close(self) -> None:
@@ -65,12 +65,6 @@ async def _asyncio_reader(connection: sqlite3.Connection) -> _AsyncioReader:
     except RuntimeError as error:
         connection.close()
         raise no_thread(error) from error
-
-
-def _require_text(parameters: Mapping[str, Any]) -> None:
-    for name, value in parameters.items():
-        if isinstance(value, str) and encodable(value) != value:
-            raise ConfigError(name, "text: this has bytes or halves of letters that are no UTF-8", got=value)
 
 
 WHAT_IS_THERE: Final = """

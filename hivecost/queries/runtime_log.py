@@ -7,83 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
-from hivecost.events import Totals
+from hivecost.log.instants import Moment, local_iso, range_ns
+from hivecost.log.records import ModelTotals, NodeDetails, NodeTotals, Run, SessionDetails, SessionState
+from hivecost.log.steps import Step
 from hivecost.queries.filters import matching, row_limit
-from hivecost.queries.instants import Moment, local_iso, range_ns
 from hivecost.queries.reader import Reader, Row, reading
-from hivecost.queries.sessions import SessionState, session_state
-from hivecost.queries.steps import Step
+from hivecost.queries.sessions import session_state
 from hivecost.queries.totals import SUM_NAMES, SUMS_OF_ROLLUPS, sums
 from hivecost.queries.turns import COLUMNS, to_step
-
-
-class NodeTotals(Totals, frozen=True, kw_only=True):
-    """The sums of one node in a session."""
-
-    #: "" for turns outside any node.
-    node_id: str
-
-    @property
-    def llm_call_count(self) -> int:
-        return self.llm_calls
-
-
-class NodeDetails(NodeTotals, frozen=True, kw_only=True):
-    """A node of a session: its sums, the models it used in the order of first use, its steps.
-
-    Where the log was pruned, `pruned_steps` more were counted in the sums than are in `steps`.
-    """
-
-    models: tuple[str, ...]
-    steps: tuple[Step, ...]
-
-    @property
-    def pruned_steps(self) -> int:
-        return self.llm_calls + self.charges - len(self.steps)
-
-
-class SessionDetails(msgspec.Struct, frozen=True, kw_only=True):
-    """A session by its nodes, in the order of their first turn; before them those whose turns were all pruned."""
-
-    session_id: str
-    nodes: tuple[NodeDetails, ...]
-
-    @property
-    def pruned_steps(self) -> int:
-        """Turns that are in the sums, and no longer in the log."""
-        return sum(node.pruned_steps for node in self.nodes)
-
-
-class ModelTotals(Totals, frozen=True, kw_only=True):
-    """The sums of one model in a session."""
-
-    model: str
-    provider: str
-
-
-class Run(Totals, frozen=True, kw_only=True):
-    """An execution and its sums."""
-
-    session_id: str
-    execution_id: str
-    #: `running`, `completed`, `failed` or `cancelled`; `interrupted` when its process was gone before it ended, and
-    #: `unknown` when neither start nor end was logged.
-    status: str
-    entry_point: str
-    error: str
-    agent_id: str
-    user_id: str
-    org_id: str
-    duration_ms: int
-    #: ISO 8601 in local time.
-    started_at: str
-    #: None while it runs.
-    ended_at: str | None
-    #: The execution that started it; "" when none did.
-    parent_execution_id: str = ""
-
 
 LOAD_NODES: Final = f"""
     SELECT node_id, {SUMS_OF_ROLLUPS} FROM nodes WHERE session_id = :session_id GROUP BY node_id"""
@@ -91,15 +22,15 @@ LOAD_NODE_MODELS: Final = "SELECT node_id, model FROM nodes WHERE session_id = :
 LOAD_MODELS: Final = f"""
     SELECT model, provider, {SUMS_OF_ROLLUPS} FROM nodes WHERE session_id = :session_id
     GROUP BY model, provider ORDER BY model, provider"""
-_RUN_COLUMNS: Final = (
+RUN_COLUMNS: Final = (
     *("session_id", "execution_id", "status", "entry_point", "error", "agent_id", "user_id", "org_id", "duration_ms"),
     *("started_ns", "ended_ns", "parent_execution_id"),
     *SUM_NAMES,
 )
 
 #: The executions as they stand: what is logged of them, but for those whose processes are gone.
-_RUNS: Final = f"""(
-    SELECT id, {", ".join(column for column in _RUN_COLUMNS if column != "status")},
+RUNS: Final = f"""(
+    SELECT id, {", ".join(column for column in RUN_COLUMNS if column != "status")},
         iif(status = 'running' AND is_gone(runtime_id), 'interrupted', status) AS status
     FROM executions)"""
 
@@ -161,7 +92,7 @@ class RuntimeLogStore:
         first_ns, end_ns = range_ns(since, until)
         bounds = {"since_ns": first_ns, "until_ns": end_ns, "limit": row_limit(limit)}
         async with reading(self._base_path) as log:
-            return [_run(row) for row in await log.rows(list_runs_sql(wanted), {**wanted, **bounds})]
+            return [run_of(row) for row in await log.rows(list_runs_sql(wanted), {**wanted, **bounds})]
 
 
 def load_steps_sql(wanted: Mapping[str, str | None]) -> str:
@@ -172,7 +103,7 @@ def load_steps_sql(wanted: Mapping[str, str | None]) -> str:
 def list_runs_sql(wanted: Mapping[str, str | None]) -> str:
     """Executions by the time of their start, newest first."""
     return f"""
-        SELECT {", ".join(_RUN_COLUMNS)} FROM {_RUNS}
+        SELECT {", ".join(RUN_COLUMNS)} FROM {RUNS}
         WHERE started_ns >= :since_ns AND started_ns < :until_ns {matching(wanted)}
         ORDER BY started_ns DESC, id DESC LIMIT :limit"""
 
@@ -206,8 +137,9 @@ def _models(steps: list[Step], models: list[str]) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*(model for model in models if model not in used), *used)))
 
 
-def _run(row: Row) -> Run:
-    fields = dict(zip(_RUN_COLUMNS, row, strict=True))
+def run_of(row: Row) -> Run:
+    """Return the row, in the order of RUN_COLUMNS, as an execution."""
+    fields = dict(zip(RUN_COLUMNS, row, strict=True))
     started_ns, ended_ns = fields.pop("started_ns"), fields.pop("ended_ns")
     return Run(
         **fields,

@@ -6,70 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import msgspec
-
 from hivecost.errors import SessionNotFoundError
-from hivecost.events import Totals
-from hivecost.money import USD, to_usd
+from hivecost.log.instants import Moment, local_iso, range_ns
+from hivecost.log.records import SessionMetrics, SessionState, SessionTimestamps
 from hivecost.queries.filters import matching, row_limit
-from hivecost.queries.instants import Moment, local_iso, range_ns
 from hivecost.queries.reader import Reader, Row, reading
 from hivecost.queries.totals import SUM_COLUMNS, sums
 from hivecost.store import database_path, delete_session
 
-
-class SessionMetrics(Totals, frozen=True, kw_only=True):
-    """The sums of a session."""
-
-    executions: int = 0
-
-    @property
-    def total_input_tokens(self) -> int:
-        return self.input_tokens
-
-    @property
-    def total_output_tokens(self) -> int:
-        return self.output_tokens
-
-    @property
-    def total_cached_tokens(self) -> int:
-        return self.cache_read_tokens
-
-    @property
-    def total_cost_nanousd(self) -> int:
-        return self.cost_nanousd
-
-    @property
-    def total_cost_usd(self) -> USD:
-        """The exact cost in USD of the turns that have one; `unpriced_calls` and `invalid_calls` are missing in it."""
-        return to_usd(self.cost_nanousd)
-
-
-class SessionTimestamps(msgspec.Struct, frozen=True, kw_only=True):
-    """ISO 8601 in local time with the UTC offset, so that the date in it is the local day."""
-
-    started_at: str
-    updated_at: str
-    #: None while an execution runs, when the last one was interrupted, and when none was ever announced.
-    ended_at: str | None
-
-
-class SessionState(msgspec.Struct, frozen=True, kw_only=True):
-    """A session and its sums."""
-
-    session_id: str
-    #: `running` while any execution runs, else how the last one ended; `interrupted` when its process was gone before
-    #: it ended, and `unknown` when none was ever announced.
-    status: str
-    #: The first that was named in the session, each; "" when none was.
-    agent_id: str
-    user_id: str
-    org_id: str
-    metrics: SessionMetrics
-    timestamps: SessionTimestamps
-
-
-_COLUMNS: Final = f"""session_id, status, agent_id, user_id, org_id, started_ns, updated_ns, ended_ns,
+SESSION_COLUMNS: Final = f"""session_id, status, agent_id, user_id, org_id, started_ns, updated_ns, ended_ns,
     executions, {SUM_COLUMNS}"""
 
 _THAT_RUN: Final = """FROM executions AS e
@@ -79,14 +24,14 @@ _LAST: Final = """FROM executions AS e WHERE e.session_id = sessions.session_id 
 #: Sessions of which some execution is logged as running, and the process of each such one is gone.
 _ABANDONED: Final = f"sessions.status = 'running' AND NOT EXISTS (SELECT 1 {_THAT_RUN} AND NOT is_gone(e.runtime_id))"
 #: The sessions as they stand: what is logged of them, but for those whose processes are gone.
-_SESSIONS: Final = f"""(
+SESSIONS: Final = f"""(
     SELECT session_id, agent_id, user_id, org_id, started_ns, updated_ns, executions, {SUM_COLUMNS},
         CASE WHEN {_ABANDONED} THEN (SELECT iif(e.ended_ns IS NULL, 'interrupted', e.status) {_LAST})
              ELSE sessions.status END AS status,
         CASE WHEN {_ABANDONED} THEN (SELECT e.ended_ns {_LAST}) ELSE sessions.ended_ns END AS ended_ns
     FROM sessions)"""
 
-READ_SESSION: Final = f"SELECT {_COLUMNS} FROM {_SESSIONS} WHERE session_id = :session_id"
+READ_SESSION: Final = f"SELECT {SESSION_COLUMNS} FROM {SESSIONS} WHERE session_id = :session_id"
 
 
 class SessionStore:
@@ -118,7 +63,7 @@ class SessionStore:
         first_ns, end_ns = range_ns(since, until)
         bounds = {"since_ns": first_ns, "until_ns": end_ns, "limit": row_limit(limit)}
         async with reading(self._base_path) as log:
-            return [_state(row) for row in await log.rows(list_sessions_sql(wanted), {**wanted, **bounds})]
+            return [state_of(row) for row in await log.rows(list_sessions_sql(wanted), {**wanted, **bounds})]
 
     async def delete_session(self, session_id: str) -> bool:
         """Delete all that is logged of a session, and take it out of every sum; False when nothing was logged."""
@@ -133,18 +78,19 @@ async def session_state(log: Reader, base_path: Path, session_id: str) -> Sessio
             f"no session {session_id!r} is logged in {database_path(base_path)}; "
             "`hivecost sessions` lists those that are"
         )
-    return _state(rows[0])
+    return state_of(rows[0])
 
 
 def list_sessions_sql(wanted: Mapping[str, str | None]) -> str:
     """Sessions by the time of their start, newest first."""
     return f"""
-        SELECT {_COLUMNS} FROM {_SESSIONS}
+        SELECT {SESSION_COLUMNS} FROM {SESSIONS}
         WHERE started_ns >= :since_ns AND started_ns < :until_ns {matching(wanted)}
         ORDER BY started_ns DESC, session_id DESC LIMIT :limit"""
 
 
-def _state(row: Row) -> SessionState:
+def state_of(row: Row) -> SessionState:
+    """Return the row, in the order of SESSION_COLUMNS, as a session."""
     session_id, status, agent_id, user_id, org_id, started_ns, updated_ns, ended_ns, executions, *values = row
     return SessionState(
         session_id=session_id,

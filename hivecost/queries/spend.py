@@ -8,13 +8,12 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from hivecost.errors import ConfigError
-from hivecost.events import Totals
+from hivecost.log.instants import Moment, find_zone, range_ns
+from hivecost.log.periods import PERIODS, QUARTER_HOUR_NS, period_labels
+from hivecost.log.records import SpendRow
 from hivecost.queries.filters import matching
-from hivecost.queries.instants import Moment, find_zone, range_ns
-from hivecost.queries.periods import PERIODS, period_labels
 from hivecost.queries.reader import Row, reading
 from hivecost.queries.totals import SUMS_OF_ROLLUPS, sums
-from hivecost.store import QUARTER_HOUR_NS
 
 #: What to group by → its column.
 _COLUMNS: Final = {
@@ -36,13 +35,6 @@ _ELSEWHERE: Final = {
     "tags": "; what was spent by a tag is not summed over time yet, a budget counts it: per='TAG'",
     "tag": "; what was spent by a tag is not summed over time yet, a budget counts it: per='TAG'",
 }
-
-
-class SpendRow(Totals, frozen=True, kw_only=True):
-    """The sums of one group."""
-
-    #: What was grouped by → its value, such as `{"day": "2026-11-22", "model": "gpt-4o"}`.
-    group: dict[str, str]
 
 
 class SpendStore:

@@ -9,11 +9,12 @@ from typing import Any, Final
 import msgspec
 
 from hivecost.events import Totals
-from hivecost.queries.instants import Moment, range_ns
+from hivecost.log.instants import Moment, range_ns
+from hivecost.log.periods import QUARTER_HOUR_NS
 from hivecost.queries.reader import Row, reading
 from hivecost.queries.totals import SUM_COLUMNS, SUMS_OF_ROLLUPS, sums
 from hivecost.queries.turns import LAST_TURN, decoded
-from hivecost.store import COUNTED, PRUNED_KEYS, QUARTER_HOUR, QUARTER_HOUR_NS, SUMS
+from hivecost.store import COUNTED, PRUNED_KEYS, QUARTER_HOUR, SUMS
 
 #: Turns whose sums are read in one go, about; a busier quarter-hour is read whole.
 _PAGE_CALLS: Final = 20_000

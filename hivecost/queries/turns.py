@@ -10,9 +10,9 @@ import msgspec
 
 from hivecost.errors import StoreCorruptError
 from hivecost.events import ATTRIBUTION_FIELDS, ChargeSettled, Cost, CostStatus, LLMTurnComplete, Usage
-from hivecost.queries.instants import Moment, range_ns
+from hivecost.log.instants import Moment, range_ns
+from hivecost.log.steps import Step
 from hivecost.queries.reader import Row, reading
-from hivecost.queries.steps import Step
 from hivecost.store import COUNTED, OTHER_COUNTS
 
 #: The fields of a step that have a column of their own; the rest is in `other_usage`.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Unpack
 
 import anyio
 
@@ -12,6 +13,7 @@ from hivecost.clock import Clock, to_datetime
 from hivecost.errors import ConfigError
 from hivecost.ledger import (
     AccountStatus,
+    Amounts,
     Budget,
     DoubtfulHold,
     LedgerStore,
@@ -134,16 +136,14 @@ class RuntimeBudgets:
         hold_id: str,
         usd: USDAmount | None = None,
         *,
-        nanousd: int | None = None,
-        tokens: int | None = None,
-        calls: int | None = None,
         by: str,
+        **more: Unpack[Amounts],
     ) -> None:
         """Settle a hold that is in doubt at what it really cost (0, if it was never sent).
 
         A unit that is not named is charged as it was held.
         """
-        await self._gate.ledger.resolve(hold_id, usd, nanousd=nanousd, tokens=tokens, calls=calls, by=by)
+        await self._gate.ledger.resolve(hold_id, usd, by=by, **more)
 
     async def configure(self, budgets: Budget | Iterable[Budget] = (), *, retire: Iterable[str] = (), by: str) -> None:
         """Bring these budgets into force as configured ones, and take those out of it that `retire` names.

@@ -11,7 +11,8 @@ from hivecost.clock import Clock
 from hivecost.errors import BudgetExceededError
 from hivecost.events import Cost, CostStatus, Event, Usage
 from hivecost.gate_contract import TurnRequest
-from hivecost.ledger import Crossing, Refusal, Unit, exceeded_of, warning_of
+from hivecost.leasing.atomic import Atomic, atomic
+from hivecost.ledger import Refusal, ThresholdCrossing, Unit, exceeded_of, warning_of
 from hivecost.ledger.caps import (
     Cap,
     CapHold,
@@ -25,7 +26,6 @@ from hivecost.loops import Loop
 from hivecost.pricing import PriceBook
 from hivecost.runtime.turn_bound import TurnBounds, TurnTokens
 from hivecost.runtime.turn_hold import unknown_units
-from hivecost.store.ledger.atomic import Atomic, atomic
 from hivecost.subscribers.budget_signals import announce_exhausted, announce_warning
 
 #: How long a turn waits for what others hold on the same cap.
@@ -143,7 +143,7 @@ class CappedTurns(Atomic):
         for crossing in settle_another_on_caps(hold, used, unknown):
             self._tell(crossing, request)
 
-    def _tell(self, crossing: Crossing, request: TurnRequest) -> None:
+    def _tell(self, crossing: ThresholdCrossing, request: TurnRequest) -> None:
         if crossing.exceeded:
             self._tell_exceeded(crossing, crossing.unit, request, "none")
         else:
@@ -152,7 +152,7 @@ class CappedTurns(Atomic):
             self._publish(warning)
 
     def _tell_exceeded(
-        self, spent: Crossing | BudgetExceededError, unit: Unit, request: TurnRequest, action: str
+        self, spent: ThresholdCrossing | BudgetExceededError, unit: Unit, request: TurnRequest, action: str
     ) -> None:
         exceeded = exceeded_of(spent, unit, request, action, self._clock.now_ns())
         announce_exhausted(self, exceeded)

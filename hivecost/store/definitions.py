@@ -13,6 +13,7 @@ import msgspec
 
 from hivecost.errors import ConfigError, StoreCorruptError
 from hivecost.ledger import Budget
+from hivecost.log.records import BudgetDefinition
 from hivecost.store.database import begin, database_path, open_writer
 from hivecost.store.faults import named_faults
 from hivecost.store.os_lock import run_locked
@@ -34,17 +35,6 @@ _DEFINE: Final = """
     INSERT INTO budget_definitions VALUES (:name, :definition, :now_ns, :now_ns)
     ON CONFLICT DO UPDATE SET
         definition = excluded.definition, last_seen_ns = max(last_seen_ns, excluded.last_seen_ns)"""
-
-
-class BudgetDefinition(msgspec.Struct, frozen=True, kw_only=True):
-    """A budget as it was written down last: what it counts and its limit; what it does about it is not read."""
-
-    budget: Budget
-    first_seen_ns: int
-    #: When a runtime or a Ledger last started with it, or it was changed.
-    last_seen_ns: int
-    #: It is hard, and was taken out of force after that.
-    is_retired: bool = False
 
 
 def define(connection: sqlite3.Connection, budgets: Iterable[Budget], now_ns: int) -> None:

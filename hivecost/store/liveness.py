@@ -10,12 +10,9 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Final
 
-import anyio
-
 from hivecost.forking import tell_children
-from hivecost.store.os_lock import is_lock_name, is_locked, lock_for_life, new_lock_name
-from hivecost.store.private_files import make_own_folder, make_private_file, make_private_folder
-from hivecost.store.threads import run_in_thread
+from hivecost.private_files import make_own_folder, make_private_file, make_private_folder
+from hivecost.store.file_locks import is_lock_name, is_locked, lock_for_life, new_lock_name
 
 _FOLDER: Final = "runtimes"
 
@@ -74,6 +71,10 @@ async def living(base_path: Path) -> AsyncIterator[str]:
 
     It is "" where no lock file can be made: then nobody can tell.
     """
+    import anyio  # noqa: PLC0415  # readers are quicker without
+
+    from hivecost.store.threads import run_in_thread  # noqa: PLC0415  # the same
+
     lock = None
     with suppress(OSError):
         lock = await run_in_thread(partial(_Lock, base_path))

@@ -8,9 +8,6 @@ from __future__ import annotations
 
 import math
 import os
-import re
-import secrets
-import sys
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
@@ -25,7 +22,8 @@ import anyio
 
 from hivecost.errors import StoreLockedError, StoreMovedError
 from hivecost.loops import Loop, current_loop
-from hivecost.store.private_files import make_private_folder, open_private
+from hivecost.private_files import make_private_folder
+from hivecost.store.file_locks import holder_of, locked, release
 from hivecost.store.threads import Pauses, run_in_thread, start_in_thread, start_thread
 
 T = TypeVar("T")
@@ -33,40 +31,6 @@ T = TypeVar("T")
 LOCK_NAME: Final = "hivecost.lock"
 #: How long anybody waits for the lock before the wait ends in a StoreLockedError.
 LOCK_TIMEOUT_S: Final = 10.0
-#: The kernel's list of file locks, with the process ids of their holders. Linux alone has it.
-_LOCKS: Final = Path("/proc/locks")
-_UNSEEN: Final = "another process"
-_NAME: Final = re.compile("[0-9a-f]{16}")
-
-
-if sys.platform == "win32":
-    import msvcrt
-
-    #: Windows keeps others from reading what is locked, so that is a byte that no file has.
-    _LOCKED_BYTE: Final = 2**30
-
-    def _acquire(descriptor: int, *, wait: bool) -> None:
-        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
-
-    def _release(descriptor: int) -> None:
-        os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
-        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
-
-    def _share(descriptor: int) -> None:
-        _acquire(descriptor, wait=False)
-
-else:
-    import fcntl
-
-    def _acquire(descriptor: int, *, wait: bool) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-
-    def _release(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-
-    def _share(descriptor: int) -> None:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
 
 @contextmanager
@@ -79,7 +43,7 @@ def exclusive(base_path: Path, *, wait: bool = True, make: bool = True) -> Itera
     if make:
         make_private_folder(base_path)
     try:
-        descriptor = _locked(base_path / LOCK_NAME, wait=wait)
+        descriptor = locked(base_path / LOCK_NAME, wait=wait)
     except FileNotFoundError as error:
         raise StoreMovedError(f"{base_path}: is gone; put it back where it was, or start what uses it anew") from error
     try:
@@ -87,56 +51,8 @@ def exclusive(base_path: Path, *, wait: bool = True, make: bool = True) -> Itera
     finally:
         if descriptor is not None:
             # Said aloud, because a child forked meanwhile holds the file open too.
-            _release(descriptor)
+            release(descriptor)
             os.close(descriptor)
-
-
-def new_lock_name() -> str:
-    """Return a name that no file has, for one that is locked for life."""
-    return secrets.token_hex(8)
-
-
-def is_lock_name(name: str) -> bool:
-    """Whether `new_lock_name` can have given it. Any other name in a file is not ours, and might lead elsewhere."""
-    return _NAME.fullmatch(name) is not None
-
-
-def lock_for_life(path: Path) -> int | None:
-    """Return a descriptor that holds a lock on the file until it is closed; None when somebody else has it.
-
-    Close it in forked children, or they hold the lock too. Raise FileNotFoundError when there is no file.
-    """
-    return _locked(path, wait=False, flags=os.O_RDWR)
-
-
-def is_locked(path: Path) -> bool:
-    """Whether somebody holds a lock for life on the file. Make and write nothing; those who ask hinder nobody."""
-    try:
-        descriptor = open_private(path, os.O_RDONLY)
-    except FileNotFoundError:
-        return False
-    try:
-        _share(descriptor)
-        _release(descriptor)
-    except (BlockingIOError, PermissionError):
-        return True
-    finally:
-        os.close(descriptor)
-    return False
-
-
-def holder_of(path: Path) -> str:
-    """Name whoever holds a lock on the file, as `process 4711`, or `another process` where that cannot be seen."""
-    try:
-        inode, lines = path.stat().st_ino, _LOCKS.read_text().splitlines()
-    except OSError:
-        return _UNSEEN
-    for line in lines:
-        # As in `1: FLOCK  ADVISORY  WRITE 4711 fe:00:2148673 0 EOF`; those who wait have an arrow before their kind.
-        _, kind, _, _, process_id, where, *_ = line.split()
-        if kind == "FLOCK" and where.rpartition(":")[2] == str(inode) and int(process_id) > 0:
-            return f"process {process_id}"
-    return _UNSEEN
 
 
 def lock_error(base_path: Path, waited_s: float) -> StoreLockedError:
@@ -146,40 +62,6 @@ def lock_error(base_path: Path, waited_s: float) -> StoreLockedError:
         f"{path}: {holder_of(path)} has held the lock for {waited_s:.0f} s or more; continue it if it was stopped, "
         "or end it"
     )
-
-
-def _locked(path: Path, *, wait: bool, flags: int = os.O_RDWR | os.O_CREAT) -> int | None:
-    """Return a descriptor of the file that is there now, locked; None when somebody else has it."""
-    while True:
-        descriptor = open_private(path, flags)
-        try:
-            held = _try_acquire(descriptor, wait=wait)
-            if held and _is_at(path, descriptor):
-                return descriptor
-        except BaseException:
-            os.close(descriptor)
-            raise
-        os.close(descriptor)
-        if not held:
-            return None
-
-
-def _is_at(path: Path, descriptor: int) -> bool:
-    """False when the file was removed while its lock was waited for: the next one who comes would lock another."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(descriptor))
-    except FileNotFoundError:
-        return False
-
-
-def _try_acquire(descriptor: int, *, wait: bool) -> bool:
-    try:
-        _acquire(descriptor, wait=wait)
-    except (BlockingIOError, PermissionError):  # the second is how Windows says it
-        if wait:
-            raise
-        return False
-    return True
 
 
 async def run_locked(

@@ -12,9 +12,9 @@ from typing import Any, Final
 
 from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.pricing import PriceBook
+from hivecost.private_files import make_own_folder, make_private_folder, open_private, read_bounded
 from hivecost.store.faults import named_faults
 from hivecost.store.os_lock import do_locked
-from hivecost.store.private_files import make_own_folder, make_private_folder, open_private, read_bounded
 
 _log = logging.getLogger(__name__)
 

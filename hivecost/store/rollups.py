@@ -8,6 +8,7 @@ from __future__ import annotations
 import sqlite3
 from typing import Final
 
+from hivecost.log.periods import QUARTER_HOUR_NS
 from hivecost.store.identity import FIRST_IDENTITY, identity_from, keep_identity
 
 #: Each sum of a rollup, and what it adds up. A cost that is unknown is counted, never taken as zero.
@@ -27,8 +28,6 @@ SUMS: Final = {
     "charged_nanousd": "coalesce(sum(iif(kind = '', 0, cost_nanousd)), 0)",
     "notional_nanousd": "coalesce(sum(notional_nanousd), 0)",
 }
-
-QUARTER_HOUR_NS: Final = 15 * 60 * 10**9
 
 _NAMES: Final = ", ".join(SUMS)
 _NAMED_SUMS: Final = ", ".join(f"{expression} AS {name}" for name, expression in SUMS.items())

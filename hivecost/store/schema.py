@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import Final
 
 from hivecost.errors import StoreError, StoreUnusablePathError, StoreVersionError
-from hivecost.store.os_lock import holder_of, is_lock_name, is_locked
+from hivecost.store.file_locks import holder_of, is_lock_name, is_locked
 
 #: "hive" in ASCII: `file hivecost.db` and SQLite's tools can tell whose it is.
 APPLICATION_ID: Final = 0x68697665
@@ -30,8 +29,7 @@ _STRANGE: Final = """
 @cache
 def migrations() -> tuple[tuple[int, str], ...]:
     """(version, SQL) of every migration, in order."""
-    folder = resources.files("hivecost.store") / "migrations"
-    files = sorted((file for file in folder.iterdir() if file.name.endswith(".sql")), key=lambda file: file.name)
+    files = sorted((Path(__file__).parent / "migrations").glob("*.sql"))
     return tuple((int(file.name[:4]), file.read_text(encoding="utf-8")) for file in files)
 
 

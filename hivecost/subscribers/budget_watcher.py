@@ -28,10 +28,10 @@ from hivecost.ledger import (
     Account,
     AccountStatus,
     Budget,
-    Crossing,
     Lineage,
     SoftLimits,
     SpendAccounts,
+    ThresholdCrossing,
     ancestry,
     ancestry_of,
     attribution,
@@ -234,7 +234,7 @@ class BudgetWatcher:
                     reset_at=status.reset_at,
                 )
 
-    def _exceed(self, host: PluginHost, turn: LLMTurnComplete, crossing: Crossing) -> None:
+    def _exceed(self, host: PluginHost, turn: LLMTurnComplete, crossing: ThresholdCrossing) -> None:
         budget = self.accounts.budgets[crossing.budget]
         action = "throttled" if budget.on_exceed == "throttle" and not budget.shadow else "none"
         if _stops(budget):
@@ -322,8 +322,8 @@ def _blind_sentence(account: AccountStatus, reason: str) -> str:
     )
 
 
-def _sentence(account: Crossing | AccountStatus, since_ns: int) -> str:
-    used = account.used if isinstance(account, Crossing) else account.settled
+def _sentence(account: ThresholdCrossing | AccountStatus, since_ns: int) -> str:
+    used = account.used if isinstance(account, ThresholdCrossing) else account.settled
     whose = f" of {account.scope}" if account.scope else ""
     spent, limit = (format_amount(amount, account.unit) for amount in (used, account.limit))
     return f"budget {account.budget!r}{whose} is spent: {spent} of {limit}{counting_since(account.period, since_ns)}"

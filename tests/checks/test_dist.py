@@ -58,7 +58,9 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> tuple[set[str], set[st
 
 def library() -> set[str]:
     """Python and its one stub, SQL, JSON and the mark of typed packages."""
-    files = {path for path in (ROOT / "hivecost").rglob("*") if path.suffix in {".py", ".pyi", ".sql", ".json", ".typed"}}
+    files = {
+        path for path in (ROOT / "hivecost").rglob("*") if path.suffix in {".py", ".pyi", ".sql", ".json", ".typed"}
+    }
     return {str(path.relative_to(ROOT)) for path in files}
 
 

@@ -10,7 +10,16 @@ import anyio.lowlevel
 
 from hivecost.clock import to_datetime
 from hivecost.errors import ConfigError, LedgerUnavailableError
-from hivecost.ledger import UNITS, BudgetState, DoubtAmount, DoubtfulHold, LedgerState, Refusal, amounts_of
+from hivecost.ledger import (
+    UNITS,
+    BudgetChange,
+    BudgetState,
+    DoubtAmount,
+    DoubtfulHold,
+    LedgerState,
+    Refusal,
+    amounts_of,
+)
 from hivecost.ledger.amounts import raise_amount
 from hivecost.ledger.own_limits import own_limit_of
 from hivecost.money import to_usd
@@ -26,6 +35,8 @@ class Place:
         #: As they were configured last, the retired ones too; and what is in force of them, by budget.
         self.budgets, self.limits, self.own_limits = {}, {}, {}
         self.doubts = {}
+        #: Who changed what, the newest last.
+        self.changes = []
 
     def opened(self, account):
         """The account as it was when its budget was retired."""
@@ -33,13 +44,16 @@ class Place:
             return account
         return self.accounts.setdefault((account.budget.name, account.key), account)
 
-    def configure(self, budgets, retire=()):
+    def configure(self, budgets, retire, by, now_ns):
         """What is configured anew overrules an operator; all else stays."""
         for budget in budgets:
             self.require_counts_alike(budget)
         for name in retire:
             self.state.retire(name)
+            self.note("retire", name, by, now_ns)
         for budget in budgets:
+            if budget.name not in self.budgets or any(self.budgets[budget.name].differences(budget)):
+                self.note("configure", budget.name, by, now_ns)
             self.take_limits(budget)
             if budget.name not in self.state.budgets:
                 self.state.add([budget.without_own_limits()])
@@ -47,6 +61,11 @@ class Place:
                     self.state.put(account)
             self.budgets[budget.name] = budget
             self.bring_into_force(budget.name)
+
+    def note(self, what, subject, by, now_ns):
+        """Put on record who changed what."""
+        at = to_datetime(now_ns)
+        self.changes.append(BudgetChange(at=at, who=by, what=what, subject=subject, detail=""))
 
     def require_counts_alike(self, budget):
         before = self.budgets.get(budget.name, budget)
@@ -98,6 +117,11 @@ def written(budget, amount):
     return to_usd(amount) if budget.counted_unit == "usd" else amount
 
 
+def require_name(by):
+    if not by.strip():
+        raise ConfigError("by", "the name of who does this", got=by)
+
+
 class MemoryHold:
     def __init__(self, ledger, pure, attribution):
         self.ledger, self.pure, self.attribution = ledger, pure, attribution
@@ -109,23 +133,23 @@ class MemoryHold:
     amounts = property(lambda self: self.pure.amounts)
     shadowed = property(lambda self: self.pure.shadowed)
 
-    def settle(self, usd=None, *, nanousd=None, tokens=None, calls=None):
+    def settle(self, usd=None, **more):
         with self.ledger.locked() as place:
-            settlement = place.state.settle(self.pure, amounts_of(usd, nanousd, tokens, calls))
+            settlement = place.state.settle(self.pure, amounts_of(usd, **more))
             place.doubts.pop(self.hold_id, None)
             return settlement
 
-    def settle_known(self, usd=None, *, nanousd=None, tokens=None, calls=None):
+    def settle_known(self, usd=None, **more):
         with suppress(LedgerUnavailableError), self.ledger.locked() as place:
-            settlement = place.state.settle_known(self.pure, amounts_of(usd, nanousd, tokens, calls))
+            settlement = place.state.settle_known(self.pure, amounts_of(usd, **more))
             if settlement is not None and self.state == "in_doubt":
                 self.note("left unsettled")
             return settlement
         return None
 
-    def settle_another(self, usd=None, *, nanousd=None, tokens=None, calls=None):
+    def settle_another(self, usd=None, **more):
         with self.ledger.locked() as place:
-            return place.state.settle_another(self.pure, amounts_of(usd, nanousd, tokens, calls))[1]
+            return place.state.settle_another(self.pure, amounts_of(usd, **more))[1]
 
     def doubt_another(self, units=UNITS):
         with self.ledger.locked() as place:
@@ -165,10 +189,10 @@ class MemoryHold:
             amounts=tuple(amounts),
         )
 
-    async def extend(self, usd=None, *, nanousd=None, tokens=None, calls=None):
+    async def extend(self, usd=None, **more):
         await anyio.lowlevel.checkpoint()
         with self.ledger.locked() as place:
-            refusal = place.state.extend(self.pure, amounts_of(usd, nanousd, tokens, calls))
+            refusal = place.state.extend(self.pure, amounts_of(usd, **more))
         if refusal is not None:
             raise refusal.error()
 
@@ -204,7 +228,7 @@ class MemoryLedger:
     async def __aenter__(self):
         LedgerState(self.own_budgets)
         with self.place.lock:
-            self.place.configure(self.own_budgets)
+            self.place.configure(self.own_budgets, (), "configuration", self.clock.now_ns())
         self.is_open = True
         return self
 
@@ -214,19 +238,15 @@ class MemoryLedger:
                 hold.doubt("its ledger was closed")
             self.is_open = False
 
-    async def reserve(
-        self, attribution, usd=None, *, nanousd=None, tokens=None, calls=1, key=None, ancestors=(), is_partial=False
-    ):
+    async def reserve(self, attribution, usd=None, *, key=None, ancestors=(), is_partial=False, **more):
         await anyio.lowlevel.checkpoint()
-        answer = self.decide(attribution, amounts_of(usd, nanousd, tokens, calls), key, ancestors, is_partial)
+        answer = self.decide(attribution, amounts_of(usd, **more), key, ancestors, is_partial)
         if isinstance(answer, Refusal):
             raise answer.error(attribution.get("execution", ""))
         return answer
 
-    def reserve_nowait(
-        self, attribution, usd=None, *, nanousd=None, tokens=None, calls=1, key=None, ancestors=(), is_partial=False
-    ):
-        answer = self.decide(attribution, amounts_of(usd, nanousd, tokens, calls), key, ancestors, is_partial)
+    def reserve_nowait(self, attribution, usd=None, *, key=None, ancestors=(), is_partial=False, **more):
+        answer = self.decide(attribution, amounts_of(usd, **more), key, ancestors, is_partial)
         return None if isinstance(answer, Refusal) else answer
 
     def decide(self, attribution, amounts, key, ancestors, is_partial):
@@ -242,9 +262,9 @@ class MemoryLedger:
                 known = self.holds[pure.hold_id] = self.hold_class(self, pure, dict(attribution))
             return known
 
-    async def charge(self, attribution, usd=None, *, nanousd=None, tokens=None, calls=1, ancestors=(), budgets=None):
+    async def charge(self, attribution, usd=None, *, ancestors=(), budgets=None, **more):
         await anyio.lowlevel.checkpoint()
-        amounts = amounts_of(usd, nanousd, tokens, calls)
+        amounts = amounts_of(usd, **more)
         with self.locked() as place:
             bill, settlement = place.state.charge(
                 attribution, self.clock.now_ns(), amounts, ancestors=ancestors, budgets=budgets
@@ -265,11 +285,22 @@ class MemoryLedger:
         with self.locked() as place:
             return sorted(place.doubts.values(), key=lambda doubt: doubt.since_ns)
 
-    async def resolve(self, hold_id, usd=None, *, nanousd=None, tokens=None, calls=None, by):
+    async def resolve(self, hold_id, usd=None, *, by, **more):
         with self.locked() as place:
             if place.doubts.pop(hold_id, None) is None:
                 raise ConfigError(f"hold {hold_id!r}", "the id of a hold that is in doubt")
-            place.state.resolve(int(hold_id), amounts_of(usd, nanousd, tokens, calls))
+            place.state.resolve(int(hold_id), amounts_of(usd, **more))
+            self.note("resolve", hold_id, by)
+
+    def note(self, what, subject, by):
+        """Put on record who changed what."""
+        self.place.note(what, subject, by, self.clock.now_ns())
+
+    async def changes(self, limit=100):
+        if limit < 1:
+            raise ConfigError("limit", "1 or more", got=limit)
+        with self.locked() as place:
+            return place.changes[: -limit - 1 : -1]
 
     async def budgets(self):
         with self.locked() as place:
@@ -299,7 +330,7 @@ class MemoryLedger:
             if name not in own:
                 raise ConfigError("retire", "a budget that the ledger has", got=name)
         with self.locked() as place:
-            place.configure(listed, retired)
+            place.configure(listed, retired, by, self.clock.now_ns())
             own |= {budget.name: budget for budget in listed}
             self.own_budgets = tuple(budget for name, budget in own.items() if name not in retired)
 
@@ -307,7 +338,9 @@ class MemoryLedger:
         with self.locked() as place:
             known, key, _ = place.find(budget, scope)
             amount = known.amount_of(limit)
+            require_name(by)
             place.set_limit(budget, key, amount)
+            self.note("set_limit", budget, by)
             return amount
 
     async def raise_limit(self, budget, by_amount, *, scope=None, by):
@@ -315,21 +348,28 @@ class MemoryLedger:
             known, key, before = place.find(budget, scope)
             raised = raise_amount(before, by_amount, known.counted_unit, key="amount")
             place.set_limit(budget, key, raised)
+            self.note("raise_limit", budget, by)
             return raised
 
     async def unset_limit(self, budget, *, scope=None, by):
         with self.locked() as place:
             _, key, _ = place.find(budget, scope)
             place.set_limit(budget, key, None)
+            self.note("unset_limit", budget, by)
             return place.find(budget, scope)[2]
 
     async def freeze(self, budget, reason, *, by):
         with self.locked() as place:
+            require_name(by)
             place.state.freeze(budget, reason)
+            self.note("freeze", budget, by)
 
     async def unfreeze(self, budget, *, by):
         with self.locked() as place:
-            return place.state.unfreeze(budget)
+            done = place.state.unfreeze(budget)
+            if done:
+                self.note("unfreeze", budget, by)
+            return done
 
     def forget_execution(self, execution_id):
         with self.locked() as place:

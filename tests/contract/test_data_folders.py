@@ -20,7 +20,7 @@ import pytest
 from hivecost.errors import LedgerUnavailableError, StoreVersionError
 from hivecost.ledger import Budget
 from hivecost.store import Ledger, Store, schema
-from hivecost.store.ledger.folder import boot_id
+from hivecost.store.ledger.paths import boot_id
 
 pytestmark = pytest.mark.anyio
 

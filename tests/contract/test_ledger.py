@@ -12,7 +12,7 @@ import pytest
 from hivecost.errors import BudgetExhaustedError, ConfigError, LedgerUnavailableError
 from hivecost.ledger import Budget
 from hivecost.store import Ledger
-from hivecost.store.ledger import folder, recovery
+from hivecost.store.ledger import paths, recovery
 
 pytestmark = pytest.mark.anyio
 
@@ -35,11 +35,11 @@ async def sums(ledger):
 
 async def die(ledger):
     """What SIGKILL leaves of an open Ledger: its journal, without anybody who holds its lock."""
-    _, visitor = ledger._opened
-    visitor.stop(5.0)
+    _, sync = ledger._opened
+    sync.stop(5.0)
     await ledger._tasks.__aexit__(None, None, None)
-    ledger._database.close()
-    ledger._database.let_go()
+    ledger._bank._database.close()
+    ledger._bank._database.let_go()
 
 
 async def test_closed_in_order_it_leaves_no_files(base_path):
@@ -154,7 +154,7 @@ async def test_a_disk_that_fails_meanwhile_refuses_and_loses_nothing(base_path, 
     """H8: no lease, no hold; what was settled meanwhile is committed when the disk is back."""
     async with Ledger.open(base_path, budgets=[total()]) as ledger:
         hold = await ledger.reserve(ACME, usd="0.01")
-        database = ledger._database
+        database = ledger._bank._database
 
         def failing(work):
             raise OSError(28, "No space left on device")
@@ -203,14 +203,14 @@ asyncio.run(main())
 
 async def test_the_boot_id_is_the_machines(base_path):
     """It is the same at every look, so that only another boot makes a difference."""
-    assert folder.boot_id() == folder.boot_id()
+    assert paths.boot_id() == paths.boot_id()
 
 
 async def test_usage_that_arrives_while_its_doubt_is_committed_frees_nothing_here(base_path, monkeypatch):
     """What goes back then is the account's, not this process's lease: it is lent again before it is held again."""
     async with Ledger.open(base_path, budgets=[total()]) as ledger:
         hold = await ledger.reserve(ACME, usd="0.90")
-        transact, granted = ledger._database._transact, []
+        transact, granted = ledger._bank._database._transact, []
 
         def late(work):
             result = transact(work)
@@ -221,7 +221,7 @@ async def test_usage_that_arrives_while_its_doubt_is_committed_frees_nothing_her
 
         hold.doubt()
         with monkeypatch.context() as patched:
-            patched.setattr(ledger._database, "_transact", late)
+            patched.setattr(ledger._bank._database, "_transact", late)
             await ledger.status()
         assert granted == [None]
         assert await sums(ledger) == (100_000_000, 0, 0)

@@ -89,6 +89,32 @@ async def test_a_wrong_ledger_does_not_pass(name, anyio_backend, monkeypatch, tm
         assert isinstance(leaf(failed.value), AssertionError | hc.HiveCostError), test
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+@pytest.mark.parametrize("test", wrong.MISTAKES["shows_others_late"][1])
+async def test_a_ledger_may_say_how_late_it_knows_others(test, anyio_backend, monkeypatch, tmp_path):
+    """The same that is wrong otherwise passes: what others did shows within the time that it names."""
+    wrong.MISTAKES["shows_others_late"][0](monkeypatch, memory)
+    contract = TestMemoryLedger()
+    contract.places, contract.knows_others_within_s = defaultdict(memory.Place), 10.0
+    await getattr(contract, test)(tmp_path)
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_another_machine_opens_the_place_as_it_does(anyio_backend, tmp_path):
+    """What is shared is shared with those, too; without a way of their own they open it as all do."""
+    elsewhere = []
+
+    class Contract(TestMemoryLedger):
+        def open_elsewhere(self, place, budgets, clock):
+            elsewhere.append(place)
+            return self.open(place, budgets, clock)
+
+    contract = Contract()
+    contract.places = defaultdict(memory.Place)
+    await contract.test_what_another_ledger_holds_is_busy(tmp_path)
+    assert elsewhere == [tmp_path]
+
+
 def test_every_test_of_the_contract_can_fail():
     """There is a mistake for each."""
     tests = {name for name in dir(LedgerContract) if name.startswith("test_")}

@@ -473,6 +473,46 @@ def keeps_what_it_took(patch, memory):
     patch.setattr(memory.MemoryLedger, "decide", decide)
 
 
+@caught_by("test_who_changed_what_is_on_record")
+def forgets_who_changed_what(patch, memory):
+    async def changes(self, limit=100):
+        return []
+
+    patch.setattr(memory.MemoryLedger, "changes", changes)
+
+
+@caught_by("test_who_changed_what_is_on_record")
+def lets_nobody_change_things(patch, memory):
+    patch.setattr(memory, "require_name", lambda _: None)
+
+
+@caught_by(
+    "test_of_many_at_once_no_more_are_granted_than_fit",
+    "test_one_ledger_gets_what_another_does_not_need",
+    "test_what_another_ledger_holds_is_busy",
+)
+def shows_others_late(patch, memory):
+    """What it looks at is as old as its last look, which was a moment ago."""
+    show_late(patch, memory, "status")
+    show_late(patch, memory, "remaining")
+
+
+def show_late(patch, memory, name, late_s=0.1):
+    right = getattr(memory.MemoryLedger, name)
+
+    async def look(self, *args):
+        seen = self.__dict__.setdefault("seen", {})
+        at_s, found = seen.get(name, (anyio.current_time(), None))
+        if found is None:
+            found = [] if name == "status" else dict.fromkeys(await right(self, *args), 0)
+        if anyio.current_time() >= at_s + late_s:
+            at_s, found = anyio.current_time(), await right(self, *args)
+        seen[name] = at_s, found
+        return found
+
+    patch.setattr(memory.MemoryLedger, name, look)
+
+
 @caught_by("test_of_raises_at_once_every_one_counts")
 def loses_raises(patch, memory):
     async def raise_limit(self, budget, by_amount, *, by):
@@ -507,7 +547,7 @@ def configures_at_each_opening(patch, memory):
 def configures_one_after_the_other(patch, memory):
     async def configure(self, budgets=(), *, retire=(), by):
         for budget in budgets:
-            self.place.configure([budget], retire)
+            self.place.configure([budget], retire, by, self.clock.now_ns())
 
     patch.setattr(memory.MemoryLedger, "configure", configure)
 
@@ -578,10 +618,10 @@ def retires_nothing(patch, memory):
 def loses_what_a_retired_budget_held(patch, memory):
     right = memory.Place.configure
 
-    def configure(self, budgets, retire=()):
+    def configure(self, budgets, retire, *others):
         for hold in list(self.state.open_holds.values()) if retire else ():
             self.state.release(hold)
-        right(self, budgets, retire)
+        right(self, budgets, retire, *others)
 
     patch.setattr(memory.Place, "configure", configure)
 

@@ -26,13 +26,17 @@ import anyio._backends._asyncio  # noqa: F401  # so that not every fork has to i
 from ledger_kill_loop import fork, outcome_of, problems_in_tables
 from ledger_worker import MUTANTS
 
+from hivecost import leasing
 from hivecost.errors import HiveCostError
 from hivecost.ledger import Budget
 from hivecost.store import Ledger
-from hivecost.store import ledger as ledger_package
-from hivecost.store.ledger import visitor
+from hivecost.store import ledger as bank_package
 
-FOLDER = str(Path(ledger_package.__file__).parent)
+#: Where points are looked for, in this order.
+PACKAGES = (leasing, bank_package)
+FOLDERS = tuple(str(Path(package.__file__).parent) for package in PACKAGES)
+#: Nothing in the background.
+POLICY = leasing.LeasePolicy(tick_s=3600.0, idle_s=3600.0)
 M = 1_000_000
 LIMIT = 1_000 * M
 CALLS_LIMIT = 1_000
@@ -42,7 +46,7 @@ LOOKS = 3
 #: What the second answer of a hold goes by in the diary; it is no call of its own.
 ANOTHER = "another"
 #: Where the process dies whose recoverer dies too: after a commit that it does not know of.
-BEFORE_RECOVERY = ["reserve big", "desk.Desk.apply", "before", 1, False]
+BEFORE_RECOVERY = ["reserve big", "local_ledger.LocalLedger.apply", "before", 1, False]
 
 
 class Diary:
@@ -86,7 +90,9 @@ async def live(base_path, diary):
 
     async with AsyncExitStack() as stack:
         with diary.step_of("open"):
-            ledger = await stack.enter_async_context(Ledger.open(base_path, budgets=BUDGETS, holds_max=64))
+            ledger = await stack.enter_async_context(
+                Ledger.open(base_path, budgets=BUDGETS, holds_max=64, policy=POLICY)
+            )
         for key in ("paid", "lost", "late", "unsent", "grown", "open", "part", "half", "soon"):
             await reserve(key, 4 * M)
         settle("paid", 3 * M)
@@ -103,7 +109,7 @@ async def live(base_path, diary):
             holds["unsent"].release()
         with diary.step_of("extend grown", "grown", "open", 6 * M):
             await holds["grown"].extend(nanousd=2 * M)
-        with diary.step_of("visit"):
+        with diary.step_of("sync"):
             await ledger.status()
         settle("late", 2 * M)
         settle("half", 1 * M)
@@ -115,7 +121,7 @@ async def live(base_path, diary):
 
 async def recover(base_path, diary):
     diary.step = "recover"
-    async with Ledger.open(base_path):
+    async with Ledger.open(base_path, policy=POLICY):
         pass
 
 
@@ -123,11 +129,17 @@ def die():
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+def module_of(package, name):
+    """None where the package has none of this name."""
+    is_there = (Path(package.__file__).parent / f"{name}.py").exists()
+    return importlib.import_module(f"{package.__name__}.{name}") if is_there else None
+
+
 def plant(point, diary):
     """Let this process die at the point."""
     step, where, when, call, _ = point
     module, *owners, name = where.split(".")
-    module = importlib.import_module(f"hivecost.store.ledger.{module}")
+    module = next(found for package in PACKAGES if (found := module_of(package, module)))
     owner = attrgetter(".".join(owners))(module) if owners else module
     method = inspect.getattr_static(owner, name)
     calls = 0
@@ -148,8 +160,7 @@ def plant(point, diary):
 
 
 def doomed(work, base_path, prepare):
-    """`work` with nothing in the background, once `prepare` has had its diary."""
-    visitor.BEAT_S = visitor._IDLE_BEAT_S = 3600.0
+    """`work`, once `prepare` has had its diary."""
     diary = Diary(base_path / "diary")
     prepare(diary)
     asyncio.run(work(base_path / "data", diary))
@@ -228,7 +239,7 @@ def copies(base_path, step):
     def tracing(diary):
         def trace(frame, event, _):
             nonlocal last
-            if not frame.f_code.co_filename.startswith(FOLDER):
+            if not frame.f_code.co_filename.startswith(FOLDERS):
                 return None
             if event == "line" and diary.step == step and (files := files_in(base_path)) != last:
                 last = files

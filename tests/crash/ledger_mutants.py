@@ -6,14 +6,15 @@ from functools import wraps
 
 from msgspec.structs import replace
 
+from hivecost.leasing import local_ledger
+from hivecost.leasing.journal import Journal
+from hivecost.leasing.leases import Leases
+from hivecost.leasing.local_ledger import LocalLedger
 from hivecost.ledger import UNITS, LedgerState, Settlement
-from hivecost.store.ledger import accounts, asking, controls, database, desk, doubts, recovery, status
-from hivecost.store.ledger.asking import Lender
+from hivecost.store.ledger import accounts, budget_rows, database, granting, in_doubt, recovery, status
 from hivecost.store.ledger.database import LedgerDatabase
-from hivecost.store.ledger.desk import Desk
-from hivecost.store.ledger.doubts import doubt
-from hivecost.store.ledger.journal import Journal
-from hivecost.store.ledger.leases import Leases
+from hivecost.store.ledger.granting import LeaseGrantor
+from hivecost.store.ledger.in_doubt import doubt
 
 #: By name: what puts the mistake in place while a stack is open, and the steps that show it.
 MUTANTS = {"none": (lambda stack: None, ())}
@@ -50,7 +51,7 @@ def doubt_is_not_charged(real):
     return lambda connection, hold_id, amounts, **more: doubt(connection, hold_id, {}, **more)
 
 
-@mutant((desk, "sums_of_bills"), (database, "sums_of_bills"), shown_by=("doubt", "settle late"))
+@mutant((local_ledger, "sums_of_bills"), (database, "sums_of_bills"), shown_by=("doubt", "settle late"))
 def late_bill_is_charged_twice(real):
     def sums(bills, **above):
         late = [bill for bill in bills if bill.late]
@@ -65,18 +66,18 @@ def late_bill_is_charged_twice(real):
     return sums
 
 
-@mutant((Desk, "put_back"), shown_by=("failing commit",))
+@mutant((LocalLedger, "put_back"), shown_by=("failing commit",))
 def lease_counts_before_its_commit(real):
     def put_back(self, batch):
         real(self, batch)
-        for ask in batch.asks:
-            for account in ask.accounts:
-                account.cap += ask.amounts[account.unit] if account.row_id and account.leased else 0
+        for request in batch.requests:
+            for account in request.accounts:
+                account.cap += request.amounts[account.unit] if account.row_id and account.leased else 0
 
     return put_back
 
 
-@mutant((Desk, "put_back"), shown_by=("failing commit",))
+@mutant((LocalLedger, "put_back"), shown_by=("failing commit",))
 def bills_of_a_failed_commit_are_forgotten(real):
     return lambda self, batch: None
 
@@ -91,14 +92,14 @@ def doubts_of_the_dead_are_settled_again(real):
     return lambda connection, hold_id: False
 
 
-@mutant((Desk, "_collect"), shown_by=("kill",))
+@mutant((LocalLedger, "_collect"), shown_by=("kill",))
 def journal_is_freed_before_the_commit(real):
-    def collect(self, asks, contested):
-        batch = real(self, asks, contested)
+    def collect(self, requests, contested):
+        batch = real(self, requests, contested)
         for bill in batch.bills:
-            if bill.place is not None:
-                self.journal.release(bill.place)
-                bill.place = None
+            if bill.slot is not None:
+                self.journal.release(bill.slot)
+                bill.slot = None
         return batch
 
     return collect
@@ -116,12 +117,12 @@ def raised_limit_is_lost(real):
     return configure
 
 
-@mutant((asking, "own_limit_of_account"), shown_by=("set own limit", "reserve"))
+@mutant((granting, "own_limit_of_account"), shown_by=("set own limit", "reserve"))
 def own_limit_is_not_gone_by(real):
     return lambda connection, account: None
 
 
-@mutant((controls, "configure_own"), shown_by=("set own limit", "leave"))
+@mutant((budget_rows, "configure_own"), shown_by=("set own limit", "leave"))
 def own_limit_is_lost(real):
     def configure(connection, budget, **more):
         connection.execute("DELETE FROM ledger_own_limits WHERE budget = ?", [budget.name])
@@ -159,12 +160,12 @@ def contested_lease_is_not_shrunk(real):
     return give_back
 
 
-@mutant((accounts, "change_lease"), shown_by=("reserve", "send", "settle", "visit", "set limit"))
+@mutant((accounts, "change_lease"), shown_by=("reserve", "send", "settle", "sync", "set limit"))
 def lease_is_not_used_up(real):
     return lambda connection, process_id, row_id, by: None
 
 
-@mutant((Lender, "_left"))
+@mutant((LeaseGrantor, "_left"))
 def doubts_are_lent_again(real):
     return lambda self, account, sums: real(self, account, sums) + sums.in_doubt
 
@@ -174,7 +175,7 @@ def frozen_is_not_checked(real):
     return lambda self, budget, reason: None
 
 
-@mutant((Desk, "_charge"), shown_by=("move clock",))
+@mutant((LocalLedger, "_charge"), shown_by=("move clock",))
 def period_is_taken_at_settle(real):
     """Of each account, the one of its budget's newest period."""
 
@@ -187,15 +188,15 @@ def period_is_taken_at_settle(real):
     return charge
 
 
-@mutant((Desk, "defer"))
+@mutant((LocalLedger, "defer"))
 def finalizer_is_forgotten(real):
     return lambda self, call: None
 
 
-@mutant((Desk, "_settle_after_all"), shown_by=("leave poisoned",))
+@mutant((LocalLedger, "_settle_after_all"), shown_by=("leave poisoned",))
 def late_bill_to_a_poisoned_ledger_is_lost(real):
     def settle(self, hold, amounts):
-        if hold.handed_over:
+        if hold.transferred:
             hold.state = "settled"
             return Settlement()
         return real(self, hold, amounts)
@@ -206,13 +207,13 @@ def late_bill_to_a_poisoned_ledger_is_lost(real):
 @mutant((database, "settle_late"), (recovery, "settle_late"), shown_by=("doubt", "resolve", "settle what was resolved"))
 def bill_above_what_was_resolved_is_lost(real):
     def settle_late(connection, hold_id, billed, *, now_ns):
-        doubts.resolve(connection, hold_id, billed, by="usage", now_ns=now_ns)
+        in_doubt.resolve(connection, hold_id, billed, by="usage", now_ns=now_ns)
         return ()
 
     return settle_late
 
 
-@mutant((doubts, "_keep_amount"), shown_by=("doubt", "resolve", "settle what was resolved"))
+@mutant((in_doubt, "_keep_amount"), shown_by=("doubt", "resolve", "settle what was resolved"))
 def what_was_resolved_is_forgotten(real):
     return lambda connection, hold_id, row_id, amount: None
 
@@ -225,7 +226,7 @@ def frozen_budget_is_not_charged(real):
     return charge
 
 
-@mutant((Desk, "settle_another"), shown_by=("settle another",))
+@mutant((LocalLedger, "settle_another"), shown_by=("settle another",))
 def further_answer_is_lost(real):
     return lambda self, hold, amounts: Settlement()
 
@@ -239,22 +240,22 @@ def further_answer_is_no_overrun(real):
     return charge_unleased
 
 
-@mutant((desk, "_shares_of"), shown_by=("settle another",))
+@mutant((local_ledger, "_shares_of"), shown_by=("settle another",))
 def further_answer_is_paid_by_no_lease(real):
     return lambda another, rooms: real(another, dict.fromkeys(rooms, 10**9))
 
 
-@mutant((Desk, "doubt_another"), shown_by=("doubt another",))
+@mutant((LocalLedger, "doubt_another"), shown_by=("doubt another",))
 def further_answer_is_not_in_doubt(real):
     return lambda self, hold, units: None
 
 
-@mutant((database, "unleased"), shown_by=("doubt another", "reserve", "visit"))
+@mutant((database, "unleased"), shown_by=("doubt another", "reserve", "sync"))
 def further_answer_takes_what_is_lent(real):
     return lambda connection, row_id: 10**9
 
 
-@mutant((Desk, "drop"), shown_by=("drop",))
+@mutant((LocalLedger, "drop"), shown_by=("drop",))
 def dropped_hold_is_forgotten(real):
     return lambda self, hold: None
 
@@ -266,7 +267,7 @@ def extension_is_not_written_down(real):
 
 @mutant((status._Reading, "_late"), shown_by=("doubt", "settle late"))
 def late_bill_is_not_read(real):
-    return lambda self, process, slots: ()
+    return lambda self, process, entries: ()
 
 
 @mutant((Journal, "settle"), shown_by=("kill", "settle", "send"))

@@ -1,9 +1,9 @@
 """Simulates processes that share a ledger; run as `ledger_simulation.py BASE_PATH FIRST_SEED SEEDS STEPS MUTANT...`.
 
-One thread drives the real desk, journal and database of each process step by step: a seed is a history. Faults have
-names, the clock stands still between steps, and a provider of ours remembers what it bills. After some of the steps the
-tables, `read_accounts` and the desks are held against that. Prints by mutant, as JSON, the first problem, the seed that
-it came with, its last steps, and how often each step was taken. "none" is the ledger as it is.
+One thread drives the real local ledger, journal and database of each process step by step: a seed is a history. Faults
+have names, the clock stands still between steps, and a provider of ours remembers what it bills. After some of the
+steps the tables, `read_accounts` and the local ledgers are held against that. Prints by mutant, as JSON, the first
+problem, the seed that it came with, its last steps, and how often each step was taken. "none" is the ledger as it is.
 """
 
 from __future__ import annotations
@@ -27,15 +27,25 @@ from ledger_mutants import MUTANTS
 from msgspec.structs import replace
 
 from hivecost.errors import HiveCostError
+from hivecost.leasing import LeasePolicy
+from hivecost.leasing.hold import LedgerHold
+from hivecost.leasing.local_ledger import LocalLedger, Spender
+from hivecost.leasing.operations import (
+    Configure,
+    Freeze,
+    RaiseLimit,
+    Resolve,
+    SetLimit,
+    Unfreeze,
+    UnsetLimit,
+)
 from hivecost.ledger import UNITS, Budget, Refusal
 from hivecost.ledger.amounts import overrun_reason
 from hivecost.store.database import open_reader
-from hivecost.store.ledger import controls
-from hivecost.store.ledger import folder as ledger_folder
+from hivecost.store.ledger import paths as ledger_paths
+from hivecost.store.ledger.budget_rows import budget_rows
 from hivecost.store.ledger.database import LedgerDatabase
-from hivecost.store.ledger.desk import Desk, Spender
-from hivecost.store.ledger.doubts import list_doubts, resolve_by_hand
-from hivecost.store.ledger.hold import LedgerHold
+from hivecost.store.ledger.in_doubt import list_in_doubt
 from hivecost.store.ledger.status import read_accounts
 
 HOUR_NS = 3600 * 10**9
@@ -82,7 +92,7 @@ WORK = {
     "collect": 8,
     "commit": 8,
     "apply": 8,
-    "visit": 6,
+    "sync": 6,
     "finalizer": 6,
 }
 #: The same of what not every history has, and some have more often.
@@ -203,67 +213,67 @@ class Process:
         self.world = world
         self.database = LedgerDatabase(world.folder, world.clock)
         try:
-            self.journal = self.database.open(BUDGETS, holds_max=HOLDS_MAX)
+            self.journal = self.database.open(BUDGETS, holds_max=HOLDS_MAX, share=LeasePolicy().share)
         except BaseException:
             self.database.close()
             raise
-        self.desk = Desk(self, BUDGETS, self.journal, self.database.process_id)
+        self.local = LocalLedger(self, BUDGETS, self.journal, self.database.process_id)
         self.turns, self.wishes, self.asked = [], [], []
         self.batch = self.committed = None
         self.last_change = -1
         self.frozen, self.overruns, self.overruns_then = set(), set(), set()
         self.generation = 0
         self.budgets = {budget.name for budget in BUDGETS}
-        self.visit()
+        self.sync()
 
     def who(self):
         chance = self.world.chance
-        execution = f"{self.desk.process_id}.{self.generation}.{chance.randrange(2)}"
+        execution = f"{self.local.process_id}.{self.generation}.{chance.randrange(2)}"
         return {"user": chance.choice("ab"), "execution": execution}
 
     def collect(self):
-        contested, change = self.database.peek()
+        contested, change = self.database.poll()
         if self.world.chance.random() < 0.2:
-            contested |= self.desk.idle_rows()
+            contested |= self.local.idle_rows()
         if change != self.last_change:
-            contested |= self.desk.leased_rows()
+            contested |= self.local.leased_rows()
         self.overruns_then = set(self.overruns)
         self.wishes, self.asked = [], self.wishes
-        asks = [self.desk.ask(spender(who), amounts, self.world.clock) for who, amounts, *_ in self.asked]
-        self.batch = self.desk.collect(asks, contested)
+        requests = [self.local.request_for(spender(who), amounts, self.world.clock) for who, amounts, *_ in self.asked]
+        self.batch = self.local.collect(requests, contested)
 
-    def commit(self, errands=()):
+    def commit(self, operations=()):
         """Raises what the database does; the batch is to be said again."""
         try:
-            self.committed, results = self.database.visit(self.batch, errands)
+            self.committed = self.database.sync(self.batch, operations)
         except BaseException:
-            self.desk.put_back(self.batch)
+            self.local.put_back(self.batch)
             self.batch = None
             raise
         self.forget_what_was_there_twice()
-        return results
+        return self.committed.results
 
     def apply(self, then=None):
-        self.desk.apply(self.batch, self.committed)
+        self.local.apply(self.batch, self.committed)
         if then is not None:
             then(self.committed.budgets)
         now_frozen = {name for name, row in self.committed.budgets.items() if row.frozen is not None}
         self.overruns -= self.overruns_then
         self.frozen = now_frozen | self.overruns
         for name, row in self.committed.budgets.items():
-            is_known = name not in self.budgets or self.desk.budgets[name].limit_amount == row.limit
+            is_known = name not in self.budgets or self.local.budgets[name].limit_amount == row.limit
             require(is_known, "a limit does not reach a process", name)
         self.last_change = self.committed.last_change
         self.batch = self.committed = None
         for wish in self.asked:
             self.world.try_reserve(self, *wish)
 
-    def visit(self, errands=(), then=None):
+    def sync(self, operations=(), then=None):
         if self.committed is not None:
             self.apply()
         if self.batch is None:
             self.collect()
-        results = self.commit(errands)
+        results = self.commit(operations)
         self.apply(then)
         for result in results:
             if isinstance(result, HiveCostError):
@@ -275,16 +285,16 @@ class Process:
         if self.committed is not None:
             self.apply()
         elif self.batch is not None:
-            self.desk.put_back(self.batch)
+            self.local.put_back(self.batch)
         self.leave_as_it_is()
 
     def leave_as_it_is(self):
-        self.database.leave(self.desk.leave("it is over"))
+        self.database.leave(self.local.leave("it is over"))
         self._end()
 
     def die(self):
         """Wherever it is: the system closes its files."""
-        self.desk.poison("it is dead")
+        self.local.poison("it is dead")
         self._end()
 
     def forget_what_was_there_twice(self):
@@ -359,8 +369,8 @@ class World:
 
     def boot(self):
         self.boots += 1
-        ledger_folder._BOOT_ID = self.folder.with_name(f"{self.folder.name}.boot")
-        ledger_folder._BOOT_ID.write_text(str(self.boots))
+        ledger_paths._BOOT_ID = self.folder.with_name(f"{self.folder.name}.boot")
+        ledger_paths._BOOT_ID.write_text(str(self.boots))
 
     def step(self):
         """Take one step of one process, and look at everything."""
@@ -368,7 +378,7 @@ class World:
         process = self.chance.choice(self.processes)
         if getattr(self, name.replace(" ", "_"))(process) is not False:
             self.taken[name] += 1
-            self.trail = [*self.trail[-11:], f"{process.desk.process_id} {name}"]
+            self.trail = [*self.trail[-11:], f"{process.local.process_id} {name}"]
             if self.chance.random() < LOOK:
                 self.look()
 
@@ -381,12 +391,12 @@ class World:
         amounts = {"usd": self.chance.choice([100, 1_000, 20_000, 90_000]), "calls": 1}
         wish = process.who(), amounts, key, self.chance.random() < 0.15
         hold = self.try_reserve(process, *wish)
-        if hold is None or (isinstance(hold, Refusal) and not process.desk.decides_alone(hold.budget)):
+        if hold is None or (isinstance(hold, Refusal) and not process.local.decides_alone(hold.budget)):
             process.wishes.append(wish)
         return True
 
     def try_reserve(self, process, who, amounts, key, is_partial):
-        hold = process.desk.reserve(spender(who), amounts, key, self.clock, is_partial)
+        hold = process.local.reserve(spender(who), amounts, key, self.clock, is_partial)
         if isinstance(hold, LedgerHold):
             self.granted(process, hold, who, amounts)
         return hold
@@ -410,7 +420,7 @@ class World:
             place = account.scope, account.period.name
             require(scopes.get(account.budget.name, place) == place, "another account than was asked for", place, day)
             held[account.budget.name, *place] = account.unit, amounts[account.unit]
-        turn = Turn(hold, hold.hold_id, held, is_partial=hold.pure.is_partial)
+        turn = Turn(hold, hold.hold_id, held, is_partial=hold.entry.is_partial)
         process.turns.append(turn)
         self.turns.append(turn)
 
@@ -430,13 +440,13 @@ class World:
         return True
 
     def charge(self, process, turn):
-        settlement = process.desk.settle(turn.hold, turn.bill)
+        settlement = process.local.settle(turn.hold, turn.bill)
         require(settlement is not None, "a bill was taken for known", turn.hold_id)
         self.charged(process, turn)
 
     def charged(self, process, turn):
         turn.state, turn.is_charged = "settled", True
-        turn.is_there_twice = turn.hold.pure.handed_over and process.committed is None
+        turn.is_there_twice = turn.hold.entry.transferred and process.committed is None
         self.note_overruns(process, turn, set(turn.bill) - set(turn.known))
 
     def note_overruns(self, process, turn, units):
@@ -463,7 +473,7 @@ class World:
         if turn is None:
             return False
         known = self.chance.choice([("usd",), ("calls",), ("usd", "calls"), ()])
-        settlement = process.desk.settle_known(turn.hold, {unit: turn.bill[unit] for unit in known})
+        settlement = process.local.settle_known(turn.hold, {unit: turn.bill[unit] for unit in known})
         require(settlement is not None, "a bill was taken for known", turn.hold_id)
         units = {unit for unit, _ in turn.held.values()}
         turn.known, turn.is_charged = known, units <= set(known)
@@ -485,7 +495,7 @@ class World:
         turn = self.pick([turn for turn in process.all_turns("settled") if turn.hold.state == "settled"])
         if turn is None:
             return False
-        require(process.desk.settle(turn.hold, turn.bill) is None, "charged twice", turn.hold_id)
+        require(process.local.settle(turn.hold, turn.bill) is None, "charged twice", turn.hold_id)
         return True
 
     def settle_what_was_resolved(self, process):
@@ -514,7 +524,7 @@ class World:
         if turn is None:
             return False
         bill = self.another_bill(turn)
-        self.answered_again(process, turn, process.desk.settle_another(turn.hold, bill), bill)
+        self.answered_again(process, turn, process.local.settle_another(turn.hold, bill), bill)
         return True
 
     def charge_what_was_not_held(self, process):
@@ -523,7 +533,7 @@ class World:
         bill = {"usd": self.chance.choice([10, 10, 2_000]), "calls": 1}
         if process.journal.free <= OPEN_MAX:
             return False
-        charged = process.desk.charge(replace(spender(process.who()), budgets=names), bill, self.clock)
+        charged = process.local.charge(replace(spender(process.who()), budgets=names), bill, self.clock)
         if charged is None:
             return False  # the database does not know its accounts yet
         hold, settlement = charged
@@ -539,7 +549,7 @@ class World:
 
     def another_bill(self, turn):
         """Of what the hold has left, but for a mistake in the price."""
-        left = turn.hold.pure.left()["usd"]
+        left = turn.hold.entry.left()["usd"]
         if self.chance.random() < 0.05:
             return {"usd": left + self.chance.randrange(1_000), "calls": 1}
         return {"usd": self.chance.choice([left, self.chance.randrange(left + 1)]), "calls": 0}
@@ -560,12 +570,12 @@ class World:
         if turn is None:
             return False
         units = self.chance.choice([UNITS, UNITS, ("usd", "tokens")])
-        process.desk.doubt_another(turn.hold, units)
-        another = max(process.desk._doubts.values(), key=lambda hold: hold.hold_id, default=turn.hold.pure)
-        require(another.further_of is turn.hold.pure, "a further answer is not in doubt", turn.hold_id)
+        process.local.doubt_another(turn.hold, units)
+        another = max(process.local._in_doubt.values(), key=lambda hold: hold.hold_id, default=turn.hold.entry)
+        require(another.further_of is turn.hold.entry, "a further answer is not in doubt", turn.hold_id)
         held = {account: (unit, another.amounts[unit]) for account, (unit, _) in turn.held.items() if unit in units}
         loose = Counter({unit: wanted - another.amounts[unit] for unit, wanted in another.wanted.items()})
-        hold_id = f"{process.desk.process_id}-{another.hold_id}"
+        hold_id = f"{process.local.process_id}-{another.hold_id}"
         found = Turn(None, hold_id, held, state="in_doubt", loose=loose)
         process.turns.append(found)
         self.turns.append(found)
@@ -575,7 +585,7 @@ class World:
         turn = self.pick([turn for turn in process.all_turns("held") if turn.bill is None])
         if turn is None:
             return False
-        require(process.desk.release(turn.hold), "not released", turn.hold_id)
+        require(process.local.release(turn.hold), "not released", turn.hold_id)
         turn.state, turn.is_partial = "released", False
         return True
 
@@ -583,7 +593,7 @@ class World:
         turn = self.pick(process.all_turns("held"))
         if turn is None:
             return False
-        require(process.desk.doubt(turn.hold), "not doubted", turn.hold_id)
+        require(process.local.doubt(turn.hold), "not doubted", turn.hold_id)
         turn.state = "in_doubt"
         return True
 
@@ -592,22 +602,22 @@ class World:
         turn = self.pick(process.all_turns("held"))
         if turn is None:
             return False
-        pure = turn.hold.pure
+        entry = turn.hold.entry
         turn.drop()
-        require(pure.state == "in_doubt", "held by nobody", turn.hold_id)
+        require(entry.state == "in_doubt", "held by nobody", turn.hold_id)
         turn.state = "in_doubt"
         return True
 
     def extend(self, process):
         turn, more = self.pick(process.all_turns("held")), self.chance.choice([10, 5_000])
-        if turn is None or process.desk.extend(turn.hold, {"usd": more}) is not None:
+        if turn is None or process.local.extend(turn.hold, {"usd": more}) is not None:
             return False
         turn.held = {key: (unit, held + (more if unit == "usd" else 0)) for key, (unit, held) in turn.held.items()}
         return True
 
     def forget_execution(self, process):
         for number in range(2):
-            process.desk.forget_execution(f"{process.desk.process_id}.{process.generation}.{number}")
+            process.local.forget_execution(f"{process.local.process_id}.{process.generation}.{number}")
         process.generation += 1
 
     def finalizer(self, process):
@@ -618,33 +628,33 @@ class World:
         names = ["reserve", "settle", "settle what is known", "release", "doubt", "settle late"]
         names.append("collect" if process.batch is None else "apply")
         step = getattr(self, self.chance.choice(names).replace(" ", "_"))
-        self.busy, pure = turn, turn.hold.pure
+        self.busy, entry = turn, turn.hold.entry
         how, bill = self.chance.choice(["settle", "settle", "drop", "settle another"]), self.another_bill(turn)
         finalize = {
-            "settle": partial(process.desk.settle, turn.hold, turn.bill),
-            "settle another": partial(process.desk.settle_another, turn.hold, bill),
+            "settle": partial(process.local.settle, turn.hold, turn.bill),
+            "settle another": partial(process.local.settle_another, turn.hold, bill),
             "drop": turn.drop,
         }.pop(how)
         with Finalizer(self.chance.randrange(1, 120), finalize) as finalizer:
             step(process)
         self.busy = None
         if finalizer.is_called:
-            self.finalized(process, turn, pure, how, bill)
+            self.finalized(process, turn, entry, how, bill)
         return finalizer.is_called
 
-    def finalized(self, process, turn, pure, how, bill):
+    def finalized(self, process, turn, entry, how, bill):
         end = {"settle": "settled", "drop": "in_doubt", "settle another": turn.state}[how]
-        require(pure.state == end, "a finalizer's bill is lost", turn.hold_id)
+        require(entry.state == end, "a finalizer's bill is lost", turn.hold_id)
         if how == "settle":
             self.charged(process, turn)
         elif how == "drop":
             turn.state = end
         else:
-            taken = (pure.further or {}).get("usd", -1)
+            taken = (entry.further or {}).get("usd", -1)
             require(taken >= bill["usd"], "a finalizer's bill is lost", turn.hold_id)
             self.answered_again(process, turn, None, bill)
             # What it brought about is told to nobody here.
-            process.frozen |= set(process.desk._state.frozen)
+            process.frozen |= set(process.local._state.frozen)
 
     # What processes do.
 
@@ -666,8 +676,8 @@ class World:
         process.apply()
         return True
 
-    def visit(self, process):
-        process.visit()
+    def sync(self, process):
+        process.sync()
 
     def replace(self, process):
         self.processes[self.processes.index(process)] = Process(self)
@@ -682,7 +692,7 @@ class World:
 
     def leave_poisoned(self, process):
         """Interrupted by something, it takes in bills and nothing else, and leaves as its journal says."""
-        process.desk.poison("something came in between")
+        process.local.poison("something came in between")
         for turn in process.all_turns("held", "in_doubt") + self.resolved_turns(process):
             if turn.bill is not None and self.chance.random() < 0.5:
                 self.charge(process, turn)
@@ -701,7 +711,7 @@ class World:
         if process.committed is not None:
             return False
         with self.fault(number=self.chance.randrange(1, 40)), suppress(sqlite3.OperationalError):
-            process.visit()
+            process.sync()
         return True
 
     def unacknowledged_commit(self, process):
@@ -709,7 +719,7 @@ class World:
         if process.committed is not None:
             return False
         with self.fault(once_done=True), suppress(sqlite3.OperationalError):
-            process.visit()
+            process.sync()
         return True
 
     def failing_opening(self, process):
@@ -750,10 +760,10 @@ class World:
 
     # What operators do.
 
-    def do(self, process, operation, **arguments):
+    def do(self, process, operation):
         if process.batch is not None:
             return False
-        (result,) = process.visit([lambda connection: operation(connection, now_ns=self.clock.now_ns(), **arguments)])
+        (result,) = process.sync([operation])
         return result
 
     def limit_is(self, name, limit):
@@ -776,7 +786,7 @@ class World:
         name = self.chance.choice(["all", "user day", "run"])
         by = 10 if name == "user day" else 300_000
         text = f"{by} calls" if name == "user day" else f"${by / 1e9:.9f}"
-        after = self.do(process, controls.raise_limit, budget=name, by_amount=text, who="an operator")
+        after = self.do(process, RaiseLimit(budget=name, by_amount=text, by="an operator"))
         if after is False:
             return False
         require(after == self.limits[name] + by, "a raise is lost", name, after, self.limits[name])
@@ -790,7 +800,7 @@ class World:
 
     def set_limit(self, process):
         name, limit, text = self.new_limit()
-        if self.do(process, controls.set_limit, budget=name, limit=text, who="an operator") is False:
+        if self.do(process, SetLimit(budget=name, limit=text, by="an operator")) is False:
             return False
         self.limit_is(name, limit)
         return True
@@ -802,8 +812,7 @@ class World:
         scope = {"execution": execution} if name == "run" else {"user": user}
         limit = LIMITS[name] * self.chance.choice([1, 2, 4, 6, 8]) // 4
         text = f"${limit / 1e9:.9f}" if name == "run" else f"{limit} calls"
-        arguments = {"budget": name, "limit": text, "scope": scope, "who": "an operator"}
-        if self.do(process, controls.set_limit, **arguments) is False:
+        if self.do(process, SetLimit(budget=name, limit=text, scope=scope, by="an operator")) is False:
             return False
         self.own[name, "".join(f"{one}={value}" for one, value in scope.items())] = limit
         self.limits_changed()
@@ -811,8 +820,7 @@ class World:
 
     def unset_own_limit(self, process):
         name, scope = self.chance.choice(list(self.own))
-        arguments = {"budget": name, "scope": dict([scope.split("=")]), "who": "an operator"}
-        after = self.do(process, controls.unset_limit, **arguments)
+        after = self.do(process, UnsetLimit(budget=name, scope=dict([scope.split("=")]), by="an operator"))
         if after is False:
             return False
         del self.own[name, scope]
@@ -833,26 +841,25 @@ class World:
             return False
 
         def take(rows):
-            process.desk.reconfigure(added, retired, rows)
+            process.local.reconfigure(added, retired, rows)
             process.budgets = (process.budgets | {budget.name for budget in added}) - set(retired)
 
-        operation = partial(controls.configure, budgets=added, now_ns=self.clock.now_ns(), retire=retired)
-        process.visit([operation], take)
+        process.sync([Configure(budgets=tuple(added), retire=tuple(retired))], take)
         return True
 
     def configure(self, process):
         """With the limits that are configured: what an operator has set stays."""
-        return self.do(process, controls.configure, budgets=BUDGETS)
+        return self.do(process, Configure(budgets=BUDGETS))
 
     def freeze(self, process):
         name = self.chance.choice(list(LIMITS))
-        return self.do(process, controls.freeze, budget=name, reason="to look at it", who="an operator")
+        return self.do(process, Freeze(budget=name, reason="to look at it", by="an operator"))
 
     def unfreeze(self, process):
         names = sorted(process.frozen)
         if not names or process.batch is not None:
             return False
-        self.do(process, controls.unfreeze, budget=self.chance.choice(names), who="an operator")
+        self.do(process, Unfreeze(budget=self.chance.choice(names), by="an operator"))
         return True
 
     def resolve(self, process):
@@ -860,13 +867,13 @@ class World:
         if process.batch is not None:
             return False
         with closing(open_reader(self.folder)) as connection:
-            doubt = self.pick(list_doubts(connection))
+            doubt = self.pick(list_in_doubt(connection))
         turn = next((turn for turn in self.turns if doubt and turn.hold_id == doubt.hold_id), None)
         if doubt is None or (turn is not None and turn.state == "settled"):
             return False
         bill = turn and (turn.bill or {"usd": 0, "calls": 0})
         said = bill and {"usd": bill["usd"] * self.chance.choice([0, 1, 2, 2, 3]) // 2, "calls": bill["calls"]}
-        self.do(process, resolve_by_hand, hold_id=doubt.hold_id, billed=said or {}, by="an operator")
+        self.do(process, Resolve(hold_id=doubt.hold_id, billed=said or {}, by="an operator"))
         if turn is None:
             for amount in doubt.amounts:
                 self.resolved_leases[amount.budget, amount.scope, amount.period] += amount.amount
@@ -923,7 +930,7 @@ class World:
                 "SELECT budget, scope, period, settled + in_doubt - overrun,"
                 " (SELECT coalesce(sum(amount), 0) FROM ledger_leases WHERE account_id = id) FROM ledger_accounts"
             ).fetchall()
-            budgets = controls.budget_rows(connection)
+            budgets = budget_rows(connection)
             limits = {name: row.limit for name, row in budgets.items()}
             frozen = {row.frozen for row in budgets.values()} & self.no_reasons
             own = connection.execute("SELECT budget, account_values, limit_amount FROM ledger_own_limits").fetchall()
@@ -941,7 +948,7 @@ class World:
 
     def look_at_executions(self, process):
         settled, overrun, outstanding, _ = self.sums(process.turns)
-        for row in process.desk.status_of_executions():
+        for row in process.local.status_of_executions():
             account = row.budget, row.scope, row.period
             known = row.settled + row.held + row.in_doubt
             if f".{process.generation}." in row.scope:
@@ -962,13 +969,13 @@ class World:
         process = Process(self)
         self.processes = [process]
         for name in LIMITS:
-            self.do(process, controls.unfreeze, budget=name, who="an operator")
-        self.do(process, controls.set_limit, budget="run", limit="$1", who="an operator")
+            self.do(process, Unfreeze(budget=name, by="an operator"))
+        self.do(process, SetLimit(budget="run", limit="$1", by="an operator"))
         left = next((row.remaining for row in rows if row.budget == "all"), 0)
         for amount in (left + 1, left) if left else ():
             wish = {"user": "z"}, {"usd": amount, "calls": 0}, None, False
             process.wishes = [wish]
-            process.visit()
+            process.sync()
             hold = process.turns[-1].hold if process.turns else None
             require((hold is not None) == (amount == left), "what remains is not what can be had", hold, left)
         process.die()

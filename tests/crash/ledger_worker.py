@@ -12,9 +12,10 @@ import time
 from urllib.parse import urlsplit
 
 from hivecost.errors import BudgetExceededError, LedgerUnavailableError
+from hivecost.leasing import ledger_sync
 from hivecost.ledger import Budget, Hold, LedgerState
 from hivecost.store import Ledger
-from hivecost.store.ledger import database, recovery, visitor
+from hivecost.store.ledger import database, recovery
 from hivecost.testing import TURN_HEADER
 
 NANOUSD_PER_TOKEN = 1_000
@@ -97,15 +98,15 @@ def settle_twice():
 
 def lease_before_its_commit():
     """A lease counts as soon as it is asked for."""
-    ask, transact = visitor.Visitor.ask, database.LedgerDatabase._transact
+    request, transact = ledger_sync.LedgerSync.request, database.LedgerDatabase._transact
 
     async def early(self, wish):
         if any(account.row_id == 0 and account.budget.window != "execution" for account in wish.accounts):
-            return await ask(self, wish)
+            return await request(self, wish)
         for account in wish.accounts:
             if account.leased:
                 account.cap += wish.amounts.get(account.unit, 0)
-        self._waiting.append(visitor._Waiting(wish))
+        self._waiting.append(ledger_sync._Waiting(wish, 0.5))
         self.wake()
         return None
 
@@ -113,7 +114,7 @@ def lease_before_its_commit():
         time.sleep(0.02)  # as if the disk were busy
         return transact(self, work)
 
-    visitor.Visitor.ask, database.LedgerDatabase._transact = early, slow
+    ledger_sync.LedgerSync.request, database.LedgerDatabase._transact = early, slow
 
 
 def check_without_hold():

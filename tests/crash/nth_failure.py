@@ -16,8 +16,8 @@ from pathlib import Path
 from failing_connection import failing_connections, sqlite_error
 
 import hivecost
-from hivecost.store import private_files
-from hivecost.store.ledger import journal
+from hivecost import private_files
+from hivecost.leasing import journal
 
 PACKAGE = str(Path(hivecost.__file__).parent)
 #: How far up hivecost may be: the standard library's pathlib lies in between.

@@ -27,10 +27,10 @@ from nth_failure import Failures, failing
 
 from hivecost.clock import SystemClock
 from hivecost.errors import HiveCostError
+from hivecost.leasing import LeasePolicy
 from hivecost.ledger import Budget
 from hivecost.queries import SpendStore
 from hivecost.store import Ledger, Store
-from hivecost.store.ledger import visitor
 
 BUDGETS = [Budget("all", "$1", mode="hard"), Budget("user day", "100 calls", window="day", per="user", mode="hard")]
 HELD, BILL = 10_000_000, 4_000_000
@@ -38,6 +38,8 @@ HOLDS = 4
 WHO = {"user": "ada"}
 BATCH_EVENTS = 3
 DEADLINE_S = 60.0
+#: Syncs are those that somebody waits for, so that runs are alike.
+POLICY = LeasePolicy(tick_s=5.0, settle_s=20.0, idle_s=100.0)
 
 
 class HastyClock(SystemClock):
@@ -71,7 +73,7 @@ class Life:
             if await self.tried(store.__aenter__) is not None:
                 stack.push_async_callback(self.tried, store.__aexit__, None, None, None)
             await self.write(store, 0)
-            ledger = Ledger.open(self.folder, budgets=BUDGETS, holds_max=16, close_timeout_s=2.0)
+            ledger = Ledger.open(self.folder, budgets=BUDGETS, holds_max=16, close_timeout_s=2.0, policy=POLICY)
             if await self.tried(ledger.__aenter__) is not None:
                 stack.push_async_callback(self.tried, ledger.__aexit__, None, None, None)
                 await self.spend(ledger)
@@ -115,7 +117,7 @@ class Life:
 
     async def _problems_after(self, oracle):
         path = self.folder / "hivecost.db"
-        async with Ledger.open(self.folder, budgets=BUDGETS) as ledger, Store(self.folder) as store:
+        async with Ledger.open(self.folder, budgets=BUDGETS, policy=POLICY) as ledger, Store(self.folder) as store:
             (row,) = [row for row in await ledger.status() if row.budget == "all"] or [None]
             (await ledger.reserve(WHO, nanousd=HELD)).settle(nanousd=BILL)
             await store.write([kill_loop.event(1, 1)])
@@ -167,7 +169,6 @@ def live(folder, failures):
 def main():
     base_path, oracle_path, step, rounds = sys.argv[1:]
     logging.disable(logging.CRITICAL)
-    visitor.BEAT_S = 5.0  # visits are those that somebody waits for, so that runs are alike
     gc.freeze()  # else each look at what is left over goes through all modules
     oracle, lengths = kill_loop.load_oracle(oracle_path), cycle([1, 1, 3, 1, 10**6])
     found = {"problems": [], "operations": 0, "refused": 0, "settled": 0}

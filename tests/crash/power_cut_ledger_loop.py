@@ -19,17 +19,19 @@ from power_cut_disk import Disk
 from power_cut_vfs import mounted
 
 from hivecost.errors import BudgetExceededError, HiveCostError
+from hivecost.leasing import LeasePolicy
+from hivecost.leasing.journal import _FREE, _Layout
 from hivecost.ledger import Budget
 from hivecost.store import Ledger
-from hivecost.store.ledger import folder as ledger_folder
-from hivecost.store.ledger import visitor
+from hivecost.store.ledger import paths as ledger_paths
 from hivecost.store.ledger.database import ACCOUNTS_SPARE
-from hivecost.store.ledger.journal import _FREE, _Layout
 
 LIMIT_NANOUSD = 10**8
 BUDGETS = [Budget("all", "$0.1", mode="hard"), Budget("calls", "1_000_000 calls", per="agent", mode="hard")]
 AGENTS = 4
 HOLDS_MAX = 64
+#: Many syncs between two cuts.
+POLICY = LeasePolicy(tick_s=0.002, settle_s=0.008, idle_s=0.04)
 FREE_SLOT = bytes([_FREE]).ljust(_Layout(len(BUDGETS) + ACCOUNTS_SPARE).size, b"\0")
 
 
@@ -79,7 +81,7 @@ async def agent(ledger, disk, bills, name, chance):
 
 
 async def send_until_cut(disk, bills, chance):
-    async with Ledger.open(disk.folder, budgets=BUDGETS, holds_max=HOLDS_MAX) as ledger:
+    async with Ledger.open(disk.folder, budgets=BUDGETS, holds_max=HOLDS_MAX, policy=POLICY) as ledger:
         async with asyncio.TaskGroup() as tasks:
             for number in range(AGENTS):
                 tasks.create_task(agent(ledger, disk, bills, f"a{number}", random.Random(chance.random())))
@@ -121,17 +123,16 @@ def main():
     base_path, cuts, mutant, seed = sys.argv[1:]
     logging.getLogger("hivecost").setLevel(logging.CRITICAL)
     chance, base_path = random.Random(int(seed)), Path(base_path)
-    visitor.BEAT_S = 0.002
-    ledger_folder._BOOT_ID = base_path / "boot_id"
+    ledger_paths._BOOT_ID = base_path / "boot_id"
     lineage, sent, problems = None, 0, []
     for number in range(int(cuts)):
-        ledger_folder._BOOT_ID.write_text("the same" if mutant == "same_boot" else f"{number}")
+        ledger_paths._BOOT_ID.write_text("the same" if mutant == "same_boot" else f"{number}")
         if lineage is None:
             lineage = Lineage(base_path / str(number))
         sent -= len(lineage.bills)
         lineage.send_until_cut("NORMAL" if mutant == "normal" else "FULL", chance)
         sent += len(lineage.bills)
-        ledger_folder._BOOT_ID.write_text("the same" if mutant == "same_boot" else f"{number} after")
+        ledger_paths._BOOT_ID.write_text("the same" if mutant == "same_boot" else f"{number} after")
         problems += [f"cut {number}: {problem}" for problem in lineage.problems()]
         if problems:
             break

@@ -122,15 +122,15 @@ def mounted(disk, synchronous="FULL"):
 
     What only reads goes past it: SQLite overlooks a lock that a read-only file cannot take, and apsw raises it.
     """
-    connect = database._connect
+    connect = database.connect
 
     def connect_to_disk(path, *, mode):
         return Connection(path, synchronous) if mode == "rwc" else connect(path, mode=mode)
 
-    database._connect = connect_to_disk
+    database.connect = connect_to_disk
     layer = DiskVFS(disk)
     try:
         yield
     finally:
         layer.unregister()
-        database._connect = connect
+        database.connect = connect

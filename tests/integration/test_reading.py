@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 import hivecost as hc
-from hivecost.cli.app import main
+from hivecost.cli import main
 from hivecost.errors import HiveCostError
 from hivecost.queries import load_budget_changes, load_budgets
 from hivecost.reports import load_budget_report, load_doubts, load_spend

@@ -30,6 +30,21 @@ def test_all_is_complete_and_sorted(name):
     assert all(hasattr(package, member) for member in exported)
 
 
+@pytest.mark.parametrize("name", ["reports", "store"])
+def test_every_name_of_a_lazy_room_has_a_home(name):
+    """Its table, its `__all__` and its imports for type checkers agree."""
+    room = importlib.import_module(f"hivecost.{name}")
+    typed = {
+        (alias.name, node.module)
+        for block in ast.parse(Path(room.__file__).read_text()).body
+        if isinstance(block, ast.If)
+        for node in block.body
+        for alias in node.names
+    }
+    assert typed == {(member, module) for module, members in room._MODULES.items() for member in members}
+    assert sorted(member for member, _ in typed) == sorted(room.__all__)
+
+
 def test_every_public_name_is_what_type_checkers_see():
     """The stub is the one list: each of its names is re-exported, and is the object of that name in its room."""
     tree = ast.parse(Path(hivecost.__file__).with_suffix(".pyi").read_text())

@@ -102,6 +102,16 @@ def test_round_amounts_keep_their_places():
     assert format_usd(51_000_000, decimals=2) == "$0.051"
 
 
+@given(st.integers(-(10**18), 10**18), st.integers(1, 9))
+def test_amounts_are_written_as_decimals_are(nanousd, decimals):
+    """Rounded half-even, with separators, and with more places where a small cost needs them."""
+    amount = Decimal(nanousd).scaleb(-9)
+    while decimals < 9 and abs(amount) < Decimal(10).scaleb(-decimals) and amount != round(amount, decimals):
+        decimals += 1
+    sign = "-" if nanousd < 0 else ""
+    assert format_usd(nanousd, decimals=decimals) == f"{sign}${abs(amount):,.{decimals}f}"
+
+
 def test_usd_adds_to_floats_and_to_itself():
     """A running total may start at 0.0, as they do; exact amounts stay exact."""
     total = 0.0

@@ -1,19 +1,13 @@
-"""The durable ledger: holds decided in memory against committed leases, recovered after any crash."""
+"""The ledger in SQLite: a bank that lends to the processes of one machine, and recovers them after any crash."""
 
-from hivecost.ledger import BudgetState, DoubtAmount, DoubtfulHold
-from hivecost.store.ledger.hold import LedgerHold
+from hivecost.store.ledger.lease_bank import SqliteLeaseBank
 from hivecost.store.ledger.ledger import Ledger
-from hivecost.store.ledger.records import BudgetChange
 from hivecost.store.ledger.status import Holder, read_accounts, read_accounts_of, read_doubts, read_holders
 
 __all__ = [
-    "BudgetChange",
-    "BudgetState",
-    "DoubtAmount",
-    "DoubtfulHold",
     "Holder",
     "Ledger",
-    "LedgerHold",
+    "SqliteLeaseBank",
     "read_accounts",
     "read_accounts_of",
     "read_doubts",

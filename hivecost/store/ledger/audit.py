@@ -1,16 +1,23 @@
-"""The list of who changed what: an entry for each change, in its own transaction."""
+"""The audit trail: an entry for each change, in its own transaction."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
+from typing import Any, Final
 
+from hivecost.clock import to_datetime
 from hivecost.errors import ConfigError
+from hivecost.ledger import BudgetChange
+
+LOAD_CHANGES: Final = """
+    SELECT at_ns, who, what, subject, detail FROM ledger_changes ORDER BY id DESC LIMIT :limit"""
 
 
 def record_change(
     connection: sqlite3.Connection, what: str, subject: str, detail: str, *, who: str, now_ns: int
 ) -> None:
-    """Put on the list of changes who changed what and when. Raises ConfigError for nobody."""
+    """Put on record who changed what and when. Raises ConfigError for nobody."""
     require_text(who, "by", "the name of who does this, for the audit trail")
     connection.execute(
         "INSERT INTO ledger_changes (at_ns, who, what, subject, detail) VALUES (?, ?, ?, ?, ?)",
@@ -19,8 +26,26 @@ def record_change(
 
 
 def last_change(connection: sqlite3.Connection) -> int:
-    """The newest entry of the list of changes; 0 when it is empty."""
+    """Return the newest entry; 0 when there is none."""
     return int(connection.execute("SELECT coalesce(max(id), 0) FROM ledger_changes").fetchone()[0])
+
+
+def list_changes(connection: sqlite3.Connection, limit: int) -> list[BudgetChange]:
+    """Return the newest entries, the newest first. Raises ConfigError."""
+    return [change_of(row) for row in connection.execute(LOAD_CHANGES, {"limit": checked_count(limit)})]
+
+
+def change_of(row: Sequence[Any]) -> BudgetChange:
+    """What a row of LOAD_CHANGES says."""
+    at_ns, who, what, subject, detail = row
+    return BudgetChange(at=to_datetime(at_ns), who=who, what=what, subject=subject, detail=detail)
+
+
+def checked_count(limit: object) -> int:
+    """How many entries to read at most. Raises ConfigError: to SQLite, a limit below zero is none."""
+    if type(limit) is not int or limit < 1:
+        raise ConfigError("limit", "a whole number, 1 or more", got=limit)
+    return min(limit, 2**63 - 1)  # SQLite knows 64 bits
 
 
 def is_text(text: object) -> bool:

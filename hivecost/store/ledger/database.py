@@ -1,16 +1,31 @@
-"""One process's visits to the ledger in the database. Blocking; every visit is under the OS write lock."""
+"""One process's syncs with the ledger in the database. Blocking; all but `poll` is under the OS write lock."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from hivecost.clock import Clock
 from hivecost.errors import HiveCostError, StoreMovedError
-from hivecost.ledger import Budget, Hold, Incident
+from hivecost.leasing.bank import Poll
+from hivecost.leasing.batch import (
+    AccountRow,
+    Batch,
+    Bill,
+    BillSums,
+    BudgetRow,
+    Committed,
+    LateOverrun,
+    LeaseReply,
+    sums_of_bills,
+)
+from hivecost.leasing.journal import Journal
+from hivecost.leasing.operations import Operation
+from hivecost.ledger import Budget, Hold, Overrun
 from hivecost.ledger.account import Account
 from hivecost.store.database import (
     Identity,
@@ -22,33 +37,19 @@ from hivecost.store.database import (
     require_same,
 )
 from hivecost.store.ledger.accounts import change_lease, charge, charge_unleased, register, sums_of, unleased
-from hivecost.store.ledger.asking import Lender
 from hivecost.store.ledger.audit import last_change
-from hivecost.store.ledger.batch import (
-    AccountRow,
-    Answer,
-    Batch,
-    Bill,
-    BillSums,
-    BudgetRow,
-    Committed,
-    Overrun,
-    sums_of_bills,
-)
-from hivecost.store.ledger.controls import budget_rows, configure, freeze, freeze_for_bill
-from hivecost.store.ledger.doubts import doubt, incident_of, is_known, settle_late
-from hivecost.store.ledger.folder import LedgerFolder, boot_id, close_all
-from hivecost.store.ledger.journal import Journal
+from hivecost.store.ledger.budget_rows import budget_rows, configure, freeze, freeze_for_bill
+from hivecost.store.ledger.granting import LeaseGrantor
+from hivecost.store.ledger.in_doubt import doubt, is_known, overrun_on, settle_late
+from hivecost.store.ledger.operations import perform
 from hivecost.store.ledger.own_limits import own_limit_of_account
+from hivecost.store.ledger.paths import LedgerPaths, boot_id, close_all
 from hivecost.store.ledger.recovery import Recovery, forget
 
 T = TypeVar("T")
 
 #: A turn may count on so many budgets more than the ledger was opened with: on those that were added since.
 ACCOUNTS_SPARE: Final = 8
-
-#: Something else to do in the same transaction: gets the connection, and gives what its caller waits for.
-Errand = Callable[[sqlite3.Connection], Any]
 
 
 class LedgerDatabase:
@@ -57,43 +58,44 @@ class LedgerDatabase:
     def __init__(self, base_path: Path, clock: Clock) -> None:
         self._base_path = base_path
         self._clock = clock
-        self._folder = LedgerFolder(base_path)
+        self._paths = LedgerPaths(base_path)
         self._connection: sqlite3.Connection | None = None
         self._identity: Identity | None = None
         self._checkpointed_bytes = 0
         self._name = ""
         self._locks: list[int] = []
+        self._share = Fraction(0)
         self.process_id = 0
 
-    def open(self, budgets: Sequence[Budget], *, holds_max: int) -> Journal:
+    def open(self, budgets: Sequence[Budget], *, holds_max: int, share: Fraction) -> Journal:
         """Recover the dead, bring the budgets into force and enter this process; its journal, locked for its life."""
-        self._name = self._folder.make_name()
+        self._name, self._share = self._paths.make_name(), share
         try:
             accounts_max = len(budgets) + ACCOUNTS_SPARE
-            journal = Journal(self._folder.journal(self._name), holds_max=holds_max, accounts_max=accounts_max)
-            self._locks = self._folder.lock(self._name) or []
+            journal = Journal(self._paths.journal(self._name), holds_max=holds_max, accounts_max=accounts_max)
+            self._locks = self._paths.lock(self._name) or []
             self._transact(lambda connection, recovery: self._enter(connection, recovery, budgets))
         except BaseException:
             self.let_go()
-            self._folder.remove(self._name)
+            self._paths.remove(self._name)
             raise
         return journal
 
-    def visit(self, batch: Batch, errands: Iterable[Errand]) -> tuple[Committed, list[Any]]:
-        """Commit a batch and do the errands, in one transaction; a HiveCostError of an errand is its result.
+    def sync(self, batch: Batch, operations: Iterable[Operation[Any]]) -> Committed:
+        """Commit a batch and do the operations, in one transaction; a HiveCostError of one is its result.
 
         Raises StoreMovedError where the database is not the one that was opened, and StoreVersionError where a newer
         hivecost has migrated it: what this process has leased is not its own any more.
         """
-        return self._transact(lambda connection, recovery: self._commit(connection, recovery, batch, errands))
+        return self._transact(lambda connection, recovery: self._commit(connection, recovery, batch, operations))
 
-    def peek(self) -> tuple[set[int], int]:
-        """Rows that others wait for and this process has leased, and the newest change. Needs no lock.
+    def poll(self) -> Poll:
+        """Return the rows that others wait for and this process has leased, and the newest change. Needs no lock.
 
-        Raises as `visit` does.
+        Raises as `sync` does.
         """
         if self._connection is None or self._identity is None:
-            return set(), -1
+            return Poll(set(), -1)
         require_same(database_path(self._base_path), self._identity)
         self._require_known(self._connection)
         rows = self._connection.execute(
@@ -101,12 +103,12 @@ class LedgerDatabase:
             " WHERE mine.process_id = ?1 AND ledger_requests.process_id <> ?1 AND mine.amount > 0",
             [self.process_id],
         )
-        return {row_id for (row_id,) in rows}, last_change(self._connection)
+        return Poll({row_id for (row_id,) in rows}, last_change(self._connection))
 
     def leave(self, batch: Batch | None) -> None:
         """Commit the last batch, return every lease and go; without a batch, as the journal says."""
         self._transact(lambda connection, recovery: self._leave(connection, recovery, batch))
-        self._folder.remove(self._name)
+        self._paths.remove(self._name)
 
     def close(self) -> None:
         """Close the connection, under the OS write lock."""
@@ -124,7 +126,7 @@ class LedgerDatabase:
             require_same(path, self._identity)
         connection = self._connection = self._connection or open_writer(self._base_path, same_as=self._identity)
         self._identity = self._identity or identity_of(path)
-        recovery = Recovery(self._folder, self._clock.now_ns())
+        recovery = Recovery(self._paths, self._clock.now_ns())
         try:
             begin(connection)
             result = work(connection, recovery)
@@ -144,7 +146,7 @@ class LedgerDatabase:
     def _enter(self, connection: sqlite3.Connection, recovery: Recovery, budgets: Sequence[Budget]) -> None:
         recovery.recover_dead(connection)
         names = [name for (name,) in connection.execute("SELECT journal FROM ledger_processes")]
-        self._folder.sweep([*names, self._name])
+        self._paths.sweep([*names, self._name])
         now_ns = self._clock.now_ns()
         configure(connection, budgets, now_ns)
         cursor = connection.execute(
@@ -154,8 +156,8 @@ class LedgerDatabase:
         self.process_id = cursor.lastrowid or 0
 
     def _commit(
-        self, connection: sqlite3.Connection, recovery: Recovery, batch: Batch, errands: Iterable[Errand]
-    ) -> tuple[Committed, list[Any]]:
+        self, connection: sqlite3.Connection, recovery: Recovery, batch: Batch, operations: Iterable[Operation[Any]]
+    ) -> Committed:
         row_ids = {account: register(connection, account, self.process_id) for account in batch.settled_then}
         overruns = self._take_in(connection, batch)
         for row_id, kept in batch.kept.items():
@@ -163,36 +165,38 @@ class LedgerDatabase:
                 "UPDATE ledger_leases SET amount = min(amount, ?) WHERE process_id = ? AND account_id = ?",
                 [kept, self.process_id, row_id],
             )
-        results = [_run(connection, errand) for errand in errands]
-        answers = self._answer(connection, recovery, batch, row_ids)
+        now_ns = self._clock.now_ns()
+        results = [_do(connection, operation, now_ns) for operation in operations]
+        replies = self._reply(connection, recovery, batch, row_ids)
         budgets = budget_rows(connection)
         accounts = {account: self._row(connection, account, row_id, budgets) for account, row_id in row_ids.items()}
         own_limits = {account: _own_limit(connection, account, budgets) for account in batch.in_memory}
-        return Committed(accounts, budgets, answers, own_limits, last_change(connection), overruns), results
+        return Committed(accounts, budgets, replies, own_limits, last_change(connection), overruns, results, now_ns)
 
-    def _answer(
+    def _reply(
         self, connection: sqlite3.Connection, recovery: Recovery, batch: Batch, row_ids: dict[Account, int]
-    ) -> list[Answer]:
+    ) -> list[LeaseReply]:
         connection.execute("DELETE FROM ledger_requests WHERE process_id = ?", [self.process_id])
-        if not batch.asks:
+        if not batch.requests:
             return []
-        lender = Lender(
+        grantor = LeaseGrantor(
             connection,
             self.process_id,
             row_ids=row_ids,
             rooms=batch.rooms,
             budgets=budget_rows(connection),
+            share=self._share,
             recover_dead=lambda: recovery.recover_dead(connection, but=self.process_id),
         )
-        return [lender.answer(ask) for ask in batch.asks]
+        return [grantor.reply(request) for request in batch.requests]
 
-    def _take_in(self, connection: sqlite3.Connection, batch: Batch) -> list[Overrun]:
+    def _take_in(self, connection: sqlite3.Connection, batch: Batch) -> list[LateOverrun]:
         """What this process has settled, doubted and frozen since last time; what is known already changes nothing.
 
         Gives what only the database could know of the bills.
         """
         now_ns, known = self._clock.now_ns(), self._require_known(connection)
-        for hold in batch.doubts:
+        for hold in batch.in_doubt:
             amounts = {account.row_id: hold.amounts[account.unit] for account in hold.doubted if account.row_id}
             hold_id, reason, more = self._id_of(hold), "left unsettled", _wanted_more(connection, hold)
             charged = {row_id: amount + more.get(row_id, 0) for row_id, amount in amounts.items()}
@@ -201,12 +205,12 @@ class LedgerDatabase:
             if doubt(connection, hold_id, charged, key=key, reason=reason, since_ns=hold.at_ns, is_partial=partial):
                 for row_id, amount in amounts.items():
                     change_lease(connection, self.process_id, row_id, -amount)
-        overruns: list[Overrun] = []
+        overruns: list[LateOverrun] = []
         fresh = [bill for bill in batch.bills if bill.number > known]
         for bill in fresh:
             if bill.late and is_known(connection, self._id_of(bill.hold)):
-                incidents = settle_late(connection, self._id_of(bill.hold), bill.billed, now_ns=now_ns)
-                overruns += [Overrun(bill.hold, incidents)] if incidents else []
+                late = settle_late(connection, self._id_of(bill.hold), bill.billed, now_ns=now_ns)
+                overruns += [LateOverrun(bill.hold, late)] if late else []
         if fresh:
             sums = self._sums(batch, known)
             charge(connection, self.process_id, sums.billed, sums.held)
@@ -214,25 +218,25 @@ class LedgerDatabase:
                 "UPDATE ledger_processes SET settled_number = ? WHERE id = ?", [fresh[-1].number, self.process_id]
             )
         for bill in fresh:
-            incidents = tuple(self._charge_unleased(connection, bill, now_ns)) if bill.shares else ()
-            overruns += [Overrun(bill.hold, incidents)] if incidents else []
+            above = tuple(self._charge_unleased(connection, bill, now_ns)) if bill.shares else ()
+            overruns += [LateOverrun(bill.hold, above)] if above else []
         for name, reason in batch.frozen.items():
             freeze(connection, name, reason, who="hivecost", now_ns=now_ns)
         return overruns
 
-    def _charge_unleased(self, connection: sqlite3.Connection, bill: Bill, now_ns: int) -> Iterator[Incident]:
+    def _charge_unleased(self, connection: sqlite3.Connection, bill: Bill, now_ns: int) -> Iterator[Overrun]:
         """What of a further answer this process had not leased."""
         for row_id, share in (bill.shares or {}).items():
             above = charge_unleased(connection, row_id, share.unleased) if share.unleased else 0
             if above:
                 billed = share.leased + share.unleased
                 freezes = not bill.hold.is_partial
-                incident = incident_of(connection, row_id, billed=billed, held=billed - above, freezes=freezes)
+                overrun = overrun_on(connection, row_id, billed=billed, held=billed - above, freezes=freezes)
                 if freezes:
                     freeze_for_bill(
-                        connection, incident.budget, incident.unit, billed=billed, held=billed - above, now_ns=now_ns
+                        connection, overrun.budget, overrun.unit, billed=billed, held=billed - above, now_ns=now_ns
                     )
-                yield incident
+                yield overrun
 
     def _require_known(self, connection: sqlite3.Connection) -> int:
         """The number of the last settlement that the database has of this process."""
@@ -283,12 +287,12 @@ def _wanted_more(connection: sqlite3.Connection, hold: Hold) -> dict[int, int]:
     }
 
 
-def _run(connection: sqlite3.Connection, errand: Errand) -> Any:
-    connection.execute("SAVEPOINT errand")
+def _do(connection: sqlite3.Connection, operation: Operation[Any], now_ns: int) -> Any:
+    connection.execute("SAVEPOINT operation")
     try:
-        return errand(connection)
+        return perform(connection, operation, now_ns)
     except HiveCostError as error:
-        connection.execute("ROLLBACK TO errand")
+        connection.execute("ROLLBACK TO operation")
         return error
     finally:
-        connection.execute("RELEASE errand")
+        connection.execute("RELEASE operation")

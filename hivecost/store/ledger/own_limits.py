@@ -16,7 +16,6 @@ from hivecost.ledger.amounts import format_exactly
 from hivecost.ledger.own_limits import LimitKey, format_key, keys_of
 from hivecost.ledger.period import Window
 from hivecost.store.ledger.audit import record_change
-from hivecost.store.ledger.records import attributes_of
 
 #: Whether values of a budget have limits of their own at all: most often none has, and none is looked for.
 HAS_OWN_LIMITS: Final = "EXISTS (SELECT 1 FROM ledger_own_limits WHERE budget = name)"
@@ -29,6 +28,15 @@ LOAD_OVERRULED: Final = """
     SELECT own.budget, own.account_values, b.attributes, b.unit, own.limit_amount, own.configured_amount
     FROM ledger_own_limits AS own JOIN ledger_budgets AS b ON b.name = own.budget
     WHERE own.limit_amount IS NOT own.configured_amount ORDER BY own.budget, own.account_values LIMIT :limit"""
+
+
+def attributes_of(text: str) -> tuple[str, ...]:
+    """The account attributes of a budget, as its row has them. Raises StoreCorruptError."""
+    try:
+        return msgspec.json.decode(text, type=tuple[str, ...])
+    except msgspec.DecodeError as error:
+        problem = f"a budget in the ledger is damaged: {error}; restore a backup of hivecost.db"
+        raise StoreCorruptError(problem) from error
 
 
 def pack_key(key: LimitKey) -> str:

@@ -6,13 +6,13 @@ import logging
 import sqlite3
 from pathlib import Path
 
+from hivecost.leasing.journal import JournalEntry, TornJournalError, read_journal
 from hivecost.ledger import UNITS, Unit
 from hivecost.store.ledger.accounts import change_lease, charge
 from hivecost.store.ledger.audit import record_change
-from hivecost.store.ledger.controls import freeze_for_bill
-from hivecost.store.ledger.doubts import doubt, is_known, settle_late
-from hivecost.store.ledger.folder import LedgerFolder, boot_id, close_all, how_restarted
-from hivecost.store.ledger.journal import Slot, TornJournalError, read_journal
+from hivecost.store.ledger.budget_rows import freeze_for_bill
+from hivecost.store.ledger.in_doubt import doubt, is_known, settle_late
+from hivecost.store.ledger.paths import LedgerPaths, boot_id, close_all, how_restarted
 
 _log = logging.getLogger(__name__)
 
@@ -20,8 +20,8 @@ _log = logging.getLogger(__name__)
 class Recovery:
     """Recovers dead processes inside somebody's transaction; `finish` once that is durable, `give_up` if it is not."""
 
-    def __init__(self, folder: LedgerFolder, now_ns: int) -> None:
-        self._folder = folder
+    def __init__(self, paths: LedgerPaths, now_ns: int) -> None:
+        self._paths = paths
         self._now_ns = now_ns
         self._locks: list[int] = []
         self._gone: list[str] = []
@@ -32,7 +32,7 @@ class Recovery:
         for process_id, name, boot in connection.execute(
             "SELECT id, journal, boot_id FROM ledger_processes WHERE id <> ?", [but]
         ).fetchall():
-            held = self._folder.lock(name)
+            held = self._paths.lock(name)
             if held is not None:
                 self._locks += held
                 self._recover(connection, process_id, name, restart=how_restarted(boot, boot_id()))
@@ -46,7 +46,7 @@ class Recovery:
     def finish(self) -> None:
         """Clear the files of the recovered away."""
         for name in self._gone:
-            self._folder.remove(name)
+            self._paths.remove(name)
         self.give_up()
 
     def give_up(self) -> None:
@@ -56,7 +56,7 @@ class Recovery:
     def _recover(self, connection: sqlite3.Connection, process_id: int, name: str, *, restart: str) -> None:
         connection.execute("SAVEPOINT recovery")
         try:
-            how = restart or self._replay(connection, process_id, self._folder.journal(name))
+            how = restart or self._replay(connection, process_id, self._paths.journal(name))
         except (TornJournalError, OSError, sqlite3.IntegrityError) as error:
             how = f"its journal cannot be read ({error})"
         if how:
@@ -67,30 +67,30 @@ class Recovery:
         self._gone.append(name)
         detail = how or "its journal was read"
         record_change(connection, "recover", str(process_id), detail, who="hivecost", now_ns=self._now_ns)
-        _log.warning("a process that used %s is gone; %s; what was open is in doubt", self._folder.path.parent, detail)
+        _log.warning("a process that used %s is gone; %s; what was open is in doubt", self._paths.path.parent, detail)
 
     def _replay(self, connection: sqlite3.Connection, process_id: int, journal: Path) -> str:
         """Take in what the journal says; "" when it could be."""
         (known,) = connection.execute(
             "SELECT coalesce(max(settled_number), 0) FROM ledger_processes WHERE id = ?", [process_id]
         ).fetchone()
-        for slot in sorted(read_journal(journal), key=lambda slot: slot.settlement):
-            hold_id = f"{process_id}-{slot.hold_number}"
-            units = _units(connection, slot)
-            held = {row_id: slot.held[UNITS.index(unit)] for row_id, (_, unit) in units.items()}
-            left = {row_id: held[row_id] for row_id, (_, unit) in units.items() if unit not in slot.settled_units}
-            if slot.settlement > known and not left and is_known(connection, hold_id):
-                settle_late(connection, hold_id, dict(zip(UNITS, slot.billed, strict=True)), now_ns=self._now_ns)
-            elif slot.settlement > known:
-                self._settle(connection, process_id, slot, held, units)
+        for entry in sorted(read_journal(journal), key=lambda entry: entry.settlement):
+            hold_id = f"{process_id}-{entry.hold_number}"
+            units = _units(connection, entry)
+            held = {row_id: entry.held[UNITS.index(unit)] for row_id, (_, unit) in units.items()}
+            left = {row_id: held[row_id] for row_id, (_, unit) in units.items() if unit not in entry.settled_units}
+            if entry.settlement > known and not left and is_known(connection, hold_id):
+                settle_late(connection, hold_id, dict(zip(UNITS, entry.billed, strict=True)), now_ns=self._now_ns)
+            elif entry.settlement > known:
+                self._settle(connection, process_id, entry, held, units)
             if left and doubt(
                 connection,
                 hold_id,
                 left,
-                key=slot.key,
+                key=entry.key,
                 reason="its process died",
-                since_ns=slot.at_ns,
-                is_partial=slot.is_partial,
+                since_ns=entry.at_ns,
+                is_partial=entry.is_partial,
             ):
                 _take_back(connection, process_id, left)
         return ""
@@ -99,14 +99,14 @@ class Recovery:
         self,
         connection: sqlite3.Connection,
         process_id: int,
-        slot: Slot,
+        entry: JournalEntry,
         held: dict[int, int],
         units: dict[int, tuple[str, Unit]],
     ) -> None:
-        settled = {row_id: named for row_id, named in units.items() if named[1] in slot.settled_units}
-        billed = {row_id: slot.billed[UNITS.index(unit)] for row_id, (_, unit) in settled.items()}
+        settled = {row_id: named for row_id, named in units.items() if named[1] in entry.settled_units}
+        billed = {row_id: entry.billed[UNITS.index(unit)] for row_id, (_, unit) in settled.items()}
         charge(connection, process_id, billed, held)
-        for row_id, (budget, unit) in () if slot.is_partial else settled.items():
+        for row_id, (budget, unit) in () if entry.is_partial else settled.items():
             bill = billed[row_id]
             freeze_for_bill(connection, budget, unit, billed=bill, held=held[row_id], now_ns=self._now_ns)
 
@@ -137,10 +137,10 @@ def _take_back(connection: sqlite3.Connection, process_id: int, amounts: dict[in
         change_lease(connection, process_id, row_id, -amount)
 
 
-def _units(connection: sqlite3.Connection, slot: Slot) -> dict[int, tuple[str, Unit]]:
+def _units(connection: sqlite3.Connection, entry: JournalEntry) -> dict[int, tuple[str, Unit]]:
     """(budget, unit) by row of the accounts. Raises TornJournalError for one that is not there."""
     found: dict[int, tuple[str, Unit]] = {}
-    for row_id in slot.accounts:
+    for row_id in entry.accounts:
         row = connection.execute(
             "SELECT name, unit FROM ledger_budgets JOIN ledger_accounts ON budget = name WHERE id = ?", [row_id]
         ).fetchone()

@@ -18,17 +18,17 @@ import msgspec
 from msgspec.structs import replace
 
 from hivecost.clock import to_datetime
+from hivecost.leasing.journal import JournalEntry, TornJournalError, read_journal
+from hivecost.leasing.leases import is_durable
 from hivecost.ledger import UNITS, AccountStatus, DoubtAmount, DoubtfulHold, Unit
 from hivecost.ledger.account import Account
 from hivecost.ledger.period import Window
 from hivecost.store.database import database_path, open_reader
 from hivecost.store.faults import named_faults
-from hivecost.store.ledger.doubts import is_known, list_doubts, paid_of
-from hivecost.store.ledger.folder import LedgerFolder, boot_id, how_restarted
-from hivecost.store.ledger.journal import Slot, TornJournalError, read_journal
-from hivecost.store.ledger.leases import is_durable
+from hivecost.store.file_locks import holder_of
+from hivecost.store.ledger.in_doubt import is_known, list_in_doubt, paid_of
 from hivecost.store.ledger.own_limits import own_limit, own_limit_of_account, unpack_key
-from hivecost.store.os_lock import holder_of
+from hivecost.store.ledger.paths import LedgerPaths, boot_id, how_restarted
 
 #: How often the journals are read again because settlements were committed meanwhile.
 _ATTEMPTS_MAX: Final = 10
@@ -96,7 +96,7 @@ def read_doubts(base_path: Path, now_ns: int) -> list[DoubtfulHold]:
     process has died. Raises StoreErrors.
     """
     with _reading(base_path) as ledger:
-        holds = [*list_doubts(ledger.connection), *ledger.left_open(now_ns)]
+        holds = [*list_in_doubt(ledger.connection), *ledger.left_open(now_ns)]
     return sorted(holds, key=lambda hold: hold.since_ns)
 
 
@@ -127,12 +127,12 @@ class Holder(msgspec.Struct, frozen=True, kw_only=True):
 def read_holders(base_path: Path, budget: str) -> dict[tuple[str, str], list[Holder]]:
     """Who holds what of the budget's accounts, by scope and period. Raises StoreErrors."""
     found: dict[tuple[str, str], list[Holder]] = {}
-    folder = LedgerFolder(base_path)
+    paths = LedgerPaths(base_path)
     with _reading(base_path) as ledger:
         for process, row_id, holder in ledger.holders():
             for row in ledger.rows(LOAD_ACCOUNT, {"id": row_id}):
                 if row.budget == budget:
-                    named = replace(holder, process=holder_of(folder.journal(process.journal)))
+                    named = replace(holder, process=holder_of(paths.journal(process.journal)))
                     found.setdefault((row.scope, row.period), []).append(named)
     return found
 
@@ -164,9 +164,9 @@ class _Row(NamedTuple):
 
 
 class _Journal(NamedTuple):
-    """What a process has written down; without slots, all that it has leased may be spent."""
+    """What a process has written down; without entries, all that it has leased may be spent."""
 
-    slots: list[Slot] | None
+    entries: list[JournalEntry] | None
     #: Why what it holds is in doubt; "" while it lives.
     over: str
 
@@ -178,11 +178,11 @@ def _reading(base_path: Path) -> Iterator[_Reading]:
     A settlement leaves the journal after the commit that brings it into the accounts. So the journals are read first,
     and the database then: nothing is missing. Where no settlement was committed in between, nothing is there twice.
     """
-    folder = LedgerFolder(base_path)
+    paths = LedgerPaths(base_path)
     with named_faults(database_path(base_path)), closing(open_reader(base_path)) as connection:
         processes = _processes(connection)
         for _ in range(_ATTEMPTS_MAX):
-            journals = {process.id: _read(folder, process) for process in processes}
+            journals = {process.id: _read(paths, process) for process in processes}
             connection.rollback()
             connection.execute("BEGIN")
             before, processes = processes, _processes(connection)
@@ -198,14 +198,14 @@ def _processes(connection: sqlite3.Connection) -> list[_Process]:
     return [_Process(*row) for row in rows]
 
 
-def _read(folder: LedgerFolder, process: _Process) -> _Journal:
+def _read(paths: LedgerPaths, process: _Process) -> _Journal:
     """As recovery would find it."""
-    over = "" if folder.is_alive(process.journal) else "its process died"
+    over = "" if paths.is_alive(process.journal) else "its process died"
     restart = how_restarted(process.boot_id, boot_id())
     if over and restart:
         return _Journal(None, restart)
     try:
-        return _Journal(read_journal(folder.journal(process.journal)), over)
+        return _Journal(read_journal(paths.journal(process.journal)), over)
     except (TornJournalError, OSError) as error:
         return _Journal(None, over and f"its journal cannot be read ({error})")
 
@@ -265,38 +265,38 @@ class _Reading:
     def left_open(self, now_ns: int) -> Iterator[DoubtfulHold]:
         """The holds of processes that have died, as recovery will list them."""
         for process in self._processes:
-            slots, over = self._journals[process.id]
-            if over and slots is None:
+            entries, over = self._journals[process.id]
+            if over and entries is None:
                 for row_id, amount in self._leases(process).items():
                     amounts = self._amounts({row_id: amount})
                     yield DoubtfulHold(
                         hold_id=f"{process.id}-lease-{row_id}", key="", reason=over, since_ns=now_ns, amounts=amounts
                     )
-            for slot in self._fresh(process, slots or ()) if over else ():
-                left = {row_id: amount for row_id, amount, _, is_settled in self._parts(slot) if not is_settled}
+            for entry in self._fresh(process, entries or ()) if over else ():
+                left = {row_id: amount for row_id, amount, _, is_settled in self._parts(entry) if not is_settled}
                 if left:
                     yield DoubtfulHold(
-                        hold_id=f"{process.id}-{slot.hold_number}",
-                        key=slot.key,
+                        hold_id=f"{process.id}-{entry.hold_number}",
+                        key=entry.key,
                         reason=over,
-                        since_ns=slot.at_ns,
+                        since_ns=entry.at_ns,
                         amounts=self._amounts(left),
                     )
 
     def holders(self) -> Iterator[tuple[_Process, int, Holder]]:
         """(process, row of the account, what it holds there) of those that live and hold or were lent anything."""
         for process in self._processes:
-            slots, over = self._journals[process.id]
+            entries, over = self._journals[process.id]
             if over:
                 continue
             leases, held, since = self._leases(process), defaultdict[int, list[int]](list), dict[int, int]()
-            for slot in self._fresh(process, slots or ()):
-                for row_id, amount, billed, is_settled in self._parts(slot):
+            for entry in self._fresh(process, entries or ()):
+                for row_id, amount, billed, is_settled in self._parts(entry):
                     if is_settled:
                         leases[row_id] = leases.get(row_id, 0) - min(billed, amount)
                     else:
                         held[row_id].append(amount)
-                        since[row_id] = min(slot.at_ns, since.get(row_id, slot.at_ns))
+                        since[row_id] = min(entry.at_ns, since.get(row_id, entry.at_ns))
             for row_id in sorted(leases.keys() | held.keys()):
                 amounts = held.get(row_id, [])
                 lent = max(0, leases.get(row_id, 0) - sum(amounts))
@@ -305,20 +305,20 @@ class _Reading:
 
     def _add(self, process: _Process, journal: _Journal) -> None:
         open_holds = self.in_doubt if journal.over else self.held
-        if journal.slots is None:
+        if journal.entries is None:
             open_holds.update(self._leases(process))
             return
         held: Counter[int] = Counter()
         leases = self._leases(process)
-        for slot, is_in_doubt, paid in self._late(process, journal.slots):
-            for row_id, _, billed, _ in self._parts(slot):
+        for entry, is_in_doubt, paid in self._late(process, journal.entries):
+            for row_id, _, billed, _ in self._parts(entry):
                 if is_in_doubt:
                     self.settled[row_id] += billed
                     self.in_doubt[row_id] -= paid.get(row_id, 0)
                 else:
                     self.settled[row_id] += max(0, billed - paid.get(row_id, billed))
-        for slot in self._fresh(process, journal.slots):
-            for row_id, amount, billed, is_settled in self._parts(slot):
+        for entry in self._fresh(process, journal.entries):
+            for row_id, amount, billed, is_settled in self._parts(entry):
                 if is_settled:
                     self.settled[row_id] += billed
                     if row_id in leases:
@@ -334,31 +334,33 @@ class _Reading:
             self.connection.execute("SELECT account_id, amount FROM ledger_leases WHERE process_id = ?", [process.id])
         )
 
-    def _fresh(self, process: _Process, slots: Sequence[Slot]) -> Iterator[Slot]:
+    def _fresh(self, process: _Process, entries: Sequence[JournalEntry]) -> Iterator[JournalEntry]:
         """Those that are not in the accounts yet, neither as settled nor as in doubt."""
-        for slot in slots:
-            is_new = slot.settlement == 0 or slot.settlement > process.settled_number
-            if is_new and not is_known(self.connection, f"{process.id}-{slot.hold_number}"):
-                yield slot
+        for entry in entries:
+            is_new = entry.settlement == 0 or entry.settlement > process.settled_number
+            if is_new and not is_known(self.connection, f"{process.id}-{entry.hold_number}"):
+                yield entry
 
-    def _late(self, process: _Process, slots: Sequence[Slot]) -> Iterator[tuple[Slot, bool, dict[int, int]]]:
+    def _late(
+        self, process: _Process, entries: Sequence[JournalEntry]
+    ) -> Iterator[tuple[JournalEntry, bool, dict[int, int]]]:
         """Those that are or were in doubt in the accounts, and whose bill is known by now.
 
         With whether they still are, and what is charged for them by row.
         """
-        for slot in slots:
-            if slot.settlement > process.settled_number:
-                paid = paid_of(self.connection, f"{process.id}-{slot.hold_number}")
+        for entry in entries:
+            if entry.settlement > process.settled_number:
+                paid = paid_of(self.connection, f"{process.id}-{entry.hold_number}")
                 if paid is not None:
-                    yield slot, *paid
+                    yield entry, *paid
 
-    def _parts(self, slot: Slot) -> Iterator[tuple[int, int, int, bool]]:
+    def _parts(self, entry: JournalEntry) -> Iterator[tuple[int, int, int, bool]]:
         """(row, what is held, what is billed, whether that is the bill) for each of its accounts."""
-        for row_id in slot.accounts:
+        for row_id in entry.accounts:
             unit = self._unit(row_id)
             if unit is not None:
                 place = UNITS.index(unit)
-                yield row_id, slot.held[place], slot.billed[place], unit in slot.settled_units
+                yield row_id, entry.held[place], entry.billed[place], unit in entry.settled_units
 
     def _unit(self, row_id: int) -> Unit | None:
         """What the account counts; None for a row that is not there."""

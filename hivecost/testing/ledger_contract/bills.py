@@ -125,7 +125,7 @@ class BillPromises(OpensLedgers):
 
     async def test_a_bill_above_its_hold_is_charged_and_freezes_for_all(self, tmp_path: Path) -> None:
         """H9: in full, and nothing more for anybody, when the place is opened again too, until someone has looked."""
-        async with self.opened(tmp_path) as one, self.opened(tmp_path) as two:
+        async with self.opened(tmp_path) as one, self.opened_elsewhere(tmp_path) as two:
             settlement = (await hold_of(one, usd="0.10")).settle(usd="0.25")
             incidents = () if settlement is None else settlement.incidents
             same([(one.budget, one.held, one.billed) for one in incidents], [("all", 10 * CENT, 25 * CENT)])

@@ -6,7 +6,7 @@ Assertions here say what they compared, because pytest explains only those in te
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any, Final, Generic, TypeVar
@@ -31,13 +31,38 @@ E = TypeVar("E", bound=BaseException)
 class OpensLedgers(ABC):
     """Opens ledgers for the tests."""
 
+    #: Within so many seconds a ledger knows what another one of the place holds, has settled and leaves over.
+    knows_others_within_s: float = 0.0
+
     @abstractmethod
     def open(self, place: Path, budgets: Sequence[Budget], clock: Clock) -> LedgerStore:
         """The ledger of a place, for `async with`. One that keeps no files takes `place` as a name."""
 
+    def open_elsewhere(self, place: Path, budgets: Sequence[Budget], clock: Clock) -> LedgerStore:
+        """The ledger of a place as another machine would open it, while this one has it open, too."""
+        return self.open(place, budgets, clock)
+
     def opened(self, place: Path, *budgets: Budget, clock: Clock = SYSTEM_CLOCK) -> LedgerStore:
         """The same; a dollar for all is the budget if none is given."""
         return self.open(place, budgets or (total(),), clock)
+
+    def opened_elsewhere(self, place: Path, *budgets: Budget, clock: Clock = SYSTEM_CLOCK) -> LedgerStore:
+        """The same as another machine would."""
+        return self.open_elsewhere(place, budgets or (total(),), clock)
+
+    async def until_same(self, look: Callable[[], Awaitable[object]], expected: object) -> None:
+        """What is looked at must be equal once the ledger knows what others of the place did."""
+        end_s = anyio.current_time() + self.knows_others_within_s
+        while True:
+            found = await look()
+            if found == expected or anyio.current_time() >= end_s:
+                break
+            await anyio.sleep(_AGAIN_AFTER_S)
+        same(found, expected)
+
+    async def until_sums(self, ledger: LedgerStore, expected: tuple[int, int, int]) -> None:
+        """`sums` of the ledger must be equal once it knows what others of the place did."""
+        await self.until_same(lambda: sums(ledger), expected)
 
 
 class Raised(Generic[E]):

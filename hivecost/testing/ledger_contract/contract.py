@@ -5,8 +5,8 @@ from __future__ import annotations
 from hivecost.testing.ledger_contract.bills import BillPromises
 from hivecost.testing.ledger_contract.coming_and_going import ComingAndGoingPromises
 from hivecost.testing.ledger_contract.controls import ControlPromises
-from hivecost.testing.ledger_contract.doubts import DoubtPromises
 from hivecost.testing.ledger_contract.holds import HoldPromises
+from hivecost.testing.ledger_contract.in_doubt import InDoubtPromises
 from hivecost.testing.ledger_contract.own_limits import OwnLimitPromises
 from hivecost.testing.ledger_contract.periods import PeriodPromises
 from hivecost.testing.ledger_contract.sharing import SharingPromises
@@ -15,7 +15,7 @@ from hivecost.testing.ledger_contract.sharing import SharingPromises
 class LedgerContract(
     HoldPromises,
     BillPromises,
-    DoubtPromises,
+    InDoubtPromises,
     PeriodPromises,
     SharingPromises,
     ControlPromises,
@@ -33,4 +33,7 @@ class LedgerContract(
     They run on asyncio and on trio, unless the file has a fixture `anyio_backend` that says which. Each has a place of
     its own, where nothing is yet, and opens it several times, one after the other or at once. None of them kills: what
     becomes of holds whose process dies, or whose machine does, is for the backend's own tests.
+
+    A ledger of many machines says besides how another machine opens the place (`open_elsewhere`), and within how many
+    seconds a ledger knows what others did there (`knows_others_within_s`).
     """

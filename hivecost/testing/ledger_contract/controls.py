@@ -29,15 +29,15 @@ class ControlPromises(OpensLedgers):
 
     async def test_a_higher_limit_is_in_force_for_all(self, tmp_path: Path) -> None:
         """Set or raised, in the budget's own unit unless it names one; what was spent stays."""
-        async with self.opened(tmp_path) as one, self.opened(tmp_path) as two:
+        async with self.opened(tmp_path) as one, self.opened_elsewhere(tmp_path) as two:
             with raises(BudgetExhaustedError):
                 await hold_of(one, usd="1.50")
             same(await two.set_limit("all", "$2", by="ada"), 2 * DOLLAR)
             (await until_granted(one, usd="1.50")).settle()
             same(await one.raise_limit("all", 0.5, by="ada"), 250 * CENT)
             (await until_granted(two, usd=1)).settle()
-            (row,) = await two.status()
-            same((row.limit, row.settled, row.remaining), (250 * CENT, 250 * CENT, 0))
+            await self.until_sums(two, (250 * CENT, 0, 0))
+            same([(row.limit, row.remaining) for row in await two.status()], [(250 * CENT, 0)])
 
     async def test_of_raises_at_once_every_one_counts(self, tmp_path: Path) -> None:
         """Read and written in one: none is lost."""
@@ -47,7 +47,7 @@ class ControlPromises(OpensLedgers):
             for _ in range(5):
                 seen.append(await ledger.raise_limit("all", "$0.01", by="ada"))  # noqa: PERF401  # one after the other
 
-        async with self.opened(tmp_path) as one, self.opened(tmp_path) as two:
+        async with self.opened(tmp_path) as one, self.opened_elsewhere(tmp_path) as two:
             async with anyio.create_task_group() as group:
                 for ledger in (one, one, two, two):
                     group.start_soon(raise_often, ledger)
@@ -56,7 +56,7 @@ class ControlPromises(OpensLedgers):
 
     async def test_a_lower_limit_binds_those_who_took_ahead(self, tmp_path: Path) -> None:
         """What a process has at hand under the old limit, and does not need, is not spent beyond the new one."""
-        async with self.opened(tmp_path, total("$100")) as one, self.opened(tmp_path, total("$100")) as two:
+        async with self.opened(tmp_path, total("$100")) as one, self.opened_elsewhere(tmp_path, total("$100")) as two:
             (await hold_of(one, usd=1)).settle()
             await two.set_limit("all", "$1", by="ada")
             same((await until_refused(one, usd="0.01")).limit, DOLLAR)
@@ -65,7 +65,7 @@ class ControlPromises(OpensLedgers):
 
     async def test_a_frozen_budget_grants_nothing_to_anybody(self, tmp_path: Path) -> None:
         """Until it is unfrozen; what is held may still be settled."""
-        async with self.opened(tmp_path) as one, self.opened(tmp_path) as two:
+        async with self.opened(tmp_path) as one, self.opened_elsewhere(tmp_path) as two:
             hold = await hold_of(one, usd="0.40")
             await two.freeze("all", "a look", by="ada")
             same([(row.frozen, row.held) for row in await one.status()], [(True, 40 * CENT)])
@@ -75,7 +75,38 @@ class ControlPromises(OpensLedgers):
             hold.settle(usd="0.30")
             same([await two.unfreeze("all", by="ada"), await two.unfreeze("all", by="ada")], [True, False])
             (await until_granted(one, usd="0.70")).settle()
-            same(await sums(two), (DOLLAR, 0, 0))
+            await self.until_sums(two, (DOLLAR, 0, 0))
+
+    async def test_who_changed_what_is_on_record(self, tmp_path: Path) -> None:
+        """The newest first, for all who have the place open and after it is opened again; nobody changes anything."""
+        async with self.opened(tmp_path) as one, self.opened_elsewhere(tmp_path) as two:
+            async with await hold_of(one, usd="0.10"):
+                pass
+            (doubt,) = await one.in_doubt()
+            await one.configure([total("$2")], by="hivecost.toml")
+            await two.set_limit("all", "$3", by="ada")
+            await one.raise_limit("all", "$1", by="bob")
+            await two.unset_limit("all", by="ada")
+            await one.freeze("all", "a look", by="bob")
+            await two.unfreeze("all", by="ada")
+            await one.resolve(doubt.hold_id, usd=0, by="eve")
+            with raises(ConfigError):
+                await one.set_limit("all", "$4", by=" ")
+            with raises(ConfigError):
+                await one.freeze("all", "a look", by="")
+            whats = ["resolve", "unfreeze", "freeze", "unset_limit", "raise_limit", "set_limit", "configure"]
+            whos = ["eve", "ada", "bob", "ada", "bob", "ada", "hivecost.toml"]
+            subjects = [doubt.hold_id, *["all"] * 6]
+            expected = list(zip(whats, whos, subjects, strict=True))
+            for ledger in (one, two):
+                changes = await ledger.changes(limit=7)
+                same([(change.what, change.who, change.subject) for change in changes], expected)
+                same([change.what for change in await ledger.changes(limit=2)], whats[:2])
+                same([state.limit for state in await ledger.budgets()], [2 * DOLLAR])
+            with raises(ConfigError):
+                await one.changes(limit=0)
+        async with self.opened(tmp_path, total("$2")) as ledger:
+            same([change.what for change in await ledger.changes()][:7], whats)
 
     async def test_an_operators_limit_stays_until_another_is_configured(self, tmp_path: Path) -> None:
         """Opened again with the same budgets the place keeps it; with another limit, that is in force."""

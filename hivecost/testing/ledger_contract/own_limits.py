@@ -34,7 +34,7 @@ class OwnLimitPromises(OpensLedgers):
 
     async def test_a_value_has_a_limit_of_its_own(self, tmp_path: Path) -> None:
         """Set or raised, above or below the budget's: in force at once, in all ledgers; others keep it."""
-        async with self.opened(tmp_path, _PER_USER) as one, self.opened(tmp_path, _PER_USER) as two:
+        async with self.opened(tmp_path, _PER_USER) as one, self.opened_elsewhere(tmp_path, _PER_USER) as two:
             for who in (ADA, BOB):
                 (await hold_of(one, who, usd="0.50")).settle()
             same(await two.set_limit("all", "$3", scope=ADA, by="eve"), 3 * DOLLAR)

@@ -19,6 +19,7 @@ from hivecost.testing.ledger_contract.checking import (
     raises,
     same,
     sums,
+    until_granted,
     within,
 )
 
@@ -46,12 +47,12 @@ class SharingPromises(OpensLedgers):
                 if bills.random() < 0.1:
                     within(0, sum(await sums(ledger)), DOLLAR)
 
-        async with self.opened(tmp_path) as one, self.opened(tmp_path) as two:
+        async with self.opened(tmp_path) as one, self.opened_elsewhere(tmp_path) as two:
             async with in_time("spent to its end"), anyio.create_task_group() as group:
                 for number in range(16):
                     group.start_soon(spend, (one, two)[number % 2], Random(number))  # noqa: S311  # no secrets
-            same(await sums(one), (settled, 0, 0))
-            same(await sums(two), (settled, 0, 0))
+            for ledger in (one, two):
+                await self.until_sums(ledger, (settled, 0, 0))
             within(95 * CENT, settled, DOLLAR)
 
     async def test_of_many_at_once_no_more_are_granted_than_fit(self, tmp_path: Path) -> None:
@@ -65,32 +66,32 @@ class SharingPromises(OpensLedgers):
             except BudgetBusyError as error:
                 busy.append(error)
 
-        async with self.opened(tmp_path) as one, self.opened(tmp_path) as two:
+        async with self.opened(tmp_path) as one, self.opened_elsewhere(tmp_path) as two:
             async with anyio.create_task_group() as group:
                 for number in range(30):
                     group.start_soon(ask, (one, two)[number % 2])
             within(1, len(granted), 10)
             same(len(granted) + len(busy), 30)
-            same(await sums(one), (0, len(granted) * 10 * CENT, 0))
+            await self.until_sums(one, (0, len(granted) * 10 * CENT, 0))
             for hold in granted:
                 hold.settle()
-            same(await sums(two), (len(granted) * 10 * CENT, 0, 0))
+            await self.until_sums(two, (len(granted) * 10 * CENT, 0, 0))
 
     async def test_one_ledger_gets_what_another_does_not_need(self, tmp_path: Path) -> None:
         """What a process took for itself, to be quick, and does not use, is usable by the others."""
-        async with self.opened(tmp_path) as one, self.opened(tmp_path) as two:
+        async with self.opened(tmp_path) as one, self.opened_elsewhere(tmp_path) as two:
             (await hold_of(one, usd="0.01")).settle()
-            same(await two.remaining({}), {"usd": 99 * CENT})
+            await self.until_same(lambda: two.remaining({}), {"usd": 99 * CENT})
             (await hold_of(two, usd="0.99")).settle()
-            same(await sums(one), (DOLLAR, 0, 0))
+            await self.until_sums(one, (DOLLAR, 0, 0))
 
     async def test_what_another_ledger_holds_is_busy(self, tmp_path: Path) -> None:
         """H7 over ledgers: it may come back, so it is worth asking again."""
-        async with self.opened(tmp_path) as one, self.opened(tmp_path) as two:
+        async with self.opened(tmp_path) as one, self.opened_elsewhere(tmp_path) as two:
             hold = await hold_of(one, usd="0.90")
             with raises(BudgetBusyError):
                 await hold_of(two, usd="0.20")
-            same(await sums(two), (0, 90 * CENT, 0))
+            await self.until_sums(two, (0, 90 * CENT, 0))
             hold.settle(usd="0.70")
-            (await hold_of(two, usd="0.20")).settle()
-            same(await sums(two), (90 * CENT, 0, 0))
+            (await until_granted(two, usd="0.20")).settle()
+            await self.until_sums(two, (90 * CENT, 0, 0))

@@ -12,7 +12,7 @@ import anyio
 import pytest
 
 from hivecost.cli import app as _app
-from hivecost.cli.app import main
+from hivecost.cli import main
 from hivecost.events import LLMTurnComplete
 from hivecost.store import Store
 from hivecost.store.runtime_log import RuntimeLog

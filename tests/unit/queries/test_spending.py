@@ -7,6 +7,7 @@ from collections import Counter
 import pytest
 
 from hivecost.events import Cost, CostStatus, LLMTurnComplete, Usage
+from hivecost.log.periods import QUARTER_HOUR_NS
 from hivecost.queries import (
     RuntimeLogStore,
     pruned_before,
@@ -16,7 +17,7 @@ from hivecost.queries import (
     turn_pages,
     unpriced_reasons,
 )
-from hivecost.store import QUARTER_HOUR_NS, prune
+from hivecost.store import prune
 from hivecost.store.runtime_log import RuntimeLog
 
 pytestmark = pytest.mark.anyio

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hivecost.store import living
-from hivecost.store.os_lock import is_locked
+from hivecost.store.file_locks import is_locked
 
 pytestmark = pytest.mark.anyio
 DEAD = "0123456789abcdef.lock"

@@ -16,7 +16,8 @@ import pytest
 
 from hivecost.errors import StoreLockedError, StoreMovedError
 from hivecost.store import os_lock
-from hivecost.store.os_lock import LOCK_NAME, do_locked, exclusive, holder_of, run_locked
+from hivecost.store.file_locks import holder_of
+from hivecost.store.os_lock import LOCK_NAME, do_locked, exclusive, run_locked
 
 pytestmark = pytest.mark.anyio
 

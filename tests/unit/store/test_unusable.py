@@ -15,7 +15,7 @@ import pytest
 
 from hivecost.errors import StoreCorruptError, StoreLockedError, StoreUnusablePathError
 from hivecost.events import LLMTurnComplete
-from hivecost.store import Store, database, open_reader, runtime_log
+from hivecost.store import Store, database, open_reader, runtime_log, snapshot
 from hivecost.store.runtime_log import RuntimeLog
 
 pytestmark = pytest.mark.anyio
@@ -254,7 +254,7 @@ async def test_a_schema_whose_names_are_no_text(tmp_path):
 
 async def test_a_stranger_who_holds_the_database(tmp_path, clock, monkeypatch):
     """Another program that writes without our lock: tried a few times, then named; its events wait and are not lost."""
-    monkeypatch.setattr(database, "_BUSY_TIMEOUT_S", 0.0)
+    monkeypatch.setattr(snapshot, "BUSY_TIMEOUT_S", 0.0)
     log = RuntimeLog(tmp_path)
     log.append(turns(1))
     log.close()

@@ -39,11 +39,11 @@ def tables(base_path):
 def die():
     async def die(ledger):
         """What SIGKILL leaves of an open Ledger: its journal, without anybody who holds its lock."""
-        _, visitor = ledger._opened
-        visitor.stop(5.0)
+        _, sync = ledger._opened
+        sync.stop(5.0)
         await ledger._tasks.__aexit__(None, None, None)
-        ledger._database.close()
-        ledger._database.let_go()
+        ledger._bank._database.close()
+        ledger._bank._database.let_go()
 
     return die
 

@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from hivecost.errors import BudgetExceededError
+from hivecost.leasing import leases
 from hivecost.ledger import Budget
 from hivecost.store import Ledger
-from hivecost.store.ledger import leases
 from hivecost.testing import FakeClock
 
 pytestmark = pytest.mark.anyio
@@ -196,13 +196,13 @@ async def test_a_hold_that_is_in_doubt_after_its_execution_leaves_nothing(base_p
     """A turn of a thread that goes on: what the database has is all there is, as with one before the end."""
     budgets = [hard("$1", "run", window="execution"), hard("$1", "all")]
     async with Ledger.open(base_path, budgets=budgets) as ledger:
-        desk, _ = ledger._opened
+        local, _ = ledger._opened
         for number in range(20):
             hold = await ledger.reserve({"execution": f"e{number}"}, nanousd=1_000)
             ledger.forget_execution(f"e{number}")
             hold.doubt()
         assert [(row.budget, row.in_doubt) for row in await ledger.status()] == [("all", 20_000)]
-        assert (len(desk._state.open_holds), len(desk._doubts_of), len(desk._state.status())) == (0, 0, 1)
+        assert (len(local._state.open_holds), len(local._in_doubt_of), len(local._state.status())) == (0, 0, 1)
 
 
 async def test_leases_of_accounts_that_are_over_go_back_by_themselves(base_path):

@@ -132,7 +132,10 @@ async def test_usage_that_arrives_late_settles_what_was_in_doubt(base_path, budg
 
 
 #: What the ledger decides in memory.
-FILES = tuple(f"ledger/{name}.py" for name in ("desk", "journal", "state", "book", "hold"))
+FILES = (
+    *(f"leasing/{name}.py" for name in ("local_ledger", "journal", "hold")),
+    *(f"ledger/{name}.py" for name in ("state", "book", "hold")),
+)
 
 
 def interrupt():

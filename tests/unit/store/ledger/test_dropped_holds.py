@@ -19,7 +19,10 @@ pytestmark = pytest.mark.anyio
 
 HELD = 10_000_000
 #: Those that the ledger runs through.
-FILES = tuple(f"ledger/{name}.py" for name in ("atomic", "desk", "journal", "leases", "state", "book", "account"))
+FILES = (
+    *(f"leasing/{name}.py" for name in ("atomic", "local_ledger", "journal", "leases")),
+    *(f"ledger/{name}.py" for name in ("state", "book", "account")),
+)
 
 
 @pytest.mark.parametrize("how", ["by its count", "by the collector", "in another thread"])

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from hivecost.errors import LedgerUnavailableError
-from hivecost.store import Ledger, os_lock
-from hivecost.store.ledger import folder as ledger_folder
-from hivecost.store.ledger.folder import LedgerFolder
-from hivecost.store.os_lock import is_locked
+from hivecost.store import Ledger, file_locks
+from hivecost.store.file_locks import is_locked
+from hivecost.store.ledger import paths as ledger_paths
+from hivecost.store.ledger.paths import LedgerPaths
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +29,7 @@ def no_descriptor(path, flags):
 
 
 @pytest.mark.parametrize(
-    ("owner", "name", "fault"), [(threading.Thread, "start", no_thread), (os_lock, "open_private", no_descriptor)]
+    ("owner", "name", "fault"), [(threading.Thread, "start", no_thread), (file_locks, "open_private", no_descriptor)]
 )
 async def test_what_cannot_be_closed_is_recovered(base_path, budgets, sums, caplog, owner, name, fault):
     """Its block ends without an error, and whoever opens the ledger next takes it for dead, in the same process too."""
@@ -66,15 +66,15 @@ async def test_a_disk_that_does_not_answer_is_no_database_that_was_moved(base_pa
 
 def test_locks_of_which_one_cannot_be_had_are_let_go(base_path, monkeypatch):
     """Nobody else would ever recover that process."""
-    folder = LedgerFolder(base_path)
+    folder = LedgerPaths(base_path)
     name = folder.make_name()
     folder.journal(name).touch()
-    lock_for_life = ledger_folder.lock_for_life
+    lock_for_life = ledger_paths.lock_for_life
 
     def fail_at_second(path):
         return lock_for_life(path) if path == folder.journal(name) else no_descriptor(path, 0)
 
-    monkeypatch.setattr(ledger_folder, "lock_for_life", fail_at_second)
+    monkeypatch.setattr(ledger_paths, "lock_for_life", fail_at_second)
     with pytest.raises(OSError, match="Too many open files"):
         folder.lock(name)
     assert not is_locked(folder.journal(name))
@@ -87,8 +87,8 @@ async def test_a_bill_that_comes_late_to_a_poisoned_ledger_is_recovered(base_pat
         hold = await ledger.reserve(WHO, nanousd=100)
         getattr(hold, end)()
         await ledger.in_doubt()  # commits
-        desk, _ = ledger._opened
-        desk.poison("the test says so")
+        local, _ = ledger._opened
+        local.poison("the test says so")
         assert hold.settle(nanousd=30) is not None
         assert hold.settle(nanousd=30) is None
     async with Ledger.open(base_path) as again:

@@ -17,8 +17,9 @@ pytestmark = pytest.mark.anyio
 
 LIMIT, HELD, BILL = 100_000, 90_000, 30_000
 #: Those that the ledger runs through.
-FILES = tuple(
-    f"ledger/{name}.py" for name in ("atomic", "desk", "journal", "leases", "state", "book", "hold", "account")
+FILES = (
+    *(f"leasing/{name}.py" for name in ("atomic", "local_ledger", "journal", "leases", "hold")),
+    *(f"ledger/{name}.py" for name in ("state", "book", "hold", "account")),
 )
 
 

@@ -10,6 +10,7 @@ import hivecost as hc
 from hivecost.errors import LedgerUnavailableError
 from hivecost.signals import settled_late
 from hivecost.store import Ledger
+from hivecost.store.ledger import database
 from hivecost.store.ledger.status import read_accounts
 
 pytestmark = pytest.mark.anyio
@@ -32,7 +33,7 @@ async def resolved_by_another(base_path, hold, nanousd):
         await operator.resolve(hold.hold_id, nanousd=nanousd, by="ada")
 
 
-def disk_fails(connection):
+def disk_fails(*_):
     """In the middle of a transaction, after which another connection is opened."""
     raise sqlite3.OperationalError("disk I/O error")
 
@@ -52,8 +53,10 @@ async def test_a_late_bill_is_an_overrun_of_what_was_resolved(base_path, budgets
         await ledger.status()
         await resolved_by_another(base_path, hold, resolved)
         if reopened:
-            with pytest.raises(LedgerUnavailableError):
-                await ledger._do(disk_fails)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(database, "perform", disk_fails)
+                with pytest.raises(LedgerUnavailableError):
+                    await ledger.in_doubt()
         assert stand(base_path) == (resolved, 0, 0)
         assert hold.settle(nanousd=BILL) is not None
         assert stand(base_path) == (settled, 0, 0)
@@ -95,12 +98,12 @@ async def test_a_bill_that_comes_while_its_doubt_is_handed_over(base_path, budge
     async with Ledger.open(base_path, budgets=budgets) as ledger:
         hold = await ledger.reserve({}, nanousd=HELD)
         hold.doubt()
-        desk, _ = ledger._opened
-        batch = desk.collect([], ())
-        committed, _ = ledger._database.visit(batch, [])
+        local, _ = ledger._opened
+        batch = local.collect([], ())
+        committed = ledger._bank._database.sync(batch, [])
         await resolved_by_another(base_path, hold, 2_000)
         hold.settle(nanousd=BILL)
-        desk.apply(batch, committed)
+        local.apply(batch, committed)
         (row,) = await ledger.status()
         assert (row.settled, row.held, row.in_doubt) == (BILL, 0, 0)
     assert stand(base_path) == (BILL, 0, 0)

@@ -14,9 +14,9 @@ import anyio
 import pytest
 
 from hivecost.errors import LedgerUnavailableError
+from hivecost.leasing.journal import TornJournalError, read_journal
 from hivecost.ledger import Budget
 from hivecost.store import Ledger
-from hivecost.store.ledger.journal import TornJournalError, read_journal
 
 pytestmark = pytest.mark.anyio
 

@@ -62,7 +62,7 @@ async def test_holds_in_doubt_leave_no_trace_in_memory(base_path, windows, look_
     """What the database has taken over, and whose execution is over, is forgotten here; its money is not."""
     budgets = [hard("$1", window, window=window) for window in windows]
     async with Ledger.open(base_path, budgets=budgets) as ledger:
-        desk, _ = ledger._opened
+        local, _ = ledger._opened
         for number in range(20):
             hold = await ledger.reserve({"execution": f"e{number}"}, nanousd=1_000, key=str(number))
             hold.doubt()
@@ -71,7 +71,7 @@ async def test_holds_in_doubt_leave_no_trace_in_memory(base_path, windows, look_
             ledger.forget_execution(f"e{number}")
         in_doubt = {row.budget: row.in_doubt for row in await ledger.status()}
         assert in_doubt == ({"total": 20_000} if "total" in windows else {})
-        assert (len(desk._state.open_holds), len(desk._doubts_of)) == (0, 0)
+        assert (len(local._state.open_holds), len(local._in_doubt_of)) == (0, 0)
         hold.settle(nanousd=700)
         if "total" in windows:
             (row,) = await ledger.status()

@@ -12,7 +12,7 @@ import pytest
 from hivecost.ledger import Budget
 from hivecost.store import Ledger
 from hivecost.store.database import begin, open_reader
-from hivecost.store.ledger import controls, database, own_limits
+from hivecost.store.ledger import budget_rows, database, own_limits
 
 pytestmark = pytest.mark.anyio
 
@@ -70,7 +70,7 @@ async def test_a_hundred_thousand_own_limits_cost_what_ten_cost(base_path, steps
 @pytest.mark.parametrize(
     ("sql", "step"),
     [
-        (controls.LOAD_BUDGET_ROWS, "SEARCH ledger_own_limits USING PRIMARY KEY (budget=?)"),
+        (budget_rows.LOAD_BUDGET_ROWS, "SEARCH ledger_own_limits USING PRIMARY KEY (budget=?)"),
         (own_limits.LOAD_OWN_LIMIT, "SEARCH ledger_own_limits USING PRIMARY KEY (budget=? AND account_values=?)"),
         (own_limits.LOAD_CONFIGURED, "SEARCH ledger_own_limits USING INDEX ledger_own_limits_configured (budget=?)"),
         (

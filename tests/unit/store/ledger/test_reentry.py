@@ -33,8 +33,9 @@ def anyio_backend():
 
 
 #: Those that the ledger runs through.
-FILES = tuple(
-    f"ledger/{name}.py" for name in ("atomic", "desk", "journal", "leases", "state", "book", "hold", "account")
+FILES = (
+    *(f"leasing/{name}.py" for name in ("atomic", "local_ledger", "journal", "leases", "hold")),
+    *(f"ledger/{name}.py" for name in ("state", "book", "hold", "account")),
 )
 
 STEPS = {
@@ -100,7 +101,7 @@ async def test_what_a_finalizer_settled_late_is_told(at_line, base_path, budgets
     async with Ledger.open(base_path, budgets=budgets) as ledger:
         mine, theirs = await ledger.reserve(WHO, nanousd=HELD), await ledger.reserve(WHO, nanousd=HELD)
         answers = []
-        desk = ledger._opened[0]
+        local = ledger._opened[0]
         with settled_late.connected_to(lambda sender, **facts: told.append(facts), sender=ledger):
             with at_line(FILES, 1, lambda: None) as counter:
                 mine.doubt()
@@ -111,19 +112,19 @@ async def test_what_a_finalizer_settled_late_is_told(at_line, base_path, budgets
         (late,) = told
         assert late["hold"] is theirs
         assert {incident.budget for incident in late["settlement"].incidents} == {"all", "run"}
-        assert set(desk._state.frozen) == {"all", "run"}
+        assert set(local._state.frozen) == {"all", "run"}
 
 
 async def test_what_cannot_be_put_off_is_refused(at_line, base_path, budgets):
     """reserve_nowait gives None there, as when the database has to be asked; anything else says why not."""
     async with Ledger.open(base_path, budgets=budgets) as ledger:
         hold, answers = await ledger.reserve(WHO, nanousd=HELD), []
-        desk = ledger._opened[0]
+        local = ledger._opened[0]
 
         def finalize():
             answers.append(ledger.reserve_nowait(WHO, nanousd=HELD))
             with pytest.raises(LedgerUnavailableError, match="came in the middle of the ledger's own work"):
-                desk.status_of_executions()
+                local.status_of_executions()
 
         with at_line(FILES, 12, finalize):
             hold.release()

@@ -14,10 +14,11 @@ import anyio.from_thread
 import anyio.lowlevel
 import pytest
 
+from hivecost.leasing import LeasePolicy
 from hivecost.ledger import Budget
 from hivecost.store import Ledger, read_accounts, read_doubts, retention, run_in_thread
 from hivecost.store.database import open_reader, open_writer
-from hivecost.store.ledger import status, visitor
+from hivecost.store.ledger import status
 from hivecost.store.os_lock import exclusive
 from hivecost.testing import FakeClock
 
@@ -65,8 +66,8 @@ def meanwhile(monkeypatch):
 @pytest.mark.parametrize("dies", [False, True])
 async def test_a_bill_that_comes_late_counts_before_it_is_committed(base_path, monkeypatch, die, calls, dies):
     """In place of the hold in doubt that it settles, also above it, and whether or not its process lives."""
-    monkeypatch.setattr(visitor, "_COMMIT_BEATS", 10**9)
-    ledger = await Ledger.open(base_path, budgets=[hard("100 calls")]).__aenter__()
+    policy = LeasePolicy(settle_s=1e9)
+    ledger = await Ledger.open(base_path, budgets=[hard("100 calls")], policy=policy).__aenter__()
     hold, other = [await ledger.reserve({}, calls=5) for _ in range(2)]
     hold.doubt()
     await ledger.in_doubt()  # commits

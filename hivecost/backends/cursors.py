@@ -1,0 +1,41 @@
+"""Pages of a log: how many rows they have, and places in it as opaque text."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hivecost.errors import ConfigError
+
+
+def cursor_of(rows: str, *place: int | str) -> str:
+    """Return the cursor of a place among these rows, such as `turns`."""
+    import json  # noqa: PLC0415  # a prompt needs no cursor
+
+    return json.dumps([rows, *place], separators=(",", ":")).encode().hex()
+
+
+def place_of(cursor: str, rows: str, *kinds: type) -> list[Any]:
+    """Return the place among these rows, a value of each of these kinds. Raise ConfigError for any other text."""
+    import json  # noqa: PLC0415  # as above
+
+    try:
+        read: list[Any] = json.loads(bytes.fromhex(cursor))
+        named, *place = read
+    except (ValueError, TypeError):
+        raise not_a_cursor(cursor, rows) from None
+    fits = all(type(value) is not int or -(2**63) <= value < 2**63 for value in place)
+    if named != rows or [type(value) for value in place] != [*kinds] or not fits:
+        raise not_a_cursor(cursor, rows)
+    return place
+
+
+def not_a_cursor(cursor: str, rows: str) -> ConfigError:
+    """Return what to raise for a text that is no cursor of these rows."""
+    return ConfigError("after", f'a cursor that this log gave with its {rows}, or "" for the beginning', got=cursor)
+
+
+def checked_limit(limit: int) -> int:
+    """Return how many rows to read at most, in 64 bits. Raise ConfigError for none."""
+    if type(limit) is not int or limit < 1:
+        raise ConfigError("limit", "a whole number, 1 or more", got=limit)
+    return min(limit, 2**63 - 1)

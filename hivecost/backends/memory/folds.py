@@ -1,0 +1,122 @@
+"""Folds of events: sums, sessions, executions and steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC
+from functools import reduce
+from operator import attrgetter
+from typing import Final
+
+from hivecost.errors import ConfigError
+from hivecost.events import Event, ExecutionCompleted, ExecutionStarted, LLMTurnComplete, Totals
+from hivecost.log import DIMENSIONS, SUM_NAMES, SumRow, Window
+from hivecost.log.instants import find_zone, local_iso
+from hivecost.log.periods import PERIODS, QUARTER_HOUR_NS, period_labels
+from hivecost.log.records import Run, SessionMetrics, SessionState, SessionTimestamps
+from hivecost.log.steps import Step
+from hivecost.queries.turns import COLUMNS, to_step
+from hivecost.store.rows import TURN_COLUMNS, turn_row
+
+#: Field of a Filter, and dimension → where an event has it; a turn has more of them.
+OF_EVENTS: Final = {name: attrgetter(f"{name}_id") for name in ("session", "node", "agent", "user", "org")}
+OF_TURNS: Final = OF_EVENTS | {
+    "task": attrgetter("task_id"),
+    "model": attrgetter("counted_model"),
+    "provider": attrgetter("counted_provider"),
+}
+
+
+def grouped_sums(
+    counted: Iterable[tuple[int, LLMTurnComplete]], dimensions: Sequence[str], window: Window, zone: str
+) -> list[SumRow]:
+    """Return the sums of a `LogReader` over turns, each with the instant it counts at. Raise ConfigError."""
+    if not {*dimensions} <= {*DIMENSIONS} or len({*dimensions}) < len(dimensions):
+        raise ConfigError("dimensions", f"some of {', '.join(DIMENSIONS)}, each once", got=",".join(dimensions))
+    in_zone = UTC if zone == "UTC" else find_zone(zone)
+    periods = tuple(name for name in dimensions if name in PERIODS)
+    values = [name for name in dimensions if name not in PERIODS]
+    groups: dict[tuple[tuple[str, ...], ...], list[LLMTurnComplete]] = {}
+    for at_ns, turn in sorted(counted, key=lambda one: one[0]):
+        if window.first_ns <= at_ns < window.end_ns:
+            labels = period_labels(at_ns // QUARTER_HOUR_NS, periods, in_zone)
+            groups.setdefault((labels, tuple(OF_TURNS[name](turn) for name in values)), []).append(turn)
+    # The turns came in the order of time, and so their periods did, whose names are in none.
+    in_time = {
+        label: place for place, label in enumerate(dict.fromkeys(label for labels, _ in groups for label in labels))
+    }
+    in_order = sorted(groups, key=lambda group: (*(in_time[label] for label in group[0]), *group[1]))
+    places = [(*periods, *values).index(name) for name in dimensions]
+    return [
+        SumRow(tuple((*labels, *names)[place] for place in places), **sums_of(groups[labels, names]))
+        for labels, names in in_order
+    ]
+
+
+def state_of(
+    name: str, events: Sequence[Event], runs: Sequence[tuple[int, int | None, Run]]
+) -> tuple[int, SessionState]:
+    """Return (when it started, the session) from its events, and from the executions of all sessions."""
+    its_runs = [(ended_ns, run) for _, ended_ns, run in runs if run.session_id == name]
+    ended = sorted((ended_ns, run.status) for ended_ns, run in its_runs if ended_ns is not None)
+    is_running = any(run.status == "running" for _, run in its_runs)
+    last_ns, last = ended[-1] if ended and not is_running else (None, "running" if is_running else "unknown")
+    started_ns = min(event.timestamp_ns for event in events)
+    timestamps = SessionTimestamps(
+        started_at=local_iso(started_ns),
+        updated_at=local_iso(max(event.timestamp_ns for event in events)),
+        ended_at=None if last_ns is None else local_iso(last_ns),
+    )
+    metrics = SessionMetrics(executions=len(its_runs), **sums_of(turns_of(events)))
+    return started_ns, SessionState(
+        session_id=name, status=last, metrics=metrics, timestamps=timestamps, **_who(events)
+    )
+
+
+def run_of(session_id: str, execution_id: str, events: Sequence[Event]) -> tuple[int, int | None, Run]:
+    """Return (when it started, when it ended, the execution) from its turns, starts and ends."""
+    starts = [event for event in events if isinstance(event, ExecutionStarted)]
+    ends = [event for event in events if isinstance(event, ExecutionCompleted)]
+    started_ns, ended_ns = min(event.timestamp_ns for event in events), ends[-1].timestamp_ns if ends else None
+    return (
+        started_ns,
+        ended_ns,
+        Run(
+            session_id=session_id,
+            execution_id=execution_id,
+            status=str(ends[-1].status) if ends else "running" if starts else "unknown",
+            entry_point=next(
+                filter(None, [*(start.entry_point for start in starts), *(end.entry_point for end in ends)]), ""
+            ),
+            error=ends[-1].error if ends else "",
+            duration_ms=ends[-1].duration_ms if ends else 0,
+            started_at=local_iso(started_ns),
+            ended_at=None if ended_ns is None else local_iso(ended_ns),
+            parent_execution_id=starts[-1].parent_execution_id if starts else "",
+            **_who(events),  # type: ignore[arg-type]  # texts and sums go where they belong
+            **sums_of(turns_of(events)),  # type: ignore[arg-type]
+        ),
+    )
+
+
+def turns_of(events: Sequence[Event]) -> list[LLMTurnComplete]:
+    """Return the turns among events."""
+    return [event for event in events if isinstance(event, LLMTurnComplete)]
+
+
+def _who(events: Sequence[Event]) -> dict[str, str]:
+    """Return the first agent, user and org that the events name."""
+    names = ("agent_id", "user_id", "org_id")
+    return {name: next(filter(None, (getattr(event, name) for event in events)), "") for name in names}
+
+
+def sums_of(turns: Sequence[LLMTurnComplete]) -> dict[str, int]:
+    """Return what turns add up to, by the names of Totals."""
+    totals = reduce(Totals.plus, turns, Totals())
+    return {name: getattr(totals, name) for name in SUM_NAMES}
+
+
+def step_of(turn: LLMTurnComplete) -> Step:
+    """Return a turn as a log keeps it."""
+    row = dict(zip(TURN_COLUMNS, turn_row(turn), strict=True))
+    return to_step([row[name] for name in COLUMNS.split(", ")])

@@ -1,0 +1,88 @@
+-- What SQLiteLogReader reads. {places} are column lists of ours, and conditions on bound values.
+
+-- name: as_of
+-- The instant of the newest turn or event.
+SELECT max(newest_ns) FROM (
+    SELECT max(timestamp_ns) AS newest_ns FROM turns UNION ALL SELECT max(timestamp_ns) FROM events)
+
+-- name: session
+-- One session, as it stands.
+SELECT {columns} FROM {sessions} WHERE session_id = :session_id
+
+-- name: sessions
+-- Sessions by the time of their start, the newest first, from a place in that order on.
+SELECT {columns} FROM {sessions}
+WHERE started_ns >= :first_ns AND started_ns < :end_ns AND (started_ns, session_id) < (:after_ns, :after_id) {where}
+ORDER BY started_ns DESC, session_id DESC LIMIT :limit
+
+-- name: executions
+-- Executions by the time of their start, the newest first, from a place in that order on.
+SELECT started_ns, {columns} FROM {runs}
+WHERE started_ns >= :first_ns AND started_ns < :end_ns
+    AND (started_ns, session_id, execution_id) < (:after_ns, :after_session, :after_id) {where}
+ORDER BY started_ns DESC, session_id DESC, execution_id DESC LIMIT :limit
+
+-- name: nodes
+-- The sums of a session by node.
+SELECT node_id, {sums} FROM nodes WHERE session_id = :session_id GROUP BY node_id ORDER BY node_id
+
+-- name: steps
+-- A session's turns in the order they were logged.
+SELECT {columns} FROM turns WHERE session_id = :session_id {where} ORDER BY id LIMIT :limit
+
+-- name: turns
+-- The next turns in the order they were logged.
+SELECT id, {columns} FROM turns WHERE id > :row_id {where} ORDER BY id LIMIT :limit
+
+-- name: turn_at
+-- Which turn a cursor points at, and the last row there is.
+SELECT (SELECT event_id FROM turns WHERE id = :row_id), (SELECT coalesce(max(id), 0) FROM turns)
+
+-- name: events
+-- The next events that are no turns, in the order they were logged.
+SELECT id, event_id, payload FROM events WHERE id > :row_id {where} ORDER BY id LIMIT :limit
+
+-- name: event_at
+-- Which event a cursor points at, and the last row there is.
+SELECT (SELECT event_id FROM events WHERE id = :row_id), (SELECT coalesce(max(id), 0) FROM events)
+
+-- name: alerts
+-- What was said to people, the newest first.
+SELECT payload FROM events WHERE type IN ('alert_raised', 'budget_warning', 'budget_exceeded') ORDER BY id DESC LIMIT :limit
+
+-- name: sums_of_quarter_hours
+-- Whole quarter-hours from their sums.
+SELECT {quarter_hour}, {keys} {sums} FROM quarter_hours
+WHERE quarter_hour >= :first AND quarter_hour < :end {where} {group}
+
+-- name: sums_of_turns
+-- Turns one by one: of what has no sums, and of quarter-hours that the window cuts.
+SELECT {quarter_hour}, {keys} {sums} FROM turns
+WHERE timestamp_ns >= :first_ns AND timestamp_ns < :end_ns {where} {group}
+
+-- name: sums_of_pruned_turns
+-- Turns that are no longer in the log, each at the start of its quarter-hour.
+SELECT {quarter_hour}, {keys} {sums} FROM pruned_turns
+WHERE quarter_hour >= :first AND quarter_hour < :end {where} {group}
+
+-- name: latencies
+-- How long calls took: no charges, which are no calls.
+SELECT {model}, latency_ms, count(*) FROM turns
+WHERE timestamp_ns >= :first_ns AND timestamp_ns < :end_ns AND kind = '' {where} GROUP BY 1, 2
+
+-- name: accounts
+-- Accounts of the ledger whose period holds an instant, those that are used most first; those of shadow budgets last.
+-- A limit of their own they have by their values; those of a session also by the others, with null in its place.
+SELECT a.budget, a.scope, a.period, b.unit,
+    coalesce(
+        (SELECT limit_amount FROM ledger_own_limits WHERE budget = a.budget AND account_values = a.account_values),
+        CASE b.time_window WHEN 'session' THEN (
+            SELECT limit_amount FROM ledger_own_limits
+            WHERE budget = a.budget AND json(account_values) = json_set(a.account_values, '$[0]', NULL)) END,
+        b.limit_amount) AS in_force,
+    a.settled, a.in_doubt, (SELECT coalesce(sum(amount), 0) FROM ledger_leases WHERE account_id = a.id),
+    coalesce(b.frozen, ''), b.shadow, a.end_ns
+FROM ledger_accounts AS a JOIN ledger_budgets AS b ON b.name = a.budget
+WHERE (a.end_ns IS NULL OR a.end_ns > :at_ns) AND a.start_ns <= :at_ns
+ORDER BY b.shadow, iif(in_force > 0, (a.settled + a.in_doubt) * 1.0 / in_force, 1.0) DESC, a.budget, a.scope, a.start_ns
+LIMIT :limit

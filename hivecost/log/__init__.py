@@ -1,0 +1,34 @@
+"""What a runtime log is asked and told, whatever keeps it: the contract of a border, and its records."""
+
+from hivecost.log.contract import LogReader, LogState, LogWriter, StateTable
+from hivecost.log.rows import (
+    ALWAYS,
+    DIMENSIONS,
+    EVERYTHING,
+    SUM_NAMES,
+    AccountRow,
+    Filter,
+    LatencyRow,
+    Page,
+    SumRow,
+    Window,
+    latency_bucket,
+)
+
+__all__ = [
+    "ALWAYS",
+    "DIMENSIONS",
+    "EVERYTHING",
+    "SUM_NAMES",
+    "AccountRow",
+    "Filter",
+    "LatencyRow",
+    "LogReader",
+    "LogState",
+    "LogWriter",
+    "Page",
+    "StateTable",
+    "SumRow",
+    "Window",
+    "latency_bucket",
+]

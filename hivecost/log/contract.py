@@ -1,0 +1,183 @@
+"""What a runtime log is: how it is read, how it is written, and what small state it keeps.
+
+Readers are synchronous: async callers go through a worker thread, so that one reader serves every event loop, a
+prompt, and a driver over a network. Every method raises StoreErrors. Cursors are opaque: "" is the beginning, any other
+comes from a Page of the same log and method; one that does not raises ConfigError.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from hivecost.log.rows import ALWAYS, EVERYTHING, AccountRow, Filter, LatencyRow, Page, SumRow, Window
+
+if TYPE_CHECKING:
+    from hivecost.events import Event, EventType, LLMTurnComplete
+    from hivecost.ledger import BudgetChange
+    from hivecost.log.records import BudgetDefinition, NodeTotals, Run, SessionState
+    from hivecost.log.steps import Step
+
+
+class LogReader(Protocol):
+    """Reads a runtime log. A log that is missing reads as an empty one; reading makes nothing and changes nothing."""
+
+    def snapshot(self) -> AbstractContextManager[LogReader]:
+        """Return a reader for `with`, whose answers are all of one instant, whatever is written meanwhile."""
+        ...
+
+    def version(self) -> str:
+        """Return a text that is another one once the log has changed.
+
+        Note it before reading: what is written in between then shows as a change. It says nothing to another reader.
+        """
+        ...
+
+    def as_of(self) -> int | None:
+        """Return the instant of the newest turn or event, in nanoseconds since 1970 UTC; None where there is none."""
+        ...
+
+    def session(self, session_id: str) -> SessionState:
+        """Return a session and its sums. Raise SessionNotFoundError."""
+        ...
+
+    def sessions(
+        self,
+        after: str = "",
+        *,
+        window: Window = ALWAYS,
+        status: str | None = None,
+        agent: str | None = None,
+        user: str | None = None,
+        limit: int = 50,
+    ) -> Page[SessionState]:
+        """Return the sessions that started in the window, the newest first."""
+        ...
+
+    def executions(
+        self,
+        after: str = "",
+        *,
+        window: Window = ALWAYS,
+        session_id: str | None = None,
+        status: str | None = None,
+        limit: int = 50,
+    ) -> Page[Run]:
+        """Return the executions that started in the window, the newest first."""
+        ...
+
+    def nodes(self, session_id: str) -> list[NodeTotals]:
+        """Return the sums of a session's nodes, by name; [] for an unknown session."""
+        ...
+
+    def steps(self, session_id: str, *, node_id: str | None = None, limit: int | None = None) -> list[Step]:
+        """Return a session's turns in the order they were logged, but for those that were pruned."""
+        ...
+
+    def turns(self, after: str = "", filter: Filter = EVERYTHING, *, limit: int = 200) -> Page[LLMTurnComplete]:
+        """Return the next turns in the order they were logged, each once."""
+        ...
+
+    def events(
+        self, after: str = "", filter: Filter = EVERYTHING, *, types: Sequence[EventType] = (), limit: int = 200
+    ) -> Page[Event]:
+        """Return the next events that are no turns, in the order they were logged; of any type where none is named.
+
+        An event has a session, a node, an agent, a user and an org. Raise ConfigError for another filter.
+        """
+        ...
+
+    def sums(
+        self,
+        dimensions: Sequence[str] = (),
+        window: Window = ALWAYS,
+        zone: str = "UTC",
+        filter: Filter = EVERYTHING,
+    ) -> list[SumRow]:
+        """Return what the turns of the window add up to, for each combination of values of the dimensions.
+
+        Exact to the nanosecond; a turn that was pruned counts at the start of its quarter-hour. Hours, days, weeks and
+        months are those of `zone`, an IANA name. Periods come in the order of time, in each the other values in theirs;
+        without dimensions there is one row, or none where no turn is. Raise ConfigError for a dimension or a zone that
+        is none.
+        """
+        ...
+
+    def latencies(self, window: Window = ALWAYS, filter: Filter = EVERYTHING) -> list[LatencyRow]:
+        """Return how long the calls in the log took, by model and bucket, in this order; pruned ones are not there."""
+        ...
+
+    def budgets(self) -> list[BudgetDefinition]:
+        """Return the budgets of every mode that were ever used here, as written down last, by name."""
+        ...
+
+    def accounts(self, at_ns: int, *, limit: int | None = None) -> list[AccountRow]:
+        """Return the accounts of hard budgets whose period holds this instant, those that are used most first.
+
+        Behind them come those of shadow budgets, which refuse nothing.
+        """
+        ...
+
+    def audit(self, *, limit: int = 100) -> list[BudgetChange]:
+        """Return who changed budgets and resolved holds, the newest first. Raise ConfigError for a limit below 1."""
+        ...
+
+    def alerts(self, *, limit: int = 50) -> list[Event]:
+        """Return the alerts, warnings and refusals that were logged, the newest first."""
+        ...
+
+    def close(self) -> None:
+        """Close what is open; a second time changes nothing."""
+        ...
+
+
+class LogWriter(Protocol):
+    """Writes a runtime log: the turns and events, and the sums in step with them."""
+
+    async def write(self, events: Sequence[Event]) -> int:
+        """Commit the events and their sums; return how many were new. Known by their id, none counts twice."""
+        ...
+
+    async def flush(self) -> None:
+        """Return after the commit that holds all that was accepted before."""
+        ...
+
+    async def prune(self, before_ns: int) -> int:
+        """Delete turns and events from before, and keep their sums; return how many turns."""
+        ...
+
+    async def reprice(self, repriced: Sequence[LLMTurnComplete], *, run_id: str, repriced_ns: int) -> int:
+        """Keep what these turns would cost beside what they did; return how many are in the log."""
+        ...
+
+    async def delete(self, session_id: str) -> bool:
+        """Delete all that is logged of a session, and take it out of every sum; False where nothing was logged."""
+        ...
+
+
+StateTable = Literal["alerts", "outbox", "import_keys", "forward_cursors", "response_cache"]
+
+
+class LogState(Protocol):
+    """Small tables of keys and values beside a log, for what must be known after a restart and in other processes."""
+
+    def get(self, table: StateTable, key: str) -> bytes | None:
+        """Return the value; None where there is none, or its time is over."""
+        ...
+
+    def put(self, table: StateTable, key: str, value: bytes, *, until_ns: int | None = None) -> None:
+        """Set the value, durably; None keeps it for ever."""
+        ...
+
+    def add(self, table: StateTable, key: str, value: bytes, *, until_ns: int | None = None) -> bool:
+        """Set it where there is none; True for exactly one of all who try at once."""
+        ...
+
+    def remove(self, table: StateTable, key: str) -> bool:
+        """Take the value away; False where there was none."""
+        ...
+
+    def items(self, table: StateTable, after: str = "", *, limit: int = 200) -> Page[tuple[str, bytes]]:
+        """Return the next keys and their values, by key."""
+        ...

@@ -1,0 +1,145 @@
+"""The records of a runtime log: sessions, executions, nodes, what was spent, budgets and who changed them."""
+
+from __future__ import annotations
+
+import msgspec
+
+from hivecost.events import Totals
+from hivecost.ledger import Budget
+from hivecost.log.steps import Step
+from hivecost.money import USD, to_usd
+
+
+class SessionMetrics(Totals, frozen=True, kw_only=True):
+    """The sums of a session."""
+
+    executions: int = 0
+
+    @property
+    def total_input_tokens(self) -> int:
+        return self.input_tokens
+
+    @property
+    def total_output_tokens(self) -> int:
+        return self.output_tokens
+
+    @property
+    def total_cached_tokens(self) -> int:
+        return self.cache_read_tokens
+
+    @property
+    def total_cost_nanousd(self) -> int:
+        return self.cost_nanousd
+
+    @property
+    def total_cost_usd(self) -> USD:
+        """The exact cost in USD of the turns that have one; `unpriced_calls` and `invalid_calls` are missing in it."""
+        return to_usd(self.cost_nanousd)
+
+
+class SessionTimestamps(msgspec.Struct, frozen=True, kw_only=True):
+    """ISO 8601 in local time with the UTC offset, so that the date in it is the local day."""
+
+    started_at: str
+    updated_at: str
+    #: None while an execution runs, when the last one was interrupted, and when none was ever announced.
+    ended_at: str | None
+
+
+class SessionState(msgspec.Struct, frozen=True, kw_only=True):
+    """A session and its sums."""
+
+    session_id: str
+    #: `running` while any execution runs, else how the last one ended; `interrupted` when its process was gone before
+    #: it ended, and `unknown` when none was ever announced.
+    status: str
+    #: The first that was named in the session, each; "" when none was.
+    agent_id: str
+    user_id: str
+    org_id: str
+    metrics: SessionMetrics
+    timestamps: SessionTimestamps
+
+
+class NodeTotals(Totals, frozen=True, kw_only=True):
+    """The sums of one node in a session."""
+
+    #: "" for turns outside any node.
+    node_id: str
+
+    @property
+    def llm_call_count(self) -> int:
+        return self.llm_calls
+
+
+class NodeDetails(NodeTotals, frozen=True, kw_only=True):
+    """A node of a session: its sums, the models it used in the order of first use, its steps.
+
+    Where the log was pruned, `pruned_steps` more were counted in the sums than are in `steps`.
+    """
+
+    models: tuple[str, ...]
+    steps: tuple[Step, ...]
+
+    @property
+    def pruned_steps(self) -> int:
+        return self.llm_calls + self.charges - len(self.steps)
+
+
+class SessionDetails(msgspec.Struct, frozen=True, kw_only=True):
+    """A session by its nodes, in the order of their first turn; before them those whose turns were all pruned."""
+
+    session_id: str
+    nodes: tuple[NodeDetails, ...]
+
+    @property
+    def pruned_steps(self) -> int:
+        """Turns that are in the sums, and no longer in the log."""
+        return sum(node.pruned_steps for node in self.nodes)
+
+
+class ModelTotals(Totals, frozen=True, kw_only=True):
+    """The sums of one model in a session."""
+
+    model: str
+    provider: str
+
+
+class Run(Totals, frozen=True, kw_only=True):
+    """An execution and its sums."""
+
+    session_id: str
+    execution_id: str
+    #: `running`, `completed`, `failed` or `cancelled`; `interrupted` when its process was gone before it ended, and
+    #: `unknown` when neither start nor end was logged.
+    status: str
+    entry_point: str
+    error: str
+    agent_id: str
+    user_id: str
+    org_id: str
+    duration_ms: int
+    #: ISO 8601 in local time.
+    started_at: str
+    #: None while it runs.
+    ended_at: str | None
+    #: The execution that started it; "" when none did.
+    parent_execution_id: str = ""
+
+
+class SpendRow(Totals, frozen=True, kw_only=True):
+    """The sums of one group."""
+
+    #: What was grouped by → its value, such as `{"day": "2026-11-22", "model": "gpt-4o"}`.
+    group: dict[str, str]
+
+
+class BudgetDefinition(msgspec.Struct, frozen=True, kw_only=True):
+    """A budget as it was written down last: what it counts and its limit; what it does about it is not read."""
+
+    budget: Budget
+    first_seen_ns: int
+    #: When a runtime or a Ledger last started with it, or it was changed.
+    last_seen_ns: int
+    #: It is hard, and was taken out of force after that.
+    is_retired: bool = False

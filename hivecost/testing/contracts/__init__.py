@@ -1,0 +1,5 @@
+"""What backends promise, as tests that their authors run."""
+
+from hivecost.testing.contracts.log import LogContract
+
+__all__ = ["LogContract"]

@@ -1,0 +1,113 @@
+"""What a log must answer, worked out from its events one by one: no quarter-hours, no sums that are kept."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from functools import reduce
+from math import floor, log2
+from operator import attrgetter
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from hivecost.clock import to_datetime
+from hivecost.events import Event, LLMTurnComplete, Totals
+from hivecost.log import ALWAYS, EVERYTHING, SUM_NAMES, Filter, LatencyRow, SumRow, Window
+
+_QUARTER_HOUR_NS: Final = 900 * 10**9
+#: Dimension, and field of a Filter → where a turn has it.
+_VALUES: Final = {
+    **{name: attrgetter(f"{name}_id") for name in ("session", "node", "agent", "user", "org", "task")},
+    "model": attrgetter("counted_model"),
+    "provider": attrgetter("counted_provider"),
+}
+
+
+class LogOracle:
+    """Knows every event that was written, in this order; by its id, each once."""
+
+    def __init__(self, events: Iterable[Event] = ()) -> None:
+        self._events: dict[str, Event] = {}
+        self._pruned_before_ns: int = -(2**63)
+        self.add(events)
+
+    def add(self, events: Iterable[Event]) -> None:
+        """Note what is written."""
+        for event in events:
+            self._events.setdefault(event.event_id, event)
+
+    def prune(self, before_ns: int) -> None:
+        """Note that what happened before is no longer in the log, but for its sums."""
+        self._pruned_before_ns = before_ns
+
+    def delete(self, session_id: str) -> None:
+        """Note that a session was deleted."""
+        self._events = {key: event for key, event in self._events.items() if event.session_id != session_id}
+
+    def turns(self, filter: Filter = EVERYTHING) -> list[LLMTurnComplete]:
+        """Return the turns that are in the log, in the order they were logged."""
+        return [turn for turn in self._matching(filter) if turn.timestamp_ns >= self._pruned_before_ns]
+
+    def others(self) -> list[Event]:
+        """Return what is no turn, likewise."""
+        return [
+            event
+            for event in self._events.values()
+            if not isinstance(event, LLMTurnComplete) and event.timestamp_ns >= self._pruned_before_ns
+        ]
+
+    def sums(
+        self,
+        dimensions: Sequence[str] = (),
+        window: Window = ALWAYS,
+        zone: str = "UTC",
+        filter: Filter = EVERYTHING,
+    ) -> list[SumRow]:
+        """Return what `LogReader.sums` must, but in any order."""
+        groups: dict[tuple[str, ...], list[LLMTurnComplete]] = defaultdict(list)
+        for turn in self._matching(filter):
+            at_ns = self._counted_at(turn)
+            if window.first_ns <= at_ns < window.end_ns:
+                groups[tuple(_value(turn, name, at_ns, zone) for name in dimensions)].append(turn)
+        return [sum_row(group, turns) for group, turns in groups.items()]
+
+    def latencies(self, window: Window = ALWAYS, filter: Filter = EVERYTHING) -> list[LatencyRow]:
+        """Return what `LogReader.latencies` must."""
+        counts: dict[tuple[str, int], int] = defaultdict(int)
+        for turn in self.turns(filter):
+            if type(turn) is LLMTurnComplete and window.first_ns <= turn.timestamp_ns < window.end_ns:
+                counts[turn.counted_model, floor(8 * log2(turn.latency_ms + 1))] += 1
+        return [LatencyRow(*key, calls) for key, calls in sorted(counts.items())]
+
+    def _matching(self, filter: Filter) -> list[LLMTurnComplete]:
+        wanted = {name: value for name, value in filter._asdict().items() if value is not None}
+        turns = (event for event in self._events.values() if isinstance(event, LLMTurnComplete))
+        return [turn for turn in turns if all(_VALUES[name](turn) == value for name, value in wanted.items())]
+
+    def _counted_at(self, turn: LLMTurnComplete) -> int:
+        at_ns = turn.timestamp_ns
+        return at_ns if at_ns >= self._pruned_before_ns else at_ns // _QUARTER_HOUR_NS * _QUARTER_HOUR_NS
+
+
+def sum_row(group: tuple[str, ...], turns: Iterable[LLMTurnComplete]) -> SumRow:
+    """Return the sums of the turns, each added by itself."""
+    totals = reduce(Totals.plus, turns, Totals())
+    return SumRow(group, *(getattr(totals, name) for name in SUM_NAMES))
+
+
+def _value(turn: LLMTurnComplete, dimension: str, at_ns: int, zone: str) -> str:
+    if dimension in _VALUES:
+        return str(_VALUES[dimension](turn))
+    return _period(to_datetime(at_ns).astimezone(ZoneInfo(zone)), dimension)
+
+
+def _period(local: datetime, name: str) -> str:
+    """`2025-10-26T02:00+01:00`, `2025-10-26`, `2025-W43`, `2025-10`."""
+    year, week, _ = local.isocalendar()
+    return {
+        "hour": local.replace(minute=0, second=0, microsecond=0).isoformat(timespec="minutes"),
+        "day": local.date().isoformat(),
+        "week": f"{year}-W{week:02d}",
+        "month": local.date().isoformat()[:7],
+    }[name]

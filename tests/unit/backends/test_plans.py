@@ -1,0 +1,60 @@
+"""No statement that a page or a prompt waits for walks through a whole table; each is named and described."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from hivecost.backends.sqlite.source import Source
+from hivecost.backends.sqlite.statements import statements
+from hivecost.events import LLMTurnComplete
+from hivecost.log import Filter, Window
+
+PLANS = {
+    "sums of whole days": (
+        lambda log: log.sums(["model"], Window(0, 900 * 10**9)),
+        {"quarter_hours USING PRIMARY KEY (quarter_hour>? AND quarter_hour<?)"},
+    ),
+    "sums of an hour": (
+        lambda log: log.sums((), Window(1, 3600 * 10**9)),
+        {
+            "quarter_hours USING PRIMARY KEY (quarter_hour>? AND quarter_hour<?)",
+            "turns USING INDEX turns_by_time (timestamp_ns>? AND timestamp_ns<?)",
+            "pruned_turns USING INDEX pruned_turns_by_time (quarter_hour>? AND quarter_hour<?)",
+        },
+    ),
+    "turns": (lambda log: log.turns(), {"turns USING INTEGER PRIMARY KEY (rowid>?)"}),
+    "turns of a session": (
+        lambda log: log.turns(filter=Filter(session="s")),
+        {"turns USING INDEX turns_by_session (session_id=? AND rowid>?)"},
+    ),
+    "events": (lambda log: log.events(), {"events USING INTEGER PRIMARY KEY (rowid>?)"}),
+    "nodes": (lambda log: log.nodes("s"), {"nodes USING PRIMARY KEY (session_id=?)"}),
+    "steps": (lambda log: log.steps("s"), {"turns USING INDEX turns_by_session (session_id=?)"}),
+    "accounts": (lambda log: log.accounts(0), {"a USING INDEX ledger_accounts_by_end (end_ns>?)"}),
+}
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_reading_searches(log, write, monkeypatch, name):
+    """By the index that is meant."""
+    read, expected = PLANS[name]
+    write(LLMTurnComplete())
+    plans, select = [], Source.select
+
+    def explained(self, sql, parameters):
+        plans.extend(row[3] for row in select(self, f"EXPLAIN QUERY PLAN {sql}", parameters))
+        return select(self, sql, parameters)
+
+    monkeypatch.setattr(Source, "select", explained)
+    read(log)
+    searched = {plan.removeprefix("SEARCH ") for plan in plans}
+    assert expected <= searched, plans
+    assert not [plan for plan in plans if re.match(r"SCAN (turns|events|quarter_hours|pruned_turns|nodes|a)\b", plan)]
+
+
+def test_every_statement_says_what_it_is_for():
+    """A sentence between its name and itself."""
+    for name, sql in statements("reading.sql").items():
+        assert re.match(r"-- [A-Z].*\.\n", sql), name

@@ -1,0 +1,164 @@
+"""A ledger decides, and keeps its bank informed, the same way whatever lends to it."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+
+import anyio.lowlevel
+import pytest
+
+from hivecost.clock import SYSTEM_CLOCK
+from hivecost.errors import LedgerUnavailableError, StoreError, StoreMovedError
+from hivecost.leasing import (
+    AccountRow,
+    BudgetRow,
+    Committed,
+    Journal,
+    LeasedLedger,
+    LeasePolicy,
+    LeaseReply,
+    Opened,
+    Poll,
+)
+from hivecost.ledger import Budget
+
+pytestmark = pytest.mark.anyio
+
+CENT = 10_000_000
+#: Nothing in the background.
+POLICY = LeasePolicy(tick_s=3600.0, settle_s=3600.0, idle_s=3600.0)
+
+
+class GenerousBank:
+    """Lends all of a limit to the one process that it knows."""
+
+    name = "a bank"
+
+    def __init__(self, folder):
+        self.folder = folder
+        self.known, self.settled, self.rows, self.last = 0, {}, {}, None
+        #: What the next syncs raise.
+        self.faults = []
+
+    async def open(self, budgets, *, holds_max, policy):
+        self.budgets = {budget.name: BudgetRow(budget.limit_amount, None, False) for budget in budgets}
+        self.journal = Journal(self.folder / "one.journal", holds_max=holds_max, accounts_max=len(budgets))
+        return Opened(7, self.journal)
+
+    async def sync(self, batch, operations):
+        await anyio.lowlevel.checkpoint()
+        if self.faults:
+            raise self.faults.pop(0)
+        self.take_in(batch)
+        return Committed(
+            accounts={account: self.row(account) for account in batch.settled_then},
+            budgets=self.budgets,
+            replies=[LeaseReply() for _ in batch.requests],
+            own_limits={},
+            last_change=1,
+            overruns=[],
+            results=[None for _ in operations],
+            now_ns=0,
+        )
+
+    def take_in(self, batch):
+        for bill in batch.bills:
+            if bill.number > self.known:
+                self.known = bill.number
+                for account in bill.accounts:
+                    name = account.budget.name
+                    self.settled[name] = self.settled.get(name, 0) + bill.billed[account.unit]
+
+    def row(self, account):
+        row_id = self.rows.setdefault(account, len(self.rows) + 1)
+        settled = self.settled.get(account.budget.name, 0)
+        return AccountRow(row_id, settled, account.limit - settled, None)
+
+    async def poll(self):
+        return Poll(set(), 1)
+
+    async def close(self, batch, *, timeout_s):
+        self.last = batch
+        self.take_in(batch)
+        self.journal.close()
+
+    def forked(self):
+        pass
+
+
+@pytest.fixture
+def bank(tmp_path):
+    return GenerousBank(tmp_path)
+
+
+@pytest.fixture
+def ledger(bank):
+    budgets = (Budget("all", "$1", mode="hard"), Budget("calls", "9 calls", mode="hard"))
+    return LeasedLedger(bank, budgets, SYSTEM_CLOCK, holds_max=16, close_timeout_s=5.0, policy=POLICY)
+
+
+async def test_it_holds_in_memory_once_it_was_lent_to(bank, ledger):
+    """The first hold asks the bank, the next ones nobody; what is settled is told with the next sync."""
+    async with ledger:
+        assert ledger.reserve_nowait({}, nanousd=CENT) is None
+        holds = [await ledger.reserve({}, nanousd=CENT)]
+        holds += [ledger.reserve_nowait({}, nanousd=CENT) for _ in range(3)]
+        assert {hold.hold_id.partition("-")[0] for hold in holds} == {"7"}
+        for hold in holds:
+            hold.settle(nanousd=CENT // 2)
+        assert bank.settled == {}
+        await ledger.freeze("all", "a look", by="ada")
+        assert bank.settled == {"all": 2 * CENT, "calls": 4}
+
+
+async def test_what_a_failing_bank_was_told_is_said_again(bank, ledger):
+    """Whoever waits hears that it is out of reach; no bill is lost, and none is told twice."""
+    async with ledger:
+        hold = await ledger.reserve({}, nanousd=CENT)
+        hold.settle()
+        bank.faults = [StoreError("the bank burns")] * 2
+        for _ in range(2):
+            with pytest.raises(LedgerUnavailableError, match="burns"):
+                await ledger.budgets()
+        assert ledger.reserve_nowait({}, nanousd=CENT).settle() is not None
+        await ledger.budgets()
+        assert bank.settled == {"all": 2 * CENT, "calls": 2}
+
+
+async def test_a_fault_of_ours_costs_those_who_wait_and_not_the_ledger(bank, ledger, caplog):
+    """It is said to be one, and the next one who asks is answered."""
+    async with ledger:
+        bank.faults = [ZeroDivisionError()]
+        with caplog.at_level(logging.CRITICAL), pytest.raises(LedgerUnavailableError, match="fault of hivecost"):
+            await ledger.reserve({}, nanousd=CENT)
+        (await ledger.reserve({}, nanousd=CENT)).release()
+
+
+async def test_what_is_not_its_own_any_more_is_lent_to_nobody(bank, ledger):
+    """Where the bank says so, it grants nothing more, and still takes the bills of what it granted into its journal."""
+    async with ledger:
+        hold = await ledger.reserve({}, nanousd=CENT)
+        bank.faults = [StoreMovedError("another bank is there")]
+        with pytest.raises(LedgerUnavailableError, match="another bank"):
+            await ledger.budgets()
+        with pytest.raises(LedgerUnavailableError, match="another bank"):
+            ledger.reserve_nowait({}, nanousd=CENT)
+        assert hold.settle() is not None
+        bank.take_in = lambda batch: None
+    assert bank.last is None  # as its journal says
+
+
+async def test_what_is_open_at_the_end_is_told_as_in_doubt(bank, ledger):
+    """With the last batch, which a bank takes in as it closes."""
+    async with ledger:
+        hold = await ledger.reserve({}, nanousd=CENT, key="k")
+    assert [(one.key, one.amounts["usd"]) for one in bank.last.in_doubt] == [("k", CENT)]
+    assert hold.state == "in_doubt"
+
+
+def test_no_bank_needs_sqlite():
+    """What decides knows nothing of where the accounts are."""
+    code = "import sys, hivecost.leasing; sys.exit('sqlite3' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
