@@ -183,7 +183,6 @@ async def spend(ledger: LedgerStore) -> list[hc.DoubtfulHold]:
         settlement = hold.settle(usd="0.007")
         print(settlement and settlement.incidents, hold.amounts["usd"], hold.accounts[0].settled)
         print(hold.settle("0.007"), hold.settle_known(tokens=5, calls=1), hold.settle_another(nanousd=5, calls=None))
-        hold.settle_another(token=5)  # type: ignore[call-arg]  # every name is known
     limit: int = await ledger.raise_limit("org day", "$5", by="ada")
     limit = await ledger.set_limit("org day", 5, scope={"org": "acme"}, by="ada")
     limit = await ledger.unset_limit("org day", scope={"org": "acme"}, by="ada")

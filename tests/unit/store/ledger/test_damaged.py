@@ -13,7 +13,7 @@ from hivecost.store.ledger import Ledger
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_visit_that_fails_lets_go_of_the_database(base_path, budgets):
+async def test_a_sync_that_fails_lets_go_of_the_database(base_path, budgets):
     """Also while somebody keeps the error, in whose traceback the cursor still is."""
     async with Ledger.open(base_path, budgets=budgets) as ledger:
         (await ledger.reserve({"user": "ada", "execution": "e"}, usd="0.10")).doubt()

@@ -44,7 +44,7 @@ def steps(monkeypatch):
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
 async def test_a_hundred_thousand_own_limits_cost_what_ten_cost(base_path, steps, anyio_backend):
-    """Opening, turns of new customers and runs, visits and changes take as many steps in the database."""
+    """Opening, turns of new customers and runs, syncs and changes take as many steps in the database."""
     costs = {}
     for count in (10, 100_000):
         place = base_path / str(count)

@@ -14,8 +14,8 @@ pytestmark = pytest.mark.anyio
 
 
 @pytest.mark.parametrize("fault", [sqlite3.OperationalError("disk I/O error"), OSError(5, "Input/output error")])
-async def test_a_look_that_fails_is_a_reason_to_visit(base_path, budgets, monkeypatch, caplog, fault):
-    """What the disk does to a look between two visits is no fault of ours, and no news while visits work."""
+async def test_a_poll_that_fails_is_a_reason_to_sync(base_path, budgets, monkeypatch, caplog, fault):
+    """What the disk does to a poll between two syncs is no fault of ours, and no news while syncs work."""
     failed, token = anyio.Event(), anyio.lowlevel.current_token()
     poll = LedgerDatabase.poll
 
