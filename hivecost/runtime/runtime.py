@@ -29,7 +29,7 @@ from hivecost.errors import (
 from hivecost.events import Event, LLMTurnComplete
 from hivecost.forking import leave_child, tell_children
 from hivecost.ledger import Budget, Limit, OpenLedger, listed_budgets
-from hivecost.ledger.caps import CapMode, new_cap
+from hivecost.ledger.caps import Cap, CapMode, new_cap
 from hivecost.plugin import GateCheck, Plugin, TurnRequest, load_plugin_class, require_plugin
 from hivecost.pricing import PriceBook
 from hivecost.runtime.admission import admit_turn, with_plain_names
@@ -41,6 +41,7 @@ from hivecost.runtime.config_file import ConfigFile, read_config_file, require_d
 from hivecost.runtime.config_reload import ConfigReload, compare, in_force_after
 from hivecost.runtime.entry_point import EntryPoint
 from hivecost.runtime.execution import Execution
+from hivecost.runtime.execution_block import ExecutionBlock
 from hivecost.runtime.executions import Executions
 from hivecost.runtime.gate import Gate
 from hivecost.runtime.hosting import hosting
@@ -349,22 +350,46 @@ class AgentRuntime:
         """
         self._executions.refuse_ended()  # here, because another loop does not know who asks
         entry = self._entry_point(entry_point)
-        if limit is None and mode != "hard":
-            raise ConfigError("trigger(limit=…)", f"the limit that mode={mode!r} is about")
+        cap = _cap(f"cap of {entry.name}", "trigger", limit, mode)
+        given = {"session_id": session_id, "user_id": user_id, "org_id": org_id, "task_id": task_id}
 
         async def start() -> Execution:
-            return self._executions.start(
-                entry,
-                input,
-                session_id=session_id,
-                user_id=user_id,
-                org_id=org_id,
-                task_id=task_id,
-                tags=tags or {},
-                cap=None if limit is None else new_cap(f"cap of {entry.name}", limit, mode=mode),
-            )
+            return self._executions.trigger(entry, input, given=given, tags=tags or {}, cap=cap)
 
         return (await self._executions.run_at_home(start)).execution_id
+
+    def execution(
+        self,
+        *,
+        agent_id: str | None = None,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        org_id: str | None = None,
+        task_id: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        limit: Limit | None = None,
+        mode: CapMode = "hard",
+    ) -> ExecutionBlock:
+        """An execution without an entry point: the code in the block is the agent.
+
+        `async with runtime.execution(agent_id="planner") as ctx:` on the runtime's loop or on any other, `with` in a
+        thread, or in a program that has no loop and `run_in_background`. Begins and ends as one that is triggered, and
+        inherits as that does, `agent_id` too. What is raised in the block ends it (`cancelled` by a refusal, else
+        `failed`), and goes on to the caller. When it is cancelled its next turn is refused, and on a loop its next
+        await is cancelled; it is left by ExecutionCancelledError then. `ctx.result` and `wait(ctx.execution_id)` have
+        the result. A child that is forked inside ends where the block does.
+
+        Entering raises as `trigger` does, and HiveCostError for `with` on the runtime's own loop.
+        """
+        given = {
+            "agent_id": agent_id,
+            "session_id": session_id,
+            "user_id": user_id,
+            "org_id": org_id,
+            "task_id": task_id,
+        }
+        cap = _cap(f"cap of {agent_id or 'this execution'}", "execution", limit, mode)
+        return ExecutionBlock(self._executions, partial(self._executions.start, given=given, tags=tags or {}, cap=cap))
 
     async def trigger_and_wait(self, entry_point: str, input: Any = None, **attribution: Any) -> ExecutionResult:
         """Run an execution to its end; `attribution` is as for `trigger`.
@@ -496,3 +521,9 @@ class AgentRuntime:
             foreign_turns=self._foreign_turns,
             events_lost=self._events_lost,
         )
+
+
+def _cap(name: str, method: str, limit: Limit | None, mode: CapMode) -> Cap | None:
+    if limit is None and mode != "hard":
+        raise ConfigError(f"{method}(limit=…)", f"the limit that mode={mode!r} is about")
+    return None if limit is None else new_cap(name, limit, mode=mode)
