@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from hivecost.rate_limits import RateLimiter
     from hivecost.runtime import (
         AgentRuntime,
+        BackgroundRuntime,
         Execution,
         ExecutionResult,
         GraphSpec,
@@ -82,6 +83,7 @@ if TYPE_CHECKING:
         RuntimeConfig,
         Turn,
         current_execution,
+        run_in_background,
     )
     from hivecost.signals import (
         budget_exhausted,
@@ -97,6 +99,7 @@ if TYPE_CHECKING:
 __all__ = [
     "AgentRuntime",
     "AlertRaised",
+    "BackgroundRuntime",
     "Block",
     "Budget",
     "BudgetBusyError",
@@ -183,6 +186,7 @@ __all__ = [
     "execution_cancelled",
     "new_session_id",
     "read_usage",
+    "run_in_background",
     "select_model",
     "subscriber_failed",
 ]
@@ -269,6 +273,7 @@ _ROOMS = {
     "hivecost.rate_limits": ("RateLimiter",),
     "hivecost.runtime": (
         "AgentRuntime",
+        "BackgroundRuntime",
         "Execution",
         "ExecutionResult",
         "GraphSpec",
@@ -277,6 +282,7 @@ _ROOMS = {
         "RuntimeConfig",
         "Turn",
         "current_execution",
+        "run_in_background",
     ),
     "hivecost.signals": (
         "budget_exhausted",

@@ -391,7 +391,7 @@ class AgentRuntime:
         cap = _cap(f"cap of {agent_id or 'this execution'}", "execution", limit, mode)
         return ExecutionBlock(self._executions, partial(self._executions.start, given=given, tags=tags or {}, cap=cap))
 
-    async def trigger_and_wait(self, entry_point: str, input: Any = None, **attribution: Any) -> ExecutionResult:
+    async def trigger_and_wait(self, /, entry_point: str, input: Any = None, **attribution: Any) -> ExecutionResult:
         """Run an execution to its end; `attribution` is as for `trigger`.
 
         An error inside it is in the result, not raised; so is a cancellation. When the caller is cancelled, so is

@@ -24,6 +24,7 @@ class Case:
 
     def __init__(self, runtime) -> None:
         self.runtime = runtime
+        self.cancel = getattr(runtime, "cancel_execution_nowait", runtime.cancel_execution)
         self.contexts = []
         self.outside = []
 
@@ -110,12 +111,12 @@ class Cancelled(Case):
 
     async def code(self, ctx) -> None:
         await self.turn(ctx)
-        assert await self.runtime.cancel_execution(ctx.execution_id, "enough")
+        assert self.cancel(ctx.execution_id, "enough")
         await anyio.sleep_forever()
 
     def sync_code(self, ctx) -> None:
         self.sync_turn(ctx)
-        assert self.runtime.cancel_execution_nowait(ctx.execution_id, "enough")
+        assert self.cancel(ctx.execution_id, "enough")
         self.sync_turn(ctx)
 
 
@@ -223,6 +224,45 @@ async def test_a_block_is_a_whole_execution(make_runtime, collect, kind, place):
             results = [await runtime.wait(ctx.execution_id) for ctx in case.contexts]
         assert [row.held for row in await runtime.budgets.status()] == []
         assert runtime.statistics().running == 0
+    check(case, left_by, events, results)
+
+
+def joined(case):
+    left_by = []
+    thread = threading.Thread(target=lambda: left_by.append(case.run_sync()))
+    thread.start()
+    thread.join()
+    return left_by[0]
+
+
+def in_a_notebook(case):
+    async def cell():
+        return case.run_sync()
+
+    return anyio.run(cell)
+
+
+BESIDE_A_THREAD = {
+    "main thread": Case.run_sync,
+    "another thread": joined,
+    "asyncio": lambda case: anyio.run(case.run),
+    "trio": lambda case: anyio.run(case.run, backend="trio"),
+    "blocking a loop": in_a_notebook,
+}
+
+
+@pytest.mark.parametrize("place", BESIDE_A_THREAD)
+@pytest.mark.parametrize("kind", CASES)
+def test_a_block_of_a_runtime_in_the_background_is_one_too(tmp_path, kind, place):
+    """`hc.run_in_background(...)`: the same in sync programs, and on loops that are not the runtime's."""
+    events = []
+    settings = {"prices": {"m": {"input": 1, "output": 2}}, "config": {"log": False}, "budgets": [TWO_CALLS]}
+    with hc.run_in_background(tmp_path, **settings) as runtime:
+        runtime.bus.subscribe(event_types=[STARTED, COMPLETED], handler=events.append)
+        case = kind(runtime)
+        left_by = BESIDE_A_THREAD[place](case)
+        results = [runtime.wait(ctx.execution_id) for ctx in case.contexts]
+        assert (runtime.budgets.status(), runtime.statistics().running) == ([], 0)
     check(case, left_by, events, results)
 
 
