@@ -10,6 +10,7 @@ runtime = hc.run_in_background("data", budgets=[hc.Budget("day", limit="$0.02", 
 
 async def research(topic: str) -> str:
     async with runtime.execution(agent_id="researcher", task_id=topic) as ctx:
+        print(f"{topic}: for {ctx.agent_id}")
         async with ctx.turn("gpt-4o", input_tokens=1_000, max_tokens=500) as turn:
             await asyncio.sleep(0.01)  # your client's call
             turn.settle({"model": "gpt-4o", "usage": {"prompt_tokens": 1_000, "completion_tokens": 500}})

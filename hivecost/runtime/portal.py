@@ -119,27 +119,28 @@ class BackgroundRuntime(_Face[AgentRuntime]):
     the loop of that thread; there `agent_runtime` is to be awaited.
     """
 
-    def __init__(self, runtime: AgentRuntime) -> None:
-        super().__init__(runtime, _LoopThread("hivecost runtime"))
-        self.agent_runtime = runtime
-        #: How the budgets stand, and changing them while agents run.
-        self.budgets = BackgroundBudgets(runtime.budgets, self._thread)
+    def __init__(self, make: Callable[[], AgentRuntime]) -> None:
+        self._thread = _LoopThread("hivecost runtime")
         self._is_cut_short = False
-        self._opened: Future[None] = Future()
-        self._life = self._thread.begin(self._live)
+        self._opened: Future[AgentRuntime] = Future()
+        self._life = self._thread.begin(partial(self._live, make))
         try:
-            self._opened.result()
+            super().__init__(self._opened.result(), self._thread)
         except BaseException:  # it could not be opened, or nobody waits for that any more
             self._life.cancel()
             self._thread.stop()
             raise
+        self.agent_runtime = self._target
+        #: How the budgets stand, and changing them while agents run.
+        self.budgets = BackgroundBudgets(self._target.budgets, self._thread)
         _at_exit.add(self)
 
-    async def _live(self) -> None:
+    async def _live(self, make: Callable[[], AgentRuntime]) -> None:
+        """Make it here, too: the caller may have a loop of another kind."""
         self._over = anyio.Event()
         try:
-            async with self.agent_runtime:
-                self._opened.set_result(None)
+            async with make() as runtime:
+                self._opened.set_result(runtime)
                 await self._over.wait()
                 if self._is_cut_short:
                     raise _CutShort
@@ -294,4 +295,4 @@ def run_in_background(*args: Any, **settings: Any) -> BackgroundRuntime:
     Takes what AgentRuntime takes. Opened at once, and closed by `close()`, by `with run_in_background(...) as runtime:`
     or when the program ends. Raise as `async with AgentRuntime(...)` does.
     """
-    return BackgroundRuntime(AgentRuntime(*args, **settings))
+    return BackgroundRuntime(partial(AgentRuntime, *args, **settings))

@@ -135,6 +135,7 @@ class AgentRuntime:
         self._entry_points: dict[str, EntryPoint] = {}
         self._executions = Executions(self, cancel_grace_s=self.config.cancel_grace_s)
         self._lifecycle: AbstractAsyncContextManager[None] | None = None
+        self._opened_in: anyio.TaskInfo | None = None
         self._is_forked = False
         tell_children(self)
         self._foreign_turns = 0
@@ -205,7 +206,7 @@ class AgentRuntime:
         if self._lifecycle is not None:
             where = "in the parent process" if self._is_forked else "already"
             raise HiveCostError(f"this runtime is running {where}; make a second AgentRuntime for another loop")
-        self._lifecycle = self._run()
+        self._lifecycle, self._opened_in = self._run(), anyio.get_current_task()
         try:
             await self._lifecycle.__aenter__()
         except BaseException:
@@ -221,6 +222,11 @@ class AgentRuntime:
             return None
         self.bus.refuse_in_handler("leaving the runtime")
         self._executions.refuse_inside("leaving the runtime")
+        if self._lifecycle is not None and self._opened_in != anyio.get_current_task():
+            raise HiveCostError(
+                "this runtime was opened in another task, and only that can close it: write `async with runtime:`, or "
+                "use hc.run_in_background(...), which is opened and closed anywhere"
+            )
         lifecycle, self._lifecycle = self._lifecycle, None
         return None if lifecycle is None else await lifecycle.__aexit__(kind, error, trace)
 
