@@ -31,3 +31,12 @@ def test_a_typed_user_needs_no_ignore_and_no_cast(tmp_path):
         source.replace("amount: int | None = cost.nanousd", "amount: str = cost.nanousd"), encoding="utf-8"
     )
     assert 'expression has type "int | None", variable has type "str"' in check(wrong)
+    wrong.write_text(
+        source.replace("run_in_background(", "run_in_background(7, ").replace(
+            "budgets.raise_limit(", "budgets.freeze("
+        ),
+        encoding="utf-8",
+    )
+    found = check(wrong)
+    assert 'Argument 1 to "run_in_background" has incompatible type "int"' in found
+    assert 'expected "str"' in found
