@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import sys
 import tempfile
 import threading
 import time
@@ -18,7 +19,7 @@ Measure = Callable[[str], Coroutine[Any, Any, tuple[float, ...]]]
 
 EXECUTIONS = 10_000
 #: What each may take at most.
-IDLE_MB, EXECUTION_BYTES, THREADS, THREADS_AFTER = 40.0, 20_000.0, 2.0, 0.0
+IDLE_MB, TOKENIZER_MB, EXECUTION_BYTES, THREADS, THREADS_AFTER = 40.0, 120.0, 20_000.0, 2.0, 0.0
 #: What long use may add to what as much use has taken before.
 GROWTH_MB = 4.0
 USERS, DAYS = 1_000, 10
@@ -28,13 +29,15 @@ FAILURES = 400
 
 def results() -> list[Result]:
     """(name, budget, figure, whether it is kept), each measured in a process of its own."""
-    idle_mb, threads, threads_after = _measured(_idle)
+    idle_mb, threads, threads_after = _measured(_idle_without_tokenizer)
+    with_tokenizer_mb, *_ = _measured(_idle)
     execution_bytes, _ = _measured(_crowded)
     days_mb, _ = _measured(_days)
     sessions_mb, _ = _measured(_sessions)
     failures_mb, _ = _measured(_failures)
     return [
         _kept("MB of RSS that an open runtime with a log and budgets adds to Python with asyncio", IDLE_MB, idle_mb),
+        _kept("MB of RSS that the same adds with the extra `tokens`", TOKENIZER_MB, with_tokenizer_mb),
         _kept("threads that an open runtime with a log and budgets keeps, beside the main one", THREADS, threads),
         _kept("threads that are left when it is closed and its loop has ended", THREADS_AFTER, threads_after),
         _kept(
@@ -80,6 +83,12 @@ def _rss_bytes() -> int:
         if line.startswith("VmRSS:"):
             return int(line.split()[1]) * 1024
     raise OSError("/proc/self/status has no VmRSS")
+
+
+async def _idle_without_tokenizer(folder: str) -> tuple[float, ...]:
+    """The same where the extra `tokens` is not installed."""
+    sys.modules["bpe_openai"] = None  # type: ignore[assignment]  # how Python says that there is no such module
+    return await _idle(folder)
 
 
 async def _idle(folder: str) -> tuple[float, ...]:

@@ -4,7 +4,6 @@ import gc
 from collections import Counter
 from pathlib import Path
 
-import hypothesis  # noqa: F401  # it looks for referrers when it is imported, which a frozen heap no longer shows
 import pytest
 
 
@@ -13,6 +12,11 @@ def _small_heap() -> None:
     """What was imported, collected and remembered until now: no test that collects garbage need look through it."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """What plugins import at the end looks for referrers, which a frozen heap does not show."""
+    gc.unfreeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

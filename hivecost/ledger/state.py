@@ -88,7 +88,7 @@ class LedgerState:
         accounts = self._book.find(attribution, at_ns, ancestors)
         wanted = _checked(amounts if "calls" in amounts else {"calls": 1, **amounts})
         refusals: tuple[Refusal, ...] = ()
-        if not self._has_room(accounts, wanted):
+        if self._frozen or not _have_room(accounts, wanted):
             refusals = self._refusals(accounts, wanted)
             enforced = self._enforced(refusals)
             if enforced is not None:
@@ -137,14 +137,24 @@ class LedgerState:
         if hold.known is not None:
             billed |= hold.known
         hold.billed = billed
-        reserved = self._take_back(hold)
+        before, reserved = hold.state, hold.amounts
+        if before == "released":
+            reserved = dict.fromkeys(reserved, 0)
+        else:
+            self._forget(hold)
         hold.state = "settled"
         has_news = False
-        for account in hold.accounts:
+        for account in hold.accounts:  # once over them, because every turn passes here
             unit = account.unit
-            amount = billed[unit]
+            amount, held = billed[unit], reserved[unit]
+            if before == "held":
+                account.open_holds -= 1
+                account.held -= held
+            elif before == "in_doubt":
+                account.open_holds -= 1
+                account.in_doubt -= held
             settled = account.settled = account.settled + amount
-            if settled >= account.alarm_at or amount > reserved[unit] or account.over:
+            if settled >= account.alarm_at or amount > held or account.over:
                 has_news = True
         return self._news_of(hold, hold.accounts, billed, reserved) if has_news else _NOTHING
 
@@ -174,7 +184,10 @@ class LedgerState:
         """Give the whole hold back, because it is sure that nothing was sent; False if it is not held any more."""
         if hold.state != "held":
             return False
-        self._take_back(hold)
+        self._forget(hold)
+        for account in hold.accounts:
+            account.open_holds -= 1
+            account.held -= hold.amounts[account.unit]
         hold.state = "released"
         hold.is_partial = False  # nothing was sent, so any bill is a mistake
         self._book.drop_over(hold.accounts)
@@ -428,16 +441,6 @@ class LedgerState:
         if hold.key is not None:
             self._open_by_key[hold.key] = hold
 
-    def _has_room(self, accounts: tuple[Account, ...], amounts: Mapping[Unit, int]) -> bool:
-        """Whether nothing speaks against it, which is most often so."""
-        if self._frozen:
-            return False
-        for account in accounts:
-            unit = account.unit
-            if unit not in amounts or account.settled + account.held + account.in_doubt + amounts[unit] > account.cap:
-                return False
-        return True
-
     def _news_of(
         self, hold: Hold, accounts: tuple[Account, ...], billed: Mapping[Unit, int], reserved: Mapping[Unit, int]
     ) -> Settlement:
@@ -480,23 +483,11 @@ class LedgerState:
         enforced = [refusal for refusal in refusals if not refusal.shadow]
         return max(enforced, key=finality, default=None)
 
-    def _take_back(self, hold: Hold) -> Mapping[Unit, int]:
-        """Remove the hold from its accounts; what was reserved there."""
-        amounts = hold.amounts
-        if hold.state == "released":
-            return dict.fromkeys(amounts, 0)
-        if hold.state == "held":
-            for account in hold.accounts:
-                account.open_holds -= 1
-                account.held -= amounts[account.unit]
-        else:
-            for account in hold.accounts:
-                account.open_holds -= 1
-                account.in_doubt -= amounts[account.unit]
+    def _forget(self, hold: Hold) -> None:
+        """It is neither held nor in doubt any more."""
         self._open.pop(hold.hold_id, None)
         if hold.key is not None and self._open_by_key.get(hold.key) is hold:
             del self._open_by_key[hold.key]
-        return amounts
 
     def _overrun(self, hold: Hold, account: Account, held: int, billed: int) -> Incident:
         account.overrun += billed - held
@@ -533,6 +524,14 @@ def _require_hard(budgets: Iterable[Budget]) -> None:
 def _take_further(hold: Hold, amounts: Mapping[Unit, int]) -> None:
     further = hold.further or {}
     hold.further = {unit: further.get(unit, 0) + amounts[unit] for unit in UNITS}
+
+
+def _have_room(accounts: tuple[Account, ...], amounts: Mapping[Unit, int]) -> bool:
+    for account in accounts:
+        unit = account.unit
+        if unit not in amounts or account.settled + account.held + account.in_doubt + amounts[unit] > account.cap:
+            return False
+    return True
 
 
 def _checked(amounts: Mapping[Unit, int]) -> Mapping[Unit, int]:

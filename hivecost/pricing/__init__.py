@@ -19,7 +19,7 @@ from hivecost.pricing.rate_shifts import RateShift, rate_shifts
 from hivecost.pricing.repricing import Kept, reprice_turn
 from hivecost.pricing.resolver import ModelName
 from hivecost.pricing.selection import ModelChoice, select_model
-from hivecost.pricing.tokenizer import can_count_tokens, count_tokens, load_tokenizers
+from hivecost.pricing.tokenizer import can_count_tokens, count_tokens, has_tokenizer, import_tokenizer
 from hivecost.usage import (
     FLAVORS,
     UsageReading,
@@ -60,10 +60,11 @@ __all__ = [
     "diff_rates",
     "each_request",
     "estimated",
+    "has_tokenizer",
+    "import_tokenizer",
     "input_token_bound",
     "is_unbilled",
     "list_rates",
-    "load_tokenizers",
     "price_line",
     "rate_shifts",
     "reaches_outside",

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Iterator
 from functools import cache
+from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final
 
@@ -18,6 +19,9 @@ from hivecost.pricing.bounds import sent_bytes, template_bound
 from hivecost.pricing.names import GATEWAYS, PROVIDER_NAMES
 
 _log = logging.getLogger("hivecost.pricing")
+
+#: An extra, of 70 MB once it is imported; each vocabulary comes on top.
+_PACKAGE: Final = "bpe_openai"
 
 #: The vocabulary of each family of models, as OpenAI's tiktoken lists them.
 _VOCABULARIES: Final = {
@@ -55,27 +59,30 @@ def count_tokens(prompt: Any, model: str) -> int:
 def can_count_tokens(model: str, provider: str = "") -> bool:
     """Whether `count_tokens` knows this model, asked of this provider, and its package is installed."""
     host = provider.lower()
-    return PROVIDER_NAMES.get(host, host) in _HOSTS and _vocabulary_of(model) is not None and _is_installed()
+    return PROVIDER_NAMES.get(host, host) in _HOSTS and _vocabulary_of(model) is not None and has_tokenizer()
 
 
 @cache
-def load_tokenizers() -> bool:
-    """Load what `count_tokens` needs, once, and say whether it is there: it takes over a second, for a thread to wait.
+def has_tokenizer() -> bool:
+    """Whether the package that `count_tokens` counts with is installed."""
+    return find_spec(_PACKAGE) is not None
 
-    One that is installed and cannot be loaded is said, and done without.
+
+@cache
+def import_tokenizer() -> bool:
+    """Import what `count_tokens` counts with, once, and say whether it is there: a second, for a thread to wait.
+
+    What is installed and cannot be imported is said, and done without. Vocabularies are loaded by the first count.
     """
-    try:
-        for vocabulary in _VOCABULARIES if _is_installed() else ():
-            _encoding(vocabulary)
-    except Exception as error:  # the edge: a stranger's package
-        _log.warning("bpe-openai cannot be loaded, prompts are bounded by their bytes: %s", shown(error))
+    if not has_tokenizer():
         return False
-    return _is_installed()
-
-
-@cache
-def _is_installed() -> bool:
-    return find_spec("bpe_openai") is not None
+    try:
+        for name in (_PACKAGE, f"{_PACKAGE}._bindings"):  # its native part, which else the first count imports
+            import_module(name)
+    except Exception as error:  # the edge: a stranger's package
+        _log.warning("bpe-openai cannot be imported, prompts are bounded by their bytes: %s", shown(error))
+        return False
+    return True
 
 
 def _vocabulary_of(model: str) -> str | None:
@@ -108,10 +115,10 @@ def _tokens(text: str, vocabulary: str) -> int:
 @cache
 def _encoding(vocabulary: str) -> Any:
     try:
-        import bpe_openai  # type: ignore[import-untyped]  # noqa: PLC0415  # an extra, without types
+        package = import_module(_PACKAGE)
     except ImportError:
         raise ConfigError("count_tokens", "the package bpe-openai: pip install 'hivecost[tokens]'") from None
-    return bpe_openai.get_encoding(vocabulary)
+    return package.get_encoding(vocabulary)
 
 
 def _strings(value: Any) -> Iterator[str]:

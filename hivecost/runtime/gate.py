@@ -22,7 +22,7 @@ from hivecost.ledger import Budget, ClosesInTime, LedgerStore, OpenLedger, Unit,
 from hivecost.ledger.caps import Cap, CapHold
 from hivecost.loops import Loop, current_loop
 from hivecost.plugin import GateCheck, TurnEnd, TurnOutcome, TurnRequest
-from hivecost.pricing import PriceBook, load_tokenizers
+from hivecost.pricing import PriceBook, has_tokenizer, import_tokenizer
 from hivecost.runtime.capped_turns import WAIT_S, CappedTurns
 from hivecost.runtime.closing import GRACE_S, Closing
 from hivecost.runtime.hard_budgets import Admission, HardBudgets
@@ -87,8 +87,8 @@ class Gate:
         Raises LedgerUnavailableError.
         """
         self._loop, self._hard = current_loop(), None
-        if self._budgets:
-            await anyio.to_thread.run_sync(load_tokenizers)  # turns import nothing
+        if self._budgets and has_tokenizer():
+            await anyio.to_thread.run_sync(import_tokenizer)  # turns import nothing
         self._capped.open(self._loop)
         opened = partial(self._opened, base_path, prices, publish, closing)
         async with opened() if self._budgets else self._openable(opened):

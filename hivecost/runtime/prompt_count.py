@@ -19,8 +19,8 @@ from hivecost.pricing import (
     asked_tool_calls,
     can_count_tokens,
     count_tokens,
+    import_tokenizer,
     input_token_bound,
-    load_tokenizers,
     reaches_outside,
 )
 from hivecost.pricing.bounds import TEMPLATE_TOKENS
@@ -86,8 +86,8 @@ class PromptCount:
         return not self._is_outside and can_count_tokens(request.model, request.provider)
 
     def _tokenized(self, model: str) -> int | None:
-        """In a thread: the first one may have to load the tokenizer, and a long prompt takes its time."""
-        return count_tokens(self._prompt, model) if load_tokenizers() else None
+        """In a thread: the first one has to load a vocabulary, and a long prompt takes its time."""
+        return count_tokens(self._prompt, model) if import_tokenizer() else None
 
     async def _asked(self, count: Count) -> int | None:
         """What the caller's `count` says, and a little more; None, said once for each kind of error, where it fails."""

@@ -59,7 +59,7 @@ def looks_and_then_holds(patch, memory):
         for _ in range(3):
             await anyio.lowlevel.checkpoint()
         with patch.context() as unchecked:
-            unchecked.setattr(LedgerState, "_has_room", lambda *_: True)
+            unchecked.setattr(state, "_have_room", lambda *_: True)
             return hold(self, *args, **kwargs)
 
     patch.setattr(memory.MemoryLedger, "reserve", reserve)

@@ -172,11 +172,6 @@ class Desk(Atomic):
             self.journal.extend(pure.place, pure.amounts)
         return refusal
 
-    @atomic(_settle_later)
-    def settle(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Settlement | None:
-        """Charge the bill, once."""
-        return self._settle(hold, amounts)
-
     @atomic(_settle_known_later)
     def settle_known(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Settlement | None:
         """Charge what is known of the bill, once, and doubt the rest."""
@@ -194,6 +189,7 @@ class Desk(Atomic):
         return settlement
 
     def _settle(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Settlement | None:
+        """Charge the bill, once."""
         pure = hold.pure
         if pure.state == "settled":
             return None
@@ -209,6 +205,8 @@ class Desk(Atomic):
         if settlement.incidents:
             self._freeze_for(pure, settlement.incidents)
         return settlement
+
+    settle = atomic(_settle_later)(_settle)
 
     @atomic(_settle_another_later)
     def settle_another(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> Settlement | None:
@@ -428,36 +426,35 @@ class Desk(Atomic):
 
     def _write_down(self, hold: Hold) -> bool:
         """True once it is in the journal; False, and there is no hold, where that cannot be yet."""
-        try:
-            accounts = self._packed(hold.accounts)
-        except LedgerUnavailableError:
-            self._state.release(hold)
-            raise
-        unread = self._leases.unread
-        if accounts is None or (unread and not unread.isdisjoint(hold.accounts)):
+        leases, journal = self._leases, self.journal
+        packed = leases.packed(hold.accounts)
+        if packed is None or (leases.unread and not leases.unread.isdisjoint(hold.accounts)):
             self._state.release(hold)
             return False
-        try:
-            if accounts:
-                self._write(hold, accounts)
-        except IndexError:  # all places of the journal are taken
-            self._state.release(hold)
-            return False
+        if packed:
+            if not journal.has_room_for(packed):
+                self._state.release(hold)
+                self._require_room_for(hold.accounts, packed)
+                return False
+            self._write(hold, packed)
         return True
 
     def _packed(self, accounts: tuple[Account, ...]) -> bytes | None:
         packed = self._leases.packed(accounts)
-        if packed is not None and len(packed) > self.journal.accounts_bytes:
+        if packed is not None:
+            self._require_room_for(accounts, packed)
+        return packed
+
+    def _require_room_for(self, accounts: tuple[Account, ...], packed: bytes) -> None:
+        if len(packed) > self.journal.accounts_bytes:
             raise LedgerUnavailableError(
                 f"the turn counts on {len(accounts)} hard budgets, so many were added since the ledger was opened "
                 "that it has no room to write that down; open it again"
             )
-        return packed
 
-    def _write(self, hold: Hold, accounts: bytes) -> None:
+    def _write(self, hold: Hold, packed: bytes) -> None:
         key = key_bytes(hold.key) if hold.key else b""
-        content = hold.hold_id, hold.at_ns, hold.amounts, key, accounts
-        hold.place = self.journal.hold(*content, is_partial=hold.is_partial)
+        hold.place = self.journal.hold(hold.hold_id, hold.at_ns, hold.amounts, key, packed, is_partial=hold.is_partial)
 
     def _charge(self, hold: Hold, held: Mapping[Unit, int], shares: Mapping[int, Share] | None = None) -> None:
         """Write the bill down, in the place of its hold or, where that is not its own any more, in a new one."""

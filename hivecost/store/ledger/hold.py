@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hivecost.store.ledger.ledger import Ledger
 
 
-class LedgerHold(msgspec.Struct, eq=False):
+class LedgerHold(msgspec.Struct, eq=False, gc=False):
     """`async with await ledger.reserve(...) as hold:` left unsettled, by an exception or not, the hold is in doubt.
 
     In doubt it stays charged until its usage arrives (`settle`), or someone resolves it. All methods but `extend` and

@@ -106,6 +106,7 @@ class Journal:
             file.flush()
             self._map = mmap.mmap(file.fileno(), size)
         self._free = list(range(size - self._layout.size, _HEADER_SIZE - 1, -self._layout.size))
+        self._bill_at = self._layout.bill_at
         self.holds_max = holds_max
         #: What `pack_accounts` may give for a hold at most.
         self.accounts_bytes = self._layout.accounts.size
@@ -114,6 +115,10 @@ class Journal:
     def free(self) -> int:
         """How many slots are free."""
         return len(self._free)
+
+    def has_room_for(self, accounts: bytes) -> bool:
+        """Whether one more hold can be written down, on so many accounts."""
+        return bool(self._free) and len(accounts) <= self.accounts_bytes
 
     def hold(
         self,
@@ -139,7 +144,7 @@ class Journal:
         place = self._free.pop()
         number, at_ns, amounts, key, accounts = content
         self._content.pack_into(self._map, place + _CONTENT_AT, number, at_ns, *_in_order(amounts), key, accounts)
-        _BILL.pack_into(self._map, place + self._layout.bill_at, settlement, *_in_order(billed))
+        _BILL.pack_into(self._map, place + self._bill_at, settlement, *_in_order(billed))
         self._map[place] = _SETTLED | _PARTIAL if is_partial else _SETTLED
         return place
 
@@ -155,12 +160,12 @@ class Journal:
         state = self._map[place]
         if state & _HELD:
             usd, tokens, calls = billed.get("usd", 0), billed.get("tokens", 0), billed.get("calls", 0)
-            _BILL.pack_into(self._map, place + self._layout.bill_at, settlement, usd, tokens, calls)
+            _BILL.pack_into(self._map, place + self._bill_at, settlement, usd, tokens, calls)
             self._map[place] = state & (_EXTENDED | _PARTIAL) | _SETTLED
 
     def settle_part(self, place: int, settlement: int, known: Mapping[Unit, int]) -> None:
         """From now on the hold is settled in these units, and in doubt in the others."""
-        _BILL.pack_into(self._map, place + self._layout.bill_at, settlement, *_in_order(known))
+        _BILL.pack_into(self._map, place + self._bill_at, settlement, *_in_order(known))
         self._map[place] |= sum(_PARTS[unit] for unit in known)
 
     def release(self, place: int) -> None:

@@ -30,7 +30,7 @@ class Leases:
         #: Those among them that nobody takes turns on any more.
         self._dropped: set[Account] = set()
         #: Accounts in memory only of which nobody has read yet whether they have limits of their own.
-        self._unread: set[Account] = set()
+        self.unread: set[Account] = set()
         #: Budgets of which some values have.
         self._with_own_limits: frozenset[str] = frozenset()
 
@@ -41,7 +41,7 @@ class Leases:
         """The account that is known already, or this one, with nothing lent to it yet."""
         if not is_durable(account):
             if account.budget.name in self._with_own_limits:
-                self._unread.add(account)
+                self.unread.add(account)
             return account
         known = self._known.setdefault((account.budget.name, account.key), account)
         if known is account and not account.budget.shadow:
@@ -53,19 +53,14 @@ class Leases:
         """No turns are taken on the account any more: its lease goes back with the next visit."""
         if account in self._leased:
             self._dropped.add(account)
-        self._unread.discard(account)
+        self.unread.discard(account)
         if is_durable(account):
             self._packed.clear()  # would keep it alive; what is still asked for is soon packed again
-
-    @property
-    def unread(self) -> set[Account]:
-        """Accounts in memory only whose own limits are to be read, before anything more is held there."""
-        return self._unread
 
     def take_own_limits(self, own_limits: Mapping[Account, int | None]) -> None:
         """What was read of accounts in memory only."""
         for account, own_limit in own_limits.items():
-            self._unread.discard(account)
+            self.unread.discard(account)
             if own_limit != account.own_limit:
                 account.set_own_limit(own_limit)
 
@@ -74,7 +69,7 @@ class Leases:
         before, self._with_own_limits = self._with_own_limits, frozenset(with_own_limits)
         names = before | self._with_own_limits
         if names:
-            self._unread.update(a for a in accounts if a.budget.name in names and not is_durable(a))
+            self.unread.update(a for a in accounts if a.budget.name in names and not is_durable(a))
 
     def packed(self, accounts: tuple[Account, ...]) -> bytes | None:
         """The durable ones among them, for the journal; None when one is not in the database yet."""

@@ -51,8 +51,12 @@ TTLS = {"": None, "5m": {"type": "ephemeral"}, "1h": {"type": "ephemeral", "ttl"
 
 @cache
 def listed():
-    """Every model of the catalog whose tokens have a price."""
-    return [(provider, model) for provider, model in BOOK.models() if BOOK.knows(model, provider=provider)]
+    """Every model of the catalog whose tokens have a price.
+
+    Perplexity's count reasoning beside the output and bill it beyond `max_tokens`, as no emulated API does.
+    """
+    models = [(provider, model) for provider, model in BOOK.models() if BOOK.knows(model, provider=provider)]
+    return [(provider, model) for provider, model in models if "sonar" not in model]
 
 
 @cache
