@@ -32,11 +32,9 @@ def test_a_typed_user_needs_no_ignore_and_no_cast(tmp_path):
     )
     assert 'expression has type "int | None", variable has type "str"' in check(wrong)
     wrong.write_text(
-        source.replace("run_in_background(", "run_in_background(7, ").replace(
-            "budgets.raise_limit(", "budgets.freeze("
-        ),
-        encoding="utf-8",
+        source.replace("run_in_background(", "run_in_background(7, ").replace('wait("api"', "wait(7"), encoding="utf-8"
     )
     found = check(wrong)
     assert 'Argument 1 to "run_in_background" has incompatible type "int"' in found
-    assert 'expected "str"' in found
+    assert 'Argument 1 to "trigger_and_wait" of "AgentRuntime" has incompatible type "int"' in found
+    assert 'Argument 1 has incompatible type "int"; expected "str"' in found
