@@ -121,7 +121,6 @@ class BackgroundRuntime(_Face[AgentRuntime]):
 
     def __init__(self, make: Callable[[], AgentRuntime]) -> None:
         self._thread = _LoopThread("hivecost runtime")
-        self._is_cut_short = False
         self._opened: Future[AgentRuntime] = Future()
         self._life = self._thread.begin(partial(self._live, make))
         try:
@@ -142,10 +141,6 @@ class BackgroundRuntime(_Face[AgentRuntime]):
             async with make() as runtime:
                 self._opened.set_result(runtime)
                 await self._over.wait()
-                if self._is_cut_short:
-                    raise _CutShort
-        except _CutShort:
-            return
         except BaseException as error:
             if not self._opened.done():
                 self._opened.set_exception(error)
@@ -193,7 +188,7 @@ class BackgroundRuntime(_Face[AgentRuntime]):
         if self._thread.is_forked:
             leave_child(error)
             return
-        self._close(cut_short=error is not None)
+        self._close("" if error is None else "the block of the runtime raised")
 
     def close(self) -> None:
         """Wait for what runs, write what was published and end the thread; closed again, it does nothing.
@@ -203,19 +198,21 @@ class BackgroundRuntime(_Face[AgentRuntime]):
         """
         self._close()
 
-    def _close(self, *, cut_short: bool = False, timeout_s: float | None = None) -> None:
+    def _close(self, why: str = "", *, timeout_s: float | None = None) -> None:
+        """With a reason what runs is cancelled, also when it was being waited for."""
         if self._thread.is_forked:
             return
         self._refuse_inside()
-        self._is_cut_short |= cut_short
         with suppress(HiveCostError):  # its thread has ended
-            self._thread.begin(self._end)
+            self._thread.begin(partial(self._end, why))
         self._life.exception(timeout_s)
         self._thread.stop()
         if _at_exit.remove(self):
             self._life.result()
 
-    async def _end(self) -> None:
+    async def _end(self, why: str) -> None:
+        if why:
+            self._target.end_executions(why)
         self._over.set()
 
     def _refuse_inside(self) -> None:
@@ -230,14 +227,10 @@ class BackgroundRuntime(_Face[AgentRuntime]):
         """Cancel what runs, and give up what does not end in time: the program ends."""
         timeout_s = self.agent_runtime.config.close_timeout_s + 2 * GRACE_S
         try:
-            self._close(cut_short=True, timeout_s=timeout_s)
+            self._close("the program has ended", timeout_s=timeout_s)
         except BaseException as error:  # nobody is left to hear of it
             running = self.agent_runtime.statistics().running
             _log.error("the program has ended before its runtime did, %d executions ran on: %r", running, error)
-
-
-class _CutShort(Exception):  # noqa: N818  # never leaves this module
-    """The block, or the program, ends before what runs."""
 
 
 class _AtExit:

@@ -497,6 +497,10 @@ class AgentRuntime:
         provider, model = self.prices.beside(request.model, model, request.provider)
         return self.resolved(request.for_model(model, provider))
 
+    def end_executions(self, why: str) -> None:
+        """Cancel what runs, and start nothing any more. On the runtime's loop."""
+        self._executions.end(why)
+
     def collect_turns(self) -> None:
         """Count the turns that other threads settled so far."""
         self.bus.collect()

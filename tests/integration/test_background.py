@@ -119,6 +119,7 @@ PAUSED = """
 
 WAITS = {
     "for an agent": "runtime.trigger_and_wait('forever', session_id='s')",
+    "for its end": "runtime.trigger('forever', session_id='s')\nruntime.close()",
     "in a block": BLOCK + "    say('ready')\n    threading.Event().wait()",
     "for money": BLOCK + PAUSED.strip("\n"),
 }
@@ -139,7 +140,7 @@ def test_ctrl_c_ends_what_the_main_thread_waits_for(base_path, waits, closes):
     assert process.returncode in (-signal.SIGINT, 130, 1)
     assert "KeyboardInterrupt" in errors
     status, calls, held = logged(base_path)
-    assert (status, calls, held) == ("cancelled" if waits == "for an agent" else "failed", 1, 0)
+    assert (status, calls, held) == ("cancelled" if waits in ("for an agent", "for its end") else "failed", 1, 0)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

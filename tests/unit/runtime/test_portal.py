@@ -168,6 +168,7 @@ def test_a_block_that_raises_cancels_what_runs(tmp_path):
     with pytest.raises(LookupError, match="mine"):
         program()
     assert (contexts[0].result.status, threads()) == ("cancelled", [])
+    assert str(contexts[0].result.error) == "the block of the runtime raised"
 
 
 def test_an_agent_that_leaves_the_program_leaves_it_when_the_runtime_closes(tmp_path):
