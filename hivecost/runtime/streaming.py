@@ -76,7 +76,7 @@ class TurnStream(Generic[Chunk]):
 
     def __aiter__(self) -> Self:
         source = self._source
-        self._async_chunks = aiter(source if isinstance(source, AsyncIterable) else _each(source))
+        self._async_chunks = aiter(source if isinstance(source, AsyncIterable) else _Each(source))
         return self
 
     async def __anext__(self) -> Chunk:
@@ -108,9 +108,19 @@ class TurnStream(Generic[Chunk]):
         return chunk
 
 
-async def _each(chunks: Iterable[Chunk]) -> AsyncIterator[Chunk]:
-    for chunk in chunks:
-        yield chunk
+class _Each(Generic[Chunk]):
+    """The chunks of a sync stream. No generator: one that is left in the middle has to be closed on its own loop."""
+
+    def __init__(self, chunks: Iterable[Chunk]) -> None:
+        self._chunks = iter(chunks)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Chunk:
+        for chunk in self._chunks:
+            return chunk
+        raise StopAsyncIteration
 
 
 async def _aclose(source: object) -> None:

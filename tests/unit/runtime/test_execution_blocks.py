@@ -248,6 +248,7 @@ BESIDE_A_THREAD = {
     "asyncio": lambda case: anyio.run(case.run),
     "trio": lambda case: anyio.run(case.run, backend="trio"),
     "blocking a loop": in_a_notebook,
+    "worker of a loop": lambda case: anyio.run(anyio.to_thread.run_sync, case.run_sync),
 }
 
 
