@@ -83,7 +83,7 @@ class Charge:
         try:
             await self._host.run_at_home(self._pass_gate)
         except BaseException:
-            self._host.gate.release(self._admission)
+            self._give_back()
             raise
         self._is_open = True
         return self
@@ -98,8 +98,17 @@ class Charge:
 
     def __enter__(self) -> Self:
         self._was_entered = True
-        self._host.call_from_thread(self.__aenter__)
+        try:
+            self._host.call_from_thread(self.__aenter__)
+        except BaseException:
+            self._give_back()  # it may have passed the gate while this thread was told to stop
+            raise
         return self
+
+    def _give_back(self) -> None:
+        self._host.gate.release(self._admission)
+        self._admission = Admission(self._admission.request)
+        self._is_open = False
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
