@@ -111,6 +111,7 @@ from hivecost.rate_limits import (
 from hivecost.runtime import (
     AgentRuntime as AgentRuntime,
     AttachedPlugin as AttachedPlugin,
+    BackgroundRuntime as BackgroundRuntime,
     Charge as Charge,
     ConfigReload as ConfigReload,
     Execution as Execution,
@@ -125,6 +126,7 @@ from hivecost.runtime import (
     RuntimeStatistics as RuntimeStatistics,
     Turn as Turn,
     current_execution as current_execution,
+    run_in_background as run_in_background,
 )
 from hivecost.signals import (
     budget_exhausted as budget_exhausted,

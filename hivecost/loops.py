@@ -222,60 +222,101 @@ def current_loop() -> Loop:
     return _AsyncioLoop() if is_asyncio() else _TrioLoop()
 
 
-async def run_on(loop: Loop, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+async def run_on(loop: Loop, function: Callable[[], Coroutine[Any, Any, T]], *, withdraws: bool = True) -> T:
     """Await the function on another loop than the one that runs here, and return its result.
 
     Cancelling here cancels it there, and waits for its end. Raise HiveCostError when that loop has ended, or does not
-    begin within `ANSWER_TIMEOUT_S`: it may be blocked by code that waits for this very call.
+    begin within `ANSWER_TIMEOUT_S`: it may be blocked by code that waits for this very call. Without `withdraws` its
+    turn comes, however long that takes.
     """
-    bridge = _Bridge(function)
+    here, begun, done = current_loop(), anyio.Event(), anyio.Event()
+    bridge = _Bridge(function, begun=lambda: _tell(here, begun.set), done=lambda: _tell(here, done.set))
+    bridge.send(loop)
     try:
-        loop.call_threadsafe(lambda: bridge.begin(loop))
-    except RuntimeError as error:  # how both kinds of loop say that they are closed
-        raise HiveCostError("the event loop of the runtime, or of the ledger, has ended") from error
-    try:
-        with anyio.move_on_after(ANSWER_TIMEOUT_S):
-            await bridge.begun.wait()
-        if not bridge.begun.is_set() and bridge.withdraw():
-            raise HiveCostError(
-                f"the event loop of the runtime did not answer for {ANSWER_TIMEOUT_S:.0f} s: some code blocks it, and "
-                "may wait for the thread that asked; await there, or run the blocking call in a thread"
-            )
-        await bridge.done.wait()
+        with anyio.move_on_after(ANSWER_TIMEOUT_S if withdraws else None):
+            await begun.wait()
+        if not begun.is_set() and bridge.withdraw():
+            raise _blocked()
+        await done.wait()
     except anyio.get_cancelled_exc_class():
         with suppress(RuntimeError), anyio.CancelScope(shield=True):  # a loop that has ended will not answer
             loop.call_threadsafe(bridge.cancel)
-            await bridge.done.wait()
+            await done.wait()
         raise
     return bridge.outcome.result()
+
+
+def wait_on(loop: Loop, function: Callable[[], Coroutine[Any, Any, T]], *, withdraws: bool = True) -> T:
+    """Do the same from a thread that runs no loop, or may block its own.
+
+    What interrupts the thread, as Ctrl-C does the main one, cancels the function.
+    """
+    begun, done = threading.Event(), threading.Event()
+    bridge = _Bridge(function, begun=begun.set, done=done.set)
+    try:
+        bridge.send(loop)
+        is_withdrawn = not begun.wait(ANSWER_TIMEOUT_S if withdraws else None) and bridge.withdraw()
+        if not is_withdrawn:
+            done.wait()
+    except BaseException:
+        with suppress(RuntimeError):  # a loop that has ended will not answer
+            loop.call_threadsafe(bridge.cancel)
+            done.wait()
+        raise
+    if is_withdrawn:
+        raise _blocked()
+    return bridge.outcome.result()
+
+
+def _blocked() -> HiveCostError:
+    return HiveCostError(
+        f"the event loop of the runtime did not answer for {ANSWER_TIMEOUT_S:.0f} s: some code blocks it, and may "
+        "wait for the thread that asked; await there, or run the blocking call in a thread"
+    )
+
+
+def _tell(loop: Loop, tell: Callable[[], object]) -> None:
+    with suppress(RuntimeError):  # nobody is left to be told
+        loop.call_threadsafe(tell)
 
 
 class _Bridge(Generic[T]):
     """A coroutine function on its way to another loop, and its result on the way back."""
 
-    def __init__(self, function: Callable[[], Coroutine[Any, Any, T]]) -> None:
+    def __init__(
+        self,
+        function: Callable[[], Coroutine[Any, Any, T]],
+        *,
+        begun: Callable[[], object],
+        done: Callable[[], object],
+    ) -> None:
         self.outcome: Future[T] = Future()
-        self.begun, self.done = anyio.Event(), anyio.Event()
         self._function = function
-        self._here = current_loop()
+        #: Called on the other loop's thread.
+        self._begun, self._done = begun, done
         self._scope: anyio.CancelScope | None = None
         self._is_cancelled = False
         self._task: Task | None = None
 
-    def begin(self, loop: Loop) -> None:
-        """On the other loop's thread."""
+    def send(self, loop: Loop) -> None:
+        try:
+            loop.call_threadsafe(lambda: self._begin(loop))
+        except RuntimeError as error:  # how both kinds of loop say that they are closed
+            raise HiveCostError("the event loop of the runtime, or of the ledger, has ended") from error
+
+    def _begin(self, loop: Loop) -> None:
         if self.outcome.set_running_or_notify_cancel():
-            self._tell(self.begun)
+            self._begun()
             self._task = loop.spawn(self._run, "hivecost for another loop")
         else:
-            self._tell(self.done)
+            self._done()
 
     def withdraw(self) -> bool:
         """Never begin; False when it has begun."""
         return self.outcome.cancel()
 
     def cancel(self) -> None:
-        """On the other loop's thread, after `begin`."""
+        """On the other loop's thread, after it was sent."""
         self._is_cancelled = True
         if self._scope is not None:
             self._scope.cancel()
@@ -294,8 +335,4 @@ class _Bridge(Generic[T]):
         except BaseException as error:  # carried to whoever awaits it, nothing is swallowed
             self.outcome.set_exception(error)
         finally:
-            self._tell(self.done)
-
-    def _tell(self, event: anyio.Event) -> None:
-        with suppress(RuntimeError):  # nobody is left to be told
-            self._here.call_threadsafe(event.set)
+            self._done()

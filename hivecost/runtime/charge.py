@@ -14,12 +14,11 @@ from hivecost.gate_contract import TurnRequest
 from hivecost.ledger.caps import Cap
 from hivecost.money import to_nanousd
 from hivecost.runtime.hard_budgets import Admission
+from hivecost.runtime.hosts import TurnHost
 from hivecost.runtime.outcome import was_never_sent
 
 if TYPE_CHECKING:
     from decimal import Decimal
-
-    from hivecost.runtime.execution import Execution
 
 #: Where the amount comes from, in the log.
 SOURCE: Final = "charge"
@@ -37,8 +36,8 @@ class Charge:
     have, and stays in doubt, unless no connection was made. Sync agents write `with ctx.charge(...)`.
     """
 
-    def __init__(self, execution: Execution, request: TurnRequest, caps: tuple[Cap, ...]) -> None:
-        self._execution = execution
+    def __init__(self, host: TurnHost, request: TurnRequest, caps: tuple[Cap, ...]) -> None:
+        self._host = host
         self._admission = Admission(request)
         self._caps = caps
         self._is_open = self._was_entered = False
@@ -82,15 +81,15 @@ class Charge:
             raise HiveCostError("this charge was made; ask ctx.charge(...) for another one")
         self._was_entered = True
         try:
-            await self._execution.run_at_home(self._pass_gate)
+            await self._host.run_at_home(self._pass_gate)
         except BaseException:
-            self._execution.gate.release(self._admission)
+            self._give_back()
             raise
         self._is_open = True
         return self
 
     async def _pass_gate(self) -> None:
-        self._admission = await self._execution.pass_gate(self._admission.request, self._caps)
+        self._admission = await self._host.pass_gate(self._admission.request, self._caps)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -99,8 +98,17 @@ class Charge:
 
     def __enter__(self) -> Self:
         self._was_entered = True
-        self._execution.call_from_thread(self.__aenter__)
+        try:
+            self._host.call_from_thread(self.__aenter__)
+        except BaseException:
+            self._give_back()  # it may have passed the gate while this thread was told to stop
+            raise
         return self
+
+    def _give_back(self) -> None:
+        self._host.gate.release(self._admission)
+        self._admission = Admission(self._admission.request)
+        self._is_open = False
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -113,7 +121,7 @@ class Charge:
         if error is None:
             self.settle()
         elif was_never_sent(error):
-            self._execution.gate.release(self._admission)
+            self._host.gate.release(self._admission)
         else:
             self._settle(
                 Cost(status=CostStatus.UNPRICED, source=SOURCE, reason=f"cost unknown: {type(error).__name__}")
@@ -123,10 +131,10 @@ class Charge:
     def _settle(self, cost: Cost) -> Cost:
         self._cost = cost
         request, is_final = self._admission.request, cost.nanousd is not None
-        self._execution.gate.settle(self._admission, Usage(), cost, is_final=is_final)
-        self._execution.publish_as_is(
+        self._host.gate.settle(self._admission, Usage(), cost, is_final=is_final)
+        self._host.publish_as_is(
             ChargeSettled(
-                timestamp_ns=self._execution.clock.now_ns(),
+                timestamp_ns=self._host.clock.now_ns(),
                 **attribution_fields(request),
                 model=request.model,
                 cost=cost,

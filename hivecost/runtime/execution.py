@@ -1,22 +1,20 @@
-"""One triggered run of an entry point, as the agent inside it sees it."""
+"""One run of an agent, as the code inside it sees it."""
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar, Token
 from decimal import Decimal
 from types import TracebackType
-from typing import Any, Final, Literal, Protocol, Self, TypeVar
+from typing import Any, Final, Literal, Self, TypeVar
 
 import anyio
 import anyio.from_thread
-import anyio.lowlevel
 from msgspec.structs import replace
 
-from hivecost.clock import Clock
 from hivecost.errors import BudgetExceededError, ConfigError, ExecutionCancelledError, HiveCostError
 from hivecost.events import Event, LLMTurnComplete, Totals
 from hivecost.forking import end_child
@@ -24,15 +22,15 @@ from hivecost.frozen import frozen
 from hivecost.gate_contract import TurnRequest
 from hivecost.ledger import Limit
 from hivecost.ledger.caps import Cap
-from hivecost.loops import Loop, Task, run_on
+from hivecost.loops import Loop, Task, run_on, wait_on
 from hivecost.money import TURN_COST_MAX_NANOUSD, to_nanousd
 from hivecost.plain_text import plain_str
-from hivecost.pricing import PriceBook, tokens_of
+from hivecost.pricing import tokens_of
 from hivecost.runtime.attribution import checked_name, checked_tags, checked_text
 from hivecost.runtime.breakdown import Breakdown
 from hivecost.runtime.charge import Charge
-from hivecost.runtime.gate import Gate
 from hivecost.runtime.hard_budgets import Admission
+from hivecost.runtime.hosts import ExecutionHost
 from hivecost.runtime.prompt_count import Count, PromptCount
 from hivecost.runtime.result import ExecutionResult
 from hivecost.runtime.turn import Turn
@@ -56,25 +54,45 @@ def current_execution() -> Execution:
     return execution
 
 
-class ExecutionHost(Protocol):
-    """What an execution needs of its runtime."""
+class Body:
+    """The code of an execution: what cancels it, and how it ended."""
 
-    @property
-    def clock(self) -> Clock: ...
+    def __init__(self, loop: Loop | None = None, scope: anyio.CancelScope | None = None) -> None:
+        """`scope` is of `loop`, which runs the code; without them the code runs in a thread."""
+        self.output: Any = None
+        self.error: BaseException | None = None
+        #: It came to its end, and nothing was raised or cancelled.
+        self.is_complete = False
+        #: It was cancelled before it ended.
+        self.is_stopped = False
+        self._loop = loop
+        self._scope = scope
 
-    @property
-    def prices(self) -> PriceBook: ...
+    def stop(self) -> None:
+        """Cancel what it awaits; a thread cannot be cancelled. From any loop."""
+        self.is_stopped = True
+        if self._loop is None or self._scope is None:
+            return
+        if self._loop.is_here():
+            self._scope.cancel()
+        else:
+            with suppress(RuntimeError):  # the loop has ended, and the code with it
+                self._loop.call_threadsafe(self._scope.cancel)
 
-    @property
-    def gate(self) -> Gate: ...
-
-    def publish_for_agent(self, event: Event) -> None:
-        """Publish without waiting, from any thread; a loss is counted, never raised into the agent."""
-        ...
+    @contextmanager
+    def running(self, execution: Execution) -> Iterator[None]:
+        """Around the code, where it runs."""
+        try:
+            with execution.entered(), self._scope or nullcontext(), execution.ending_forked_children():
+                yield
+                self.is_complete = True
+        except BaseException as error:
+            self.error = error
+            raise
 
 
 class Execution:
-    """The `ctx` of an entry point."""
+    """The `ctx` of an entry point, or of `runtime.execution(...)`."""
 
     def __init__(
         self,
@@ -84,12 +102,14 @@ class Execution:
         attribution: dict[str, str],
         tags: Mapping[str, str],
         *,
+        body: Body,
         parent: Execution | None = None,
         ancestors: tuple[Mapping[str, str], ...] = (),
     ) -> None:
         self.execution_id: str = attribution["execution_id"]
         self.session_id: str = attribution["session_id"]
         self.agent_id: str = attribution["agent_id"]
+        #: "" where it has none.
         self.entry_point = entry_point
         #: session_id, execution_id, agent_id, user_id, org_id and task_id: whose spending this is; read-only.
         self.attribution: Mapping[str, str] = frozen(attribution)
@@ -108,17 +128,17 @@ class Execution:
         self._own, self._below = _Tally(self.breakdown), _Tally()
         #: How often a budget refused one of its turns.
         self.refusals = 0
-        self.clock: Clock = host.clock
-        self.prices: PriceBook = host.prices
-        self.gate: Gate = host.gate
+        self.clock = host.clock
+        self.prices = host.prices
+        self.gate = host.gate
         self.started_ns = self.clock.now_ns()
         self.started_s = self.clock.monotonic_s()
         self.result: ExecutionResult | None = None
         self.finished = anyio.Event()
         #: How many tasks wait for the result.
         self.waiters = 0
-        #: Cancelled to stop the agent; made before the agent starts, so that it can be stopped before, too.
-        self.scope = anyio.CancelScope()
+        #: Made before the agent starts, so that it can be stopped before, too.
+        self.body = body
         self.cancel_reason: BaseException | None = None
         #: Its next await is cancelled; without it, only its next turn is refused.
         self.is_stopped = False
@@ -132,7 +152,6 @@ class Execution:
         self._request = TurnRequest(model="", tags=self._tags, ancestors=ancestors, **whose)
         self._host = host
         self._loop = loop
-        self._loop_token = anyio.lowlevel.current_token()
         #: Turns that wait at the gate.
         self._waiting: set[anyio.CancelScope] = set()
 
@@ -298,6 +317,14 @@ class Execution:
         assert admission is not None  # noqa: S101  # only a cancelled execution lets go of who waits
         return admission
 
+    async def extend(self, admission: Admission, input_tokens: int, output_tokens: int) -> None:
+        """Hold what so many tokens can cost, from any loop. Raise BudgetExceededError and LedgerUnavailableError."""
+        try:
+            await self.run_at_home(lambda: self.gate.extend(admission, input_tokens, output_tokens))
+        except BudgetExceededError:
+            self.refusals += 1
+            raise
+
     def let_go_of_waiters(self) -> None:
         """It was cancelled: whoever waits at the gate for it is refused. Loop thread only."""
         for waiting in list(self._waiting):
@@ -337,6 +364,10 @@ class Execution:
 
     async def _run_there(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
         self.refuse_when_over()
+        return await run_on(self._loop, self._as_here(function))
+
+    def _as_here(self, function: Callable[[], Coroutine[Any, Any, T]]) -> Callable[[], Coroutine[Any, Any, T]]:
+        """The function, which finds the execution and the node of this point of the agent, wherever it is awaited."""
         node = _current_node.get()
 
         async def inside() -> T:
@@ -344,9 +375,9 @@ class Execution:
             _current_node.set(node)
             return await function()
 
-        return await run_on(self._loop, inside)
+        return inside
 
-    def call_from_thread(self, function: Callable[[], Coroutine[Any, Any, object]]) -> None:
+    def call_from_thread(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Call an async function from the thread of a sync agent, or from one that it started.
 
         Raises ExecutionCancelledError when the execution is cancelled meanwhile, and HiveCostError on the event loop,
@@ -356,9 +387,9 @@ class Execution:
         if self._loop.is_here():
             raise HiveCostError("this code runs on the event loop: write `async with ctx.turn(...)`, `async for`")
         try:
-            anyio.from_thread.run(function)
-        except anyio.NoEventLoopError:  # a thread of the agent's own
-            anyio.from_thread.run(function, token=self._loop_token)
+            return anyio.from_thread.run(function)
+        except anyio.NoEventLoopError:  # a thread that no event loop started
+            return wait_on(self._loop, self._as_here(function))
         except CancelledError as error:
             raise ExecutionCancelledError(
                 f"execution {self.execution_id} was cancelled: {self.cancel_reason}"
@@ -387,9 +418,20 @@ class Execution:
         """This execution's attribution as the fields of an event."""
         return {"timestamp_ns": self.clock.now_ns(), **self.attribution, "tags": self._tags, **fields}
 
-    def enter_context(self) -> Token[Execution | None]:
-        _current_node.set(None)
-        return _current_execution.set(self)
+    def enter_context(self) -> tuple[Token[Execution | None], Token[Node | None]]:
+        """From here on this execution is the current one, in none of its nodes."""
+        return _current_execution.set(self), _current_node.set(None)
+
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """The same until the block ends."""
+        execution, node = self.enter_context()
+        try:
+            yield
+        finally:
+            with suppress(ValueError):  # the block is left in another context, which knows of neither
+                _current_execution.reset(execution)
+                _current_node.reset(node)
 
 
 class _Tally:

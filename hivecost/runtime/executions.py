@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Final, Protocol, TypeVar
+from collections.abc import Callable, Coroutine, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import anyio
 import anyio.abc
@@ -15,11 +17,12 @@ from hivecost.events import ExecutionCompleted, ExecutionStarted, ExecutionStatu
 from hivecost.gate_contract import TurnRequest
 from hivecost.ledger import DEPTH_MAX, Lineage, whose
 from hivecost.ledger.caps import Cap
-from hivecost.loops import Loop, run_on
+from hivecost.loops import Loop, run_on, wait_on
 from hivecost.plain_text import plain_str
 from hivecost.runtime.attribution import checked_tags, checked_text
 from hivecost.runtime.entry_point import THREADS_MAX, EntryPoint
-from hivecost.runtime.execution import PARENTS, Execution, ExecutionHost, current_execution
+from hivecost.runtime.execution import PARENTS, Body, Execution, current_execution
+from hivecost.runtime.hosts import ExecutionsHost
 from hivecost.runtime.result import ExecutionResult, described, without_traceback
 from hivecost.runtime.stops import leaves_runtime, stopped_by
 from hivecost.signals import cancellation_ignored, execution_cancelled
@@ -32,18 +35,10 @@ RESULTS_KEPT: Final = 1_000
 _log = logging.getLogger("hivecost.runtime")
 
 
-class Host(ExecutionHost, Protocol):
-    """What running executions need of their runtime, besides what an execution needs itself."""
-
-    def collect_turns(self) -> None:
-        """Count the turns that other threads settled so far."""
-        ...
-
-
 class Executions:
-    """Starts executions in the runtime's task group and sees each of them to its one end."""
+    """Starts executions, of entry points in the runtime's task group, and sees each of them to its one end."""
 
-    def __init__(self, host: Host, *, cancel_grace_s: float) -> None:
+    def __init__(self, host: ExecutionsHost, *, cancel_grace_s: float) -> None:
         self.running: dict[str, Execution] = {}
         self._results: OrderedDict[str, ExecutionResult] = OrderedDict()
         self.started = 0
@@ -108,46 +103,61 @@ class Executions:
         if self._is_forked:
             raise HiveCostError(PARENTS)
 
-    def start(
+    def trigger(
         self,
         entry: EntryPoint,
         value: Any,
         *,
-        session_id: str | None,
-        user_id: str | None,
-        org_id: str | None,
-        task_id: str | None,
+        given: Mapping[str, str | None],
         tags: Mapping[str, str],
-        cap: Cap | None = None,
+        cap: Cap | None,
     ) -> Execution:
-        """A new execution, with what the one has that this is called in, unless it is given."""
+        """Start an execution of an entry point, in a task of its own."""
         group, loop = self._require_open()
+        body = Body(loop, anyio.CancelScope())
+        execution = self.start(
+            body, entry_point=entry.name, given={**given, "agent_id": entry.agent_id}, tags=tags, cap=cap
+        )
+        group.start_soon(self._run, execution, entry, value, name=f"hivecost {entry.name}")
+        return execution
+
+    def start(
+        self,
+        body: Body,
+        *,
+        given: Mapping[str, str | None],
+        tags: Mapping[str, str],
+        cap: Cap | None,
+        entry_point: str = "",
+    ) -> Execution:
+        """Begin the execution of a body, with what the one has that this is called in, where nothing is given."""
+        _, loop = self._require_open()
         parent = self._parent()
-        given = {"session_id": session_id, "user_id": user_id, "org_id": org_id, "task_id": task_id}
         inherited = {} if parent is None else parent.attribution
         attribution = {
             key: checked_text(key, inherited.get(key, "") if value is None else value) for key, value in given.items()
         }
-        if parent is None and session_id is None:
+        if parent is None and given["session_id"] is None:
             attribution["session_id"] = new_session_id(self._host.clock.now_ns())
-        attribution |= {"execution_id": new_execution_id(), "agent_id": entry.agent_id}
+        attribution["execution_id"] = new_execution_id()
         if parent is not None:
             tags = {**parent.tags, **checked_tags(tags)}
         ancestors = self._enter(attribution, checked_tags(tags), parent)
-        execution = Execution(self._host, loop, entry.name, attribution, tags, parent=parent, ancestors=ancestors)
+        execution = Execution(
+            self._host, loop, entry_point, attribution, tags, body=body, parent=parent, ancestors=ancestors
+        )
         execution.caps = (*(() if cap is None else (cap,)), *(() if parent is None else parent.caps_here()))
         self.running[execution.execution_id] = execution
         self.started += 1
         if parent is not None:
             parent.children.add(execution)
         started = ExecutionStarted(
-            entry_point=entry.name,
+            entry_point=entry_point,
             runtime_id=self.runtime_id,
             parent_execution_id=execution.parent_execution_id,
             **execution.attributed(),
         )
         execution.publish_as_is(started)
-        group.start_soon(self._run, execution, entry, value, name=f"hivecost {entry.name}")
         return execution
 
     def refuse_ended(self) -> None:
@@ -200,32 +210,46 @@ class Executions:
         return here if here is not None and self.running.get(here.execution_id) is here else None
 
     async def _run(self, execution: Execution, entry: EntryPoint, value: Any) -> None:
-        execution.enter_context()
         assert self._group is not None  # noqa: S101  # set before anything can be started
         assert self._threads is not None  # noqa: S101  # the same
-        output: Any = None
-        error: BaseException | None = None
-        completed = False
+        body = execution.body
         try:
-            with execution.scope:
-                if not execution.is_cancelled:
-                    output = await entry.run(execution, value, self._threads)
-                    completed = True
+            with body.running(execution):
+                execution.refuse_when_over()
+                body.output = await entry.run(execution, value, self._threads)
         except BaseException as raised:
             # The edge: an agent's error is its result. Nor is a cancellation raised again: the task ends anyway, and
             # its group would end with it.
-            error = raised
             if leaves_runtime(raised):  # as SystemExit: by the door
                 self.fatal = raised
                 self._ending = f"an agent raised {type(raised).__name__}"
                 self._group.cancel_scope.cancel()
         finally:
-            self._finish(execution, output, error, completed=completed)
+            self._finish(execution)
 
-    def _finish(self, execution: Execution, output: Any, error: BaseException | None, *, completed: bool) -> None:
+    async def finish(self, execution: Execution) -> None:
+        """Bring about the end of an execution whose body has ended, from whichever loop. Nothing cancels that."""
+        if self._loop is None or self._loop.is_here():
+            self._finish(execution)
+            return
+        with _unless_gone(execution), anyio.CancelScope(shield=True):
+            await run_on(self._loop, partial(self._finish_at_home, execution), withdraws=False)
+
+    def finish_from_thread(self, execution: Execution) -> None:
+        """Do the same from a thread, and wait for it."""
+        if self._loop is None or self._loop.is_here():
+            self._finish(execution)
+            return
+        with _unless_gone(execution):
+            wait_on(self._loop, partial(self._finish_at_home, execution), withdraws=False)
+
+    async def _finish_at_home(self, execution: Execution) -> None:
+        self._finish(execution)
+
+    def _finish(self, execution: Execution) -> None:
         """The one end of every execution: exactly one EXECUTION_COMPLETED, whatever happened."""
         self._host.collect_turns()
-        status, reason = _ending(execution, error, completed=completed)
+        status, reason = _ending(execution)
         duration_ms = round(1_000 * (self._host.clock.monotonic_s() - execution.started_s))
         totals = execution.totals
         unknown_calls = totals.unpriced_calls + totals.invalid_calls
@@ -233,7 +257,7 @@ class Executions:
             execution_id=execution.execution_id,
             session_id=execution.session_id,
             status=status,
-            output=output,
+            output=execution.body.output,
             error=reason,
             statistics=execution.breakdown.statistics(totals),
             refusals=execution.refusals,
@@ -266,6 +290,7 @@ class Executions:
         del self.running[execution.execution_id]
         kept = self._results[execution.execution_id] = without_traceback(result)
         execution.result = result if execution.waiters else kept
+        execution.body.error = None  # its traceback would keep all that the agent had
         if len(self._results) > RESULTS_KEPT:
             self._results.popitem(last=False)
         execution.finished.set()
@@ -348,6 +373,14 @@ class Executions:
             return await here.run_at_home(function)
         return await (function() if loop is None or loop.is_here() else run_on(loop, function))
 
+    def wait_at_home(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Do the same from a thread, and wait for it. Raise HiveCostError on the loop itself."""
+        _, loop = self._require_open()
+        here = self._current()
+        if loop.is_here():
+            raise HiveCostError("this code runs on the event loop: write `async with runtime.execution(...)`")
+        return wait_on(loop, function) if here is None else here.call_from_thread(function)
+
     def cancel_all(self, reason: str) -> None:
         for execution_id in list(self.running):
             self.cancel(execution_id, reason)
@@ -356,7 +389,7 @@ class Executions:
         if execution.result is not None:
             return
         if at_once:
-            execution.scope.cancel()
+            execution.body.stop()
             # Not in the task group: outside of a task, where this runs, anyio can start nothing.
             execution.watchdog = loop.spawn(lambda: self._watch_cancelled(execution), "hivecost watchdog")
         execution.let_go_of_waiters()
@@ -395,6 +428,15 @@ class Executions:
         return execution.result is not None
 
 
+@contextmanager
+def _unless_gone(execution: Execution) -> Iterator[None]:
+    """Say that nobody is left to hear of the end of an execution, when the runtime's loop is no more."""
+    try:
+        yield
+    except HiveCostError as error:
+        _log.error("the end of execution %s is lost: %s", execution.execution_id, error)
+
+
 #: The reason of a cancellation without one; the first reason that is given later takes its place.
 _NO_REASON_GIVEN: Final = ExecutionCancelledError("cancelled")
 
@@ -416,18 +458,17 @@ def _tree_metrics(execution: Execution) -> dict[str, Any]:
     return metrics | ({"tree_notional_usd": float(totals.notional_usd)} if totals.notional_nanousd else {})
 
 
-def _ending(
-    execution: Execution, error: BaseException | None, *, completed: bool
-) -> tuple[ExecutionStatus, BaseException | None]:
-    if execution.cancel_reason is not None and not (completed and not execution.scope.cancel_called):
+def _ending(execution: Execution) -> tuple[ExecutionStatus, BaseException | None]:
+    body = execution.body
+    if execution.cancel_reason is not None and not (body.is_complete and not body.is_stopped):
         # One of its own: what all share would keep the traceback of everybody who raises it.
         is_shared = execution.cancel_reason is _NO_REASON_GIVEN
         return ExecutionStatus.CANCELLED, ExecutionCancelledError("cancelled") if is_shared else execution.cancel_reason
-    if completed:
+    if body.is_complete:
         return ExecutionStatus.COMPLETED, None
-    stop = None if error is None else stopped_by(error, execution.execution_id)
+    stop = None if body.error is None else stopped_by(body.error, execution.execution_id)
     if isinstance(stop, BudgetExceededError | ExecutionCancelledError):
         return ExecutionStatus.CANCELLED, stop
-    if error is None or stop is not None:
+    if body.error is None or stop is not None:
         return ExecutionStatus.CANCELLED, ExecutionCancelledError("the runtime, or what it awaited, was cancelled")
-    return ExecutionStatus.FAILED, error
+    return ExecutionStatus.FAILED, body.error

@@ -31,7 +31,7 @@ from hivecost.events import Event, LLMTurnComplete
 from hivecost.forking import leave_child, tell_children
 from hivecost.gate_contract import GateCheck, TurnRequest
 from hivecost.ledger import Budget, Limit, OpenLedger, listed_budgets
-from hivecost.ledger.caps import CapMode
+from hivecost.ledger.caps import Cap, CapMode
 from hivecost.plugin import Plugin, require_plugin
 from hivecost.pricing import PriceBook
 from hivecost.runtime.admission import admit_turn, with_plain_names
@@ -44,6 +44,7 @@ from hivecost.runtime.config_reload import ConfigReload, compare, in_force_after
 from hivecost.runtime.disabled import IDLE_PLUGINS, PassThroughGate, is_disabled, tell_disabled
 from hivecost.runtime.entry_point import EntryPoint
 from hivecost.runtime.execution import Execution
+from hivecost.runtime.execution_block import ExecutionBlock
 from hivecost.runtime.executions import Executions
 from hivecost.runtime.gate import Gate
 from hivecost.runtime.hosting import hosting
@@ -139,6 +140,7 @@ class AgentRuntime:
         self._entry_points: dict[str, EntryPoint] = {}
         self._executions = Executions(self, cancel_grace_s=self.config.cancel_grace_s)
         self._lifecycle: AbstractAsyncContextManager[None] | None = None
+        self._opened_in: anyio.TaskInfo | None = None
         self._is_forked = False
         tell_children(self)
         self._foreign_turns = 0
@@ -209,7 +211,7 @@ class AgentRuntime:
         if self._lifecycle is not None:
             where = "in the parent process" if self._is_forked else "already"
             raise HiveCostError(f"this runtime is running {where}; make a second AgentRuntime for another loop")
-        self._lifecycle = self._run()
+        self._lifecycle, self._opened_in = self._run(), anyio.get_current_task()
         try:
             await self._lifecycle.__aenter__()
         except BaseException:
@@ -225,6 +227,11 @@ class AgentRuntime:
             return None
         self.bus.refuse_in_handler("leaving the runtime")
         self._executions.refuse_inside("leaving the runtime")
+        if self._lifecycle is not None and self._opened_in != anyio.get_current_task():
+            raise HiveCostError(
+                "this runtime was opened in another task, and only that can close it: write `async with runtime:`, or "
+                "use hc.run_in_background(...), which is opened and closed anywhere"
+            )
         lifecycle, self._lifecycle = self._lifecycle, None
         return None if lifecycle is None else await lifecycle.__aexit__(kind, error, trace)
 
@@ -356,24 +363,48 @@ class AgentRuntime:
         """
         self._executions.refuse_ended()  # here, because another loop does not know who asks
         entry = self._entry_point(entry_point)
-        if limit is None and mode != "hard":
-            raise ConfigError("trigger(limit=…)", f"the limit that mode={mode!r} is about")
+        cap = self._cap(f"cap of {entry.name}", "trigger", limit, mode)
+        given = {"session_id": session_id, "user_id": user_id, "org_id": org_id, "task_id": task_id}
 
         async def start() -> Execution:
-            return self._executions.start(
-                entry,
-                input,
-                session_id=session_id,
-                user_id=user_id,
-                org_id=org_id,
-                task_id=task_id,
-                tags=tags or {},
-                cap=None if limit is None else self.gate.cap(f"cap of {entry.name}", limit, mode=mode),
-            )
+            return self._executions.trigger(entry, input, given=given, tags=tags or {}, cap=cap)
 
         return (await self._executions.run_at_home(start)).execution_id
 
-    async def trigger_and_wait(self, entry_point: str, input: Any = None, **attribution: Any) -> ExecutionResult:
+    def execution(
+        self,
+        *,
+        agent_id: str | None = None,
+        session_id: str | None = None,
+        user_id: str | None = None,
+        org_id: str | None = None,
+        task_id: str | None = None,
+        tags: Mapping[str, str] | None = None,
+        limit: Limit | None = None,
+        mode: CapMode = "hard",
+    ) -> ExecutionBlock:
+        """An execution without an entry point: the code in the block is the agent.
+
+        `async with runtime.execution(agent_id="planner") as ctx:` on the runtime's loop or on any other, `with` in a
+        thread, or in a program that has no loop and `run_in_background`. Begins and ends as one that is triggered, and
+        inherits as that does, `agent_id` too. What is raised in the block ends it (`cancelled` by a refusal, else
+        `failed`), and goes on to the caller. When it is cancelled its next turn is refused, and on a loop its next
+        await is cancelled; it is left by ExecutionCancelledError then. `ctx.result` and `wait(ctx.execution_id)` have
+        the result. A child that is forked inside ends where the block does.
+
+        Entering raises as `trigger` does, and HiveCostError for `with` on the runtime's own loop.
+        """
+        given = {
+            "agent_id": agent_id,
+            "session_id": session_id,
+            "user_id": user_id,
+            "org_id": org_id,
+            "task_id": task_id,
+        }
+        cap = self._cap(f"cap of {agent_id or 'this execution'}", "execution", limit, mode)
+        return ExecutionBlock(self._executions, partial(self._executions.start, given=given, tags=tags or {}, cap=cap))
+
+    async def trigger_and_wait(self, /, entry_point: str, input: Any = None, **attribution: Any) -> ExecutionResult:
         """Run an execution to its end; `attribution` is as for `trigger`.
 
         An error inside it is in the result, not raised; so is a cancellation. When the caller is cancelled, so is
@@ -391,6 +422,11 @@ class AgentRuntime:
         Raises LookupError for others, and ReentrancyError inside that execution itself, in tasks and threads of it too.
         """
         return await self._executions.run_at_home(partial(self._executions.wait, execution_id))
+
+    def _cap(self, name: str, method: str, limit: Limit | None, mode: CapMode) -> Cap | None:
+        if limit is None and mode != "hard":
+            raise ConfigError(f"{method}(limit=…)", f"the limit that mode={mode!r} is about")
+        return None if limit is None else self.gate.cap(name, limit, mode=mode)
 
     def _entry_point(self, name: str) -> EntryPoint:
         entry = self._entry_points.get(name)
@@ -472,6 +508,10 @@ class AgentRuntime:
         """The request as another model would be asked, at the host that was named for it if that has the model."""
         provider, model = self.prices.beside(request.model, model, request.provider)
         return self.resolved(request.for_model(model, provider))
+
+    def end_executions(self, why: str) -> None:
+        """Cancel what runs, and start nothing any more. On the runtime's loop."""
+        self._executions.end(why)
 
     def collect_turns(self) -> None:
         """Count the turns that other threads settled so far."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from typing import Final
-
-import anyio
 
 from hivecost.errors import BudgetExceededError, ExecutionCancelledError
 
@@ -19,7 +19,7 @@ def stopped_by(error: BaseException, execution_id: str, depth: int = 0) -> BaseE
     comes down to it: a framework says so that it is merely passed on. One that came up while a refusal was handled
     is a fault of its own.
     """
-    if isinstance(error, BudgetExceededError | ExecutionCancelledError | anyio.get_cancelled_exc_class()):
+    if isinstance(error, (BudgetExceededError, ExecutionCancelledError, *_cancellations())):
         return error
     if depth == _DEPTH_MAX:
         return None
@@ -43,7 +43,13 @@ def _gravest(stops: list[BaseException | None]) -> BaseException | None:
 
 def leaves_runtime(error: BaseException) -> bool:
     """Whether an error is to end the program, as SystemExit is, or a group that holds such a one."""
-    harmless = (Exception, anyio.get_cancelled_exc_class())
+    harmless: tuple[type[BaseException], ...] = (Exception, *_cancellations())
     if isinstance(error, BaseExceptionGroup):
         return error.split(harmless)[1] is not None
     return not isinstance(error, harmless)
+
+
+def _cancellations() -> tuple[type[BaseException], ...]:
+    """How event loops cancel: an agent's own need not be of the runtime's kind."""
+    trio = sys.modules.get("trio")
+    return (asyncio.CancelledError,) if trio is None else (asyncio.CancelledError, trio.Cancelled)

@@ -5,16 +5,14 @@ from __future__ import annotations
 import inspect
 import logging
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
-from hivecost.errors import BudgetExceededError, HiveCostError
+from hivecost.errors import HiveCostError
 from hivecost.plain_text import shown
 from hivecost.pricing import UsageStream
 from hivecost.runtime.hard_budgets import Admission
+from hivecost.runtime.hosts import TurnHost
 from hivecost.runtime.turn_bound import TurnTokens
-
-if TYPE_CHECKING:
-    from hivecost.runtime.execution import Execution
 
 _log = logging.getLogger("hivecost.budgets")
 Chunk = TypeVar("Chunk")
@@ -28,12 +26,12 @@ class Coverage:
     end, and its bill is then held for before it is settled.
     """
 
-    def __init__(self, execution: Execution, admission: Admission, seen: UsageStream) -> None:
-        self._execution = execution
+    def __init__(self, host: TurnHost, admission: Admission, seen: UsageStream) -> None:
+        self._host = host
         self._admission = admission
         self._seen = seen
         self._step = admission.request.stream_tokens
-        self._tokens = execution.gate.tokens_held(admission)
+        self._tokens = host.gate.tokens_held(admission)
 
     @property
     def is_enough(self) -> bool:
@@ -45,16 +43,12 @@ class Coverage:
         if self._tokens is None:
             return
         wanted = self._wanted(self._tokens)
-        try:
-            await self._execution.run_at_home(lambda: self._execution.gate.extend(self._admission, *wanted))
-        except BudgetExceededError:
-            self._execution.refusals += 1
-            raise
+        await self._host.extend(self._admission, *wanted)
         self._tokens = TurnTokens(*wanted, self._tokens.output_max)
 
     def extend_from_thread(self) -> None:
         """The same in a sync agent."""
-        self._execution.call_from_thread(self.extend)
+        self._host.call_from_thread(self.extend)
 
     def _wanted(self, held: TurnTokens) -> tuple[int, int]:
         """Input and output tokens."""
@@ -82,7 +76,7 @@ class TurnStream(Generic[Chunk]):
 
     def __aiter__(self) -> Self:
         source = self._source
-        self._async_chunks = aiter(source if isinstance(source, AsyncIterable) else _each(source))
+        self._async_chunks = aiter(source if isinstance(source, AsyncIterable) else _Each(source))
         return self
 
     async def __anext__(self) -> Chunk:
@@ -114,9 +108,19 @@ class TurnStream(Generic[Chunk]):
         return chunk
 
 
-async def _each(chunks: Iterable[Chunk]) -> AsyncIterator[Chunk]:
-    for chunk in chunks:
-        yield chunk
+class _Each(Generic[Chunk]):
+    """The chunks of a sync stream. No generator: one that is left in the middle has to be closed on its own loop."""
+
+    def __init__(self, chunks: Iterable[Chunk]) -> None:
+        self._chunks = iter(chunks)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Chunk:
+        for chunk in self._chunks:
+            return chunk
+        raise StopAsyncIteration
 
 
 async def _aclose(source: object) -> None:

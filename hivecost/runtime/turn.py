@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import AsyncIterable, Callable, Iterable
 from types import TracebackType
-from typing import TYPE_CHECKING, Final, Literal, Self
+from typing import Final, Literal, Self
 
 from msgspec.structs import replace
 
@@ -25,12 +25,10 @@ from hivecost.pricing import (
     size_of_answer,
 )
 from hivecost.runtime.hard_budgets import Admission
+from hivecost.runtime.hosts import TurnHost
 from hivecost.runtime.outcome import refusal_status, retry_after_s, was_never_sent
 from hivecost.runtime.prompt_count import PromptCount
 from hivecost.runtime.streaming import Chunk, Coverage, TurnStream
-
-if TYPE_CHECKING:
-    from hivecost.runtime.execution import Execution
 
 _log = logging.getLogger("hivecost.runtime")
 _REFUSED: Final = "refused"
@@ -54,7 +52,7 @@ class Turn:
 
     def __init__(
         self,
-        execution: Execution,
+        host: TurnHost,
         request: TurnRequest,
         prompt_tokens: int = 0,
         caps: tuple[Cap, ...] = (),
@@ -66,7 +64,7 @@ class Turn:
         self._prompt_tokens = prompt_tokens
         #: What may still be counted.
         self._prompt = prompt
-        self._execution = execution
+        self._host = host
         self._stream: UsageStream | None = None
         self._settled: Cost | None = None
         #: What each answer cost, by its id.
@@ -79,7 +77,7 @@ class Turn:
         self._started_s = 0.0
 
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
-        if self._state == "open" and self._settled is None and not is_finalizing() and not self._execution.is_forked:
+        if self._state == "open" and self._settled is None and not is_finalizing() and not self._host.is_forked:
             self._leave(None)
 
     @property
@@ -108,26 +106,26 @@ class Turn:
         try:
             if self._prompt is not None:
                 await self._count(self._prompt)
-            await self._execution.run_at_home(self._pass_gate)
+            await self._host.run_at_home(self._pass_gate)
         except BaseException:
             # It may have passed the gate while the loop that asked was told to stop.
-            self._execution.gate.release(self._admission)
+            self._host.gate.release(self._admission)
             self._admission = Admission(self.request)
             self._state = "new"
             raise
         self._state = "open"
-        self._started_s = self._execution.clock.monotonic_s()
+        self._started_s = self._host.clock.monotonic_s()
         return self
 
     async def _count(self, prompt: PromptCount) -> None:
         """Count the prompt, where money is held for it. On the loop of the caller, whose client counts."""
-        if (self._caps or self._execution.gate.uses_ledger) and prompt.can_count(self.request):
+        if (self._caps or self._host.gate.uses_ledger) and prompt.can_count(self.request):
             request = await prompt.counted(self.request)
             if request.input_tokens != self.request.input_tokens:
                 self._admission, self._prompt_tokens = Admission(request), request.input_tokens
 
     async def _pass_gate(self) -> None:
-        self._admission = await self._execution.pass_gate(self.request, self._caps)
+        self._admission = await self._host.pass_gate(self.request, self._caps)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -137,7 +135,7 @@ class Turn:
     def __enter__(self) -> Self:
         self._require_new()
         try:
-            self._execution.call_from_thread(self.__aenter__)
+            self._host.call_from_thread(self.__aenter__)
         except BaseException:
             self.release()  # it may have passed the gate while this thread was told to stop
             raise
@@ -171,7 +169,7 @@ class Turn:
         """
         self._require_open()
         seen = self._seen()
-        return TurnStream(response, seen, Coverage(self._execution, self._admission, seen))
+        return TurnStream(response, seen, Coverage(self._host, self._admission, seen))
 
     def settle(self, response: object = None, *, stop_reason: str = "") -> Cost:
         """Count and price the turn, and publish LLM_TURN_COMPLETE. Synchronous, so no cancellation can divide it.
@@ -200,7 +198,7 @@ class Turn:
     def release(self) -> None:
         """Nothing was sent: the turn leaves no trace."""
         self._released = True
-        self._execution.gate.release(self._admission)
+        self._host.gate.release(self._admission)
 
     def _seen(self) -> UsageStream:
         if self._stream is None:
@@ -281,9 +279,9 @@ class Turn:
             self._publish_unknown(f"usage unknown: {type(error).__name__}", stop_reason=stop_reason)
 
     def _price(self, reading: UsageReading) -> Cost:
-        request, execution = self.request, self._execution
-        return execution.prices.price_reading(
-            reading, model=request.model, provider=request.provider, at_ns=execution.clock.now_ns()
+        request, host = self.request, self._host
+        return host.prices.price_reading(
+            reading, model=request.model, provider=request.provider, at_ns=host.clock.now_ns()
         )
 
     def _name(self, reading: UsageReading) -> tuple[str, str]:
@@ -291,7 +289,7 @@ class Turn:
         request = self._admission.request
         provider = request.resolved_provider or reading.provider
         if reading.model and reading.model != request.model:
-            answered = self._execution.prices.resolve(reading.model, provider)
+            answered = self._host.prices.resolve(reading.model, provider)
             if answered.model:
                 return answered
         return provider or reading.hinted_provider, request.resolved_model
@@ -311,7 +309,7 @@ class Turn:
     def _publish(
         self, reading: UsageReading, known_cost: Cost | None, *, stop_reason: str, retry_after_s: float | None = None
     ) -> Cost:
-        execution, request, clock = self._execution, self._admission.request, self._execution.clock
+        host, request, clock = self._host, self._admission.request, self._host.clock
         now_s = clock.monotonic_s()  # before pricing, which is no part of the call
         cost = self._price(reading) if known_cost is None else known_cost
         if reading.reason in _ESTIMATES and reading.reason != cost.reason:  # it has no price, or a bill of its own
@@ -348,14 +346,14 @@ class Turn:
             service_tier=reading.service_tier or ("batch" if reading.batch else ""),
             raw_usage=reading.raw,
         )
-        gate, (usage, bill), answered = execution.gate, self._told(reading, cost), reading.model
+        gate, (usage, bill), answered = host.gate, self._told(reading, cost), reading.model
         if is_first:
             gate.settle(self._admission, usage, bill, is_final=is_final, answered=answered, retry_after_s=retry_after_s)
         elif is_late:
             gate.settle_late(self._admission, usage, bill, answered=answered)
         else:
             gate.settle_another(self._admission, usage, bill, is_final=is_final, answered=answered)
-        execution.publish_as_is(event)
+        host.publish_as_is(event)
         return cost
 
 

@@ -25,6 +25,8 @@ SAYS = {
     "budget_in_a_handler.py": ["cancelled 11000 tokens: token budget exhausted: 11,000 tokens"],
     "sdk_loop.py": ["cancelled after 31 calls, 0.0061916 USD: budget 'per run'", "the providers billed 31 calls"],
     "sync_agent.py": ["cancelled 5 calls: budget 'calls per run'"],
+    "sync_script.py": ["cancelled 3 calls: budget 'per run'", "day settled: 0.0165 USD"],
+    "foreign_loop.py": ["bees: completed, 0.0075 USD", "honey: completed, 0.0075 USD", "wax: budget 'day'"],
     "streaming.py": ["completed 250 words, 0.00275 USD", "stopped early", "cancelled: budget 'per run'"],
     "sub_agents.py": [
         "'cap of node brainstorm' is exhausted",

@@ -194,3 +194,25 @@ async def spend(ledger: LedgerStore) -> list[hc.DoubtfulHold]:
 
 node = hc.NodeSpec(id="researcher", loop_config={"max_history_tokens": 100_000})
 graph = hc.GraphSpec(id="graph", nodes=(node,), loop_config=hc.LoopConfig(max_iterations=50))
+
+
+def script() -> None:
+    """A program without an event loop."""
+    with hc.run_in_background(
+        "data", budgets=[hc.Budget("day", "$5", window="day")], config={"log": False}
+    ) as background:
+        with background.execution(agent_id="script", tags={"plan": "pro"}, limit="$1") as ctx:
+            turn: hc.Turn = ctx.turn("gpt-4o")
+            result: hc.ExecutionResult | None = ctx.result
+        ended: hc.ExecutionResult = background.trigger_and_wait("api", {"query": "help"}, user_id="ada")
+        limit: int = background.budgets.raise_limit("day", "$5", by="ada")
+        remaining: list[int] = [account.remaining for account in background.budgets.status()]
+        running: bool = background.cancel_execution(ended.execution_id, "enough")
+        state = background.call(hc.SessionStore("data").read_state, ended.session_id)
+        print(turn, result, limit, remaining, running, state.status)
+
+
+async def block() -> None:
+    async with runtime.execution(session_id="s") as ctx:
+        name: str = ctx.agent_id
+        print(name)

@@ -31,3 +31,10 @@ def test_a_typed_user_needs_no_ignore_and_no_cast(tmp_path):
         source.replace("amount: int | None = cost.nanousd", "amount: str = cost.nanousd"), encoding="utf-8"
     )
     assert 'expression has type "int | None", variable has type "str"' in check(wrong)
+    wrong.write_text(
+        source.replace("run_in_background(", "run_in_background(7, ").replace('wait("api"', "wait(7"), encoding="utf-8"
+    )
+    found = check(wrong)
+    assert 'Argument 1 to "run_in_background" has incompatible type "int"' in found
+    assert 'Argument 1 to "trigger_and_wait" of "AgentRuntime" has incompatible type "int"' in found
+    assert 'Argument 1 has incompatible type "int"; expected "str"' in found

@@ -11,7 +11,7 @@ import pytest
 
 from hivecost import loops
 from hivecost.errors import HiveCostError
-from hivecost.loops import current_loop, run_on
+from hivecost.loops import current_loop, run_on, wait_on
 
 pytestmark = pytest.mark.anyio
 
@@ -107,3 +107,47 @@ async def test_a_loop_that_has_ended_is_named():
 
 async def _loop_of_this():
     return current_loop()
+
+
+async def test_a_thread_waits_for_what_another_loop_does():
+    """For its result, or its error."""
+    home, mine = current_loop(), threading.get_ident()
+
+    async def work():
+        await anyio.sleep(0.001)
+        return threading.get_ident()
+
+    async def fail():
+        raise LookupError("mine")
+
+    def foreign():
+        with pytest.raises(LookupError, match="mine"):
+            wait_on(home, fail)
+        return wait_on(home, work), threading.get_ident()
+
+    there, here = await anyio.to_thread.run_sync(foreign)
+    assert there == mine != here
+
+
+async def test_a_thread_is_told_of_a_loop_that_is_blocked_or_has_ended(monkeypatch):
+    """As another loop is; unless it will not be put off, as at the end of something."""
+    monkeypatch.setattr(loops, "ANSWER_TIMEOUT_S", 0.05)
+    home, free, done = current_loop(), threading.Event(), []
+
+    async def work():
+        done.append(True)
+
+    def foreign():
+        with pytest.raises(HiveCostError, match="did not answer"):
+            wait_on(home, anyio.sleep_forever)
+        free.set()
+        wait_on(home, work, withdraws=False)
+
+    thread = threading.Thread(target=foreign)
+    thread.start()
+    assert free.wait(30)  # the loop stands still meanwhile
+    await anyio.to_thread.run_sync(thread.join)
+    gone = await anyio.to_thread.run_sync(lambda: asyncio.run(_loop_of_this()))
+    with pytest.raises(HiveCostError, match="has ended"):
+        wait_on(gone, work)
+    assert done == [True]

@@ -209,3 +209,42 @@ async def test_leaving_the_runtime_from_inside_is_refused_at_once(runtime):
         await runtime.bus.drain()
         assert runtime.bus.statistics().failed == 0
     assert len(refused) == 2
+
+
+@pytest.mark.anyio
+async def test_closing_in_another_task_is_refused_with_the_way_out(runtime):
+    """As frameworks do that start and stop things in hooks: said at once, and the runtime goes on."""
+    opened, close = anyio.Event(), anyio.Event()
+
+    async def hold_open() -> None:
+        async with runtime:
+            opened.set()
+            await close.wait()
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(hold_open)
+        await opened.wait()
+        with pytest.raises(hc.HiveCostError, match="run_in_background"):
+            await runtime.__aexit__(None, None, None)
+        async with runtime.execution():
+            pass
+        close.set()
+    assert runtime.statistics().started == 1
+
+
+@pytest.mark.anyio
+async def test_a_runtime_in_the_background_is_opened_and_closed_in_any_task(tmp_path):
+    """Which a runtime on the loop itself cannot be."""
+    runtimes = []
+
+    async def open_it() -> None:
+        runtimes.append(hc.run_in_background(tmp_path, config={"log": False}))
+
+    async def close_it() -> None:
+        runtimes[0].close()
+
+    for step in (open_it, close_it):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(step)
+    with pytest.raises(hc.HiveCostError, match="closed"):
+        runtimes[0].flush()

@@ -456,8 +456,8 @@ class Agent:
     def __init__(self, tokens: TurnTokens) -> None:
         self.gate = Gate(tokens)
 
-    async def run_at_home(self, function):
-        return await function()
+    async def extend(self, admission, input_tokens, output_tokens) -> None:
+        await self.gate.extend(admission, input_tokens, output_tokens)
 
 
 @given(

@@ -1,0 +1,81 @@
+"""What the parts of a running agent need of whoever they are part of, from the inside out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Protocol, TypeVar
+
+from hivecost.clock import Clock
+from hivecost.events import Event
+from hivecost.gate_contract import TurnRequest
+from hivecost.ledger.caps import Cap
+from hivecost.pricing import PriceBook
+from hivecost.runtime.gate import Gate
+from hivecost.runtime.hard_budgets import Admission
+
+T = TypeVar("T")
+
+
+class TurnHost(Protocol):
+    """What a turn, a charge and a stream need: an execution, or whatever else asks the gate."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def prices(self) -> PriceBook: ...
+
+    @property
+    def gate(self) -> Gate:
+        """Is told how each admission ended; `pass_gate` and `extend` ask it."""
+        ...
+
+    @property
+    def is_forked(self) -> bool:
+        """Whether this process is a child of the one that asked the gate."""
+        ...
+
+    async def pass_gate(self, request: TurnRequest, caps: Sequence[Cap]) -> Admission:
+        """Return when the turn may be sent; raise when it may not. On the runtime's loop."""
+        ...
+
+    async def extend(self, admission: Admission, input_tokens: int, output_tokens: int) -> None:
+        """Hold what so many tokens can cost, from any loop; raise when no budget can pay for that."""
+        ...
+
+    def run_at_home(self, function: Callable[[], Coroutine[Any, Any, T]]) -> Coroutine[Any, Any, T]:
+        """Await an async function on the runtime's loop, from any loop."""
+        ...
+
+    def call_from_thread(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Wait for an async function on the runtime's loop, from any thread."""
+        ...
+
+    def publish_as_is(self, event: Event) -> None:
+        """Publish without waiting, from any thread; a loss is counted, never raised."""
+        ...
+
+
+class ExecutionHost(Protocol):
+    """What an execution needs of its runtime."""
+
+    @property
+    def clock(self) -> Clock: ...
+
+    @property
+    def prices(self) -> PriceBook: ...
+
+    @property
+    def gate(self) -> Gate: ...
+
+    def publish_for_agent(self, event: Event) -> None:
+        """Publish without waiting, from any thread; a loss is counted, never raised into the agent."""
+        ...
+
+
+class ExecutionsHost(ExecutionHost, Protocol):
+    """What running executions need of their runtime, besides what each of them does."""
+
+    def collect_turns(self) -> None:
+        """Count the turns that other threads settled so far."""
+        ...
