@@ -22,6 +22,8 @@ class LedgerHold(msgspec.Struct, eq=False, gc=False):
     In doubt it stays charged until its usage arrives (`settle`), or someone resolves it. All methods but `extend` and
     `observe` are synchronous, safe in any cancellation and over threads. They raise LedgerUnavailableError once the
     ledger is closed: what is not settled by then is in doubt. So is what nobody keeps any more.
+
+    Nothing that it refers to keeps it, so that the garbage collector need not look at the many of them.
     """
 
     _ledger: LeasedLedger

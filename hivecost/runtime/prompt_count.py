@@ -64,7 +64,7 @@ class PromptCount:
             cache_write=cache_write,
             service_tier=request.service_tier or asked_tier(self._prompt),
             answers=asked_answers(self._prompt),
-            tool_calls=max(asked_tool_calls(self._prompt), request.model.endswith(_SEARCHING)),
+            tool_calls=max(asked_tool_calls(self._prompt), int(request.model.endswith(_SEARCHING))),
         )
 
     def can_count(self, request: TurnRequest) -> bool:

@@ -146,7 +146,7 @@ class TurnBounds:
             cache_write=request.cache_write,
             is_text=request.is_text,
             # What tools do past one call is like what is generated past a step: an overrun that does not freeze.
-            tool_calls=min(request.tool_calls, 1) if self.is_partial(request) else request.tool_calls,
+            tool_calls=1 if request.tool_calls > 1 and self.is_partial(request) else request.tool_calls,
         )
         if nanousd is None:
             raise self._unpriced(request)

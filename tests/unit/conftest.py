@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -30,6 +33,28 @@ class AtLine:
             if self.lines == self.number:
                 self.call()
         return self.trace
+
+
+@contextmanager
+def _busiest_collector() -> Iterator[None]:
+    # No tracer: with one, as coverage's, finalizers at every allocation break event loops on CPython 3.11, trio's too.
+    threshold, trace = gc.get_threshold(), sys.gettrace()
+    sys.settrace(None)
+    gc.collect()
+    gc.freeze()  # or it looks each time through all that earlier tests left
+    gc.set_threshold(1)
+    try:
+        yield
+    finally:
+        gc.set_threshold(*threshold)
+        sys.settrace(trace)
+        gc.collect()
+
+
+@pytest.fixture
+def busiest_collector():
+    """`with busiest_collector():` the garbage collector runs at every allocation, and once more at the end."""
+    return _busiest_collector
 
 
 @pytest.fixture

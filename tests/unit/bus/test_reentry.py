@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
 
 import anyio
@@ -73,9 +72,9 @@ async def test_a_finalizer_at_every_line(at_line, step, policy, kind):
     assert number > 3
 
 
-async def test_the_collector_at_its_busiest():
+async def test_the_collector_at_its_busiest(busiest_collector):
     """Turns that are dropped publish their end from the garbage collector, wherever it runs; nothing is lost."""
-    seen, threshold = [], gc.get_threshold()
+    seen = []
 
     class Dropped:
         def __init__(self, bus):
@@ -86,18 +85,12 @@ async def test_the_collector_at_its_busiest():
 
     async with EventBus() as bus:
         bus.subscribe(handler=seen.extend, batch=True, max_queue=100_000)
-        gc.collect()
-        gc.freeze()  # or it looks each time through all that earlier tests left
-        gc.set_threshold(1)
-        try:
+        with busiest_collector():
             for number in range(1_000):
                 Dropped(bus)
                 bus.publish_nowait(note(str(number)) if number % 2 else turn(f"turn {number}"))
                 if number % 10 == 0:
                     await anyio.sleep(0)
-        finally:
-            gc.set_threshold(*threshold)
-        gc.collect()
         await bus.drain()
         assert len(seen) == 2_000 == bus.statistics().published
         assert [event.event_id for event in seen if isinstance(event, hc.CustomEvent)] == [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import itertools
 
 import pytest
@@ -131,20 +130,16 @@ async def test_what_cannot_be_put_off_is_refused(at_line, base_path, budgets):
         assert answers == [None]
 
 
-async def test_the_collector_at_its_busiest(base_path, budgets):
+async def test_the_collector_at_its_busiest(base_path, budgets, busiest_collector):
     """Turns that are dropped unfinished are doubted by the garbage collector, wherever it runs; nothing hangs."""
 
     async def dropped(ledger):
         async with await ledger.reserve(WHO, nanousd=1_000):
             await never()
 
-    threshold = gc.get_threshold()
     async with Ledger.open(base_path, budgets=budgets) as ledger:
         (await ledger.reserve(WHO, nanousd=1_000)).release()
-        gc.collect()
-        gc.freeze()  # or it looks each time through all that earlier tests left
-        gc.set_threshold(1)
-        try:
+        with busiest_collector():
             for _ in range(2_000):
                 left = dropped(ledger).__await__()
                 left.send(None)
@@ -152,9 +147,6 @@ async def test_the_collector_at_its_busiest(base_path, budgets):
                 cycle.append(cycle)
                 del left, cycle
                 (await ledger.reserve(WHO, nanousd=1_000)).settle(nanousd=700)
-        finally:
-            gc.set_threshold(*threshold)
-        gc.collect()
         row = next(row for row in await ledger.status() if row.budget == "all")
         assert (row.settled, row.held, row.in_doubt) == (2_000 * 700, 0, 2_000 * 1_000)
 
