@@ -283,4 +283,4 @@ class LeasedLedger(LedgerControls):
 
 def _is_durable_in(hold: LedgerHold, budget: str) -> bool:
     """Whether the bank decides on its account of the budget, which may be retired."""
-    return any(account.budget.name == budget and is_durable(account) for account in hold.accounts)
+    return any(account.budget.name == budget and is_durable(account) for account in hold.entry.made_on)

@@ -1,6 +1,6 @@
 """Budgets as pure policy: attributes and an instant in, decisions over integers out."""
 
-from hivecost.ledger.account import Account, AccountStatus, ThresholdCrossing
+from hivecost.ledger.account import Account, AccountDetails, AccountStatus, ThresholdCrossing
 from hivecost.ledger.amounts import UNITS, Amounts, Unit, USDAmount, amounts_of
 from hivecost.ledger.attribution import ATTRIBUTES, ancestry, ancestry_of, attribution, whose
 from hivecost.ledger.backend import ClosesInTime, LedgerStore, LedgerStoreHold, OpenLedger
@@ -29,6 +29,7 @@ __all__ = [
     "UNSEEN",
     "WINDOWS",
     "Account",
+    "AccountDetails",
     "AccountSnapshot",
     "AccountStatus",
     "Amounts",

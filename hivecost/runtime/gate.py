@@ -245,7 +245,7 @@ class Gate:
         """The tokens with which a turn begins; None where nothing is held that counts them, or nothing bounds them."""
         units: set[Unit] = set()
         if admission.hold is not None:
-            units |= {account.unit for account in admission.hold.accounts}
+            units |= admission.hold.units
         if admission.cap_hold is not None:
             units |= {cap.unit for cap in admission.cap_hold.caps if cap.mode == "hard"}
         if not units & {"usd", "tokens"}:

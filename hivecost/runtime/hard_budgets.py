@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -22,7 +22,7 @@ from hivecost.events import Cost, CostStatus, Event, Usage
 from hivecost.gate_contract import TurnEnd, TurnRequest
 from hivecost.ledger import (
     UNITS,
-    Account,
+    AccountDetails,
     Ancestors,
     Budget,
     LedgerStore,
@@ -112,9 +112,9 @@ class HardBudgets:
         self.budgets: dict[str, Budget] = {}
         self._answers = AnsweredModels(ledger, loop, self._charged)
         self._for_model = for_model
+        self._soft = SoftLimits()
         self.set_budgets(budgets)
         self._bounds = TurnBounds(prices, clock)
-        self._soft = SoftLimits()
         self._throttle = TurnThrottle(clock, publish)
         self._line = MoneyLine(clock)
         self._clock = clock
@@ -139,6 +139,7 @@ class HardBudgets:
             if budget.match
         ]
         self._named = NamedBudgets(listed)
+        self._soft.set_budgets(listed)
         self._answers.set_budgets(listed)
 
     async def admit(self, request: TurnRequest, passes: Passes) -> Admission:
@@ -202,7 +203,7 @@ class HardBudgets:
         """Why the turn may not have its hold yet, and has it no more: it came later than others that wait for it."""
         if not self._line or waiter.state != "new":
             return None
-        account = self._line.stands_before(hold.accounts, hold.amounts)
+        account = self._line.stands_before(hold.status(), hold.amounts)
         if account is None:
             return None
         hold.release()
@@ -297,12 +298,14 @@ class HardBudgets:
 
         Each of the `done` budgets has had its say.
         """
-        model = "" if request.is_charge else request.model
-        step = self._soft.next_step(hold.accounts, request.executions, model, done)
+        if not self._soft.budgets:
+            return None
+        model, accounts = "" if request.is_charge else request.model, hold.status(self._soft.budgets)
+        step = self._soft.next_step(accounts, request.executions, model, done)
         if step is None:
-            self._soft.passed(hold.accounts, request.executions)
+            self._soft.passed(accounts, request.executions)
         else:
-            done.add(step.account.budget.name)
+            done.add(step.budget.name)
         return step
 
     async def _softer(self, request: TurnRequest, asked: _Asked, done: set[str]) -> TurnRequest | None:
@@ -313,31 +316,32 @@ class HardBudgets:
         step = self._soft.next_step(accounts, request.executions, request.model, done)
         if step is None or step.action != "downgrade":
             return None
-        done.add(step.account.budget.name)
-        return self._for_model(request, step.account.budget.soft_model)
+        done.add(step.budget.name)
+        return self._for_model(request, step.budget.soft_model)
 
-    async def _accounts(self, request: TurnRequest, asked: _Asked) -> tuple[Account, ...]:
+    async def _accounts(self, request: TurnRequest, asked: _Asked) -> Sequence[AccountDetails]:
         """All that a turn counts on, as they stand; none where one of them is frozen."""
         try:
             hold = await self._hold(request, asked, dict.fromkeys(UNITS, 0))
         except BudgetExceededError:
             return ()
         hold.release()
-        return hold.accounts
+        return hold.status()
 
     async def _soften(self, request: TurnRequest, hold: LedgerStoreHold, step: SoftStep, passes: Passes) -> TurnRequest:
         """The request to try again: a turn that waits, or is tried with another model, holds nothing meanwhile."""
         hold.release()
         self._line.freed()
-        account, budget = step.account, step.account.budget
+        account, budget = step.account, step.budget
         if step.action == "downgrade":
             return self._for_model(request, budget.soft_model)
         if step.action == "refuse":
-            refusal = soft_refusal(account, request.execution_id)
+            refusal = soft_refusal(step, request.execution_id)
             self._report(request, refusal, "refused", account.unit)
             raise refusal
         passes.give_back()
-        await self._throttle.wait(request, account.key, budget.throttle_s, limiter=budget.name)
+        key = account.scope, account.period
+        await self._throttle.wait(request, key, budget.throttle_s, limiter=budget.name)
         return await passes.take(request)
 
     async def extend(self, admission: Admission, input_tokens: int, output_tokens: int) -> None:
@@ -348,9 +352,9 @@ class HardBudgets:
         hold, request = admission.hold, admission.request
         if hold is None or hold.state in ("settled", "released"):
             return
-        counted = {account.unit for account in hold.accounts}
-        enforced = {account.unit for account in hold.accounts if not account.budget.shadow}
-        bound = self._bounds.of(request, counted, enforced, (input_tokens, output_tokens))
+        enforcing = (budget for name in hold.budgets if (budget := self.budgets.get(name)) and not budget.shadow)
+        enforced = {budget.counted_unit for budget in enforcing}
+        bound = self._bounds.of(request, hold.units, enforced, (input_tokens, output_tokens))
         more = lacking(hold, bound)
         if not more:
             return
@@ -358,8 +362,7 @@ class HardBudgets:
             await hold.extend(nanousd=more.get("usd"), tokens=more.get("tokens"))
         except BudgetExceededError as error:
             refusal = refusal_to_extend(error, hold, more, request.execution_id)
-            unit = next(account.unit for account in hold.accounts if account.budget.name == refusal.budget)
-            self._report(request, refusal, "stopped", unit)
+            self._report(request, refusal, "stopped", hold.status([refusal.budget])[0].unit)
             raise refusal from None
 
     async def charged(self) -> None:
@@ -377,7 +380,7 @@ class HardBudgets:
         if hold is None:
             return
         known = known_bill(admission.request, hold, usage, cost, is_final=is_final)
-        is_all_known = len(known) == len(UNITS) or all(account.unit in known for account in hold.accounts)
+        is_all_known = len(known) == len(UNITS) or hold.units <= known.keys()
         settle = hold.settle if is_all_known else hold.settle_known
         try:
             settlement = settle(nanousd=known.get("usd"), tokens=known.get("tokens"), calls=known.get("calls"))
@@ -394,7 +397,7 @@ class HardBudgets:
         if not answered or not self._answers.has_budgets:
             return
         hold = admission.hold
-        held_by = () if hold is None else {account.budget.name for account in hold.accounts}
+        held_by = () if hold is None else hold.budgets
         self._answers.learn(admission.request, held_by, answered, usage, cost)
 
     def settle_another(
@@ -410,7 +413,7 @@ class HardBudgets:
         self._expect_news(hold, request)
         try:
             settlement = hold.settle_another(nanousd=cost.nanousd or 0, tokens=tokens, calls=1)
-            if any(account.unit in unknown for account in hold.accounts):
+            if not hold.units.isdisjoint(unknown):
                 hold.doubt_another(unknown)
         except LedgerUnavailableError as error:
             _log.error("the bill of a turn's further answer came after its ledger was closed, and is lost: %s", error)
@@ -477,8 +480,10 @@ class HardBudgets:
             return []
         asked = self._asked(request)
         bound = self._bounds.of(request, asked.units, asked.enforced)
-        short = [one.budget for one in await self._accounts(request, asked) if one.room < bound.get(one.unit, 0)]
-        return [budget for budget in short if budget.name != refusing.name and not budget.shadow]
+        accounts = await self._accounts(request, asked)
+        short = {account.budget for account in accounts if account.remaining < bound.get(account.unit, 0)}
+        others = (budget for name, budget in self.budgets.items() if name in short and name != refusing.name)
+        return [budget for budget in others if not budget.shadow]
 
     async def _offered(self, request: TurnRequest, budget: Budget, downgraded: set[str]) -> TurnRequest | None:
         """What a budget that is short makes of a request; None: nothing."""

@@ -11,7 +11,7 @@ import anyio
 import msgspec
 
 from hivecost.clock import Clock
-from hivecost.ledger import Account, Unit
+from hivecost.ledger import AccountStatus, Unit
 from hivecost.loops import current_loop
 
 #: Budget, scope and period.
@@ -83,11 +83,11 @@ class MoneyLine:
         self._is_scheduled = True
         (self._loop.call_soon if self._loop.is_here() else self._loop.call_threadsafe)(self._begin_round)
 
-    def stands_before(self, accounts: Iterable[Account], amounts: Mapping[Unit, int]) -> Account | None:
+    def stands_before(self, accounts: Iterable[AccountStatus], amounts: Mapping[Unit, int]) -> AccountStatus | None:
         """The account for which somebody waits who would be passed by a turn that comes now; None: it passes nobody."""
         now_s = self._clock.monotonic_s()
         for account in accounts:
-            name = name_of(account)
+            name = account.budget, account.scope, account.period
             for waiter in self._waiters:
                 need = waiter.needs.get(name)
                 if need is not None and (amounts[account.unit] >= need or waiter.is_due(now_s)):
@@ -185,8 +185,3 @@ def _passes_nobody(waiter: Waiter, needed: Mapping[AccountName, float]) -> bool:
         if need >= needed.get(name, math.inf):
             return False
     return True
-
-
-def name_of(account: Account) -> AccountName:
-    """What the account is called where it refuses."""
-    return account.budget.name, account.scope, account.period.name

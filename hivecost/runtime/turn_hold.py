@@ -50,7 +50,7 @@ def refusal_to_extend(
 ) -> BudgetExceededError:
     """The error as its turn should see it: what is busy with nothing but this turn's own hold is exhausted."""
     error.execution_id = execution_id
-    account = next(account for account in hold.accounts if account.budget.name == error.budget)
+    account = hold.status([error.budget])[0]
     needed, own = more[account.unit], hold.amounts[account.unit]
     if not isinstance(error, BudgetBusyError) or needed <= account.limit - account.settled - account.in_doubt - own:
         return error
@@ -59,6 +59,6 @@ def refusal_to_extend(
         kind="exhausted",
         remaining=error.limit - error.used,
         limit=error.limit,
-        reset_at=account.status().reset_at,
+        reset_at=account.reset_at,
     )
     return refusal.error(execution_id)

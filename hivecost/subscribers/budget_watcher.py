@@ -86,7 +86,7 @@ class BudgetWatcher:
         prices: PriceBook | None = None,
     ) -> None:
         self.accounts = SpendAccounts(_counting(budgets), opened=self._opened)
-        self._soft = SoftLimits()
+        self._soft = SoftLimits(self.accounts.budgets.values())
         self._lineage = Lineage()
         #: Executions that were told to stop and have not ended yet.
         self._cancelled: set[str] = set()
@@ -104,10 +104,12 @@ class BudgetWatcher:
         Raises ConfigError for the name of one that is there, and for a hard one.
         """
         await self._logged.add(_counting(budgets), self._base_path)
+        self._soft.set_budgets(self.accounts.budgets.values())
 
     def retire(self, name: str) -> None:
         """Watch a budget no more: it stops and refuses nothing from now on."""
         self.accounts.retire(name)
+        self._soft.set_budgets(self.accounts.budgets.values())
         self._logged.forget_budget(name)
 
     @asynccontextmanager
@@ -271,17 +273,21 @@ class BudgetWatcher:
 
         Each of the `done` budgets has had its say.
         """
-        step = self._soft.next_step(accounts, request.executions, "" if request.is_charge else request.model, done)
-        if step is None:
-            self._soft.passed(accounts, request.executions)
+        if not self._soft.budgets:
             return None
-        account, budget = step.account, step.account.budget
+        asked = [account.details() for account in accounts if account.budget.name in self._soft.budgets]
+        step = self._soft.next_step(asked, request.executions, "" if request.is_charge else request.model, done)
+        if step is None:
+            self._soft.passed(asked, request.executions)
+            return None
+        account, budget = step.account, step.budget
         done.add(budget.name)
         if step.action == "refuse":
-            raise soft_refusal(account, request.execution_id)
+            raise soft_refusal(step, request.execution_id)
         if step.action == "downgrade":
             return host.for_model(request, budget.soft_model)
-        await throttle.wait(request, account.key, budget.throttle_s, limiter=budget.name)
+        key = account.scope, account.period
+        await throttle.wait(request, key, budget.throttle_s, limiter=budget.name)
         return request
 
 
