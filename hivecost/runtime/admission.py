@@ -1,17 +1,35 @@
-"""What gate checks gave a turn, and what it must not keep from others while it waits for money."""
+"""What the gate lets pass, and what a turn has been given on the way there."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import Final
 
+import msgspec
+
 from hivecost.gate_contract import GateCheck, TurnEnd, TurnOutcome, TurnRequest
+from hivecost.ledger import LedgerStoreHold
+from hivecost.ledger.caps import CapHold
 
 NOT_SENT: Final = TurnOutcome(total_tokens=0)
 
 
+class Admission(msgspec.Struct, frozen=True):
+    """What the gate lets pass: the request as it may be sent, and what is held for it."""
+
+    request: TurnRequest
+    hold: LedgerStoreHold | None = None
+    #: What is held for it on the caps of its blocks.
+    cap_hold: CapHold | None = None
+    #: What gate checks want to be told at its end.
+    ends: tuple[TurnEnd, ...] = ()
+
+
 class Passes:
-    """What the checks gave one turn, such as its place among those that are sent at once."""
+    """What the checks gave one turn, such as its place among those that are sent at once.
+
+    It must not keep them from others while it waits for money.
+    """
 
     def __init__(
         self,

@@ -18,9 +18,9 @@ from hivecost.gate_contract import TurnRequest
 from hivecost.ledger import Budget, LedgerStore, Limit
 from hivecost.ledger.caps import Cap, CapMode
 from hivecost.pricing import PriceBook
+from hivecost.runtime.admission import Admission
 from hivecost.runtime.closing import Closing
 from hivecost.runtime.gate import Gate
-from hivecost.runtime.hard_budgets import Admission
 from hivecost.subscribers import BudgetWatcher, LogWriter, RunawayBreaker
 
 VARIABLE: Final = "HIVECOST_DISABLE"

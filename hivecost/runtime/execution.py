@@ -26,10 +26,10 @@ from hivecost.loops import Loop, Task, run_on, wait_on
 from hivecost.money import TURN_COST_MAX_NANOUSD, to_nanousd
 from hivecost.plain_text import plain_str
 from hivecost.pricing import tokens_of
+from hivecost.runtime.admission import Admission
 from hivecost.runtime.attribution import checked_name, checked_tags, checked_text
 from hivecost.runtime.breakdown import Breakdown
 from hivecost.runtime.charge import Charge
-from hivecost.runtime.hard_budgets import Admission
 from hivecost.runtime.hosts import ExecutionHost
 from hivecost.runtime.prompt_count import Count, PromptCount
 from hivecost.runtime.result import ExecutionResult

@@ -23,10 +23,10 @@ from hivecost.ledger import Budget, ClosesInTime, LedgerStore, Limit, OpenLedger
 from hivecost.ledger.caps import Cap, CapHold, CapMode, new_cap
 from hivecost.loops import Loop, current_loop
 from hivecost.pricing import PriceBook, has_tokenizer, import_tokenizer
+from hivecost.runtime.admission import NOT_SENT, Admission, Passes
 from hivecost.runtime.capped_turns import WAIT_S, CappedTurns
 from hivecost.runtime.closing import GRACE_S, Closing
-from hivecost.runtime.hard_budgets import Admission, HardBudgets
-from hivecost.runtime.passes import NOT_SENT, Passes
+from hivecost.runtime.hard_budgets import HardBudgets
 from hivecost.runtime.turn_bound import TurnTokens
 from hivecost.signals import settled_late
 
@@ -111,12 +111,12 @@ class Gate:
                 loop=current_loop(),
             )
             try:
-                with settled_late.connected_to(hard.on_settled_late, sender=ledger):
+                with settled_late.connected_to(hard.bills.on_settled_late, sender=ledger):
                     self._ledger, self._hard = ledger, hard
                     yield
             finally:
                 with anyio.move_on_after(closing.left_s(at_least_s=GRACE_S), shield=True):
-                    await hard.charged()
+                    await hard.bills.answers.charged()
                 self._ledger = None
 
     @asynccontextmanager
@@ -289,7 +289,7 @@ class Gate:
         if admission.cap_hold is not None:
             self._capped.settle(admission.request, admission.cap_hold, usage, cost, is_final=is_final)
         if self._hard is not None:
-            self._hard.settle(admission, usage, cost, is_final=is_final, answered=answered)
+            self._hard.bills.settle(admission, usage, cost, is_final=is_final, answered=answered)
 
     def settle_another(
         self, admission: Admission, usage: Usage, cost: Cost, *, is_final: bool, answered: str = ""
@@ -298,7 +298,7 @@ class Gate:
         if admission.cap_hold is not None:
             self._capped.settle_another(admission.request, admission.cap_hold, usage, cost, is_final=is_final)
         if self._hard is not None:
-            self._hard.settle_another(admission, usage, cost, is_final=is_final, answered=answered)
+            self._hard.bills.settle_another(admission, usage, cost, is_final=is_final, answered=answered)
 
     def release(self, admission: Admission) -> None:
         """Nothing was sent."""
@@ -309,7 +309,7 @@ class Gate:
         if admission.cap_hold is not None:
             self._capped.release(admission.cap_hold)
         if self._hard is not None:
-            self._hard.release(admission)
+            self._hard.bills.release(admission)
 
     def _end(self, ends: tuple[TurnEnd, ...], outcome: TurnOutcome) -> None:
         if not ends:

@@ -24,9 +24,9 @@ from hivecost.pricing import (
     read_usage,
     size_of_answer,
 )
-from hivecost.runtime.hard_budgets import Admission
+from hivecost.runtime.admission import Admission
+from hivecost.runtime.billing_errors import refusal_status, retry_after_s, was_never_sent
 from hivecost.runtime.hosts import TurnHost
-from hivecost.runtime.outcome import refusal_status, retry_after_s, was_never_sent
 from hivecost.runtime.prompt_count import PromptCount
 from hivecost.runtime.streaming import Chunk, Coverage, TurnStream
 
@@ -299,7 +299,7 @@ class Turn:
         if reading.counted is not None:
             counted = replace(reading, usage=reading.counted, counted=None)
             return counted.usage, self._price(counted)
-        if not cost.estimated_from:
+        if not (cost.reason and cost.estimated_from):
             return reading.usage, cost
         return Usage(), cost if cost.status is CostStatus.REPORTED else _UNKNOWN
 
@@ -342,7 +342,7 @@ class Turn:
             usage=reading.usage,
             cost=cost,
             latency_ms=round(1_000 * (now_s - started_s)),
-            stop_reason=plain_str(stop_reason) or reading.stop_reason,
+            stop_reason=plain_str(stop_reason) if stop_reason else reading.stop_reason,
             service_tier=reading.service_tier or ("batch" if reading.batch else ""),
             raw_usage=reading.raw,
         )
