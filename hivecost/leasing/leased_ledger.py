@@ -82,7 +82,7 @@ class LeasedLedger(LedgerControls):
         except StoreError as error:
             raise LedgerUnavailableError(str(error)) from error
         local = LocalLedger(self, self._budgets, opened.journal, opened.process_id)
-        sync = LedgerSync(self._bank, local, self._policy)
+        sync = LedgerSync(self._bank, local, self._policy, self._clock)
         self._opened = local, sync
         self._tasks = await anyio.create_task_group().__aenter__()
         self._tasks.start_soon(sync.run, name=f"ledger of {self._bank.name}")

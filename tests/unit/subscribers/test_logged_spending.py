@@ -18,8 +18,8 @@ from hivecost.ledger import SpendAccounts, attribution
 from hivecost.queries import PAGE_TURNS, spending
 from hivecost.store import delete_session
 from hivecost.store.runtime_log import RuntimeLog
-from hivecost.subscribers import logged_spending
-from hivecost.subscribers.logged_spending import LOOK_S, LoggedSpending
+from hivecost.subscribers.budget_watcher import logged_spending
+from hivecost.subscribers.budget_watcher.logged_spending import LOOK_S, LoggedSpending
 from hivecost.testing import FakeClock
 
 pytestmark = pytest.mark.anyio

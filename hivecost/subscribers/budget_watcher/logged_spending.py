@@ -24,7 +24,7 @@ from hivecost.queries import (
     spending_since,
     turns_after,
 )
-from hivecost.subscribers.dropped_accounts import DroppedAccounts
+from hivecost.subscribers.budget_watcher.dropped_accounts import DroppedAccounts
 
 #: Between two looks into the log.
 LOOK_S: Final = 2.0

@@ -41,8 +41,8 @@ from hivecost.ledger.period import counting_since
 from hivecost.plugin import PluginHost
 from hivecost.pricing import PriceBook
 from hivecost.subscribers.budget_policy import BudgetPolicy
-from hivecost.subscribers.logged_spending import LoggedSpending
-from hivecost.subscribers.unseen_calls import UnseenCalls
+from hivecost.subscribers.budget_watcher.logged_spending import LoggedSpending
+from hivecost.subscribers.budget_watcher.unseen_calls import UnseenCalls
 
 QUEUE_MAX: Final = 100_000
 
