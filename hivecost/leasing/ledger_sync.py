@@ -217,7 +217,7 @@ class LedgerSync:
         differs = max(behind_s, ahead_s) > CLOCK_DIFFERENCE_MAX_S
         if differs and not self._is_clock_told:
             _log.warning(
-                "%s: the clock of this process is %.0f s %s that of the ledger: periods of budgets begin here that much "
+                "%s: this clock is %.0f s %s that of the ledger, so that periods of budgets begin here that much "
                 "%s than for others; set it right",
                 *(self._bank.name, max(behind_s, ahead_s)),
                 *(("behind", "later") if behind_s else ("ahead of", "earlier")),
