@@ -15,8 +15,8 @@ from hivecost.forking import leave_child, tell_children
 from hivecost.leasing.bank import LeaseBank, LeasePolicy
 from hivecost.leasing.batch import Committed, LeaseRequest
 from hivecost.leasing.controls import LedgerControls
-from hivecost.leasing.hold import LedgerHold
 from hivecost.leasing.leases import is_durable
+from hivecost.leasing.ledger_hold import LedgerHold
 from hivecost.leasing.ledger_sync import LedgerSync
 from hivecost.leasing.local_ledger import LocalLedger, Spender
 from hivecost.leasing.operations import Configure, Operation, Refresh

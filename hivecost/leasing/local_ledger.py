@@ -11,9 +11,9 @@ from hivecost.clock import Clock
 from hivecost.errors import LedgerUnavailableError
 from hivecost.leasing.atomic import Atomic, atomic
 from hivecost.leasing.batch import Batch, Bill, BudgetRow, Committed, LateOverrun, LeaseRequest, Share, sums_of_bills
-from hivecost.leasing.hold import ExtendsHolds, LedgerHold
 from hivecost.leasing.journal import Journal, key_bytes
 from hivecost.leasing.leases import Leases, accounts_max, execution_of, is_durable, room_of
+from hivecost.leasing.ledger_hold import ExtendsHolds, LedgerHold
 from hivecost.ledger import (
     UNITS,
     AccountStatus,

@@ -15,7 +15,7 @@ from hivecost.ledger.snapshot import AccountSnapshot, HoldSnapshot, LedgerSnapsh
 from hivecost.ledger.soft import SoftAction, SoftLimits, SoftStep, soft_refusal
 from hivecost.ledger.spend import ACCOUNTS_MAX, SESSIONS_MAX, UNSEEN, SpendAccounts, is_unseen
 from hivecost.ledger.state import LedgerState
-from hivecost.ledger.statements import BudgetChange, BudgetState, DoubtAmount, DoubtfulHold, OwnLimit
+from hivecost.ledger.views import BudgetChange, BudgetState, DoubtAmount, DoubtfulHold, OwnLimit
 
 __all__ = [
     "ACCOUNTS_MAX",

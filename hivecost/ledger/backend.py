@@ -16,7 +16,7 @@ from hivecost.ledger.amounts import UNITS, Amounts, Unit, USDAmount
 from hivecost.ledger.book import Ancestors
 from hivecost.ledger.budget import Budget, Limit
 from hivecost.ledger.hold import HoldState, Refusal, Settlement
-from hivecost.ledger.statements import BudgetChange, BudgetState, DoubtfulHold
+from hivecost.ledger.views import BudgetChange, BudgetState, DoubtfulHold
 
 
 class LedgerStoreHold(Protocol):

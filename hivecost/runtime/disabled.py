@@ -10,8 +10,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final
 
-import anyio.lowlevel
-
 from hivecost.errors import ConfigError, LedgerUnavailableError
 from hivecost.events import Event, LLMTurnComplete
 from hivecost.gate_contract import TurnRequest
@@ -87,7 +85,10 @@ class PassThroughGate(Gate):
 
     async def admit(self, request: TurnRequest, caps: Sequence[Cap] = ()) -> Admission:
         """Return the request as it was made."""
-        await anyio.lowlevel.checkpoint()  # as the gate does: an agent that never waits would starve all others
+        return self.admit_nowait(request)
+
+    def admit_nowait(self, request: TurnRequest, caps: Sequence[Cap] = ()) -> Admission:
+        """Do the same."""
         return Admission(self._resolved(request))
 
     def tell_unasked(self, turn: LLMTurnComplete) -> None:

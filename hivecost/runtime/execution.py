@@ -13,6 +13,7 @@ from typing import Any, Final, Literal, Self, TypeVar
 
 import anyio
 import anyio.from_thread
+import anyio.lowlevel
 from msgspec.structs import replace
 
 from hivecost.errors import BudgetExceededError, ConfigError, ExecutionCancelledError, HiveCostError
@@ -293,11 +294,13 @@ class Execution:
         return self.cancel_reason is not None
 
     async def pass_gate(self, request: TurnRequest, caps: Sequence[Cap]) -> Admission:
-        """What Turn asks before it is sent; on the runtime's loop.
-
-        Cancelling the execution lets go of whoever waits here, whichever task or thread that is for.
-        """
+        """What Turn asks before it is sent; on the runtime's loop."""
+        await anyio.lowlevel.checkpoint()  # an agent that never waits would keep handlers from stopping it
         self.refuse_when_over()
+        return self.gate.admit_nowait(request, caps) or await self._wait_at_gate(request, caps)
+
+    async def _wait_at_gate(self, request: TurnRequest, caps: Sequence[Cap]) -> Admission:
+        """Cancelling the execution lets go of whoever waits here, whichever task or thread that is for."""
         admission: Admission | None = None
         with anyio.CancelScope() as waiting:
             self._waiting.add(waiting)

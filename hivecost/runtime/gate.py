@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 import anyio
-import anyio.lowlevel
 import anyio.to_thread
 from anyio.abc import TaskStatus
 from msgspec.structs import replace
@@ -201,20 +200,22 @@ class Gate:
 
     async def admit(self, request: TurnRequest, caps: Sequence[Cap] = ()) -> Admission:
         """Return when the turn may be sent, as it may be sent, with money held on `caps`; raise when it may not."""
-        await anyio.lowlevel.checkpoint()  # an agent that never waits would keep handlers from stopping it
         passes = Passes(self._checks.values(), self._end, self._resolved)
         try:
             request = await passes.take(self._resolved(request))
-            if caps:
-                admission = await self._hold_capped(request, caps, passes)
-            elif self._hard is None:
-                admission = Admission(request)
-            else:
-                admission = await self._hard.admit(request, passes)
+            hold = self._hold_capped(request, caps, passes) if caps else self._hold(request, passes)
+            admission = await hold
         except BaseException:
             passes.give_back()
             raise
         return replace(admission, ends=tuple(passes.ends)) if passes.ends else admission
+
+    def admit_nowait(self, request: TurnRequest, caps: Sequence[Cap] = ()) -> Admission | None:
+        """Do as `admit` does where no check is asked and memory alone can decide; None elsewhere."""
+        if self._checks or caps:
+            return None
+        request = self._resolved(request)
+        return Admission(request) if self._hard is None else self._hard.admit_nowait(request)
 
     async def _hold(self, request: TurnRequest, passes: Passes) -> Admission:
         return Admission(request) if self._hard is None else await self._hard.admit(request, passes)
@@ -276,20 +277,17 @@ class Gate:
 
         Synchronous, from any thread.
         """
-        self._settle(admission, usage, cost, is_final=is_final, answered=answered)
+        if admission.cap_hold is not None:
+            self._capped.settle(admission.request, admission.cap_hold, usage, cost, is_final=is_final)
+        if self._hard is not None:
+            self._hard.bills.settle(admission, usage, cost, is_final=is_final, answered=answered)
         if admission.ends:
             tokens = usage.total_tokens if is_final else None
             self._end(admission.ends, TurnOutcome(total_tokens=tokens, retry_after_s=retry_after_s))
 
     def settle_late(self, admission: Admission, usage: Usage, cost: Cost, *, answered: str = "") -> None:
         """The bill of what was settled as in doubt: its checks have been told of its end. From any thread."""
-        self._settle(admission, usage, cost, is_final=True, answered=answered)
-
-    def _settle(self, admission: Admission, usage: Usage, cost: Cost, *, is_final: bool, answered: str) -> None:
-        if admission.cap_hold is not None:
-            self._capped.settle(admission.request, admission.cap_hold, usage, cost, is_final=is_final)
-        if self._hard is not None:
-            self._hard.bills.settle(admission, usage, cost, is_final=is_final, answered=answered)
+        self.settle(replace(admission, ends=()), usage, cost, is_final=True, answered=answered)
 
     def settle_another(
         self, admission: Admission, usage: Usage, cost: Cost, *, is_final: bool, answered: str = ""

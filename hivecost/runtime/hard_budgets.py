@@ -106,6 +106,19 @@ class HardBudgets:
         self._policy.soft.set_budgets(listed)
         self.bills.set_budgets(listed)
 
+    def admit_nowait(self, request: TurnRequest) -> Admission | None:
+        """Do as `admit` does where nobody waits and no budget is short or soft, from memory alone; None elsewhere."""
+        if self._line.waiters or self._policy.soft.budgets:
+            return None
+        try:
+            asked = self._asked(request)
+            if not asked.units:
+                return Admission(request)
+            hold = self._hold_nowait(request, asked, self._bounds.of(request, asked.units, asked.enforced))
+        except (BudgetExceededError, ConfigError):
+            return None  # `admit` says so
+        return None if hold is None else Admission(self._bounds.fitted(request), hold)
+
     async def admit(self, request: TurnRequest, passes: Passes) -> Admission:
         """Hold an upper bound of what the turn can cost on every budget that it counts on.
 
@@ -123,7 +136,8 @@ class HardBudgets:
                 self._bounds.explained(refusal, budget.counted_unit, request)
             raise
         finally:
-            self._line.leave(waiter)
+            if waiter.state != "new":
+                self._line.leave(waiter)
 
     async def _admit(self, request: TurnRequest, passes: Passes, waiter: Waiter) -> Admission:
         soft = self._policy.soft
@@ -145,7 +159,7 @@ class HardBudgets:
             except BudgetExceededError as error:
                 refusal = error
             else:
-                passed = self._passed_by(hold, waiter) if self._line else None
+                passed = self._passed_by(hold, waiter) if self._line.waiters else None
                 if passed is None:
                     softer = await self._softened(request, hold, softened, passes) if soft.budgets else None
                     if softer is None:
@@ -237,7 +251,7 @@ class HardBudgets:
         """Who asks, and by what they are bound. Raises ConfigError where nobody knows whether a budget binds them."""
         answered = self.bills.answers.of(request)
         who, ancestors = attribution(request, answered), ancestry(request, answered)
-        if not request.is_charge and not (request.resolved_model and request.resolved_provider):
+        if request.charge_nanousd is None and not (request.resolved_model and request.resolved_provider):
             self._named.refuse_unknown(request, (who, *ancestors))
         units, enforced = self._units_of_all, self._enforced_of_all
         for unit, matches, is_of_executions, is_shadow in self._binding:
@@ -247,15 +261,25 @@ class HardBudgets:
                     enforced |= {unit}
         return _Asked(who, ancestors, units, enforced)
 
+    def _hold_nowait(self, request: TurnRequest, asked: _Asked, bound: Mapping[Unit, int]) -> LedgerStoreHold | None:
+        return self._ledger.reserve_nowait(
+            asked.who,
+            nanousd=bound.get("usd"),
+            tokens=bound.get("tokens"),
+            calls=bound["calls"],
+            ancestors=asked.ancestors,
+            is_partial=request.stream_tokens > 0 and self._bounds.is_partial(request),
+        )
+
     async def _hold(self, request: TurnRequest, asked: _Asked, bound: Mapping[Unit, int]) -> LedgerStoreHold:
         """The hold, from memory if it can be had there."""
-        nanousd, tokens, calls = bound.get("usd"), bound.get("tokens"), bound["calls"]
-        ledger, who, ancestors = self._ledger, asked.who, asked.ancestors
-        is_partial = request.stream_tokens > 0 and self._bounds.is_partial(request)
-        return ledger.reserve_nowait(
-            who, nanousd=nanousd, tokens=tokens, calls=calls, ancestors=ancestors, is_partial=is_partial
-        ) or await ledger.reserve(
-            who, nanousd=nanousd, tokens=tokens, calls=calls, ancestors=ancestors, is_partial=is_partial
+        return self._hold_nowait(request, asked, bound) or await self._ledger.reserve(
+            asked.who,
+            nanousd=bound.get("usd"),
+            tokens=bound.get("tokens"),
+            calls=bound["calls"],
+            ancestors=asked.ancestors,
+            is_partial=self._bounds.is_partial(request),
         )
 
     async def _softened(

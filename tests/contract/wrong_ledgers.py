@@ -568,13 +568,13 @@ def grants_at_the_budgets_limit(patch, memory):
 
 @caught_by("test_a_value_has_a_limit_of_its_own", "test_a_limit_of_a_value_outlives_its_accounts")
 def forgets_limits_of_new_accounts(patch, memory):
-    right = books._Line.set_own_limit
+    right = books._BudgetAccounts.set_own_limit
 
     def set_own_limit(self, key, limit):
         right(self, key, limit)
         self.own_limits.clear()
 
-    patch.setattr(books._Line, "set_own_limit", set_own_limit)
+    patch.setattr(books._BudgetAccounts, "set_own_limit", set_own_limit)
 
 
 @caught_by("test_what_was_set_for_a_value_can_be_taken_back")

@@ -28,7 +28,7 @@ from msgspec.structs import replace
 
 from hivecost.errors import HiveCostError
 from hivecost.leasing import LeasePolicy
-from hivecost.leasing.hold import LedgerHold
+from hivecost.leasing.ledger_hold import LedgerHold
 from hivecost.leasing.local_ledger import LocalLedger, Spender
 from hivecost.leasing.operations import (
     Configure,
