@@ -10,7 +10,7 @@ import anyio
 from hivecost.clock import Clock
 
 
-class Fifo:
+class Turnstile:
     """First come, first served; works on asyncio and trio, in one event loop.
 
     The line is an anyio.Lock, which is fair. Only the head of the line sleeps, looks again when it wakes, and takes
