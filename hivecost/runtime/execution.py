@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, nullcontext, suppress
@@ -29,7 +28,7 @@ from hivecost.plain_text import plain_str
 from hivecost.pricing import tokens_of
 from hivecost.runtime.admission import Admission
 from hivecost.runtime.attribution import checked_name, checked_tags, checked_text
-from hivecost.runtime.breakdown import Breakdown
+from hivecost.runtime.breakdown import Breakdown, Tally
 from hivecost.runtime.charge import Charge
 from hivecost.runtime.hosts import ExecutionHost
 from hivecost.runtime.prompt_count import Count, PromptCount
@@ -126,7 +125,7 @@ class Execution:
         #: Those that it started and that run.
         self.children: set[Execution] = set()
         self.breakdown = Breakdown()
-        self._own, self._below = _Tally(self.breakdown), _Tally()
+        self._own, self._below = Tally(self.breakdown), Tally()
         #: How often a budget refused one of its turns.
         self.refusals = 0
         self.clock = host.clock
@@ -435,28 +434,6 @@ class Execution:
             with suppress(ValueError):  # the block is left in another context, which knows of neither
                 _current_execution.reset(execution)
                 _current_node.reset(node)
-
-
-class _Tally:
-    """Sums of turns. A finalizer that settles one in the middle of adding leaves that to whoever adds."""
-
-    def __init__(self, breakdown: Breakdown | None = None) -> None:
-        self.totals = Totals()
-        self._breakdown = breakdown
-        self._uncounted: deque[LLMTurnComplete] = deque()
-        self._is_counting = False
-
-    def add(self, turn: LLMTurnComplete) -> None:
-        self._uncounted.append(turn)
-        while self._uncounted and not self._is_counting:
-            self._is_counting = True
-            try:
-                next_turn = self._uncounted.popleft()
-                self.totals = self.totals.plus(next_turn)
-                if self._breakdown is not None:
-                    self._breakdown.add(next_turn)
-            finally:
-                self._is_counting = False
 
 
 class Node:
