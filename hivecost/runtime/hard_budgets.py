@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
-import msgspec
 from msgspec.structs import replace
 
 from hivecost.clock import Clock
@@ -15,22 +14,17 @@ from hivecost.gate_contract import TurnRequest
 from hivecost.ledger import (
     UNITS,
     AccountDetails,
-    Ancestors,
     Budget,
     LedgerStore,
     LedgerStoreHold,
-    Matches,
     Unit,
-    ancestry,
-    attribution,
-    matcher,
 )
 from hivecost.ledger.hold import refusal_of
 from hivecost.loops import Loop
 from hivecost.pricing import PriceBook
 from hivecost.runtime.admission import Admission, Passes
+from hivecost.runtime.binding import Asked, BindingBudgets
 from hivecost.runtime.hard_bills import HardBills
-from hivecost.runtime.match_values import NamedBudgets
 from hivecost.runtime.money_line import AccountName, MoneyLine, Waiter
 from hivecost.runtime.turn_bound import TurnBounds
 from hivecost.subscribers.budget_policy import BudgetPolicy, ForModel
@@ -39,25 +33,6 @@ from hivecost.subscribers.budget_policy import BudgetPolicy, ForModel
 CLAMP_TOKENS_MIN: Final = 16
 #: How often a paused turn asks whether the budget was raised.
 PAUSE_POLL_S: Final = 0.25
-
-
-class _Binding(NamedTuple):
-    """What a budget needs to be asked."""
-
-    unit: Unit
-    matches: Matches
-    is_of_executions: bool
-    is_shadow: bool
-
-
-class _Asked(msgspec.Struct, frozen=True):
-    """Whose request it is, and what the budgets count that bind it."""
-
-    who: Mapping[str, str]
-    ancestors: Ancestors
-    units: frozenset[Unit]
-    #: Those of them that not only shadow budgets count.
-    enforced: frozenset[Unit]
 
 
 class HardBudgets:
@@ -90,19 +65,7 @@ class HardBudgets:
         """Bind turns by these budgets from now on."""
         listed = tuple(budgets)
         self.budgets = {budget.name: budget for budget in listed}
-        #: What those count that bind every turn.
-        self._units_of_all = frozenset(budget.counted_unit for budget in listed if not budget.match)
-        self._enforced_of_all = frozenset(
-            budget.counted_unit for budget in listed if not (budget.match or budget.shadow)
-        )
-        self._binding = [
-            _Binding(
-                budget.counted_unit, matcher(budget.match), "execution" in budget.account_attributes, budget.shadow
-            )
-            for budget in listed
-            if budget.match
-        ]
-        self._named = NamedBudgets(listed)
+        self._binding = BindingBudgets(listed)
         self._policy.soft.set_budgets(listed)
         self.bills.set_budgets(listed)
 
@@ -247,21 +210,10 @@ class HardBudgets:
             self._line.spent()
         await self._clock.sleep(PAUSE_POLL_S)
 
-    def _asked(self, request: TurnRequest) -> _Asked:
-        """Who asks, and by what they are bound. Raises ConfigError where nobody knows whether a budget binds them."""
-        answered = self.bills.answers.of(request)
-        who, ancestors = attribution(request, answered), ancestry(request, answered)
-        if request.charge_nanousd is None and not (request.resolved_model and request.resolved_provider):
-            self._named.refuse_unknown(request, (who, *ancestors))
-        units, enforced = self._units_of_all, self._enforced_of_all
-        for unit, matches, is_of_executions, is_shadow in self._binding:
-            if unit not in enforced and (matches(who) or (is_of_executions and any(map(matches, ancestors)))):
-                units |= {unit}
-                if not is_shadow:
-                    enforced |= {unit}
-        return _Asked(who, ancestors, units, enforced)
+    def _asked(self, request: TurnRequest) -> Asked:
+        return self._binding.asked(request, self.bills.answers.of(request))
 
-    def _hold_nowait(self, request: TurnRequest, asked: _Asked, bound: Mapping[Unit, int]) -> LedgerStoreHold | None:
+    def _hold_nowait(self, request: TurnRequest, asked: Asked, bound: Mapping[Unit, int]) -> LedgerStoreHold | None:
         return self._ledger.reserve_nowait(
             asked.who,
             nanousd=bound.get("usd"),
@@ -271,7 +223,7 @@ class HardBudgets:
             is_partial=request.stream_tokens > 0 and self._bounds.is_partial(request),
         )
 
-    async def _hold(self, request: TurnRequest, asked: _Asked, bound: Mapping[Unit, int]) -> LedgerStoreHold:
+    async def _hold(self, request: TurnRequest, asked: Asked, bound: Mapping[Unit, int]) -> LedgerStoreHold:
         """The hold, from memory if it can be had there."""
         return self._hold_nowait(request, asked, bound) or await self._ledger.reserve(
             asked.who,
@@ -299,7 +251,7 @@ class HardBudgets:
         passes.give_back()
         return await passes.take(await self._policy.soften(request, step, self._for_model))
 
-    async def _softer(self, request: TurnRequest, asked: _Asked, done: set[str]) -> TurnRequest | None:
+    async def _softer(self, request: TurnRequest, asked: Asked, done: set[str]) -> TurnRequest | None:
         """The request, which is too much as it is, with the model that a soft limit takes; None where none does."""
         if request.is_charge or all(not budget.soft_model or name in done for name, budget in self.budgets.items()):
             return None
@@ -310,7 +262,7 @@ class HardBudgets:
         done.add(step.budget.name)
         return self._for_model(request, step.budget.soft_model)
 
-    async def _accounts(self, request: TurnRequest, asked: _Asked) -> Sequence[AccountDetails]:
+    async def _accounts(self, request: TurnRequest, asked: Asked) -> Sequence[AccountDetails]:
         """All that a turn counts on, as they stand; none where one of them is frozen."""
         try:
             hold = await self._hold(request, asked, dict.fromkeys(UNITS, 0))

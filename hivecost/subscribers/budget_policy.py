@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from hivecost.clock import Clock
@@ -107,16 +107,15 @@ class BudgetPolicy:
             )
         )
 
-    def next_step(self, accounts: Iterable[AccountDetails], request: TurnRequest, done: set[str]) -> SoftStep | None:
+    def next_step(self, accounts: Sequence[AccountDetails], request: TurnRequest, done: set[str]) -> SoftStep | None:
         """Return what a soft limit wants done before the request is sent; None when it may be.
 
         Each of the `done` budgets has had its say.
         """
         model = "" if request.is_charge else request.model
-        listed = list(accounts)
-        step = self.soft.next_step(listed, request.executions, model, done)
+        step = self.soft.next_step(accounts, request.executions, model, done)
         if step is None:
-            self.soft.passed(listed, request.executions)
+            self.soft.passed(accounts, request.executions)
         else:
             done.add(step.budget.name)
         return step
