@@ -1,4 +1,4 @@
-"""The built-in subscribers, one file each; all of them are plugins."""
+"""The built-in subscribers, one file or folder each; all of them are plugins."""
 
 from hivecost.subscribers.budget_watcher import BudgetWatcher
 from hivecost.subscribers.cost_reporter import CostReporter

@@ -132,6 +132,17 @@ def shows_no_sums(patch, memory):
     patch.setattr(memory.MemoryHold, "status", lambda *of: tuple(replace(row, settled=0) for row in right(*of)))
 
 
+@caught_by("test_a_hold_knows_its_accounts")
+def shows_accounts_nobody_asked_for(patch, memory):
+    right = memory.MemoryHold.status
+    patch.setattr(memory.MemoryHold, "status", lambda self, budgets=None: right(self))
+
+
+@caught_by("test_a_hold_knows_its_accounts")
+def names_units_for_budgets(patch, memory):
+    patch.setattr(memory.MemoryHold, "budgets", memory.MemoryHold.units)
+
+
 @caught_by("test_amounts_that_cannot_be_hold_nothing", "test_a_bill_that_cannot_be_changes_nothing")
 def believes_any_amount(patch, memory):
     patch.setattr(state, "_checked", lambda amounts: amounts)

@@ -106,7 +106,6 @@ class BudgetWatcher:
         self._logged.is_logged = self._is_logged()
         self.accounts.sessions_max = SESSIONS_MAX if self._logged.is_logged else ACCOUNTS_MAX
         await self._logged.recover(host.base_path, host.clock)
-
         policy = BudgetPolicy(self, host.clock, host.bus.publish_nowait, self._soft)
 
         def handle(events: list[Event]) -> None:
