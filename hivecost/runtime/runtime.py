@@ -47,7 +47,6 @@ from hivecost.runtime.execution import Execution
 from hivecost.runtime.execution_block import ExecutionBlock
 from hivecost.runtime.executions import Executions
 from hivecost.runtime.gate import Gate
-from hivecost.runtime.hosting import hosting
 from hivecost.runtime.log import ReadableLog
 from hivecost.runtime.match_values import placed
 from hivecost.runtime.plugins import AttachedPlugin, PluginRack
@@ -263,15 +262,15 @@ class AgentRuntime:
                     await self._record_budgets()
                     failure = self._unwatched_budgets()
                     if failure is None:
-                        async with hosting(self._executions) as hosted:
+                        async with self._executions.hosted():
                             if termination.received:
                                 self._executions.terminate()
                             yield
-                        failure = hosted.failure
                 finally:
                     with anyio.CancelScope(shield=True):
                         await self._wind_down(plugin_tasks, closing)
-        failure = self._executions.fatal or failure
+        if failure is None:
+            failure, self._executions.failure = self._executions.failure, None
         if failure is not None:
             raise failure
         if termination.received:

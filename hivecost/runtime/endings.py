@@ -1,4 +1,4 @@
-"""What an execution's error comes down to: a budget's refusal and a cancellation keep their kind however deep."""
+"""How an execution ends, and why: a budget's refusal and a cancellation keep their kind, however deep in an error."""
 
 from __future__ import annotations
 
@@ -7,9 +7,39 @@ import sys
 from typing import Final
 
 from hivecost.errors import BudgetExceededError, ExecutionCancelledError
+from hivecost.events import ExecutionStatus
+from hivecost.plain_text import plain_str
+from hivecost.runtime.execution import Execution
 
 #: Groups in groups, and causes of causes, are looked through down to here.
 _DEPTH_MAX: Final = 50
+
+#: The reason of a cancellation without one; the first reason that is given later takes its place.
+NO_REASON_GIVEN: Final = ExecutionCancelledError("cancelled")
+
+
+def reason_for(reason: str | BaseException | None) -> BaseException:
+    """Return the reason as an error."""
+    if isinstance(reason, BaseException):
+        return reason
+    return NO_REASON_GIVEN if reason is None else ExecutionCancelledError(plain_str(reason))
+
+
+def ending(execution: Execution) -> tuple[ExecutionStatus, BaseException | None]:
+    """Return how an execution ended whose body did, and what ended it; None when it completed."""
+    body = execution.body
+    if execution.cancel_reason is not None and not (body.is_complete and not body.is_stopped):
+        # One of its own: what all share would keep the traceback of everybody who raises it.
+        is_shared = execution.cancel_reason is NO_REASON_GIVEN
+        return ExecutionStatus.CANCELLED, ExecutionCancelledError("cancelled") if is_shared else execution.cancel_reason
+    if body.is_complete:
+        return ExecutionStatus.COMPLETED, None
+    stop = None if body.error is None else stopped_by(body.error, execution.execution_id)
+    if isinstance(stop, BudgetExceededError | ExecutionCancelledError):
+        return ExecutionStatus.CANCELLED, stop
+    if body.error is None or stop is not None:
+        return ExecutionStatus.CANCELLED, ExecutionCancelledError("the runtime, or what it awaited, was cancelled")
+    return ExecutionStatus.FAILED, body.error
 
 
 def stopped_by(error: BaseException, execution_id: str, depth: int = 0) -> BaseException | None:
