@@ -16,6 +16,7 @@ from urllib.parse import quote
 
 from hivecost.errors import ConfigError, StoreUnusablePathError, StoreVersionError
 from hivecost.plain_text import encodable
+from hivecost.store.backfill import see_old_rows
 from hivecost.store.faults import named_faults, to_store_error
 from hivecost.store.liveness import gone_from
 from hivecost.store.schema import check_version, latest_version
@@ -118,6 +119,7 @@ def open_snapshot(base_path: Path) -> sqlite3.Connection | None:
         version = check_version(connection, path)
         if version == latest_version():
             connection.create_function("is_gone", 1, is_gone)
+            see_old_rows(connection)
             return connection
         connection.close()
         if version == 0:
