@@ -18,8 +18,8 @@ from hivecost.loops import Loop, current_loop
 
 T = TypeVar("T")
 
-#: What the names of its threads begin with.
-THREAD_NAME: Final = "hivecost store"
+#: What the names of these threads begin with.
+THREAD_NAME: Final = "hivecost worker"
 #: More than ever work at once, unless disks hang.
 _THREADS_MAX: Final = 256
 #: While a thread works, the loop pauses this often.
