@@ -73,6 +73,8 @@ class LocalLedger(Atomic):
         self._bills: list[Bill] = []
         self._freezes: dict[str, str] = {}
         self._settlements = 0
+        #: The batch that is on its way to the bank.
+        self._under_way: Batch | None = None
 
     def _settle_later(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> None:
         self.defer(lambda: self._settle_now(hold, amounts))
@@ -321,18 +323,27 @@ class LocalLedger(Atomic):
 
     @atomic()
     def collect(self, requests: list[LeaseRequest], contested: Container[int]) -> Batch:
-        """Return all that the bank does not know yet. Of `contested` leases it keeps what is held against them."""
+        """Return all that the bank does not know yet. Of `contested` leases it keeps what is held against them.
+
+        One batch at a time: each is applied or put back, once, before the next is collected. Raises
+        LedgerUnavailableError before that: of two at once each would count what the other brings.
+        """
         self._require_order()
-        return self._collect(requests, contested)
+        if self._under_way is not None:
+            raise LedgerUnavailableError("the last batch is still on its way to the bank")
+        self._under_way = self._collect(requests, contested)
+        return self._under_way
 
     @atomic()
     def put_back(self, batch: Batch) -> None:
         """Say it all again with the next batch, because the sync failed or nobody knows."""
+        self._arrive(batch)
         self._bills[:0] = batch.bills
 
     @atomic()
     def apply(self, batch: Batch, committed: Committed) -> None:
         """Decide by what is durable now: lend what it lent, and forget what the bank knows."""
+        self._arrive(batch)
         for hold in batch.in_doubt:
             self._let_go(hold)
         for bill in batch.bills:
@@ -396,6 +407,12 @@ class LocalLedger(Atomic):
         """Decide nothing in a forked child, and touch nothing that the parent has."""
         self.lock, self._is_inside = threading.RLock(), False  # a thread of the parent may have been inside
         self.closed = why
+
+    def _arrive(self, batch: Batch) -> None:
+        """Raise before a batch is taken in twice, which would free its places in the journal for two holds each."""
+        if self._under_way is not batch:
+            raise RuntimeError("this batch was applied or put back before")
+        self._under_way = None
 
     def _collect(self, requests: list[LeaseRequest], contested: Container[int]) -> Batch:
         sums = sums_of_bills(self._bills)

@@ -6,6 +6,7 @@ import logging
 import subprocess
 import sys
 
+import anyio
 import anyio.lowlevel
 import pytest
 
@@ -127,6 +128,63 @@ async def test_what_a_failing_bank_was_told_is_said_again(bank, ledger):
         assert ledger.reserve_nowait({}, nanousd=CENT).settle() is not None
         await ledger.budgets()
         assert bank.settled == {"all": 2 * CENT, "calls": 2}
+
+
+async def test_one_sync_at_a_time(bank, ledger):
+    """Whoever asks, cancels or closes meanwhile: the next batch is collected when the last one has come back."""
+    under_way, most, go_on = [], [], anyio.Event()
+    sync, close = bank.sync, bank.close
+
+    async def slow_sync(batch, operations):
+        under_way.append(batch)
+        most.append(len(under_way))
+        try:
+            await go_on.wait()
+            return await sync(batch, operations)
+        finally:
+            under_way.remove(batch)
+
+    async def close_alone(batch, *, timeout_s):
+        assert under_way == []
+        await close(batch, timeout_s=timeout_s)
+
+    async with ledger:
+        bank.sync, bank.close = slow_sync, close_alone
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ledger.budgets)
+            await anyio.wait_all_tasks_blocked()
+            for _ in range(3):
+                tasks.start_soon(ledger.budgets)
+                tasks.start_soon(ledger.changes)
+                ledger._opened[1].wake()
+                await anyio.wait_all_tasks_blocked()
+            tasks.cancel_scope.cancel()
+        go_on.set()
+        (await ledger.reserve({}, nanousd=CENT)).settle()
+    assert set(most) == {1}
+    assert bank.settled == {"all": CENT, "calls": 1}
+
+
+async def test_no_batch_is_taken_in_twice(bank, ledger):
+    """Nor collected beside another: that is refused, and decides nothing wrong."""
+    async with ledger:
+        local, _ = ledger._opened
+        (await ledger.reserve({}, nanousd=CENT)).settle()
+        batch = local.collect([], ())
+        with pytest.raises(LedgerUnavailableError, match="on its way"):
+            local.collect([], ())
+        committed = await bank.sync(batch, [])
+        local.apply(batch, committed)
+        free = local.journal.free
+        for again in (lambda: local.apply(batch, committed), lambda: local.put_back(batch)):
+            with pytest.raises(RuntimeError, match="before"):
+                again()
+        assert (local.journal.free, local.has_news) == (free, False)
+        with pytest.raises(LedgerUnavailableError, match="interrupted"):
+            ledger.reserve_nowait({}, nanousd=CENT)
+        bank.take_in = lambda batch: None
+    assert bank.last is None  # as its journal says
+    assert bank.settled == {"all": CENT, "calls": 1}
 
 
 async def test_a_fault_of_ours_costs_those_who_wait_and_not_the_ledger(bank, ledger, caplog):
