@@ -294,6 +294,7 @@ class Execution:
 
     async def pass_gate(self, request: TurnRequest, caps: Sequence[Cap]) -> Admission:
         """What Turn asks before it is sent; on the runtime's loop."""
+        self.refuse_when_over()
         await anyio.lowlevel.checkpoint()  # an agent that never waits would keep handlers from stopping it
         self.refuse_when_over()
         return self.gate.admit_nowait(request, caps) or await self._wait_at_gate(request, caps)
