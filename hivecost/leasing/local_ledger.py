@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Container, Iterable, Mapping
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,9 +11,9 @@ from hivecost.clock import Clock
 from hivecost.errors import LedgerUnavailableError
 from hivecost.leasing.atomic import Atomic, atomic
 from hivecost.leasing.batch import Batch, Bill, BudgetRow, Committed, LateOverrun, LeaseRequest, Share, sums_of_bills
-from hivecost.leasing.hold import LedgerHold
 from hivecost.leasing.journal import Journal, key_bytes
 from hivecost.leasing.leases import Leases, accounts_max, execution_of, is_durable, room_of
+from hivecost.leasing.ledger_hold import ExtendsHolds, LedgerHold
 from hivecost.ledger import (
     UNITS,
     AccountStatus,
@@ -31,9 +30,6 @@ from hivecost.ledger.account import Account
 from hivecost.ledger.amounts import AMOUNT_MAX, overrun_reason
 from hivecost.money import to_usd
 from hivecost.signals import settled_late
-
-if TYPE_CHECKING:
-    from hivecost.leasing.leased_ledger import LeasedLedger
 
 
 class Spender(msgspec.Struct, frozen=True, gc=False):
@@ -55,7 +51,7 @@ class LocalLedger(Atomic):
     or doubts; `settled_late` tells how that ended.
     """
 
-    def __init__(self, ledger: LeasedLedger, budgets: Iterable[Budget], journal: Journal, process_id: int) -> None:
+    def __init__(self, ledger: ExtendsHolds, budgets: Iterable[Budget], journal: Journal, process_id: int) -> None:
         super().__init__()
         self.process_id = process_id
         self.journal = journal
@@ -180,7 +176,7 @@ class LocalLedger(Atomic):
         entry = hold.entry
         if entry.state != "held" or self.closed or self.poisoned:
             return None
-        if all(account.unit in amounts for account in hold.accounts):
+        if all(account.unit in amounts for account in entry.made_on):
             return self._settle(hold, amounts)
         settlement = self._state.settle_known(entry, amounts) or Settlement()
         if entry.known is not None:
@@ -215,7 +211,7 @@ class LocalLedger(Atomic):
         """Charge the bill of one more answer."""
         if self.closed:
             raise LedgerUnavailableError(f"{self.closed}; a further bill of hold {hold.hold_id} is not charged")
-        rooms = {account: account.room for account in hold.accounts if account.leased}
+        rooms = {account: account.room for account in hold.entry.made_on if account.leased}
         another, settlement = self._state.settle_another(hold.entry, amounts)
         shares = _shares_of(another, rooms)
         if self.poisoned:

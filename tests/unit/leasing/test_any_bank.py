@@ -42,6 +42,8 @@ class GenerousBank:
         self.known, self.settled, self.rows, self.last = 0, {}, {}, None
         #: What the next syncs raise.
         self.faults = []
+        #: How much its clock is ahead of the process's.
+        self.ahead_ns = 0
 
     async def open(self, budgets, *, holds_max, policy):
         self.budgets = {budget.name: BudgetRow(budget.limit_amount, None, False) for budget in budgets}
@@ -61,7 +63,7 @@ class GenerousBank:
             last_change=1,
             overruns=[],
             results=[None for _ in operations],
-            now_ns=0,
+            now_ns=SYSTEM_CLOCK.now_ns() + self.ahead_ns,
         )
 
     def take_in(self, batch):
@@ -206,6 +208,24 @@ async def test_what_is_not_its_own_any_more_is_lent_to_nobody(bank, ledger):
         assert hold.settle() is not None
         bank.take_in = lambda batch: None
     assert bank.last is None  # as its journal says
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "said"), [(0, ""), (3, ""), (3600, "3600 s behind"), (-3600, "3600 s ahead of")], ids=str
+)
+async def test_a_clock_that_differs_from_the_banks_is_told_of_once(bank, ledger, caplog, ahead_s, said):
+    """Periods of its budgets begin at other times than for others; again once it was right in between."""
+    bank.ahead_ns = ahead_s * 10**9
+    with caplog.at_level(logging.WARNING):
+        async with ledger:
+            for _ in range(3):
+                await ledger.budgets()
+            assert [said in message for message in caplog.messages] == [True] * bool(said)
+            bank.ahead_ns = 0
+            await ledger.budgets()
+            bank.ahead_ns = ahead_s * 10**9
+            await ledger.budgets()
+    assert len(caplog.messages) == 2 * bool(said)
 
 
 async def test_what_is_open_at_the_end_is_told_as_in_doubt(bank, ledger):
