@@ -98,8 +98,10 @@ class Subscriber:
     # -- its queue ---------------------------------------------------------------------------------------------
 
     def wants(self, event: Event) -> bool:
-        """True when every filter matches."""
-        return all(getattr(event, field) == value for field, value in self.filters.items())
+        """True when every filter matches; what is no text matches none."""
+        return all(
+            isinstance(found := getattr(event, field), str) and found == value for field, value in self.filters.items()
+        )
 
     @property
     def may_block(self) -> bool:

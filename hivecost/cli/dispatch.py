@@ -16,13 +16,20 @@ from hivecost.plain_text import printable
 _HOME: Final = f"{Path(__file__).parents[1]}/"
 #: Commands that read their own arguments, each in the module of its name.
 QUICK: Final = ("statusline", "today")
+#: The exit status of a program that Ctrl-C ended, as shells say it.
+_INTERRUPTED: Final = 130
 
 
 def main() -> None:
-    """Run the command line. An error is one line on stderr; exit status 2 for what was asked wrongly, else 1."""
+    """Run the command line. An error is one line on stderr; exit status 2 for what was asked wrongly, else 1.
+
+    Ctrl-C ends it with status 130, and without a word.
+    """
     try:
         with outliving_readers():
             _run(sys.argv[1:])
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
     except HiveCostError as error:
         _fail(str(error), 2 if isinstance(error, ConfigError) else 1)
     except OSError as error:

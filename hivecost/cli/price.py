@@ -35,7 +35,8 @@ def price(
 
     A call looks like {"provider": "openai", "model": "gpt-4o", "usage": {"input_tokens": 1200, "output_tokens": 300}},
     with the provider's own payload as "raw_usage" instead of "usage" if you like; "timestamp", "service_tier",
-    "batch", "reported_cost_usd" and "id" are optional. A line that is no call gives one whose status is `invalid`.
+    "batch", "reported_cost_usd" and "id" are optional. A line that is no call gives one whose status is `invalid`, and
+    keys that are none of these are named in "ignored".
     """
     from hivecost.backends.sqlite import open_price_book  # noqa: PLC0415  # `hivecost --help` is quicker without
 

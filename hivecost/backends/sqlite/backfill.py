@@ -40,11 +40,13 @@ def see_old_rows(connection: sqlite3.Connection) -> None:
         )
 
 
-def move_slice(connection: sqlite3.Connection, rows: int = SLICE_ROWS) -> bool:
+def move_slice(connection: sqlite3.Connection) -> bool:
     """Move the next rows, in the caller's transaction. Return False when none are left, and the old table is gone."""
     if not has_old_rows(connection):
         return False
-    last = connection.execute(f"SELECT {_KEY} FROM {_OLD} ORDER BY {_KEY} LIMIT 1 OFFSET ?", [rows - 1]).fetchone()
+    last = connection.execute(
+        f"SELECT {_KEY} FROM {_OLD} ORDER BY {_KEY} LIMIT 1 OFFSET ?", [SLICE_ROWS - 1]
+    ).fetchone()
     if last is None:
         _move(connection, "true", ())
         connection.execute(DROP_OLD)

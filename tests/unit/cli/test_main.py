@@ -142,6 +142,26 @@ def test_a_fault_of_our_own_is_a_line_with_its_place(hivecost, monkeypatch, logg
 
 
 @pytest.mark.parametrize(
+    ("arguments", "where"),
+    [
+        (["--help"], "hivecost.cli.help.help_text"),
+        (["today"], "hivecost.cli.quick.open_log"),
+        (["statusline"], "hivecost.cli.quick.open_log"),
+        (["sessions"], "hivecost.reports.render_sessions"),
+    ],
+)
+def test_ctrl_c_is_status_130_and_no_word(hivecost, monkeypatch, logged_path, arguments, where):
+    """Whatever the command was at."""
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(where, interrupted)
+    monkeypatch.setenv("HIVECOST_DATA", str(logged_path))
+    assert hivecost(*arguments) == (130, "", "")
+
+
+@pytest.mark.parametrize(
     "arguments",
     [
         ["sessions", "--limit", str(2**63)],

@@ -23,7 +23,7 @@ from hivecost.threads import run_in_thread
 #: How long a batch waits before each new attempt.
 RETRY_WAITS_S: Final = (0.05, 0.25, 1.0)
 #: Between two slices, so that writers who wait for the lock have it in between.
-PAUSE_BETWEEN_SLICES_S: Final = 0.01
+_PAUSE_S: Final = 0.01
 
 
 class Appender:
@@ -53,13 +53,14 @@ class Appender:
     async def move_old_rows(self) -> None:
         """Move them, a slice at a time; others have the lock in between. Stopped anywhere, the next one goes on."""
         while self._keep_open and self.has_old_rows:
+            pause_s = _PAUSE_S
             try:
                 await run_locked(self._base_path, self._move_slice, make=False)
-            except StoreLockedError:
-                pass  # events wait for the lock, too: it is tried again
+            except StoreLockedError:  # as events do, it waits for whoever keeps the database from being written
+                pause_s = RETRY_WAITS_S[-1]
             except (sqlite3.Error, OSError) as error:
                 raise to_store_error(error, self._path) from error
-            await self._clock.sleep(PAUSE_BETWEEN_SLICES_S)
+            await self._clock.sleep(max(pause_s, self.rest_s))
 
     def _move_slice(self) -> None:
         if self._keep_open:  # asked under the lock, as in `_append`
