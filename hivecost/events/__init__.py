@@ -1,6 +1,7 @@
 """Frozen Structs of what happened, and the codec that takes them to bytes and back."""
 
-from hivecost.events.base import ATTRIBUTION_FIELDS, Event, attribution_fields
+from hivecost.attribute_names import ATTRIBUTION_FIELDS
+from hivecost.events.base import Event
 from hivecost.events.codec import decode, decode_json, encode, encode_json
 from hivecost.events.controls import AlertRaised, BudgetExceeded, BudgetWarning, RateLimited
 from hivecost.events.cost import FROM_ALL, FROM_ANSWER, Cost, CostStatus
@@ -37,7 +38,6 @@ __all__ = [
     "Totals",
     "UnknownEvent",
     "Usage",
-    "attribution_fields",
     "decode",
     "decode_json",
     "encode",

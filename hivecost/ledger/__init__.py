@@ -2,13 +2,14 @@
 
 from hivecost.ledger.account import Account, AccountStatus, ThresholdCrossing
 from hivecost.ledger.amounts import UNITS, Amounts, Unit, USDAmount, amounts_of
-from hivecost.ledger.attribution import ATTRIBUTES, ancestry, ancestry_of, attribution, whose
+from hivecost.ledger.attributes import ancestry, ancestry_of, attributes_of
+from hivecost.ledger.attributes import attributes_of as attribution
 from hivecost.ledger.backend import ClosesInTime, LedgerStore, LedgerStoreHold, OpenLedger
 from hivecost.ledger.book import Ancestors
 from hivecost.ledger.budget import Budget, CancelWhen, Limit, Mode, OnExceed, listed_budgets, listed_names
 from hivecost.ledger.hold import BUSY_RETRY_AFTER_S, Hold, HoldState, Overrun, Refusal, RefusalKind, Settlement
 from hivecost.ledger.lease import lease_amount
-from hivecost.ledger.lineage import DEPTH_MAX, Lineage
+from hivecost.ledger.lineage import Lineage
 from hivecost.ledger.matching import Matches, matcher
 from hivecost.ledger.notices import UNSEEN, exceeded_of, overrun_of, rate_limited_of, unseen_of, warning_of
 from hivecost.ledger.period import WINDOWS, Calendar, Period, Window, period_at
@@ -21,9 +22,7 @@ from hivecost.ledger.statements import BudgetChange, BudgetState, DoubtAmount, D
 
 __all__ = [
     "ACCOUNTS_MAX",
-    "ATTRIBUTES",
     "BUSY_RETRY_AFTER_S",
-    "DEPTH_MAX",
     "SESSIONS_MAX",
     "UNITS",
     "UNSEEN",
@@ -74,6 +73,7 @@ __all__ = [
     "amounts_of",
     "ancestry",
     "ancestry_of",
+    "attributes_of",
     "attribution",
     "exceeded_of",
     "is_unseen",
@@ -87,5 +87,4 @@ __all__ = [
     "soft_refusal",
     "unseen_of",
     "warning_of",
-    "whose",
 ]

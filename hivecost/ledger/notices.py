@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from hivecost.attribution import attribution_fields
 from hivecost.errors import BudgetExceededError
 from hivecost.events import (
     AlertRaised,
@@ -11,7 +12,6 @@ from hivecost.events import (
     BudgetWarning,
     LLMTurnComplete,
     RateLimited,
-    attribution_fields,
 )
 from hivecost.gate_contract import TurnRequest
 from hivecost.ledger.account import AccountStatus, ThresholdCrossing

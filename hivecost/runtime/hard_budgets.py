@@ -33,7 +33,7 @@ from hivecost.ledger import (
     SoftStep,
     Unit,
     ancestry,
-    attribution,
+    attributes_of,
     exceeded_of,
     matcher,
     overrun_of,
@@ -270,7 +270,7 @@ class HardBudgets:
     def _asked(self, request: TurnRequest) -> _Asked:
         """Who asks, and by what they are bound. Raises ConfigError where nobody knows whether a budget binds them."""
         answered = self._answers.of(request)
-        who, ancestors = attribution(request, answered), ancestry(request, answered)
+        who, ancestors = attributes_of(request, answered), ancestry(request, answered)
         if not request.is_charge and not (request.resolved_model and request.resolved_provider):
             self._named.refuse_unknown(request, (who, *ancestors))
         units, enforced = self._units_of_all, self._enforced_of_all

@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary
 
 import anyio
 
+from hivecost.attribution import Attribution
 from hivecost.bus import DropNewest
 from hivecost.errors import (
     BudgetExceededError,
@@ -34,14 +35,13 @@ from hivecost.ledger import (
     ThresholdCrossing,
     ancestry,
     ancestry_of,
-    attribution,
+    attributes_of,
     exceeded_of,
     is_unseen,
     listed_budgets,
     soft_refusal,
     unseen_of,
     warning_of,
-    whose,
 )
 from hivecost.ledger.amounts import format_amount
 from hivecost.ledger.period import counting_since, resetting
@@ -132,7 +132,7 @@ class BudgetWatcher:
                     await drain()
                 except ReentrancyError:  # a handler that takes turns cannot wait for handlers
                     pass
-                accounts = self.accounts.find(attribution(allowed), host.clock.now_ns(), ancestry(allowed))
+                accounts = self.accounts.find(attributes_of(allowed), host.clock.now_ns(), ancestry(allowed))
                 await self._logged.read_back(host.base_path, accounts)
                 try:
                     self._refuse_spent(accounts, allowed)
@@ -194,7 +194,7 @@ class BudgetWatcher:
                     if is_unseen(account, event) and account not in self._blind:
                         self._note_blind(host, event, account)
         elif isinstance(event, ExecutionStarted):
-            self._lineage.started(event.execution_id, event.parent_execution_id, whose(event))
+            self._lineage.started(Attribution.of(event), event.parent_execution_id)
         elif isinstance(event, ExecutionCompleted):
             self._cancelled.discard(event.execution_id)
             for execution_id in self._lineage.ended(event.execution_id):

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hivecost as hc
-from hivecost.ledger import SpendAccounts, attribution
+from hivecost.ledger import SpendAccounts, attributes_of
 from hivecost.queries import PAGE_TURNS, spending
 from hivecost.store import delete_session
 from hivecost.store.runtime_log import RuntimeLog
@@ -71,7 +71,7 @@ class Process:
     def handle(self) -> None:
         event = self.unhandled.popleft()
         self.spending.counted(event.event_id)
-        self.accounts.add(attribution(event), event.timestamp_ns, None, event.usage.total_tokens)
+        self.accounts.add(attributes_of(event), event.timestamp_ns, None, event.usage.total_tokens)
         self.expected += event.usage.total_tokens
 
     def drop(self) -> None:
