@@ -95,7 +95,7 @@ from hivecost.pricing import (
     read_usage as read_usage,
     select_model as select_model,
 )
-from hivecost.queries import (
+from hivecost.backends.sqlite.reading import (
     NodeDetails as NodeDetails,
     Run as Run,
     RuntimeLogStore as RuntimeLogStore,
@@ -139,7 +139,7 @@ from hivecost.signals import (
     execution_cancelled as execution_cancelled,
     subscriber_failed as subscriber_failed,
 )
-from hivecost.store import (
+from hivecost.backends.sqlite import (
     DoubtfulHold as DoubtfulHold,
     Ledger as Ledger,
     LedgerHold as LedgerHold,

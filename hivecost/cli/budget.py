@@ -94,7 +94,7 @@ def audit(
     """List who changed what and when, the newest first."""
     import anyio  # noqa: PLC0415  # as above
 
-    from hivecost.queries import load_budget_changes  # noqa: PLC0415  # as above
+    from hivecost.backends.sqlite.reading import load_budget_changes  # noqa: PLC0415  # as above
     from hivecost.reports import render_changes, require_ledger, to_json  # noqa: PLC0415  # as above
 
     async def load() -> None:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import msgspec
 
+from hivecost.backends.sqlite import DoubtfulHold, read_doubts
+from hivecost.backends.sqlite.reading import load_budgets
 from hivecost.clock import SYSTEM_CLOCK
 from hivecost.ledger.amounts import format_amount
-from hivecost.queries import load_budgets
-from hivecost.store import DoubtfulHold, read_doubts, run_in_thread
+from hivecost.threads import run_in_thread
 
 
 class InDoubt(msgspec.Struct, frozen=True, kw_only=True):

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import msgspec
 
+from hivecost.backends.sqlite import Repricing, write_repricings
+from hivecost.backends.sqlite.reading import Moment, pruned_calls, turn_pages
 from hivecost.clock import SYSTEM_CLOCK, Clock, to_datetime
 from hivecost.events import Cost, LLMTurnComplete
 from hivecost.money import format_usd
 from hivecost.pricing import Kept, PriceBook, reprice_turn
-from hivecost.queries import Moment, pruned_calls, turn_pages
 from hivecost.reports.console import print_table, report_console, report_table, safe
 from hivecost.reports.terminal import amount_of, counted
-from hivecost.store import Repricing, write_repricings
 
 
 class RepricedModel(msgspec.Struct, kw_only=True):

@@ -14,10 +14,10 @@ from typing import Final
 import msgspec
 from rich.console import Console
 
+from hivecost.backends.sqlite.reading import Moment, SpendRow, SpendStore
 from hivecost.errors import ConfigError
 from hivecost.events import Totals
 from hivecost.plain_text import is_control
-from hivecost.queries import Moment, SpendRow, SpendStore
 from hivecost.reports.console import print_table, report_console, report_table, safe
 from hivecost.reports.in_doubt import InDoubt, in_doubt_note, load_in_doubt
 from hivecost.reports.terminal import amount_headings, amounts, counted, notional_note

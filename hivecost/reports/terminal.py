@@ -9,12 +9,12 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from hivecost.backends.sqlite.reading import SessionError, SessionPeople, SessionState
 from hivecost.clock import SYSTEM_CLOCK, to_datetime
 from hivecost.events import Totals
 from hivecost.ledger import UNSEEN
 from hivecost.ledger.period import for_period
 from hivecost.money import format_usd
-from hivecost.queries import SessionError, SessionPeople, SessionState
 from hivecost.reports.budgets_terminal import rough_span
 from hivecost.reports.console import print_table, report_console, report_table, safe
 from hivecost.reports.in_doubt import in_doubt_note

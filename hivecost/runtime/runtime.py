@@ -15,6 +15,7 @@ import anyio.abc
 import msgspec
 from msgspec.structs import replace
 
+from hivecost.backends.sqlite import Ledger, living, open_price_book, record_definitions
 from hivecost.bus import EventBus
 from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.discovery import load_plugin_class
@@ -55,7 +56,6 @@ from hivecost.runtime.result import ExecutionResult
 from hivecost.runtime.switch_interval import switch_interval
 from hivecost.runtime.termination import Termination, ending_on_sigterm, pass_on
 from hivecost.signals import subscriber_failed
-from hivecost.store import Ledger, living, open_price_book, record_definitions
 from hivecost.subscribers import BudgetWatcher, LogWriter, RunawayBreaker, UsageAggregator
 
 #: What plugins and the ledger say last is handed on for so long, however late it is.

@@ -11,11 +11,11 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import anyio
 
+from hivecost.backends.sqlite import PRUNED_KEYS
+from hivecost.backends.sqlite.reading import Spending, add_spending, attributes_of, spending_since, spending_where
 from hivecost.errors import StoreError
 from hivecost.ledger import Account, Budget, SpendAccounts
 from hivecost.ledger.account import AccountKey
-from hivecost.queries import Spending, add_spending, attributes_of, spending_since, spending_where
-from hivecost.store import PRUNED_KEYS
 
 #: Attribute → the column of the log that has it; any other attribute is a tag.
 _COLUMNS: Final = {

@@ -11,10 +11,7 @@ from typing import Final
 import anyio
 import anyio.lowlevel
 
-from hivecost.clock import Clock
-from hivecost.errors import StoreError
-from hivecost.ledger import Account, Budget, Calendar, SpendAccounts
-from hivecost.queries import (
+from hivecost.backends.sqlite.reading import (
     ELSEWHERE,
     PAGE_TURNS,
     Spending,
@@ -24,6 +21,9 @@ from hivecost.queries import (
     spending_since,
     turns_after,
 )
+from hivecost.clock import Clock
+from hivecost.errors import StoreError
+from hivecost.ledger import Account, Budget, Calendar, SpendAccounts
 from hivecost.subscribers.dropped_accounts import DroppedAccounts
 
 #: Between two looks into the log.

@@ -25,6 +25,12 @@ from pathlib import Path
 from failing_connection import failing_connections, fault_at
 from ledger_mutants import MUTANTS
 
+from hivecost.backends.sqlite.database import open_reader
+from hivecost.backends.sqlite.lease_bank import paths as ledger_paths
+from hivecost.backends.sqlite.lease_bank.budget_rows import budget_rows
+from hivecost.backends.sqlite.lease_bank.database import LedgerDatabase
+from hivecost.backends.sqlite.lease_bank.in_doubt import list_in_doubt
+from hivecost.backends.sqlite.lease_bank.status import read_accounts
 from hivecost.errors import HiveCostError
 from hivecost.leasing import LeasePolicy
 from hivecost.leasing.hold import LedgerHold
@@ -40,12 +46,6 @@ from hivecost.leasing.operations import (
 )
 from hivecost.ledger import UNITS, Budget, Refusal
 from hivecost.ledger.amounts import overrun_reason
-from hivecost.store.database import open_reader
-from hivecost.store.ledger import paths as ledger_paths
-from hivecost.store.ledger.budget_rows import budget_rows
-from hivecost.store.ledger.database import LedgerDatabase
-from hivecost.store.ledger.in_doubt import list_in_doubt
-from hivecost.store.ledger.status import read_accounts
 
 HOUR_NS = 3600 * 10**9
 PROCESSES = 3

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from hivecost.backends.sqlite.source import Source
-from hivecost.backends.sqlite.statements import statements
+from hivecost.backends.sqlite.reading.source import Source
+from hivecost.backends.sqlite.reading.statements import statements
 from hivecost.events import LLMTurnComplete
 from hivecost.log import Filter, Window
 

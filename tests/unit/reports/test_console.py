@@ -10,8 +10,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from hivecost.backends.sqlite.reading import (
+    ModelTotals,
+    NodeTotals,
+    SessionMetrics,
+    SessionState,
+    SessionTimestamps,
+    SpendRow,
+)
 from hivecost.events import Totals
-from hivecost.queries import ModelTotals, NodeTotals, SessionMetrics, SessionState, SessionTimestamps, SpendRow
 from hivecost.reports import BudgetLine, SessionReport, SpendReport, render_session, render_sessions, render_spend
 from hivecost.reports.console import print_table, report_table, safe
 

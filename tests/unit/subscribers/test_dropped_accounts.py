@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hivecost as hc
+from hivecost.backends.sqlite import prune
+from hivecost.backends.sqlite.log.runtime_log import RuntimeLog
 from hivecost.ledger import Account, SpendAccounts, attributes_of
-from hivecost.store import prune
-from hivecost.store.runtime_log import RuntimeLog
 from hivecost.subscribers import budget_watcher, dropped_accounts, logged_spending
 from hivecost.subscribers.logged_spending import LOOK_S, LoggedSpending
 from hivecost.testing import FakeClock

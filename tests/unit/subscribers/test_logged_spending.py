@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hivecost as hc
+from hivecost.backends.sqlite import delete_session
+from hivecost.backends.sqlite.log.runtime_log import RuntimeLog
+from hivecost.backends.sqlite.reading import PAGE_TURNS, spending
 from hivecost.ledger import SpendAccounts, attributes_of
-from hivecost.queries import PAGE_TURNS, spending
-from hivecost.store import delete_session
-from hivecost.store.runtime_log import RuntimeLog
 from hivecost.subscribers import logged_spending
 from hivecost.subscribers.logged_spending import LOOK_S, LoggedSpending
 from hivecost.testing import FakeClock
