@@ -1,6 +1,5 @@
 """Frozen Structs of what happened, and the codec that takes them to bytes and back."""
 
-from hivecost.attribute_names import ATTRIBUTION_FIELDS
 from hivecost.events.base import Event
 from hivecost.events.codec import decode, decode_json, encode, encode_json
 from hivecost.events.controls import AlertRaised, BudgetExceeded, BudgetWarning, RateLimited
@@ -14,7 +13,6 @@ from hivecost.events.types import EventType
 from hivecost.events.usage import TOKENS_PER_TURN_MAX, USAGE_FIELDS, Usage, usage_problem
 
 __all__ = [
-    "ATTRIBUTION_FIELDS",
     "FROM_ALL",
     "FROM_ANSWER",
     "TOKENS_PER_TURN_MAX",

@@ -3,7 +3,6 @@
 from hivecost.ledger.account import Account, AccountStatus, ThresholdCrossing
 from hivecost.ledger.amounts import UNITS, Amounts, Unit, USDAmount, amounts_of
 from hivecost.ledger.attributes import ancestry, ancestry_of, attributes_of
-from hivecost.ledger.attributes import attributes_of as attribution
 from hivecost.ledger.backend import ClosesInTime, LedgerStore, LedgerStoreHold, OpenLedger
 from hivecost.ledger.book import Ancestors
 from hivecost.ledger.budget import Budget, CancelWhen, Limit, Mode, OnExceed, listed_budgets, listed_names
@@ -74,7 +73,6 @@ __all__ = [
     "ancestry",
     "ancestry_of",
     "attributes_of",
-    "attribution",
     "exceeded_of",
     "is_unseen",
     "lease_amount",

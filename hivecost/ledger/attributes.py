@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import lru_cache
 from operator import attrgetter
-from typing import Final
+from typing import Final, Protocol
 
 from hivecost.attribute_names import ATTRIBUTION_FIELDS, FIELD_OF, OTHER_NAMES
-from hivecost.attribution import Attributes, Attribution, words_of, words_of_ids
+from hivecost.attribution import Attributed, Attributes, Attribution, words_of, words_of_ids
 from hivecost.events import LLMTurnComplete
 from hivecost.gate_contract import TurnRequest
 
@@ -25,7 +25,26 @@ _MODEL_FIELDS: Final = {
 _SEPARATOR: Final = "\n"
 
 
-def attributes_of(source: LLMTurnComplete | TurnRequest, answered: tuple[str, ...] = ()) -> dict[str, str]:
+class AnsweredTurn(Attributed, Protocol):
+    """A turn that came back, or a sum of some: what it says of its model and its provider besides whose it is."""
+
+    @property
+    def model(self) -> str: ...
+
+    @property
+    def provider(self) -> str: ...
+
+    @property
+    def asked_model(self) -> str: ...
+
+    @property
+    def resolved_model(self) -> str: ...
+
+    @property
+    def resolved_provider(self) -> str: ...
+
+
+def attributes_of(source: AnsweredTurn | TurnRequest, answered: tuple[str, ...] = ()) -> dict[str, str]:
     """Return the attributes that are set, such as `{"user": "ada", "model": "gpt-4o", "customer": "acme"}`.
 
     `model` and `provider` are those that the price book understood, where it did. Beside them stand `asked_model`,
@@ -83,7 +102,7 @@ def _without_tags(values: tuple[str, ...], answered: tuple[str, ...]) -> dict[st
     )
 
 
-def _models(source: LLMTurnComplete | TurnRequest, answered: Sequence[str]) -> dict[str, str]:
+def _models(source: AnsweredTurn | TurnRequest, answered: Sequence[str]) -> dict[str, str]:
     if isinstance(source, TurnRequest):
         asked, answers = source.model, _SEPARATOR.join(answered)
     else:

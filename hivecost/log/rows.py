@@ -15,6 +15,8 @@ VALUE_DIMENSIONS: Final = tuple(name for name in ATTRIBUTES if name != "executio
 DIMENSIONS: Final = (*PERIOD_DIMENSIONS, *VALUE_DIMENSIONS)
 #: Of the values those that the sums of quarter-hours are kept by.
 KEPT_DIMENSIONS: Final = ("model", "provider", "agent", "user", "org")
+#: What events can be filtered by that are no turns.
+EVENT_ATTRIBUTES: Final = ("session", "node", "agent", "user", "org")
 
 
 class Window(NamedTuple):

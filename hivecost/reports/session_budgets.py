@@ -19,7 +19,6 @@ from hivecost.backends.sqlite.reading import (
     RuntimeLogStore,
     SessionState,
     add_spending,
-    attributes_of,
     has_accounts_in_log,
     in_last_start,
     is_summed,
@@ -30,7 +29,7 @@ from hivecost.backends.sqlite.reading import (
 )
 from hivecost.clock import SYSTEM_CLOCK, to_datetime, to_ns
 from hivecost.events import BudgetExceeded, BudgetWarning
-from hivecost.ledger import Account, AccountStatus, Budget, Lineage
+from hivecost.ledger import Account, AccountStatus, Budget, Lineage, attributes_of
 from hivecost.ledger.book import AccountBook
 from hivecost.threads import run_in_thread
 

@@ -25,9 +25,7 @@ if TYPE_CHECKING:
     )
     from hivecost.backends.sqlite.reading.connection import is_logged, require_log
     from hivecost.backends.sqlite.reading.logged_accounts import (
-        ELSEWHERE,
         add_spending,
-        attributes_of,
         has_accounts_in_log,
         is_summed,
         logged_accounts,
@@ -37,6 +35,7 @@ if TYPE_CHECKING:
     from hivecost.backends.sqlite.reading.sessions import SessionStore
     from hivecost.backends.sqlite.reading.spend import SpendStore
     from hivecost.backends.sqlite.reading.spending import (
+        ELSEWHERE,
         PAGE_TURNS,
         Spending,
         last_turn,
@@ -88,7 +87,6 @@ __all__ = [
     "Spending",
     "Step",
     "add_spending",
-    "attributes_of",
     "has_accounts_in_log",
     "in_last_start",
     "instant_ns",
@@ -159,9 +157,7 @@ _MODULES: Final = {
         "load_refusals",
     ),
     "hivecost.backends.sqlite.reading.logged_accounts": (
-        "ELSEWHERE",
         "add_spending",
-        "attributes_of",
         "has_accounts_in_log",
         "is_summed",
         "logged_accounts",
@@ -178,6 +174,7 @@ _MODULES: Final = {
     "hivecost.backends.sqlite.reading.sessions": ("SessionStore",),
     "hivecost.backends.sqlite.reading.spend": ("SpendStore",),
     "hivecost.backends.sqlite.reading.spending": (
+        "ELSEWHERE",
         "PAGE_TURNS",
         "Spending",
         "last_turn",
