@@ -91,7 +91,7 @@ class Attribution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
         A field that is given as None is inherited from `parent`, a tag unless one of its name is given. Raises
         ConfigError, naming the field, for what cannot be logged, and as `checked_tags` does.
         """
-        inherited, own_tags = parent or cls(), checked_tags(tags)
+        inherited, own_tags = cls() if parent is None else parent, checked_tags(tags)
         fields = {
             name: checked_text(name, getattr(inherited, name) if value is None else value)
             for name, value in given.items()
