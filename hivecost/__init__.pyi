@@ -68,13 +68,13 @@ from hivecost.gate_contract import (
     TurnRequest as TurnRequest,
 )
 from hivecost.ledger import (
+    AccountDetails as AccountDetails,
     AccountStatus as AccountStatus,
     Budget as Budget,
     LedgerStore as LedgerStore,
     LedgerStoreHold as LedgerStoreHold,
     OpenLedger as OpenLedger,
     Refusal as Refusal,
-    RunawayRules as RunawayRules,
     Settlement as Settlement,
 )
 from hivecost.plugin import (
@@ -151,6 +151,7 @@ from hivecost.subscribers import (
     CostReporter as CostReporter,
     LogWriter as LogWriter,
     RunawayBreaker as RunawayBreaker,
+    RunawayRules as RunawayRules,
     TurnPacer as TurnPacer,
     UsageAggregator as UsageAggregator,
 )

@@ -35,7 +35,6 @@ from hivecost.ledger import Budget, Limit, OpenLedger, listed_budgets
 from hivecost.ledger.caps import Cap, CapMode
 from hivecost.plugin import Plugin, require_plugin
 from hivecost.pricing import PriceBook
-from hivecost.runtime.admission import admit_turn, with_plain_names
 from hivecost.runtime.budgets import RuntimeBudgets
 from hivecost.runtime.capped_turns import CappedTurns
 from hivecost.runtime.closing import Closing
@@ -55,6 +54,7 @@ from hivecost.runtime.plugins import AttachedPlugin, PluginRack
 from hivecost.runtime.result import ExecutionResult
 from hivecost.runtime.switch_interval import switch_interval
 from hivecost.runtime.termination import Termination, ending_on_sigterm, pass_on
+from hivecost.runtime.turn_checks import admit_turn, with_plain_names
 from hivecost.signals import subscriber_failed
 from hivecost.subscribers import BudgetWatcher, LogWriter, RunawayBreaker, UsageAggregator
 

@@ -21,7 +21,7 @@ PLANS = {
         {
             "quarter_hours USING PRIMARY KEY (quarter_hour>? AND quarter_hour<?)",
             "turns USING INDEX turns_by_time (timestamp_ns>? AND timestamp_ns<?)",
-            "pruned_turns USING INDEX pruned_turns_by_time (quarter_hour>? AND quarter_hour<?)",
+            "pruned_turns USING INDEX pruned_turns_by_quarter_hour (quarter_hour>? AND quarter_hour<?)",
         },
     ),
     "turns": (lambda log: log.turns(), {"turns USING INTEGER PRIMARY KEY (rowid>?)"}),

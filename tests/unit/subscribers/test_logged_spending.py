@@ -18,8 +18,8 @@ from hivecost.backends.sqlite import delete_session
 from hivecost.backends.sqlite.log.runtime_log import RuntimeLog
 from hivecost.backends.sqlite.reading import PAGE_TURNS, spending
 from hivecost.ledger import SpendAccounts, attributes_of
-from hivecost.subscribers import logged_spending
-from hivecost.subscribers.logged_spending import LOOK_S, LoggedSpending
+from hivecost.subscribers.budget_watcher import logged_spending
+from hivecost.subscribers.budget_watcher.logged_spending import LOOK_S, LoggedSpending
 from hivecost.testing import FakeClock
 
 pytestmark = pytest.mark.anyio

@@ -50,7 +50,7 @@ QUERIES = {
     "spending of turns": (spending.LOAD_SPENDING, "turns_by_time (timestamp_ns>? AND timestamp_ns<?)"),
     "spending of pruned turns": (
         spending.LOAD_SPENDING,
-        "pruned_turns_by_time (quarter_hour>? AND quarter_hour<?)",
+        "pruned_turns_by_quarter_hour (quarter_hour>? AND quarter_hour<?)",
     ),
     "spending of sessions": (spending.spending_where_sql("session_id", 2), "turns_by_session (session_id=?)"),
     "pruned spending of sessions": (
@@ -60,7 +60,7 @@ QUERIES = {
     "spending of users": (spending.spending_where_sql("user_id", 2), "turns_by_time (timestamp_ns>?)"),
     "pruned spending of users": (
         spending.spending_where_sql("user_id", 2),
-        "pruned_turns_by_time (quarter_hour>?)",
+        "pruned_turns_by_quarter_hour (quarter_hour>?)",
     ),
     "spending of one session": (spending.LOAD_OF_SESSION, "turns_by_session (session_id=?)"),
     "pruned spending of one session": (spending.LOAD_OF_SESSION, "pruned_turns USING PRIMARY KEY (session_id=?)"),
@@ -75,7 +75,10 @@ QUERIES = {
         "executions USING INDEX sqlite_autoindex_executions_1 (session_id=?)",
     ),
     "turns after a row": (spending.LOAD_AFTER, "turns USING INTEGER PRIMARY KEY (rowid>?)"),
-    "count what was pruned": (spending.COUNT_PRUNED, "pruned_turns_by_time (quarter_hour>? AND quarter_hour<?)"),
+    "count what was pruned": (
+        spending.COUNT_PRUNED,
+        "pruned_turns_by_quarter_hour (quarter_hour>? AND quarter_hour<?)",
+    ),
     "fold time": (rollups._FOLD_TIME, "turns USING INTEGER PRIMARY KEY (rowid>?)"),
     "fold nodes": (rollups._FOLD_NODES, "turns USING INTEGER PRIMARY KEY (rowid>?)"),
     "fold executions": (rollups._FOLD_EXECUTIONS, "turns USING INTEGER PRIMARY KEY (rowid>?)"),

@@ -6,7 +6,7 @@ import pytest
 
 from hivecost.errors import ConfigError
 from hivecost.events import LLMTurnComplete, Usage
-from hivecost.ledger import RunawayDetector, RunawayRules
+from hivecost.subscribers.runaway_detector import RunawayDetector, RunawayRules
 
 S = 10**9
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
-from weakref import WeakKeyDictionary
 
 import anyio
 
@@ -18,7 +16,6 @@ from hivecost.errors import (
     BudgetExhaustedError,
     BusClosedError,
     ConfigError,
-    PriceUnknownError,
     ReentrancyError,
 )
 from hivecost.events import Event, EventType, ExecutionCompleted, ExecutionStarted, LLMTurnComplete
@@ -27,6 +24,7 @@ from hivecost.ledger import (
     ACCOUNTS_MAX,
     SESSIONS_MAX,
     Account,
+    AccountDetails,
     AccountStatus,
     Budget,
     Lineage,
@@ -36,24 +34,17 @@ from hivecost.ledger import (
     ancestry,
     ancestry_of,
     attributes_of,
-    exceeded_of,
-    is_unseen,
     listed_budgets,
-    soft_refusal,
-    unseen_of,
-    warning_of,
 )
 from hivecost.ledger.amounts import format_amount
-from hivecost.ledger.period import counting_since, resetting
+from hivecost.ledger.period import counting_since
 from hivecost.plugin import PluginHost
 from hivecost.pricing import PriceBook
-from hivecost.subscribers.budget_signals import announce_exhausted, announce_warning
-from hivecost.subscribers.logged_spending import LoggedSpending
-from hivecost.subscribers.turn_throttle import TurnThrottle
+from hivecost.subscribers.budget_policy import BudgetPolicy
+from hivecost.subscribers.budget_watcher.logged_spending import LoggedSpending
+from hivecost.subscribers.budget_watcher.unseen_calls import UnseenCalls
 
 QUEUE_MAX: Final = 100_000
-
-_log = logging.getLogger("hivecost.budgets")
 
 
 class BudgetWatcher:
@@ -86,15 +77,13 @@ class BudgetWatcher:
         prices: PriceBook | None = None,
     ) -> None:
         self.accounts = SpendAccounts(_counting(budgets), opened=self._opened)
-        self._soft = SoftLimits()
+        self._soft = SoftLimits(self.accounts.budgets.values())
         self._lineage = Lineage()
         #: Executions that were told to stop and have not ended yet.
         self._cancelled: set[str] = set()
         self._is_logged = is_logged
         self._logged = LoggedSpending(self.accounts)
-        self._prices = prices
-        #: Accounts that could not see what a call of this process spent, and why.
-        self._blind: WeakKeyDictionary[Account, str] = WeakKeyDictionary()
+        self._unseen = UnseenCalls(prices)
         #: Of the log, while it is attached.
         self._base_path: Path | None = None
 
@@ -104,10 +93,12 @@ class BudgetWatcher:
         Raises ConfigError for the name of one that is there, and for a hard one.
         """
         await self._logged.add(_counting(budgets), self._base_path)
+        self._soft.set_budgets(self.accounts.budgets.values())
 
     def retire(self, name: str) -> None:
         """Watch a budget no more: it stops and refuses nothing from now on."""
         self.accounts.retire(name)
+        self._soft.set_budgets(self.accounts.budgets.values())
         self._logged.forget_budget(name)
 
     @asynccontextmanager
@@ -115,15 +106,14 @@ class BudgetWatcher:
         self._logged.is_logged = self._is_logged()
         self.accounts.sessions_max = SESSIONS_MAX if self._logged.is_logged else ACCOUNTS_MAX
         await self._logged.recover(host.base_path, host.clock)
+        policy = BudgetPolicy(self, host.clock, host.bus.publish_nowait, self._soft)
 
         def handle(events: list[Event]) -> None:
             for event in events:
-                self._handle(host, event)
+                self._handle(host, policy, event)
 
         async def drain() -> None:
             await host.bus.drain(subscription)
-
-        throttle = TurnThrottle(host.clock, host.bus.publish_nowait)
 
         async def check(request: TurnRequest) -> TurnRequest | None:
             allowed, softened = request, set[str]()
@@ -136,14 +126,14 @@ class BudgetWatcher:
                 await self._logged.read_back(host.base_path, accounts)
                 try:
                     self._refuse_spent(accounts, allowed)
-                    self._refuse_unseen(accounts, allowed)
-                    again = await self._soften(host, throttle, accounts, allowed, softened)
+                    self._unseen.refuse(accounts, allowed)
+                    step = policy.next_step(self._details(accounts), allowed, softened) if self._soft.budgets else None
+                    if step is None:
+                        return None if allowed is request else allowed
+                    allowed = await policy.soften(allowed, step, host.for_model)
                 except BudgetExceededError as refusal:
-                    self._report(host, allowed, refusal)
+                    self._report(policy, allowed, refusal)
                     raise
-                if again is None:
-                    return None if allowed is request else allowed
-                allowed = again
 
         subscription = host.bus.subscribe(
             event_types=[
@@ -178,21 +168,20 @@ class BudgetWatcher:
     def _opened(self, account: Account) -> Account:
         return self._logged.opened(account)
 
-    def _handle(self, host: PluginHost, event: Event) -> None:
+    def _details(self, accounts: Iterable[Account]) -> list[AccountDetails]:
+        """How those stand that soft limits go by."""
+        return [account.details() for account in accounts if account.budget.name in self._soft.budgets]
+
+    def _handle(self, host: PluginHost, policy: BudgetPolicy, event: Event) -> None:
         if isinstance(event, LLMTurnComplete):
             accounts = self.accounts.find_of(event, ancestry_of(event, self._lineage.ancestors(event.execution_id)))
             self._logged.counted(event.event_id, accounts)
             for crossing in self.accounts.add_to(accounts, event):
                 if crossing.exceeded:
-                    self._exceed(host, event, crossing)
+                    policy.exceed(crossing, crossing.unit, event, self._stop(host, event, crossing))
                 else:
-                    warning = warning_of(crossing, event, host.clock.now_ns())
-                    announce_warning(self, warning)
-                    host.bus.publish_nowait(warning)
-            if event.cost is None or event.cost.nanousd is None or event.cost.estimated_from:
-                for account in accounts:
-                    if is_unseen(account, event) and account not in self._blind:
-                        self._note_blind(host, event, account)
+                    policy.warn([crossing], event)
+            self._unseen.note(event, accounts, policy)
         elif isinstance(event, ExecutionStarted):
             self._lineage.started(Attribution.of(event), event.parent_execution_id)
         elif isinstance(event, ExecutionCompleted):
@@ -201,88 +190,31 @@ class BudgetWatcher:
                 self.accounts.forget_execution(execution_id)
                 self._soft.forget_execution(execution_id)
 
-    def _note_blind(self, host: PluginHost, turn: LLMTurnComplete, account: Account) -> None:
-        """Say so, once per account; what is refused after it is decided at the gate."""
-        self._blind[account] = "" if turn.cost is None else turn.cost.reason
-        if account.budget.on_unpriced == "ignore":
-            return
-        alert = unseen_of(account.status(), turn, host.clock.now_ns())
-        _log.warning("%s", alert.message)
-        host.bus.publish_nowait(alert)
-
     def _refuse_spent(self, accounts: Iterable[Account], request: TurnRequest) -> None:
         """Raise for a turn of an account that is spent already; one of a budget that is retired by now stops nobody."""
         for account in accounts:
             if account.is_spent and _stops(account.budget) and account.budget.name in self.accounts.budgets:
                 raise _exhausted(account, request.execution_id)
 
-    def _refuse_unseen(self, accounts: Iterable[Account], request: TurnRequest) -> None:
-        """Raise for a turn of an account that is to see everything and did not, or would not see this one."""
-        for account in accounts:
-            budget = account.budget
-            if budget.on_unpriced != "refuse" or budget.mode != "stop_after" or budget.shadow:
-                continue
-            prices = self._prices
-            if account.unit == "usd" and prices and not prices.knows(request.model, provider=request.provider):
-                raise PriceUnknownError(request.model, suggestions=prices.suggestions(request.model))
-            if account in self._blind:
-                status = account.status()
-                raise BudgetExhaustedError(
-                    _blind_sentence(status, self._blind[account]),
-                    budget=status.budget,
-                    execution_id=request.execution_id,
-                    reset_at=status.reset_at,
-                )
-
-    def _exceed(self, host: PluginHost, turn: LLMTurnComplete, crossing: ThresholdCrossing) -> None:
+    def _stop(self, host: PluginHost, turn: LLMTurnComplete, crossing: ThresholdCrossing) -> str:
+        """Cancel the execution whose account is spent, if its budget does; the name of what was done about it."""
         budget = self.accounts.budgets[crossing.budget]
-        action = "throttled" if budget.on_exceed == "throttle" and not budget.shadow else "none"
         if _stops(budget):
             execution_id = crossing.execution_id or turn.execution_id
             error = BudgetExceededError(
                 _sentence(crossing, crossing.since_ns), budget=crossing.budget, execution_id=execution_id
             )
-            after_turn = budget.cancel == "after_turn"
-            if host.cancel_execution_nowait(execution_id, error, after_turn=after_turn):
-                action = "cancelled"
+            if host.cancel_execution_nowait(execution_id, error, after_turn=budget.cancel == "after_turn"):
                 self._cancelled.add(execution_id)
-        exceeded = exceeded_of(crossing, crossing.unit, turn, action, host.clock.now_ns())
-        announce_exhausted(self, exceeded)
-        host.bus.publish_nowait(exceeded)
+                return "cancelled"
+        return "throttled" if budget.on_exceed == "throttle" and not budget.shadow else "none"
 
-    def _report(self, host: PluginHost, request: TurnRequest, refusal: BudgetExceededError) -> None:
+    def _report(self, policy: BudgetPolicy, request: TurnRequest, refusal: BudgetExceededError) -> None:
         if request.execution_id in self._cancelled:  # its end has been told, and is on its way
             return
         unit = self.accounts.budgets[refusal.budget].counted_unit
-        exceeded = exceeded_of(refusal, unit, request, "refused", host.clock.now_ns())
-        announce_exhausted(self, exceeded)
         with suppress(BusClosedError):  # the refusal itself is what counts
-            host.bus.publish_nowait(exceeded)
-
-    async def _soften(
-        self,
-        host: PluginHost,
-        throttle: TurnThrottle,
-        accounts: tuple[Account, ...],
-        request: TurnRequest,
-        done: set[str],
-    ) -> TurnRequest | None:
-        """The request to look at again because an account is past its soft limit; None when it may be sent.
-
-        Each of the `done` budgets has had its say.
-        """
-        step = self._soft.next_step(accounts, request.executions, "" if request.is_charge else request.model, done)
-        if step is None:
-            self._soft.passed(accounts, request.executions)
-            return None
-        account, budget = step.account, step.account.budget
-        done.add(budget.name)
-        if step.action == "refuse":
-            raise soft_refusal(account, request.execution_id)
-        if step.action == "downgrade":
-            return host.for_model(request, budget.soft_model)
-        await throttle.wait(request, account.key, budget.throttle_s, limiter=budget.name)
-        return request
+            policy.exceed(refusal, unit, request, "refused")
 
 
 def _counting(budgets: Budget | Iterable[Budget]) -> tuple[Budget, ...]:
@@ -310,16 +242,6 @@ def _exhausted(account: Account, execution_id: str) -> BudgetExhaustedError:
     error.scope, error.period = status.scope, status.period
     error.used, error.limit, error.remaining = status.settled, status.limit, status.remaining
     return error
-
-
-def _blind_sentence(account: AccountStatus, reason: str) -> str:
-    whose = f" of {account.scope}" if account.scope else ""
-    why = f" ({reason})" if reason else ""
-    return (
-        f"budget {account.budget!r}{whose} could not see what a call spent{why}, and refuses further ones: give the "
-        "model a price, have its provider report usage, or set on_unpriced='estimate'"
-        f"{resetting(account.reset_at)}"
-    )
 
 
 def _sentence(account: ThresholdCrossing | AccountStatus, since_ns: int) -> str:

@@ -23,7 +23,7 @@ from hivecost.backends.sqlite.reading import (
 from hivecost.clock import Clock
 from hivecost.errors import StoreError
 from hivecost.ledger import Account, Budget, Calendar, SpendAccounts, attributes_of
-from hivecost.subscribers.dropped_accounts import DroppedAccounts
+from hivecost.subscribers.budget_watcher.dropped_accounts import DroppedAccounts
 
 #: Between two looks into the log.
 LOOK_S: Final = 2.0

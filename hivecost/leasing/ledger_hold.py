@@ -5,15 +5,48 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Collection, Mapping
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import Protocol, Self, Unpack
 
 import msgspec
 
-from hivecost.ledger import UNITS, Account, Amounts, Hold, HoldState, Refusal, Settlement, Unit, USDAmount, amounts_of
+from hivecost.ledger import (
+    UNITS,
+    AccountDetails,
+    Amounts,
+    Hold,
+    HoldState,
+    Refusal,
+    Settlement,
+    Unit,
+    USDAmount,
+    amounts_of,
+)
 
-if TYPE_CHECKING:
-    from hivecost.leasing.leased_ledger import LeasedLedger
-    from hivecost.leasing.local_ledger import LocalLedger
+
+class ExtendsHolds(Protocol):
+    """The ledger that made a hold, which may have to ask the bank to extend it."""
+
+    async def extend(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> None: ...
+
+
+class SettlesHolds(Protocol):
+    """What a hold asks of its ledger in memory, at once."""
+
+    process_id: int
+
+    def settle(self, hold: LedgerHold, amounts: Mapping[Unit, int], /) -> Settlement | None: ...
+
+    def settle_known(self, hold: LedgerHold, amounts: Mapping[Unit, int], /) -> Settlement | None: ...
+
+    def settle_another(self, hold: LedgerHold, amounts: Mapping[Unit, int], /) -> Settlement | None: ...
+
+    def doubt_another(self, hold: LedgerHold, units: Collection[Unit], /) -> None: ...
+
+    def release(self, hold: LedgerHold, /) -> bool: ...
+
+    def doubt(self, hold: LedgerHold, /) -> bool: ...
+
+    def drop(self, hold: Hold, /) -> None: ...
 
 
 class LedgerHold(msgspec.Struct, eq=False, gc=False):
@@ -26,8 +59,8 @@ class LedgerHold(msgspec.Struct, eq=False, gc=False):
     Nothing that it refers to keeps it, so that the garbage collector need not look at the many of them.
     """
 
-    _ledger: LeasedLedger
-    _local: LocalLedger
+    _ledger: ExtendsHolds
+    _local: SettlesHolds
     #: The hold as the ledger knows it, also when nobody has this one any more.
     entry: Hold
 
@@ -54,9 +87,18 @@ class LedgerHold(msgspec.Struct, eq=False, gc=False):
         return self.entry.state
 
     @property
-    def accounts(self) -> tuple[Account, ...]:
-        """All that it was made on."""
-        return self.entry.made_on
+    def budgets(self) -> frozenset[str]:
+        """The names of the budgets that it counts on."""
+        return self.entry.budgets
+
+    @property
+    def units(self) -> frozenset[Unit]:
+        """In which units they count it."""
+        return self.entry.units
+
+    def status(self, budgets: Collection[str] | None = None) -> tuple[AccountDetails, ...]:
+        """Return how its accounts stand by now, or those of `budgets` alone, as far as this process knows."""
+        return self.entry.status(budgets)
 
     @property
     def amounts(self) -> Mapping[Unit, int]:
