@@ -1,5 +1,8 @@
 """The public names, and the room that each comes from; `hivecost/__init__.py` imports them when they are first used."""
 
+from hivecost.attribution import (
+    Attribution as Attribution,
+)
 from hivecost.bus import (
     Block as Block,
     DropNewest as DropNewest,

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Container, Iterable, Mapping
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 
-import msgspec
-
+from hivecost.attribution import Attributes
 from hivecost.clock import Clock
 from hivecost.errors import LedgerUnavailableError
 from hivecost.leasing.atomic import Atomic, atomic
@@ -17,7 +16,6 @@ from hivecost.leasing.ledger_hold import ExtendsHolds, LedgerHold
 from hivecost.ledger import (
     UNITS,
     AccountStatus,
-    Ancestors,
     Budget,
     Hold,
     LedgerState,
@@ -32,15 +30,6 @@ from hivecost.money import to_usd
 from hivecost.signals import settled_late
 
 
-class Spender(msgspec.Struct, frozen=True, gc=False):
-    """Whose attempt it is; see `Ledger.reserve`."""
-
-    attribution: Mapping[str, str]
-    ancestors: Ancestors = ()
-    #: Those to charge; None: all that match.
-    budgets: Collection[str] | None = None
-
-
 class LocalLedger(Atomic):
     """Thread-safe, and never waits. Its leases are always committed before they count here.
 
@@ -51,13 +40,15 @@ class LocalLedger(Atomic):
     or doubts; `settled_late` tells how that ended.
     """
 
-    def __init__(self, ledger: ExtendsHolds, budgets: Iterable[Budget], journal: Journal, process_id: int) -> None:
+    def __init__(
+        self, ledger: ExtendsHolds, budgets: Iterable[Budget], journal: Journal, process_id: int, clock: Clock
+    ) -> None:
         super().__init__()
         self.process_id = process_id
         self.journal = journal
         #: Why nothing is decided any more; "" while it is.
         self.closed = ""
-        self._ledger = ledger
+        self._ledger, self._clock = ledger, clock
         self._leases = Leases()
         self._state = LedgerState(
             _without_own_limits(budgets),
@@ -145,14 +136,18 @@ class LocalLedger(Atomic):
 
     @atomic(lambda *_: None)
     def reserve(
-        self, who: Spender, amounts: Mapping[Unit, int], key: str | None, clock: Clock, is_partial: bool = False
+        self,
+        attribution: Attributes,
+        ancestors: Sequence[Attributes],
+        amounts: Mapping[Unit, int],
+        key: str | None,
+        is_partial: bool = False,
     ) -> LedgerHold | Refusal | None:
         """Return a hold, or what these leases have against it, or None when the bank must be asked first."""
-        at_ns = clock.now_ns()
+        at_ns = self._clock.now_ns()
         if self.closed or self.poisoned:
             self._require_order()
-        ancestors = who.ancestors
-        entry = self._state.reserve(who.attribution, at_ns, amounts, key, ancestors=ancestors, is_partial=is_partial)
+        entry = self._state.reserve(attribution, at_ns, amounts, key, ancestors=ancestors, is_partial=is_partial)
         if isinstance(entry, Refusal):
             return entry
         if not entry.handles and not self._write_down(entry):
@@ -221,17 +216,21 @@ class LocalLedger(Atomic):
         return settlement
 
     @atomic()
-    def charge(self, who: Spender, amounts: Mapping[Unit, int], clock: Clock) -> tuple[LedgerHold, Settlement] | None:
+    def charge(
+        self,
+        attribution: Attributes,
+        ancestors: Sequence[Attributes],
+        budgets: Collection[str] | None,
+        amounts: Mapping[Unit, int],
+    ) -> tuple[LedgerHold, Settlement] | None:
         """Charge the bill of a turn that nothing was held for; None while the bank does not know its accounts."""
         self._require_order()
-        at_ns = clock.now_ns()
-        accounts = self._state.accounts_for(who.attribution, at_ns, who.ancestors, who.budgets)
+        at_ns = self._clock.now_ns()
+        accounts = self._state.accounts_for(attribution, at_ns, ancestors, budgets)
         if self._packed(accounts) is None:
             return None
         rooms = {account: account.room for account in accounts if account.leased}
-        another, settlement = self._state.charge(
-            who.attribution, at_ns, amounts, ancestors=who.ancestors, budgets=who.budgets
-        )
+        another, settlement = self._state.charge(attribution, at_ns, amounts, ancestors=ancestors, budgets=budgets)
         self._charge_another(another, settlement, _shares_of(another, rooms))
         unheld = another.further_of or another
         unheld.handles += 1
@@ -296,9 +295,15 @@ class LocalLedger(Atomic):
                     self._let_pass(execution_of(account))
 
     @atomic()
-    def request_for(self, who: Spender, amounts: Mapping[Unit, int], clock: Clock) -> LeaseRequest:
-        """Return what to ask the bank for, so that this could be held."""
-        accounts = self._state.accounts_for(who.attribution, clock.now_ns(), who.ancestors, who.budgets)
+    def request_for(
+        self,
+        attribution: Attributes,
+        ancestors: Sequence[Attributes],
+        budgets: Collection[str] | None,
+        amounts: Mapping[Unit, int],
+    ) -> LeaseRequest:
+        """Return what to ask the bank for, so that this could be held; on these budgets, None being all."""
+        accounts = self._state.accounts_for(attribution, self._clock.now_ns(), ancestors, budgets)
         return LeaseRequest(accounts, {"calls": 1, **amounts})
 
     def decides_alone(self, budget: str) -> bool:

@@ -2,13 +2,13 @@
 
 from hivecost.ledger.account import Account, AccountDetails, AccountStatus, ThresholdCrossing
 from hivecost.ledger.amounts import UNITS, Amounts, Unit, USDAmount, amounts_of
-from hivecost.ledger.attribution import ATTRIBUTES, ancestry, ancestry_of, attribution, whose
+from hivecost.ledger.attributes import ancestry, ancestry_of, attributes_of
 from hivecost.ledger.backend import ClosesInTime, LedgerStore, LedgerStoreHold, OpenLedger
 from hivecost.ledger.book import Ancestors
 from hivecost.ledger.budget import Budget, CancelWhen, Limit, Mode, OnExceed, listed_budgets, listed_names
 from hivecost.ledger.hold import BUSY_RETRY_AFTER_S, Hold, HoldState, Overrun, Refusal, RefusalKind, Settlement
 from hivecost.ledger.lease import lease_amount
-from hivecost.ledger.lineage import DEPTH_MAX, Lineage
+from hivecost.ledger.lineage import Lineage
 from hivecost.ledger.matching import Matches, matcher
 from hivecost.ledger.period import WINDOWS, Calendar, Period, Window, period_at
 from hivecost.ledger.snapshot import AccountSnapshot, HoldSnapshot, LedgerSnapshot
@@ -19,9 +19,7 @@ from hivecost.ledger.views import BudgetChange, BudgetState, DoubtAmount, Doubtf
 
 __all__ = [
     "ACCOUNTS_MAX",
-    "ATTRIBUTES",
     "BUSY_RETRY_AFTER_S",
-    "DEPTH_MAX",
     "SESSIONS_MAX",
     "UNITS",
     "UNSEEN",
@@ -70,7 +68,7 @@ __all__ = [
     "amounts_of",
     "ancestry",
     "ancestry_of",
-    "attribution",
+    "attributes_of",
     "is_unseen",
     "lease_amount",
     "listed_budgets",
@@ -78,5 +76,4 @@ __all__ = [
     "matcher",
     "period_at",
     "soft_refusal",
-    "whose",
 ]

@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from hivecost.attribution import Attributes, Attribution
 from hivecost.errors import ConfigError
 from hivecost.events import LLMTurnComplete
 from hivecost.ledger.account import Account, AccountKey
-from hivecost.ledger.attribution import attribution, key_reader, looked_at
+from hivecost.ledger.attributes import attributes_of, key_reader, looked_at
 from hivecost.ledger.budget import Budget
 from hivecost.ledger.matching import matcher
 from hivecost.ledger.own_limits import LimitKey, is_value, keys_of, own_limit_of
@@ -90,12 +91,15 @@ class AccountBook:
         self._key_of = key_reader(self._attributes)
         self._forget_answers()
 
-    def find(self, attribution: Mapping[str, str], at_ns: int, ancestors: Ancestors = ()) -> tuple[Account, ...]:
+    def find(self, attribution: Attributes, at_ns: int, ancestors: Sequence[Attributes] = ()) -> tuple[Account, ...]:
         """The accounts that a turn with these attributes counts on at this instant, in the order of the budgets.
 
         Budgets with an account for each execution have one more for each of the `ancestors` that started this one: for
-        them it is as if they took the turn themselves. Raises ConfigError for attributes that are no texts.
+        them it is as if they took the turn themselves. An Attribution knows its own. Raises ConfigError for attributes
+        that are no texts.
         """
+        if type(attribution) is Attribution and not ancestors:
+            ancestors = attribution.ancestors
         try:
             key: Hashable = tuple(map(attribution.get, self._attributes))
             if ancestors:
@@ -116,10 +120,10 @@ class AccountBook:
             key = (key, *map(self._values_of, ancestors))
         found = self._found.get(key)
         if found is None or not found.start_ns <= at_ns < found.end_ns:
-            found = self._look_up(key, attribution(turn), at_ns, ancestors)
+            found = self._look_up(key, attributes_of(turn), at_ns, ancestors)
         return found.accounts
 
-    def _require_texts(self, attribution: Mapping[str, str], ancestors: Ancestors) -> None:
+    def _require_texts(self, attribution: Attributes, ancestors: Sequence[Attributes]) -> None:
         if not isinstance(ancestors, Sequence):
             raise ConfigError("ancestors", "a list of the attributes of each", got=ancestors)
         for who in (attribution, *ancestors):
@@ -129,7 +133,7 @@ class AccountBook:
                 if name in who and not is_value(who[name]):
                     raise ConfigError(f"attribution.{name}", "a text", got=who[name])
 
-    def _values_of(self, attribution: Mapping[str, str]) -> Hashable:
+    def _values_of(self, attribution: Attributes) -> Hashable:
         return tuple(map(attribution.get, self._attributes))
 
     def accounts(self, budget: str | None = None) -> Iterator[Account]:
@@ -178,7 +182,7 @@ class AccountBook:
                 account.over = False
                 self._dropped(account)
 
-    def _look_up(self, key: Hashable, attribution: Mapping[str, str], at_ns: int, ancestors: Ancestors) -> _Found:
+    def _look_up(self, key: Hashable, attribution: Attributes, at_ns: int, ancestors: Sequence[Attributes]) -> _Found:
         accounts: list[Account] = []
         for entry in self._entries.values():
             whose = (attribution, *ancestors) if entry.is_of_executions else (attribution,)
@@ -190,7 +194,7 @@ class AccountBook:
         self._remember(key, found, (attribution, *ancestors))
         return found
 
-    def _account(self, entry: _BudgetAccounts, attribution: Mapping[str, str], at_ns: int) -> Account:
+    def _account(self, entry: _BudgetAccounts, attribution: Attributes, at_ns: int) -> Account:
         period = entry.calendar.period_at(at_ns)
         if entry.roll_period(period):
             self._forget_answers()
@@ -198,7 +202,7 @@ class AccountBook:
         self._evict_from(entry)
         return account
 
-    def _remember(self, key: Hashable, found: _Found, attributions: Iterable[Mapping[str, str]]) -> None:
+    def _remember(self, key: Hashable, found: _Found, attributions: Iterable[Attributes]) -> None:
         if len(self._found) >= _FOUND_MAX:
             self._forget_answers()
         self._found[key] = found
@@ -242,7 +246,7 @@ class _BudgetAccounts:
         self._starts_ns: set[int] = set()
         self._by_execution: dict[str, dict[AccountKey, Account]] = {}
 
-    def account(self, attribution: Mapping[str, str], period: Period, at_ns: int) -> Account:
+    def account(self, attribution: Attributes, period: Period, at_ns: int) -> Account:
         values = tuple(attribution.get(name, "") for name in self._attributes)
         account = self.accounts.get((period.start_ns, values))
         if account is None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from hivecost.attribution import Attributes
 from hivecost.events import ChargeSettled, CostStatus, LLMTurnComplete
 from hivecost.ledger.account import Account, AccountStatus, ThresholdCrossing
 from hivecost.ledger.book import AccountBook, AccountOpened, Ancestors
@@ -54,7 +55,7 @@ class SpendAccounts:
         return budget in self._added or self._book.evicted[budget] > 0
 
     def add(
-        self, attribution: Mapping[str, str], at_ns: int, nanousd: int | None, tokens: int, calls: int = 1
+        self, attribution: Attributes, at_ns: int, nanousd: int | None, tokens: int, calls: int = 1
     ) -> list[ThresholdCrossing]:
         """Count a turn on every account it matches; `nanousd` is None when nobody knows its cost.
 
@@ -79,7 +80,7 @@ class SpendAccounts:
             return _add_unsure(accounts, turn)
         return _add(accounts, turn.timestamp_ns, nanousd, tokens, type(turn) is not ChargeSettled)
 
-    def find(self, attribution: Mapping[str, str], at_ns: int, ancestors: Ancestors = ()) -> tuple[Account, ...]:
+    def find(self, attribution: Attributes, at_ns: int, ancestors: Sequence[Attributes] = ()) -> tuple[Account, ...]:
         """The accounts that a turn with these attributes counts on at this instant."""
         return self._book.find(attribution, at_ns, ancestors)
 

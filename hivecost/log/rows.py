@@ -5,12 +5,18 @@ Annotations are no texts here: each text would be compiled when its tuple is mad
 
 from typing import Final, Generic, NamedTuple, TypeVar
 
+from hivecost.attribute_names import ATTRIBUTES
+
 T_co = TypeVar("T_co", covariant=True)
 
 #: What `sums` groups by: periods of a time zone, and who or what a turn belongs to.
 PERIOD_DIMENSIONS: Final = ("hour", "day", "week", "month")
-VALUE_DIMENSIONS: Final = ("model", "provider", "agent", "user", "org", "session", "node", "task")
+VALUE_DIMENSIONS: Final = tuple(name for name in ATTRIBUTES if name != "execution")
 DIMENSIONS: Final = (*PERIOD_DIMENSIONS, *VALUE_DIMENSIONS)
+#: Of the values those that the sums of quarter-hours are kept by.
+KEPT_DIMENSIONS: Final = ("model", "provider", "agent", "user", "org")
+#: What events can be filtered by that are no turns.
+EVENT_ATTRIBUTES: Final = ("session", "node", "agent", "user", "org")
 
 
 class Window(NamedTuple):

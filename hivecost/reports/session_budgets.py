@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from hivecost.attribution import Attribution
 from hivecost.backends.sqlite import read_accounts_of
 from hivecost.backends.sqlite.reading import (
     ELSEWHERE,
@@ -18,7 +19,6 @@ from hivecost.backends.sqlite.reading import (
     RuntimeLogStore,
     SessionState,
     add_spending,
-    attributes_of,
     has_accounts_in_log,
     in_last_start,
     is_summed,
@@ -29,7 +29,7 @@ from hivecost.backends.sqlite.reading import (
 )
 from hivecost.clock import SYSTEM_CLOCK, to_datetime, to_ns
 from hivecost.events import BudgetExceeded, BudgetWarning
-from hivecost.ledger import Account, AccountStatus, Budget, Lineage
+from hivecost.ledger import Account, AccountStatus, Budget, Lineage, attributes_of
 from hivecost.ledger.book import AccountBook
 from hivecost.threads import run_in_thread
 
@@ -144,7 +144,7 @@ async def _touched(base_path: str | Path, session_id: str, budgets: Sequence[Bud
     lineage = await _lineage(base_path, session_id)
     for execution_id, spending in await spending_of_session(base_path, session_id):
         who = attributes_of(spending)
-        ancestors = tuple({**who, "node": "", **one} for one in lineage.ancestors(execution_id))
+        ancestors = tuple({**who, "node": "", **one.words} for one in lineage.ancestors(execution_id))
         who["execution"] = execution_id or ELSEWHERE
         for account in book.find(who, spending.timestamp_ns, ancestors):
             add_spending(account, spending)
@@ -157,8 +157,10 @@ async def _lineage(base_path: str | Path, session_id: str) -> Lineage:
     lineage = Lineage()
     runs = await RuntimeLogStore(base_path).list_runs(session_id=session_id, limit=RUNS_MAX)
     for run in reversed(runs):
-        attributes = {"execution": run.execution_id, "agent": run.agent_id, "user": run.user_id, "org": run.org_id}
-        lineage.started(run.execution_id, run.parent_execution_id, attributes)
+        attribution = Attribution(
+            execution_id=run.execution_id, agent_id=run.agent_id, user_id=run.user_id, org_id=run.org_id
+        )
+        lineage.started(attribution, run.parent_execution_id)
     return lineage
 
 

@@ -9,7 +9,7 @@ import msgspec
 
 from hivecost.errors import ConfigError
 from hivecost.gate_contract import TurnRequest
-from hivecost.ledger import Ancestors, Budget, Matches, Unit, ancestry, attribution, matcher
+from hivecost.ledger import Ancestors, Budget, Matches, Unit, ancestry, attributes_of, matcher
 
 _NAMES: Final = {"model", "provider"}
 _ARGUMENTS: Final = {
@@ -68,7 +68,7 @@ class BindingBudgets:
 
         Raises ConfigError, with the argument to give, where nobody knows whether a budget binds the request.
         """
-        who, ancestors = attribution(request, answered), ancestry(request, answered)
+        who, ancestors = attributes_of(request, answered), ancestry(request, answered)
         if self._named and request.charge_nanousd is None:
             self._refuse_unknown(request, (who, *ancestors))
         units, enforced = self._units_of_all, self._enforced_of_all

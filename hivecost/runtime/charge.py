@@ -8,8 +8,9 @@ from collections.abc import Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from hivecost.attribution import attribution_fields
 from hivecost.errors import HiveCostError
-from hivecost.events import ChargeSettled, Cost, CostStatus, Usage, attribution_fields
+from hivecost.events import ChargeSettled, Cost, CostStatus, Usage
 from hivecost.gate_contract import TurnRequest
 from hivecost.ledger.caps import Cap
 from hivecost.money import to_nanousd

@@ -15,10 +15,10 @@ import anyio.from_thread
 import anyio.lowlevel
 from msgspec.structs import replace
 
+from hivecost.attribution import Attribution, attribution_fields, checked_name, checked_text
 from hivecost.errors import BudgetExceededError, ConfigError, ExecutionCancelledError, HiveCostError
 from hivecost.events import Event, LLMTurnComplete, Totals
 from hivecost.forking import end_child
-from hivecost.frozen import frozen
 from hivecost.gate_contract import TurnRequest
 from hivecost.ledger import Limit
 from hivecost.ledger.caps import Cap
@@ -27,7 +27,6 @@ from hivecost.money import TURN_COST_MAX_NANOUSD, to_nanousd
 from hivecost.plain_text import plain_str
 from hivecost.pricing import tokens_of
 from hivecost.runtime.admission import Admission
-from hivecost.runtime.attribution import checked_name, checked_tags, checked_text
 from hivecost.runtime.breakdown import Breakdown, Tally
 from hivecost.runtime.charge import Charge
 from hivecost.runtime.hosts import ExecutionHost
@@ -99,25 +98,20 @@ class Execution:
         host: ExecutionHost,
         loop: Loop,
         entry_point: str,
-        attribution: dict[str, str],
-        tags: Mapping[str, str],
+        attribution: Attribution,
         *,
         body: Body,
         parent: Execution | None = None,
-        ancestors: tuple[Mapping[str, str], ...] = (),
     ) -> None:
-        self.execution_id: str = attribution["execution_id"]
-        self.session_id: str = attribution["session_id"]
-        self.agent_id: str = attribution["agent_id"]
+        self.execution_id = attribution.execution_id
+        self.session_id = attribution.session_id
+        self.agent_id = attribution.agent_id
         #: "" where it has none.
         self.entry_point = entry_point
-        #: session_id, execution_id, agent_id, user_id, org_id and task_id: whose spending this is; read-only.
-        self.attribution: Mapping[str, str] = frozen(attribution)
-        self._tags = checked_tags(tags)
+        #: Whose spending this is.
+        self.attribution = attribution
         #: The execution inside of which it was started.
         self.parent = parent
-        #: The attributes of all that it is inside of, the nearest first.
-        self.ancestors = ancestors
         #: The caps of all its turns, the nearest first.
         self.caps: tuple[Cap, ...] = ()
         #: Those of the nodes that the agent is in, wherever.
@@ -148,8 +142,7 @@ class Execution:
         self.watchdog: Task | None = None
         #: This process is a child that was forked while it ran: it goes on in the parent alone.
         self.is_forked = False
-        whose: Mapping[str, Any] = self.attribution
-        self._request = TurnRequest(model="", tags=self._tags, ancestors=ancestors, **whose)
+        self._request = TurnRequest(model="", ancestors=attribution.ancestors, **attribution_fields(attribution))
         self._host = host
         self._loop = loop
         #: Turns that wait at the gate.
@@ -158,7 +151,7 @@ class Execution:
     @property
     def tags(self) -> Mapping[str, str]:
         """The tags it was triggered with; read-only, as all its turns share them."""
-        return self._tags
+        return self.attribution.tags
 
     def node(self, node_id: str, *, agent_id: str | None = None, limit: Limit | None = None) -> Node:
         """`async with ctx.node("plan"):` (or `with`): turns inside belong to this node, in child tasks too.
@@ -249,7 +242,7 @@ class Execution:
     @property
     def parent_execution_id(self) -> str:
         """The execution that started this one; "" when none did."""
-        return "" if self.parent is None else self.parent.execution_id
+        return self.attribution.parent_execution_id
 
     @property
     def totals(self) -> Totals:
@@ -403,7 +396,7 @@ class Execution:
 
         What the event leaves empty of session, execution, node, agent, user, org, task and tags is filled in.
         """
-        who = {**self.attribution, "tags": self.tags}
+        who = attribution_fields(self.attribution)
         node = _current_node.get()
         if node is not None and _current_execution.get() is self:
             who |= {"node_id": node.node_id, "agent_id": node.agent_id or self.agent_id}
@@ -419,7 +412,7 @@ class Execution:
 
     def attributed(self, **fields: Any) -> dict[str, Any]:
         """This execution's attribution as the fields of an event."""
-        return {"timestamp_ns": self.clock.now_ns(), **self.attribution, "tags": self._tags, **fields}
+        return {"timestamp_ns": self.clock.now_ns(), **attribution_fields(self.attribution), **fields}
 
     def enter_context(self) -> tuple[Token[Execution | None], Token[Node | None]]:
         """From here on this execution is the current one, in none of its nodes."""

@@ -12,13 +12,12 @@ from typing import Any, Final, TypeVar
 import anyio
 import anyio.abc
 
+from hivecost.attribution import DEPTH_MAX, Attribution
 from hivecost.errors import HiveCostError, ReentrancyError
 from hivecost.events import ExecutionCompleted, ExecutionStarted, ExecutionStatus, new_execution_id, new_session_id
-from hivecost.gate_contract import TurnRequest
-from hivecost.ledger import DEPTH_MAX, Lineage, whose
+from hivecost.ledger import Lineage
 from hivecost.ledger.caps import Cap
 from hivecost.loops import Loop, current_loop, run_on, wait_on
-from hivecost.runtime.attribution import checked_tags, checked_text
 from hivecost.runtime.endings import NO_REASON_GIVEN, ending, leaves_runtime, reason_for
 from hivecost.runtime.entry_point import THREADS_MAX, EntryPoint
 from hivecost.runtime.execution import PARENTS, Body, Execution, current_execution
@@ -154,19 +153,12 @@ class Executions:
         """Begin the execution of a body, with what the one has that this is called in, where nothing is given."""
         _, loop = self._require_open()
         parent = self._parent()
-        inherited = {} if parent is None else parent.attribution
-        attribution = {
-            key: checked_text(key, inherited.get(key, "") if value is None else value) for key, value in given.items()
-        }
         if parent is None and given["session_id"] is None:
-            attribution["session_id"] = new_session_id(self._host.clock.now_ns())
-        attribution["execution_id"] = new_execution_id()
-        if parent is not None:
-            tags = {**parent.tags, **checked_tags(tags)}
-        ancestors = self._enter(attribution, checked_tags(tags), parent)
-        execution = Execution(
-            self._host, loop, entry_point, attribution, tags, body=body, parent=parent, ancestors=ancestors
-        )
+            given = {**given, "session_id": new_session_id(self._host.clock.now_ns())}
+        whose_parent = None if parent is None else parent.attribution
+        attribution = Attribution.begin(new_execution_id(), whose_parent, given, tags)
+        execution = Execution(self._host, loop, entry_point, attribution, body=body, parent=parent)
+        self._lineage.started(attribution, attribution.parent_execution_id)
         execution.caps = (*(() if cap is None else (cap,)), *(() if parent is None else parent.caps_here()))
         self.running[execution.execution_id] = execution
         self.started += 1
@@ -193,19 +185,9 @@ class Executions:
         if parent is None:
             return None
         parent.refuse_when_over()
-        if len(parent.ancestors) + 1 >= DEPTH_MAX:
+        if len(parent.attribution.ancestors) + 1 >= DEPTH_MAX:
             raise HiveCostError(f"executions start one another {DEPTH_MAX} deep: is that a loop?")
         return parent
-
-    def _enter(
-        self, attribution: dict[str, str], tags: Mapping[str, str], parent: Execution | None
-    ) -> tuple[Mapping[str, str], ...]:
-        """Put it in its place below the one that starts it; the attributes of all that it is inside of."""
-        execution_id = attribution["execution_id"]
-        fields: dict[str, Any] = attribution
-        attributes = whose(TurnRequest(model="", tags=dict(tags), **fields))
-        self._lineage.started(execution_id, "" if parent is None else parent.execution_id, attributes)
-        return self._lineage.ancestors(execution_id)
 
     def _require_open(self) -> tuple[anyio.abc.TaskGroup, Loop]:
         self._require_own_process()

@@ -18,7 +18,7 @@ from hivecost.clock import Clock
 from hivecost.errors import ConfigError, LedgerUnavailableError
 from hivecost.events import Cost, Event, LLMTurnComplete, Usage
 from hivecost.gate_contract import GateCheck, TurnEnd, TurnOutcome, TurnRequest
-from hivecost.ledger import Budget, ClosesInTime, LedgerStore, Limit, OpenLedger, Unit, attribution
+from hivecost.ledger import Budget, ClosesInTime, LedgerStore, Limit, OpenLedger, Unit, attributes_of
 from hivecost.ledger.caps import Cap, CapHold, CapMode, new_cap
 from hivecost.loops import Loop, current_loop
 from hivecost.pricing import PriceBook, has_tokenizer, import_tokenizer
@@ -174,7 +174,7 @@ class Gate:
         """Say, once, that a turn which was published and did not ask counts on none of these hard budgets."""
         if self._told_unasked or not self._budgets:
             return
-        who = attribution(turn)
+        who = attributes_of(turn)
         names = [repr(budget.name) for budget in self._budgets if budget.applies_to(who)]
         if names:
             self._told_unasked = True

@@ -9,8 +9,9 @@ from typing import Any, Final, TypeVar
 
 from msgspec.structs import astuple, fields, replace
 
+from hivecost.attribute_names import ATTRIBUTION_FIELDS
 from hivecost.errors import EventFormatError
-from hivecost.events import ATTRIBUTION_FIELDS, ChargeSettled, Cost, CostStatus, Event, LLMTurnComplete, Usage
+from hivecost.events import ChargeSettled, Cost, CostStatus, Event, LLMTurnComplete, Usage
 from hivecost.frozen import FrozenDict
 from hivecost.money import TURN_COST_MAX_NANOUSD
 from hivecost.plain_text import plain_str

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
+from hivecost.attribution import attribution_fields
 from hivecost.clock import Clock
 from hivecost.errors import BudgetExceededError
 from hivecost.events import (
@@ -13,7 +14,6 @@ from hivecost.events import (
     BudgetWarning,
     Event,
     LLMTurnComplete,
-    attribution_fields,
 )
 from hivecost.gate_contract import TurnRequest
 from hivecost.ledger import AccountDetails, SoftLimits, SoftStep, ThresholdCrossing, Unit, soft_refusal

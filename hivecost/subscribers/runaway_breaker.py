@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final, Literal, get_args
 
+from hivecost.attribution import attribution_fields
 from hivecost.errors import BudgetExceededError, ConfigError, ReentrancyError
-from hivecost.events import AlertRaised, Event, EventType, ExecutionCompleted, LLMTurnComplete, attribution_fields
+from hivecost.events import AlertRaised, Event, EventType, ExecutionCompleted, LLMTurnComplete
 from hivecost.gate_contract import TurnRequest
 from hivecost.plugin import PluginHost
 from hivecost.rate_limits.checks import require_seconds

@@ -9,11 +9,12 @@ from typing import Final
 
 import anyio
 
+from hivecost.attribution import attribution_fields
 from hivecost.clock import Clock
 from hivecost.errors import BusClosedError, ConfigError
-from hivecost.events import Event, RateLimited, attribution_fields
+from hivecost.events import Event, RateLimited
 from hivecost.gate_contract import TurnEnd, TurnOutcome, TurnRequest
-from hivecost.ledger import attribution
+from hivecost.ledger import attributes_of
 from hivecost.plugin import PluginHost
 from hivecost.rate_limits import Permit, RateLimiter, Throttle, TokenPacer
 
@@ -78,7 +79,7 @@ class TurnPacer:
             remove()
 
     def _lane(self, clock: Clock, request: TurnRequest) -> _Lane:
-        attributes = attribution(request)
+        attributes = attributes_of(request)
         scope = tuple(attributes.get(name, "") for name in self._per)
         lane = self._lanes.get(scope)
         if lane is None:

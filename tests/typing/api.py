@@ -194,6 +194,13 @@ async def spend(ledger: LedgerStore) -> list[hc.DoubtfulHold]:
     return await ledger.in_doubt()
 
 
+async def whose(ctx: hc.Execution, ledger: hc.Ledger, event: hc.LLMTurnComplete) -> str:
+    attribution: hc.Attribution = ctx.attribution
+    hold: hc.LedgerHold = await ledger.reserve(attribution, usd="0.01", ancestors=attribution.ancestors)
+    plan: str = attribution["plan"] + attribution.tags["plan"] + dict(attribution)["plan"]
+    return hold.hold_id + plan + hc.Attribution.of(event).org_id + hc.Attribution(org_id="acme").user_id
+
+
 node = hc.NodeSpec(id="researcher", loop_config={"max_history_tokens": 100_000})
 graph = hc.GraphSpec(id="graph", nodes=(node,), loop_config=hc.LoopConfig(max_iterations=50))
 

@@ -43,6 +43,8 @@ def test_every_name_of_a_lazy_room_has_a_home(name):
     }
     assert typed == {(member, module) for module, members in room._MODULES.items() for member in members}
     assert sorted(member for member, _ in typed) == sorted(room.__all__)
+    # Importing a module puts it into the room, in the place of a name of its own.
+    assert not {module.name for module in pkgutil.iter_modules(room.__path__)} & {*room.__all__}
 
 
 def test_every_public_name_is_what_type_checkers_see():

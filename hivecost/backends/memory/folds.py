@@ -8,6 +8,7 @@ from functools import reduce
 from operator import attrgetter
 from typing import Final
 
+from hivecost.attribute_names import FIELD_OF
 from hivecost.backends.sqlite.log.rows import TURN_COLUMNS, turn_row
 from hivecost.backends.sqlite.reading.turns import COLUMNS, to_step
 from hivecost.errors import ConfigError
@@ -16,12 +17,13 @@ from hivecost.log import DIMENSIONS, SUM_NAMES, SumRow, Window
 from hivecost.log.instants import find_zone, local_iso
 from hivecost.log.periods import PERIODS, QUARTER_HOUR_NS, period_labels
 from hivecost.log.records import Run, SessionMetrics, SessionState, SessionTimestamps
+from hivecost.log.rows import EVENT_ATTRIBUTES
 from hivecost.log.steps import Step
 
 #: Field of a Filter, and dimension → where an event has it; a turn has more of them.
-OF_EVENTS: Final = {name: attrgetter(f"{name}_id") for name in ("session", "node", "agent", "user", "org")}
-OF_TURNS: Final = OF_EVENTS | {
-    "task": attrgetter("task_id"),
+OF_EVENTS: Final = {name: attrgetter(FIELD_OF[name]) for name in EVENT_ATTRIBUTES}
+OF_TURNS: Final = {
+    **{name: attrgetter(field) for name, field in FIELD_OF.items()},
     "model": attrgetter("counted_model"),
     "provider": attrgetter("counted_provider"),
 }

@@ -11,16 +11,15 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import anyio
 
-from hivecost.backends.sqlite import PRUNED_KEYS
-from hivecost.backends.sqlite.reading import Spending, add_spending, attributes_of, spending_since, spending_where
+from hivecost.attribute_names import fields_of
+from hivecost.backends.sqlite.reading import Spending, add_spending, spending_since, spending_where
 from hivecost.errors import StoreError
-from hivecost.ledger import Account, Budget, SpendAccounts
+from hivecost.ledger import Account, Budget, SpendAccounts, attributes_of
 from hivecost.ledger.account import AccountKey
+from hivecost.log.rows import VALUE_DIMENSIONS
 
 #: Attribute → the column of the log that has it; any other attribute is a tag.
-_COLUMNS: Final = {
-    name.removesuffix("_id"): name for name in PRUNED_KEYS if name.endswith("_id") or name in {"model", "provider"}
-}
+_COLUMNS: Final = fields_of(VALUE_DIMENSIONS)
 _READ_AT_ONCE: Final = 500
 
 _log = logging.getLogger("hivecost.budgets")

@@ -16,14 +16,13 @@ from hivecost.backends.sqlite.reading import (
     PAGE_TURNS,
     Spending,
     add_spending,
-    attributes_of,
     last_turn,
     spending_since,
     turns_after,
 )
 from hivecost.clock import Clock
 from hivecost.errors import StoreError
-from hivecost.ledger import Account, Budget, Calendar, SpendAccounts
+from hivecost.ledger import Account, Budget, Calendar, SpendAccounts, attributes_of
 from hivecost.subscribers.budget_watcher.dropped_accounts import DroppedAccounts
 
 #: Between two looks into the log.

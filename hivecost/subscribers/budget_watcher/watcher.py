@@ -9,6 +9,7 @@ from typing import Final
 
 import anyio
 
+from hivecost.attribution import Attribution
 from hivecost.bus import DropNewest
 from hivecost.errors import (
     BudgetExceededError,
@@ -32,9 +33,8 @@ from hivecost.ledger import (
     ThresholdCrossing,
     ancestry,
     ancestry_of,
-    attribution,
+    attributes_of,
     listed_budgets,
-    whose,
 )
 from hivecost.ledger.amounts import format_amount
 from hivecost.ledger.period import counting_since
@@ -122,7 +122,7 @@ class BudgetWatcher:
                     await drain()
                 except ReentrancyError:  # a handler that takes turns cannot wait for handlers
                     pass
-                accounts = self.accounts.find(attribution(allowed), host.clock.now_ns(), ancestry(allowed))
+                accounts = self.accounts.find(attributes_of(allowed), host.clock.now_ns(), ancestry(allowed))
                 await self._logged.read_back(host.base_path, accounts)
                 try:
                     self._refuse_spent(accounts, allowed)
@@ -183,7 +183,7 @@ class BudgetWatcher:
                     policy.warn([crossing], event)
             self._unseen.note(event, accounts, policy)
         elif isinstance(event, ExecutionStarted):
-            self._lineage.started(event.execution_id, event.parent_execution_id, whose(event))
+            self._lineage.started(Attribution.of(event), event.parent_execution_id)
         elif isinstance(event, ExecutionCompleted):
             self._cancelled.discard(event.execution_id)
             for execution_id in self._lineage.ended(event.execution_id):

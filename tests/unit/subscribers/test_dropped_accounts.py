@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 import hivecost as hc
 from hivecost.backends.sqlite import prune
 from hivecost.backends.sqlite.log.runtime_log import RuntimeLog
-from hivecost.ledger import Account, SpendAccounts, attribution
+from hivecost.ledger import Account, SpendAccounts, attributes_of
 from hivecost.subscribers.budget_watcher import dropped_accounts, logged_spending, watcher
 from hivecost.subscribers.budget_watcher.logged_spending import LOOK_S, LoggedSpending
 from hivecost.testing import FakeClock
@@ -99,7 +99,7 @@ class Process:
 
     async def check(self, number: int) -> None:
         """What a turn finds at the gate is all that was spent, also one that comes half a day late."""
-        who = attribution(self.turn(number))
+        who = attributes_of(self.turn(number))
         for at_ns in (self.clock.now_ns(), self.clock.now_ns() - 12 * 3600 * 10**9):
             accounts, expected = (book.find(who, at_ns) for book in (self.accounts, self.expected))
             await self.spending.read_back(self.base_path, accounts)
@@ -227,7 +227,7 @@ async def test_a_log_that_cannot_be_read_then_is_said(process, caplog):
     path.rename(path.with_name("away"))
     path.mkdir()
     for number in (0, 1, 2):
-        accounts = process.accounts.find(attribution(process.turn(number)), process.clock.now_ns())
+        accounts = process.accounts.find(attributes_of(process.turn(number)), process.clock.now_ns())
         await process.spending.read_back(process.base_path, accounts)
         assert accounts[0].settled == 0
     assert caplog.text.count("what was spent before on accounts is unknown") == 1

@@ -17,7 +17,7 @@ import hivecost as hc
 from hivecost.backends.sqlite import delete_session
 from hivecost.backends.sqlite.log.runtime_log import RuntimeLog
 from hivecost.backends.sqlite.reading import PAGE_TURNS, spending
-from hivecost.ledger import SpendAccounts, attribution
+from hivecost.ledger import SpendAccounts, attributes_of
 from hivecost.subscribers.budget_watcher import logged_spending
 from hivecost.subscribers.budget_watcher.logged_spending import LOOK_S, LoggedSpending
 from hivecost.testing import FakeClock
@@ -71,7 +71,7 @@ class Process:
     def handle(self) -> None:
         event = self.unhandled.popleft()
         self.spending.counted(event.event_id)
-        self.accounts.add(attribution(event), event.timestamp_ns, None, event.usage.total_tokens)
+        self.accounts.add(attributes_of(event), event.timestamp_ns, None, event.usage.total_tokens)
         self.expected += event.usage.total_tokens
 
     def drop(self) -> None:

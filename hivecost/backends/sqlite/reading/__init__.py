@@ -5,6 +5,12 @@ from typing import TYPE_CHECKING, Final
 from hivecost.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from hivecost.backends.sqlite.reading.account_sums import (
+        add_spending,
+        has_accounts_in_log,
+        is_summed,
+        logged_accounts,
+    )
     from hivecost.backends.sqlite.reading.breakdown import (
         SessionError,
         SessionPeople,
@@ -24,19 +30,12 @@ if TYPE_CHECKING:
         load_refusals,
     )
     from hivecost.backends.sqlite.reading.connection import is_logged, require_log
-    from hivecost.backends.sqlite.reading.logged_accounts import (
-        ELSEWHERE,
-        add_spending,
-        attributes_of,
-        has_accounts_in_log,
-        is_summed,
-        logged_accounts,
-    )
     from hivecost.backends.sqlite.reading.repricings import RepricedTotals, load_repriced
     from hivecost.backends.sqlite.reading.runtime_log import RuntimeLogStore
     from hivecost.backends.sqlite.reading.sessions import SessionStore
     from hivecost.backends.sqlite.reading.spend import SpendStore
     from hivecost.backends.sqlite.reading.spending import (
+        ELSEWHERE,
         PAGE_TURNS,
         Spending,
         last_turn,
@@ -88,7 +87,6 @@ __all__ = [
     "Spending",
     "Step",
     "add_spending",
-    "attributes_of",
     "has_accounts_in_log",
     "in_last_start",
     "instant_ns",
@@ -158,10 +156,8 @@ _MODULES: Final = {
         "load_overruled_limits",
         "load_refusals",
     ),
-    "hivecost.backends.sqlite.reading.logged_accounts": (
-        "ELSEWHERE",
+    "hivecost.backends.sqlite.reading.account_sums": (
         "add_spending",
-        "attributes_of",
         "has_accounts_in_log",
         "is_summed",
         "logged_accounts",
@@ -178,6 +174,7 @@ _MODULES: Final = {
     "hivecost.backends.sqlite.reading.sessions": ("SessionStore",),
     "hivecost.backends.sqlite.reading.spend": ("SpendStore",),
     "hivecost.backends.sqlite.reading.spending": (
+        "ELSEWHERE",
         "PAGE_TURNS",
         "Spending",
         "last_turn",

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from hivecost.attribute_names import fields_of
 from hivecost.backends.cursors import checked_limit, cursor_of, not_a_cursor, place_of
 from hivecost.backends.sqlite.log.rollups import COUNTED
 from hivecost.backends.sqlite.reading.source import Row, Source, Watch
@@ -19,6 +20,7 @@ from hivecost.backends.sqlite.reading.sums import OF_TURNS, added_sums
 from hivecost.errors import ConfigError, EventFormatError, SessionNotFoundError, StoreCorruptError
 from hivecost.log.rows import (
     ALWAYS,
+    EVENT_ATTRIBUTES,
     EVERYTHING,
     AccountRow,
     Filter,
@@ -35,7 +37,7 @@ if TYPE_CHECKING:
     from hivecost.log.records import BudgetDefinition, NodeTotals, Run, SessionState
     from hivecost.log.steps import Step
 
-_OF_EVENTS: Final = {name: f"{name}_id" for name in ("session", "node", "agent", "user", "org")}
+_OF_EVENTS: Final = fields_of(EVENT_ATTRIBUTES)
 #: Before the first place of what is read from the newest on: later than any log goes.
 _FROM_THE_NEWEST: Final = (2**63 - 1, "", "")
 

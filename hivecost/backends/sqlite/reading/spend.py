@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 from zoneinfo import ZoneInfo
 
+from hivecost.attribute_names import fields_of
 from hivecost.backends.sqlite.reading.connection import Row, reading
 from hivecost.backends.sqlite.reading.filters import matching
 from hivecost.backends.sqlite.reading.totals import SUMS_OF_ROLLUPS, sums
@@ -14,15 +15,10 @@ from hivecost.errors import ConfigError
 from hivecost.log.instants import Moment, find_zone, range_ns
 from hivecost.log.periods import PERIODS, QUARTER_HOUR_NS, period_labels
 from hivecost.log.records import SpendRow
+from hivecost.log.rows import KEPT_DIMENSIONS
 
 #: What to group by → its column.
-_COLUMNS: Final = {
-    "model": "model",
-    "provider": "provider",
-    "agent": "agent_id",
-    "user": "user_id",
-    "org": "org_id",
-}
+_COLUMNS: Final = fields_of(KEPT_DIMENSIONS)
 GROUPS: Final = (*PERIODS, *_COLUMNS)
 
 _OF_ONE_SESSION: Final = "; `hivecost report SESSION` has them for one session"

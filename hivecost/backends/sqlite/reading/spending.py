@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import msgspec
 
+from hivecost.attribute_names import OTHER_NAMES, fields_of
 from hivecost.backends.sqlite.log.rollups import COUNTED, PRUNED_KEYS, QUARTER_HOUR, SUMS
 from hivecost.backends.sqlite.reading.connection import Row, reading
 from hivecost.backends.sqlite.reading.totals import SUM_COLUMNS, SUMS_OF_ROLLUPS, sums
@@ -15,6 +16,7 @@ from hivecost.backends.sqlite.reading.turns import LAST_TURN, decoded
 from hivecost.events import Totals
 from hivecost.log.instants import Moment, range_ns
 from hivecost.log.periods import QUARTER_HOUR_NS
+from hivecost.log.rows import KEPT_DIMENSIONS
 
 #: Turns whose sums are read in one go, about; a busier quarter-hour is read whole.
 _PAGE_CALLS: Final = 20_000
@@ -25,7 +27,9 @@ _KEYS: Final = ", ".join(PRUNED_KEYS)
 
 
 #: Attribute → its column, of those that sums of quarter-hours are kept by and that a turn has one name for.
-SUMMED_BY: Final = {"agent": "agent_id", "user": "user_id", "org": "org_id"}
+SUMMED_BY: Final = fields_of(name for name in KEPT_DIMENSIONS if name not in OTHER_NAMES)
+#: Stands for the executions of before and elsewhere: the accounts that are their own are not counted here.
+ELSEWHERE: Final = "elsewhere"
 
 
 class Spending(Totals, frozen=True, kw_only=True):
@@ -45,6 +49,7 @@ class Spending(Totals, frozen=True, kw_only=True):
     asked_model: str
     resolved_model: str
     resolved_provider: str
+    execution_id: str = ELSEWHERE
 
 
 class LoggedTurn(msgspec.Struct, frozen=True):

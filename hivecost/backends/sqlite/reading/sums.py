@@ -6,26 +6,21 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC
 from typing import Any, Final
 
+from hivecost.attribute_names import FIELD_OF, fields_of
 from hivecost.backends.sqlite.log.rollups import COUNTED, QUARTER_HOUR, SUMS
 from hivecost.errors import ConfigError
 from hivecost.log.instants import find_zone
 from hivecost.log.periods import QUARTER_HOUR_NS, period_labels
-from hivecost.log.rows import DIMENSIONS, PERIOD_DIMENSIONS, SUM_NAMES, SumRow, Window
+from hivecost.log.rows import DIMENSIONS, KEPT_DIMENSIONS, PERIOD_DIMENSIONS, SUM_NAMES, SumRow, Window
 
 Row = tuple[Any, ...]
 #: Runs a statement of `reading.sql`: its name, what is bound, and `{places}`.
 Rows = Callable[..., list[Row]]
 
 #: Dimension, and field of a Filter → its column in the log, or what it is counted by there.
-OF_TURNS: Final[Mapping[str, str]] = {
-    **{name: f"{name}_id" for name in ("session", "node", "agent", "user", "org", "task")},
-    **COUNTED,
-}
+OF_TURNS: Final[Mapping[str, str]] = {**FIELD_OF, **COUNTED}
 #: The same for the sums of quarter-hours, which have no others.
-_OF_QUARTER_HOURS: Final = {
-    **{name: f"{name}_id" for name in ("agent", "user", "org")},
-    **{name: name for name in COUNTED},
-}
+_OF_QUARTER_HOURS: Final = fields_of(KEPT_DIMENSIONS)
 _STORED_SUMS: Final = ", ".join(f"sum({name})" for name in SUM_NAMES)
 _SUMS_OF_TURNS: Final = ", ".join(SUMS[name] for name in SUM_NAMES)
 

@@ -8,11 +8,12 @@ from typing import Any, Final
 
 import msgspec
 
+from hivecost.attribute_names import ATTRIBUTION_FIELDS
 from hivecost.backends.sqlite.log.rollups import COUNTED
 from hivecost.backends.sqlite.log.rows import OTHER_COUNTS
 from hivecost.backends.sqlite.reading.connection import Row, reading
 from hivecost.errors import StoreCorruptError
-from hivecost.events import ATTRIBUTION_FIELDS, ChargeSettled, Cost, CostStatus, LLMTurnComplete, Usage
+from hivecost.events import ChargeSettled, Cost, CostStatus, LLMTurnComplete, Usage
 from hivecost.log.instants import Moment, range_ns
 from hivecost.log.steps import Step
 

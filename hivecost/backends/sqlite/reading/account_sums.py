@@ -4,23 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
-from hivecost.backends.sqlite.log.rollups import PRUNED_KEYS
 from hivecost.backends.sqlite.reading.spending import SUMMED_BY, Spending, spending_since, spending_summed
-from hivecost.events import LLMTurnComplete
-from hivecost.ledger import Account, AccountStatus, Budget, Calendar, attribution
+from hivecost.ledger import Account, AccountStatus, Budget, Calendar, attributes_of
 from hivecost.ledger.book import AccountBook
 from hivecost.ledger.period import Period
-
-#: Stands for the executions of before and elsewhere: the accounts that are their own are not counted here.
-ELSEWHERE: Final = "elsewhere"
-
-
-def attributes_of(spending: Spending) -> dict[str, str]:
-    """Who spent it."""
-    names = {name: getattr(spending, name) for name in PRUNED_KEYS}
-    return attribution(LLMTurnComplete(event_id="", timestamp_ns=0, execution_id=ELSEWHERE, **names))
 
 
 def add_spending(account: Account, spending: Spending) -> None:
