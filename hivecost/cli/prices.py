@@ -39,8 +39,8 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Show what a model costs: every service tier and long-context step, with source and validity."""
+    from hivecost.cli.render import render_rates, to_json  # noqa: PLC0415  # the same
     from hivecost.pricing import describe  # noqa: PLC0415  # `hivecost --help` is quicker without
-    from hivecost.reports import render_rates, to_json  # noqa: PLC0415  # the same
     from hivecost.store import open_price_book  # noqa: PLC0415  # the same
 
     book = open_price_book(data, prices)
@@ -61,8 +61,8 @@ def list_(
     json: JsonOption = False,
 ) -> None:
     """List every model that has a price; with --json every rate of it."""
+    from hivecost.cli.render import render_rate_list, to_json  # noqa: PLC0415  # as above
     from hivecost.pricing import list_rates  # noqa: PLC0415  # as above
-    from hivecost.reports import render_rate_list, to_json  # noqa: PLC0415  # as above
     from hivecost.store import open_price_book  # noqa: PLC0415  # as above
 
     book = open_price_book(data, prices)
@@ -128,9 +128,9 @@ def update(
 @prices.command()
 def diff(*, data: DataOption = DEFAULT_DATA, json: JsonOption = False) -> None:
     """Show which rates the last update changed, against the update before it or else the shipped rates."""
+    from hivecost.cli.render import render_rate_changes, to_json  # noqa: PLC0415  # as above
     from hivecost.errors import PriceUpdateError  # noqa: PLC0415  # as above
     from hivecost.pricing import PriceBook, diff_rates  # noqa: PLC0415  # as above
-    from hivecost.reports import render_rate_changes, to_json  # noqa: PLC0415  # as above
     from hivecost.store import current_rates_path, previous_rates_path, read_rates  # noqa: PLC0415  # as above
 
     current = read_rates(current_rates_path(data))

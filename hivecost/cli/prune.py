@@ -33,8 +33,8 @@ def prune(
     """
     import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
 
+    from hivecost.cli.render import to_json  # noqa: PLC0415  # the same
     from hivecost.queries import load_budgets, require_log  # noqa: PLC0415  # the same
-    from hivecost.reports import to_json  # noqa: PLC0415  # the same
     from hivecost.store import prune as prune_log  # noqa: PLC0415  # the same
 
     before_ns = _before_ns(keep, before)

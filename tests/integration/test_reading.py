@@ -154,7 +154,7 @@ def as_nobody(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 import os, sys
 from hivecost.cli import app
 import anyio, hivecost.queries, hivecost.reports, hivecost.store.schema
-import anyio._backends._asyncio, rich.table, hivecost.reports.terminal, hivecost.reports.console
+import anyio._backends._asyncio, rich.table, hivecost.cli.render.session
 hivecost.store.schema.migrations()
 if os.getuid() == 0:
     os.setgid(65534)

@@ -12,17 +12,11 @@ import anyio
 import pytest
 
 import hivecost as hc
+from hivecost.cli.render import render_budgets, render_explanation, render_session
 from hivecost.clock import to_datetime
 from hivecost.errors import LedgerUnavailableError, StoreCorruptError
 from hivecost.queries import load_definitions, logged_accounts
-from hivecost.reports import (
-    explain_budget,
-    load_budget_report,
-    load_session_report,
-    render_budgets,
-    render_explanation,
-    render_session,
-)
+from hivecost.reports import explain_budget, load_budget_report, load_session_report
 from hivecost.store import prune
 from hivecost.testing import FakeClock
 

@@ -12,8 +12,9 @@ from contextlib import closing
 import pytest
 
 import hivecost as hc
+from hivecost.cli.render import render_explanation, to_json
 from hivecost.errors import ConfigError, LedgerUnavailableError, StoreCorruptError
-from hivecost.reports import explain_budget, render_explanation, to_json
+from hivecost.reports import explain_budget
 from hivecost.store import Ledger
 
 pytestmark = pytest.mark.anyio

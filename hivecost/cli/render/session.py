@@ -1,4 +1,4 @@
-"""Reports as text for a terminal; plain and greppable when they are piped."""
+"""Sessions as text for a terminal; plain and greppable when it is piped."""
 
 from __future__ import annotations
 
@@ -9,17 +9,24 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from hivecost.cli.render.budgets import rough_span
+from hivecost.cli.render.console import print_table, report_console, report_table, safe
+from hivecost.cli.render.sums import (
+    amount_headings,
+    amount_of,
+    amounts,
+    counted,
+    in_doubt_note,
+    known_cost,
+    notional_note,
+)
 from hivecost.clock import SYSTEM_CLOCK, to_datetime
 from hivecost.events import Totals
 from hivecost.ledger import UNSEEN
 from hivecost.ledger.period import for_period
 from hivecost.money import format_usd
 from hivecost.queries import SessionError, SessionPeople, SessionState
-from hivecost.reports.budgets_terminal import rough_span
-from hivecost.reports.console import print_table, report_console, report_table, safe
-from hivecost.reports.in_doubt import in_doubt_note
-from hivecost.reports.session import AlertLine, SessionReport
-from hivecost.reports.session_budgets import BudgetLine
+from hivecost.reports import AlertLine, BudgetLine, SessionReport
 
 #: Lines of one kind, and names of one kind, that are shown.
 _LINES_SHOWN: Final = 20
@@ -107,40 +114,6 @@ def render_sessions(sessions: Sequence[SessionState], base_path: Path, console: 
     print_table(console, table)
 
 
-def known_cost(sums: Totals) -> str:
-    """The cost of the turns and charges that have one; `unknown` when none of them has."""
-    return amount_of(sums.cost_nanousd, sums.unpriced_calls + sums.invalid_calls, sums.llm_calls + sums.charges)
-
-
-def amount_of(nanousd: int, unknown_calls: int, calls: int) -> str:
-    """A sum over calls of which some have no amount; `unknown`, which is not $0, when none of them has."""
-    return "unknown" if calls and unknown_calls == calls else format_usd(nanousd)
-
-
-def missing_calls(sums: Totals) -> str:
-    """How many turns are missing from that cost."""
-    missing = sums.unpriced_calls + sums.invalid_calls
-    return f"[yellow]{missing:,}[/yellow]" if missing else "0"
-
-
-def amount_headings(rows: Iterable[Totals]) -> tuple[str, ...]:
-    """What the columns of amounts are called; `Notional` is among them where any row has such a sum."""
-    return ("Cost", "Notional", "Unpriced") if any(sums.notional_nanousd for sums in rows) else ("Cost", "Unpriced")
-
-
-def amounts(sums: Totals, headings: Sequence[str]) -> Iterator[str]:
-    """The cells below these headings."""
-    yield known_cost(sums)
-    if "Notional" in headings:
-        yield format_usd(sums.notional_nanousd)
-    yield missing_calls(sums)
-
-
-def notional_note(nanousd: int) -> str:
-    """What turns that a subscription pays for would have cost, as a sentence."""
-    return f"{format_usd(nanousd)} is what calls would have cost that a subscription pays for; it is in no cost"
-
-
 def _spend_table(heading: str, rows: Iterable[tuple[str, Totals]]) -> Table:
     every = sorted(rows, key=lambda row: -row[1].cost_nanousd)
     headings = amount_headings(sums for _, sums in every)
@@ -182,11 +155,6 @@ def _moment(iso: str) -> str:
 
 def _status(status: str) -> str:
     return f"[{_STATUS_STYLES.get(status, 'white')}]{safe(status)}[/]"
-
-
-def counted(number: int, what: str) -> str:
-    """`1 call`, `2 calls`."""
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def _budget(line: BudgetLine) -> str:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from hivecost.cli.render.console import report_console, safe
+from hivecost.cli.render.sums import counted, notional_note
 from hivecost.money import format_usd
-from hivecost.reports.advice import Advice
-from hivecost.reports.console import report_console, safe
-from hivecost.reports.terminal import counted, notional_note
+from hivecost.reports import Advice
 
 
 def render_advice(advice: Advice) -> None:

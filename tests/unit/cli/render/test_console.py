@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from hivecost.cli.render import render_session, render_sessions, render_spend
+from hivecost.cli.render.console import print_table, report_table, safe
 from hivecost.events import Totals
 from hivecost.queries import ModelTotals, NodeTotals, SessionMetrics, SessionState, SessionTimestamps, SpendRow
-from hivecost.reports import BudgetLine, SessionReport, SpendReport, render_session, render_sessions, render_spend
-from hivecost.reports.console import print_table, report_table, safe
+from hivecost.reports import BudgetLine, SessionReport, SpendReport
 
 AT = "2026-11-22T08:00:00+01:00"
 HOSTILE = "[red]\x1b[2Jplan[/] [/nothing]\nTotal $0"

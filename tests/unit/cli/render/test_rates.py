@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from hivecost.cli.render import render_rates
 from hivecost.pricing import RateRow
-from hivecost.reports.rates import render_rates
 
 
 @pytest.mark.parametrize(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from hivecost.cli.render.console import print_table, report_console, report_table, safe
 from hivecost.pricing import RateChange, RateRow
 from hivecost.pricing.units import FEE_UNITS
-from hivecost.reports.console import print_table, report_console, report_table, safe
 
 _MAIN_UNITS: Final = ("input", "output", "cache_read", "cache_write")
 
