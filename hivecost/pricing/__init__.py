@@ -13,11 +13,11 @@ from hivecost.pricing.default_book import calculate_cost, default_book
 from hivecost.pricing.jsonl import price_line
 from hivecost.pricing.listing import RateChange, RateRow, describe, diff_rates, list_rates
 from hivecost.pricing.model_limits import ModelLimits
+from hivecost.pricing.placement import ModelName
 from hivecost.pricing.plausibility import believable_book
 from hivecost.pricing.quotes import Quote
 from hivecost.pricing.rate_shifts import RateShift, rate_shifts
 from hivecost.pricing.repricing import Kept, reprice_turn
-from hivecost.pricing.resolver import ModelName
 from hivecost.pricing.selection import ModelChoice, select_model
 from hivecost.pricing.tokenizer import can_count_tokens, count_tokens, has_tokenizer, import_tokenizer
 from hivecost.usage import (
