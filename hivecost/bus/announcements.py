@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 
-from hivecost.bus.rounding import reaches_round_number
 from hivecost.bus.subscriber import CLOSED, Subscriber
 from hivecost.errors import BudgetExceededError
 from hivecost.events import Event
@@ -19,7 +18,7 @@ def announce_failure(bus: object, subscriber: Subscriber, event: Event | list[Ev
         _log.warning("handler %s: %s", subscriber.name, error)  # a decision, not a fault
     else:
         count = subscriber.count_failures_like(error)
-        if reaches_round_number(count):  # a traceback for each would take the loop from everybody else
+        if _reaches_round_number(count):  # a traceback for each would take the loop from everybody else
             text = "handler %s raised %r, %d times so far; it gets the next event"
             _log.error(text, subscriber.name, error, count, exc_info=error)
     subscriber_failed.announce(bus, subscription_id=subscriber.id, name=subscriber.name, event=event, error=error)
@@ -28,6 +27,19 @@ def announce_failure(bus: object, subscriber: Subscriber, event: Event | list[Ev
 def announce_loss(bus: object, subscriber: Subscriber, count: int, why: str) -> None:
     """So many more events are lost to it."""
     total = subscriber.queue.dropped
-    if why == CLOSED or reaches_round_number(total, count):
+    if why == CLOSED or _reaches_round_number(total, count):
         _log.warning("subscription %s has lost %d events (%s)", subscriber.name, total, why)
     events_dropped.announce(bus, subscription_id=subscriber.id, name=subscriber.name, count=count, why=why)
+
+
+def announce_inbox_loss(bus: object, total: int, why: str) -> None:
+    """One more event of another thread is lost, for every subscription."""
+    if _reaches_round_number(total):
+        _log.warning("%d events from other threads are lost (%s)", total, why)
+    events_dropped.announce(bus, subscription_id="", name="inbox", count=1, why=why)
+
+
+def _reaches_round_number(count: int, added: int = 1) -> bool:
+    """Return True when adding so many made it 1, 10, 100, … or led past one: so that a flood is no flood of lines."""
+    before = count - added
+    return not before or len(str(count)) > len(str(before))

@@ -10,13 +10,11 @@ import anyio
 import anyio.lowlevel
 
 from hivecost.bus.announcements import announce_loss
+from hivecost.bus.buffers import Inbox, Tail
 from hivecost.bus.done import DONE, Later
-from hivecost.bus.inbox import Inbox
-from hivecost.bus.middle import Middle
 from hivecost.bus.queue import Place
 from hivecost.bus.routes import Routes
 from hivecost.bus.subscriber import CLOSED, QUEUE_FULL, Subscriber, current_subscriber
-from hivecost.bus.tail import Tail
 from hivecost.errors import BusClosedError
 from hivecost.events import Event
 from hivecost.forking import tell_children
@@ -53,7 +51,7 @@ class Publishing:
         self._accepting = False
         self._closing = False
         self._inbox = Inbox(self)
-        self._middle = Middle(self)
+        self._middle = _Middle(self)
         self._published = 0
         self._is_forked = False
         tell_children(self)
@@ -279,3 +277,31 @@ class Publishing:
         if not self._middle:
             self._take_inbox()
             self._spread()
+
+
+class _Middle:
+    """To be entered while what is queued is divided between lists and counts. Loop thread only.
+
+    The garbage collector may run a finalizer in any line of it, and the interpreter a signal handler, in the same
+    thread. For those the bus is not on its own thread then: what they publish waits in the inbox.
+    """
+
+    __slots__ = ("_bus", "_depth", "_nowhere")
+
+    def __init__(self, bus: Publishing) -> None:
+        self._bus = bus
+        self._depth = 0
+        self._nowhere = nowhere()
+
+    def __bool__(self) -> bool:
+        return self._depth > 0
+
+    def __enter__(self) -> None:
+        self._depth += 1
+        self._bus._here = self._nowhere  # noqa: SLF001  # it is a part of the bus
+
+    def __exit__(self, *_: object) -> None:
+        self._depth -= 1
+        loop = self._bus._loop  # noqa: SLF001
+        if not self._depth and loop is not None:
+            self._bus._here = loop.here  # noqa: SLF001
