@@ -1,4 +1,4 @@
-"""Write hivecost/pricing/model_limits.json anew: `python scripts/model_limits.py litellm-….whl 2026-11-28`.
+"""Write hivecost/pricing/model_limits.json anew: `python tools/model_limits.py litellm-….whl 2026-11-28`.
 
 The wheel is litellm's (`pip download --no-deps litellm`), of which one JSON file is read. Only models that the price
 book's catalog knows are kept, by the catalog's names; of several names of one model, the largest numbers.
