@@ -9,10 +9,12 @@ from hivecost.pricing.bounds import (
     input_token_bound,
     reaches_outside,
 )
+from hivecost.pricing.cards import Band, Card, InputKind
 from hivecost.pricing.default_book import calculate_cost, default_book
 from hivecost.pricing.jsonl import price_line
 from hivecost.pricing.listing import RateChange, RateRow, describe, diff_rates, list_rates
 from hivecost.pricing.model_limits import ModelLimits
+from hivecost.pricing.offers import Offer, Price, Validity
 from hivecost.pricing.placement import ModelName
 from hivecost.pricing.plausibility import believable_book
 from hivecost.pricing.quotes import Quote
@@ -35,10 +37,15 @@ from hivecost.usage import (
 
 __all__ = [
     "FLAVORS",
+    "Band",
+    "Card",
+    "InputKind",
     "Kept",
     "ModelChoice",
     "ModelLimits",
     "ModelName",
+    "Offer",
+    "Price",
     "PriceBook",
     "Quote",
     "RateChange",
@@ -47,6 +54,7 @@ __all__ = [
     "UsageReading",
     "UsageStatus",
     "UsageStream",
+    "Validity",
     "asked_answers",
     "asked_cache_write",
     "asked_tier",

@@ -6,10 +6,11 @@ from hivecost.usage.passes import each_request
 from hivecost.usage.reader import read_usage
 from hivecost.usage.reading import UsagePass, UsageReading, UsageStatus
 from hivecost.usage.refusals import is_unbilled
-from hivecost.usage.streams import UsageStream
+from hivecost.usage.streams import StreamedAnswer, UsageStream
 
 __all__ = [
     "FLAVORS",
+    "StreamedAnswer",
     "UsagePass",
     "UsageReading",
     "UsageStatus",
