@@ -1,4 +1,4 @@
-"""Usage as providers report it, in one form; and what it cost, to the nano-USD."""
+"""What usage costs, to the nano-USD."""
 
 from hivecost.pricing.book import PriceBook
 from hivecost.pricing.bounds import (
@@ -22,21 +22,8 @@ from hivecost.pricing.rate_shifts import RateShift, rate_shifts
 from hivecost.pricing.repricing import Kept, reprice_turn
 from hivecost.pricing.selection import ModelChoice, select_model
 from hivecost.pricing.tokenizer import can_count_tokens, count_tokens, has_tokenizer, import_tokenizer
-from hivecost.usage import (
-    FLAVORS,
-    UsageReading,
-    UsageStatus,
-    UsageStream,
-    each_request,
-    estimated,
-    is_unbilled,
-    read_usage,
-    size_of_answer,
-    tokens_of,
-)
 
 __all__ = [
-    "FLAVORS",
     "Band",
     "Card",
     "InputKind",
@@ -51,9 +38,6 @@ __all__ = [
     "RateChange",
     "RateRow",
     "RateShift",
-    "UsageReading",
-    "UsageStatus",
-    "UsageStream",
     "Validity",
     "asked_answers",
     "asked_cache_write",
@@ -66,19 +50,13 @@ __all__ = [
     "default_book",
     "describe",
     "diff_rates",
-    "each_request",
-    "estimated",
     "has_tokenizer",
     "import_tokenizer",
     "input_token_bound",
-    "is_unbilled",
     "list_rates",
     "price_line",
     "rate_shifts",
     "reaches_outside",
-    "read_usage",
     "reprice_turn",
     "select_model",
-    "size_of_answer",
-    "tokens_of",
 ]
