@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tools.house.circles import circles
+import pytest
+
+from tools.house import public_names
+from tools.house.circles import circles, circles_of
 from tools.house.crossings import crossed_by_report, crossed_by_settle
-from tools.house.public_names import unexported
 
 ROOT = Path(__file__).parents[2] / "hivecost"
 
@@ -43,9 +45,28 @@ def test_no_room_imports_around_in_a_circle() -> None:
     assert {name.rpartition(".")[0] for circle in found for name in circle} <= CIRCULAR, found
 
 
+def test_a_circle_is_found() -> None:
+    """Of any length, once; who only imports into it is not in it."""
+    imports = {"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a", "e"}, "e": {"f"}, "f": {"e"}, "g": set()}
+    assert sorted(map(sorted, circles_of(imports))) == [["a", "b", "c"], ["e", "f"]]
+
+
 def test_users_can_name_what_they_get() -> None:
     """Every type in an annotation of the public names is exported, or begins with an underscore."""
-    assert {*unexported()} <= UNNAMED
+    assert {*public_names.unexported()} <= UNNAMED
+
+
+def test_a_type_without_a_name_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a method returns, what that has, what a base has, and what is behind an alias; nothing that is exported."""
+    stub = tmp_path / "hivecost.pyi"
+    stub.write_text("from hivecost.queries import (SessionStore as SessionStore, SessionState as SessionState)")
+    monkeypatch.setattr(public_names, "STUB", stub)
+    found = {*public_names.unexported()}
+    assert found >= {"hivecost.log.records.SessionMetrics", "hivecost.log.records.SessionTimestamps"}
+    assert "hivecost.log.records.SessionState" not in found
+    stub.write_text("from hivecost.bus import (EventBus as EventBus)")
+    found = {*public_names.unexported()}
+    assert found >= {"hivecost.subscription.Subscription", "hivecost.bus.overflow.Block", "hivecost.events.base.Event"}
 
 
 def test_only_cli_render_knows_rich() -> None:

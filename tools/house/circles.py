@@ -11,7 +11,7 @@ def circles() -> list[Set[str]]:
     """Return the sets of siblings, a room itself among them, that import each other around."""
     graph = grimp.build_graph("hivecost", cache_dir=None)
     rooms = sorted(module for module in graph.modules if graph.find_children(module))
-    return [circle for room in rooms for circle in _circles_of(_siblings(graph, room))]
+    return [circle for room in rooms for circle in circles_of(_siblings(graph, room))]
 
 
 def _siblings(graph: grimp.ImportGraph, room: str) -> Mapping[str, Set[str]]:
@@ -27,7 +27,8 @@ def _siblings(graph: grimp.ImportGraph, room: str) -> Mapping[str, Set[str]]:
     return imports
 
 
-def _circles_of(imports: Mapping[str, Set[str]]) -> Iterator[Set[str]]:
+def circles_of(imports: Mapping[str, Set[str]]) -> Iterator[Set[str]]:
+    """Give each set of names that import each other around."""
     reached = {name: _reached(name, imports) for name in imports}
     rest = {name for name, others in reached.items() if name in others}
     while rest:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 _ROOT: Final = Path(__file__).parents[2]
-_STUB: Final = _ROOT / "hivecost" / "__init__.pyi"
+STUB: Final = _ROOT / "hivecost" / "__init__.pyi"
 
 
 class _Found(NamedTuple):
@@ -26,7 +26,7 @@ class _Found(NamedTuple):
 
 def unexported() -> list[str]:
     """Return `module.Class` of every class that is reached, is not exported, and has no underscore on its way."""
-    public = _imports(ast.parse(_STUB.read_text())).values()
+    public = _imports(ast.parse(STUB.read_text())).values()
     exports = [found for name, module in public if (found := _find(module, name))]
     seen: dict[tuple[str, str], _Found] = {}
     ahead = list(exports)
