@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from hivecost.bus.announcements import announce_inbox_loss
+from hivecost.bus.reporting import report_inbox_loss
 from hivecost.events import Event, EventType
 
 #: Events from other threads that wait for the loop to take them in.
@@ -18,34 +18,34 @@ Item = Event | Callable[[], None]
 
 
 class Tail:
-    """Runs of events of one class, in the order in which they were published. Loop thread only, but for `close()`.
+    """Segments: events of one class, in the order in which they were published. Loop thread only, but for `close()`.
 
     What was published last, kept once for all subscriptions until one of them looks. A publisher appends to one list,
     however many subscribe, and subscriptions share it when it is handed on.
     """
 
-    __slots__ = ("kind", "room", "run", "runs")
+    __slots__ = ("kind", "room", "segment", "segments")
 
     def __init__(self) -> None:
-        self.runs: list[tuple[EventType, list[Event]]] = []
-        #: The class of the events of the last run; None: there is none.
+        self.segments: list[tuple[EventType, list[Event]]] = []
+        #: The class of the events of the last segment; None: there is none.
         self.kind: type[Event] | None = None
-        self.run: list[Event] = []
-        #: How long the last run may grow before somebody looks at the queues.
+        self.segment: list[Event] = []
+        #: How long the last segment may grow before somebody looks at the queues.
         self.room = 0
 
     def begin(self, event: Event) -> None:
         """The event, and the next ones, are of another class than those before."""
-        self.room -= len(self.run)
-        self.kind, self.run = type(event), [event]
-        self.runs.append((event.type, self.run))
+        self.room -= len(self.segment)
+        self.kind, self.segment = type(event), [event]
+        self.segments.append((event.type, self.segment))
 
     def take(self) -> list[tuple[EventType, list[Event]]]:
-        """All runs; there are none any more."""
-        runs = self.runs
-        self.room -= len(self.run)
-        self.runs, self.run, self.kind = [], [], None
-        return runs
+        """Return all segments; there are none any more."""
+        segments = self.segments
+        self.room -= len(self.segment)
+        self.segments, self.segment, self.kind = [], [], None
+        return segments
 
     def close(self) -> None:
         """Whoever comes next looks at the queues first. From any thread."""
@@ -87,4 +87,4 @@ class Inbox:
     def drop(self, why: str) -> None:
         """One event is lost: counted and signalled."""
         self.dropped += 1
-        announce_inbox_loss(self._bus, self.dropped, why)
+        report_inbox_loss(self._bus, self.dropped, why)

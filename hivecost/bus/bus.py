@@ -12,9 +12,9 @@ from typing import Any, Final, Self
 import anyio
 import anyio.lowlevel
 
-from hivecost.bus.announcements import announce_failure, announce_loss
 from hivecost.bus.overflow import DropOldest, Overflow
 from hivecost.bus.publishing import Publishing
+from hivecost.bus.reporting import report_failure, report_loss
 from hivecost.bus.subscriber import TASK_ENDED, Subscriber
 from hivecost.errors import BusClosedError, ConfigError, ReentrancyError
 from hivecost.events import Event, EventType
@@ -156,8 +156,8 @@ class EventBus(Publishing):
             collect=self._spread,
             middle=self._middle,
             turns=lambda: self._turns,
-            on_failure=partial(announce_failure, self),
-            on_drop=partial(announce_loss, self),
+            on_failure=partial(report_failure, self),
+            on_drop=partial(report_loss, self),
             on_end=self._abandon,
         )
         types, custom_names = _checked_types(event_types)

@@ -12,9 +12,9 @@ import msgspec
 
 from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.handling import current_handler
-from hivecost.rate_limits.checks import require_count, require_seconds
+from hivecost.rate_limits.fifo import FifoLine
 from hivecost.rate_limits.sliding_window import SlidingWindow
-from hivecost.rate_limits.turnstile import Turnstile
+from hivecost.rate_limits.validation import require_count, require_seconds
 
 #: A handler of the bus that waits longer than this may be meant to slow agents, which it cannot.
 HANDLER_WAIT_S: Final = 1.0
@@ -57,7 +57,7 @@ class RateLimiter:
         # Bound once: an acquire that need not wait is little more than these two calls.
         self._try_take = self._window.try_take
         self._now_s = clock.monotonic_s
-        self._turnstile = Turnstile(clock)
+        self._line = FifoLine(clock)
         self._waits = 0
         self._waited_s = 0.0
         self._has_warned = False
@@ -77,10 +77,10 @@ class RateLimiter:
         """
         if amount != 1:
             require_count("amount", amount, at_most=self._window.limit)
-        if not self._turnstile.waiting and self._try_take(self._now_s(), amount):
+        if not self._line.waiting and self._try_take(self._now_s(), amount):
             return 0.0
         self._warn_in_handler(self._window.ready_at_s(amount) - self._now_s())
-        waited_s = await self._turnstile.pass_through(
+        waited_s = await self._line.pass_through(
             lambda: self._try_take(self._now_s(), amount), lambda: self._window.ready_at_s(amount)
         )
         self._warn_in_handler(waited_s)
@@ -118,7 +118,7 @@ class RateLimiter:
             granted_total=self._window.granted_total,
             waits=self._waits,
             waited_s=self._waited_s,
-            waiting=self._turnstile.waiting,
+            waiting=self._line.waiting,
         )
 
 

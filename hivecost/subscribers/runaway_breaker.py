@@ -12,7 +12,7 @@ from hivecost.gate_contract import TurnRequest
 from hivecost.ledger import RunawayDetector, RunawayRules
 from hivecost.ledger.runaway import EXECUTIONS_MAX
 from hivecost.plugin import PluginHost
-from hivecost.rate_limits.checks import require_seconds
+from hivecost.rate_limits.validation import require_seconds
 from hivecost.subscribers.turn_throttle import TurnThrottle
 
 Action = Literal["warn", "throttle", "cancel"]

@@ -10,7 +10,7 @@ import anyio
 from hivecost.clock import Clock
 
 
-class Turnstile:
+class FifoLine:
     """First come, first served; works on asyncio and trio, in one event loop.
 
     The line is an anyio.Lock, which is fair. Only the head of the line sleeps, looks again when it wakes, and takes
@@ -24,7 +24,7 @@ class Turnstile:
         self.waiting = 0
 
     async def pass_through(self, try_take: Callable[[], bool], ready_at_s: Callable[[], float]) -> float:
-        """Return once `try_take` succeeded; gives the seconds it took.
+        """Return the seconds it took until `try_take` succeeded.
 
         `ready_at_s` says when to look again; infinity: not before `look_again`.
         """

@@ -12,7 +12,7 @@ from hivecost.signals import events_dropped, subscriber_failed
 _log = logging.getLogger("hivecost.bus")
 
 
-def announce_failure(bus: object, subscriber: Subscriber, event: Event | list[Event], error: Exception) -> None:
+def report_failure(bus: object, subscriber: Subscriber, event: Event | list[Event], error: Exception) -> None:
     """A handler raised."""
     if isinstance(error, BudgetExceededError):
         _log.warning("handler %s: %s", subscriber.name, error)  # a decision, not a fault
@@ -24,7 +24,7 @@ def announce_failure(bus: object, subscriber: Subscriber, event: Event | list[Ev
     subscriber_failed.announce(bus, subscription_id=subscriber.id, name=subscriber.name, event=event, error=error)
 
 
-def announce_loss(bus: object, subscriber: Subscriber, count: int, why: str) -> None:
+def report_loss(bus: object, subscriber: Subscriber, count: int, why: str) -> None:
     """So many more events are lost to it."""
     total = subscriber.queue.dropped
     if why == CLOSED or _reaches_round_number(total, count):
@@ -32,7 +32,7 @@ def announce_loss(bus: object, subscriber: Subscriber, count: int, why: str) -> 
     events_dropped.announce(bus, subscription_id=subscriber.id, name=subscriber.name, count=count, why=why)
 
 
-def announce_inbox_loss(bus: object, total: int, why: str) -> None:
+def report_inbox_loss(bus: object, total: int, why: str) -> None:
     """One more event of another thread is lost, for every subscription."""
     if _reaches_round_number(total):
         _log.warning("%d events from other threads are lost (%s)", total, why)

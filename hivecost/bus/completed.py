@@ -16,7 +16,7 @@ _OVER: Final = _nothing()
 next(_OVER, None)
 
 
-class _Done(Coroutine[Any, Any, None]):
+class _Completed(Coroutine[Any, Any, None]):
     """Can be awaited, or made a task of, any number of times. Making a coroutine costs as much as publishing does."""
 
     __slots__ = ()
@@ -34,7 +34,7 @@ class _Done(Coroutine[Any, Any, None]):
         """There is nothing to end."""
 
 
-DONE: Final[Coroutine[Any, Any, None]] = _Done()
+COMPLETED: Final[Coroutine[Any, Any, None]] = _Completed()
 
 
 class Later(Coroutine[Any, Any, None]):
