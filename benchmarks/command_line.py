@@ -8,8 +8,8 @@ from pathlib import Path
 
 from benchmarks.figure import ratio_of
 from benchmarks.imports import seconds_of
+from hivecost.backends.sqlite.log.runtime_log import RuntimeLog
 from hivecost.events import Cost, CostStatus, LLMTurnComplete, Usage
-from hivecost.store.runtime_log import RuntimeLog
 
 ROUNDS = 25
 TURNS = 10_000

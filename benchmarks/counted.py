@@ -23,7 +23,7 @@ from benchmarks import bus
 from hivecost.events import LLMTurnComplete
 
 if TYPE_CHECKING:
-    from hivecost.store.rows import Row
+    from hivecost.backends.sqlite.log.rows import Row
 
 SUBSCRIBERS = (1, 4, 16)
 BATCH = 1_000
@@ -79,7 +79,7 @@ def _in_lease_and_closed(pairs: int) -> None:
 async def _spend(pairs: int, *, closing: bool) -> None:
     from benchmarks import ledger_store
     from benchmarks.ledger import WHO
-    from hivecost.store import Ledger
+    from hivecost.backends.sqlite import Ledger
 
     ledger_store.PAIRS = pairs  # the process is its own
     with tempfile.TemporaryDirectory() as folder:
@@ -111,7 +111,7 @@ def _turns(turns: int) -> list[LLMTurnComplete]:
 
 
 def _rows(turns: int) -> list[Row]:
-    from hivecost.store.rows import turn_row
+    from hivecost.backends.sqlite.log.rows import turn_row
 
     return [turn_row(turn) for turn in _turns(turns)]
 
@@ -119,8 +119,8 @@ def _rows(turns: int) -> list[Row]:
 def _inserted(turns: int, *, summed: bool = False) -> None:
     """The rows alone, or with the sums, in transactions that are committed."""
     from benchmarks import store
-    from hivecost.store.inserts import TURNS, insert
-    from hivecost.store.rollups import fold_turns
+    from hivecost.backends.sqlite.log.inserts import TURNS, insert
+    from hivecost.backends.sqlite.log.rollups import fold_turns
 
     events = _turns(turns)
     with tempfile.TemporaryDirectory() as folder:
@@ -139,6 +139,33 @@ def _stored(turns: int) -> None:
     asyncio.run(store._seconds_in_store(_turns(turns), BATCH))
 
 
+def _gated(turns: int) -> None:
+    """Whole turns on three hard budgets: asked, held, settled, priced and published. Logging is `stored`."""
+    asyncio.run(_through_the_gate(turns))
+
+
+async def _through_the_gate(turns: int) -> None:
+    import hivecost as hc
+
+    budgets = [
+        hc.Budget("total", "$1_000_000"),
+        hc.Budget("org day", "$1_000_000", window="day", match={"org": "acme"}),
+        hc.Budget("run", "10_000_000_000 tokens", window="execution"),
+    ]
+    usage = hc.Usage(input_tokens=1_200, output_tokens=300)
+    with tempfile.TemporaryDirectory() as folder:
+        runtime = hc.AgentRuntime(folder, budgets=budgets, config=hc.RuntimeConfig(log=False))
+
+        @runtime.entry_point("agent")
+        async def agent(ctx: hc.Execution, _: object) -> None:
+            for _ in range(turns):
+                async with ctx.turn(model="gpt-4o", input_tokens=1_200, max_tokens=800) as turn:
+                    turn.settle(usage)
+
+        async with runtime:
+            await runtime.trigger_and_wait("agent", org_id="acme")
+
+
 _WAYS: dict[str, bus.Run] = {
     "calls": bus._direct,
     "lists": partial(bus._bus, batch=True),
@@ -153,6 +180,7 @@ WORKLOADS = {
     "memory": Workload(_in_memory, 5_000, 15_000),
     "lease": Workload(_in_lease, 500, 2_000),
     "closed": Workload(_in_lease_and_closed, 500, 2_000),
+    "gated": Workload(_gated, 500, 2_000),
     "price": Workload(_prices),
     "calc_price": Workload(_prices_by_genai, 100, 300),
     "turns": Workload(_turns),

@@ -15,11 +15,11 @@ from statistics import median
 from time import perf_counter
 
 from benchmarks.figure import ratio_of
-from hivecost.queries import RuntimeLogStore, SessionStore, SpendStore, spending_since
+from hivecost.backends.sqlite import Store, database_path
+from hivecost.backends.sqlite.log.lifecycles import count_executions
+from hivecost.backends.sqlite.log.rollups import fold_turns
+from hivecost.backends.sqlite.reading import RuntimeLogStore, SessionStore, SpendStore, spending_since
 from hivecost.reports import load_session_report
-from hivecost.store import Store, database_path
-from hivecost.store.lifecycles import count_executions
-from hivecost.store.rollups import fold_turns
 
 Result = tuple[str, float, float, bool]
 Read = Callable[[str], Awaitable[object]]

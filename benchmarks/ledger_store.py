@@ -11,8 +11,8 @@ from time import perf_counter
 
 from benchmarks.figure import Figure, ratio_of
 from benchmarks.ledger import WHO, seconds_in_dicts
+from hivecost.backends.sqlite import Ledger
 from hivecost.ledger import Budget
-from hivecost.store import Ledger
 
 ROUNDS, PAIRS = 20, 2_000
 PROCESSES, SECONDS = 4, 2.0

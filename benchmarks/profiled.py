@@ -14,8 +14,8 @@ from time import perf_counter
 from benchmarks import end_to_end
 from benchmarks.ledger import WHO
 from benchmarks.ledger_store import BUDGETS
+from hivecost.backends.sqlite import Ledger
 from hivecost.pricing import PriceBook
-from hivecost.store import Ledger
 
 SECONDS = 10.0
 #: Printed at the end.

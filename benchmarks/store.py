@@ -16,14 +16,14 @@ from statistics import median, quantiles
 from time import perf_counter
 
 from benchmarks.figure import ratio_of
+from hivecost.backends.sqlite import Store
+from hivecost.backends.sqlite.log.append import Appended
+from hivecost.backends.sqlite.log.inserts import TURNS, insert_sql
+from hivecost.backends.sqlite.log.rollups import fold_turns
+from hivecost.backends.sqlite.log.rows import Row, turn_row
+from hivecost.backends.sqlite.log.runtime_log import RuntimeLog
 from hivecost.events import Cost, CostStatus, Event, LLMTurnComplete, Usage
 from hivecost.runtime.switch_interval import switch_interval
-from hivecost.store import Store
-from hivecost.store.append import Appended
-from hivecost.store.inserts import TURNS, insert_sql
-from hivecost.store.rollups import fold_turns
-from hivecost.store.rows import Row, turn_row
-from hivecost.store.runtime_log import RuntimeLog
 
 Result = tuple[str, float, float, bool]
 

@@ -1,5 +1,27 @@
 """The public names, and the room that each comes from; `hivecost/__init__.py` imports them when they are first used."""
 
+from hivecost.backends.sqlite import (
+    DoubtfulHold as DoubtfulHold,
+    Ledger as Ledger,
+    LedgerHold as LedgerHold,
+    Store as Store,
+    StoreStatistics as StoreStatistics,
+)
+from hivecost.backends.sqlite.reading import (
+    ModelTotals as ModelTotals,
+    NodeDetails as NodeDetails,
+    NodeTotals as NodeTotals,
+    Run as Run,
+    RuntimeLogStore as RuntimeLogStore,
+    SessionDetails as SessionDetails,
+    SessionMetrics as SessionMetrics,
+    SessionState as SessionState,
+    SessionStore as SessionStore,
+    SessionTimestamps as SessionTimestamps,
+    SpendRow as SpendRow,
+    SpendStore as SpendStore,
+    Step as Step,
+)
 from hivecost.bus import (
     Block as Block,
     DropNewest as DropNewest,
@@ -68,6 +90,7 @@ from hivecost.leasing import (
     LeasePolicy as LeasePolicy,
 )
 from hivecost.ledger import (
+    AccountDetails as AccountDetails,
     AccountStatus as AccountStatus,
     Amounts as Amounts,
     Budget as Budget,
@@ -79,7 +102,6 @@ from hivecost.ledger import (
     OpenLedger as OpenLedger,
     Overrun as Overrun,
     Refusal as Refusal,
-    RunawayRules as RunawayRules,
     Settlement as Settlement,
     ThresholdCrossing as ThresholdCrossing,
 )
@@ -113,21 +135,6 @@ from hivecost.pricing import (
     calculate_cost as calculate_cost,
     count_tokens as count_tokens,
     select_model as select_model,
-)
-from hivecost.queries import (
-    ModelTotals as ModelTotals,
-    NodeDetails as NodeDetails,
-    NodeTotals as NodeTotals,
-    Run as Run,
-    RuntimeLogStore as RuntimeLogStore,
-    SessionDetails as SessionDetails,
-    SessionMetrics as SessionMetrics,
-    SessionState as SessionState,
-    SessionStore as SessionStore,
-    SessionTimestamps as SessionTimestamps,
-    SpendRow as SpendRow,
-    SpendStore as SpendStore,
-    Step as Step,
 )
 from hivecost.rate_limits import (
     LimiterStatistics as LimiterStatistics,
@@ -163,18 +170,12 @@ from hivecost.signals import (
     execution_cancelled as execution_cancelled,
     subscriber_failed as subscriber_failed,
 )
-from hivecost.store import (
-    DoubtfulHold as DoubtfulHold,
-    Ledger as Ledger,
-    LedgerHold as LedgerHold,
-    Store as Store,
-    StoreStatistics as StoreStatistics,
-)
 from hivecost.subscribers import (
     BudgetWatcher as BudgetWatcher,
     CostReporter as CostReporter,
     LogWriter as LogWriter,
     RunawayBreaker as RunawayBreaker,
+    RunawayRules as RunawayRules,
     TurnPacer as TurnPacer,
     UsageAggregator as UsageAggregator,
 )

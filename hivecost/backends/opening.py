@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from hivecost.backends.sqlite import SQLiteLogReader
+from hivecost.backends.sqlite.reading.log_reader import SQLiteLogReader
 from hivecost.errors import ConfigError
 from hivecost.log import LogReader
 

@@ -97,8 +97,8 @@ def audit(
     """List who changed what and when, the newest first."""
     import anyio  # noqa: PLC0415  # as above
 
+    from hivecost.backends.sqlite.reading import load_budget_changes  # noqa: PLC0415  # as above
     from hivecost.cli.render import render_changes, to_json  # noqa: PLC0415  # as above
-    from hivecost.queries import load_budget_changes  # noqa: PLC0415  # as above
     from hivecost.reports import require_ledger  # noqa: PLC0415  # as above
 
     async def load() -> None:

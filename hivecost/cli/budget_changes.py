@@ -19,9 +19,9 @@ from hivecost.money import require_no_leftover, without_separators
 from hivecost.plain_text import printable
 
 if TYPE_CHECKING:
+    from hivecost.backends.sqlite import DoubtfulHold, Ledger
+    from hivecost.backends.sqlite.reading import BudgetState
     from hivecost.ledger import AccountStatus
-    from hivecost.queries import BudgetState
-    from hivecost.store import DoubtfulHold, Ledger
 
 _NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The budget's name.")]
 _ByOption = Annotated[str, typer.Option("--by", help="Who does this, for the audit; your login name unless given.")]
@@ -183,9 +183,9 @@ def resolve(
 @asynccontextmanager
 async def _opened(data: Path, name: str = "") -> AsyncIterator[tuple[Ledger, BudgetState]]:
     """The ledger, and the budget as it is now. Raises ConfigError for no such budget."""
-    from hivecost.queries import load_definitions  # noqa: PLC0415  # as above
+    from hivecost.backends.sqlite import Ledger  # noqa: PLC0415  # as above
+    from hivecost.backends.sqlite.reading import load_definitions  # noqa: PLC0415  # as above
     from hivecost.reports import require_ledger  # noqa: PLC0415  # as above
-    from hivecost.store import Ledger  # noqa: PLC0415  # as above
 
     modes = {known.budget.name: known.budget.mode for known in await load_definitions(data)}
     if modes.get(name, "hard") != "hard":
@@ -219,7 +219,7 @@ async def _show_limit(
 
 async def _say_if_unseen(ledger: Ledger, budget: BudgetState, scope: Mapping[str, str] | None, data: Path) -> None:
     """Note values that no turn was ever logged of, as far as the log is summed by them: they may be misspelt."""
-    from hivecost.queries import SpendStore  # noqa: PLC0415  # as above
+    from hivecost.backends.sqlite.reading import SpendStore  # noqa: PLC0415  # as above
 
     if not scope or await _accounts_of(ledger, budget, _written(scope, budget)):
         return
@@ -296,8 +296,8 @@ def _scope(named: list[str] | None, data: Path) -> Mapping[str, str] | None:
         scope[attribute] = value
     if not {"model", "provider"} & scope.keys():
         return scope or None
+    from hivecost.backends.sqlite import open_price_book  # noqa: PLC0415  # the same
     from hivecost.runtime import placed_scope  # noqa: PLC0415  # loads the rates, which other changes do not need
-    from hivecost.store import open_price_book  # noqa: PLC0415  # the same
 
     return placed_scope(scope, open_price_book(data))
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
+from hivecost.backends.sqlite.rates import RATES_BYTES_MAX
 from hivecost.errors import PriceUpdateError
-from hivecost.store.rates import RATES_BYTES_MAX
 
 DEADLINE_S: Final = 30.0
 

@@ -39,9 +39,9 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Show what a model costs: every service tier and long-context step, with source and validity."""
+    from hivecost.backends.sqlite import open_price_book  # noqa: PLC0415  # the same
     from hivecost.cli.render import render_rates, to_json  # noqa: PLC0415  # the same
     from hivecost.pricing import describe  # noqa: PLC0415  # `hivecost --help` is quicker without
-    from hivecost.store import open_price_book  # noqa: PLC0415  # the same
 
     book = open_price_book(data, prices)
     rows = describe(book, model, provider=provider, at_ns=_instant_ns(at))
@@ -61,9 +61,9 @@ def list_(
     json: JsonOption = False,
 ) -> None:
     """List every model that has a price; with --json every rate of it."""
+    from hivecost.backends.sqlite import open_price_book  # noqa: PLC0415  # as above
     from hivecost.cli.render import render_rate_list, to_json  # noqa: PLC0415  # as above
     from hivecost.pricing import list_rates  # noqa: PLC0415  # as above
-    from hivecost.store import open_price_book  # noqa: PLC0415  # as above
 
     book = open_price_book(data, prices)
     every = list(list_rates(book, at_ns=_instant_ns(at)))
@@ -91,11 +91,11 @@ def update(
     Where models become free, lose their price or cost more than three times as much or as little, it shows them and
     asks first. Rates are kept in the data folder, and those before them, too. Turns that are logged keep theirs.
     """
+    from hivecost.backends.sqlite import current_rates_path, open_price_book, save_rates  # noqa: PLC0415  # as above
     from hivecost.cli.fetching import fetch_rates, published_url  # noqa: PLC0415  # as above
     from hivecost.clock import SYSTEM_CLOCK  # noqa: PLC0415  # as above
     from hivecost.errors import PriceUpdateError  # noqa: PLC0415  # as above
     from hivecost.pricing import believable_book, rate_shifts  # noqa: PLC0415  # as above
-    from hivecost.store import current_rates_path, open_price_book, save_rates  # noqa: PLC0415  # as above
 
     source = source or published_url()
     in_use = open_price_book(data)
@@ -128,10 +128,10 @@ def update(
 @prices.command()
 def diff(*, data: DataOption = DEFAULT_DATA, json: JsonOption = False) -> None:
     """Show which rates the last update changed, against the update before it or else the shipped rates."""
+    from hivecost.backends.sqlite import current_rates_path, previous_rates_path, read_rates  # noqa: PLC0415  # as above
     from hivecost.cli.render import render_rate_changes, to_json  # noqa: PLC0415  # as above
     from hivecost.errors import PriceUpdateError  # noqa: PLC0415  # as above
     from hivecost.pricing import PriceBook, diff_rates  # noqa: PLC0415  # as above
-    from hivecost.store import current_rates_path, previous_rates_path, read_rates  # noqa: PLC0415  # as above
 
     current = read_rates(current_rates_path(data))
     if current is None:

@@ -33,9 +33,9 @@ def prune(
     """
     import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
 
+    from hivecost.backends.sqlite import prune as prune_log  # noqa: PLC0415  # the same
+    from hivecost.backends.sqlite.reading import load_budgets, require_log  # noqa: PLC0415  # the same
     from hivecost.cli.render import to_json  # noqa: PLC0415  # the same
-    from hivecost.queries import load_budgets, require_log  # noqa: PLC0415  # the same
-    from hivecost.store import prune as prune_log  # noqa: PLC0415  # the same
 
     before_ns = _before_ns(keep, before)
 
@@ -61,8 +61,8 @@ def prune(
 
 
 def _before_ns(keep: str, before: str) -> int:
+    from hivecost.backends.sqlite.reading import instant_ns  # noqa: PLC0415  # as above
     from hivecost.clock import SYSTEM_CLOCK  # noqa: PLC0415  # as above
-    from hivecost.queries import instant_ns  # noqa: PLC0415  # as above
 
     if bool(keep) == bool(before):
         raise ConfigError("prune", "one of --keep AGE (such as 90d) and --before DATE (such as 2026-08-01)")

@@ -15,8 +15,8 @@ from hivecost.forking import leave_child, tell_children
 from hivecost.leasing.bank import LeaseBank, LeasePolicy
 from hivecost.leasing.batch import Committed, LeaseRequest
 from hivecost.leasing.controls import LedgerControls
-from hivecost.leasing.hold import LedgerHold
 from hivecost.leasing.leases import is_durable
+from hivecost.leasing.ledger_hold import LedgerHold
 from hivecost.leasing.ledger_sync import LedgerSync
 from hivecost.leasing.local_ledger import LocalLedger, Spender
 from hivecost.leasing.operations import Configure, Operation, Refresh
@@ -82,7 +82,7 @@ class LeasedLedger(LedgerControls):
         except StoreError as error:
             raise LedgerUnavailableError(str(error)) from error
         local = LocalLedger(self, self._budgets, opened.journal, opened.process_id)
-        sync = LedgerSync(self._bank, local, self._policy)
+        sync = LedgerSync(self._bank, local, self._policy, self._clock)
         self._opened = local, sync
         self._tasks = await anyio.create_task_group().__aenter__()
         self._tasks.start_soon(sync.run, name=f"ledger of {self._bank.name}")
@@ -283,4 +283,4 @@ class LeasedLedger(LedgerControls):
 
 def _is_durable_in(hold: LedgerHold, budget: str) -> bool:
     """Whether the bank decides on its account of the budget, which may be retired."""
-    return any(account.budget.name == budget and is_durable(account) for account in hold.accounts)
+    return any(account.budget.name == budget and is_durable(account) for account in hold.entry.made_on)

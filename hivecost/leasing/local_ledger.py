@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Collection, Container, Iterable, Mapping
-from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -12,9 +11,9 @@ from hivecost.clock import Clock
 from hivecost.errors import LedgerUnavailableError
 from hivecost.leasing.atomic import Atomic, atomic
 from hivecost.leasing.batch import Batch, Bill, BudgetRow, Committed, LateOverrun, LeaseRequest, Share, sums_of_bills
-from hivecost.leasing.hold import LedgerHold
 from hivecost.leasing.journal import Journal, key_bytes
 from hivecost.leasing.leases import Leases, accounts_max, execution_of, is_durable, room_of
+from hivecost.leasing.ledger_hold import ExtendsHolds, LedgerHold
 from hivecost.ledger import (
     UNITS,
     AccountStatus,
@@ -31,9 +30,6 @@ from hivecost.ledger.account import Account
 from hivecost.ledger.amounts import AMOUNT_MAX, overrun_reason
 from hivecost.money import to_usd
 from hivecost.signals import settled_late
-
-if TYPE_CHECKING:
-    from hivecost.leasing.leased_ledger import LeasedLedger
 
 
 class Spender(msgspec.Struct, frozen=True, gc=False):
@@ -55,7 +51,7 @@ class LocalLedger(Atomic):
     or doubts; `settled_late` tells how that ended.
     """
 
-    def __init__(self, ledger: LeasedLedger, budgets: Iterable[Budget], journal: Journal, process_id: int) -> None:
+    def __init__(self, ledger: ExtendsHolds, budgets: Iterable[Budget], journal: Journal, process_id: int) -> None:
         super().__init__()
         self.process_id = process_id
         self.journal = journal
@@ -77,6 +73,8 @@ class LocalLedger(Atomic):
         self._bills: list[Bill] = []
         self._freezes: dict[str, str] = {}
         self._settlements = 0
+        #: The batch that is on its way to the bank.
+        self._under_way: Batch | None = None
 
     def _settle_later(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> None:
         self.defer(lambda: self._settle_now(hold, amounts))
@@ -178,7 +176,7 @@ class LocalLedger(Atomic):
         entry = hold.entry
         if entry.state != "held" or self.closed or self.poisoned:
             return None
-        if all(account.unit in amounts for account in hold.accounts):
+        if all(account.unit in amounts for account in entry.made_on):
             return self._settle(hold, amounts)
         settlement = self._state.settle_known(entry, amounts) or Settlement()
         if entry.known is not None:
@@ -213,7 +211,7 @@ class LocalLedger(Atomic):
         """Charge the bill of one more answer."""
         if self.closed:
             raise LedgerUnavailableError(f"{self.closed}; a further bill of hold {hold.hold_id} is not charged")
-        rooms = {account: account.room for account in hold.accounts if account.leased}
+        rooms = {account: account.room for account in hold.entry.made_on if account.leased}
         another, settlement = self._state.settle_another(hold.entry, amounts)
         shares = _shares_of(another, rooms)
         if self.poisoned:
@@ -325,18 +323,27 @@ class LocalLedger(Atomic):
 
     @atomic()
     def collect(self, requests: list[LeaseRequest], contested: Container[int]) -> Batch:
-        """Return all that the bank does not know yet. Of `contested` leases it keeps what is held against them."""
+        """Return all that the bank does not know yet. Of `contested` leases it keeps what is held against them.
+
+        One batch at a time: each is applied or put back, once, before the next is collected. Raises
+        LedgerUnavailableError before that: of two at once each would count what the other brings.
+        """
         self._require_order()
-        return self._collect(requests, contested)
+        if self._under_way is not None:
+            raise LedgerUnavailableError("the last batch is still on its way to the bank")
+        self._under_way = self._collect(requests, contested)
+        return self._under_way
 
     @atomic()
     def put_back(self, batch: Batch) -> None:
         """Say it all again with the next batch, because the sync failed or nobody knows."""
+        self._arrive(batch)
         self._bills[:0] = batch.bills
 
     @atomic()
     def apply(self, batch: Batch, committed: Committed) -> None:
         """Decide by what is durable now: lend what it lent, and forget what the bank knows."""
+        self._arrive(batch)
         for hold in batch.in_doubt:
             self._let_go(hold)
         for bill in batch.bills:
@@ -400,6 +407,12 @@ class LocalLedger(Atomic):
         """Decide nothing in a forked child, and touch nothing that the parent has."""
         self.lock, self._is_inside = threading.RLock(), False  # a thread of the parent may have been inside
         self.closed = why
+
+    def _arrive(self, batch: Batch) -> None:
+        """Raise before a batch is taken in twice, which would free its places in the journal for two holds each."""
+        if self._under_way is not batch:
+            raise RuntimeError("this batch was applied or put back before")
+        self._under_way = None
 
     def _collect(self, requests: list[LeaseRequest], contested: Container[int]) -> Batch:
         sums = sums_of_bills(self._bills)

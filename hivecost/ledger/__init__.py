@@ -1,6 +1,6 @@
 """Budgets as pure policy: attributes and an instant in, decisions over integers out."""
 
-from hivecost.ledger.account import Account, AccountStatus, ThresholdCrossing
+from hivecost.ledger.account import Account, AccountDetails, AccountStatus, ThresholdCrossing
 from hivecost.ledger.amounts import UNITS, Amounts, Unit, USDAmount, amounts_of
 from hivecost.ledger.attribution import ATTRIBUTES, ancestry, ancestry_of, attribution, whose
 from hivecost.ledger.backend import ClosesInTime, LedgerStore, LedgerStoreHold, OpenLedger
@@ -10,14 +10,12 @@ from hivecost.ledger.hold import BUSY_RETRY_AFTER_S, Hold, HoldState, Overrun, R
 from hivecost.ledger.lease import lease_amount
 from hivecost.ledger.lineage import DEPTH_MAX, Lineage
 from hivecost.ledger.matching import Matches, matcher
-from hivecost.ledger.notices import UNSEEN, exceeded_of, overrun_of, rate_limited_of, unseen_of, warning_of
 from hivecost.ledger.period import WINDOWS, Calendar, Period, Window, period_at
-from hivecost.ledger.runaway import RunawayDetector, RunawayRules, Verdict
 from hivecost.ledger.snapshot import AccountSnapshot, HoldSnapshot, LedgerSnapshot
 from hivecost.ledger.soft import SoftAction, SoftLimits, SoftStep, soft_refusal
-from hivecost.ledger.spend import ACCOUNTS_MAX, SESSIONS_MAX, SpendAccounts, is_unseen
+from hivecost.ledger.spend import ACCOUNTS_MAX, SESSIONS_MAX, UNSEEN, SpendAccounts, is_unseen
 from hivecost.ledger.state import LedgerState
-from hivecost.ledger.statements import BudgetChange, BudgetState, DoubtAmount, DoubtfulHold, OwnLimit
+from hivecost.ledger.views import BudgetChange, BudgetState, DoubtAmount, DoubtfulHold, OwnLimit
 
 __all__ = [
     "ACCOUNTS_MAX",
@@ -29,6 +27,7 @@ __all__ = [
     "UNSEEN",
     "WINDOWS",
     "Account",
+    "AccountDetails",
     "AccountSnapshot",
     "AccountStatus",
     "Amounts",
@@ -59,8 +58,6 @@ __all__ = [
     "Period",
     "Refusal",
     "RefusalKind",
-    "RunawayDetector",
-    "RunawayRules",
     "Settlement",
     "SoftAction",
     "SoftLimits",
@@ -69,23 +66,17 @@ __all__ = [
     "ThresholdCrossing",
     "USDAmount",
     "Unit",
-    "Verdict",
     "Window",
     "amounts_of",
     "ancestry",
     "ancestry_of",
     "attribution",
-    "exceeded_of",
     "is_unseen",
     "lease_amount",
     "listed_budgets",
     "listed_names",
     "matcher",
-    "overrun_of",
     "period_at",
-    "rate_limited_of",
     "soft_refusal",
-    "unseen_of",
-    "warning_of",
     "whose",
 ]

@@ -61,7 +61,7 @@ class AccountBook:
         self.evicted: Final[Counter[str]] = Counter()
         self._accounts_max = accounts_max
         self._opened, self._dropped = opened, dropped
-        self._lines: dict[str, _Line] = {}
+        self._entries: dict[str, _BudgetAccounts] = {}
         self._found: dict[Hashable, _Found] = {}
         self._found_by_execution: dict[str, list[Hashable]] = {}
         self.add(budgets)
@@ -74,19 +74,19 @@ class AccountBook:
                 raise ConfigError(f"budget {name!r}.name", "a name that no other budget has")
         for budget in listed:
             self.budgets[budget.name] = budget
-            self._lines[budget.name] = _Line(budget, self._opened, self._dropped)
+            self._entries[budget.name] = _BudgetAccounts(budget, self._opened, self._dropped)
         self._look_at_attributes()
 
     def retire(self, name: str) -> None:
         """Count on a budget no more; its accounts are dropped, each once it has no open hold."""
         del self.budgets[name]
-        line = self._lines.pop(name)
+        entry = self._entries.pop(name)
         self._look_at_attributes()
-        for account in list(line.accounts.values()):
-            line.drop(account)
+        for account in list(entry.accounts.values()):
+            entry.drop(account)
 
     def _look_at_attributes(self) -> None:
-        self._attributes = tuple(dict.fromkeys(name for line in self._lines.values() for name in line.looks_at))
+        self._attributes = tuple(dict.fromkeys(name for entry in self._entries.values() for name in entry.looks_at))
         self._key_of = key_reader(self._attributes)
         self._forget_answers()
 
@@ -134,55 +134,55 @@ class AccountBook:
 
     def accounts(self, budget: str | None = None) -> Iterator[Account]:
         """All accounts, or those of one budget."""
-        for line in self._lines.values() if budget is None else (self._lines[budget],):
-            yield from line.accounts.values()
+        for entry in self._entries.values() if budget is None else (self._entries[budget],):
+            yield from entry.accounts.values()
 
     def forget_execution(self, execution_id: str) -> None:
         """Drop the accounts of an execution that is over, but for those with open holds."""
         for key in self._found_by_execution.pop(execution_id, ()):
             self._found.pop(key, None)
-        for line in self._lines.values():
-            line.forget_execution(execution_id)
+        for entry in self._entries.values():
+            entry.forget_execution(execution_id)
 
     def set_limit(self, name: str, budget: Budget) -> None:
         """Measure the accounts of a budget, those to come included, against the limit of `budget`."""
-        self.budgets[name] = self._lines[name].budget = budget
+        self.budgets[name] = self._entries[name].budget = budget
         for account in self.accounts(name):
             account.set_budget(budget)
 
     def limit_of(self, name: str, key: LimitKey = ()) -> int:
         """The limit of a budget, or that of the accounts of a key."""
-        line = self._lines[name]
-        own = own_limit_of(line.own_limits, line.budget.window, key)
-        return line.budget.limit_amount if own is None else own
+        entry = self._entries[name]
+        own = own_limit_of(entry.own_limits, entry.budget.window, key)
+        return entry.budget.limit_amount if own is None else own
 
     def set_own_limit(self, name: str, key: LimitKey, limit: int | None) -> None:
         """Measure the accounts of these values, those to come included, against a limit of their own; None: no more."""
-        self._lines[name].set_own_limit(key, limit)
+        self._entries[name].set_own_limit(key, limit)
 
     def put(self, account: Account) -> None:
         """Take in an account as it stood elsewhere; its limit is what it is here."""
-        line = self._lines[account.budget.name]
-        account.set_own_limit(own_limit_of(line.own_limits, line.budget.window, account.values))
-        line.put(account)
+        entry = self._entries[account.budget.name]
+        account.set_own_limit(own_limit_of(entry.own_limits, entry.budget.window, account.values))
+        entry.put(account)
 
     def drop_over(self, accounts: Iterable[Account]) -> None:
         """Drop those that are over and have no open hold any more."""
         for account in accounts:
             if not account.over:
                 continue
-            line = self._lines.get(account.budget.name)
-            if line is not None:
-                line.drop(account)
+            entry = self._entries.get(account.budget.name)
+            if entry is not None:
+                entry.drop(account)
             elif not account.open_holds:  # of a budget that was retired
                 account.over = False
                 self._dropped(account)
 
     def _look_up(self, key: Hashable, attribution: Mapping[str, str], at_ns: int, ancestors: Ancestors) -> _Found:
         accounts: list[Account] = []
-        for line in self._lines.values():
-            whose = (attribution, *ancestors) if line.is_of_executions else (attribution,)
-            accounts += [self._account(line, who, at_ns) for who in whose if line.matches(who)]
+        for entry in self._entries.values():
+            whose = (attribution, *ancestors) if entry.is_of_executions else (attribution,)
+            accounts += [self._account(entry, who, at_ns) for who in whose if entry.matches(who)]
         periods = [account.period for account in accounts]
         start_ns = max((period.start_ns for period in periods), default=0)
         end_ns = min((period.end_ns for period in periods if period.end_ns is not None), default=_FOREVER_NS)
@@ -190,12 +190,12 @@ class AccountBook:
         self._remember(key, found, (attribution, *ancestors))
         return found
 
-    def _account(self, line: _Line, attribution: Mapping[str, str], at_ns: int) -> Account:
-        period = line.calendar.period_at(at_ns)
-        if line.turn_page(period):
+    def _account(self, entry: _BudgetAccounts, attribution: Mapping[str, str], at_ns: int) -> Account:
+        period = entry.calendar.period_at(at_ns)
+        if entry.roll_period(period):
             self._forget_answers()
-        account = line.account(attribution, period, at_ns)
-        self._evict_from(line)
+        account = entry.account(attribution, period, at_ns)
+        self._evict_from(entry)
         return account
 
     def _remember(self, key: Hashable, found: _Found, attributions: Iterable[Mapping[str, str]]) -> None:
@@ -210,10 +210,10 @@ class AccountBook:
                     self._forget_answers()
                     return
 
-    def _evict_from(self, line: _Line) -> None:
-        accounts_max = self._accounts_max(line.budget)
-        if accounts_max is not None and len(line.accounts) > max(accounts_max, line.left):
-            self.evicted[line.budget.name] += line.evict(accounts_max)
+    def _evict_from(self, entry: _BudgetAccounts) -> None:
+        accounts_max = self._accounts_max(entry.budget)
+        if accounts_max is not None and len(entry.accounts) > max(accounts_max, entry.left):
+            self.evicted[entry.budget.name] += entry.evict(accounts_max)
             self._forget_answers()
 
     def _forget_answers(self) -> None:
@@ -221,7 +221,7 @@ class AccountBook:
         self._found_by_execution.clear()
 
 
-class _Line:
+class _BudgetAccounts:
     """One budget and its accounts."""
 
     def __init__(self, budget: Budget, opened: AccountOpened, dropped: AccountDropped) -> None:
@@ -289,7 +289,7 @@ class _Line:
         if self._execution_at is not None:
             self._by_execution.setdefault(account.values[self._execution_at], {})[account.key] = account
 
-    def turn_page(self, period: Period) -> bool:
+    def roll_period(self, period: Period) -> bool:
         """Drop what is older than the last two periods; True if the period is a new one."""
         if period.start_ns <= self._newest_start_ns:
             return False

@@ -15,6 +15,8 @@ from hivecost.ledger.own_limits import LimitKey
 ACCOUNTS_MAX: Final = 100_000
 #: The same where each session has its own, which are quickly found in the log again.
 SESSIONS_MAX: Final = 10_000
+#: The rule of alerts about budgets that could not see what a call spent.
+UNSEEN: Final = "budget.unseen"
 
 
 class SpendAccounts:

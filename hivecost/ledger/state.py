@@ -475,7 +475,8 @@ class LedgerState:
             needed = amounts[account.unit]
             frozen = self._frozen.get(account.budget.name)
             if frozen is not None or needed > account.cap - account.settled - account.held - account.in_doubt:
-                refusals.append(refusal_of(account, needed, frozen=frozen))
+                shadow = account.budget.shadow
+                refusals.append(refusal_of(account.status(), needed, frozen=frozen, shadow=shadow))
         return tuple(refusals)
 
     def _enforced(self, refusals: tuple[Refusal, ...]) -> Refusal | None:

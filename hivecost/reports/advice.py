@@ -9,12 +9,12 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from hivecost.backends.sqlite.reading import RuntimeLogStore, SessionStore, Step, session_events
 from hivecost.errors import PriceUnknownError
 from hivecost.events import ContextCompacted, CostStatus, EventType
 from hivecost.ledger.amounts import format_exactly
 from hivecost.pricing import PriceBook
 from hivecost.pricing.user_table import SUBSCRIPTION
-from hivecost.queries import RuntimeLogStore, SessionStore, Step, session_events
 from hivecost.reports.caching import CachingLine, caching_lines
 from hivecost.reports.session import find_session
 

@@ -9,10 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from hivecost.clock import SYSTEM_CLOCK, Clock, to_datetime
-from hivecost.errors import LedgerUnavailableError
-from hivecost.ledger import AccountStatus, Mode, OwnLimit, Unit, Window
-from hivecost.queries import (
+from hivecost.backends.sqlite import DoubtfulHold, read_accounts, read_doubts
+from hivecost.backends.sqlite.reading import (
     BudgetDefinition,
     BudgetState,
     in_last_start,
@@ -22,7 +20,10 @@ from hivecost.queries import (
     load_overruled_limits,
     logged_accounts,
 )
-from hivecost.store import DoubtfulHold, read_accounts, read_doubts, run_in_thread
+from hivecost.clock import SYSTEM_CLOCK, Clock, to_datetime
+from hivecost.errors import LedgerUnavailableError
+from hivecost.ledger import AccountStatus, Mode, OwnLimit, Unit, Window
+from hivecost.threads import run_in_thread
 
 
 class BudgetLedgerLine(msgspec.Struct, frozen=True, kw_only=True):

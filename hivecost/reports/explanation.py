@@ -9,13 +9,14 @@ from pathlib import Path
 
 import msgspec
 
+from hivecost.backends.sqlite import DoubtfulHold, Holder, read_doubts, read_holders
+from hivecost.backends.sqlite.reading import load_refusals
 from hivecost.clock import SYSTEM_CLOCK, Clock, to_datetime
 from hivecost.errors import ConfigError
 from hivecost.events import BudgetExceeded
 from hivecost.ledger import AccountStatus
-from hivecost.queries import load_refusals
 from hivecost.reports.budgets import BudgetLedgerLine, load_budget_report
-from hivecost.store import DoubtfulHold, Holder, read_doubts, read_holders, run_in_thread
+from hivecost.threads import run_in_thread
 
 
 class DoubtOfAccount(msgspec.Struct, frozen=True, kw_only=True):

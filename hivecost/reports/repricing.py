@@ -8,11 +8,11 @@ from pathlib import Path
 
 import msgspec
 
+from hivecost.backends.sqlite import Repricing, write_repricings
+from hivecost.backends.sqlite.reading import Moment, pruned_calls, turn_pages
 from hivecost.clock import SYSTEM_CLOCK, Clock, to_datetime
 from hivecost.events import Cost, LLMTurnComplete
 from hivecost.pricing import Kept, PriceBook, reprice_turn
-from hivecost.queries import Moment, pruned_calls, turn_pages
-from hivecost.store import Repricing, write_repricings
 
 
 class RepricedModel(msgspec.Struct, kw_only=True):

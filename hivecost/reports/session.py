@@ -9,10 +9,7 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from hivecost.errors import SessionNotFoundError
-from hivecost.events import AlertRaised, BudgetExceeded, BudgetWarning, EventType
-from hivecost.ledger import UNSEEN
-from hivecost.queries import (
+from hivecost.backends.sqlite.reading import (
     ModelTotals,
     NodeTotals,
     RepricedTotals,
@@ -30,6 +27,9 @@ from hivecost.queries import (
     unpriced_reasons,
     unseen_calls,
 )
+from hivecost.errors import SessionNotFoundError
+from hivecost.events import AlertRaised, BudgetExceeded, BudgetWarning, EventType
+from hivecost.ledger import UNSEEN
 from hivecost.reports.budgets import InDoubt, load_in_doubt
 from hivecost.reports.session_budgets import BudgetLine, load_budget_lines
 

@@ -11,11 +11,8 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from hivecost.clock import SYSTEM_CLOCK, to_datetime, to_ns
-from hivecost.events import BudgetExceeded, BudgetWarning
-from hivecost.ledger import Account, AccountStatus, Budget, Lineage
-from hivecost.ledger.book import AccountBook
-from hivecost.queries import (
+from hivecost.backends.sqlite import read_accounts_of
+from hivecost.backends.sqlite.reading import (
     ELSEWHERE,
     BudgetDefinition,
     RuntimeLogStore,
@@ -30,7 +27,11 @@ from hivecost.queries import (
     logged_accounts,
     spending_of_session,
 )
-from hivecost.store import read_accounts_of, run_in_thread
+from hivecost.clock import SYSTEM_CLOCK, to_datetime, to_ns
+from hivecost.events import BudgetExceeded, BudgetWarning
+from hivecost.ledger import Account, AccountStatus, Budget, Lineage
+from hivecost.ledger.book import AccountBook
+from hivecost.threads import run_in_thread
 
 #: Of a session with more executions, the first ones are taken for no sub-agents.
 RUNS_MAX: Final = 10_000

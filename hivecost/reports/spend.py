@@ -9,10 +9,10 @@ from pathlib import Path
 
 import msgspec
 
+from hivecost.backends.sqlite.reading import Moment, SpendRow, SpendStore
 from hivecost.errors import ConfigError
 from hivecost.events import Totals
 from hivecost.log.rows import PERIOD_DIMENSIONS
-from hivecost.queries import Moment, SpendRow, SpendStore
 from hivecost.reports.budgets import InDoubt, load_in_doubt
 
 

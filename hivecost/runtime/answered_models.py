@@ -106,7 +106,7 @@ class AnsweredModels:
                 who, nanousd=nanousd or 0, tokens=tokens, calls=1, ancestors=ancestors, budgets=(budget,)
             )
             self._tell(hold, settlement, answer.request)
-            if nanousd is None and any(account.unit == "usd" for account in hold.accounts):
+            if nanousd is None and "usd" in hold.units:
                 hold.doubt_another({"usd"})
                 reason = f"a turn that {answer.answered[-1]} answered has no known cost"
                 await self._ledger.freeze(budget, reason, by="hivecost")

@@ -13,9 +13,9 @@ from hivecost.events import ChargeSettled, Cost, CostStatus, Usage, attribution_
 from hivecost.gate_contract import TurnRequest
 from hivecost.ledger.caps import Cap
 from hivecost.money import to_nanousd
-from hivecost.runtime.hard_budgets import Admission
+from hivecost.runtime.admission import Admission
+from hivecost.runtime.billing_errors import was_never_sent
 from hivecost.runtime.hosts import TurnHost
-from hivecost.runtime.outcome import was_never_sent
 
 if TYPE_CHECKING:
     from decimal import Decimal

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, nullcontext, suppress
@@ -13,6 +12,7 @@ from typing import Any, Final, Literal, Self, TypeVar
 
 import anyio
 import anyio.from_thread
+import anyio.lowlevel
 from msgspec.structs import replace
 
 from hivecost.errors import BudgetExceededError, ConfigError, ExecutionCancelledError, HiveCostError
@@ -25,10 +25,10 @@ from hivecost.ledger.caps import Cap
 from hivecost.loops import Loop, Task, run_on, wait_on
 from hivecost.money import TURN_COST_MAX_NANOUSD, to_nanousd
 from hivecost.plain_text import plain_str
+from hivecost.runtime.admission import Admission
 from hivecost.runtime.attribution import checked_name, checked_tags, checked_text
-from hivecost.runtime.breakdown import Breakdown
+from hivecost.runtime.breakdown import Breakdown, Tally
 from hivecost.runtime.charge import Charge
-from hivecost.runtime.hard_budgets import Admission
 from hivecost.runtime.hosts import ExecutionHost
 from hivecost.runtime.prompt_count import Count, PromptCount
 from hivecost.runtime.result import ExecutionResult
@@ -125,7 +125,7 @@ class Execution:
         #: Those that it started and that run.
         self.children: set[Execution] = set()
         self.breakdown = Breakdown()
-        self._own, self._below = _Tally(self.breakdown), _Tally()
+        self._own, self._below = Tally(self.breakdown), Tally()
         #: How often a budget refused one of its turns.
         self.refusals = 0
         self.clock = host.clock
@@ -293,11 +293,13 @@ class Execution:
         return self.cancel_reason is not None
 
     async def pass_gate(self, request: TurnRequest, caps: Sequence[Cap]) -> Admission:
-        """What Turn asks before it is sent; on the runtime's loop.
-
-        Cancelling the execution lets go of whoever waits here, whichever task or thread that is for.
-        """
+        """What Turn asks before it is sent; on the runtime's loop."""
+        await anyio.lowlevel.checkpoint()  # an agent that never waits would keep handlers from stopping it
         self.refuse_when_over()
+        return self.gate.admit_nowait(request, caps) or await self._wait_at_gate(request, caps)
+
+    async def _wait_at_gate(self, request: TurnRequest, caps: Sequence[Cap]) -> Admission:
+        """Cancelling the execution lets go of whoever waits here, whichever task or thread that is for."""
         admission: Admission | None = None
         with anyio.CancelScope() as waiting:
             self._waiting.add(waiting)
@@ -432,28 +434,6 @@ class Execution:
             with suppress(ValueError):  # the block is left in another context, which knows of neither
                 _current_execution.reset(execution)
                 _current_node.reset(node)
-
-
-class _Tally:
-    """Sums of turns. A finalizer that settles one in the middle of adding leaves that to whoever adds."""
-
-    def __init__(self, breakdown: Breakdown | None = None) -> None:
-        self.totals = Totals()
-        self._breakdown = breakdown
-        self._uncounted: deque[LLMTurnComplete] = deque()
-        self._is_counting = False
-
-    def add(self, turn: LLMTurnComplete) -> None:
-        self._uncounted.append(turn)
-        while self._uncounted and not self._is_counting:
-            self._is_counting = True
-            try:
-                next_turn = self._uncounted.popleft()
-                self.totals = self.totals.plus(next_turn)
-                if self._breakdown is not None:
-                    self._breakdown.add(next_turn)
-            finally:
-                self._is_counting = False
 
 
 class Node:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from hivecost.backends.sqlite.reading import SessionState, SessionStore, SpendRow, SpendStore
 from hivecost.plugin import Moment
-from hivecost.queries import SessionState, SessionStore, SpendRow, SpendStore
 from hivecost.subscribers import LogWriter
 
 

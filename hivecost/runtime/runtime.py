@@ -15,6 +15,7 @@ import anyio.abc
 import msgspec
 from msgspec.structs import replace
 
+from hivecost.backends.sqlite import Ledger, living, open_price_book, record_definitions
 from hivecost.bus import EventBus
 from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.discovery import load_plugin_class
@@ -34,7 +35,6 @@ from hivecost.ledger import Budget, Limit, OpenLedger, listed_budgets
 from hivecost.ledger.caps import Cap, CapMode
 from hivecost.plugin import Plugin, require_plugin
 from hivecost.pricing import PriceBook
-from hivecost.runtime.admission import admit_turn, with_plain_names
 from hivecost.runtime.budgets import RuntimeBudgets
 from hivecost.runtime.capped_turns import CappedTurns
 from hivecost.runtime.closing import Closing
@@ -54,8 +54,8 @@ from hivecost.runtime.plugins import AttachedPlugin, PluginRack
 from hivecost.runtime.result import ExecutionResult
 from hivecost.runtime.switch_interval import switch_interval
 from hivecost.runtime.termination import Termination, ending_on_sigterm, pass_on
+from hivecost.runtime.turn_checks import admit_turn, with_plain_names
 from hivecost.signals import subscriber_failed
-from hivecost.store import Ledger, living, open_price_book, record_definitions
 from hivecost.subscribers import BudgetWatcher, LogWriter, RunawayBreaker, UsageAggregator
 
 #: What plugins and the ledger say last is handed on for so long, however late it is.

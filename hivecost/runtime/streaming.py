@@ -9,7 +9,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from hivecost.errors import HiveCostError
 from hivecost.plain_text import shown
-from hivecost.runtime.hard_budgets import Admission
+from hivecost.runtime.admission import Admission
 from hivecost.runtime.hosts import TurnHost
 from hivecost.runtime.turn_bound import TurnTokens
 from hivecost.usage import UsageStream

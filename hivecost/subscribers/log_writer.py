@@ -10,11 +10,11 @@ from typing import Final
 
 import anyio
 
+from hivecost.backends.sqlite import Store, StoreStatistics
 from hivecost.bus import DropNewest
 from hivecost.errors import StoreError, StoreLockedError
 from hivecost.events import Event
 from hivecost.plugin import PluginHost
-from hivecost.store import Store, StoreStatistics
 
 #: Events that may wait for the disk: minutes of a busy runtime, some 100 MB.
 LOG_QUEUE_MAX: Final = 100_000

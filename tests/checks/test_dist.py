@@ -18,7 +18,7 @@ LOCAL = (
     "notes.txt",
     "hivecost-demo/hivecost.db",
     "hivecost/data/hivecost.db",
-    "hivecost/store/__pycache__/appender.cpython-313.pyc",
+    "hivecost/backends/sqlite/log/__pycache__/appender.cpython-313.pyc",
     "tests/hivecost/README.md",
     "tests/LICENSE",
 )
@@ -71,7 +71,7 @@ def test_the_wheel_has_the_library_and_nothing_else(released: tuple[set[str], se
     assert wheel - about == library()
     assert {"METADATA", "RECORD", "WHEEL", "LICENSE", "entry_points.txt"} == {Path(name).name for name in about}
     assert {"hivecost/py.typed", "hivecost/pricing/model_limits.json"} < wheel
-    assert "hivecost/store/migrations/0001_runtime_log.sql" in wheel
+    assert "hivecost/backends/sqlite/migrations/0001_runtime_log.sql" in wheel
 
 
 def test_the_sdist_has_what_the_wheel_is_built_from(released: tuple[set[str], set[str]]) -> None:

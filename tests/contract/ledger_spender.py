@@ -9,9 +9,9 @@ import asyncio
 import random
 import sys
 
+from hivecost.backends.sqlite import Ledger
 from hivecost.errors import BudgetBusyError, BudgetExhaustedError
 from hivecost.ledger import Budget
-from hivecost.store import Ledger
 
 HOLD_NANOUSD = 20_000_000
 

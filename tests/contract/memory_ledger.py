@@ -129,9 +129,13 @@ class MemoryHold:
     hold_id = property(lambda self: str(self.pure.hold_id))
     key = property(lambda self: self.pure.key)
     state = property(lambda self: self.pure.state)
-    accounts = property(lambda self: self.pure.accounts)
+    budgets = property(lambda self: self.pure.budgets)
+    units = property(lambda self: self.pure.units)
     amounts = property(lambda self: self.pure.amounts)
     shadowed = property(lambda self: self.pure.shadowed)
+
+    def status(self, budgets=None):
+        return self.pure.status(budgets)
 
     def settle(self, usd=None, **more):
         with self.ledger.locked() as place:
@@ -179,7 +183,7 @@ class MemoryHold:
                 unit=account.unit,
                 amount=self.amounts[account.unit],
             )
-            for account in self.accounts
+            for account in self.pure.accounts
         )
         self.ledger.place.doubts[self.hold_id] = DoubtfulHold(
             hold_id=self.hold_id,

@@ -17,10 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from hivecost.backends.sqlite import Ledger, Store, schema
+from hivecost.backends.sqlite.lease_bank.paths import boot_id
 from hivecost.errors import LedgerUnavailableError, StoreVersionError
 from hivecost.ledger import Budget
-from hivecost.store import Ledger, Store, schema
-from hivecost.store.ledger.paths import boot_id
 
 pytestmark = pytest.mark.anyio
 
@@ -104,8 +104,8 @@ async def test_a_journal_of_another_boot_proves_nothing(old, then):
 DIES_IN = """
 import os, sys
 from pathlib import Path
-from hivecost.store import schema
-from hivecost.store.database import open_writer
+from hivecost.backends.sqlite import schema
+from hivecost.backends.sqlite.database import open_writer
 
 migrate_one = schema._migrate_one
 

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 import anyio
 import pytest
 
+from hivecost.backends.sqlite import Ledger
+from hivecost.backends.sqlite.lease_bank.database import ACCOUNTS_SPARE
+from hivecost.backends.sqlite.reading import load_budget_changes, load_budgets
 from hivecost.errors import BudgetExhaustedError, ConfigError, LedgerUnavailableError
 from hivecost.ledger import Budget
-from hivecost.queries import load_budget_changes, load_budgets
-from hivecost.store import Ledger
-from hivecost.store.ledger.database import ACCOUNTS_SPARE
 from hivecost.testing import FakeClock
 
 pytestmark = pytest.mark.anyio

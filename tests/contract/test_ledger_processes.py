@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from hivecost.store import Ledger
+from hivecost.backends.sqlite import Ledger
 
 pytestmark = pytest.mark.anyio
 

@@ -11,8 +11,8 @@ import pytest
 import hivecost as hc
 from hivecost.backends import open_log
 from hivecost.backends.memory import memory_log
-from hivecost.store import delete_session, prune
-from hivecost.store.runtime_log import RuntimeLog
+from hivecost.backends.sqlite import delete_session, prune
+from hivecost.backends.sqlite.log.runtime_log import RuntimeLog
 from hivecost.testing.contracts.log import LogContract
 
 

@@ -10,7 +10,7 @@ import pytest
 WRITER = """
 import asyncio, sys
 from hivecost.events import ExecutionCompleted, ExecutionStarted, LLMTurnComplete, Usage
-from hivecost.store import Store, delete_session
+from hivecost.backends.sqlite import Store, delete_session
 from pathlib import Path
 base_path, name = sys.argv[1:]
 def batch(number):
@@ -73,7 +73,7 @@ def test_a_commit_is_seen_by_other_processes_at_once(tmp_path, oracle):
     script = """
 import asyncio, sys
 from hivecost.events import LLMTurnComplete
-from hivecost.store import Store
+from hivecost.backends.sqlite import Store
 async def main():
     async with Store(sys.argv[1]) as store:
         store.record_nowait(LLMTurnComplete(event_id="mine"))
@@ -112,9 +112,9 @@ import asyncio, sys
 from pathlib import Path
 import anyio
 from hivecost.events import LLMTurnComplete
-from hivecost.queries import SessionStore
-from hivecost.store import Store
-from hivecost.store.os_lock import exclusive
+from hivecost.backends.sqlite.reading import SessionStore
+from hivecost.backends.sqlite import Store
+from hivecost.backends.sqlite.os_lock import exclusive
 base_path = sys.argv[1]
 async def main():
     {code}

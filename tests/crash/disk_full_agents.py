@@ -20,9 +20,9 @@ import anyio.lowlevel
 import kill_loop
 
 from hivecost import AgentRuntime, Usage, calculate_cost
+from hivecost.backends.sqlite import database
 from hivecost.clock import SystemClock
 from hivecost.errors import StoreError
-from hivecost.store import database
 
 PRICES = {"gpt-4o": {"input": 2.50, "output": 10.00}}
 PHASES = 5

@@ -19,9 +19,9 @@ import apsw
 import kill_loop
 from power_cut_vfs import mounted
 
+from hivecost.backends.sqlite import Store, database
 from hivecost.clock import SystemClock
 from hivecost.errors import StoreError, StoreUnusablePathError
-from hivecost.store import Store, database
 
 BATCHES = 6
 BATCH_EVENTS = 20

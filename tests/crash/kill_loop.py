@@ -19,8 +19,9 @@ import time
 from itertools import count
 from pathlib import Path
 
+from hivecost.backends.sqlite import Store
+from hivecost.backends.sqlite.log import append
 from hivecost.events import Cost, CostStatus, ExecutionStarted, LLMTurnComplete, Usage
-from hivecost.store import Store, append
 
 RESENT = 12
 

@@ -21,8 +21,8 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 
+from hivecost.backends.sqlite import Ledger
 from hivecost.errors import ConfigError
-from hivecost.store import Ledger
 from hivecost.testing import read_bill
 
 

@@ -27,10 +27,10 @@ from ledger_kill_loop import fork, outcome_of, problems_in_tables
 from ledger_worker import MUTANTS
 
 from hivecost import leasing
+from hivecost.backends.sqlite import Ledger
+from hivecost.backends.sqlite import lease_bank as bank_package
 from hivecost.errors import HiveCostError
 from hivecost.ledger import Budget
-from hivecost.store import Ledger
-from hivecost.store import ledger as bank_package
 
 #: Where points are looked for, in this order.
 PACKAGES = (leasing, bank_package)

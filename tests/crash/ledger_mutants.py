@@ -6,15 +6,15 @@ from functools import wraps
 
 from msgspec.structs import replace
 
+from hivecost.backends.sqlite.lease_bank import accounts, budget_rows, database, granting, in_doubt, recovery, status
+from hivecost.backends.sqlite.lease_bank.database import LedgerDatabase
+from hivecost.backends.sqlite.lease_bank.granting import LeaseGrantor
+from hivecost.backends.sqlite.lease_bank.in_doubt import doubt
 from hivecost.leasing import local_ledger
 from hivecost.leasing.journal import Journal
 from hivecost.leasing.leases import Leases
 from hivecost.leasing.local_ledger import LocalLedger
 from hivecost.ledger import UNITS, LedgerState, Settlement
-from hivecost.store.ledger import accounts, budget_rows, database, granting, in_doubt, recovery, status
-from hivecost.store.ledger.database import LedgerDatabase
-from hivecost.store.ledger.granting import LeaseGrantor
-from hivecost.store.ledger.in_doubt import doubt
 
 #: By name: what puts the mistake in place while a stack is open, and the steps that show it.
 MUTANTS = {"none": (lambda stack: None, ())}
@@ -79,7 +79,11 @@ def lease_counts_before_its_commit(real):
 
 @mutant((LocalLedger, "put_back"), shown_by=("failing commit",))
 def bills_of_a_failed_commit_are_forgotten(real):
-    return lambda self, batch: None
+    def put_back(self, batch):
+        batch.bills = []
+        real(self, batch)
+
+    return put_back
 
 
 @mutant((LedgerDatabase, "_require_known"), shown_by=("unacknowledged commit",))

@@ -26,9 +26,15 @@ from failing_connection import failing_connections, fault_at
 from ledger_mutants import MUTANTS
 from msgspec.structs import replace
 
+from hivecost.backends.sqlite.database import open_reader
+from hivecost.backends.sqlite.lease_bank import paths as ledger_paths
+from hivecost.backends.sqlite.lease_bank.budget_rows import budget_rows
+from hivecost.backends.sqlite.lease_bank.database import LedgerDatabase
+from hivecost.backends.sqlite.lease_bank.in_doubt import list_in_doubt
+from hivecost.backends.sqlite.lease_bank.status import read_accounts
 from hivecost.errors import HiveCostError
 from hivecost.leasing import LeasePolicy
-from hivecost.leasing.hold import LedgerHold
+from hivecost.leasing.ledger_hold import LedgerHold
 from hivecost.leasing.local_ledger import LocalLedger, Spender
 from hivecost.leasing.operations import (
     Configure,
@@ -41,12 +47,6 @@ from hivecost.leasing.operations import (
 )
 from hivecost.ledger import UNITS, Budget, Refusal
 from hivecost.ledger.amounts import overrun_reason
-from hivecost.store.database import open_reader
-from hivecost.store.ledger import paths as ledger_paths
-from hivecost.store.ledger.budget_rows import budget_rows
-from hivecost.store.ledger.database import LedgerDatabase
-from hivecost.store.ledger.in_doubt import list_in_doubt
-from hivecost.store.ledger.status import read_accounts
 
 HOUR_NS = 3600 * 10**9
 PROCESSES = 3
@@ -404,9 +404,9 @@ class World:
     def granted(self, process, hold, who, amounts):
         if any(turn.hold_id == hold.hold_id for turn in process.turns):
             return  # its key was open
-        names = {account.budget.name for account in hold.accounts}
+        names = set(hold.budgets)
         if "run" in process.budgets:
-            runs = [account.scope for account in hold.accounts if account.budget.name == "run"]
+            runs = [account.scope for account in hold.status(["run"])]
             family = [f"execution={one.get('execution', '')}" for one in (who, *spender(who).ancestors)]
             require(sorted(runs) == sorted(family), "holds on other executions than it is inside of", runs, family)
         frozen = process.frozen & names - {"watched"}
@@ -416,10 +416,10 @@ class World:
         scopes = {"all": ("", "total"), "user day": (user, day), "guest": (user, day)}
         require(names == process.budgets, "holds on other budgets than there are", names, process.budgets)
         held = {}
-        for account in hold.accounts:
-            place = account.scope, account.period.name
-            require(scopes.get(account.budget.name, place) == place, "another account than was asked for", place, day)
-            held[account.budget.name, *place] = account.unit, amounts[account.unit]
+        for account in hold.status():
+            place = account.scope, account.period
+            require(scopes.get(account.budget, place) == place, "another account than was asked for", place, day)
+            held[account.budget, *place] = account.unit, amounts[account.unit]
         turn = Turn(hold, hold.hold_id, held, is_partial=hold.entry.is_partial)
         process.turns.append(turn)
         self.turns.append(turn)
@@ -537,8 +537,8 @@ class World:
         if charged is None:
             return False  # the database does not know its accounts yet
         hold, settlement = charged
-        require(names is None or {account.budget.name for account in hold.accounts} <= set(names), "charged elsewhere")
-        accounts = {(one.budget.name, one.scope, one.period.name): (one.unit, 0) for one in hold.accounts}
+        require(names is None or hold.budgets <= set(names), "charged elsewhere")
+        accounts = {(one.budget, one.scope, one.period): (one.unit, 0) for one in hold.status()}
         self.answered_again(process, Turn(hold, hold.hold_id, accounts), settlement, bill)
         return True
 

@@ -11,11 +11,11 @@ import random
 import time
 from urllib.parse import urlsplit
 
+from hivecost.backends.sqlite import Ledger
+from hivecost.backends.sqlite.lease_bank import database, recovery
 from hivecost.errors import BudgetExceededError, LedgerUnavailableError
 from hivecost.leasing import ledger_sync
 from hivecost.ledger import Budget, Hold, LedgerState
-from hivecost.store import Ledger
-from hivecost.store.ledger import database, recovery
 from hivecost.testing import TURN_HEADER
 
 NANOUSD_PER_TOKEN = 1_000

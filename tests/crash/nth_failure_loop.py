@@ -25,12 +25,12 @@ import anyio.lowlevel
 import kill_loop
 from nth_failure import Failures, failing
 
+from hivecost.backends.sqlite import Ledger, Store
+from hivecost.backends.sqlite.reading import SpendStore
 from hivecost.clock import SystemClock
 from hivecost.errors import HiveCostError
 from hivecost.leasing import LeasePolicy
 from hivecost.ledger import Budget
-from hivecost.queries import SpendStore
-from hivecost.store import Ledger, Store
 
 BUDGETS = [Budget("all", "$1", mode="hard"), Budget("user day", "100 calls", window="day", per="user", mode="hard")]
 HELD, BILL = 10_000_000, 4_000_000

@@ -18,13 +18,13 @@ from pathlib import Path
 from power_cut_disk import Disk
 from power_cut_vfs import mounted
 
+from hivecost.backends.sqlite import Ledger
+from hivecost.backends.sqlite.lease_bank import paths as ledger_paths
+from hivecost.backends.sqlite.lease_bank.database import ACCOUNTS_SPARE
 from hivecost.errors import BudgetExceededError, HiveCostError
 from hivecost.leasing import LeasePolicy
 from hivecost.leasing.journal import _FREE, _Layout
 from hivecost.ledger import Budget
-from hivecost.store import Ledger
-from hivecost.store.ledger import paths as ledger_paths
-from hivecost.store.ledger.database import ACCOUNTS_SPARE
 
 LIMIT_NANOUSD = 10**8
 BUDGETS = [Budget("all", "$0.1", mode="hard"), Budget("calls", "1_000_000 calls", per="agent", mode="hard")]

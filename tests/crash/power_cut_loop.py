@@ -19,9 +19,9 @@ import kill_loop
 from power_cut_disk import Disk
 from power_cut_vfs import mounted
 
+from hivecost.backends.sqlite import database, open_reader
+from hivecost.backends.sqlite.log.runtime_log import RuntimeLog
 from hivecost.errors import StoreError, StoreVersionError
-from hivecost.store import database, open_reader
-from hivecost.store.runtime_log import RuntimeLog
 
 #: The write-ahead log goes back into the database every few batches, or hardly ever.
 CHECKPOINT_BYTES = [128 * 2**10, 8 * 2**20]

@@ -7,7 +7,7 @@ from contextlib import contextmanager, suppress
 
 import apsw
 
-from hivecost.store import database
+from hivecost.backends.sqlite import database
 
 _NAME = "power-cut"
 #: SQLite syncs the folder with the first sync of these, if it may have made them.

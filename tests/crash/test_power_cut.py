@@ -14,9 +14,9 @@ from pathlib import Path
 
 import pytest
 
+from hivecost.backends.sqlite import open_reader
+from hivecost.backends.sqlite.log.runtime_log import RuntimeLog
 from hivecost.events import LLMTurnComplete
-from hivecost.store import open_reader
-from hivecost.store.runtime_log import RuntimeLog
 
 ORACLE = Path(__file__).parents[1] / "contract" / "log_oracle.py"
 CUTS = int(os.environ.get("HIVECOST_SOAK_CUTS", "25"))

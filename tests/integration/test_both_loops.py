@@ -6,10 +6,10 @@ import anyio
 import pytest
 
 import hivecost as hc
+from hivecost.backends.sqlite import open_price_book, prune
+from hivecost.backends.sqlite.reading import Step
 from hivecost.ledger import WINDOWS
-from hivecost.queries import Step
 from hivecost.reports import load_advice, load_budget_report, load_session_report, load_spend, reprice_log
-from hivecost.store import open_price_book, prune
 
 pytestmark = pytest.mark.anyio
 

@@ -15,8 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 import hivecost as hc
+from hivecost.backends.sqlite import save_rates
 from hivecost.cli import app
-from hivecost.store import save_rates
 
 COMMAND = [sys.executable, "-m", "hivecost"]
 CALL = {"provider": "openai", "model": "gpt-4o", "timestamp": "2026-01-01T00:00:00Z", "usage": {"input_tokens": 1000}}

@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 import hivecost as hc
+from hivecost.backends.sqlite.reading import SpendStore
 from hivecost.cli import app
 from hivecost.clock import to_ns
-from hivecost.queries import SpendStore
 from hivecost.reports import load_advice
 
 NOW = datetime.now(UTC)

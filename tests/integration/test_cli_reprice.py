@@ -11,9 +11,9 @@ import pytest
 from typer.testing import CliRunner
 
 import hivecost as hc
+from hivecost.backends.sqlite.reading import load_repriced
 from hivecost.cli import app
 from hivecost.clock import to_ns
-from hivecost.queries import load_repriced
 
 START_NS = to_ns(datetime(2026, 11, 1, 12, tzinfo=UTC))
 TURNS = 2500

@@ -15,8 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 import hivecost as hc
+from hivecost.backends.sqlite import Store
 from hivecost.cli import app
-from hivecost.store import Store
 from hivecost.testing import FakeClock
 
 #: nano-USD a token, in and out, as PRICES says it in USD per 1M.

@@ -14,9 +14,9 @@ import anyio
 import pytest
 
 import hivecost as hc
+from hivecost.backends.sqlite.reading import load_budget_changes, load_budgets
 from hivecost.cli import main
 from hivecost.errors import HiveCostError
-from hivecost.queries import load_budget_changes, load_budgets
 from hivecost.reports import load_budget_report, load_doubts, load_spend
 
 #: Beside a database that is read; nobody but SQLite writes them.
@@ -153,9 +153,12 @@ def as_nobody(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     lines = f"""
 import os, sys
 from hivecost.cli import app
-import anyio, hivecost.queries, hivecost.reports, hivecost.store.schema
-import anyio._backends._asyncio, rich.table, hivecost.cli.render.session
-hivecost.store.schema.migrations()
+import anyio, hivecost.backends.sqlite.schema
+from hivecost.backends.sqlite.reading import *
+from hivecost.cli.render import *
+from hivecost.reports import *
+import anyio._backends._asyncio, importlib.metadata, rich.table
+hivecost.backends.sqlite.schema.migrations()
 if os.getuid() == 0:
     os.setgid(65534)
     os.setuid(65534)

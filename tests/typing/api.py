@@ -185,7 +185,9 @@ async def spend(ledger: LedgerStore) -> list[hc.DoubtfulHold]:
     async with hold:
         await hold.extend(tokens=10)
         settlement = hold.settle(usd="0.007")
-        print(settlement and settlement.incidents, hold.amounts["usd"], hold.accounts[0].settled)
+        print(
+            settlement and settlement.incidents, hold.amounts["usd"], hold.status()[0].settled, hold.budgets, hold.units
+        )
         print(hold.settle("0.007"), hold.settle_known(tokens=5, calls=1), hold.settle_another(nanousd=5, calls=None))
     limit: int = await ledger.raise_limit("org day", "$5", by="ada")
     limit = await ledger.set_limit("org day", 5, scope={"org": "acme"}, by="ada")

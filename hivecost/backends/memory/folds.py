@@ -8,6 +8,8 @@ from functools import reduce
 from operator import attrgetter
 from typing import Final
 
+from hivecost.backends.sqlite.log.rows import TURN_COLUMNS, turn_row
+from hivecost.backends.sqlite.reading.turns import COLUMNS, to_step
 from hivecost.errors import ConfigError
 from hivecost.events import Event, ExecutionCompleted, ExecutionStarted, LLMTurnComplete, Totals
 from hivecost.log import DIMENSIONS, SUM_NAMES, SumRow, Window
@@ -15,8 +17,6 @@ from hivecost.log.instants import find_zone, local_iso
 from hivecost.log.periods import PERIODS, QUARTER_HOUR_NS, period_labels
 from hivecost.log.records import Run, SessionMetrics, SessionState, SessionTimestamps
 from hivecost.log.steps import Step
-from hivecost.queries.turns import COLUMNS, to_step
-from hivecost.store.rows import TURN_COLUMNS, turn_row
 
 #: Field of a Filter, and dimension → where an event has it; a turn has more of them.
 OF_EVENTS: Final = {name: attrgetter(f"{name}_id") for name in ("session", "node", "agent", "user", "org")}

@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from hivecost.backends.sqlite import DoubtfulHold
+from hivecost.backends.sqlite.reading import BudgetChange
 from hivecost.cli.render.console import print_table, report_console, report_table, safe
 from hivecost.clock import to_datetime
 from hivecost.ledger import AccountStatus
 from hivecost.ledger.amounts import format_amount
-from hivecost.queries import BudgetChange
 from hivecost.reports import BudgetLedgerLine, BudgetReport
-from hivecost.store import DoubtfulHold
 
 #: No runtime has started with a budget for so long: it may be one that nobody uses any more.
 _LONG_AGO: Final = timedelta(days=30)

@@ -9,6 +9,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from hivecost.backends.sqlite.reading import SessionError, SessionPeople, SessionState
 from hivecost.cli.render.budgets import rough_span
 from hivecost.cli.render.console import print_table, report_console, report_table, safe
 from hivecost.cli.render.sums import (
@@ -25,7 +26,6 @@ from hivecost.events import Totals
 from hivecost.ledger import UNSEEN
 from hivecost.ledger.period import for_period
 from hivecost.money import format_usd
-from hivecost.queries import SessionError, SessionPeople, SessionState
 from hivecost.reports import AlertLine, BudgetLine, SessionReport
 
 #: Lines of one kind, and names of one kind, that are shown.

@@ -6,7 +6,7 @@ import httpx2
 import pytest
 
 import hivecost as hc
-from hivecost.store.ledger.database import LedgerDatabase
+from hivecost.backends.sqlite.lease_bank.database import LedgerDatabase
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from hivecost.backends import open_log
-from hivecost.store import Store
+from hivecost.backends.sqlite import Store
 
 
 @pytest.fixture

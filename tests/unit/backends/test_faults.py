@@ -74,7 +74,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, log, write):
 import os, sys
 from hivecost.backends import open_log
 log = open_log(sys.argv[1])
-import hivecost.queries.turns, hivecost.reports.today
+import hivecost.backends.sqlite.reading.turns, hivecost.reports.today
 if os.getuid() == 0:
     os.chdir("/")
     os.setuid(65534)

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from hivecost.backends.sqlite.source import Source
-from hivecost.backends.sqlite.statements import statements
+from hivecost.backends.sqlite.reading.source import Source
+from hivecost.backends.sqlite.reading.statements import statements
 from hivecost.events import LLMTurnComplete
 from hivecost.log import Filter, Window
 
@@ -21,7 +21,7 @@ PLANS = {
         {
             "quarter_hours USING PRIMARY KEY (quarter_hour>? AND quarter_hour<?)",
             "turns USING INDEX turns_by_time (timestamp_ns>? AND timestamp_ns<?)",
-            "pruned_turns USING INDEX pruned_turns_by_time (quarter_hour>? AND quarter_hour<?)",
+            "pruned_turns USING INDEX pruned_turns_by_quarter_hour (quarter_hour>? AND quarter_hour<?)",
         },
     ),
     "turns": (lambda log: log.turns(), {"turns USING INTEGER PRIMARY KEY (rowid>?)"}),

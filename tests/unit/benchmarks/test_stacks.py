@@ -15,7 +15,7 @@ thread (7): MainThread;{LOOP_FRAMES};EpollSelector.select (selectors.py:468) 100
 thread (7): MainThread;<module> (run.py:1);_find_and_load (<frozen importlib._bootstrap>:1176) 100
 thread (7): MainThread;<module> (run.py:1);warm_up (benchmarks/profiled.py:7);price (hivecost/pricing/book.py:6) 100
 thread (7): MainThread 100
-thread (8): AnyIO worker thread;{WORKER_FRAMES};append (hivecost/store/append.py:57) 40
+thread (8): AnyIO worker thread;{WORKER_FRAMES};append (hivecost/backends/sqlite/log/append.py:57) 40
 thread (9): AnyIO worker thread;{WORKER_FRAMES} 1
 thread (9): AnyIO worker thread;{WORKER_FRAMES};Queue.get (queue.py:171);Condition.wait (threading.py:327) 100
 thread (9): hivecost_0;Thread.run (threading.py:982);_worker (concurrent/futures/thread.py:81) 100
@@ -39,7 +39,7 @@ def test_a_sample_is_the_room_s_that_is_innermost():
         "event loop and worker threads": 5,
         "the benchmark itself, which makes the events": 4,
     }
-    assert by_room(of(WRITER)) == {"store": 40, "event loop and worker threads": 1}
+    assert by_room(of(WRITER)) == {"backends": 40, "event loop and worker threads": 1}
 
 
 def test_a_function_s_lines_are_one_function():

@@ -11,11 +11,11 @@ from pathlib import Path
 import anyio
 import pytest
 
+from hivecost.backends.sqlite import Store
+from hivecost.backends.sqlite.log.runtime_log import RuntimeLog
 from hivecost.cli import app as _app
 from hivecost.cli import main
 from hivecost.events import LLMTurnComplete
-from hivecost.store import Store
-from hivecost.store.runtime_log import RuntimeLog
 
 
 @pytest.fixture

@@ -12,12 +12,12 @@ import anyio
 import pytest
 
 import hivecost as hc
+from hivecost.backends.sqlite import Store
 from hivecost.cli import app, main, quick
 from hivecost.cli.dispatch import QUICK
 from hivecost.cli.help import COMMANDS
 from hivecost.clock import to_ns
 from hivecost.events import Cost, CostStatus
-from hivecost.store import Store
 from hivecost.testing import FakeClock
 
 NOW = datetime(2026, 11, 22, 12, 7, tzinfo=UTC)
@@ -220,7 +220,7 @@ def test_what_is_quick_imports_nothing_that_takes_time(tmp_path, spent, argument
         "anyio",
         "aiosqlite",
         "asyncio",
-        "hivecost.queries",
+        "hivecost.backends.sqlite.reading.connection",
         "hivecost.events",
     }
     code = f"""

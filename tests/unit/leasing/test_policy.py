@@ -8,10 +8,10 @@ from fractions import Fraction
 
 import pytest
 
+from hivecost.backends.sqlite import Ledger
 from hivecost.errors import ConfigError
 from hivecost.leasing import LeasePolicy
 from hivecost.ledger import Budget, lease_amount
-from hivecost.store import Ledger
 
 LIMIT = 1_000_000_000
 

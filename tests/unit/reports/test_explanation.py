@@ -12,10 +12,10 @@ from contextlib import closing
 import pytest
 
 import hivecost as hc
+from hivecost.backends.sqlite import Ledger
 from hivecost.cli.render import render_explanation, to_json
 from hivecost.errors import ConfigError, LedgerUnavailableError, StoreCorruptError
 from hivecost.reports import explain_budget
-from hivecost.store import Ledger
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +26,7 @@ ADA, BOB = ({"org": "acme", "user": user} for user in ("ada", "bob"))
 HOLDER = """
 import sys, anyio
 from hivecost.ledger import Budget
-from hivecost.store import Ledger
+from hivecost.backends.sqlite import Ledger
 
 async def main():
     budget = Budget("day", "$1", window="day", per="user", match={"org": "acme"}, mode="hard")

@@ -8,9 +8,9 @@ from datetime import UTC, datetime
 import pytest
 
 import hivecost as hc
+from hivecost.backends.sqlite.reading import require_log
 from hivecost.cli.render import render_session, render_spend, to_json
 from hivecost.errors import SessionNotFoundError
-from hivecost.queries import require_log
 from hivecost.reports import load_session_report, load_spend
 from hivecost.testing import FakeClock
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hivecost as hc
+from hivecost.backends.sqlite.reading import load_budget_changes, load_budgets
 from hivecost.ledger import ATTRIBUTES, WINDOWS
-from hivecost.queries import load_budget_changes, load_budgets
 from hivecost.runtime.config_file import read_config_file
 from hivecost.toml_document import TomlDocument
 

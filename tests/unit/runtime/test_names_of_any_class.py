@@ -7,7 +7,7 @@ from enum import Enum, StrEnum
 import pytest
 
 import hivecost as hc
-from hivecost.queries.breakdown import session_events
+from hivecost.backends.sqlite.reading.breakdown import session_events
 
 pytestmark = pytest.mark.anyio
 

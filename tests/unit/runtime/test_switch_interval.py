@@ -9,11 +9,12 @@ import threading
 
 import pytest
 
+from hivecost.backends.sqlite import Store
+from hivecost.backends.sqlite.log import runtime_log
 from hivecost.errors import ConfigError
 from hivecost.events import LLMTurnComplete
 from hivecost.runtime import AgentRuntime, RuntimeConfig
 from hivecost.runtime.switch_interval import switch_interval
-from hivecost.store import Store, runtime_log
 
 SWITCH_S = 0.0005
 

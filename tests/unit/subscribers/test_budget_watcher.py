@@ -10,8 +10,8 @@ import pytest
 
 import hivecost as hc
 from hivecost.clock import to_ns
-from hivecost.subscribers import logged_spending
-from hivecost.subscribers.logged_spending import LOOK_S, LoggedSpending
+from hivecost.subscribers.budget_watcher import logged_spending
+from hivecost.subscribers.budget_watcher.logged_spending import LOOK_S, LoggedSpending
 from hivecost.testing import FakeClock
 
 pytestmark = pytest.mark.anyio

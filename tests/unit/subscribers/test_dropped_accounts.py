@@ -13,11 +13,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hivecost as hc
+from hivecost.backends.sqlite import prune
+from hivecost.backends.sqlite.log.runtime_log import RuntimeLog
 from hivecost.ledger import Account, SpendAccounts, attribution
-from hivecost.store import prune
-from hivecost.store.runtime_log import RuntimeLog
-from hivecost.subscribers import budget_watcher, dropped_accounts, logged_spending
-from hivecost.subscribers.logged_spending import LOOK_S, LoggedSpending
+from hivecost.subscribers.budget_watcher import dropped_accounts, logged_spending, watcher
+from hivecost.subscribers.budget_watcher.logged_spending import LOOK_S, LoggedSpending
 from hivecost.testing import FakeClock
 
 pytestmark = pytest.mark.anyio
@@ -256,7 +256,7 @@ async def spend(runtime, session_id, turns=1):
 
 async def test_a_spent_session_that_comes_back_is_refused(make_runtime, monkeypatch):
     """After any number of others; one that is not spent goes on where it was."""
-    monkeypatch.setattr(budget_watcher, "SESSIONS_MAX", 4)
+    monkeypatch.setattr(watcher, "SESSIONS_MAX", 4)
     budgets, clock = [hc.Budget("s", limit="3 calls", window="session", warn=(), mode="stop_after")], FakeClock()
     async with make_runtime(budgets=budgets, config={"log": True}, clock=clock) as runtime:
         assert (await spend(runtime, "spent", 3)).status == "completed"
@@ -278,7 +278,7 @@ async def test_a_spent_session_that_comes_back_is_refused(make_runtime, monkeypa
 
 async def test_without_a_log_more_sessions_are_kept(make_runtime, monkeypatch):
     """As there is nothing to read them from: only beyond the larger bound do the longest unused ones begin anew."""
-    monkeypatch.setattr(budget_watcher, "SESSIONS_MAX", 4)
+    monkeypatch.setattr(watcher, "SESSIONS_MAX", 4)
     budgets = [hc.Budget("s", limit="3 calls", window="session", warn=(), mode="stop_after")]
     async with make_runtime(budgets=budgets) as runtime:
         await spend(runtime, "spent", 3)

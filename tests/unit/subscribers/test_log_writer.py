@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import hivecost as hc
-from hivecost.store import os_lock
+from hivecost.backends.sqlite import os_lock
 
 pytestmark = pytest.mark.anyio
 

@@ -14,12 +14,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hivecost as hc
+from hivecost.backends.sqlite import delete_session
+from hivecost.backends.sqlite.log.runtime_log import RuntimeLog
+from hivecost.backends.sqlite.reading import PAGE_TURNS, spending
 from hivecost.ledger import SpendAccounts, attribution
-from hivecost.queries import PAGE_TURNS, spending
-from hivecost.store import delete_session
-from hivecost.store.runtime_log import RuntimeLog
-from hivecost.subscribers import logged_spending
-from hivecost.subscribers.logged_spending import LOOK_S, LoggedSpending
+from hivecost.subscribers.budget_watcher import logged_spending
+from hivecost.subscribers.budget_watcher.logged_spending import LOOK_S, LoggedSpending
 from hivecost.testing import FakeClock
 
 pytestmark = pytest.mark.anyio

@@ -117,5 +117,5 @@ class PeriodPromises(OpensLedgers):
                     await hold_of(ledger, who, usd="0.01")
             same(sorted(row.scope for row in await ledger.status()), ["user=", "user=ada", "user=bob"])
             stranger = await hold_of(ledger, {"org": "nobody's"}, usd=5)
-            same((stranger.accounts, await ledger.remaining({})), ((), {}))
+            same((list(stranger.status()), list(stranger.budgets), await ledger.remaining({})), ([], [], {}))
             stranger.settle()

@@ -10,10 +10,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from hivecost.backends.sqlite.reading import (
+    ModelTotals,
+    NodeTotals,
+    SessionMetrics,
+    SessionState,
+    SessionTimestamps,
+    SpendRow,
+)
 from hivecost.cli.render import render_session, render_sessions, render_spend
 from hivecost.cli.render.console import print_table, report_table, safe
 from hivecost.events import Totals
-from hivecost.queries import ModelTotals, NodeTotals, SessionMetrics, SessionState, SessionTimestamps, SpendRow
 from hivecost.reports import BudgetLine, SessionReport, SpendReport
 
 AT = "2026-11-22T08:00:00+01:00"

@@ -1,0 +1,52 @@
+"""The ledger of a base path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Self
+
+from hivecost.backends.sqlite.lease_bank.bank import SqliteLeaseBank
+from hivecost.clock import SYSTEM_CLOCK, Clock
+from hivecost.leasing import DEFAULT_POLICY, LeasedLedger, LeasePolicy
+from hivecost.ledger import Budget, listed_budgets
+
+
+class Ledger(LeasedLedger):
+    """Holds money before each attempt, so that no account is ever spent beyond its limit.
+
+    async with Ledger.open("data", budgets=[Budget("org day", limit="$50", window="day")]) as ledger:
+        async with await ledger.reserve({"org": "acme"}, usd="0.01", key="attempt-1") as hold:
+            ...                                  # send; leaving by exception leaves the hold in doubt
+            hold.settle(usd="0.007")             # or hold.release() if it was never sent
+
+    Any number of Ledgers, of any number of processes on one machine, may share a base path. Its coroutines may be
+    awaited on any event loop while the one that opened it runs; a hold's own methods may be called from any thread.
+    """
+
+    @classmethod
+    def open(
+        cls,
+        base_path: str | Path,
+        *,
+        budgets: Budget | Iterable[Budget] = (),
+        clock: Clock = SYSTEM_CLOCK,
+        holds_max: int = 8192,
+        close_timeout_s: float = 30.0,
+        policy: LeasePolicy = DEFAULT_POLICY,
+    ) -> Self:
+        """The ledger of a base path, open inside `async with`: budgets come into force, the dead are recovered.
+
+        `holds_max` bounds the holds that are open at once, and those that are settled and not committed yet. `policy`
+        says how often it syncs, and how much it leases at a time.
+        Opening raises LedgerUnavailableError, and ConfigError for budgets that are not `mode="hard"`, or that count
+        otherwise than they did.
+        """
+        return cls(
+            SqliteLeaseBank(Path(base_path), clock),
+            listed_budgets(budgets),
+            clock,
+            holds_max=holds_max,
+            close_timeout_s=close_timeout_s,
+            policy=policy,
+        )

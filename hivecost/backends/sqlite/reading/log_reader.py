@@ -1,0 +1,238 @@
+"""LogReader over the embedded database: each answer from a short-lived, read-only connection, in one snapshot.
+
+What a prompt asks for (sums, accounts, as_of, version) imports neither msgspec nor anyio; what gives records imports
+them, and the rest of the house, when it is first asked for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from hivecost.backends.cursors import checked_limit, cursor_of, not_a_cursor, place_of
+from hivecost.backends.sqlite.log.rollups import COUNTED
+from hivecost.backends.sqlite.reading.source import Row, Source, Watch
+from hivecost.backends.sqlite.reading.sums import OF_TURNS, added_sums
+from hivecost.errors import ConfigError, EventFormatError, SessionNotFoundError, StoreCorruptError
+from hivecost.log.rows import (
+    ALWAYS,
+    EVERYTHING,
+    AccountRow,
+    Filter,
+    LatencyRow,
+    Page,
+    SumRow,
+    Window,
+    latency_bucket,
+)
+
+if TYPE_CHECKING:
+    from hivecost.events import Event, EventType, LLMTurnComplete
+    from hivecost.ledger import BudgetChange
+    from hivecost.log.records import BudgetDefinition, NodeTotals, Run, SessionState
+    from hivecost.log.steps import Step
+
+_OF_EVENTS: Final = {name: f"{name}_id" for name in ("session", "node", "agent", "user", "org")}
+#: Before the first place of what is read from the newest on: later than any log goes.
+_FROM_THE_NEWEST: Final = (2**63 - 1, "", "")
+
+
+class SQLiteLogReader:
+    """A `hivecost.log.LogReader` of `<base_path>/hivecost.db`; a database that is missing reads as an empty log.
+
+    Methods may be called from several threads at once, but for `version`, `close` and those of a `snapshot()`.
+    """
+
+    def __init__(self, base_path: str | os.PathLike[str]) -> None:
+        self._source = Source(Path(base_path))
+        self._watch = Watch(self._source.path)
+
+    @contextmanager
+    def snapshot(self) -> Iterator[SQLiteLogReader]:
+        with self._source.snapshot() as source:
+            yield _View(source, self._watch)
+
+    def version(self) -> str:
+        return self._watch.version()
+
+    def close(self) -> None:
+        self._watch.close()
+
+    def as_of(self) -> int | None:
+        return next((newest_ns for (newest_ns,) in self._source.rows("as_of", {})), None)
+
+    def session(self, session_id: str) -> SessionState:
+        from hivecost.backends.sqlite.reading.sessions import SESSION_COLUMNS, SESSIONS, state_of  # noqa: PLC0415  # as the module says
+
+        places = {"columns": SESSION_COLUMNS, "sessions": SESSIONS}
+        for row in self._source.rows("session", {"session_id": session_id}, **places):
+            return state_of(row)
+        raise SessionNotFoundError(
+            f"no session {session_id!r} is logged in {self._source.path}; `hivecost sessions` lists those that are"
+        )
+
+    def sessions(
+        self,
+        after: str = "",
+        *,
+        window: Window = ALWAYS,
+        status: str | None = None,
+        agent: str | None = None,
+        user: str | None = None,
+        limit: int = 50,
+    ) -> Page[SessionState]:
+        from hivecost.backends.sqlite.reading.sessions import SESSION_COLUMNS, SESSIONS, state_of  # noqa: PLC0415  # as the module says
+
+        wanted = {"status": status, "agent_id": agent, "user_id": user}
+        after_ns, after_id = place_of(after, "sessions", int, str) if after else _FROM_THE_NEWEST[:2]
+        rows = self._source.rows(
+            "sessions",
+            {**wanted, **window._asdict(), "after_ns": after_ns, "after_id": after_id, "limit": checked_limit(limit)},
+            columns=f"started_ns, {SESSION_COLUMNS}",
+            sessions=SESSIONS,
+            where=_where(wanted, {name: name for name in wanted}),
+        )
+        cursor = cursor_of("sessions", rows[-1][0], rows[-1][1]) if rows else after
+        return Page(tuple(state_of(row[1:]) for row in rows), cursor)
+
+    def executions(
+        self,
+        after: str = "",
+        *,
+        window: Window = ALWAYS,
+        session_id: str | None = None,
+        status: str | None = None,
+        limit: int = 50,
+    ) -> Page[Run]:
+        from hivecost.backends.sqlite.reading.runtime_log import RUN_COLUMNS, RUNS, run_of  # noqa: PLC0415  # as the module says
+
+        wanted = {"session_id": session_id, "status": status}
+        place = place_of(after, "executions", int, str, str) if after else _FROM_THE_NEWEST
+        rows = self._source.rows(
+            "executions",
+            {
+                **wanted,
+                **window._asdict(),
+                **dict(zip(("after_ns", "after_session", "after_id"), place, strict=True)),
+                "limit": checked_limit(limit),
+            },
+            columns=", ".join(RUN_COLUMNS),
+            runs=RUNS,
+            where=_where(wanted, {name: name for name in wanted}),
+        )
+        runs = tuple(run_of(row[1:]) for row in rows)
+        cursor = cursor_of("executions", rows[-1][0], runs[-1].session_id, runs[-1].execution_id) if rows else after
+        return Page(runs, cursor)
+
+    def nodes(self, session_id: str) -> list[NodeTotals]:
+        from hivecost.backends.sqlite.reading.totals import SUMS_OF_ROLLUPS, sums  # noqa: PLC0415  # as the module says
+        from hivecost.log.records import NodeTotals  # noqa: PLC0415  # as the module says
+
+        rows = self._source.rows("nodes", {"session_id": session_id}, sums=SUMS_OF_ROLLUPS)
+        return [NodeTotals(node_id=node_id, **sums(values)) for node_id, *values in rows]
+
+    def steps(self, session_id: str, *, node_id: str | None = None, limit: int | None = None) -> list[Step]:
+        from hivecost.backends.sqlite.reading.turns import COLUMNS, to_step  # noqa: PLC0415  # as the module says
+
+        where = _where({"node_id": node_id}, {"node_id": "node_id"})
+        place = {"session_id": session_id, "node_id": node_id, "limit": -1 if limit is None else checked_limit(limit)}
+        return [to_step(row) for row in self._source.rows("steps", place, columns=COLUMNS, where=where)]
+
+    def turns(self, after: str = "", filter: Filter = EVERYTHING, *, limit: int = 200) -> Page[LLMTurnComplete]:
+        from hivecost.backends.sqlite.reading.turns import COLUMNS, to_turn  # noqa: PLC0415  # as the module says
+
+        wanted = filter._asdict()
+        rows = self._after("turns", after, wanted, limit, columns=COLUMNS, where=_where(wanted, OF_TURNS))
+        turns = tuple(to_turn(row[1:]) for row in rows)
+        return Page(turns, cursor_of("turns", rows[-1][0], turns[-1].event_id) if rows else after)
+
+    def events(
+        self, after: str = "", filter: Filter = EVERYTHING, *, types: Sequence[EventType] = (), limit: int = 200
+    ) -> Page[Event]:
+        wanted = filter._asdict()
+        named = {f"type{number}": str(event_type.value) for number, event_type in enumerate(types)}
+        where = _where(wanted, _OF_EVENTS)
+        if named:
+            where += f" AND type IN ({', '.join(f':{name}' for name in named)})"
+        rows = self._after("events", after, {**wanted, **named}, limit, where=where)
+        cursor = cursor_of("events", rows[-1][0], rows[-1][1]) if rows else after
+        return Page(tuple(_decoded(payload) for *_, payload in rows), cursor)
+
+    def _after(self, name: str, after: str, parameters: Mapping[str, Any], limit: int, **places: str) -> list[Row]:
+        """Return the rows after a cursor: an id, which a row keeps, and whose it is: SQLite may give an id again."""
+        row_id, event_id = place_of(after, name, int, str) if after else (0, "")
+        with self._source.snapshot() as source:
+            if after:
+                for its_event_id, last_id in source.rows(f"{name[:-1]}_at", {"row_id": row_id}):
+                    if its_event_id != event_id and (its_event_id is not None or last_id < row_id):
+                        raise not_a_cursor(after, name)
+            return source.rows(name, {**parameters, "row_id": row_id, "limit": checked_limit(limit)}, **places)
+
+    def sums(
+        self,
+        dimensions: Sequence[str] = (),
+        window: Window = ALWAYS,
+        zone: str = "UTC",
+        filter: Filter = EVERYTHING,
+    ) -> list[SumRow]:
+        wanted = {name: value for name, value in filter._asdict().items() if value is not None}
+        with self._source.snapshot() as source:
+            return added_sums(source.rows, dimensions, window, zone, wanted)
+
+    def latencies(self, window: Window = ALWAYS, filter: Filter = EVERYTHING) -> list[LatencyRow]:
+        wanted = filter._asdict()
+        where = _where(wanted, OF_TURNS)
+        counts: dict[tuple[str, int], int] = {}
+        parameters = {**window._asdict(), **wanted}
+        for model, latency_ms, calls in self._source.rows("latencies", parameters, model=COUNTED["model"], where=where):
+            key = model, latency_bucket(latency_ms)
+            counts[key] = counts.get(key, 0) + calls
+        return [LatencyRow(*key, calls) for key, calls in sorted(counts.items())]
+
+    def budgets(self) -> list[BudgetDefinition]:
+        from hivecost.backends.sqlite.lease_bank.definitions import LOAD_DEFINITIONS, definition_of  # noqa: PLC0415  # as the module says
+
+        return [definition_of(row) for row in self._source.select(LOAD_DEFINITIONS, {})]
+
+    def accounts(self, at_ns: int, *, limit: int | None = None) -> list[AccountRow]:
+        place = {"at_ns": at_ns, "limit": -1 if limit is None else checked_limit(limit)}
+        rows = self._source.rows("accounts", place)
+        return [AccountRow._make((*row[:9], bool(row[9]), row[10])) for row in rows]
+
+    def audit(self, *, limit: int = 100) -> list[BudgetChange]:
+        from hivecost.backends.sqlite.lease_bank.audit import LOAD_CHANGES, change_of  # noqa: PLC0415  # as the module says
+
+        return [change_of(row) for row in self._source.select(LOAD_CHANGES, {"limit": checked_limit(limit)})]
+
+    def alerts(self, *, limit: int = 50) -> list[Event]:
+        return [_decoded(payload) for (payload,) in self._source.rows("alerts", {"limit": checked_limit(limit)})]
+
+
+class _View(SQLiteLogReader):
+    """The same of one instant."""
+
+    def __init__(self, source: Source, watch: Watch) -> None:
+        self._source, self._watch = source, watch
+
+
+def _where(wanted: Mapping[str, str | None], columns: Mapping[str, str]) -> str:
+    """Return the conditions for what is wanted. Raise ConfigError for what these rows have no column of."""
+    conditions = []
+    for name, value in wanted.items():
+        if value is not None:
+            if name not in columns:
+                raise ConfigError(f"filter.{name}", f"None: only {', '.join(columns)} can be asked for here", got=value)
+            conditions.append(f" AND {columns[name]} = :{name}")
+    return "".join(conditions)
+
+
+def _decoded(payload: str) -> Event:
+    from hivecost.events import decode_json  # noqa: PLC0415  # as the module says
+
+    try:
+        return decode_json(payload)
+    except EventFormatError as error:
+        raise StoreCorruptError(f"an event in the log is damaged: {error}; restore a backup of hivecost.db") from error

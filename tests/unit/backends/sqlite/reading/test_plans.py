@@ -1,0 +1,111 @@
+"""No query of a report and no fold of a batch walks through a whole table."""
+
+from __future__ import annotations
+
+import pytest
+
+from hivecost.backends.sqlite import open_reader
+from hivecost.backends.sqlite.log import lifecycles, rollups
+from hivecost.backends.sqlite.reading import breakdown, repricings, runtime_log, sessions, spend, spending, turns
+
+SESSION = {"session_id": "s"}
+NAMES = (
+    *("session_id", "status", "agent_id", "node_id", "since_ns", "until_ns", "limit", "id", "timestamp_ns", "last_id"),
+    *("model", "first", "last", "end", "last_turn", "last_event", "last_execution"),
+    *("row_id", "v0", "v1"),
+)
+QUERIES = {
+    "read a session": (sessions.READ_SESSION, "sessions USING PRIMARY KEY (session_id=?)"),
+    "list sessions": (sessions.list_sessions_sql({}), "sessions_by_start (started_ns>? AND started_ns<?)"),
+    "list an agent's": (
+        sessions.list_sessions_sql({"agent_id": "a"}),
+        "sessions_by_start (started_ns>? AND started_ns<?)",
+    ),
+    "load nodes": (runtime_log.LOAD_NODES, "nodes USING PRIMARY KEY (session_id=?)"),
+    "load steps": (runtime_log.load_steps_sql(SESSION), "turns_by_session (session_id=?)"),
+    "load a node's": (runtime_log.load_steps_sql({**SESSION, "node_id": "n"}), "turns_by_session (session_id=?)"),
+    "models of nodes": (runtime_log.LOAD_NODE_MODELS, "nodes USING PRIMARY KEY (session_id=?)"),
+    "load models": (runtime_log.LOAD_MODELS, "nodes USING PRIMARY KEY (session_id=?)"),
+    "unpriced turns": (breakdown.LOAD_UNPRICED, "turns_without_cost (session_id=?)"),
+    "pruned unpriced turns": (breakdown.LOAD_UNPRICED, "pruned_turns USING PRIMARY KEY (session_id=?)"),
+    "pruned before": (breakdown.LOAD_PRUNED_BEFORE, "sessions USING PRIMARY KEY (session_id=?)"),
+    "events of a session": (breakdown.LOAD_EVENTS, "events_by_session (session_id=?)"),
+    "list runs": (runtime_log.list_runs_sql({}), "executions_by_start (started_ns>? AND started_ns<?)"),
+    "list a session's": (runtime_log.list_runs_sql(SESSION), "executions_by_end (session_id=?)"),
+    "page of turns": (turns.turns_page_sql(None), "turns_by_time (timestamp_ns>? AND timestamp_ns<?)"),
+    "page of a model's turns": (
+        turns.turns_page_sql("m"),
+        "turns_by_time (timestamp_ns>? AND timestamp_ns<?)",
+    ),
+    "a session repriced": (repricings.LOAD_REPRICED, "repricings USING INDEX repricings_by_turn (session_id=?)"),
+    "spend": (
+        spend.spend_sql((), ("model",), {}),
+        "quarter_hours USING PRIMARY KEY (quarter_hour>? AND quarter_hour<?)",
+    ),
+    "spend by day": (
+        spend.spend_sql(("day",), ("user",), {"agent_id": "a"}),
+        "quarter_hours USING PRIMARY KEY (quarter_hour>? AND quarter_hour<?)",
+    ),
+    "quarter-hours since": (spending.LOAD_BUSY, "quarter_hours USING PRIMARY KEY (quarter_hour>?)"),
+    "spending of turns": (spending.LOAD_SPENDING, "turns_by_time (timestamp_ns>? AND timestamp_ns<?)"),
+    "spending of pruned turns": (
+        spending.LOAD_SPENDING,
+        "pruned_turns_by_quarter_hour (quarter_hour>? AND quarter_hour<?)",
+    ),
+    "spending of sessions": (spending.spending_where_sql("session_id", 2), "turns_by_session (session_id=?)"),
+    "pruned spending of sessions": (
+        spending.spending_where_sql("session_id", 2),
+        "pruned_turns USING PRIMARY KEY (session_id=?)",
+    ),
+    "spending of users": (spending.spending_where_sql("user_id", 2), "turns_by_time (timestamp_ns>?)"),
+    "pruned spending of users": (
+        spending.spending_where_sql("user_id", 2),
+        "pruned_turns_by_quarter_hour (quarter_hour>?)",
+    ),
+    "spending of one session": (spending.LOAD_OF_SESSION, "turns_by_session (session_id=?)"),
+    "pruned spending of one session": (spending.LOAD_OF_SESSION, "pruned_turns USING PRIMARY KEY (session_id=?)"),
+    "sums of a period": (
+        spending.spending_summed_sql(["org_id", "user_id"]),
+        "quarter_hours USING PRIMARY KEY (quarter_hour>? AND quarter_hour<?)",
+    ),
+    "who is in a session": (breakdown.LOAD_PEOPLE, "executions_by_end (session_id=?)"),
+    "whose turns are in a session": (breakdown.LOAD_PEOPLE, "turns_by_session (session_id=?)"),
+    "what ended executions": (
+        breakdown.LOAD_ERRORS,
+        "executions USING INDEX sqlite_autoindex_executions_1 (session_id=?)",
+    ),
+    "turns after a row": (spending.LOAD_AFTER, "turns USING INTEGER PRIMARY KEY (rowid>?)"),
+    "count what was pruned": (
+        spending.COUNT_PRUNED,
+        "pruned_turns_by_quarter_hour (quarter_hour>? AND quarter_hour<?)",
+    ),
+    "fold time": (rollups._FOLD_TIME, "turns USING INTEGER PRIMARY KEY (rowid>?)"),
+    "fold nodes": (rollups._FOLD_NODES, "turns USING INTEGER PRIMARY KEY (rowid>?)"),
+    "fold executions": (rollups._FOLD_EXECUTIONS, "turns USING INTEGER PRIMARY KEY (rowid>?)"),
+    "fold sessions": (rollups._FOLD_SESSIONS, "turns USING INTEGER PRIMARY KEY (rowid>?)"),
+    "subtract a session": (rollups._SUBTRACT_TIME, "turns_by_session (session_id=?)"),
+    "subtract a pruned session": (
+        rollups._SUBTRACT_PRUNED_TIME,
+        "pruned_turns USING PRIMARY KEY (session_id=?)",
+    ),
+    "drop what is empty": (rollups._DROP_EMPTY_TIME, "quarter_hours USING PRIMARY KEY (quarter_hour=?)"),
+    "start executions": (lifecycles._START_EXECUTIONS, "events USING INTEGER PRIMARY KEY (rowid>?)"),
+    "end executions": (lifecycles._END_EXECUTIONS, "events USING INTEGER PRIMARY KEY (rowid>?)"),
+    "see sessions": (lifecycles._SEE_SESSIONS, "events USING INTEGER PRIMARY KEY (rowid>?)"),
+    "count executions": (lifecycles._COUNT_EXECUTIONS, "executions USING INTEGER PRIMARY KEY (rowid>?)"),
+    "set the status": (
+        lifecycles._SET_STATUS,
+        "COVERING INDEX executions_by_end (session_id=? AND ended_ns=? AND status=?)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("sql", "index"), QUERIES.values(), ids=QUERIES)
+def test_the_planner_uses_the_index(tmp_path, sql, index):
+    """Every table is searched, and by the index that was made for it."""
+    connection = open_reader(tmp_path)
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", dict.fromkeys(NAMES, 0))]
+    connection.close()
+    assert any(index in step for step in plan), plan
+    scanned = [step for step in plan if step.startswith("SCAN") and "VIRTUAL TABLE" not in step]
+    assert [step for step in scanned if "subquery" not in step] == []
