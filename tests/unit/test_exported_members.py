@@ -43,6 +43,8 @@ def test_every_name_of_a_lazy_room_has_a_home(name):
     }
     assert typed == {(member, module) for module, members in room._MODULES.items() for member in members}
     assert sorted(member for member, _ in typed) == sorted(room.__all__)
+    modules = {module.rpartition(".")[2] for module in room._MODULES}
+    assert modules.isdisjoint(room.__all__)  # importing the module would put it in the place of the name
 
 
 def test_every_public_name_is_what_type_checkers_see():

@@ -5,6 +5,14 @@ from typing import TYPE_CHECKING, Final
 from hivecost.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from hivecost.backends.sqlite.reading.accounts import (
+        ELSEWHERE,
+        add_spending,
+        attributes_of,
+        has_accounts_in_log,
+        is_summed,
+        logged_accounts,
+    )
     from hivecost.backends.sqlite.reading.breakdown import (
         SessionError,
         SessionPeople,
@@ -24,14 +32,6 @@ if TYPE_CHECKING:
         load_refusals,
     )
     from hivecost.backends.sqlite.reading.connection import is_logged, require_log
-    from hivecost.backends.sqlite.reading.logged_accounts import (
-        ELSEWHERE,
-        add_spending,
-        attributes_of,
-        has_accounts_in_log,
-        is_summed,
-        logged_accounts,
-    )
     from hivecost.backends.sqlite.reading.repricings import RepricedTotals, load_repriced
     from hivecost.backends.sqlite.reading.runtime_log import RuntimeLogStore
     from hivecost.backends.sqlite.reading.sessions import SessionStore
@@ -158,7 +158,7 @@ _MODULES: Final = {
         "load_overruled_limits",
         "load_refusals",
     ),
-    "hivecost.backends.sqlite.reading.logged_accounts": (
+    "hivecost.backends.sqlite.reading.accounts": (
         "ELSEWHERE",
         "add_spending",
         "attributes_of",
