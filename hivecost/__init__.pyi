@@ -3,6 +3,28 @@
 from hivecost.attribution import (
     Attribution as Attribution,
 )
+from hivecost.backends.sqlite import (
+    DoubtfulHold as DoubtfulHold,
+    Ledger as Ledger,
+    LedgerHold as LedgerHold,
+    Store as Store,
+    StoreStatistics as StoreStatistics,
+)
+from hivecost.backends.sqlite.reading import (
+    ModelTotals as ModelTotals,
+    NodeDetails as NodeDetails,
+    NodeTotals as NodeTotals,
+    Run as Run,
+    RuntimeLogStore as RuntimeLogStore,
+    SessionDetails as SessionDetails,
+    SessionMetrics as SessionMetrics,
+    SessionState as SessionState,
+    SessionStore as SessionStore,
+    SessionTimestamps as SessionTimestamps,
+    SpendRow as SpendRow,
+    SpendStore as SpendStore,
+    Step as Step,
+)
 from hivecost.bus import (
     Block as Block,
     DropNewest as DropNewest,
@@ -67,44 +89,55 @@ from hivecost.gate_contract import (
     TurnOutcome as TurnOutcome,
     TurnRequest as TurnRequest,
 )
+from hivecost.leasing import (
+    LeasePolicy as LeasePolicy,
+)
 from hivecost.ledger import (
     AccountDetails as AccountDetails,
     AccountStatus as AccountStatus,
+    Amounts as Amounts,
     Budget as Budget,
+    BudgetChange as BudgetChange,
+    BudgetState as BudgetState,
+    DoubtAmount as DoubtAmount,
     LedgerStore as LedgerStore,
     LedgerStoreHold as LedgerStoreHold,
     OpenLedger as OpenLedger,
+    Overrun as Overrun,
     Refusal as Refusal,
     Settlement as Settlement,
+    ThresholdCrossing as ThresholdCrossing,
+)
+from hivecost.money import (
+    USD as USD,
 )
 from hivecost.plugin import (
+    AccountView as AccountView,
+    BudgetsView as BudgetsView,
+    Bus as Bus,
+    HostStatistics as HostStatistics,
+    LogView as LogView,
     Plugin as Plugin,
     PluginHost as PluginHost,
+    PricesView as PricesView,
+    SessionView as SessionView,
+    UsageView as UsageView,
 )
 from hivecost.pricing import (
+    Band as Band,
+    Card as Card,
+    InputKind as InputKind,
     ModelChoice as ModelChoice,
     ModelLimits as ModelLimits,
     ModelName as ModelName,
+    Offer as Offer,
+    Price as Price,
     PriceBook as PriceBook,
     Quote as Quote,
-    UsageReading as UsageReading,
-    UsageStatus as UsageStatus,
-    UsageStream as UsageStream,
+    Validity as Validity,
     calculate_cost as calculate_cost,
     count_tokens as count_tokens,
-    read_usage as read_usage,
     select_model as select_model,
-)
-from hivecost.backends.sqlite.reading import (
-    NodeDetails as NodeDetails,
-    Run as Run,
-    RuntimeLogStore as RuntimeLogStore,
-    SessionDetails as SessionDetails,
-    SessionState as SessionState,
-    SessionStore as SessionStore,
-    SpendRow as SpendRow,
-    SpendStore as SpendStore,
-    Step as Step,
 )
 from hivecost.rate_limits import (
     LimiterStatistics as LimiterStatistics,
@@ -114,6 +147,7 @@ from hivecost.rate_limits import (
 from hivecost.runtime import (
     AgentRuntime as AgentRuntime,
     AttachedPlugin as AttachedPlugin,
+    BackgroundBudgets as BackgroundBudgets,
     BackgroundRuntime as BackgroundRuntime,
     Charge as Charge,
     ConfigReload as ConfigReload,
@@ -139,13 +173,6 @@ from hivecost.signals import (
     execution_cancelled as execution_cancelled,
     subscriber_failed as subscriber_failed,
 )
-from hivecost.backends.sqlite import (
-    DoubtfulHold as DoubtfulHold,
-    Ledger as Ledger,
-    LedgerHold as LedgerHold,
-    Store as Store,
-    StoreStatistics as StoreStatistics,
-)
 from hivecost.subscribers import (
     BudgetWatcher as BudgetWatcher,
     CostReporter as CostReporter,
@@ -159,6 +186,14 @@ from hivecost.subscription import (
     BusStatistics as BusStatistics,
     Subscription as Subscription,
     SubscriptionStatistics as SubscriptionStatistics,
+)
+from hivecost.usage import (
+    StreamedAnswer as StreamedAnswer,
+    UsagePass as UsagePass,
+    UsageReading as UsageReading,
+    UsageStatus as UsageStatus,
+    UsageStream as UsageStream,
+    read_usage as read_usage,
 )
 
 __version__: str

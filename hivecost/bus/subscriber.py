@@ -152,7 +152,7 @@ class Subscriber:
         return self._finished is None or self._finished.is_set()
 
     def reopen(self) -> bool:
-        """Ready for another run of the bus; False while a handler call of the last run still ignores its end."""
+        """Ready for another run of the bus; False while a handler call of the last segment still ignores its end."""
         if not self.is_finished:
             return False
         self.ended, self._is_abandoned, self.awaits_turn = False, False, True

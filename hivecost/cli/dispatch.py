@@ -51,18 +51,13 @@ def _run(arguments: Sequence[str]) -> NoReturn:
             print(__version__)  # noqa: T201  # what was asked for
             sys.exit(0)
         case [name, *rest] if name in QUICK:
-            run_quick(name, rest)
+            import_module(f"hivecost.cli.{name}").run(rest)
             sys.exit(0)
         case _:
             from hivecost.cli.commands import app  # noqa: PLC0415  # typer takes its time
 
             app()
             sys.exit(0)
-
-
-def run_quick(name: str, arguments: Sequence[str]) -> None:
-    """Run a command that reads its own arguments."""
-    import_module(f"hivecost.cli.{name}").run(arguments)
 
 
 def _fail(problem: str, status: int) -> NoReturn:

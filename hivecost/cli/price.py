@@ -97,19 +97,9 @@ def _progress() -> Iterator[_Advance]:
     if not sys.stderr.isatty() or sys.stdout.isatty():
         yield lambda _bytes, _lines: None
         return
-    from rich.console import Console  # noqa: PLC0415  # as above
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415  # as above
+    from hivecost.cli.render import pricing_progress  # noqa: PLC0415  # as above
 
-    lines = TextColumn("{task.fields[lines]:>12,} lines")
-    with Progress(TextColumn("Pricing"), BarColumn(), lines, TimeElapsedColumn(), console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=_stdin_bytes(), lines=0)
-        seen = 0
-
-        def advance(bytes_read: int, lines_read: int) -> None:
-            nonlocal seen
-            seen += lines_read
-            bar.update(task, advance=bytes_read, lines=seen)
-
+    with pricing_progress(_stdin_bytes()) as advance:
         yield advance
 
 

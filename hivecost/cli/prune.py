@@ -35,7 +35,7 @@ def prune(
 
     from hivecost.backends.sqlite import prune as prune_log  # noqa: PLC0415  # the same
     from hivecost.backends.sqlite.reading import load_budgets, require_log  # noqa: PLC0415  # the same
-    from hivecost.reports import to_json  # noqa: PLC0415  # the same
+    from hivecost.cli.render import to_json  # noqa: PLC0415  # the same
 
     before_ns = _before_ns(keep, before)
 

@@ -27,7 +27,8 @@ def reprice(
 
     from hivecost.backends.sqlite import open_price_book  # noqa: PLC0415  # the same
     from hivecost.backends.sqlite.reading import require_log  # noqa: PLC0415  # the same
-    from hivecost.reports import render_repricing, reprice_log, to_json  # noqa: PLC0415  # the same
+    from hivecost.cli.render import render_repricing, to_json  # noqa: PLC0415  # the same
+    from hivecost.reports import reprice_log  # noqa: PLC0415  # the same
 
     book = open_price_book(data, prices)
 

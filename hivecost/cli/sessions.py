@@ -26,7 +26,7 @@ def sessions(
     import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
 
     from hivecost.backends.sqlite.reading import SessionStore, require_log  # noqa: PLC0415  # the same
-    from hivecost.reports import render_sessions, to_json  # noqa: PLC0415  # the same
+    from hivecost.cli.render import render_sessions, to_json  # noqa: PLC0415  # the same
 
     async def load() -> None:
         found = await SessionStore(data).list_sessions(

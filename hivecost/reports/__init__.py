@@ -1,4 +1,4 @@
-"""What people read: one file for each report, one for each format."""
+"""What people read, as numbers: one file for each report."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -6,22 +6,25 @@ from hivecost.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from hivecost.reports.advice import DOWNGRADE_RULE, Advice, Batching, Compression, Downgrade, load_advice
-    from hivecost.reports.advice_terminal import render_advice
-    from hivecost.reports.budgets import BudgetLedgerLine, BudgetReport, load_budget_report, load_doubts, require_ledger
-    from hivecost.reports.budgets_terminal import render_budgets, render_changes, render_doubts
+    from hivecost.reports.budgets import (
+        BudgetLedgerLine,
+        BudgetReport,
+        InDoubt,
+        load_budget_report,
+        load_doubts,
+        load_in_doubt,
+        require_ledger,
+    )
     from hivecost.reports.caching import CachingLine
-    from hivecost.reports.explanation import BudgetExplanation, explain_budget, render_explanation
-    from hivecost.reports.in_doubt import InDoubt, load_in_doubt
-    from hivecost.reports.json_document import to_json
-    from hivecost.reports.rates import render_rate_changes, render_rate_list, render_rates
-    from hivecost.reports.repricing import RepricedModel, RepricingReport, render_repricing, reprice_log
+    from hivecost.reports.explanation import AccountExplanation, BudgetExplanation, RefusalLine, explain_budget
+    from hivecost.reports.repricing import RepricedModel, RepricingReport, reprice_log
     from hivecost.reports.session import AlertLine, SessionReport, load_session_report
     from hivecost.reports.session_budgets import BudgetLine
-    from hivecost.reports.spend import SpendReport, load_spend, render_spend, spend_csv
-    from hivecost.reports.terminal import render_session, render_sessions
+    from hivecost.reports.spend import SpendReport, load_spend
 
 __all__ = [
     "DOWNGRADE_RULE",
+    "AccountExplanation",
     "Advice",
     "AlertLine",
     "Batching",
@@ -33,6 +36,7 @@ __all__ = [
     "Compression",
     "Downgrade",
     "InDoubt",
+    "RefusalLine",
     "RepricedModel",
     "RepricingReport",
     "SessionReport",
@@ -44,45 +48,27 @@ __all__ = [
     "load_in_doubt",
     "load_session_report",
     "load_spend",
-    "render_advice",
-    "render_budgets",
-    "render_changes",
-    "render_doubts",
-    "render_explanation",
-    "render_rate_changes",
-    "render_rate_list",
-    "render_rates",
-    "render_repricing",
-    "render_session",
-    "render_sessions",
-    "render_spend",
     "reprice_log",
     "require_ledger",
-    "spend_csv",
-    "to_json",
 ]
 
 #: Where each name lives.
 _MODULES: Final = {
     "hivecost.reports.advice": ("DOWNGRADE_RULE", "Advice", "Batching", "Compression", "Downgrade", "load_advice"),
-    "hivecost.reports.advice_terminal": ("render_advice",),
     "hivecost.reports.budgets": (
         "BudgetLedgerLine",
         "BudgetReport",
+        "InDoubt",
         "load_budget_report",
         "load_doubts",
+        "load_in_doubt",
         "require_ledger",
     ),
-    "hivecost.reports.budgets_terminal": ("render_budgets", "render_changes", "render_doubts"),
     "hivecost.reports.caching": ("CachingLine",),
-    "hivecost.reports.explanation": ("BudgetExplanation", "explain_budget", "render_explanation"),
-    "hivecost.reports.in_doubt": ("InDoubt", "load_in_doubt"),
-    "hivecost.reports.json_document": ("to_json",),
-    "hivecost.reports.rates": ("render_rate_changes", "render_rate_list", "render_rates"),
-    "hivecost.reports.repricing": ("RepricedModel", "RepricingReport", "render_repricing", "reprice_log"),
+    "hivecost.reports.explanation": ("AccountExplanation", "BudgetExplanation", "RefusalLine", "explain_budget"),
+    "hivecost.reports.repricing": ("RepricedModel", "RepricingReport", "reprice_log"),
     "hivecost.reports.session": ("AlertLine", "SessionReport", "load_session_report"),
     "hivecost.reports.session_budgets": ("BudgetLine",),
-    "hivecost.reports.spend": ("SpendReport", "load_spend", "render_spend", "spend_csv"),
-    "hivecost.reports.terminal": ("render_session", "render_sessions"),
+    "hivecost.reports.spend": ("SpendReport", "load_spend"),
 }
 __getattr__ = lazy_names(__name__, _MODULES)

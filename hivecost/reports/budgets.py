@@ -68,6 +68,15 @@ class BudgetReport(msgspec.Struct, frozen=True, kw_only=True):
     overruled: list[OwnLimit] = []
 
 
+class InDoubt(msgspec.Struct, frozen=True, kw_only=True):
+    """The holds in doubt of a base path, and what they come to; a hold on several accounts counts once."""
+
+    holds: int
+    nanousd: int
+    tokens: int
+    calls: int
+
+
 async def load_budget_report(base_path: str | Path, *, clock: Clock = SYSTEM_CLOCK) -> BudgetReport:
     """How every budget that was used here stands. Reads only.
 
@@ -102,12 +111,28 @@ async def load_doubts(base_path: str | Path, *, clock: Clock = SYSTEM_CLOCK) -> 
     return await run_in_thread(partial(read_doubts, Path(base_path), clock.now_ns()))
 
 
+async def load_in_doubt(base_path: str | Path) -> InDoubt | None:
+    """What is in doubt; None where nothing is. Raises StoreErrors."""
+    if not await load_budgets(base_path):
+        return None
+    holds = await run_in_thread(partial(read_doubts, Path(base_path), SYSTEM_CLOCK.now_ns()))
+    return _added(holds) if holds else None
+
+
 async def require_ledger(base_path: str | Path) -> dict[str, BudgetState]:
     """The hard budgets by name. Raises LedgerUnavailableError where there never were any, and makes nothing there."""
     budgets = await load_budgets(base_path)
     if not budgets:
         raise _no_budgets(base_path, has_log=await is_logged(base_path))
     return {budget.name: budget for budget in budgets}
+
+
+def _added(holds: Sequence[DoubtfulHold]) -> InDoubt:
+    sums = {"usd": 0, "tokens": 0, "calls": 0}
+    for hold in holds:
+        for unit in sums:
+            sums[unit] += max((part.amount for part in hold.amounts if part.unit == unit), default=0)
+    return InDoubt(holds=len(holds), nanousd=sums["usd"], tokens=sums["tokens"], calls=sums["calls"])
 
 
 def _no_budgets(base_path: str | Path, *, has_log: bool) -> LedgerUnavailableError:

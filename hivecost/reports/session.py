@@ -30,7 +30,7 @@ from hivecost.backends.sqlite.reading import (
 from hivecost.errors import SessionNotFoundError
 from hivecost.events import AlertRaised, BudgetExceeded, BudgetWarning, EventType
 from hivecost.ledger import UNSEEN
-from hivecost.reports.in_doubt import InDoubt, load_in_doubt
+from hivecost.reports.budgets import InDoubt, load_in_doubt
 from hivecost.reports.session_budgets import BudgetLine, load_budget_lines
 
 _TOLD: Final = (EventType.BUDGET_WARNING, EventType.BUDGET_EXCEEDED, EventType.ALERT_RAISED)

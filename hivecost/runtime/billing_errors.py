@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from hivecost.pricing import is_unbilled
+from hivecost.usage import is_unbilled
 
 #: Raised by httpx, httpx2, requests and the standard library before a single byte of the request went out.
 _NOT_SENT: Final = frozenset({"ConnectError", "ConnectTimeout", "ConnectionRefusedError", "PoolTimeout", "gaierror"})

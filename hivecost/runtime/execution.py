@@ -25,7 +25,6 @@ from hivecost.ledger.caps import Cap
 from hivecost.loops import Loop, Task, run_on, wait_on
 from hivecost.money import TURN_COST_MAX_NANOUSD, to_nanousd
 from hivecost.plain_text import plain_str
-from hivecost.pricing import tokens_of
 from hivecost.runtime.admission import Admission
 from hivecost.runtime.breakdown import Breakdown, Tally
 from hivecost.runtime.charge import Charge
@@ -33,6 +32,7 @@ from hivecost.runtime.hosts import ExecutionHost
 from hivecost.runtime.prompt_count import Count, PromptCount
 from hivecost.runtime.result import ExecutionResult
 from hivecost.runtime.turn import Turn
+from hivecost.usage import tokens_of
 
 T = TypeVar("T")
 

@@ -15,20 +15,12 @@ from hivecost.events import FROM_ALL, FROM_ANSWER, Cost, CostStatus, LLMTurnComp
 from hivecost.gate_contract import TurnRequest
 from hivecost.ledger.caps import Cap
 from hivecost.plain_text import plain_str
-from hivecost.pricing import (
-    UsageReading,
-    UsageStatus,
-    UsageStream,
-    each_request,
-    estimated,
-    read_usage,
-    size_of_answer,
-)
 from hivecost.runtime.admission import Admission
 from hivecost.runtime.billing_errors import refusal_status, retry_after_s, was_never_sent
 from hivecost.runtime.hosts import TurnHost
 from hivecost.runtime.prompt_count import PromptCount
 from hivecost.runtime.streaming import Chunk, Coverage, TurnStream
+from hivecost.usage import UsageReading, UsageStatus, UsageStream, each_request, estimated, read_usage, size_of_answer
 
 _log = logging.getLogger("hivecost.runtime")
 _REFUSED: Final = "refused"

@@ -11,7 +11,7 @@ from hivecost.errors import BudgetExceededError, ConfigError, ReentrancyError
 from hivecost.events import AlertRaised, Event, EventType, ExecutionCompleted, LLMTurnComplete
 from hivecost.gate_contract import TurnRequest
 from hivecost.plugin import PluginHost
-from hivecost.rate_limits.checks import require_seconds
+from hivecost.rate_limits.validation import require_seconds
 from hivecost.subscribers.runaway_detector import EXECUTIONS_MAX, RunawayDetector, RunawayRules
 from hivecost.subscribers.turn_pacer import TurnThrottle
 

@@ -10,7 +10,7 @@ import pytest
 
 import hivecost as hc
 from hivecost.testing import LedgerContract
-from hivecost.testing.ledger_contract import checking
+from hivecost.testing.contracts import checking
 
 
 def load(name):

@@ -153,9 +153,11 @@ def as_nobody(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     lines = f"""
 import os, sys
 from hivecost.cli import app
-import anyio, hivecost.reports, hivecost.backends.sqlite.schema
+import anyio, hivecost.backends.sqlite.schema
 from hivecost.backends.sqlite.reading import *
-import anyio._backends._asyncio, rich.table, hivecost.reports.terminal, hivecost.reports.console
+from hivecost.cli.render import *
+from hivecost.reports import *
+import anyio._backends._asyncio, importlib.metadata, rich.table
 hivecost.backends.sqlite.schema.migrations()
 if os.getuid() == 0:
     os.setgid(65534)

@@ -98,7 +98,9 @@ host: hc.PluginHost = runtime
 
 
 async def look(host: hc.PluginHost) -> None:
-    for account in await host.budgets.status():
+    budgets: hc.BudgetsView = host.budgets
+    account: hc.AccountView
+    for account in await budgets.status():
         remaining: int = account.remaining
         print(account.budget, account.scope, account.unit, remaining, account.limit, account.reset_at)
     limit: int = await host.budgets.raise_limit("day", "$5", scope={"user": "ada"}, by="printer")
@@ -144,7 +146,9 @@ async def main() -> None:
 
 async def report(session_id: str) -> Decimal:
     state = await hc.SessionStore("data").read_state(session_id)
+    metrics: hc.SessionMetrics = state.metrics
     started_at: str = state.timestamps.started_at
+    print(metrics.total_tokens)
     details = await hc.RuntimeLogStore("data").load_details(session_id)
     total = Decimal(0)
     for node in details.nodes:

@@ -134,7 +134,7 @@ def test_a_fault_of_our_own_is_a_line_with_its_place(hivecost, monkeypatch, logg
     def broken(*_):
         raise UnicodeDecodeError("utf-8", b"\xb3", 0, 1, "invalid start byte")
 
-    monkeypatch.setattr("hivecost.reports.render_sessions", broken)
+    monkeypatch.setattr("hivecost.cli.render.render_sessions", broken)
     status, _, err = hivecost("sessions", "--data", str(logged_path))
     assert status == 1
     assert err.startswith("hivecost: a fault of hivecost itself, please report it: UnicodeDecodeError: 'utf-8' codec")

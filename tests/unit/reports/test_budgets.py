@@ -14,16 +14,10 @@ import pytest
 import hivecost as hc
 from hivecost.backends.sqlite import prune
 from hivecost.backends.sqlite.reading import load_definitions, logged_accounts
+from hivecost.cli.render import render_budgets, render_explanation, render_session
 from hivecost.clock import to_datetime
 from hivecost.errors import LedgerUnavailableError, StoreCorruptError
-from hivecost.reports import (
-    explain_budget,
-    load_budget_report,
-    load_session_report,
-    render_budgets,
-    render_explanation,
-    render_session,
-)
+from hivecost.reports import explain_budget, load_budget_report, load_session_report
 from hivecost.testing import FakeClock
 
 pytestmark = pytest.mark.anyio

@@ -9,8 +9,9 @@ import pytest
 
 import hivecost as hc
 from hivecost.backends.sqlite.reading import require_log
+from hivecost.cli.render import render_session, render_spend, to_json
 from hivecost.errors import SessionNotFoundError
-from hivecost.reports import load_session_report, load_spend, render_session, render_spend, to_json
+from hivecost.reports import load_session_report, load_spend
 from hivecost.testing import FakeClock
 
 pytestmark = pytest.mark.anyio

@@ -12,8 +12,9 @@ from msgspec import msgpack
 
 from hivecost.errors import UsageInvalidError
 from hivecost.events import Usage
-from hivecost.pricing import PriceBook, UsageStatus, UsageStream, price_line, read_usage
+from hivecost.pricing import PriceBook, price_line
 from hivecost.testing import FakeClock
+from hivecost.usage import UsageStatus, UsageStream, read_usage
 
 HUGE = 10**5_000
 SOUND = {"prompt_tokens": 4, "completion_tokens": 5}

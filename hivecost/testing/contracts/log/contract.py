@@ -12,9 +12,9 @@ from typing import TypeVar
 from hivecost.errors import ConfigError, SessionNotFoundError
 from hivecost.events import Event, EventType, ExecutionStarted, LLMTurnComplete
 from hivecost.log import ALWAYS, DIMENSIONS, EVERYTHING, Filter, LogReader, Page, SumRow, Window
+from hivecost.testing.contracts.checking import raises, same
 from hivecost.testing.contracts.log.history import DAY_NS, SESSIONS, START_NS, ZONES, history
 from hivecost.testing.contracts.log.oracle import LogOracle, sum_row
-from hivecost.testing.ledger_contract.checking import raises, same
 
 T = TypeVar("T")
 
