@@ -1,6 +1,7 @@
 """The public names, and the room that each comes from; `hivecost/__init__.py` imports them when they are first used."""
 
 from hivecost.attribution import (
+    Attributed as Attributed,
     Attribution as Attribution,
 )
 from hivecost.backends.sqlite import (
