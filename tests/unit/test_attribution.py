@@ -44,7 +44,11 @@ def test_the_struct_has_no_fields_but_those_of_the_table():
     assert {*Attribution.__struct_fields__} == {*ATTRIBUTION_FIELDS, "tags", "parent"}
 
 
-@pytest.mark.parametrize("words", [DIMENSIONS, get_args(Dimension), Filter._fields, KEPT_DIMENSIONS, RESERVED], ids=str)
+@pytest.mark.parametrize(
+    "words",
+    [DIMENSIONS, get_args(Dimension), Filter._fields, KEPT_DIMENSIONS, RESERVED],
+    ids=["usage", "plugins", "filter", "kept", "budgets"],
+)
 def test_reports_sums_and_budgets_have_the_words_of_the_table(words):
     """But for periods, and for the further names of models."""
     others = {"hour", "day", "week", "month", "asked_model", "answered_model", "asked_provider"}
