@@ -147,7 +147,7 @@ def test_a_fault_of_our_own_is_a_line_with_its_place(hivecost, monkeypatch, logg
         (["--help"], "hivecost.cli.help.help_text"),
         (["today"], "hivecost.cli.quick.open_log"),
         (["statusline"], "hivecost.cli.quick.open_log"),
-        (["sessions"], "hivecost.reports.render_sessions"),
+        (["sessions"], "hivecost.cli.render.render_sessions"),
     ],
 )
 def test_ctrl_c_is_status_130_and_no_word(hivecost, monkeypatch, logged_path, arguments, where):
