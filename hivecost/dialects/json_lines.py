@@ -28,7 +28,8 @@ class JsonLinesFraming:
         self._pending += rest
         if len(self._pending) > EVENT_MAX_BYTES:
             self._passes = True
-            yield from self.close()
+            yield Piece(bytes(self._pending), None)
+            self._pending.clear()
 
     def close(self) -> Iterator[Piece]:
         """The last line, where it has no end."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from collections.abc import Iterator
@@ -62,7 +63,7 @@ def _encoded(event: Event) -> bytes:
 
 def _piece(raw: bytes) -> Piece:
     name, data = "", []
-    for line in _LINE_END.split(raw):
+    for line in _LINE_END.split(raw.removeprefix(codecs.BOM_UTF8)):
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if field == b"data":
