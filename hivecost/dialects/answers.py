@@ -26,7 +26,7 @@ _FRAMINGS: Final[Mapping[str, type[Framing]]] = {
     "application/vnd.amazon.eventstream": EventStreamFraming,
 }
 #: Types of answers that are no streams, whatever was asked; Gemini's lists alone come as JSON.
-_WHOLE: Final = frozenset({"application/json", "text/html", "text/plain"})
+_WHOLE: Final = frozenset({"application/json", "text/html"})
 _LISTS: Final = "google.gemini"
 #: Bedrock's counts of an answer in the model's own words.
 _COUNTS: Final = "x-amzn-bedrock-input-token-count"

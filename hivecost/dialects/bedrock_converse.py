@@ -18,6 +18,9 @@ from hivecost.usage.views import view
 _PATH: Final = re.compile(r"/model/(?P<model>.+)/(?P<call>converse|converse-stream)")
 _CONFIG: Final = "inferenceConfig"
 _LIMIT: Final = "maxTokens"
+#: What a model understands besides, under its own names, limits among it.
+_OWN_FIELDS: Final = "additionalModelRequestFields"
+_OWN_LIMITS: Final = ("max_tokens", "max_completion_tokens", "max_new_tokens", "max_gen_len", "max_tokens_to_sample")
 #: None that botocore asks for again by itself, as it does for throttling.
 _ERRORS: Final = {"exhausted": "ServiceQuotaExceededException", "busy": "ServiceQuotaExceededException"}
 
@@ -34,14 +37,17 @@ class BedrockConverse:
 
     def read(self, route: Route, body: Body, headers: Mapping[str, str]) -> Asked:
         """Raises ValueError for a configuration that is no object."""
-        limit = body.part(_CONFIG).get(_LIMIT)
-        thinking = view(body.part("additionalModelRequestFields").get("thinking"))
+        own = body.part(_OWN_FIELDS)
+        found = {(_CONFIG, _LIMIT): body.part(_CONFIG).get(_LIMIT)} | {
+            (_OWN_FIELDS, name): own[name] for name in _OWN_LIMITS if name in own
+        }
+        limits = {key: limit for key, limit in found.items() if limit is not None}
         return Asked(
             model=route.match.model,
             stream=bool(route.match.stream),
-            limit_keys=((_CONFIG, _LIMIT),),
-            max_tokens=limit_of([] if limit is None else [limit]),
-            limit_min=1 + limit_of([thinking.get("budget_tokens")]),
+            limit_keys=tuple(limits) or ((_CONFIG, _LIMIT),),
+            max_tokens=limit_of(limits.values()),
+            limit_min=1 + limit_of([view(own.get("thinking")).get("budget_tokens")]),
             service_tier=asked_tier(body.value),
         )
 

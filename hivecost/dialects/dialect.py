@@ -126,8 +126,9 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
     def to_send(self, max_tokens: int | None = None, *, say_usage: bool = True) -> Any:
         """The body with this limit of output tokens, and with the question for usage where its stream needs one.
 
-        JSON changes in these places only, and keeps its very bytes where none is to change. A dialect without limits
-        sets none. Raises ValueError for a limit below `asked.limit_min`.
+        JSON changes in these places only, and keeps its very bytes where none is to change. What came compressed is not
+        compressed any more where it changed. A dialect without limits sets none. Raises ValueError for a limit below
+        `asked.limit_min`.
         """
         if max_tokens is not None and max_tokens < self.asked.limit_min:
             raise ValueError(f"{self.model} takes a limit of {self.asked.limit_min:,} tokens or more, not {max_tokens}")

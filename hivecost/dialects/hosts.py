@@ -53,17 +53,20 @@ _REGIONAL: Final = {
     re.compile(r"[a-z0-9-]+-aiplatform\.googleapis\.com|aiplatform\.[a-z0-9-]+\.rep\.googleapis\.com"): "google",
     re.compile(r"dashscope(?:-[a-z]+)?\.aliyuncs\.com"): "alibaba",
 }
-#: Where Ollama listens on the machine that it runs on.
-_OLLAMA_PORT: Final = "11434"
+#: Who listens there on the machine that it runs on, and bills nothing.
+_LOCAL_PORTS: Final = {"11434": "ollama"}
 
 
-def provider_of(host: str, port: str = "") -> str | None:
+def provider_of(host: str) -> str | None:
     """Who bills at a host whose name is in lower case: "" where it only passes on, None where nobody knows."""
-    if port == _OLLAMA_PORT:
-        return "ollama"
     end = host
     while end:
         if (provider := _PROVIDERS.get(end)) is not None:
             return provider
         end = end.partition(".")[2]
     return next((provider for name, provider in _REGIONAL.items() if name.fullmatch(host)), None)
+
+
+def local_provider(port: str) -> str:
+    """Who serves models at this port of a host that nobody knows; "" where that says nothing."""
+    return _LOCAL_PORTS.get(port, "")

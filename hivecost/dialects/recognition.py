@@ -12,7 +12,7 @@ from hivecost.dialects.bedrock_converse import BedrockConverse
 from hivecost.dialects.bedrock_invoke import BedrockInvoke
 from hivecost.dialects.dialect import Dialect, Free, Route, Target, Unknown, Unmetered
 from hivecost.dialects.gemini import Gemini
-from hivecost.dialects.hosts import provider_of
+from hivecost.dialects.hosts import local_provider, provider_of
 from hivecost.dialects.ollama_chat import OllamaChat
 from hivecost.dialects.openai_chat import OpenAIChat
 from hivecost.dialects.openai_embeddings import OpenAIEmbeddings
@@ -34,14 +34,15 @@ _SLASHES: Final = re.compile(r"//+")
 _FREE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS", "DELETE"})
 #: What such a request opens where it is a web socket: a conversation that is billed.
 _SOCKETS: Final = re.compile(r"(?:.*/)?(?:realtime|responses|live|ws/.*)")
-#: What costs nothing though something is sent: counts of tokens, files, ends of what was begun.
+#: What costs nothing though something is sent: counts of tokens, files, notes on what was said, traces of agents.
 _FREE_PATHS: Final = re.compile(
     r"(?:.*/)?(?:count_tokens|count-tokens|tokenize|tokenize-text|moderations|cancel|responses/input_tokens"
-    r"|(?:upload/.+/)?files(?:/.*)?|uploads(?:/.*)?)|.*:(?:countTokens|computeTokens|cancel)|.*/count-tokens:rawPredict"
+    r"|(?:upload/.+/)?files(?:/.*)?|uploads(?:/.*)?|conversations(?:/.*)?|chat/completions/[^/]+|traces/ingest)"
+    r"|.*:(?:countTokens|computeTokens|cancel)|.*/count-tokens:rawPredict"
 )
-#: What Ollama does besides, and what Anthropic's own clients report of themselves.
+#: What Ollama's cloud does besides, and what Anthropic's own clients report of themselves.
 _FREE_OF: Final = {
-    "ollama": re.compile(r"/api/(?:show|tags|ps|version|pull|copy|delete|me)"),
+    "ollama": re.compile(r"/api/(?:show|me)"),
     "anthropic": re.compile(r"/api/.*"),
 }
 
@@ -49,14 +50,14 @@ _FREE_OF: Final = {
 def recognise(method: str, host: str, path: str) -> Route | Free | Unmetered | Unknown:
     """What a request is by its address alone: `host` may have a port, `path` a query. Never raises."""
     target = _target(method, host, path)
-    provider = provider_of(target.host, target.port)
+    provider = provider_of(target.host)
     for dialect in DIALECTS:
         if match := dialect.recognise(target):
             return Route(
                 dialect=dialect,
                 target=target,
                 match=match,
-                provider=provider or match.provider,
+                provider=provider or local_provider(target.port) or match.provider,
                 is_known_host=provider is not None,
             )
     if provider is None:

@@ -81,7 +81,10 @@ def test_a_call_of_a_model_is_known_by_its_address(call):
         ("POST", GEMINI, "/upload/v1beta/files"),
         ("POST", BEDROCK, "/model/m/count-tokens"),
         ("GET", "openrouter.ai", "/api/v1/generation?id=gen-1"),
-        ("POST", "localhost:11434", "/api/show"),
+        ("POST", "ollama.com", "/api/show"),
+        ("POST", "api.openai.com", "/v1/traces/ingest"),
+        ("POST", "api.openai.com", "/v1/conversations/conv_1/items"),
+        ("POST", "api.openai.com", "/v1/chat/completions/chatcmpl_1"),
     ],
 )
 def test_what_a_paid_host_does_for_nothing_is_free(method, host, path):
@@ -124,6 +127,7 @@ def test_a_paid_host_by_an_unknown_path_is_unmetered(method, host, path):
         ("api.openai.com.evil.example", "/v1/images"),
         ("s3.amazonaws.com", "/b"),
         ("storage.googleapis.com", "/o"),
+        ("localhost:11434", "/api/embed"),
         ("", ""),
     ],
 )

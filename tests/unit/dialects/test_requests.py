@@ -50,6 +50,13 @@ def keys(request: ModelRequest):
         ),
         (GEMINI, GENERATE, {"generation_config": {"temperature": 1}}, (("generation_config", "maxOutputTokens"),), 0),
         (BEDROCK, "/model/m/converse", {"inferenceConfig": {"maxTokens": 4}}, (("inferenceConfig", "maxTokens"),), 4),
+        (
+            BEDROCK,
+            "/model/m/converse",
+            {"inferenceConfig": {"maxTokens": 4}, "additionalModelRequestFields": {"max_gen_len": 9}},
+            (("inferenceConfig", "maxTokens"), ("additionalModelRequestFields", "max_gen_len")),
+            9,
+        ),
         (BEDROCK, "/model/us.anthropic.claude-x/invoke", {"max_tokens": 4}, OLD, 4),
         (
             BEDROCK,
