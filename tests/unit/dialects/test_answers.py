@@ -90,7 +90,10 @@ def test_a_whole_answer_passes_and_is_read(sample):
 def test_our_chunk_is_found_however_events_end(change):
     """And all other bytes stay as they are."""
     with_usage, without = joined(CHAT.frames()), change(_without_our_chunk())
-    for pieces in (by_byte(change(with_usage)), [change(with_usage)]):
+    data = change(with_usage)
+    end = data.rindex(b"[DONE]") if b"[DONE]" in data else len(data)
+    cuts = [[data[:at], data[at:]] for at in range(end - 12, end)]  # in the middle of what ends our chunk
+    for pieces in (by_byte(data), [data], *cuts):
         answer = Answer(CHAT.request(), headers=CHAT.headers())
         assert passed(answer, pieces).rstrip() == without.rstrip()
         assert answer.reading().usage.output_tokens == 16

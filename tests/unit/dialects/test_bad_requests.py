@@ -80,10 +80,19 @@ def test_a_compressed_body_is_read_and_changed_in_the_clear(encoding, encode):
     assert json.loads(request.to_send(3)) == BODY | {"max_tokens": 3}
 
 
-@pytest.mark.parametrize("sent", [b"\x1f\x8bnonsense", gzip.compress(b"0" * (SIZE_MAX + 1))], ids=["broken", "bomb"])
-def test_what_is_compressed_wrongly_or_too_much_is_a_value(sent):
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (b"\x1f\x8bnonsense", "not compressed as it says"),
+        (gzip.compress(b"0" * (SIZE_MAX + 1)), "more than 134,217,728"),
+    ],
+    ids=["broken", "bomb"],
+)
+def test_what_is_compressed_wrongly_or_too_much_is_a_value(sent, said):
     """A small body may say a large one."""
-    assert isinstance(read(OPENAI, CHAT, sent, JSON | {"content-encoding": "gzip"}), Unreadable)
+    found = read(OPENAI, CHAT, sent, JSON | {"content-encoding": "gzip"})
+    assert isinstance(found, Unreadable)
+    assert said in found.reason
 
 
 def test_a_hundred_megabytes_are_read():

@@ -79,6 +79,17 @@ def test_usage_is_said_as_known_unless_it_is_given():
     assert said.output_tokens >= 5
 
 
+@pytest.mark.parametrize("name", ["messages", "converse"])
+def test_a_block_is_closed_once(name):
+    """By the provider or by us, wherever the stream ends."""
+    sample = BY_NAME[name]
+    frames = sample.frames(TOOL)
+    for count in range(1, len(frames.chunks) + 1):
+        stream = ended(sample, [*frames.opening, *frames.chunks[:count]])
+        begun = 1 + (b"read_file" in stream)
+        assert stream.count(b'"content_block_stop"') + stream.count(b"contentBlockStop") == begun
+
+
 def test_every_choice_of_a_chat_is_ended():
     """Those that are open, each once; usage only where the caller asked for it; then nothing more."""
     sample = BY_NAME["chat"]

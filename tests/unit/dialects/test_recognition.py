@@ -128,6 +128,7 @@ def test_a_paid_host_by_an_unknown_path_is_unmetered(method, host, path):
         ("s3.amazonaws.com", "/b"),
         ("storage.googleapis.com", "/o"),
         ("localhost:11434", "/api/embed"),
+        ("bedrock-runtime.us-east-1.amazonaws.com.evil.example", "/x"),
         ("", ""),
     ],
 )
