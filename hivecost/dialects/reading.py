@@ -18,7 +18,17 @@ _SETTINGS: Final = frozenset(
     {
         *("model", "modelId", "stream", "stream_options", "max_tokens", "max_completion_tokens", "max_output_tokens"),
         *("max_gen_len", "temperature", "top_p", "top_k", "seed", "stop", "stop_sequences", "logprobs", "top_logprobs"),
-        *("presence_penalty", "frequency_penalty", "logit_bias", "user", "metadata", "store", "include", "betas"),
+        *(
+            "presence_penalty",
+            "frequency_penalty",
+            "logit_bias",
+            "user",
+            "metadata",
+            "client_metadata",
+            "store",
+            "include",
+            "betas",
+        ),
         *("safety_identifier", "prompt_cache_key", "parallel_tool_calls", "keep_alive", "anthropic_version"),
         *("inferenceConfig", "requestMetadata", "labels", "encoding_format", "dimensions"),
     }
