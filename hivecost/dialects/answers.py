@@ -11,6 +11,7 @@ from hivecost.dialects.dialect import ModelRequest
 from hivecost.dialects.event_stream import EventStreamFraming
 from hivecost.dialects.framing import Event, Framing, Piece
 from hivecost.dialects.json_lines import JsonLinesFraming
+from hivecost.dialects.openai_chat import is_usage_chunk
 from hivecost.dialects.refusals import value_of
 from hivecost.dialects.sse import SseFraming
 from hivecost.events import Usage
@@ -155,7 +156,7 @@ class Answer:
         """Note what a piece says. Whether it is the chunk that is there because of us."""
         if event is None:
             return False
-        is_ours = self._drops and self._dialect.is_added(event)
+        is_ours = self._drops and is_usage_chunk(event)
         self._note(event, is_seen=not is_ours)
         return is_ours
 

@@ -61,10 +61,6 @@ class AnthropicMessages:
         """Of one message."""
         return MessageEnding(request.model)
 
-    def is_added(self, event: Event) -> bool:
-        """Nothing is added."""
-        return False
-
     def refused(self, refusal: Refusal, route: Route, headers: Mapping[str, str]) -> RefusalAnswer:
         """`{"type": "error", "error": {type, message}}`."""
         kind = _ERRORS.get(refusal.kind, "invalid_request_error")

@@ -59,10 +59,6 @@ class BedrockConverse:
         """Of one stream."""
         return ConverseEnding()
 
-    def is_added(self, event: Event) -> bool:
-        """Nothing is added."""
-        return False
-
     def refused(self, refusal: Refusal, route: Route, headers: Mapping[str, str]) -> RefusalAnswer:
         """As Amazon says errors."""
         return amazon_answer(refusal)

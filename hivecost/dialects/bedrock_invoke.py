@@ -18,6 +18,7 @@ from hivecost.dialects.limits import limit_of
 from hivecost.dialects.openai_chat import ChatEnding
 from hivecost.dialects.refusals import value_of
 from hivecost.events import Usage
+from hivecost.prompts import asked_tier
 from hivecost.usage.views import view
 
 _PATH: Final = re.compile(r"/model/(?P<model>.+)/(?P<call>invoke|invoke-with-response-stream)")
@@ -111,7 +112,7 @@ class BedrockInvoke:
             limit_keys=keys if is_text else (),
             max_tokens=limit_of(limit for _, limit in found),
             limit_min=said.limit_min if said else 1,
-            service_tier=value_of(headers, _TIER_HEADER).lower().replace("default", ""),
+            service_tier=asked_tier({"service_tier": value_of(headers, _TIER_HEADER).lower()}),
         )
 
     def framing(self, route: Route) -> EventStreamFraming:
@@ -121,10 +122,6 @@ class BedrockInvoke:
     def ending(self, request: ModelRequest) -> InvokeEnding:
         """Of one stream."""
         return InvokeEnding(_family(request.model, request.body).ending(request))
-
-    def is_added(self, event: Event) -> bool:
-        """Nothing is added."""
-        return False
 
     def refused(self, refusal: Refusal, route: Route, headers: Mapping[str, str]) -> RefusalAnswer:
         """As Amazon says errors."""

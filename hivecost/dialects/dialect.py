@@ -219,10 +219,6 @@ class Dialect(Protocol):
         """Knows how to end one stream."""
         ...
 
-    def is_added(self, event: Event) -> bool:
-        """Whether an event is there only because `usage_key` was set."""
-        ...
-
     def refused(self, refusal: Refusal, route: Route, headers: Mapping[str, str]) -> RefusalAnswer:
         """The answer to a request with these headers that is not sent."""
         ...

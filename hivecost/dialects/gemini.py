@@ -65,10 +65,6 @@ class Gemini:
         """Of one stream."""
         return GeminiEnding(request)
 
-    def is_added(self, event: Event) -> bool:
-        """Nothing is added."""
-        return False
-
     def refused(self, refusal: Refusal, route: Route, headers: Mapping[str, str]) -> RefusalAnswer:
         """`{"error": {code, message, status}}`; in a list where the answer would be one."""
         error = {

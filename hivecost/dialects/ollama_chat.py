@@ -46,10 +46,6 @@ class OllamaChat:
         """Of one answer."""
         return OllamaEnding(request.model)
 
-    def is_added(self, event: Event) -> bool:
-        """Nothing is added."""
-        return False
-
     def refused(self, refusal: Refusal, route: Route, headers: Mapping[str, str]) -> RefusalAnswer:
         """`{"error": message}`."""
         return answer(refusal, {"error": refusal.message})

@@ -67,13 +67,14 @@ class OpenAIChat:
         options = view(request.body.value.get("stream_options"))
         return ChatEnding(request, says_usage=options.get("include_usage") is True)
 
-    def is_added(self, event: Event) -> bool:
-        """The chunk with usage and no choices."""
-        return event.fields.get("choices") == [] and bool(view(event.fields.get("usage")))
-
     def refused(self, refusal: Refusal, route: Route, headers: Mapping[str, str]) -> RefusalAnswer:
         """As OpenAI says errors."""
         return openai_answer(refusal, headers)
+
+
+def is_usage_chunk(event: Event) -> bool:
+    """Whether it is the chunk of a chat that is there where usage was asked for: with usage, and no choices."""
+    return event.fields.get("choices") == [] and bool(view(event.fields.get("usage")))
 
 
 def _default_key(provider: str, model: str) -> str:

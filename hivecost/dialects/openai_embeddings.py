@@ -39,10 +39,6 @@ class OpenAIEmbeddings:
         """There is nothing to end."""
         return NoEnding()
 
-    def is_added(self, event: Event) -> bool:
-        """Nothing is added."""
-        return False
-
     def refused(self, refusal: Refusal, route: Route, headers: Mapping[str, str]) -> RefusalAnswer:
         """As OpenAI says errors."""
         return openai_answer(refusal, headers)

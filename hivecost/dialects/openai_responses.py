@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from hivecost.dialects.dialect import Asked, Body, Match, ModelRequest, Refusal, RefusalAnswer, Route, Target
-from hivecost.dialects.framing import Event
 from hivecost.dialects.limits import limit_of
 from hivecost.dialects.refusals import openai_answer
 from hivecost.dialects.responses_ending import ResponseEnding
@@ -51,10 +50,6 @@ class OpenAIResponses:
     def ending(self, request: ModelRequest) -> ResponseEnding:
         """Of one response."""
         return ResponseEnding(request.model)
-
-    def is_added(self, event: Event) -> bool:
-        """Nothing is added."""
-        return False
 
     def refused(self, refusal: Refusal, route: Route, headers: Mapping[str, str]) -> RefusalAnswer:
         """As OpenAI says errors."""

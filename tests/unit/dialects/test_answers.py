@@ -199,6 +199,24 @@ def test_an_answer_that_is_too_long_passes_unread(monkeypatch):
     assert "more than 100 bytes" in answer.reading().reason
 
 
+def test_what_is_compressed_wrongly_passes_unread():
+    """The client may make of it what it can."""
+    answer = Answer(CHAT.request(stream=False), headers=JSON | {"content-encoding": "gzip"})
+    assert passed(answer, [b"this is ", b"no gzip"]) == b"this is no gzip"
+    assert "not compressed as it says" in answer.reading().reason
+
+
+def test_several_answers_in_one_stream_are_told_apart():
+    """As some gateways send them; a whole answer is one."""
+    data = joined(CHAT.frames())
+    answer = Answer(CHAT.request(), headers=CHAT.headers())
+    answer.feed(data + data.replace(b"chatcmpl-r1", b"chatcmpl-r2"))
+    assert [one.usage.output_tokens for one in answer.readings()] == [16, 16]
+    whole = Answer(CHAT.request(stream=False), headers=JSON)
+    whole.feed(json.dumps(openai_chat.answer(CHAT.generation(Behaviour()))).encode())
+    assert [one.usage.output_tokens for one in whole.readings()] == [16]
+
+
 def test_counts_that_stand_in_headers_are_read():
     """Bedrock has them there where a model's own answer says none."""
     host, path = "bedrock-runtime.us-east-1.amazonaws.com", "/model/mistral.mistral-7b/invoke"
@@ -207,6 +225,9 @@ def test_counts_that_stand_in_headers_are_read():
     answer = Answer(request, headers=JSON | counts)
     answer.feed(b'{"outputs": [{"text": "hi", "stop_reason": "stop"}]}')
     assert (answer.reading().usage.input_tokens, answer.reading().usage.output_tokens) == (12, 3)
+    unread = Answer(request, headers=JSON | counts)
+    unread.feed(b"<html>")
+    assert unread.reading().status is UsageStatus.INVALID
 
 
 def test_ollama_streams_lines():
