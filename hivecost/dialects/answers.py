@@ -122,10 +122,12 @@ class Answer:
 
     def reading(self) -> UsageReading:
         """What is known now of what was used. An error that is not billed says why."""
+        if self._framing is not None or self._whole is None:
+            reading = self._usage.reading()
+            is_lost = bool(self._problem) and reading.status is UsageStatus.MISSING
+            return _unreadable(self._problem) if is_lost else reading
         if self._problem:
             return _unreadable(self._problem)
-        if self._framing is not None or self._whole is None:
-            return self._usage.reading()
         try:
             body = decompress(bytes(self._whole), self._encoding, WHOLE_MAX_BYTES)
         except ValueError as error:

@@ -123,7 +123,7 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
         """The tools that it offers, the provider's own among them."""
         return list(tools_in(dict(self.prompt)))
 
-    def to_send(self, max_tokens: int | None = None, *, say_usage: bool = True) -> Any:
+    def to_send(self, max_tokens: int | None = None) -> Any:
         """The body with this limit of output tokens, and with the question for usage where its stream needs one.
 
         JSON changes in these places only, and keeps its very bytes where none is to change. What came compressed is not
@@ -133,7 +133,7 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
         if max_tokens is not None and max_tokens < self.asked.limit_min:
             raise ValueError(f"{self.model} takes a limit of {self.asked.limit_min:,} tokens or more, not {max_tokens}")
         values: dict[KeyPath, Any] = {} if max_tokens is None else dict.fromkeys(self.asked.limit_keys, max_tokens)
-        if say_usage and self.asked.usage_key:
+        if self.asked.usage_key:
             values[self.asked.usage_key] = True
         return self.body.with_values(values)
 

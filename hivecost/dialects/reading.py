@@ -18,19 +18,9 @@ _SETTINGS: Final = frozenset(
     {
         *("model", "modelId", "stream", "stream_options", "max_tokens", "max_completion_tokens", "max_output_tokens"),
         *("max_gen_len", "temperature", "top_p", "top_k", "seed", "stop", "stop_sequences", "logprobs", "top_logprobs"),
-        *(
-            "presence_penalty",
-            "frequency_penalty",
-            "logit_bias",
-            "user",
-            "metadata",
-            "client_metadata",
-            "store",
-            "include",
-            "betas",
-        ),
-        *("safety_identifier", "prompt_cache_key", "parallel_tool_calls", "keep_alive", "anthropic_version"),
-        *("inferenceConfig", "requestMetadata", "labels", "encoding_format", "dimensions"),
+        *("presence_penalty", "frequency_penalty", "logit_bias", "user", "metadata", "client_metadata", "store"),
+        *("include", "betas", "safety_identifier", "prompt_cache_key", "parallel_tool_calls", "keep_alive"),
+        *("anthropic_version", "inferenceConfig", "requestMetadata", "labels", "encoding_format", "dimensions"),
     }
 )
 #: A letter that no encoder escapes, and that might be one of a cache mark.
@@ -50,28 +40,29 @@ def read_request(route: Route, headers: Mapping[str, str], body: bytes | None) -
         return Unreadable(route, "its body is a stream, which cannot be read before it is sent")
     try:
         read = JsonBody.decode(decompress(body, value_of(headers, "content-encoding")), body)
-        return read_body(route, headers, read)
     except (ValueError, RecursionError) as error:
         return Unreadable(route, f"its body is no JSON that can be read: {shown(error)}")
+    return read_body(route, headers, read)
 
 
 def read_body(route: Route, headers: Mapping[str, str], body: Body) -> ModelRequest | Unreadable | Unknown:
     """The same of a body that was read already."""
     try:
         asked = route.dialect.read(route, body, headers)
+        if not asked.model:
+            return Unreadable(route, "it names no model") if route.is_known_host else Unknown(route.target.host)
+        return ModelRequest(
+            route=route,
+            body=body,
+            asked=asked,
+            prompt={key: part for key, part in body.value.items() if key not in _SETTINGS},
+            answers=asked_answers(body.value),
+            cache_write=_cache_write(body),
+        )
     except ValueError as error:
         return Unreadable(route, str(error))
-    if not asked.model:
-        return Unreadable(route, "it names no model") if route.is_known_host else Unknown(route.target.host)
-    value = body.value
-    return ModelRequest(
-        route=route,
-        body=body,
-        asked=asked,
-        prompt={key: part for key, part in value.items() if key not in _SETTINGS},
-        answers=asked_answers(value),
-        cache_write=_cache_write(body),
-    )
+    except RecursionError:
+        return Unreadable(route, "it is nested too deep")
 
 
 def _cache_write(body: Body) -> CacheWrite:

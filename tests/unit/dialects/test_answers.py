@@ -170,6 +170,11 @@ def test_a_compressed_stream_passes_decoded():
     assert answer.feed(b"this is no gzip") == b""
     assert answer.feed(b"nor this") == b""
     assert "not compressed as it says" in answer.reading().reason
+    begun = Answer(CHAT.request(), headers=headers)
+    begun.feed(gzip.compress(joined(CHAT.frames())[:3000]))
+    begun.feed(b"this is no gzip")
+    assert begun.reading().status is not UsageStatus.OK
+    assert begun.output_bound > 0
 
 
 @pytest.mark.parametrize(("status", "unbilled"), [(429, True), (401, True), (500, False), (408, False)])

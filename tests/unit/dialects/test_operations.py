@@ -89,6 +89,9 @@ def test_what_cannot_be_read_is_a_value(parameters):
     """And a file that is to be read by botocore stays unread."""
     assert isinstance(read("InvokeModel", **parameters), Unreadable)
     assert isinstance(read("Converse", modelId=CLAUDE, inferenceConfig=5), Unreadable)
+    endless: list = []
+    endless.append(endless)
+    assert isinstance(read("Converse", modelId=CLAUDE, messages=endless), Unreadable)
 
 
 @pytest.mark.parametrize(
