@@ -7,7 +7,7 @@ import json
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hivecost.dialects import Answer
@@ -34,6 +34,7 @@ def by_byte(data: bytes) -> list[bytes]:
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.name)
+@settings(max_examples=30, deadline=None)
 @given(where=st.lists(st.integers(0, 8000), max_size=20))
 def test_any_pieces_say_the_same_usage_and_pass_the_same_bytes(sample, where):
     """As the provider billed it, and as the client would get it had we not asked for usage."""
@@ -248,6 +249,7 @@ def test_ollama_streams_lines():
     assert answer.is_finished
 
 
+@settings(max_examples=30, deadline=None)
 @given(
     st.sampled_from(SAMPLES), st.lists(st.binary(max_size=30), max_size=5), st.sampled_from([200, 204, 302, 404, 500])
 )

@@ -7,7 +7,7 @@ import json
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hivecost.dialects import DIALECTS, ModelRequest, Unknown, Unreadable, read_request, recognise
@@ -130,6 +130,7 @@ KEYS = [
 ]  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.sampled_from(SAMPLES), st.dictionaries(st.sampled_from(KEYS), json_values) | json_values)
 def test_any_json_is_read_or_named(sample, value):
     """Any value anywhere, in any dialect."""
@@ -139,6 +140,7 @@ def test_any_json_is_read_or_named(sample, value):
         assert found.to_send(10**6)
 
 
+@settings(deadline=None)
 @given(st.binary())
 def test_any_bytes_are_read_or_named(body):
     """No dialect raises for what is no JSON."""

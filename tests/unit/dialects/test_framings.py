@@ -7,7 +7,7 @@ import json
 import zlib
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hivecost.dialects import framing as limits
@@ -54,6 +54,7 @@ def cut(framing, pieces):
 
 
 @pytest.mark.parametrize(("kind", "data", "events"), STREAMS)
+@settings(deadline=None)
 @given(where=st.lists(st.integers(0, 200), max_size=12))
 def test_any_pieces_give_the_same_events_and_all_bytes(kind, data, events, where):
     """Cut anywhere, at every byte, or not at all."""
@@ -66,6 +67,7 @@ def test_any_pieces_give_the_same_events_and_all_bytes(kind, data, events, where
 
 
 @pytest.mark.parametrize("kind", [SseFraming, JsonLinesFraming, JsonArrayFraming, EventStreamFraming])
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=40), max_size=6))
 def test_any_bytes_come_out_again(kind, pieces):
     """What is no such stream passes, and nothing raises."""
