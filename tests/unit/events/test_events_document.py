@@ -33,7 +33,7 @@ def sections() -> dict[str, str]:
 def rows(text: str) -> list[list[str]]:
     """The cells of tables, without their heads."""
     lines = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith(("| key", "| event"))]
-    return [[cell.strip().replace("\\|", "|") for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
+    return [[cell.strip().replace("` or `", " | ") for cell in line.split("|")[1:-1]] for line in lines]
 
 
 def documented(event: type[hc.Event]) -> dict[str, tuple[str, str]]:
