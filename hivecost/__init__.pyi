@@ -1,5 +1,14 @@
 """The public names, and the room that each comes from; `hivecost/__init__.py` imports them when they are first used."""
 
+from hivecost.backends import (
+    Ledger as Ledger,
+    RuntimeLogStore as RuntimeLogStore,
+    SessionStore as SessionStore,
+    SpendStore as SpendStore,
+)
+from hivecost.backends.sqlite import (
+    Store as Store,
+)
 from hivecost.bus import (
     Block as Block,
     DropNewest as DropNewest,
@@ -64,9 +73,13 @@ from hivecost.gate_contract import (
     TurnOutcome as TurnOutcome,
     TurnRequest as TurnRequest,
 )
+from hivecost.leasing import (
+    LedgerHold as LedgerHold,
+)
 from hivecost.ledger import (
     AccountStatus as AccountStatus,
     Budget as Budget,
+    DoubtfulHold as DoubtfulHold,
     LedgerStore as LedgerStore,
     LedgerStoreHold as LedgerStoreHold,
     OpenLedger as OpenLedger,
@@ -92,15 +105,15 @@ from hivecost.pricing import (
     read_usage as read_usage,
     select_model as select_model,
 )
-from hivecost.backends.sqlite.reading import (
+from hivecost.log.records import (
     NodeDetails as NodeDetails,
     Run as Run,
-    RuntimeLogStore as RuntimeLogStore,
     SessionDetails as SessionDetails,
     SessionState as SessionState,
-    SessionStore as SessionStore,
     SpendRow as SpendRow,
-    SpendStore as SpendStore,
+    StoreStatistics as StoreStatistics,
+)
+from hivecost.log.steps import (
     Step as Step,
 )
 from hivecost.rate_limits import (
@@ -135,13 +148,6 @@ from hivecost.signals import (
     events_dropped as events_dropped,
     execution_cancelled as execution_cancelled,
     subscriber_failed as subscriber_failed,
-)
-from hivecost.backends.sqlite import (
-    DoubtfulHold as DoubtfulHold,
-    Ledger as Ledger,
-    LedgerHold as LedgerHold,
-    Store as Store,
-    StoreStatistics as StoreStatistics,
 )
 from hivecost.subscribers import (
     BudgetWatcher as BudgetWatcher,

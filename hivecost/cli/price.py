@@ -37,7 +37,7 @@ def price(
     with the provider's own payload as "raw_usage" instead of "usage" if you like; "timestamp", "service_tier",
     "batch", "reported_cost_usd" and "id" are optional. A line that is no call gives one whose status is `invalid`.
     """
-    from hivecost.backends.sqlite import open_price_book  # noqa: PLC0415  # `hivecost --help` is quicker without
+    from hivecost.backends import open_price_book  # noqa: PLC0415  # `hivecost --help` is quicker without
 
     book = open_price_book(data, prices)
     if sys.stdin.isatty():

@@ -25,9 +25,8 @@ def reprice(
     """
     import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
 
-    from hivecost.backends.sqlite import open_price_book  # noqa: PLC0415  # the same
-    from hivecost.backends.sqlite.reading import require_log  # noqa: PLC0415  # the same
-    from hivecost.reports import render_repricing, reprice_log, to_json  # noqa: PLC0415  # the same
+    from hivecost.backends import open_price_book  # noqa: PLC0415  # the same
+    from hivecost.reports import render_repricing, reprice_log, require_log, to_json  # noqa: PLC0415  # the same
 
     book = open_price_book(data, prices)
 

@@ -3,7 +3,7 @@
 from hivecost.ledger.account import Account, AccountStatus, ThresholdCrossing
 from hivecost.ledger.amounts import UNITS, Amounts, Unit, USDAmount, amounts_of
 from hivecost.ledger.attribution import ATTRIBUTES, ancestry, ancestry_of, attribution, whose
-from hivecost.ledger.backend import ClosesInTime, LedgerStore, LedgerStoreHold, OpenLedger
+from hivecost.ledger.backend import ClosesInTime, LedgerReader, LedgerStore, LedgerStoreHold, OpenLedger
 from hivecost.ledger.book import Ancestors
 from hivecost.ledger.budget import Budget, CancelWhen, Limit, Mode, OnExceed, listed_budgets, listed_names
 from hivecost.ledger.hold import BUSY_RETRY_AFTER_S, Hold, HoldState, Overrun, Refusal, RefusalKind, Settlement
@@ -17,7 +17,7 @@ from hivecost.ledger.snapshot import AccountSnapshot, HoldSnapshot, LedgerSnapsh
 from hivecost.ledger.soft import SoftAction, SoftLimits, SoftStep, soft_refusal
 from hivecost.ledger.spend import ACCOUNTS_MAX, SESSIONS_MAX, SpendAccounts, is_unseen
 from hivecost.ledger.state import LedgerState
-from hivecost.ledger.statements import BudgetChange, BudgetState, DoubtAmount, DoubtfulHold, OwnLimit
+from hivecost.ledger.statements import BudgetChange, BudgetState, DoubtAmount, DoubtfulHold, Holder, OwnLimit
 
 __all__ = [
     "ACCOUNTS_MAX",
@@ -44,6 +44,8 @@ __all__ = [
     "Hold",
     "HoldSnapshot",
     "HoldState",
+    "Holder",
+    "LedgerReader",
     "LedgerSnapshot",
     "LedgerState",
     "LedgerStore",

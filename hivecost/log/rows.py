@@ -8,9 +8,18 @@ from typing import Final, Generic, NamedTuple, TypeVar
 T_co = TypeVar("T_co", covariant=True)
 
 #: What `sums` groups by: periods of a time zone, and who or what a turn belongs to.
-PERIOD_DIMENSIONS: Final = ("hour", "day", "week", "month")
+PERIOD_DIMENSIONS: Final = ("quarter_hour", "hour", "day", "week", "month")
 VALUE_DIMENSIONS: Final = ("model", "provider", "agent", "user", "org", "session", "node", "task")
-DIMENSIONS: Final = (*PERIOD_DIMENSIONS, *VALUE_DIMENSIONS)
+#: What else a turn is known by. `model` and `provider` are those that are counted, these here are as they were asked,
+#: answered and resolved; "" where nobody said. `tags` is a JSON object, `reason` is why a cost is not known or
+#: estimated, `pruned` is "yes" for turns that are no longer in the log: of those, execution and reason are "".
+DETAIL_DIMENSIONS: Final = (
+    *("execution", "tags", "asked_model", "answered_model", "answered_provider"),
+    *("resolved_model", "resolved_provider", "reason", "pruned"),
+)
+DIMENSIONS: Final = (*PERIOD_DIMENSIONS, *VALUE_DIMENSIONS, *DETAIL_DIMENSIONS)
+
+Wanted = str | tuple[str, ...] | None
 
 
 class Window(NamedTuple):
@@ -21,16 +30,19 @@ class Window(NamedTuple):
 
 
 class Filter(NamedTuple):
-    """Only turns or events with these values; None: with any. The model and the provider are those that are counted."""
+    """Only turns or events with this value, or with one of these; None: with any.
 
-    session: str | None = None
-    node: str | None = None
-    agent: str | None = None
-    user: str | None = None
-    org: str | None = None
-    task: str | None = None
-    model: str | None = None
-    provider: str | None = None
+    The model and the provider are those that are counted.
+    """
+
+    session: Wanted = None
+    node: Wanted = None
+    agent: Wanted = None
+    user: Wanted = None
+    org: Wanted = None
+    task: Wanted = None
+    model: Wanted = None
+    provider: Wanted = None
 
 
 ALWAYS: Final = Window()
@@ -81,6 +93,15 @@ class SumRow(NamedTuple):
 
 
 SUM_NAMES: Final = SumRow._fields[1:]
+
+
+class TurnSum(NamedTuple):
+    """What one turn adds to the sums."""
+
+    event_id: str
+    #: The place of this turn in the log: what comes after it, and what is up to it.
+    cursor: str
+    sums: SumRow
 
 
 class LatencyRow(NamedTuple):

@@ -7,12 +7,20 @@ from hivecost.lazy_names import lazy_names
 if TYPE_CHECKING:
     from hivecost.reports.advice import DOWNGRADE_RULE, Advice, Batching, Compression, Downgrade, load_advice
     from hivecost.reports.advice_terminal import render_advice
-    from hivecost.reports.budgets import BudgetLedgerLine, BudgetReport, load_budget_report, load_doubts, require_ledger
+    from hivecost.reports.budgets import (
+        BudgetLedgerLine,
+        BudgetReport,
+        load_budget_changes,
+        load_budget_report,
+        load_doubts,
+        require_ledger,
+    )
     from hivecost.reports.budgets_terminal import render_budgets, render_changes, render_doubts
     from hivecost.reports.caching import CachingLine
     from hivecost.reports.explanation import BudgetExplanation, explain_budget, render_explanation
-    from hivecost.reports.in_doubt import InDoubt, load_in_doubt
+    from hivecost.reports.in_doubt import InDoubt
     from hivecost.reports.json_document import to_json
+    from hivecost.reports.missing import require_log
     from hivecost.reports.rates import render_rate_changes, render_rate_list, render_rates
     from hivecost.reports.repricing import RepricedModel, RepricingReport, render_repricing, reprice_log
     from hivecost.reports.session import AlertLine, SessionReport, load_session_report
@@ -39,9 +47,9 @@ __all__ = [
     "SpendReport",
     "explain_budget",
     "load_advice",
+    "load_budget_changes",
     "load_budget_report",
     "load_doubts",
-    "load_in_doubt",
     "load_session_report",
     "load_spend",
     "render_advice",
@@ -58,6 +66,7 @@ __all__ = [
     "render_spend",
     "reprice_log",
     "require_ledger",
+    "require_log",
     "spend_csv",
     "to_json",
 ]
@@ -69,6 +78,7 @@ _MODULES: Final = {
     "hivecost.reports.budgets": (
         "BudgetLedgerLine",
         "BudgetReport",
+        "load_budget_changes",
         "load_budget_report",
         "load_doubts",
         "require_ledger",
@@ -76,9 +86,10 @@ _MODULES: Final = {
     "hivecost.reports.budgets_terminal": ("render_budgets", "render_changes", "render_doubts"),
     "hivecost.reports.caching": ("CachingLine",),
     "hivecost.reports.explanation": ("BudgetExplanation", "explain_budget", "render_explanation"),
-    "hivecost.reports.in_doubt": ("InDoubt", "load_in_doubt"),
+    "hivecost.reports.in_doubt": ("InDoubt",),
     "hivecost.reports.json_document": ("to_json",),
     "hivecost.reports.rates": ("render_rate_changes", "render_rate_list", "render_rates"),
+    "hivecost.reports.missing": ("require_log",),
     "hivecost.reports.repricing": ("RepricedModel", "RepricingReport", "render_repricing", "reprice_log"),
     "hivecost.reports.session": ("AlertLine", "SessionReport", "load_session_report"),
     "hivecost.reports.session_budgets": ("BudgetLine",),

@@ -3,20 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
-from pathlib import Path
 
 import msgspec
 
-from hivecost.backends.sqlite import DoubtfulHold, read_doubts
-from hivecost.backends.sqlite.reading import load_budgets
-from hivecost.clock import SYSTEM_CLOCK
+from hivecost.ledger import DoubtfulHold, LedgerReader
 from hivecost.ledger.amounts import format_amount
-from hivecost.threads import run_in_thread
 
 
 class InDoubt(msgspec.Struct, frozen=True, kw_only=True):
-    """The holds in doubt of a base path, and what they come to; a hold on several accounts counts once."""
+    """The holds in doubt of a ledger, and what they come to; a hold on several accounts counts once."""
 
     holds: int
     nanousd: int
@@ -31,11 +26,9 @@ class InDoubt(msgspec.Struct, frozen=True, kw_only=True):
         return format_amount(self.tokens, "tokens") if self.tokens else format_amount(self.calls, "calls")
 
 
-async def load_in_doubt(base_path: str | Path) -> InDoubt | None:
-    """What is in doubt; None where nothing is. Raises StoreErrors."""
-    if not await load_budgets(base_path):
-        return None
-    holds = await run_in_thread(partial(read_doubts, Path(base_path), SYSTEM_CLOCK.now_ns()))
+def in_doubt_of(ledger: LedgerReader, at_ns: int) -> InDoubt | None:
+    """Return what is in doubt in a ledger; None where nothing is. Raise StoreErrors."""
+    holds = ledger.in_doubt(at_ns) if ledger.budgets() else []
     return _added(holds) if holds else None
 
 

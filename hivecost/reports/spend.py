@@ -8,18 +8,20 @@ import unicodedata
 from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from operator import add
-from pathlib import Path
 from typing import Final
 
 import msgspec
 from rich.console import Console
 
-from hivecost.backends.sqlite.reading import Moment, SpendRow, SpendStore
+from hivecost.backends import Place, SpendStore, read_place
+from hivecost.clock import SYSTEM_CLOCK
 from hivecost.errors import ConfigError
 from hivecost.events import Totals
+from hivecost.log.instants import Moment
+from hivecost.log.records import SpendRow
 from hivecost.plain_text import is_control
 from hivecost.reports.console import print_table, report_console, report_table, safe
-from hivecost.reports.in_doubt import InDoubt, in_doubt_note, load_in_doubt
+from hivecost.reports.in_doubt import InDoubt, in_doubt_note, in_doubt_of
 from hivecost.reports.terminal import amount_headings, amounts, counted, notional_note
 
 _PERIODS: Final = frozenset({"hour", "day", "week", "month"})
@@ -50,7 +52,7 @@ class SpendReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def load_spend(
-    base_path: str | Path,
+    place: Place,
     *,
     by: Sequence[str],
     since: Moment | None = None,
@@ -67,14 +69,15 @@ async def load_spend(
     """
     if len(set(by)) < len(by) or not by:
         raise ConfigError("by", "groups, each named once, such as day,user", got=",".join(by))
-    rows = await SpendStore(base_path).totals(
+    rows = await SpendStore(place).totals(
         by=by, since=since, until=until, timezone=timezone, model=model, agent_id=agent, user_id=user, org_id=org
     )
     in_time = _places(rows, [name for name in by if name in _PERIODS])
     rows.sort(key=lambda row: (*in_time(row), -row.cost_nanousd))
     sums = (Totals(**{name: getattr(row, name) for name in Totals.__struct_fields__}) for row in rows)
     total = reduce(add, sums, Totals())
-    return SpendReport(by=list(by), timezone=timezone, rows=rows, total=total, in_doubt=await load_in_doubt(base_path))
+    doubt = await read_place(place, lambda _, ledger: in_doubt_of(ledger, SYSTEM_CLOCK.now_ns()))
+    return SpendReport(by=list(by), timezone=timezone, rows=rows, total=total, in_doubt=doubt)
 
 
 def _places(rows: Sequence[SpendRow], periods: Sequence[str]) -> Callable[[SpendRow], tuple[int, ...]]:
@@ -87,11 +90,11 @@ def _distinct(rows: Iterable[SpendRow], name: str) -> Iterable[str]:
     return dict.fromkeys(row.group[name] for row in rows)
 
 
-def render_spend(report: SpendReport, base_path: Path, console: Console | None = None) -> None:
+def render_spend(report: SpendReport, place: Place, console: Console | None = None) -> None:
     """Print who spent what, a group a line, and the total."""
     console = console or report_console()
     if not report.rows:
-        console.print(f"Nothing was spent in {safe(str(base_path))} in that time.")
+        console.print(f"Nothing was spent in {safe(str(place))} in that time.")
         return
     headings = [name.capitalize() for name in report.by]
     amounts_shown = amount_headings(report.rows)

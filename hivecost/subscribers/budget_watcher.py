@@ -96,7 +96,7 @@ class BudgetWatcher:
         #: Accounts that could not see what a call of this process spent, and why.
         self._blind: WeakKeyDictionary[Account, str] = WeakKeyDictionary()
         #: Of the log, while it is attached.
-        self._base_path: Path | None = None
+        self._base_path: str | Path | None = None
 
     async def add(self, budgets: Iterable[Budget]) -> None:
         """Watch these budgets too, from the next turn on, by what was spent in their periods so far.

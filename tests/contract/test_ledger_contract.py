@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 import hivecost as hc
+from hivecost.backends.memory import ledger as memory
 from hivecost.testing import LedgerContract
-from hivecost.testing.ledger_contract import checking
+from hivecost.testing.contracts.ledger import checking
 
 
 def load(name):
@@ -21,7 +22,7 @@ def load(name):
     return module
 
 
-memory, wrong = load("memory_ledger"), load("wrong_ledgers")
+wrong = load("wrong_ledgers")
 
 pytestmark = pytest.mark.anyio
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import anyio
 import pytest
 
-from hivecost.backends.sqlite import Ledger
+from hivecost.backends import Ledger
 from hivecost.backends.sqlite.lease_bank.database import ACCOUNTS_SPARE
 from hivecost.backends.sqlite.reading import load_budget_changes, load_budgets
 from hivecost.errors import BudgetExhaustedError, ConfigError, LedgerUnavailableError

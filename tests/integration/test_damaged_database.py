@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hivecost as hc
-from hivecost.backends.sqlite import Repricing, delete_session, prune, write_repricings
+from hivecost.backends.sqlite import delete_session, prune, write_repricings
 from hivecost.backends.sqlite import reading as queries
+from hivecost.log.records import Repricing
 
 NOON_NS = 1_795_000_000_000_000_000
 BUDGETS = [hc.Budget("day", "$5", window="day", per="user", mode="hard")]

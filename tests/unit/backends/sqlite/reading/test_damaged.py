@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from hivecost.backends.sqlite import Ledger
+from hivecost.backends import Ledger
 from hivecost.backends.sqlite.reading import load_budgets, turn_pages
 from hivecost.errors import StoreCorruptError
 from hivecost.events import LLMTurnComplete, Usage

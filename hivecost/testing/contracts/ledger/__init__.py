@@ -1,5 +1,5 @@
 """What every ledger backend promises, as tests that its author runs."""
 
-from hivecost.testing.ledger_contract.contract import LedgerContract
+from hivecost.testing.contracts.ledger.contract import LedgerContract
 
 __all__ = ["LedgerContract"]

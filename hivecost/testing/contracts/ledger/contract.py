@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from hivecost.testing.ledger_contract.bills import BillPromises
-from hivecost.testing.ledger_contract.coming_and_going import ComingAndGoingPromises
-from hivecost.testing.ledger_contract.controls import ControlPromises
-from hivecost.testing.ledger_contract.holds import HoldPromises
-from hivecost.testing.ledger_contract.in_doubt import InDoubtPromises
-from hivecost.testing.ledger_contract.own_limits import OwnLimitPromises
-from hivecost.testing.ledger_contract.periods import PeriodPromises
-from hivecost.testing.ledger_contract.sharing import SharingPromises
+from hivecost.testing.contracts.ledger.bills import BillPromises
+from hivecost.testing.contracts.ledger.coming_and_going import ComingAndGoingPromises
+from hivecost.testing.contracts.ledger.controls import ControlPromises
+from hivecost.testing.contracts.ledger.holds import HoldPromises
+from hivecost.testing.contracts.ledger.in_doubt import InDoubtPromises
+from hivecost.testing.contracts.ledger.own_limits import OwnLimitPromises
+from hivecost.testing.contracts.ledger.periods import PeriodPromises
+from hivecost.testing.contracts.ledger.sharing import SharingPromises
 
 
 class LedgerContract(

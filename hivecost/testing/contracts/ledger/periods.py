@@ -8,7 +8,7 @@ from pathlib import Path
 from hivecost.errors import BudgetExhaustedError
 from hivecost.ledger import Budget
 from hivecost.testing.clock import FakeClock
-from hivecost.testing.ledger_contract.checking import ACME, CENT, OpensLedgers, hold_of, raises, same, sums, total
+from hivecost.testing.contracts.ledger.checking import ACME, CENT, OpensLedgers, hold_of, raises, same, sums, total
 
 #: Where the clocks of Berlin change: an instant, a window, the account's period then, and when that ends.
 DST = (

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Final
 
-from hivecost.backends.sqlite.log.rollups import PRUNED_KEYS
-from hivecost.backends.sqlite.reading.spending import SUMMED_BY, Spending, spending_since, spending_summed
 from hivecost.events import LLMTurnComplete
 from hivecost.ledger import Account, AccountStatus, Budget, Calendar, attribution
 from hivecost.ledger.book import AccountBook
 from hivecost.ledger.period import Period
+from hivecost.log.contract import LogReader
+from hivecost.log.periods import QUARTER_HOUR_NS
+from hivecost.log.rows import Window
+from hivecost.log.spending import SUMMED_ATTRIBUTES, Spending, spending_since, spending_summed
 
 #: Stands for the executions of before and elsewhere: the accounts that are their own are not counted here.
 ELSEWHERE: Final = "elsewhere"
+_NAMES: Final = (
+    *("session_id", "node_id", "agent_id", "user_id", "org_id", "task_id", "tags", "provider", "model"),
+    *("asked_model", "resolved_model", "resolved_provider"),
+)
 
 
 def attributes_of(spending: Spending) -> dict[str, str]:
     """Who spent it."""
-    names = {name: getattr(spending, name) for name in PRUNED_KEYS}
+    names = {name: getattr(spending, name) for name in _NAMES}
     return attribution(LLMTurnComplete(event_id="", timestamp_ns=0, execution_id=ELSEWHERE, **names))
 
 
@@ -39,38 +44,41 @@ def has_accounts_in_log(budget: Budget) -> bool:
 
 def is_summed(budget: Budget) -> bool:
     """Whether what was spent on it is kept in the sums of time: all that it looks at is agent, user and org."""
-    return {*budget.match, *budget.account_attributes} <= SUMMED_BY.keys()
+    return {*budget.match, *budget.account_attributes} <= SUMMED_ATTRIBUTES
 
 
-async def logged_accounts(base_path: str | Path, budgets: Sequence[Budget], at_ns: int) -> list[AccountStatus]:
-    """How the accounts of these budgets stand in the periods of this instant, as far as turns are in the log.
+def logged_accounts(log: LogReader, budgets: Sequence[Budget], at_ns: int) -> list[AccountStatus]:
+    """Return how the accounts of these budgets stand in the periods of an instant, as far as turns are in the log.
 
     Sorted by budget and scope; of budgets with an account for each execution or session, none. Quick where all that a
     budget looks at is kept in the sums of time (agent, user, org); for any other its period is read turn by turn.
-    Raises StoreErrors.
+    Raise StoreErrors.
     """
     found: list[AccountStatus] = []
     unsummed: list[Budget] = []
     for budget in filter(has_accounts_in_log, budgets):
         if is_summed(budget):
-            period = _period(budget, at_ns)
+            window = _window(_period(budget, at_ns))
             book, looks_at = AccountBook([budget]), sorted({*budget.match, *budget.account_attributes})
-            for spending in await spending_summed(base_path, period.start_ns, period.end_ns, looks_at):
+            for spending in spending_summed(log, window, looks_at):
                 _count(book, spending)
             found += _status(book, at_ns)
         else:
             unsummed.append(budget)
     if unsummed:
-        found += await _read_turns(base_path, unsummed, at_ns)
+        book = AccountBook(unsummed)
+        for spending in spending_since(log, min(_period(budget, at_ns).start_ns for budget in unsummed)):
+            _count(book, spending)
+        found += _status(book, at_ns)
     return sorted(found, key=lambda account: (account.budget, account.scope))
 
 
-async def _read_turns(base_path: str | Path, budgets: Sequence[Budget], at_ns: int) -> list[AccountStatus]:
-    book = AccountBook(budgets)
-    since_ns = min(_period(budget, at_ns).start_ns for budget in budgets)
-    async for spending in spending_since(base_path, since_ns):
-        _count(book, spending)
-    return _status(book, at_ns)
+def _window(period: Period) -> Window:
+    """Return the whole quarter-hours of a period."""
+    first_ns = period.start_ns // QUARTER_HOUR_NS * QUARTER_HOUR_NS
+    if period.end_ns is None:
+        return Window(first_ns)
+    return Window(first_ns, -(-period.end_ns // QUARTER_HOUR_NS) * QUARTER_HOUR_NS)
 
 
 def _status(book: AccountBook, at_ns: int) -> list[AccountStatus]:

@@ -9,7 +9,7 @@ import anyio
 
 from hivecost.errors import BudgetExhaustedError, ConfigError
 from hivecost.ledger import Budget, LedgerStore
-from hivecost.testing.ledger_contract.checking import (
+from hivecost.testing.contracts.ledger.checking import (
     ACME,
     CENT,
     DOLLAR,

@@ -9,7 +9,7 @@ from typing import Any
 from hivecost.errors import BudgetBusyError, BudgetExceededError, BudgetExhaustedError, ConfigError
 from hivecost.ledger import Budget
 from hivecost.testing.clock import FakeClock
-from hivecost.testing.ledger_contract.checking import (
+from hivecost.testing.contracts.ledger.checking import (
     ACME,
     CENT,
     OpensLedgers,
