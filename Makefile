@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALL_ARGUMENTS := python -m pip --disable-pip-version-check install -q --no-deps --no-build-isolation
 INSTALL := $(BIN)/$(INSTALL_ARGUMENTS) --require-hashes
 
-.PHONY: demo test test-more dist lint types bench profile instructions soak docs lock clean
+.PHONY: demo test test-more dist lint types house bench profile instructions soak docs lock clean
 
 demo: $(VENV)/.core
 	$(BIN)/hivecost demo
@@ -39,6 +39,10 @@ lint: $(VENV)/.test
 
 types: $(VENV)/.test
 	$(BIN)/mypy
+
+# How the house stands: files crossed, circles of imports, types that users cannot name.
+house: $(VENV)/.test
+	$(BIN)/python -m tools.house
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks

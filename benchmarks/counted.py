@@ -139,6 +139,33 @@ def _stored(turns: int) -> None:
     asyncio.run(store._seconds_in_store(_turns(turns), BATCH))
 
 
+def _gated(turns: int) -> None:
+    """Whole turns on three hard budgets: asked, held, settled, priced and published. Logging is `stored`."""
+    asyncio.run(_through_the_gate(turns))
+
+
+async def _through_the_gate(turns: int) -> None:
+    import hivecost as hc
+
+    budgets = [
+        hc.Budget("total", "$1_000_000"),
+        hc.Budget("org day", "$1_000_000", window="day", match={"org": "acme"}),
+        hc.Budget("run", "10_000_000_000 tokens", window="execution"),
+    ]
+    usage = hc.Usage(input_tokens=1_200, output_tokens=300)
+    with tempfile.TemporaryDirectory() as folder:
+        runtime = hc.AgentRuntime(folder, budgets=budgets, config=hc.RuntimeConfig(log=False))
+
+        @runtime.entry_point("agent")
+        async def agent(ctx: hc.Execution, _: object) -> None:
+            for _ in range(turns):
+                async with ctx.turn(model="gpt-4o", input_tokens=1_200, max_tokens=800) as turn:
+                    turn.settle(usage)
+
+        async with runtime:
+            await runtime.trigger_and_wait("agent", org_id="acme")
+
+
 _WAYS: dict[str, bus.Run] = {
     "calls": bus._direct,
     "lists": partial(bus._bus, batch=True),
@@ -153,6 +180,7 @@ WORKLOADS = {
     "memory": Workload(_in_memory, 5_000, 15_000),
     "lease": Workload(_in_lease, 500, 2_000),
     "closed": Workload(_in_lease_and_closed, 500, 2_000),
+    "gated": Workload(_gated, 500, 2_000),
     "price": Workload(_prices),
     "calc_price": Workload(_prices_by_genai, 100, 300),
     "turns": Workload(_turns),

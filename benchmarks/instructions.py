@@ -111,6 +111,7 @@ def _ledger(each: Mapping[str, float]) -> Table:
         ("reserve and settle in memory", [each["memory"]]),
         ("reserve and settle in a lease, with lock and journal", [each["lease"]]),
         ("bringing it from the journal to the database, later and with 2,000 others", [each["closed"] - each["lease"]]),
+        ("a whole turn on three hard budgets, with all that the runtime does but logging", [each["gated"]]),
     ]
 
 

@@ -27,7 +27,7 @@ def _find_homes() -> dict[str, str]:
 
 def __getattr__(name: str) -> Any:
     if name == "__all__":
-        return sorted(_find_homes())
+        return sorted(_find_homes(), key=lambda name: (not name.isupper(), name))
     home = None if name.startswith("_") else _find_homes().get(name)
     if home is None:
         raise AttributeError(f"module 'hivecost' has no attribute {name!r}")

@@ -1,5 +1,9 @@
 """The public names, and the room that each comes from; `hivecost/__init__.py` imports them when they are first used."""
 
+from hivecost.attribution import (
+    Attributed as Attributed,
+    Attribution as Attribution,
+)
 from hivecost.backends import (
     Ledger as Ledger,
     RuntimeLogStore as RuntimeLogStore,
@@ -74,47 +78,73 @@ from hivecost.gate_contract import (
     TurnRequest as TurnRequest,
 )
 from hivecost.leasing import (
+    LeasePolicy as LeasePolicy,
     LedgerHold as LedgerHold,
 )
 from hivecost.ledger import (
+    AccountDetails as AccountDetails,
     AccountStatus as AccountStatus,
+    Amounts as Amounts,
     Budget as Budget,
+    BudgetChange as BudgetChange,
+    BudgetState as BudgetState,
+    DoubtAmount as DoubtAmount,
     DoubtfulHold as DoubtfulHold,
     LedgerStore as LedgerStore,
     LedgerStoreHold as LedgerStoreHold,
     OpenLedger as OpenLedger,
+    Overrun as Overrun,
     Refusal as Refusal,
-    RunawayRules as RunawayRules,
     Settlement as Settlement,
-)
-from hivecost.plugin import (
-    Plugin as Plugin,
-    PluginHost as PluginHost,
-)
-from hivecost.pricing import (
-    ModelChoice as ModelChoice,
-    ModelLimits as ModelLimits,
-    ModelName as ModelName,
-    PriceBook as PriceBook,
-    Quote as Quote,
-    UsageReading as UsageReading,
-    UsageStatus as UsageStatus,
-    UsageStream as UsageStream,
-    calculate_cost as calculate_cost,
-    count_tokens as count_tokens,
-    read_usage as read_usage,
-    select_model as select_model,
+    ThresholdCrossing as ThresholdCrossing,
 )
 from hivecost.log.records import (
+    ModelTotals as ModelTotals,
     NodeDetails as NodeDetails,
+    NodeTotals as NodeTotals,
+    Pruned as Pruned,
+    Repricing as Repricing,
     Run as Run,
     SessionDetails as SessionDetails,
+    SessionMetrics as SessionMetrics,
     SessionState as SessionState,
+    SessionTimestamps as SessionTimestamps,
     SpendRow as SpendRow,
     StoreStatistics as StoreStatistics,
 )
 from hivecost.log.steps import (
     Step as Step,
+)
+from hivecost.money import (
+    USD as USD,
+)
+from hivecost.plugin import (
+    AccountView as AccountView,
+    BudgetsView as BudgetsView,
+    Bus as Bus,
+    HostStatistics as HostStatistics,
+    LogView as LogView,
+    Plugin as Plugin,
+    PluginHost as PluginHost,
+    PricesView as PricesView,
+    SessionView as SessionView,
+    UsageView as UsageView,
+)
+from hivecost.pricing import (
+    Band as Band,
+    Card as Card,
+    InputKind as InputKind,
+    ModelChoice as ModelChoice,
+    ModelLimits as ModelLimits,
+    ModelName as ModelName,
+    Offer as Offer,
+    Price as Price,
+    PriceBook as PriceBook,
+    Quote as Quote,
+    Validity as Validity,
+    calculate_cost as calculate_cost,
+    count_tokens as count_tokens,
+    select_model as select_model,
 )
 from hivecost.rate_limits import (
     LimiterStatistics as LimiterStatistics,
@@ -124,6 +154,7 @@ from hivecost.rate_limits import (
 from hivecost.runtime import (
     AgentRuntime as AgentRuntime,
     AttachedPlugin as AttachedPlugin,
+    BackgroundBudgets as BackgroundBudgets,
     BackgroundRuntime as BackgroundRuntime,
     Charge as Charge,
     ConfigReload as ConfigReload,
@@ -154,6 +185,7 @@ from hivecost.subscribers import (
     CostReporter as CostReporter,
     LogWriter as LogWriter,
     RunawayBreaker as RunawayBreaker,
+    RunawayRules as RunawayRules,
     TurnPacer as TurnPacer,
     UsageAggregator as UsageAggregator,
 )
@@ -161,6 +193,14 @@ from hivecost.subscription import (
     BusStatistics as BusStatistics,
     Subscription as Subscription,
     SubscriptionStatistics as SubscriptionStatistics,
+)
+from hivecost.usage import (
+    StreamedAnswer as StreamedAnswer,
+    UsagePass as UsagePass,
+    UsageReading as UsageReading,
+    UsageStatus as UsageStatus,
+    UsageStream as UsageStream,
+    read_usage as read_usage,
 )
 
 __version__: str

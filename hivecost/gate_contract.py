@@ -8,6 +8,7 @@ from typing import Literal, Self
 import msgspec
 from msgspec.structs import replace
 
+from hivecost.attribution import Attribution
 from hivecost.frozen import EMPTY
 
 
@@ -49,13 +50,13 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
     org_id: str = ""
     task_id: str = ""
     tags: Mapping[str, str] = EMPTY
-    #: Whose sub-agent asks: the attributes of the executions that this one is inside of, the nearest first.
-    ancestors: tuple[Mapping[str, str], ...] = ()
+    #: Whose sub-agent asks: the executions that this one is inside of, the nearest first.
+    ancestors: tuple[Attribution, ...] = ()
 
     @property
     def executions(self) -> tuple[str, ...]:
         """The execution that asks and those that it is inside of, the nearest first."""
-        return self.execution_id, *(ancestor.get("execution", "") for ancestor in self.ancestors)
+        return self.execution_id, *(ancestor.execution_id for ancestor in self.ancestors)
 
     @property
     def is_charge(self) -> bool:

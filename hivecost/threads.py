@@ -18,6 +18,8 @@ from hivecost.loops import Loop, current_loop
 
 T = TypeVar("T")
 
+#: What the names of these threads begin with.
+THREAD_NAME: Final = "hivecost worker"
 #: More than ever work at once, unless disks hang.
 _THREADS_MAX: Final = 256
 #: While a thread works, the loop pauses this often.
@@ -57,13 +59,13 @@ class _Threads:
         """Let a thread do it now; the work may be begun twice. Raise OSError when no thread can be started."""
         pool = self._pool
         if pool is None:
-            pool = self._pool = ThreadPoolExecutor(_THREADS_MAX, "hivecost")
+            pool = self._pool = ThreadPoolExecutor(_THREADS_MAX, THREAD_NAME)
         try:
             pool.submit(work)
         except RuntimeError:
             # It was let go meanwhile, or the main thread has ended, after which no pool takes anything; a loop in
             # another thread goes on. Or there is no thread for it: then it may have kept the work all the same.
-            start_thread(threading.Thread(target=work, name="hivecost"))
+            start_thread(threading.Thread(target=work, name=THREAD_NAME))
 
 
 def start_thread(thread: threading.Thread) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -12,6 +13,12 @@ def _small_heap() -> None:
     """What was imported, collected and remembered until now: no test that collects garbage need look through it."""
     gc.collect()
     gc.freeze()
+
+
+def pytest_sessionstart() -> None:
+    """Ctrl-C works in the tests also where a script started them in the background: its shell had them ignore it."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_sessionfinish() -> None:

@@ -18,7 +18,7 @@ from hivecost.errors import ConfigError
 from hivecost.log import Filter, LogReader, Window
 from hivecost.log.details import node_details
 from hivecost.log.instants import Moment, find_zone, range_ns
-from hivecost.log.periods import PERIODS, QUARTER_HOUR_NS
+from hivecost.log.periods import PERIODS
 from hivecost.log.records import ModelTotals, NodeTotals, Run, SessionDetails, SessionState, SpendRow
 from hivecost.log.steps import Step
 
@@ -176,11 +176,10 @@ class SpendStore:
         `until` (a date: its whole day in `timezone`) are widened to whole quarter-hours.
         Raise ConfigError for names and dates that are none, and for an `until` before `since`, and StoreErrors.
         """
-        first_ns, end_ns = range_ns(since, until, find_zone(timezone))
+        window = Window(*range_ns(since, until, find_zone(timezone))).widened()
         unknown = [name for name in by if name not in _GROUPS]
         if unknown:
             raise ConfigError("by", f"some of {', '.join(_GROUPS)}{_ELSEWHERE.get(unknown[0], '')}", got=unknown[0])
-        window = Window(first_ns // QUARTER_HOUR_NS * QUARTER_HOUR_NS, -(-end_ns // QUARTER_HOUR_NS) * QUARTER_HOUR_NS)
         wanted = Filter(model=model, provider=provider, agent=agent_id, user=user_id, org=org_id)
         rows = await read_log(self._place, lambda log: log.sums(by, window, timezone, wanted))
         return [SpendRow(*row[1:], group=dict(zip(by, row.group, strict=True))) for row in rows]

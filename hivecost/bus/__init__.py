@@ -1,7 +1,7 @@
 """The event bus."""
 
+from hivecost.bus.buffers import INBOX_MAX
 from hivecost.bus.bus import MAX_QUEUE, EventBus
-from hivecost.bus.inbox import INBOX_MAX
 from hivecost.bus.overflow import Block, DropNewest, DropOldest, Overflow
 from hivecost.bus.queue import LINE_MAX
 from hivecost.bus.subscriber import BATCH_MAX

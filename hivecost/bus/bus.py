@@ -12,9 +12,9 @@ from typing import Any, Final, Self
 import anyio
 import anyio.lowlevel
 
-from hivecost.bus.announcements import announce_failure, announce_loss
 from hivecost.bus.overflow import DropOldest, Overflow
 from hivecost.bus.publishing import Publishing
+from hivecost.bus.reporting import report_failure, report_loss
 from hivecost.bus.subscriber import TASK_ENDED, Subscriber
 from hivecost.errors import BusClosedError, ConfigError, ReentrancyError
 from hivecost.events import Event, EventType
@@ -47,8 +47,8 @@ class EventBus(Publishing):
         cancel_grace_s: float = 1.0,
     ) -> None:
         super().__init__(admit)
-        self.close_timeout_s = close_timeout_s
-        self.cancel_grace_s = cancel_grace_s
+        self._close_timeout_s = close_timeout_s
+        self._cancel_grace_s = cancel_grace_s
         self._leaving: dict[str, Subscriber] = {}  # unsubscribed, but their handler has not returned yet
         self._told_of_closing: set[anyio.Event] = set()
         self._ids = itertools.count(1)
@@ -91,7 +91,7 @@ class EventBus(Publishing):
         for told in self._told_of_closing:
             told.set()
         with anyio.CancelScope(shield=True):
-            with anyio.move_on_after(self.close_timeout_s if timeout_s is None else timeout_s):
+            with anyio.move_on_after(self._close_timeout_s if timeout_s is None else timeout_s):
                 await self._settle_down()
                 for subscriber in list(self._leaving.values()):
                     await subscriber.wait_finished()
@@ -110,7 +110,7 @@ class EventBus(Publishing):
             raise ReentrancyError(f"{what} inside a handler would wait for that handler itself; close it from outside")
 
     async def _stop(self, subscriber: Subscriber) -> None:
-        if not await subscriber.stop(self.cancel_grace_s):
+        if not await subscriber.stop(self._cancel_grace_s):
             _log.error("subscription %s ignores its cancellation; it was abandoned", subscriber.name)
 
     # -- subscribing -------------------------------------------------------------------------------------------
@@ -156,8 +156,8 @@ class EventBus(Publishing):
             collect=self._spread,
             middle=self._middle,
             turns=lambda: self._turns,
-            on_failure=partial(announce_failure, self),
-            on_drop=partial(announce_loss, self),
+            on_failure=partial(report_failure, self),
+            on_drop=partial(report_loss, self),
             on_end=self._abandon,
         )
         types, custom_names = _checked_types(event_types)

@@ -9,21 +9,19 @@ from typing import Any, Final
 import anyio
 import anyio.lowlevel
 
-from hivecost.bus.announcements import announce_loss
-from hivecost.bus.done import DONE, Later
-from hivecost.bus.inbox import Inbox
-from hivecost.bus.middle import Middle
+from hivecost.bus.buffers import Inbox, Tail
+from hivecost.bus.completed import COMPLETED, Later
 from hivecost.bus.queue import Place
+from hivecost.bus.reporting import report_loss
 from hivecost.bus.routes import Routes
 from hivecost.bus.subscriber import CLOSED, QUEUE_FULL, Subscriber, current_subscriber
-from hivecost.bus.tail import Tail
 from hivecost.errors import BusClosedError
 from hivecost.events import Event
 from hivecost.forking import tell_children
 from hivecost.loops import Loop, nowhere
 
 #: A publisher that never waits yields after so many events, so that they are handled while they are in the caches.
-_RUN_MAX: Final = 1_024
+_SEGMENT_MAX: Final = 1_024
 #: While a queue that blocks is full, so many events go the careful way before room is looked for in all of them again.
 _LOOK_PAUSE: Final = 64
 #: A publisher yields this often to a subscriber that has nearly no room left; waking up takes one or two.
@@ -53,7 +51,7 @@ class Publishing:
         self._accepting = False
         self._closing = False
         self._inbox = Inbox(self)
-        self._middle = Middle(self)
+        self._middle = _Middle(self)
         self._published = 0
         self._is_forked = False
         tell_children(self)
@@ -74,12 +72,12 @@ class Publishing:
         their turn; cancelling that changes nothing. Raises BusClosedError when the bus is not open.
         """
         tail = self._tail
-        if len(tail.run) < tail.room and self._here._is_owned():
+        if len(tail.segment) < tail.room and self._here._is_owned():
             # As in publish_nowait(), written out: it is a call less on the path of every event.
             if self._admit is not None:
                 event = self._admit(event)  # first, because it may look at the bus itself
-            tail.run.append(event) if type(event) is tail.kind else self._begin_run(event)
-            return DONE
+            tail.segment.append(event) if type(event) is tail.kind else self._begin_segment(event)
+            return COMPLETED
         return self._publish_carefully(event)
 
     def _publish_carefully(self, event: Event) -> Coroutine[Any, Any, None]:
@@ -87,15 +85,15 @@ class Publishing:
         self._routes.require_event(event)
         if self._middle or not loop.is_here():
             self._put_in_inbox(event, loop)
-            return DONE
+            return COMPLETED
         tail = self._tail
-        if 0 < len(tail.run) == tail.room and self._since_turn + tail.room >= _RUN_MAX - 1:
-            self._accept(event)  # at the last of the places that were found, so that it is one run with those before
+        if 0 < len(tail.segment) == tail.room and self._since_turn + tail.room >= _SEGMENT_MAX - 1:
+            self._accept(event)  # at the last of the places that were found: one segment with those before
             return Later(self._yield)
         self.collect()
         if self._find_room():
             self._accept(event)
-            return Later(self._yield) if self._since_turn >= _RUN_MAX else DONE
+            return Later(self._yield) if self._since_turn >= _SEGMENT_MAX else COMPLETED
         return self._deliver(event)
 
     async def _yield(self) -> None:
@@ -122,8 +120,8 @@ class Publishing:
                     tight.append(subscriber)
             self._wake_soon()
         for subscriber in losses:  # last, because who is told may publish
-            announce_loss(self, subscriber, 1, QUEUE_FULL)
-        return Later(partial(self._wait_for_room, places, tight)) if places or tight else DONE
+            report_loss(self, subscriber, 1, QUEUE_FULL)
+        return Later(partial(self._wait_for_room, places, tight)) if places or tight else COMPLETED
 
     async def _wait_for_room(self, places: Sequence[tuple[Subscriber, Place]], tight: Sequence[Subscriber]) -> None:
         for _ in range(_TURNS_GRANTED):  # a subscriber that merely waits for its turn gets it
@@ -137,11 +135,11 @@ class Publishing:
     def publish_nowait(self, event: Event) -> None:
         """The same without ever waiting, from any thread: a full queue drops as its policy says (Block: the newest)."""
         tail = self._tail
-        if len(tail.run) < tail.room and self._here._is_owned():
+        if len(tail.segment) < tail.room and self._here._is_owned():
             # So many events may come without a look at any queue, and no other thread has published meanwhile.
             if self._admit is not None:
                 event = self._admit(event)
-            tail.run.append(event) if type(event) is tail.kind else self._begin_run(event)
+            tail.segment.append(event) if type(event) is tail.kind else self._begin_segment(event)
             return
         loop = self._require_open()
         self._routes.require_event(event)
@@ -157,9 +155,9 @@ class Publishing:
             event = self._admit(event)
         tail = self._tail
         # In one line, here and above: between its parts nobody comes who publishes, too.
-        tail.run.append(event) if type(event) is tail.kind else self._begin_run(event)
+        tail.segment.append(event) if type(event) is tail.kind else self._begin_segment(event)
 
-    def _begin_run(self, event: Event) -> None:
+    def _begin_segment(self, event: Event) -> None:
         """The event is of another class than the one before, or the first since the tail was handed on."""
         self._routes.require_event(event)
         with self._middle:
@@ -190,7 +188,7 @@ class Publishing:
         if self._passed_over and any(subscriber.awaits_turn for subscriber in self._passed_over):
             self._passed_over = []
             self._tail.close()  # now it is worth a publisher's while to wait for it
-        if not self._tail.runs:
+        if not self._tail.segments:
             return
         losses = []
         with self._middle:
@@ -201,7 +199,7 @@ class Publishing:
             if self._inbox:
                 self._tail.close()
         for subscriber, count in losses:  # last, because who is told may publish
-            announce_loss(self, subscriber, count, QUEUE_FULL)
+            report_loss(self, subscriber, count, QUEUE_FULL)
 
     def _require_open(self) -> Loop:
         loop = self._loop
@@ -233,7 +231,7 @@ class Publishing:
             return self._look_for_room()
 
     def _look_for_room(self) -> bool:
-        room, self._passed_over, tightest = _RUN_MAX, [], None
+        room, self._passed_over, tightest = _SEGMENT_MAX, [], None
         for subscriber in list(self._subscribers.values()):
             free = subscriber.queue.free - subscriber.queue.spare
             if free >= room:
@@ -279,3 +277,31 @@ class Publishing:
         if not self._middle:
             self._take_inbox()
             self._spread()
+
+
+class _Middle:
+    """To be entered while what is queued is divided between lists and counts. Loop thread only.
+
+    The garbage collector may run a finalizer in any line of it, and the interpreter a signal handler, in the same
+    thread. For those the bus is not on its own thread then: what they publish waits in the inbox.
+    """
+
+    __slots__ = ("_bus", "_depth", "_nowhere")
+
+    def __init__(self, bus: Publishing) -> None:
+        self._bus = bus
+        self._depth = 0
+        self._nowhere = nowhere()
+
+    def __bool__(self) -> bool:
+        return self._depth > 0
+
+    def __enter__(self) -> None:
+        self._depth += 1
+        self._bus._here = self._nowhere  # noqa: SLF001  # it is a part of the bus
+
+    def __exit__(self, *_: object) -> None:
+        self._depth -= 1
+        loop = self._bus._loop  # noqa: SLF001
+        if not self._depth and loop is not None:
+            self._bus._here = loop.here  # noqa: SLF001

@@ -37,16 +37,16 @@ class Place:
 
 
 class Queue:
-    """Runs of events that wait, the part that is handed on, and counts of all that came and went. Loop thread only.
+    """Segments of events that wait, the part that is handed on, and counts of all that came and went. Loop thread only.
 
-    A run is shared with other queues, so nobody changes it. What is handed on stays in sight until it is done, so that
-    it counts, and nothing is lost unsaid when its handler is cancelled in the middle of it.
+    A segment is shared with other queues, so nobody changes it. What is handed on stays in sight until it is done, so
+    that it counts, and nothing is lost unsaid when its handler is cancelled in the middle of it.
     """
 
     def __init__(self, most: int, overflow: Overflow) -> None:
         self.most = most
         self.overflow = overflow
-        self.waiting = 0  # events in `_runs`
+        self.waiting = 0  # events in `_segments`
         self.in_hand = 0  # events that the handler works on
         self.accepted = 0
         self.refused = 0  # dropped before they were accepted
@@ -55,9 +55,9 @@ class Queue:
         self.line: deque[Place] = deque()
         #: Publishers that can wait do so when there is less room than this, so that several of them overfill nothing.
         self.spare = 0 if isinstance(overflow, Block) else max(1, min(_SPARE_MAX, most // 4))
-        self._runs: deque[list[Event]] = deque()
-        self._offset = 0  # so many of the first run are gone
-        self._part: Iterator[Event] = iter(())  # what it has left comes before the runs, one by one
+        self._segments: deque[list[Event]] = deque()
+        self._offset = 0  # so many of the first segment are gone
+        self._part: Iterator[Event] = iter(())  # what it has left comes before the segments, one by one
 
     @property
     def pending(self) -> int:
@@ -92,7 +92,7 @@ class Queue:
         return lost
 
     def _append(self, events: list[Event]) -> None:
-        self._runs.append(events)
+        self._segments.append(events)
         self.waiting += len(events)
         self.accepted += len(events)
 
@@ -142,21 +142,21 @@ class Queue:
         """So many of those that wait longest wait no more."""
         self.waiting -= count
         self._offset += count
-        while self._runs and self._offset >= len(self._runs[0]):
-            self._offset -= len(self._runs.popleft())
+        while self._segments and self._offset >= len(self._segments[0]):
+            self._offset -= len(self._segments.popleft())
 
     # -- out ---------------------------------------------------------------------------------------------------
 
     def take(self, most: int, until: int | None) -> list[Event]:
-        """The next part: a run as it is, or of short ones as many as make a part; not to be changed.
+        """The next part: a segment as it is, or of short ones as many as make a part; not to be changed.
 
         At least one event must wait. With `until`, nothing that comes after so many accepted ones, unless all do.
         """
         if until is not None and until > self.accepted - self.waiting:
             most = min(most, until - (self.accepted - self.waiting))
-        part, end = self._runs[0], self._offset + most
-        if len(self._runs) > 1 and len(part) - self._offset < most // 4:
-            part = list(islice(chain.from_iterable(self._runs), self._offset, end))
+        part, end = self._segments[0], self._offset + most
+        if len(self._segments) > 1 and len(part) - self._offset < most // 4:
+            part = list(islice(chain.from_iterable(self._segments), self._offset, end))
         elif self._offset or end < len(part):
             part = part[self._offset : end]
         self._pass_by(len(part))
@@ -176,7 +176,7 @@ class Queue:
         """Drop everything but what is in the handler's hands; gives how many events it were."""
         lost = self.pending - self.in_hand
         _skip(self._part, lost)  # whoever goes through it comes to its end
-        self._runs.clear()
+        self._segments.clear()
         self.waiting = self._offset = 0
         self.discarded += lost
         return lost + (self.leave_line(self.line[-1]) if self.line else 0)

@@ -81,6 +81,10 @@ def _places(
 
 def _matching(keyed: dict[str, _ByValue], event: Event) -> Iterator[Subscriber]:
     for field, by_value in keyed.items():
-        for subscriber in by_value.get(getattr(event, field, ""), ()):
+        try:
+            filtering = by_value.get(getattr(event, field, ""), ())
+        except TypeError:  # what has no hash is no text, and filters name texts only
+            continue
+        for subscriber in filtering:
             if subscriber.wants(event):
                 yield subscriber

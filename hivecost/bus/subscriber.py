@@ -98,8 +98,10 @@ class Subscriber:
     # -- its queue ---------------------------------------------------------------------------------------------
 
     def wants(self, event: Event) -> bool:
-        """True when every filter matches."""
-        return all(getattr(event, field) == value for field, value in self.filters.items())
+        """True when every filter matches; what is no text matches none."""
+        return all(
+            isinstance(found := getattr(event, field), str) and found == value for field, value in self.filters.items()
+        )
 
     @property
     def may_block(self) -> bool:
@@ -150,7 +152,7 @@ class Subscriber:
         return self._finished is None or self._finished.is_set()
 
     def reopen(self) -> bool:
-        """Ready for another run of the bus; False while a handler call of the last run still ignores its end."""
+        """Ready for another run of the bus; False while a handler call of the last segment still ignores its end."""
         if not self.is_finished:
             return False
         self.ended, self._is_abandoned, self.awaits_turn = False, False, True

@@ -27,7 +27,8 @@ def advise(
     import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
 
     from hivecost.backends import open_price_book  # noqa: PLC0415  # the same
-    from hivecost.reports import load_advice, render_advice, to_json  # noqa: PLC0415  # the same
+    from hivecost.cli.render import render_advice, to_json  # noqa: PLC0415  # the same
+    from hivecost.reports import load_advice  # noqa: PLC0415  # the same
 
     book = open_price_book(data, prices)
 

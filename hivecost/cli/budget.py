@@ -28,7 +28,8 @@ def status(*, data: DataOption = DEFAULT_DATA, json: JsonOption = False) -> None
     """
     import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
 
-    from hivecost.reports import load_budget_report, render_budgets, to_json  # noqa: PLC0415  # the same
+    from hivecost.cli.render import render_budgets, to_json  # noqa: PLC0415  # the same
+    from hivecost.reports import load_budget_report  # noqa: PLC0415  # the same
 
     report = anyio.run(load_budget_report, data)
     if json:
@@ -47,7 +48,8 @@ def explain(
     """Say why a budget grants no more: who holds what of each account, what is in doubt, and what it refused last."""
     import anyio  # noqa: PLC0415  # as above
 
-    from hivecost.reports import explain_budget, render_explanation, to_json  # noqa: PLC0415  # as above
+    from hivecost.cli.render import render_explanation, to_json  # noqa: PLC0415  # as above
+    from hivecost.reports import explain_budget  # noqa: PLC0415  # as above
 
     async def load() -> None:
         explanation = await explain_budget(data, name)
@@ -71,8 +73,9 @@ def doubts(*, data: DataOption = DEFAULT_DATA, json: JsonOption = False) -> None
     """List the holds in doubt: they may have been sent, and nobody knows the bill."""
     import anyio  # noqa: PLC0415  # as above
 
+    from hivecost.cli.render import render_doubts, to_json  # noqa: PLC0415  # as above
     from hivecost.clock import SYSTEM_CLOCK, to_datetime  # noqa: PLC0415  # as above
-    from hivecost.reports import load_doubts, render_doubts, to_json  # noqa: PLC0415  # as above
+    from hivecost.reports import load_doubts  # noqa: PLC0415  # as above
 
     holds = anyio.run(load_doubts, data)
     if json:
@@ -94,7 +97,8 @@ def audit(
     """List who changed what and when, the newest first."""
     import anyio  # noqa: PLC0415  # as above
 
-    from hivecost.reports import load_budget_changes, render_changes, to_json  # noqa: PLC0415  # as above
+    from hivecost.cli.render import render_changes, to_json  # noqa: PLC0415  # as above
+    from hivecost.reports import load_budget_changes  # noqa: PLC0415  # as above
 
     async def load() -> None:
         changes = await load_budget_changes(data, limit=limit)

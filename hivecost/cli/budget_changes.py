@@ -14,6 +14,7 @@ from typer.core import TyperCommand
 
 from hivecost.cli.options import DEFAULT_DATA, DataOption
 from hivecost.errors import ConfigError
+from hivecost.log.rows import KEPT_DIMENSIONS
 from hivecost.money import require_no_leftover, without_separators
 from hivecost.plain_text import printable
 
@@ -29,8 +30,6 @@ _ForOption = Annotated[
     ),
 ]
 _AMOUNT_HELP = "With its unit: 5usd, '$5' (in single quotes), 1000 tokens, 20 calls."
-#: What the log has sums by, so that it is quickly known whether anything was ever logged of a value.
-_SUMMED: Final = ("org", "user", "agent", "model", "provider")
 _NEGATIVE: Final = re.compile(r"-[$.\d].*")
 
 
@@ -220,7 +219,7 @@ async def _say_if_unseen(ledger: LedgerStore, budget: BudgetState, scope: Mappin
     if not scope or await _accounts_of(ledger, budget, _written(scope, budget)):
         return
     for name, value in scope.items():
-        if name in _SUMMED:
+        if name in KEPT_DIMENSIONS:  # it is quickly known whether anything was ever logged of a value
             logged = {row.group[name] for row in await SpendStore(data).totals(by=(name,))}
             if value not in logged:
                 _say(f"Note: no turn of {name}={value} was logged yet; mind the spelling if it is not new.")

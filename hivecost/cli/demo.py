@@ -28,8 +28,9 @@ def demo(
     """Run small agents against a provider emulator; budgets stop one that loops, a customer's day and a sub-agent."""
     import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
 
+    from hivecost.cli.render import render_session  # noqa: PLC0415  # the same
     from hivecost.errors import ConfigError  # noqa: PLC0415  # the same
-    from hivecost.reports import load_session_report, render_session  # noqa: PLC0415  # the same
+    from hivecost.reports import load_session_report  # noqa: PLC0415  # the same
     from hivecost.runtime.disabled import VARIABLE, is_disabled  # noqa: PLC0415  # the same
 
     if is_disabled():

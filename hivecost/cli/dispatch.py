@@ -16,13 +16,20 @@ from hivecost.plain_text import printable
 _HOME: Final = f"{Path(__file__).parents[1]}/"
 #: Commands that read their own arguments, each in the module of its name.
 QUICK: Final = ("statusline", "today")
+#: The exit status of a program that Ctrl-C ended, as shells say it.
+_INTERRUPTED: Final = 130
 
 
 def main() -> None:
-    """Run the command line. An error is one line on stderr; exit status 2 for what was asked wrongly, else 1."""
+    """Run the command line. An error is one line on stderr; exit status 2 for what was asked wrongly, else 1.
+
+    Ctrl-C ends it with status 130, and without a word.
+    """
     try:
         with outliving_readers():
             _run(sys.argv[1:])
+    except KeyboardInterrupt:
+        sys.exit(_INTERRUPTED)
     except HiveCostError as error:
         _fail(str(error), 2 if isinstance(error, ConfigError) else 1)
     except OSError as error:
@@ -44,18 +51,13 @@ def _run(arguments: Sequence[str]) -> NoReturn:
             print(__version__)  # noqa: T201  # what was asked for
             sys.exit(0)
         case [name, *rest] if name in QUICK:
-            run_quick(name, rest)
+            import_module(f"hivecost.cli.{name}").run(rest)
             sys.exit(0)
         case _:
             from hivecost.cli.commands import app  # noqa: PLC0415  # typer takes its time
 
             app()
             sys.exit(0)
-
-
-def run_quick(name: str, arguments: Sequence[str]) -> None:
-    """Run a command that reads its own arguments."""
-    import_module(f"hivecost.cli.{name}").run(arguments)
 
 
 def _fail(problem: str, status: int) -> NoReturn:

@@ -35,7 +35,8 @@ def price(
 
     A call looks like {"provider": "openai", "model": "gpt-4o", "usage": {"input_tokens": 1200, "output_tokens": 300}},
     with the provider's own payload as "raw_usage" instead of "usage" if you like; "timestamp", "service_tier",
-    "batch", "reported_cost_usd" and "id" are optional. A line that is no call gives one whose status is `invalid`.
+    "batch", "reported_cost_usd" and "id" are optional. A line that is no call gives one whose status is `invalid`, and
+    keys that are none of these are named in "ignored".
     """
     from hivecost.backends import open_price_book  # noqa: PLC0415  # `hivecost --help` is quicker without
 
@@ -96,19 +97,9 @@ def _progress() -> Iterator[_Advance]:
     if not sys.stderr.isatty() or sys.stdout.isatty():
         yield lambda _bytes, _lines: None
         return
-    from rich.console import Console  # noqa: PLC0415  # as above
-    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn  # noqa: PLC0415  # as above
+    from hivecost.cli.render import pricing_progress  # noqa: PLC0415  # as above
 
-    lines = TextColumn("{task.fields[lines]:>12,} lines")
-    with Progress(TextColumn("Pricing"), BarColumn(), lines, TimeElapsedColumn(), console=Console(stderr=True)) as bar:
-        task = bar.add_task("", total=_stdin_bytes(), lines=0)
-        seen = 0
-
-        def advance(bytes_read: int, lines_read: int) -> None:
-            nonlocal seen
-            seen += lines_read
-            bar.update(task, advance=bytes_read, lines=seen)
-
+    with pricing_progress(_stdin_bytes()) as advance:
         yield advance
 
 

@@ -40,8 +40,8 @@ def show(
 ) -> None:
     """Show what a model costs: every service tier and long-context step, with source and validity."""
     from hivecost.backends import open_price_book  # noqa: PLC0415  # the same
+    from hivecost.cli.render import render_rates, to_json  # noqa: PLC0415  # the same
     from hivecost.pricing import describe  # noqa: PLC0415  # `hivecost --help` is quicker without
-    from hivecost.reports import render_rates, to_json  # noqa: PLC0415  # the same
 
     book = open_price_book(data, prices)
     rows = describe(book, model, provider=provider, at_ns=_instant_ns(at))
@@ -62,8 +62,8 @@ def list_(
 ) -> None:
     """List every model that has a price; with --json every rate of it."""
     from hivecost.backends import open_price_book  # noqa: PLC0415  # as above
+    from hivecost.cli.render import render_rate_list, to_json  # noqa: PLC0415  # as above
     from hivecost.pricing import list_rates  # noqa: PLC0415  # as above
-    from hivecost.reports import render_rate_list, to_json  # noqa: PLC0415  # as above
 
     book = open_price_book(data, prices)
     every = list(list_rates(book, at_ns=_instant_ns(at)))
@@ -129,9 +129,9 @@ def update(
 def diff(*, data: DataOption = DEFAULT_DATA, json: JsonOption = False) -> None:
     """Show which rates the last update changed, against the update before it or else the shipped rates."""
     from hivecost.backends import open_backend  # noqa: PLC0415  # as above
+    from hivecost.cli.render import render_rate_changes, to_json  # noqa: PLC0415  # as above
     from hivecost.errors import PriceUpdateError  # noqa: PLC0415  # as above
     from hivecost.pricing import PriceBook, diff_rates  # noqa: PLC0415  # as above
-    from hivecost.reports import render_rate_changes, to_json  # noqa: PLC0415  # as above
 
     rates = open_backend(data).rates
     current = rates.current()

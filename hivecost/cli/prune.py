@@ -34,7 +34,8 @@ def prune(
     import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
 
     from hivecost.backends import open_backend, read_place  # noqa: PLC0415  # the same
-    from hivecost.reports import require_log, to_json  # noqa: PLC0415  # the same
+    from hivecost.cli.render import to_json  # noqa: PLC0415  # the same
+    from hivecost.reports import require_log  # noqa: PLC0415  # the same
 
     before_ns = _before_ns(keep, before)
 

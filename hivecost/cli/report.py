@@ -18,7 +18,8 @@ def report(
     """Show what a session cost: per node, per model, in total, and what budgets did."""
     import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
 
-    from hivecost.reports import load_session_report, render_session, to_json  # noqa: PLC0415  # the same
+    from hivecost.cli.render import render_session, to_json  # noqa: PLC0415  # the same
+    from hivecost.reports import load_session_report  # noqa: PLC0415  # the same
 
     async def show() -> None:
         loaded = await load_session_report(data, session)

@@ -26,7 +26,8 @@ def reprice(
     import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
 
     from hivecost.backends import open_price_book  # noqa: PLC0415  # the same
-    from hivecost.reports import render_repricing, reprice_log, require_log, to_json  # noqa: PLC0415  # the same
+    from hivecost.cli.render import render_repricing, to_json  # noqa: PLC0415  # the same
+    from hivecost.reports import reprice_log, require_log  # noqa: PLC0415  # the same
 
     book = open_price_book(data, prices)
 

@@ -26,7 +26,8 @@ def sessions(
     import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
 
     from hivecost.backends import SessionStore  # noqa: PLC0415  # the same
-    from hivecost.reports import render_sessions, require_log, to_json  # noqa: PLC0415  # the same
+    from hivecost.cli.render import render_sessions, to_json  # noqa: PLC0415  # the same
+    from hivecost.reports import require_log  # noqa: PLC0415  # the same
 
     async def load() -> None:
         found = await SessionStore(data).list_sessions(

@@ -8,6 +8,7 @@ import typer
 
 from hivecost.cli.options import DEFAULT_DATA, DataOption, JsonOption
 from hivecost.errors import ConfigError
+from hivecost.log.rows import KEPT_DIMENSIONS, PERIOD_DIMENSIONS
 
 
 def spend(
@@ -17,7 +18,7 @@ def spend(
         list[str] | None,
         typer.Option(
             metavar="GROUPS",
-            help="Of hour, day, week, month, agent, user, org, model, provider; `--by a --by b` is `--by a,b`.",
+            help=f"Of {', '.join((*PERIOD_DIMENSIONS, *KEPT_DIMENSIONS))}; `--by a --by b` is `--by a,b`.",
             show_default="day,user",
         ),
     ] = None,
@@ -38,7 +39,8 @@ def spend(
     """
     import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
 
-    from hivecost.reports import load_spend, render_spend, require_log, spend_csv, to_json  # noqa: PLC0415  # the same
+    from hivecost.cli.render import render_spend, spend_csv, to_json  # noqa: PLC0415  # the same
+    from hivecost.reports import load_spend, require_log  # noqa: PLC0415  # the same
 
     if csv and json:
         raise ConfigError("spend", "one of --csv and --json")

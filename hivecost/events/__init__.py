@@ -1,6 +1,6 @@
 """Frozen Structs of what happened, and the codec that takes them to bytes and back."""
 
-from hivecost.events.base import ATTRIBUTION_FIELDS, Event, attribution_fields
+from hivecost.events.base import Event
 from hivecost.events.codec import decode, decode_json, encode, encode_json
 from hivecost.events.controls import AlertRaised, BudgetExceeded, BudgetWarning, RateLimited
 from hivecost.events.cost import FROM_ALL, FROM_ANSWER, Cost, CostStatus
@@ -13,7 +13,6 @@ from hivecost.events.types import EventType
 from hivecost.events.usage import TOKENS_PER_TURN_MAX, USAGE_FIELDS, Usage, usage_problem
 
 __all__ = [
-    "ATTRIBUTION_FIELDS",
     "FROM_ALL",
     "FROM_ANSWER",
     "TOKENS_PER_TURN_MAX",
@@ -37,7 +36,6 @@ __all__ = [
     "Totals",
     "UnknownEvent",
     "Usage",
-    "attribution_fields",
     "decode",
     "decode_json",
     "encode",

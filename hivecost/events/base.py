@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime
-from operator import attrgetter
 from types import MappingProxyType
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -14,18 +13,6 @@ from hivecost.clock import SYSTEM_CLOCK, to_datetime
 from hivecost.events.ids import new_event_id
 from hivecost.events.types import EventType
 from hivecost.frozen import EMPTY, FrozenDict, frozen
-
-#: The attributes by which money is attributed and events are filtered.
-ATTRIBUTION_FIELDS = ("session_id", "execution_id", "node_id", "agent_id", "user_id", "org_id", "task_id")
-
-
-_WHOSE: Final = (*ATTRIBUTION_FIELDS, "tags")
-_read_whose: Final = attrgetter(*_WHOSE)
-
-
-def attribution_fields(source: Any) -> dict[str, Any]:
-    """The attribution of an event or a TurnRequest, as the fields of another event about the same spending."""
-    return dict(zip(_WHOSE, _read_whose(source), strict=True))
 
 
 def freeze_field(event: Event, name: str) -> None:

@@ -9,8 +9,9 @@ from typing import Any, Final
 
 import msgspec
 
+from hivecost.attribute_names import ATTRIBUTION_FIELDS
 from hivecost.errors import EventFormatError
-from hivecost.events.base import ATTRIBUTION_FIELDS, Event
+from hivecost.events.base import Event
 from hivecost.events.controls import AlertRaised, BudgetExceeded, BudgetWarning, RateLimited
 from hivecost.events.custom import CustomEvent, UnknownEvent
 from hivecost.events.executions import ExecutionCompleted, ExecutionStarted

@@ -11,9 +11,9 @@ from hivecost.leasing.batch import (
     LeaseReply,
     LeaseRequest,
 )
-from hivecost.leasing.hold import LedgerHold
 from hivecost.leasing.journal import Journal, JournalEntry, TornJournalError, read_journal
 from hivecost.leasing.leased_ledger import LeasedLedger
+from hivecost.leasing.ledger_hold import LedgerHold
 from hivecost.leasing.operations import Operation
 
 __all__ = [

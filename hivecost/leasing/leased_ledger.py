@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Collection, Mapping
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from types import TracebackType
 from typing import Self, TypeVar, Unpack
 
 import anyio
 from anyio.abc import TaskGroup
 
+from hivecost.attribution import Attributes
 from hivecost.clock import Clock
 from hivecost.errors import ConfigError, LedgerUnavailableError, StoreError
 from hivecost.forking import leave_child, tell_children
 from hivecost.leasing.bank import LeaseBank, LeasePolicy
 from hivecost.leasing.batch import Committed, LeaseRequest
 from hivecost.leasing.controls import LedgerControls
-from hivecost.leasing.hold import LedgerHold
 from hivecost.leasing.leases import is_durable
+from hivecost.leasing.ledger_hold import LedgerHold
 from hivecost.leasing.ledger_sync import LedgerSync
-from hivecost.leasing.local_ledger import LocalLedger, Spender
+from hivecost.leasing.local_ledger import LocalLedger
 from hivecost.leasing.operations import Configure, Operation, Refresh
 from hivecost.ledger import (
     AccountStatus,
     Amounts,
-    Ancestors,
     Budget,
     LedgerState,
     Refusal,
@@ -81,8 +81,8 @@ class LeasedLedger(LedgerControls):
             opened = await self._bank.open(self._budgets, holds_max=self._holds_max, policy=self._policy)
         except StoreError as error:
             raise LedgerUnavailableError(str(error)) from error
-        local = LocalLedger(self, self._budgets, opened.journal, opened.process_id)
-        sync = LedgerSync(self._bank, local, self._policy)
+        local = LocalLedger(self, self._budgets, opened.journal, opened.process_id, self._clock)
+        sync = LedgerSync(self._bank, local, self._policy, self._clock)
         self._opened = local, sync
         self._tasks = await anyio.create_task_group().__aenter__()
         self._tasks.start_soon(sync.run, name=f"ledger of {self._bank.name}")
@@ -113,18 +113,19 @@ class LeasedLedger(LedgerControls):
 
     async def reserve(
         self,
-        attribution: Mapping[str, str],
+        attribution: Attributes,
         usd: USDAmount | None = None,
         *,
         key: str | None = None,
-        ancestors: Ancestors = (),
+        ancestors: Sequence[Attributes] = (),
         is_partial: bool = False,
         **more: Unpack[Amounts],
     ) -> LedgerHold:
         """Set the most that an attempt can cost aside, on every account it counts on or on none of them.
 
-        With a `key` that an open hold of this Ledger has, gives that hold. `ancestors` are the attributes of the
-        executions that started this one, the nearest first: budgets with an account for each execution hold on theirs,
+        `attribution` says whose it is: `{"org": "acme"}`, or an Attribution. With a `key` that an open hold of this
+        Ledger has, gives that hold. `ancestors` are the attributes of the executions that started this one, the nearest
+        first (without them those that an Attribution knows): budgets with an account for each execution hold on theirs,
         too, as if they took the turn themselves. `is_partial` says that more may be billed than is set aside, as of a
         stream that is held in steps: that is charged, said, and freezes nothing. Raises BudgetExhaustedError
         (`reset_at`), BudgetBusyError (`retry_after_s`), LedgerUnavailableError, and ConfigError for amounts that cannot
@@ -132,10 +133,9 @@ class LeasedLedger(LedgerControls):
         """
         local, sync = self._require_open()
         amounts = amounts_of(usd, **more)
-        who = Spender(attribution, ancestors)
         asked = False
         while True:
-            answer = local.reserve(who, amounts, key, self._clock, is_partial)
+            answer = local.reserve(attribution, ancestors, amounts, key, is_partial)
             if isinstance(answer, LedgerHold):
                 if local.is_crowded:
                     sync.wake()
@@ -144,21 +144,21 @@ class LeasedLedger(LedgerControls):
                 raise LedgerUnavailableError(f"{self._holds_max:,} holds are open at once; raise holds_max")
             if asked and isinstance(answer, Refusal) and local.decides_alone(answer.budget):
                 raise answer.error(attribution.get("execution", ""))
-            refusal = await sync.request(local.request_for(who, amounts, self._clock))
+            refusal = await sync.request(local.request_for(attribution, ancestors, None, amounts))
             if refusal is not None:
                 raise refusal.error(attribution.get("execution", ""))
             asked = True
 
     def reserve_nowait(  # spelled out, because `**more` costs each turn a mapping
         self,
-        attribution: Mapping[str, str],
+        attribution: Attributes,
         usd: USDAmount | None = None,
         *,
         nanousd: int | None = None,
         tokens: int | None = None,
         calls: int | None = 1,
         key: str | None = None,
-        ancestors: Ancestors = (),
+        ancestors: Sequence[Attributes] = (),
         is_partial: bool = False,
     ) -> LedgerHold | None:
         """Hold from memory alone. Return None where that cannot be decided there: `await reserve(...)` then.
@@ -166,17 +166,16 @@ class LeasedLedger(LedgerControls):
         Raises LedgerUnavailableError and ConfigError.
         """
         local, _ = self._opened or self._require_open()
-        who = Spender(attribution, ancestors)
         amounts = amounts_of(usd, nanousd, tokens, calls)
-        answer = local.reserve(who, amounts, key, self._clock, is_partial)
+        answer = local.reserve(attribution, ancestors, amounts, key, is_partial)
         return answer if isinstance(answer, LedgerHold) else None
 
     async def charge(
         self,
-        attribution: Mapping[str, str],
+        attribution: Attributes,
         usd: USDAmount | None = None,
         *,
-        ancestors: Ancestors = (),
+        ancestors: Sequence[Attributes] = (),
         budgets: Collection[str] | None = None,
         **more: Unpack[Amounts],
     ) -> tuple[LedgerHold, Settlement]:
@@ -191,11 +190,10 @@ class LeasedLedger(LedgerControls):
         amounts = amounts_of(usd, **more)
         if budgets is not None and not isinstance(budgets, Collection):
             raise ConfigError("budgets", "the names of the budgets to charge", got=budgets)
-        who = Spender(attribution, ancestors, None if budgets is None else listed_names(budgets))
-        while (charged := local.charge(who, amounts, self._clock)) is None:
-            await sync.request(
-                local.request_for(who, {"calls": 0}, self._clock)
-            )  # so that its accounts are known; never refused
+        named = None if budgets is None else listed_names(budgets)
+        while (charged := local.charge(attribution, ancestors, named, amounts)) is None:
+            # So that its accounts are known; never refused.
+            await sync.request(local.request_for(attribution, ancestors, named, {"calls": 0}))
         return charged
 
     async def extend(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> None:
@@ -219,13 +217,13 @@ class LeasedLedger(LedgerControls):
         await self._commit_news()
         return await self._read(self._bank.status()) + local.status_of_executions()
 
-    async def remaining(self, attribution: Mapping[str, str], ancestors: Ancestors = ()) -> dict[Unit, int]:
+    async def remaining(self, attribution: Attributes, ancestors: Sequence[Attributes] = ()) -> dict[Unit, int]:
         """Return the most that a turn with these attributes could hold now, by the units that enforced budgets count.
 
         What others have leased and do not need counts as remaining: it takes a moment to come back.
         """
         local, _ = self._require_open()
-        accounts = local.request_for(Spender(attribution, ancestors), {}, self._clock).accounts
+        accounts = local.request_for(attribution, ancestors, None, {}).accounts
         await self._commit_news()
         return await self._read(self._bank.remaining(accounts))
 
@@ -283,4 +281,4 @@ class LeasedLedger(LedgerControls):
 
 def _is_durable_in(hold: LedgerHold, budget: str) -> bool:
     """Whether the bank decides on its account of the budget, which may be retired."""
-    return any(account.budget.name == budget and is_durable(account) for account in hold.accounts)
+    return any(account.budget.name == budget and is_durable(account) for account in hold.entry.made_on)

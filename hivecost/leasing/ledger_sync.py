@@ -8,6 +8,7 @@ from typing import Any, Final, TypeVar
 
 import anyio
 
+from hivecost.clock import Clock
 from hivecost.errors import HiveCostError, LedgerUnavailableError, StoreError, StoreMovedError, StoreVersionError
 from hivecost.leasing.bank import LeaseBank, LeasePolicy
 from hivecost.leasing.batch import Committed, LeaseRequest
@@ -22,6 +23,9 @@ _log = logging.getLogger(__name__)
 
 #: What is leased is not this process's own any more.
 _LOST: Final = (StoreMovedError, StoreVersionError)
+
+#: A clock that differs from the bank's by more is told of: the periods of budgets begin at other times there.
+CLOCK_DIFFERENCE_MAX_S: Final = 5.0
 
 #: Done once an operation was, before anything else is decided by what was committed with it.
 Then = Callable[[Committed], None]
@@ -45,10 +49,11 @@ class _Waiting:
 class LedgerSync:
     """Runs in a task of its own until `stop`. Whoever waits may be cancelled; the sync never is."""
 
-    def __init__(self, bank: LeaseBank, local: LocalLedger, policy: LeasePolicy) -> None:
+    def __init__(self, bank: LeaseBank, local: LocalLedger, policy: LeasePolicy, clock: Clock) -> None:
         self._bank = bank
         self._local = local
         self._policy = policy
+        self._clock = clock
         self._loop = current_loop()
         self._waiting: list[_Waiting] = []
         self._wakeup = anyio.Event()
@@ -56,6 +61,7 @@ class LedgerSync:
         self._scope: anyio.CancelScope | None = None
         self._has_changed = False
         self._failing = False
+        self._is_clock_told = False
         self._has_requested = False
         self._last_change = -1
         self._ticks = 0
@@ -183,6 +189,7 @@ class LedgerSync:
         requests = [(waiting, waiting.wish) for waiting in self._waiting if isinstance(waiting.wish, LeaseRequest)]
         operations = [(waiting, waiting.wish) for waiting in self._waiting if isinstance(waiting.wish, Operation)]
         batch = self._local.collect([request for _, request in requests], contested)
+        asked_ns = self._clock.now_ns()
         try:
             committed = await self._bank.sync(batch, [operation for _, operation in operations])
         except BaseException as error:
@@ -190,6 +197,7 @@ class LedgerSync:
             if not isinstance(error, StoreError):
                 raise
             raise self._unavailable(error) from error
+        self._compare_clocks(committed.now_ns, asked_ns, self._clock.now_ns())
         self._has_changed = committed.last_change != self._last_change
         self._failing, self._last_change, self._has_requested = False, committed.last_change, False
         self._local.apply(batch, committed)
@@ -201,6 +209,20 @@ class LedgerSync:
             self._has_requested |= reply.worth_waiting
             if not reply.worth_waiting or anyio.current_time() >= waiting.deadline:
                 self._finish(waiting, reply.refusal)
+
+    def _compare_clocks(self, bank_ns: int, asked_ns: int, answered_ns: int) -> None:
+        """Tell once of a clock that differs from the bank's, whose time lies between asking and the answer."""
+        behind_s = max(bank_ns - answered_ns, 0) / 1e9
+        ahead_s = max(asked_ns - bank_ns, 0) / 1e9
+        differs = max(behind_s, ahead_s) > CLOCK_DIFFERENCE_MAX_S
+        if differs and not self._is_clock_told:
+            _log.warning(
+                "%s: this clock is %.0f s %s that of the ledger, so that periods of budgets begin here that much "
+                "%s than for others; set it right",
+                *(self._bank.name, max(behind_s, ahead_s)),
+                *(("behind", "later") if behind_s else ("ahead of", "earlier")),
+            )
+        self._is_clock_told = differs
 
     def _finish(self, waiting: _Waiting, result: Any) -> None:
         waiting.finish(result)

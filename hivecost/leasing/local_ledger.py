@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Container, Iterable, Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 
-import msgspec
-
+from hivecost.attribution import Attributes
 from hivecost.clock import Clock
 from hivecost.errors import LedgerUnavailableError
 from hivecost.leasing.atomic import Atomic, atomic
 from hivecost.leasing.batch import Batch, Bill, BudgetRow, Committed, LateOverrun, LeaseRequest, Share, sums_of_bills
-from hivecost.leasing.hold import LedgerHold
 from hivecost.leasing.journal import Journal, key_bytes
 from hivecost.leasing.leases import Leases, accounts_max, execution_of, is_durable, room_of
+from hivecost.leasing.ledger_hold import ExtendsHolds, LedgerHold
 from hivecost.ledger import (
     UNITS,
     AccountStatus,
-    Ancestors,
     Budget,
     Hold,
     LedgerState,
@@ -32,18 +29,6 @@ from hivecost.ledger.amounts import AMOUNT_MAX, overrun_reason
 from hivecost.money import to_usd
 from hivecost.signals import settled_late
 
-if TYPE_CHECKING:
-    from hivecost.leasing.leased_ledger import LeasedLedger
-
-
-class Spender(msgspec.Struct, frozen=True, gc=False):
-    """Whose attempt it is; see `Ledger.reserve`."""
-
-    attribution: Mapping[str, str]
-    ancestors: Ancestors = ()
-    #: Those to charge; None: all that match.
-    budgets: Collection[str] | None = None
-
 
 class LocalLedger(Atomic):
     """Thread-safe, and never waits. Its leases are always committed before they count here.
@@ -55,13 +40,15 @@ class LocalLedger(Atomic):
     or doubts; `settled_late` tells how that ended.
     """
 
-    def __init__(self, ledger: LeasedLedger, budgets: Iterable[Budget], journal: Journal, process_id: int) -> None:
+    def __init__(
+        self, ledger: ExtendsHolds, budgets: Iterable[Budget], journal: Journal, process_id: int, clock: Clock
+    ) -> None:
         super().__init__()
         self.process_id = process_id
         self.journal = journal
         #: Why nothing is decided any more; "" while it is.
         self.closed = ""
-        self._ledger = ledger
+        self._ledger, self._clock = ledger, clock
         self._leases = Leases()
         self._state = LedgerState(
             _without_own_limits(budgets),
@@ -77,6 +64,8 @@ class LocalLedger(Atomic):
         self._bills: list[Bill] = []
         self._freezes: dict[str, str] = {}
         self._settlements = 0
+        #: The batch that is on its way to the bank.
+        self._under_way: Batch | None = None
 
     def _settle_later(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> None:
         self.defer(lambda: self._settle_now(hold, amounts))
@@ -147,14 +136,18 @@ class LocalLedger(Atomic):
 
     @atomic(lambda *_: None)
     def reserve(
-        self, who: Spender, amounts: Mapping[Unit, int], key: str | None, clock: Clock, is_partial: bool = False
+        self,
+        attribution: Attributes,
+        ancestors: Sequence[Attributes],
+        amounts: Mapping[Unit, int],
+        key: str | None,
+        is_partial: bool = False,
     ) -> LedgerHold | Refusal | None:
         """Return a hold, or what these leases have against it, or None when the bank must be asked first."""
-        at_ns = clock.now_ns()
+        at_ns = self._clock.now_ns()
         if self.closed or self.poisoned:
             self._require_order()
-        ancestors = who.ancestors
-        entry = self._state.reserve(who.attribution, at_ns, amounts, key, ancestors=ancestors, is_partial=is_partial)
+        entry = self._state.reserve(attribution, at_ns, amounts, key, ancestors=ancestors, is_partial=is_partial)
         if isinstance(entry, Refusal):
             return entry
         if not entry.handles and not self._write_down(entry):
@@ -178,7 +171,7 @@ class LocalLedger(Atomic):
         entry = hold.entry
         if entry.state != "held" or self.closed or self.poisoned:
             return None
-        if all(account.unit in amounts for account in hold.accounts):
+        if all(account.unit in amounts for account in entry.made_on):
             return self._settle(hold, amounts)
         settlement = self._state.settle_known(entry, amounts) or Settlement()
         if entry.known is not None:
@@ -213,7 +206,7 @@ class LocalLedger(Atomic):
         """Charge the bill of one more answer."""
         if self.closed:
             raise LedgerUnavailableError(f"{self.closed}; a further bill of hold {hold.hold_id} is not charged")
-        rooms = {account: account.room for account in hold.accounts if account.leased}
+        rooms = {account: account.room for account in hold.entry.made_on if account.leased}
         another, settlement = self._state.settle_another(hold.entry, amounts)
         shares = _shares_of(another, rooms)
         if self.poisoned:
@@ -223,17 +216,21 @@ class LocalLedger(Atomic):
         return settlement
 
     @atomic()
-    def charge(self, who: Spender, amounts: Mapping[Unit, int], clock: Clock) -> tuple[LedgerHold, Settlement] | None:
+    def charge(
+        self,
+        attribution: Attributes,
+        ancestors: Sequence[Attributes],
+        budgets: Collection[str] | None,
+        amounts: Mapping[Unit, int],
+    ) -> tuple[LedgerHold, Settlement] | None:
         """Charge the bill of a turn that nothing was held for; None while the bank does not know its accounts."""
         self._require_order()
-        at_ns = clock.now_ns()
-        accounts = self._state.accounts_for(who.attribution, at_ns, who.ancestors, who.budgets)
+        at_ns = self._clock.now_ns()
+        accounts = self._state.accounts_for(attribution, at_ns, ancestors, budgets)
         if self._packed(accounts) is None:
             return None
         rooms = {account: account.room for account in accounts if account.leased}
-        another, settlement = self._state.charge(
-            who.attribution, at_ns, amounts, ancestors=who.ancestors, budgets=who.budgets
-        )
+        another, settlement = self._state.charge(attribution, at_ns, amounts, ancestors=ancestors, budgets=budgets)
         self._charge_another(another, settlement, _shares_of(another, rooms))
         unheld = another.further_of or another
         unheld.handles += 1
@@ -298,9 +295,15 @@ class LocalLedger(Atomic):
                     self._let_pass(execution_of(account))
 
     @atomic()
-    def request_for(self, who: Spender, amounts: Mapping[Unit, int], clock: Clock) -> LeaseRequest:
-        """Return what to ask the bank for, so that this could be held."""
-        accounts = self._state.accounts_for(who.attribution, clock.now_ns(), who.ancestors, who.budgets)
+    def request_for(
+        self,
+        attribution: Attributes,
+        ancestors: Sequence[Attributes],
+        budgets: Collection[str] | None,
+        amounts: Mapping[Unit, int],
+    ) -> LeaseRequest:
+        """Return what to ask the bank for, so that this could be held; on these budgets, None being all."""
+        accounts = self._state.accounts_for(attribution, self._clock.now_ns(), ancestors, budgets)
         return LeaseRequest(accounts, {"calls": 1, **amounts})
 
     def decides_alone(self, budget: str) -> bool:
@@ -325,18 +328,27 @@ class LocalLedger(Atomic):
 
     @atomic()
     def collect(self, requests: list[LeaseRequest], contested: Container[int]) -> Batch:
-        """Return all that the bank does not know yet. Of `contested` leases it keeps what is held against them."""
+        """Return all that the bank does not know yet. Of `contested` leases it keeps what is held against them.
+
+        One batch at a time: each is applied or put back, once, before the next is collected. Raises
+        LedgerUnavailableError before that: of two at once each would count what the other brings.
+        """
         self._require_order()
-        return self._collect(requests, contested)
+        if self._under_way is not None:
+            raise LedgerUnavailableError("the last batch is still on its way to the bank")
+        self._under_way = self._collect(requests, contested)
+        return self._under_way
 
     @atomic()
     def put_back(self, batch: Batch) -> None:
         """Say it all again with the next batch, because the sync failed or nobody knows."""
+        self._arrive(batch)
         self._bills[:0] = batch.bills
 
     @atomic()
     def apply(self, batch: Batch, committed: Committed) -> None:
         """Decide by what is durable now: lend what it lent, and forget what the bank knows."""
+        self._arrive(batch)
         for hold in batch.in_doubt:
             self._let_go(hold)
         for bill in batch.bills:
@@ -400,6 +412,12 @@ class LocalLedger(Atomic):
         """Decide nothing in a forked child, and touch nothing that the parent has."""
         self.lock, self._is_inside = threading.RLock(), False  # a thread of the parent may have been inside
         self.closed = why
+
+    def _arrive(self, batch: Batch) -> None:
+        """Raise before a batch is taken in twice, which would free its places in the journal for two holds each."""
+        if self._under_way is not batch:
+            raise RuntimeError("this batch was applied or put back before")
+        self._under_way = None
 
     def _collect(self, requests: list[LeaseRequest], contested: Container[int]) -> Batch:
         sums = sums_of_bills(self._bills)

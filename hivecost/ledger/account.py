@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from fractions import Fraction
 from math import ceil
+from typing import Any
 
 import msgspec
 
@@ -41,6 +42,13 @@ class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
     frozen: bool = False
     #: The limit is one of its values alone, not the budget's.
     has_own_limit: bool = False
+
+
+class AccountDetails(AccountStatus, frozen=True, kw_only=True):
+    """The same as a process sees it that spends on the account, with its soft limit."""
+
+    #: From here on its budget's `on_soft` applies; None: it has no soft limit.
+    soft_limit: int | None
 
 
 class ThresholdCrossing(msgspec.Struct, frozen=True, kw_only=True):
@@ -172,21 +180,28 @@ class Account(msgspec.Struct, eq=False, weakref=True):
         self._set_alarm()
 
     def status(self, *, frozen: bool = False) -> AccountStatus:
-        return AccountStatus(
-            budget=self.budget.name,
-            scope=self.scope,
-            period=self.period.name,
-            unit=self.unit,
-            limit=self.limit,
-            settled=self.settled,
-            held=self.held,
-            in_doubt=self.in_doubt,
-            remaining=self.remaining,
-            reset_at=None if self.period.end_ns is None else to_datetime(self.period.end_ns),
-            unpriced_calls=self.unpriced_calls,
-            frozen=frozen,
-            has_own_limit=self.own_limit is not None,
-        )
+        """Return how it stands now."""
+        return AccountStatus(**self._sums(), frozen=frozen)
+
+    def details(self) -> AccountDetails:
+        """Return how it stands now, with its soft limit."""
+        return AccountDetails(**self._sums(), soft_limit=self.soft_amount)
+
+    def _sums(self) -> dict[str, Any]:
+        return {
+            "budget": self.budget.name,
+            "scope": self.scope,
+            "period": self.period.name,
+            "unit": self.unit,
+            "limit": self.limit,
+            "settled": self.settled,
+            "held": self.held,
+            "in_doubt": self.in_doubt,
+            "remaining": self.remaining,
+            "reset_at": None if self.period.end_ns is None else to_datetime(self.period.end_ns),
+            "unpriced_calls": self.unpriced_calls,
+            "has_own_limit": self.own_limit is not None,
+        }
 
     def _marks(self) -> list[tuple[int, float]]:
         """The smallest amounts that reach the warning fractions and the soft limit, with the fraction of the limit.

@@ -5,18 +5,18 @@ Another one passes `hivecost.testing.LedgerContract`, and is given as `AgentRunt
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self, Unpack, runtime_checkable
 
 from hivecost.clock import Clock
-from hivecost.ledger.account import Account, AccountStatus
+from hivecost.ledger.account import Account, AccountDetails, AccountStatus
 from hivecost.ledger.amounts import UNITS, Amounts, Unit, USDAmount
 from hivecost.ledger.book import Ancestors
 from hivecost.ledger.budget import Budget, Limit
 from hivecost.ledger.hold import HoldState, Refusal, Settlement
-from hivecost.ledger.statements import BudgetChange, BudgetState, DoubtfulHold, Holder, OwnLimit
+from hivecost.ledger.views import BudgetChange, BudgetState, DoubtfulHold, Holder, OwnLimit
 
 
 class LedgerStoreHold(Protocol):
@@ -39,8 +39,20 @@ class LedgerStoreHold(Protocol):
     def state(self) -> HoldState: ...
 
     @property
-    def accounts(self) -> tuple[Account, ...]:
-        """All that it was made on, with the limits and sums that this process knows: soft limits go by `settled`."""
+    def budgets(self) -> Collection[str]:
+        """The names of the budgets that it counts on."""
+        ...
+
+    @property
+    def units(self) -> Set[Unit]:
+        """In which units they count it."""
+        ...
+
+    def status(self, budgets: Collection[str] | None = None) -> Sequence[AccountDetails]:
+        """Return how its accounts stand by now, or those of `budgets` alone, in the order of the budgets.
+
+        With the limits and sums that this process knows: soft limits go by `settled`.
+        """
         ...
 
     @property

@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
+from hivecost.attribution import Attributes, Attribution
 from hivecost.errors import ConfigError
 from hivecost.events import LLMTurnComplete
 from hivecost.ledger.account import Account, AccountKey
-from hivecost.ledger.attribution import attribution, key_reader, looked_at
+from hivecost.ledger.attributes import attributes_of, key_reader, looked_at
 from hivecost.ledger.budget import Budget
 from hivecost.ledger.matching import matcher
 from hivecost.ledger.own_limits import LimitKey, is_value, keys_of, own_limit_of
@@ -61,7 +62,7 @@ class AccountBook:
         self.evicted: Final[Counter[str]] = Counter()
         self._accounts_max = accounts_max
         self._opened, self._dropped = opened, dropped
-        self._lines: dict[str, _Line] = {}
+        self._entries: dict[str, _BudgetAccounts] = {}
         self._found: dict[Hashable, _Found] = {}
         self._found_by_execution: dict[str, list[Hashable]] = {}
         self.add(budgets)
@@ -74,28 +75,31 @@ class AccountBook:
                 raise ConfigError(f"budget {name!r}.name", "a name that no other budget has")
         for budget in listed:
             self.budgets[budget.name] = budget
-            self._lines[budget.name] = _Line(budget, self._opened, self._dropped)
+            self._entries[budget.name] = _BudgetAccounts(budget, self._opened, self._dropped)
         self._look_at_attributes()
 
     def retire(self, name: str) -> None:
         """Count on a budget no more; its accounts are dropped, each once it has no open hold."""
         del self.budgets[name]
-        line = self._lines.pop(name)
+        entry = self._entries.pop(name)
         self._look_at_attributes()
-        for account in list(line.accounts.values()):
-            line.drop(account)
+        for account in list(entry.accounts.values()):
+            entry.drop(account)
 
     def _look_at_attributes(self) -> None:
-        self._attributes = tuple(dict.fromkeys(name for line in self._lines.values() for name in line.looks_at))
+        self._attributes = tuple(dict.fromkeys(name for entry in self._entries.values() for name in entry.looks_at))
         self._key_of = key_reader(self._attributes)
         self._forget_answers()
 
-    def find(self, attribution: Mapping[str, str], at_ns: int, ancestors: Ancestors = ()) -> tuple[Account, ...]:
+    def find(self, attribution: Attributes, at_ns: int, ancestors: Sequence[Attributes] = ()) -> tuple[Account, ...]:
         """The accounts that a turn with these attributes counts on at this instant, in the order of the budgets.
 
         Budgets with an account for each execution have one more for each of the `ancestors` that started this one: for
-        them it is as if they took the turn themselves. Raises ConfigError for attributes that are no texts.
+        them it is as if they took the turn themselves. An Attribution knows its own. Raises ConfigError for attributes
+        that are no texts.
         """
+        if type(attribution) is Attribution and not ancestors:
+            ancestors = attribution.ancestors
         try:
             key: Hashable = tuple(map(attribution.get, self._attributes))
             if ancestors:
@@ -116,10 +120,10 @@ class AccountBook:
             key = (key, *map(self._values_of, ancestors))
         found = self._found.get(key)
         if found is None or not found.start_ns <= at_ns < found.end_ns:
-            found = self._look_up(key, attribution(turn), at_ns, ancestors)
+            found = self._look_up(key, attributes_of(turn), at_ns, ancestors)
         return found.accounts
 
-    def _require_texts(self, attribution: Mapping[str, str], ancestors: Ancestors) -> None:
+    def _require_texts(self, attribution: Attributes, ancestors: Sequence[Attributes]) -> None:
         if not isinstance(ancestors, Sequence):
             raise ConfigError("ancestors", "a list of the attributes of each", got=ancestors)
         for who in (attribution, *ancestors):
@@ -129,60 +133,60 @@ class AccountBook:
                 if name in who and not is_value(who[name]):
                     raise ConfigError(f"attribution.{name}", "a text", got=who[name])
 
-    def _values_of(self, attribution: Mapping[str, str]) -> Hashable:
+    def _values_of(self, attribution: Attributes) -> Hashable:
         return tuple(map(attribution.get, self._attributes))
 
     def accounts(self, budget: str | None = None) -> Iterator[Account]:
         """All accounts, or those of one budget."""
-        for line in self._lines.values() if budget is None else (self._lines[budget],):
-            yield from line.accounts.values()
+        for entry in self._entries.values() if budget is None else (self._entries[budget],):
+            yield from entry.accounts.values()
 
     def forget_execution(self, execution_id: str) -> None:
         """Drop the accounts of an execution that is over, but for those with open holds."""
         for key in self._found_by_execution.pop(execution_id, ()):
             self._found.pop(key, None)
-        for line in self._lines.values():
-            line.forget_execution(execution_id)
+        for entry in self._entries.values():
+            entry.forget_execution(execution_id)
 
     def set_limit(self, name: str, budget: Budget) -> None:
         """Measure the accounts of a budget, those to come included, against the limit of `budget`."""
-        self.budgets[name] = self._lines[name].budget = budget
+        self.budgets[name] = self._entries[name].budget = budget
         for account in self.accounts(name):
             account.set_budget(budget)
 
     def limit_of(self, name: str, key: LimitKey = ()) -> int:
         """The limit of a budget, or that of the accounts of a key."""
-        line = self._lines[name]
-        own = own_limit_of(line.own_limits, line.budget.window, key)
-        return line.budget.limit_amount if own is None else own
+        entry = self._entries[name]
+        own = own_limit_of(entry.own_limits, entry.budget.window, key)
+        return entry.budget.limit_amount if own is None else own
 
     def set_own_limit(self, name: str, key: LimitKey, limit: int | None) -> None:
         """Measure the accounts of these values, those to come included, against a limit of their own; None: no more."""
-        self._lines[name].set_own_limit(key, limit)
+        self._entries[name].set_own_limit(key, limit)
 
     def put(self, account: Account) -> None:
         """Take in an account as it stood elsewhere; its limit is what it is here."""
-        line = self._lines[account.budget.name]
-        account.set_own_limit(own_limit_of(line.own_limits, line.budget.window, account.values))
-        line.put(account)
+        entry = self._entries[account.budget.name]
+        account.set_own_limit(own_limit_of(entry.own_limits, entry.budget.window, account.values))
+        entry.put(account)
 
     def drop_over(self, accounts: Iterable[Account]) -> None:
         """Drop those that are over and have no open hold any more."""
         for account in accounts:
             if not account.over:
                 continue
-            line = self._lines.get(account.budget.name)
-            if line is not None:
-                line.drop(account)
+            entry = self._entries.get(account.budget.name)
+            if entry is not None:
+                entry.drop(account)
             elif not account.open_holds:  # of a budget that was retired
                 account.over = False
                 self._dropped(account)
 
-    def _look_up(self, key: Hashable, attribution: Mapping[str, str], at_ns: int, ancestors: Ancestors) -> _Found:
+    def _look_up(self, key: Hashable, attribution: Attributes, at_ns: int, ancestors: Sequence[Attributes]) -> _Found:
         accounts: list[Account] = []
-        for line in self._lines.values():
-            whose = (attribution, *ancestors) if line.is_of_executions else (attribution,)
-            accounts += [self._account(line, who, at_ns) for who in whose if line.matches(who)]
+        for entry in self._entries.values():
+            whose = (attribution, *ancestors) if entry.is_of_executions else (attribution,)
+            accounts += [self._account(entry, who, at_ns) for who in whose if entry.matches(who)]
         periods = [account.period for account in accounts]
         start_ns = max((period.start_ns for period in periods), default=0)
         end_ns = min((period.end_ns for period in periods if period.end_ns is not None), default=_FOREVER_NS)
@@ -190,15 +194,15 @@ class AccountBook:
         self._remember(key, found, (attribution, *ancestors))
         return found
 
-    def _account(self, line: _Line, attribution: Mapping[str, str], at_ns: int) -> Account:
-        period = line.calendar.period_at(at_ns)
-        if line.turn_page(period):
+    def _account(self, entry: _BudgetAccounts, attribution: Attributes, at_ns: int) -> Account:
+        period = entry.calendar.period_at(at_ns)
+        if entry.roll_period(period):
             self._forget_answers()
-        account = line.account(attribution, period, at_ns)
-        self._evict_from(line)
+        account = entry.account(attribution, period, at_ns)
+        self._evict_from(entry)
         return account
 
-    def _remember(self, key: Hashable, found: _Found, attributions: Iterable[Mapping[str, str]]) -> None:
+    def _remember(self, key: Hashable, found: _Found, attributions: Iterable[Attributes]) -> None:
         if len(self._found) >= _FOUND_MAX:
             self._forget_answers()
         self._found[key] = found
@@ -210,10 +214,10 @@ class AccountBook:
                     self._forget_answers()
                     return
 
-    def _evict_from(self, line: _Line) -> None:
-        accounts_max = self._accounts_max(line.budget)
-        if accounts_max is not None and len(line.accounts) > max(accounts_max, line.left):
-            self.evicted[line.budget.name] += line.evict(accounts_max)
+    def _evict_from(self, entry: _BudgetAccounts) -> None:
+        accounts_max = self._accounts_max(entry.budget)
+        if accounts_max is not None and len(entry.accounts) > max(accounts_max, entry.left):
+            self.evicted[entry.budget.name] += entry.evict(accounts_max)
             self._forget_answers()
 
     def _forget_answers(self) -> None:
@@ -221,7 +225,7 @@ class AccountBook:
         self._found_by_execution.clear()
 
 
-class _Line:
+class _BudgetAccounts:
     """One budget and its accounts."""
 
     def __init__(self, budget: Budget, opened: AccountOpened, dropped: AccountDropped) -> None:
@@ -242,7 +246,7 @@ class _Line:
         self._starts_ns: set[int] = set()
         self._by_execution: dict[str, dict[AccountKey, Account]] = {}
 
-    def account(self, attribution: Mapping[str, str], period: Period, at_ns: int) -> Account:
+    def account(self, attribution: Attributes, period: Period, at_ns: int) -> Account:
         values = tuple(attribution.get(name, "") for name in self._attributes)
         account = self.accounts.get((period.start_ns, values))
         if account is None:
@@ -289,7 +293,7 @@ class _Line:
         if self._execution_at is not None:
             self._by_execution.setdefault(account.values[self._execution_at], {})[account.key] = account
 
-    def turn_page(self, period: Period) -> bool:
+    def roll_period(self, period: Period) -> bool:
         """Drop what is older than the last two periods; True if the period is a new one."""
         if period.start_ns <= self._newest_start_ns:
             return False

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import msgspec
 
+from hivecost.attribute_names import ATTRIBUTES
+from hivecost.attribution import Attributes
 from hivecost.errors import ConfigError
 from hivecost.ledger.amounts import Unit, parse_amount, parse_limit, require_unit, to_amount
-from hivecost.ledger.attribution import ATTRIBUTES
 from hivecost.ledger.matching import matcher
 from hivecost.ledger.own_limits import OWN_WINDOWS, LimitKey, format_key, is_value, key_of_scope, split_key
 from hivecost.ledger.period import WINDOWS, Window, load_zone
@@ -138,9 +139,9 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Those whose values `limits` names."""
         return tuple(name for name in self.account_attributes if self.window not in OWN_WINDOWS or name != self.window)
 
-    def applies_to(self, attribution: Mapping[str, str]) -> bool:
+    def applies_to(self, attributes: Attributes) -> bool:
         """Whether a turn with these attributes counts on it."""
-        return matcher(self.match)(attribution)
+        return matcher(self.match)(attributes)
 
     def amount_of(self, limit: Limit) -> int:
         """A limit as people write it, in what the budget counts. Raises ConfigError."""

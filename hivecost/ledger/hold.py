@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
 from typing import Final, Literal
 
 import msgspec
 
 from hivecost.errors import BudgetBusyError, BudgetExceededError, BudgetExhaustedError
-from hivecost.ledger.account import Account, ThresholdCrossing
+from hivecost.ledger.account import Account, AccountDetails, AccountStatus, ThresholdCrossing
 from hivecost.ledger.amounts import UNITS, Unit, format_amount
 from hivecost.ledger.period import counting_since, for_period, resetting
 
@@ -132,6 +132,21 @@ class Hold(msgspec.Struct, eq=False, gc=False):
     wanted: Mapping[Unit, int] | None = None
 
     @property
+    def units(self) -> frozenset[Unit]:
+        """In which units its budgets count it."""
+        return frozenset(account.unit for account in self.made_on)
+
+    @property
+    def budgets(self) -> frozenset[str]:
+        """The names of the budgets that it counts on."""
+        return frozenset(account.budget.name for account in self.made_on)
+
+    def status(self, budgets: Collection[str] | None = None) -> tuple[AccountDetails, ...]:
+        """Return how its accounts stand by now, or those of `budgets` alone, in the order of the budgets."""
+        accounts = (account for account in self.made_on if budgets is None or account.budget.name in budgets)
+        return tuple(account.details() for account in accounts)
+
+    @property
     def doubted(self) -> tuple[Account, ...]:
         """Those of all its accounts whose part of the bill is not charged on its own."""
         known = self.known
@@ -147,11 +162,10 @@ class Hold(msgspec.Struct, eq=False, gc=False):
         return {unit: max(0, self.amounts.get(unit, 0) - used[unit]) for unit in UNITS}
 
 
-def refusal_of(account: Account, needed: int, *, frozen: str | None = None) -> Refusal:
-    """Why `account` does not grant `needed`; `frozen` is why nobody gets anything of its budget."""
-    fits_once_others_settle = needed <= account.limit - account.settled - account.in_doubt
+def refusal_of(status: AccountStatus, needed: int, *, frozen: str | None = None, shadow: bool = False) -> Refusal:
+    """Return why an account that stands so does not grant `needed`; `frozen` is why its budget grants nothing."""
+    fits_once_others_settle = needed <= status.limit - status.settled - status.in_doubt
     kind: RefusalKind = "frozen" if frozen is not None else "busy" if fits_once_others_settle else "exhausted"
-    status = account.status()
     return Refusal(
         kind=kind,
         budget=status.budget,
@@ -161,9 +175,9 @@ def refusal_of(account: Account, needed: int, *, frozen: str | None = None) -> R
         needed=needed,
         remaining=status.remaining,
         limit=status.limit,
-        reset_at=status.reset_at if kind == "exhausted" and needed <= account.limit else None,
+        reset_at=status.reset_at if kind == "exhausted" and needed <= status.limit else None,
         reason=frozen or "",
-        shadow=account.budget.shadow,
+        shadow=shadow,
     )
 
 

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
-
 import msgspec
+from msgspec.structs import replace
 
-#: Executions inside one another; deeper ones are refused.
-DEPTH_MAX: Final = 32
+from hivecost.attribution import Attribution
 
 
 class _Run(msgspec.Struct):
-    attributes: Mapping[str, str]
-    parent: str
+    attribution: Attribution
     #: Itself, while it runs, and those that it started and that are still needed.
     uses: int = 1
 
@@ -24,24 +20,18 @@ class Lineage:
     def __init__(self) -> None:
         self._runs: dict[str, _Run] = {}
 
-    def started(self, execution_id: str, parent_id: str, attributes: Mapping[str, str]) -> None:
-        """An execution began, inside another one unless `parent_id` is ""; `attributes` say whose it is."""
-        parent = self._runs.get(parent_id)
+    def started(self, attribution: Attribution, parent_execution_id: str) -> None:
+        """An execution began, inside of the one with this id; "": inside of none."""
+        parent = self._runs.get(parent_execution_id)
         if parent is not None:
             parent.uses += 1
-        self._runs[execution_id] = _Run(attributes, parent_id if parent else "")
+            attribution = replace(attribution, parent=parent.attribution)
+        self._runs[attribution.execution_id] = _Run(attribution)
 
-    def ancestors(self, execution_id: str) -> tuple[Mapping[str, str], ...]:
-        """Return the attributes of the executions that it is inside of, the nearest first."""
+    def ancestors(self, execution_id: str) -> tuple[Attribution, ...]:
+        """Return whose the executions are that it is inside of, the nearest first."""
         run = self._runs.get(execution_id)
-        if run is None or not run.parent:  # as it is most often
-            return ()
-        found: list[Mapping[str, str]] = []
-        while run is not None and len(found) < DEPTH_MAX:
-            run = self._runs.get(run.parent)
-            if run is not None:
-                found.append(run.attributes)
-        return tuple(found)
+        return () if run is None else run.attribution.ancestors
 
     def ended(self, execution_id: str) -> list[str]:
         """Return the executions that nobody counts on any more: this one, and those that waited for it."""
@@ -55,6 +45,6 @@ class Lineage:
                 break
             del self._runs[execution_id]
             over.append(execution_id)
-            execution_id = run.parent
+            execution_id = run.attribution.parent_execution_id
             run = self._runs.get(execution_id)
         return over

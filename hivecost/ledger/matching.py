@@ -7,11 +7,12 @@ from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import Final
 
-from hivecost.ledger.attribution import names_of
+from hivecost.attribution import Attributes
+from hivecost.ledger.attributes import names_of
 from hivecost.model_names import general_names
 
 #: Whether a turn with these attributes counts.
-Matches = Callable[[Mapping[str, str]], bool]
+Matches = Callable[[Attributes], bool]
 
 #: What goes by several names, in any case, and may be asked for by a pattern.
 _PATTERNED: Final = ("model", "provider")
@@ -28,18 +29,18 @@ def matcher(match: Mapping[str, Sequence[str]]) -> Matches:
     if not match:
         return _matches_all
     if not patterned:
-        return lambda attribution: all(attribution.get(name) in values for name, values in plain)
+        return lambda attributes: all(attributes.get(name) in values for name, values in plain)
 
-    def matches(attribution: Mapping[str, str]) -> bool:
-        if not all(attribution.get(name) in values for name, values in plain):
+    def matches(attributes: Attributes) -> bool:
+        if not all(attributes.get(name) in values for name, values in plain):
             return False
-        provider = attribution.get("provider", "")
-        return all(_is_named(tuple(names_of(attribution, name)), provider, values) for name, values in patterned)
+        provider = attributes.get("provider", "")
+        return all(_is_named(tuple(names_of(attributes, name)), provider, values) for name, values in patterned)
 
     return matches
 
 
-def _matches_all(_: Mapping[str, str]) -> bool:
+def _matches_all(_: Attributes) -> bool:
     return True
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Final, Literal
 
 import msgspec
 
 from hivecost.errors import BudgetExhaustedError
-from hivecost.ledger.account import Account
+from hivecost.ledger.account import AccountDetails
 from hivecost.ledger.amounts import format_amount
+from hivecost.ledger.budget import Budget
 from hivecost.ledger.period import for_period, resetting
 
 SoftAction = Literal["refuse", "downgrade", "throttle"]
@@ -23,10 +24,11 @@ EXECUTIONS_MAX: Final = 100_000
 
 
 class SoftStep(msgspec.Struct, frozen=True):
-    """What to do with a turn before it may pass, and the account that says so."""
+    """What to do with a turn before it may pass, and the account that says so, as it stands."""
 
     action: SoftAction
-    account: Account
+    budget: Budget
+    account: AccountDetails
 
 
 class SoftLimits:
@@ -35,54 +37,62 @@ class SoftLimits:
     Remembers, for `on_soft="finish"`, which executions had a turn on an account before it reached its soft limit.
     """
 
-    def __init__(self) -> None:
-        #: Execution → budget and scope values → the newest period in which it had a turn there.
-        self._begun: OrderedDict[str, dict[tuple[str, tuple[str, ...]], int]] = OrderedDict()
+    def __init__(self, budgets: Iterable[Budget] = ()) -> None:
+        #: By name: those that may do anything to a turn; how accounts of others stand is of no interest.
+        self.budgets: Mapping[str, Budget] = {}
+        self.set_budgets(budgets)
+        #: Execution → budget and scope → the newest period in which it had a turn there.
+        self._begun: OrderedDict[str, dict[tuple[str, str], str]] = OrderedDict()
+
+    def set_budgets(self, budgets: Iterable[Budget]) -> None:
+        """Go by these from now on."""
+        self.budgets = {
+            budget.name: budget
+            for budget in budgets
+            if not budget.shadow and (budget.on_soft != "alert" or budget.on_exceed == "throttle")
+        }
 
     def next_step(
-        self, accounts: Iterable[Account], executions: Sequence[str], model: str, done: Collection[str]
+        self, accounts: Iterable[AccountDetails], executions: Sequence[str], model: str, done: Collection[str]
     ) -> SoftStep | None:
-        """What stands between a turn and the provider; None: nothing. `done` budgets have had their say.
+        """Return what stands between a turn and the provider; None: nothing. `done` budgets have had their say.
 
         `executions` are that of the turn and those that it is inside of: what one of them has begun, all may finish.
         """
         steps: list[SoftStep] = []
         for account in accounts:
-            budget = account.budget
-            if budget.soft_limit is None and budget.on_exceed != "throttle":  # as it is most often
-                continue
-            action = None if budget.name in done else self._action(account, executions, model)
-            if action is not None:
-                steps.append(SoftStep(action, account))
-        return min(steps, key=lambda step: _ORDER.index(step.action), default=None) if steps else None
+            budget = None if account.budget in done else self.budgets.get(account.budget)
+            action = None if budget is None else self._action(budget, account, executions, model)
+            if budget is not None and action is not None:
+                steps.append(SoftStep(action, budget, account))
+        return min(steps, key=lambda step: _ORDER.index(step.action), default=None)
 
-    def passed(self, accounts: Iterable[Account], executions: Sequence[str]) -> None:
-        """A turn of the first of the executions, which is inside of the others, is sent."""
+    def passed(self, accounts: Iterable[AccountDetails], executions: Sequence[str]) -> None:
+        """Take note that a turn of the first of the executions, which is inside of the others, is sent."""
         for account in accounts:
-            if account.budget.on_soft == "finish":
+            if account.budget in self.budgets and self.budgets[account.budget].on_soft == "finish":
                 for execution_id in executions:
                     self._begin(account, execution_id)
 
-    def _begin(self, account: Account, execution_id: str) -> None:
+    def _begin(self, account: AccountDetails, execution_id: str) -> None:
         periods = self._begun.setdefault(execution_id, {})
-        periods[account.budget.name, account.values] = account.period.start_ns
+        periods[account.budget, account.scope] = account.period
         if len(self._begun) > EXECUTIONS_MAX:
             self._begun.popitem(last=False)
 
-    def _has_begun(self, account: Account, executions: Iterable[str]) -> bool:
-        where = account.budget.name, account.values
-        return any(self._begun.get(one, {}).get(where) == account.period.start_ns for one in executions)
+    def _has_begun(self, account: AccountDetails, executions: Iterable[str]) -> bool:
+        where = account.budget, account.scope
+        return any(self._begun.get(one, {}).get(where) == account.period for one in executions)
 
     def forget_execution(self, execution_id: str) -> None:
         """The execution is over."""
         self._begun.pop(execution_id, None)
 
-    def _action(self, account: Account, executions: Sequence[str], model: str) -> SoftAction | None:
-        budget = account.budget
-        if budget.shadow:
-            return None
-        is_slowed = budget.on_exceed == "throttle" and account.is_spent
-        soft = account.soft_amount
+    def _action(
+        self, budget: Budget, account: AccountDetails, executions: Sequence[str], model: str
+    ) -> SoftAction | None:
+        is_slowed = budget.on_exceed == "throttle" and account.settled >= account.limit
+        soft = account.soft_limit
         if soft is None or account.settled < soft:
             return "throttle" if is_slowed else None
         if budget.on_soft == "finish" and not self._has_begun(account, executions):
@@ -92,11 +102,11 @@ class SoftLimits:
         return "downgrade" if model and budget.soft_model not in ("", model) else None
 
 
-def soft_refusal(account: Account, execution_id: str) -> BudgetExhaustedError:
-    """Why a new execution is refused while others finish."""
-    budget, status = account.budget, account.status()
+def soft_refusal(step: SoftStep, execution_id: str) -> BudgetExhaustedError:
+    """Return why a new execution is refused while others finish."""
+    budget, status = step.budget, step.account
     settled, soft, limit = (
-        format_amount(amount, status.unit) for amount in (status.settled, account.soft_amount or 0, status.limit)
+        format_amount(amount, status.unit) for amount in (status.settled, status.soft_limit or 0, status.limit)
     )
     whose = f" ({status.scope})" if status.scope else ""
     error = BudgetExhaustedError(

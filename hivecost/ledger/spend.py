@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
+from hivecost.attribution import Attributes
 from hivecost.events import ChargeSettled, CostStatus, LLMTurnComplete
 from hivecost.ledger.account import Account, AccountStatus, ThresholdCrossing
 from hivecost.ledger.book import AccountBook, AccountOpened, Ancestors
@@ -15,6 +16,8 @@ from hivecost.ledger.own_limits import LimitKey
 ACCOUNTS_MAX: Final = 100_000
 #: The same where each session has its own, which are quickly found in the log again.
 SESSIONS_MAX: Final = 10_000
+#: The rule of alerts about budgets that could not see what a call spent.
+UNSEEN: Final = "budget.unseen"
 
 
 class SpendAccounts:
@@ -52,7 +55,7 @@ class SpendAccounts:
         return budget in self._added or self._book.evicted[budget] > 0
 
     def add(
-        self, attribution: Mapping[str, str], at_ns: int, nanousd: int | None, tokens: int, calls: int = 1
+        self, attribution: Attributes, at_ns: int, nanousd: int | None, tokens: int, calls: int = 1
     ) -> list[ThresholdCrossing]:
         """Count a turn on every account it matches; `nanousd` is None when nobody knows its cost.
 
@@ -77,7 +80,7 @@ class SpendAccounts:
             return _add_unsure(accounts, turn)
         return _add(accounts, turn.timestamp_ns, nanousd, tokens, type(turn) is not ChargeSettled)
 
-    def find(self, attribution: Mapping[str, str], at_ns: int, ancestors: Ancestors = ()) -> tuple[Account, ...]:
+    def find(self, attribution: Attributes, at_ns: int, ancestors: Sequence[Attributes] = ()) -> tuple[Account, ...]:
         """The accounts that a turn with these attributes counts on at this instant."""
         return self._book.find(attribution, at_ns, ancestors)
 

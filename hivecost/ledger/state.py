@@ -7,13 +7,14 @@ lowered below what was spent.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
+from hivecost.attribution import Attributes
 from hivecost.errors import ConfigError
 from hivecost.ledger.account import Account, AccountStatus, ThresholdCrossing
 from hivecost.ledger.amounts import AMOUNT_MAX, UNITS, Unit, overrun_reason
-from hivecost.ledger.book import AccountBook, AccountDropped, AccountOpened, AccountsMax, Ancestors
+from hivecost.ledger.book import AccountBook, AccountDropped, AccountOpened, AccountsMax
 from hivecost.ledger.budget import Budget, Limit
 from hivecost.ledger.hold import Hold, HoldState, Overrun, Refusal, Settlement, finality, refusal_of
 from hivecost.ledger.own_limits import is_value
@@ -64,12 +65,12 @@ class LedgerState:
 
     def reserve(
         self,
-        attribution: Mapping[str, str],
+        attribution: Attributes,
         at_ns: int,
         amounts: Mapping[Unit, int],
         key: str | None = None,
         *,
-        ancestors: Ancestors = (),
+        ancestors: Sequence[Attributes] = (),
         is_partial: bool = False,
     ) -> Hold | Refusal:
         """Set the amounts aside on every account they count on, or on none of them.
@@ -206,11 +207,11 @@ class LedgerState:
 
     def charge(
         self,
-        attribution: Mapping[str, str],
+        attribution: Attributes,
         at_ns: int,
         amounts: Mapping[Unit, int],
         *,
-        ancestors: Ancestors = (),
+        ancestors: Sequence[Attributes] = (),
         budgets: Collection[str] | None = None,
     ) -> tuple[Hold, Settlement]:
         """Charge the bill of a turn that nothing was held for: in full, whatever is left, and on frozen budgets too.
@@ -360,7 +361,7 @@ class LedgerState:
         key = () if scope is None else known.limit_key(scope)
         return self._book.limit_of(budget, key)
 
-    def remaining(self, attribution: Mapping[str, str], at_ns: int, ancestors: Ancestors = ()) -> dict[Unit, int]:
+    def remaining(self, attribution: Attributes, at_ns: int, ancestors: Sequence[Attributes] = ()) -> dict[Unit, int]:
         """The most that a turn with these attributes could hold now, by the units that any enforced budget counts."""
         most: dict[Unit, int] = {}
         for account in self._book.find(attribution, at_ns, ancestors):
@@ -371,9 +372,9 @@ class LedgerState:
 
     def accounts_for(
         self,
-        attribution: Mapping[str, str],
+        attribution: Attributes,
         at_ns: int,
-        ancestors: Ancestors = (),
+        ancestors: Sequence[Attributes] = (),
         budgets: Collection[str] | None = None,
     ) -> tuple[Account, ...]:
         """The accounts that a turn with these attributes counts on at this instant; see `reserve`."""
@@ -475,7 +476,8 @@ class LedgerState:
             needed = amounts[account.unit]
             frozen = self._frozen.get(account.budget.name)
             if frozen is not None or needed > account.cap - account.settled - account.held - account.in_doubt:
-                refusals.append(refusal_of(account, needed, frozen=frozen))
+                shadow = account.budget.shadow
+                refusals.append(refusal_of(account.status(), needed, frozen=frozen, shadow=shadow))
         return tuple(refusals)
 
     def _enforced(self, refusals: tuple[Refusal, ...]) -> Refusal | None:

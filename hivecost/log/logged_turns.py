@@ -6,8 +6,9 @@ from typing import Any, Final
 
 import msgspec
 
+from hivecost.attribute_names import ATTRIBUTION_FIELDS
 from hivecost.errors import StoreCorruptError
-from hivecost.events import ATTRIBUTION_FIELDS, ChargeSettled, Cost, CostStatus, LLMTurnComplete, Usage
+from hivecost.events import ChargeSettled, Cost, CostStatus, LLMTurnComplete, Usage
 from hivecost.log.steps import Step
 from hivecost.log.turn_rows import OTHER_COUNTS
 

@@ -5,11 +5,14 @@ Annotations are no texts here: each text would be compiled when its tuple is mad
 
 from typing import Final, Generic, NamedTuple, TypeVar
 
+from hivecost.attribute_names import ATTRIBUTES
+from hivecost.log.periods import QUARTER_HOUR_NS
+
 T_co = TypeVar("T_co", covariant=True)
 
 #: What `sums` groups by: periods of a time zone, and who or what a turn belongs to.
 PERIOD_DIMENSIONS: Final = ("quarter_hour", "hour", "day", "week", "month")
-VALUE_DIMENSIONS: Final = ("model", "provider", "agent", "user", "org", "session", "node", "task")
+VALUE_DIMENSIONS: Final = tuple(name for name in ATTRIBUTES if name != "execution")
 #: What else a turn is known by. `model` and `provider` are those that are counted, these here are as they were asked,
 #: answered and resolved; "" where nobody said. `tags` is a JSON object, `reason` is why a cost is not known or
 #: estimated, `pruned` is "yes" for turns that are no longer in the log: of those, execution and reason are "".
@@ -18,15 +21,30 @@ DETAIL_DIMENSIONS: Final = (
     *("resolved_model", "resolved_provider", "reason", "pruned"),
 )
 DIMENSIONS: Final = (*PERIOD_DIMENSIONS, *VALUE_DIMENSIONS, *DETAIL_DIMENSIONS)
+#: Of the values those that the sums of quarter-hours are kept by.
+KEPT_DIMENSIONS: Final = ("model", "provider", "agent", "user", "org")
+#: What events can be filtered by that are no turns.
+EVENT_ATTRIBUTES: Final = ("session", "node", "agent", "user", "org")
 
+#: What a filter asks for: one value, one of several, any.
 Wanted = str | tuple[str, ...] | None
+
+
+_EARLIEST_NS: Final = -(2**63)
+_LATEST_NS: Final = 2**63 - 1
 
 
 class Window(NamedTuple):
     """From `first_ns` up to, not including, `end_ns`, in nanoseconds since 1970 UTC; without them, always."""
 
-    first_ns: int = -(2**63)
-    end_ns: int = 2**63 - 1
+    first_ns: int = _EARLIEST_NS
+    end_ns: int = _LATEST_NS
+
+    def widened(self) -> "Window":
+        """Return the quarter-hours that it has a part of, whole."""
+        first_ns = self.first_ns // QUARTER_HOUR_NS * QUARTER_HOUR_NS
+        end_ns = -(-self.end_ns // QUARTER_HOUR_NS) * QUARTER_HOUR_NS
+        return Window(max(first_ns, _EARLIEST_NS), min(end_ns, _LATEST_NS))
 
 
 class Filter(NamedTuple):

@@ -9,20 +9,22 @@ from typing import Any, Final
 
 import msgspec
 
+from hivecost.attribute_names import OTHER_NAMES, fields_of
 from hivecost.clock import to_ns
 from hivecost.errors import StoreCorruptError
 from hivecost.events import Totals
 from hivecost.log.contract import LogReader
 from hivecost.log.periods import QUARTER_HOUR_NS
-from hivecost.log.rows import EVERYTHING, Filter, SumRow, Window
+from hivecost.log.rows import EVERYTHING, KEPT_DIMENSIONS, Filter, SumRow, Window
 
 #: Turns whose sums are read in one go, about; a busier quarter-hour is read whole.
 _PAGE_CALLS: Final = 20_000
 
+#: Stands for the executions of before and elsewhere: the accounts that are their own are not counted here.
+ELSEWHERE: Final = "elsewhere"
 #: Dimension → the field of a Spending: all that budgets can tell apart.
 _FIELDS: Final = {
-    **{name: f"{name}_id" for name in ("session", "node", "agent", "user", "org", "task")},
-    "tags": "tags",
+    **fields_of(("session", "node", "agent", "user", "org", "task", "tags")),
     "answered_provider": "provider",
     "answered_model": "model",
     **{name: name for name in ("asked_model", "resolved_model", "resolved_provider")},
@@ -30,12 +32,8 @@ _FIELDS: Final = {
 _NOBODY: Final = {**dict.fromkeys(_FIELDS.values(), ""), "tags": "{}"}
 #: What to ask `sums` and `turn_sums` for, to have each row as a Spending.
 SPENDING_DIMENSIONS: Final = ("quarter_hour", *_FIELDS)
-#: Attribute of a budget → the dimension that has it; any other attribute is a tag.
-ATTRIBUTE_DIMENSIONS: Final = {
-    name: name for name in ("session", "node", "agent", "user", "org", "task", "model", "provider")
-}
 #: Attributes that sums of quarter-hours are kept by, and that a turn has one name for.
-SUMMED_ATTRIBUTES: Final = frozenset({"agent", "user", "org"})
+SUMMED_ATTRIBUTES: Final = frozenset(name for name in KEPT_DIMENSIONS if name not in OTHER_NAMES)
 
 
 class Spending(Totals, frozen=True, kw_only=True):
@@ -55,6 +53,7 @@ class Spending(Totals, frozen=True, kw_only=True):
     asked_model: str
     resolved_model: str
     resolved_provider: str
+    execution_id: str = ELSEWHERE
 
 
 def spending_of(row: SumRow) -> Spending:
@@ -64,7 +63,7 @@ def spending_of(row: SumRow) -> Spending:
 
 def spending_windows(log: LogReader, first_ns: int) -> list[Window]:
     """Return the windows since the quarter-hour of an instant that hold some 20,000 turns each, in order."""
-    since = Window(first_ns // QUARTER_HOUR_NS * QUARTER_HOUR_NS)
+    since = Window(first_ns).widened()
     busy = ((_start_ns(row.group[0]), row.llm_calls + row.charges) for row in log.sums(["quarter_hour"], since))
     return [Window(first, last + QUARTER_HOUR_NS) for first, last in _pages(busy)]
 

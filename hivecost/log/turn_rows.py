@@ -27,7 +27,6 @@ COST_COLUMNS: Final = tuple(
 _COUNTED: Final = USAGE_FIELDS.index("web_search_requests") + 1
 USAGE_COLUMNS: Final = USAGE_FIELDS[:_COUNTED]
 OTHER_COUNTS: Final = USAGE_FIELDS[_COUNTED:]
-_NO_OTHERS: Final = (0,) * len(OTHER_COUNTS)
 #: The fields of a turn in order, with the parts of its usage and its cost in their places.
 _TURN_FIELDS: Final = LLMTurnComplete.__struct_fields__
 TURN_COLUMNS: Final = (
@@ -57,33 +56,49 @@ _turn_fields: Final[Callable[[Any], Row]] = attrgetter(*_TURN_FIELDS)
 _event_head: Final[Callable[[Any], Row]] = attrgetter(*EVENT_COLUMNS[:-2])
 #: Plain texts: sqlite3 asks its adapters first about every subclass, which costs more than the insert of the value.
 _STATUS_TEXTS: Final = {status: str(status) for status in CostStatus}
-#: So many of a turn's fields, up to its tags, are columns as they are.
-_WHOSE: Final = _TURN_FIELDS.index("tags")
-_NO_COST: Final = (None, None, "", "", "", "", *[None] * (len(COST_COLUMNS) - 6))
+_NO_COST: Final[Row] = (None, None, "", "", "", "", *[None] * (len(COST_COLUMNS) - 6))
 _to_json: Final = msgspec.json.Encoder().encode
 
 
 def turn_row(turn: LLMTurnComplete) -> Row:
     """The turn in the order of TURN_COLUMNS."""
-    # A subclass has fields of its own, before or behind these.
-    fields = astuple(turn) if type(turn) is LLMTurnComplete else _turn_fields(turn)
-    tags, model, provider, usage, cost, latency_ms, stop, tier, raw_usage, *names = fields[_WHOSE:]
-    if type(latency_ms) is not int or not 0 <= latency_ms <= LATENCY_MS_MAX:
-        latency_ms = min(max(int(latency_ms), 0), LATENCY_MS_MAX)
-    return (
-        *fields[:_WHOSE],
-        _to_json(tags).decode() if tags else "{}",
-        model,
-        provider,
-        *_usage_row(usage),
-        *_cost_row(cost),
-        latency_ms,
-        stop,
-        tier,
-        None if raw_usage is None else _to_json(raw_of(raw_usage)).decode(),
-        *names,
-        CHARGE if type(turn) is ChargeSettled else "",
+    # Field by field, because every turn that is logged comes here: slices of tuples take a third more.
+    # fmt: off
+    (
+        event_id, timestamp_ns, session_id, execution_id, node_id, agent_id, user_id, org_id, task_id, tags,
+        model, provider, usage, cost, latency_ms, stop_reason, service_tier, raw_usage,
+        asked_model, resolved_model, resolved_provider,
+    ) = astuple(turn) if type(turn) is LLMTurnComplete else _turn_fields(turn)  # a subclass has its own between them
+    (
+        tokens_in, tokens_out, cache_read, cache_write, cache_write_1h, reasoning, audio_in, audio_out, cache_audio,
+        image_in, image_out, tool_use_prompt, web_searches, citations, video_in, video_out, cache_image, cache_video,
+        audio_seconds, pages, search_units, file_searches, containers,
+    ) = astuple(usage)
+    is_plain = not (
+        citations or video_in or video_out or cache_image or cache_video
+        or audio_seconds or pages or search_units or file_searches or containers
     )
+    (
+        status, nanousd, source, rate, snapshot, reason, input_nanousd, output_nanousd, table_nanousd, cached_nanousd,
+        written_nanousd, reasoning_nanousd, fee_nanousd, notional_nanousd,
+    ) = _NO_COST if cost is None else astuple(cost)
+    if (nanousd is not None and not 0 <= nanousd <= TURN_COST_MAX_NANOUSD) or (
+        notional_nanousd is not None and not 0 <= notional_nanousd <= TURN_COST_MAX_NANOUSD
+    ):
+        return turn_row(replace(turn, cost=_possible(cost)))
+    return (
+        event_id, timestamp_ns, session_id, execution_id, node_id, agent_id, user_id, org_id, task_id,
+        _to_json(tags).decode() if tags else "{}", model, provider,
+        tokens_in, tokens_out, cache_read, cache_write, cache_write_1h, reasoning, audio_in, audio_out, cache_audio,
+        image_in, image_out, tool_use_prompt, web_searches, "" if is_plain else _named(usage),
+        status and (_STATUS_TEXTS.get(status) or str(status)), nanousd, source, rate, snapshot, reason,
+        input_nanousd, output_nanousd, table_nanousd, cached_nanousd, written_nanousd, reasoning_nanousd, fee_nanousd,
+        notional_nanousd,
+        latency_ms if type(latency_ms) is int and 0 <= latency_ms <= LATENCY_MS_MAX else _bounded(latency_ms),
+        stop_reason, service_tier, None if raw_usage is None else _to_json(raw_of(raw_usage)).decode(),
+        asked_model, resolved_model, resolved_provider, CHARGE if type(turn) is ChargeSettled else "",
+    )
+    # fmt: on
 
 
 def event_row(event: Event) -> Row:
@@ -92,26 +107,18 @@ def event_row(event: Event) -> Row:
     return (*_event_head(event), kind, event_to_json(event).decode())
 
 
-def _usage_row(usage: Usage) -> Row:
-    counts = astuple(usage)
-    others = counts[_COUNTED:]
-    if others == _NO_OTHERS:  # as it is most often
-        return (*counts[:_COUNTED], "")
-    named = {name: count for name, count in zip(OTHER_COUNTS, others, strict=True) if count}
-    return (*counts[:_COUNTED], _to_json(named).decode())
+def _named(usage: Usage) -> str:
+    counts = zip(OTHER_COUNTS, astuple(usage)[_COUNTED:], strict=True)
+    return _to_json({name: count for name, count in counts if count}).decode()
 
 
-def _cost_row(cost: Cost | None) -> Row:
-    if cost is None:
-        return _NO_COST
-    nanousd = cost.nanousd
-    if nanousd is not None and not 0 <= nanousd <= TURN_COST_MAX_NANOUSD:
-        # One absurd bill must not spoil every sum it goes into; the turn itself is kept.
-        reason = f"a cost of {format_usd(nanousd)} for one turn cannot be"
-        cost = Cost(
-            status=CostStatus.INVALID, source=cost.source, rate=cost.rate, snapshot=cost.snapshot, reason=reason
-        )
-    notional_nanousd = cost.notional_nanousd
-    if notional_nanousd is not None and not 0 <= notional_nanousd <= TURN_COST_MAX_NANOUSD:
-        cost = replace(cost, notional_nanousd=None)  # the same
-    return (_STATUS_TEXTS.get(cost.status) or str(cost.status), *astuple(cost)[1:])
+def _bounded(latency_ms: Any) -> int:
+    return min(max(int(latency_ms), 0), LATENCY_MS_MAX)
+
+
+def _possible(cost: Cost) -> Cost:
+    """One absurd bill must not spoil every sum it goes into; the turn itself is kept."""
+    if cost.nanousd is None or 0 <= cost.nanousd <= TURN_COST_MAX_NANOUSD:
+        return replace(cost, notional_nanousd=None)
+    reason = f"a cost of {format_usd(cost.nanousd)} for one turn cannot be"
+    return Cost(status=CostStatus.INVALID, source=cost.source, rate=cost.rate, snapshot=cost.snapshot, reason=reason)

@@ -1,4 +1,4 @@
-"""Usage as providers report it, in one form; and what it cost, to the nano-USD."""
+"""What usage costs, to the nano-USD."""
 
 from hivecost.pricing.book import PriceBook
 from hivecost.pricing.bounds import (
@@ -9,44 +9,36 @@ from hivecost.pricing.bounds import (
     input_token_bound,
     reaches_outside,
 )
+from hivecost.pricing.cards import Band, Card, InputKind
 from hivecost.pricing.default_book import calculate_cost, default_book
 from hivecost.pricing.jsonl import price_line
 from hivecost.pricing.listing import RateChange, RateRow, describe, diff_rates, list_rates
 from hivecost.pricing.model_limits import ModelLimits
+from hivecost.pricing.offers import Offer, Price, Validity
+from hivecost.pricing.placement import ModelName
 from hivecost.pricing.plausibility import believable_book
 from hivecost.pricing.quotes import Quote
 from hivecost.pricing.rate_shifts import RateShift, rate_shifts
 from hivecost.pricing.repricing import Kept, reprice_turn
-from hivecost.pricing.resolver import ModelName
 from hivecost.pricing.selection import ModelChoice, select_model
 from hivecost.pricing.tokenizer import can_count_tokens, count_tokens, has_tokenizer, import_tokenizer
-from hivecost.usage import (
-    FLAVORS,
-    UsageReading,
-    UsageStatus,
-    UsageStream,
-    each_request,
-    estimated,
-    is_unbilled,
-    read_usage,
-    size_of_answer,
-    tokens_of,
-)
 
 __all__ = [
-    "FLAVORS",
+    "Band",
+    "Card",
+    "InputKind",
     "Kept",
     "ModelChoice",
     "ModelLimits",
     "ModelName",
+    "Offer",
+    "Price",
     "PriceBook",
     "Quote",
     "RateChange",
     "RateRow",
     "RateShift",
-    "UsageReading",
-    "UsageStatus",
-    "UsageStream",
+    "Validity",
     "asked_answers",
     "asked_cache_write",
     "asked_tier",
@@ -58,19 +50,13 @@ __all__ = [
     "default_book",
     "describe",
     "diff_rates",
-    "each_request",
-    "estimated",
     "has_tokenizer",
     "import_tokenizer",
     "input_token_bound",
-    "is_unbilled",
     "list_rates",
     "price_line",
     "rate_shifts",
     "reaches_outside",
-    "read_usage",
     "reprice_turn",
     "select_model",
-    "size_of_answer",
-    "tokens_of",
 ]

@@ -16,8 +16,8 @@ from hivecost.pricing.cards import CacheWrite, Card, half_even
 from hivecost.pricing.model_limits import ModelLimits
 from hivecost.pricing.offers import Offer
 from hivecost.pricing.passes import sum_of_costs
+from hivecost.pricing.placement import ModelName
 from hivecost.pricing.quotes import Quote, QuoteKey, Quoter
-from hivecost.pricing.resolver import ModelName
 from hivecost.pricing.user_table import SUBSCRIPTION
 from hivecost.usage.reading import UsageReading, UsageStatus
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
+from itertools import islice
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -17,9 +18,19 @@ from hivecost.pricing.book import PriceBook
 from hivecost.usage import read_usage
 from hivecost.usage.bills import nanousd_of
 from hivecost.usage.reading import UsageReading
-from hivecost.usage.views import from_json
+from hivecost.usage.views import from_json, name_of, view
 
 _FIELDS: Final = frozenset(USAGE_FIELDS)
+#: What is read of a call.
+_KEYS: Final = frozenset(
+    {
+        "id", "model", "provider", "timestamp", "usage", "raw_usage", "flavor", "batch", "service_tier",
+        "reported_cost_usd",
+    }
+)  # fmt: skip
+#: So many keys that are not read are named, and so much of each.
+_IGNORED_MAX: Final = 20
+_NAME_MAX: Final = 60
 
 
 def price_line(line: bytes | str | Mapping[str, Any], book: PriceBook) -> dict[str, Any]:
@@ -28,13 +39,16 @@ def price_line(line: bytes | str | Mapping[str, Any], book: PriceBook) -> dict[s
     `input_usd`, `output_usd` and `fee_usd` make up `cost_usd`; `cached_usd` and `written_usd` are parts of the input's,
     `reasoning_usd` of the output's. Amounts are decimal strings, exact to the nano-USD, and None when unknown. `id`
     comes back when it was given, `reason` says why a line is not `priced`, and `notional_usd` what a turn that a
-    subscription pays for would have cost. Never raises: a line that is no JSON object gives an invalid one.
+    subscription pays for would have cost. `ignored` names keys that are none of a call's, such as slips; the first 20.
+    Never raises: a line that is no JSON object gives an invalid one.
     """
     try:
         call = from_json(line) if isinstance(line, bytes | str) else line
-    except (ValueError, RecursionError) as error:
+        if type(call) is not dict and isinstance(call, Mapping):
+            call = dict(view(call))
+    except Exception as error:  # a text that is no JSON, or a stranger's object, which may raise anything
         return _priced({}, Cost(status=CostStatus.INVALID, snapshot=book.snapshot, reason=f"not JSON: {error}"), "")
-    if not isinstance(call, Mapping):
+    if type(call) is not dict:
         return _priced({}, Cost(status=CostStatus.INVALID, snapshot=book.snapshot, reason="not a JSON object"), "")
     try:
         return _price_call(call, book)
@@ -103,6 +117,9 @@ def _priced(call: Mapping[str, Any], cost: Cost, model: str) -> dict[str, Any]:
         priced["reason"] = cost.reason
     if cost.notional_nanousd is not None:
         priced["notional_usd"] = _usd(cost.notional_nanousd)
+    if not call.keys() <= _KEYS:
+        ignored = (name_of(name)[:_NAME_MAX] for name in call if name not in _KEYS)
+        priced["ignored"] = list(islice(ignored, _IGNORED_MAX))
     return priced
 
 

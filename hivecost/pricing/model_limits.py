@@ -2,7 +2,7 @@
 
 Two sources, of which the larger number counts, because a bound that is too low is worth nothing: the context windows of
 genai-prices, and the maxima in the wheel of litellm that `model_limits.json` names, with the day it was read. That file
-is written by `scripts/model_limits.py`.
+is written by `tools/model_limits.py`.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from hivecost.pricing.history import with_history
 from hivecost.pricing.offers import ModelRates, Offer, Price, day_ns
 from hivecost.pricing.past import at_ratio, standard_periods, tiers_reach_back
-from hivecost.pricing.tier_factors import with_factored_tiers
+from hivecost.pricing.tiers import with_factored_tiers
 from hivecost.pricing.units import OUTPUT_UNITS
 
 SOURCE: Final = "patch"

@@ -22,10 +22,10 @@ from hivecost.pricing.names import GATEWAYS, last_parts, near_names
 from hivecost.pricing.offers import ModelRates, Offer, Price
 from hivecost.pricing.patches import GEOGRAPHY_UPLIFT, KNOWN_GEOGRAPHIES, PATCHES
 from hivecost.pricing.patches import SOURCE as PATCH
+from hivecost.pricing.placement import Asked, ModelName, Placement
 from hivecost.pricing.regions import REGIONS
-from hivecost.pricing.resolver import Asked, ModelName, Placement, Resolver
-from hivecost.pricing.tier_factors import TIER_FACTORS
-from hivecost.pricing.tiers import DISCOUNTED, canonical_tier
+from hivecost.pricing.resolver import Resolver
+from hivecost.pricing.tiers import DISCOUNTED, TIER_FACTORS, canonical_tier
 from hivecost.pricing.units import OUTPUT_UNITS, uncounted
 from hivecost.pricing.user_table import FREE, SUBSCRIPTION, read_user_table
 from hivecost.pricing.user_table import SOURCE as USER

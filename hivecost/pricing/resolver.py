@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
-from functools import cached_property, partial
-from typing import Final, NamedTuple
+from functools import partial
+from typing import Final
 
 from hivecost.model_names import (
     bedrock_area,
@@ -35,6 +35,8 @@ from hivecost.pricing.names import (
     NOT_SERVED,
 )
 from hivecost.pricing.offers import ModelRates, Offer, Price
+from hivecost.pricing.own_rates import OwnRates
+from hivecost.pricing.placement import Asked, ModelName, Placement
 from hivecost.pricing.regions import at_region
 from hivecost.pricing.user_table import UserTable
 
@@ -49,70 +51,32 @@ _VERSION: Final = re.compile(r"\d{4}|\d{6}|\d{8}|latest")
 _OPAQUE_ARNS: Final = ("application-inference-profile/", "custom-model", "imported-model/", "provisioned-model/")
 
 
-class ModelName(NamedTuple):
-    """What a name means to a price book; "" is what it does not know."""
-
-    provider: str
-    model: str
-
-
-class Asked(NamedTuple):
-    """All that names a turn's model and host: what was asked for, what the answer says, and what it hints at."""
-
-    model: str
-    provider: str = ""
-    answered: str = ""
-    #: The provider that the answer names, or shows itself to be of.
-    answering: str = ""
-    hint: str = ""
-
-
-class Placement(NamedTuple):
-    """The rates that price a turn."""
-
-    name: ModelName
-    #: The user's own, which win where they apply.
-    own: tuple[ModelRates, ...] = ()
-    #: The shipped ones: of the host, or of every host that it may be.
-    shipped: tuple[ModelRates, ...] = ()
-    #: Gives those of later versions, which the name may come to mean before anybody tells us: only a bound asks.
-    later: Callable[[], tuple[ModelRates, ...]] = tuple
-    #: What is in doubt about the rate.
-    doubt: str = ""
-    #: Why nobody can tell the host; "" where it is known.
-    unknown_host: str = ""
-    #: Why there is no price.
-    missing: str = ""
-
-
 class Resolver:
     """The user's table by exact name and by pattern, then the catalog at the host that was named."""
 
     def __init__(self, own: UserTable, catalog: Catalog) -> None:
-        self._own_table = own
-        self._table = own.rates
-        self._aliases = own.aliases
         self._catalog = catalog
         self._names = catalog.called
         self._hosts = HostNames(catalog)
+        self._own = OwnRates(own, self._hosts)
 
     def place(self, asked: Asked) -> Placement:
         """Return whose rates price the turn; without any, the reason. Never raises."""
-        model, provider = self._meant(asked.model, asked.provider), asked.provider.strip().lower()
-        answered = self._meant(asked.answered, asked.provider or asked.answering)
+        model, provider = self._own.meant(asked.model, asked.provider), asked.provider.strip().lower()
+        answered = self._own.meant(asked.answered, asked.provider or asked.answering)
         model, answered = model or answered, "" if answered == model else answered
         if not model:
             found = Placement(ModelName(provider, ""), missing="no model is named")
-            return found._replace(own=tuple(self._own(asked, found)))
+            return found._replace(own=tuple(self._own.by_name(asked, found)))
         host = self._host(model, provider, answered, asked)
         hints = (provider, asked.answering, asked.hint)  # OpenAI's client is asked for OpenAI's models, too
         found = self._at_host(host, model, answered) if host else self._anywhere(model, answered, hints)
-        own = tuple(self._own(asked, found))
-        if self._table and not asked.answered and (own or found.shipped):
+        own = tuple(self._own.by_name(asked, found))
+        if self._own.has_rates and not asked.answered and (own or found.shipped):
             shipped = found
-            found = found._replace(later=lambda: (*shipped.later(), *self._own_of_answers(asked, shipped, own)))
+            found = found._replace(later=lambda: (*shipped.later(), *self._own.by_answers(asked, shipped, own)))
         found = found._replace(own=own, name=self._name(asked.provider, own, found, host))
-        return found._replace(own=(*own, *self._by_pattern(asked, found))) if self._own_table.patterns else found
+        return found._replace(own=(*own, *self._own.by_pattern(asked, found))) if self._own.has_patterns else found
 
     def beside(self, asked: str, provider: str, model: str) -> ModelName:
         """Whom to ask for another model where a host was named for `asked`, and by which name.
@@ -120,7 +84,7 @@ class Resolver:
         The model alone where none was named, where that one does not have it, and where it names its own.
         """
         named = self._hosts.named(provider.strip().lower())
-        names_own = self._hosts.in_name(self._alias(model, "").strip())
+        names_own = self._hosts.in_name(self._own.alias(model, "").strip())
         if names_own and not (named.listed and self._lists(named.listed, model)):
             return ModelName("", model)
         host = self.place(Asked(asked, provider)).name.provider
@@ -129,7 +93,7 @@ class Resolver:
 
     def _named_beside(self, asked: str, provider: str, model: str) -> Iterator[ModelName]:
         """The model with the host of `asked`, in front of its name where it stands there, too."""
-        front, host = asked.rpartition("/")[0], self._hosts.in_name(self._alias(asked, ""))
+        front, host = asked.rpartition("/")[0], self._hosts.in_name(self._own.alias(asked, ""))
         if front and "/" not in model and self._hosts.in_name(asked).in_front:
             yield ModelName(provider, f"{front}/{model}")
         yield ModelName(provider or host.listed or host.unlisted, model)
@@ -139,75 +103,6 @@ class Resolver:
         found = self.place(Asked(name.model, name.provider))
         is_unsure = found.unknown_host and self._hosts.provider_id(host)
         return bool(found.name.model) and found.name.provider == host and not is_unsure
-
-    # -- the user's own table ------------------------------------------------------------------------------------
-
-    def _own(self, asked: Asked, found: Placement) -> Iterator[ModelRates]:
-        """By the names that were given, alone and with their host, as it was written or as it was understood."""
-        hosts = dict.fromkeys(
-            (asked.provider, asked.answering, asked.model.partition("/")[0], *self._known(asked, found))
-        )
-        names: list[str] = []
-        for model in filter(None, (asked.answered, asked.model)):
-            bare = self._hosts.without_host(model)
-            names += [model, *(f"{host}/{name}" for host in hosts for name in (model, bare) if name)]
-            names.append(self._alias(model, asked.provider or asked.answering))
-        if not self._is_elsewhere(asked.model, asked.provider):
-            bare = self._hosts.without_host(asked.model)
-            names += [bare, self._aliases.get(bare, "")]
-        own = (self._table.get(name) or self._folded.get(name.lower()) for name in dict.fromkeys(names))
-        yield from {rates.model: rates for rates in own if rates is not None}.values()
-
-    def _known(self, asked: Asked, found: Placement) -> tuple[str, ...]:
-        """The host as it was understood; nobody where it is unknown."""
-        given = self._hosts.named(asked.provider.strip().lower())
-        return () if found.unknown_host and not given else (given.unlisted or found.name.provider,)
-
-    @cached_property
-    def _folded(self) -> dict[str, ModelRates]:
-        return {name.lower(): rates for name, rates in self._table.items()}
-
-    def _own_of_answers(self, asked: Asked, found: Placement, own: Sequence[ModelRates]) -> Iterator[ModelRates]:
-        """The user's rates for other names of the model, by one of which the answer may call it at this host."""
-        names = general_names(asked.model)
-        for name, rates in self._table.items():
-            if rates in own or names.isdisjoint(general_names(name)):
-                continue
-            host = self._hosts.in_name(name)
-            if not host or host.listed == found.name.provider:
-                yield rates
-
-    def _by_pattern(self, asked: Asked, found: Placement) -> Iterator[ModelRates]:
-        """Of patterns that match the name as it was given, or as it was understood; not as the name of another host."""
-        names = {found.name.model}
-        hosts = (asked.provider, asked.answering, found.name.provider, *self._known(asked, found))
-        for model in filter(None, (asked.answered, asked.model)):
-            names |= {model, *(f"{host}/{name}" for host in hosts for name in (model, self._hosts.without_host(model)))}
-        if not found.unknown_host:
-            names |= {f"{rates.provider}/{rates.model}" for rates in found.shipped}
-        names = {name for name in names if not self._is_elsewhere(name, found.name.provider)}
-        return self._own_table.matching(names, found.name.model or asked.model or asked.answered)
-
-    def _is_elsewhere(self, name: str, host: str) -> bool:
-        """Whether a name begins with another host than its own, as `anthropic/claude-…` does at OpenRouter."""
-        first = self._hosts.provider_id(name.partition("/")[0]) if host and "/" in name else None
-        return first is not None and first != (self._hosts.provider_id(host) or host)
-
-    def _alias(self, model: str, provider: str) -> str:
-        """What the name stands for, alone or with its host; the same name where it is no alias."""
-        if not self._aliases:
-            return model
-        head, _, last = model.rpartition("/")
-        is_behind_host = self._hosts.in_name(model) or self._hosts.provider_id(head.lower())
-        names = (model, f"{provider}/{model}", last if is_behind_host else model)
-        return next((self._aliases[name] for name in names if name in self._aliases), model)
-
-    def _meant(self, model: str, provider: str) -> str:
-        """The name that it stands for, at the host of the alias: `azure/gpt-4o` of `azure/prod`."""
-        target = self._alias(model, provider).strip()
-        if target == model or self._hosts.in_name(target) or not self._hosts.in_name(model):
-            return target
-        return f"{model.rpartition('/')[0]}/{target}"
 
     def _name(self, provider: str, own: Sequence[ModelRates], found: Placement, host: Host) -> ModelName:
         """What the name means: the host that was named, also one that the catalog does not know."""
@@ -403,12 +298,12 @@ class Resolver:
 
     def hosts(self) -> set[str]:
         """Those of the user's own table, which names models as `host/model`."""
-        return {model.partition("/")[0].lower() for model in self._table if "/" in model}
+        return self._own.hosts()
 
     def load(self) -> None:
         """Make the indexes now, and warn of aliases that stand for nothing."""
         self._names.load()
-        for alias, target in self._aliases.items():
+        for alias, target in self._own.aliases.items():
             found = self.place(Asked(target))
             if not (found.own or found.shipped):
                 _log.warning("prices: alias %r of %r, which the price book does not know", alias, target)

@@ -1,8 +1,10 @@
-"""So many calls in so many seconds."""
+"""So many calls in so many seconds, of all or of each key."""
 
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
+from collections.abc import Hashable
 from types import TracebackType
 from typing import Final
 
@@ -10,12 +12,15 @@ import msgspec
 
 from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.handling import current_handler
-from hivecost.rate_limits.checks import require_count, require_seconds
+from hivecost.rate_limits.fifo import FifoLine
 from hivecost.rate_limits.sliding_window import SlidingWindow
-from hivecost.rate_limits.turnstile import Turnstile
+from hivecost.rate_limits.validation import require_count, require_seconds
 
 #: A handler of the bus that waits longer than this may be meant to slow agents, which it cannot.
 HANDLER_WAIT_S: Final = 1.0
+
+#: Keys that are throttled at once; the one that was idle longest gives way.
+KEYS_MAX: Final = 10_000
 
 _log = logging.getLogger("hivecost.rate_limits")
 
@@ -52,7 +57,7 @@ class RateLimiter:
         # Bound once: an acquire that need not wait is little more than these two calls.
         self._try_take = self._window.try_take
         self._now_s = clock.monotonic_s
-        self._turnstile = Turnstile(clock)
+        self._line = FifoLine(clock)
         self._waits = 0
         self._waited_s = 0.0
         self._has_warned = False
@@ -72,10 +77,10 @@ class RateLimiter:
         """
         if amount != 1:
             require_count("amount", amount, at_most=self._window.limit)
-        if not self._turnstile.waiting and self._try_take(self._now_s(), amount):
+        if not self._line.waiting and self._try_take(self._now_s(), amount):
             return 0.0
         self._warn_in_handler(self._window.ready_at_s(amount) - self._now_s())
-        waited_s = await self._turnstile.pass_through(
+        waited_s = await self._line.pass_through(
             lambda: self._try_take(self._now_s(), amount), lambda: self._window.ready_at_s(amount)
         )
         self._warn_in_handler(waited_s)
@@ -113,5 +118,28 @@ class RateLimiter:
             granted_total=self._window.granted_total,
             waits=self._waits,
             waited_s=self._waited_s,
-            waiting=self._turnstile.waiting,
+            waiting=self._line.waiting,
         )
+
+
+class Throttle:
+    """Lets one pass per interval for each key, first come, first served; a waiter that is cancelled gives way.
+
+    waited_s = await throttle.acquire("customer-7", 1.0)
+
+    The first of a key passes at once. For one event loop, asyncio or trio.
+    """
+
+    def __init__(self, *, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
+        self._lanes: OrderedDict[Hashable, RateLimiter] = OrderedDict()
+
+    async def acquire(self, key: Hashable, interval_s: float) -> float:
+        """Wait until one may pass again; gives the seconds it waited. Raises ConfigError unless `interval_s` > 0."""
+        lane = self._lanes.get(key)
+        if lane is None or lane.window_seconds != interval_s:
+            lane = self._lanes[key] = RateLimiter(1, interval_s, clock=self._clock)
+            if len(self._lanes) > KEYS_MAX:
+                self._lanes.popitem(last=False)
+        self._lanes.move_to_end(key)
+        return await lane.acquire()

@@ -8,10 +8,10 @@ from types import TracebackType
 import msgspec
 
 from hivecost.clock import SYSTEM_CLOCK, Clock
-from hivecost.rate_limits.checks import require_count, require_seconds
+from hivecost.rate_limits.fifo import FifoLine
 from hivecost.rate_limits.gcra import Gcra, Take
 from hivecost.rate_limits.sliding_window import Grants, SlidingWindow
-from hivecost.rate_limits.turnstile import Turnstile
+from hivecost.rate_limits.validation import require_count, require_seconds
 
 #: The clock ticks in nanoseconds; a float that is later by less is the same instant.
 _HALF_NANOSECOND_S = 5e-10
@@ -101,7 +101,7 @@ class TokenPacer:
         self._open_permits = 0
         self._max_concurrent = inf if max_concurrent is None else require_count("max_concurrent", max_concurrent)
         self._now_s = clock.monotonic_s
-        self._turnstile = Turnstile(clock)
+        self._line = FifoLine(clock)
         self._penalty_until_s = -inf
         self._granted_total = self._waits = self._penalties = 0
         self._waited_s = 0.0
@@ -110,9 +110,9 @@ class TokenPacer:
         """Wait until `estimate` tokens may be sent, and count them. Raises ConfigError unless it is above zero."""
         require_count("estimate", estimate)
         taken = _Taken(estimate)
-        if not self._turnstile.waiting and self._try_take(taken):
+        if not self._line.waiting and self._try_take(taken):
             return Permit(self, taken, 0.0)
-        waited_s = await self._turnstile.pass_through(lambda: self._try_take(taken), lambda: self._ready_at_s(estimate))
+        waited_s = await self._line.pass_through(lambda: self._try_take(taken), lambda: self._ready_at_s(estimate))
         self._waits += 1
         self._waited_s += waited_s
         return Permit(self, taken, waited_s)
@@ -130,7 +130,7 @@ class TokenPacer:
             limit=self._window.limit,
             burst=self._window.limit if self._bucket is None else self._bucket.burst,
             open_permits=self._open_permits,
-            waiting=self._turnstile.waiting,
+            waiting=self._line.waiting,
             granted_total=self._granted_total,
             waits=self._waits,
             waited_s=self._waited_s,
@@ -166,7 +166,7 @@ class TokenPacer:
         taken.grants = taken.take = None
         self._open_permits -= 1
         self._granted_total += actual - taken.amount
-        self._turnstile.look_again()
+        self._line.look_again()
         return True
 
 

@@ -1,4 +1,4 @@
-"""What people read: one file for each report, one for each format."""
+"""What people read, as numbers: one file for each report."""
 
 from typing import TYPE_CHECKING, Final
 
@@ -6,30 +6,26 @@ from hivecost.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from hivecost.reports.advice import DOWNGRADE_RULE, Advice, Batching, Compression, Downgrade, load_advice
-    from hivecost.reports.advice_terminal import render_advice
     from hivecost.reports.budgets import (
         BudgetLedgerLine,
         BudgetReport,
+        InDoubt,
         load_budget_changes,
         load_budget_report,
         load_doubts,
         require_ledger,
     )
-    from hivecost.reports.budgets_terminal import render_budgets, render_changes, render_doubts
     from hivecost.reports.caching import CachingLine
-    from hivecost.reports.explanation import BudgetExplanation, explain_budget, render_explanation
-    from hivecost.reports.in_doubt import InDoubt
-    from hivecost.reports.json_document import to_json
+    from hivecost.reports.explanation import AccountExplanation, BudgetExplanation, RefusalLine, explain_budget
     from hivecost.reports.missing import require_log
-    from hivecost.reports.rates import render_rate_changes, render_rate_list, render_rates
-    from hivecost.reports.repricing import RepricedModel, RepricingReport, render_repricing, reprice_log
-    from hivecost.reports.session import AlertLine, SessionReport, load_session_report
+    from hivecost.reports.repricing import RepricedModel, RepricingReport, reprice_log
+    from hivecost.reports.session import AlertLine, SessionError, SessionPeople, SessionReport, load_session_report
     from hivecost.reports.session_budgets import BudgetLine
-    from hivecost.reports.spend import SpendReport, load_spend, render_spend, spend_csv
-    from hivecost.reports.terminal import render_session, render_sessions
+    from hivecost.reports.spend import SpendReport, load_spend
 
 __all__ = [
     "DOWNGRADE_RULE",
+    "AccountExplanation",
     "Advice",
     "AlertLine",
     "Batching",
@@ -41,8 +37,11 @@ __all__ = [
     "Compression",
     "Downgrade",
     "InDoubt",
+    "RefusalLine",
     "RepricedModel",
     "RepricingReport",
+    "SessionError",
+    "SessionPeople",
     "SessionReport",
     "SpendReport",
     "explain_budget",
@@ -52,48 +51,35 @@ __all__ = [
     "load_doubts",
     "load_session_report",
     "load_spend",
-    "render_advice",
-    "render_budgets",
-    "render_changes",
-    "render_doubts",
-    "render_explanation",
-    "render_rate_changes",
-    "render_rate_list",
-    "render_rates",
-    "render_repricing",
-    "render_session",
-    "render_sessions",
-    "render_spend",
     "reprice_log",
     "require_ledger",
     "require_log",
-    "spend_csv",
-    "to_json",
 ]
 
 #: Where each name lives.
 _MODULES: Final = {
     "hivecost.reports.advice": ("DOWNGRADE_RULE", "Advice", "Batching", "Compression", "Downgrade", "load_advice"),
-    "hivecost.reports.advice_terminal": ("render_advice",),
     "hivecost.reports.budgets": (
         "BudgetLedgerLine",
         "BudgetReport",
+        "InDoubt",
         "load_budget_changes",
         "load_budget_report",
         "load_doubts",
         "require_ledger",
     ),
-    "hivecost.reports.budgets_terminal": ("render_budgets", "render_changes", "render_doubts"),
     "hivecost.reports.caching": ("CachingLine",),
-    "hivecost.reports.explanation": ("BudgetExplanation", "explain_budget", "render_explanation"),
-    "hivecost.reports.in_doubt": ("InDoubt",),
-    "hivecost.reports.json_document": ("to_json",),
-    "hivecost.reports.rates": ("render_rate_changes", "render_rate_list", "render_rates"),
+    "hivecost.reports.explanation": ("AccountExplanation", "BudgetExplanation", "RefusalLine", "explain_budget"),
     "hivecost.reports.missing": ("require_log",),
-    "hivecost.reports.repricing": ("RepricedModel", "RepricingReport", "render_repricing", "reprice_log"),
-    "hivecost.reports.session": ("AlertLine", "SessionReport", "load_session_report"),
+    "hivecost.reports.repricing": ("RepricedModel", "RepricingReport", "reprice_log"),
+    "hivecost.reports.session": (
+        "AlertLine",
+        "SessionError",
+        "SessionPeople",
+        "SessionReport",
+        "load_session_report",
+    ),
     "hivecost.reports.session_budgets": ("BudgetLine",),
-    "hivecost.reports.spend": ("SpendReport", "load_spend", "render_spend", "spend_csv"),
-    "hivecost.reports.terminal": ("render_session", "render_sessions"),
+    "hivecost.reports.spend": ("SpendReport", "load_spend"),
 }
 __getattr__ = lazy_names(__name__, _MODULES)

@@ -25,7 +25,7 @@ from hivecost.ledger import (
     Window,
 )
 from hivecost.log import LogReader
-from hivecost.log.logged_accounts import logged_accounts
+from hivecost.log.account_sums import logged_accounts
 from hivecost.log.records import BudgetDefinition
 from hivecost.reports.missing import is_logged
 
@@ -73,6 +73,15 @@ class BudgetReport(msgspec.Struct, frozen=True, kw_only=True):
     budgets: list[BudgetLedgerLine]
     #: Where operators gave single values another limit than is configured, the first thousand.
     overruled: list[OwnLimit] = []
+
+
+class InDoubt(msgspec.Struct, frozen=True, kw_only=True):
+    """The holds in doubt of a ledger, and what they come to; a hold on several accounts counts once."""
+
+    holds: int
+    nanousd: int
+    tokens: int
+    calls: int
 
 
 async def load_budget_report(place: Place, *, clock: Clock = SYSTEM_CLOCK) -> BudgetReport:
@@ -125,6 +134,12 @@ async def load_budget_changes(place: Place, *, limit: int = 100) -> list[BudgetC
     return await read_log(place, lambda log: log.audit(limit=limit))
 
 
+def in_doubt_of(ledger: LedgerReader, at_ns: int) -> InDoubt | None:
+    """Return what is in doubt in a ledger; None where nothing is. Raise StoreErrors."""
+    holds = ledger.in_doubt(at_ns) if ledger.budgets() else []
+    return _added(holds) if holds else None
+
+
 async def require_ledger(place: Place) -> dict[str, BudgetState]:
     """The hard budgets by name. Raises LedgerUnavailableError where there never were any, and makes nothing there."""
 
@@ -135,6 +150,14 @@ async def require_ledger(place: Place) -> dict[str, BudgetState]:
         return states
 
     return {budget.name: budget for budget in await read_place(place, budgets)}
+
+
+def _added(holds: Sequence[DoubtfulHold]) -> InDoubt:
+    sums = {"usd": 0, "tokens": 0, "calls": 0}
+    for hold in holds:
+        for unit in sums:
+            sums[unit] += max((part.amount for part in hold.amounts if part.unit == unit), default=0)
+    return InDoubt(holds=len(holds), nanousd=sums["usd"], tokens=sums["tokens"], calls=sums["calls"])
 
 
 def _no_budgets(place: Place, *, has_log: bool) -> LedgerUnavailableError:

@@ -14,12 +14,8 @@ from hivecost.clock import SYSTEM_CLOCK, Clock, to_datetime
 from hivecost.events import Cost, LLMTurnComplete
 from hivecost.log import LogReader, Page, Window
 from hivecost.log.instants import Moment, range_ns
-from hivecost.log.periods import QUARTER_HOUR_NS
 from hivecost.log.records import Repricing
-from hivecost.money import format_usd
 from hivecost.pricing import Kept, PriceBook, reprice_turn
-from hivecost.reports.console import print_table, report_console, report_table, safe
-from hivecost.reports.terminal import amount_of, counted
 
 #: Read at a time.
 _PAGE_TURNS: Final = 1_000
@@ -113,36 +109,13 @@ async def reprice_log(
     )
 
 
-def render_repricing(report: RepricingReport) -> None:
-    """Print a repricing: per model and in total, old and new side by side."""
-    console = report_console()
-    numbers = ("Calls", "Changed", "Old", "New", "Difference", "Unpriced → priced", "Still unpriced")
-    table = report_table("Model", numbers=numbers)
-    for line in report.models:
-        table.add_row(safe(line.model), *_cells(line))
-    table.add_section()
-    table.add_row("Total", *_cells(report.total), style="bold")
-    print_table(console, table)
-    for reason, calls in report.kept.items():
-        console.print(f"{counted(calls, 'call')} as before: {reason}", style="dim")
-    console.print(f"Rates {report.snapshot}")
-    if report.run_id:
-        console.print(f"Kept as {report.run_id}; the turns keep what they were priced with.")
-    elif report.total.calls:
-        console.print("A dry run: nothing was written.")
-    else:
-        console.print("No turns were priced again: nothing was written.")
-
-
 def _next_turns(log: LogReader, *, after: str, window: Window) -> Page[LLMTurnComplete]:
     return log.turns(after, window=window, limit=_PAGE_TURNS)
 
 
 def _pruned_calls(log: LogReader, *, window: Window, model: str | None) -> int:
     """Return how many turns of the window, to the quarter-hour, were pruned."""
-    first_ns = window.first_ns // QUARTER_HOUR_NS * QUARTER_HOUR_NS
-    whole = Window(first_ns, -(-window.end_ns // QUARTER_HOUR_NS) * QUARTER_HOUR_NS)
-    rows = log.sums(["pruned", "model", "answered_model"], whole)
+    rows = log.sums(["pruned", "model", "answered_model"], window.widened())
     return sum(row.llm_calls + row.charges for row in rows if row.group[0] and model in (None, *row.group[1:]))
 
 
@@ -162,18 +135,3 @@ def _repricing(run_id: str, turn: LLMTurnComplete, cost: Cost, now_ns: int) -> R
 
 def _new_run_id(now_ns: int) -> str:
     return f"repricing_{to_datetime(now_ns):%Y%m%d_%H%M%S}_{secrets.token_hex(4)}"
-
-
-def _cells(line: RepricedModel) -> tuple[str, ...]:
-    old = amount_of(line.old_nanousd, line.old_unpriced_calls, line.calls)
-    new = amount_of(line.new_nanousd, line.new_unpriced_calls, line.calls)
-    difference = line.new_nanousd - line.old_nanousd
-    return (
-        f"{line.calls:,}",
-        f"{line.changed_calls:,}",
-        old,
-        new,
-        "unknown" if "unknown" in {old, new} else f"{'+' * (difference > 0)}{format_usd(difference)}",
-        f"{line.newly_priced_calls:,}",
-        f"{line.new_unpriced_calls:,}",
-    )

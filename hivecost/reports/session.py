@@ -19,7 +19,7 @@ from hivecost.ledger import UNSEEN, LedgerReader
 from hivecost.log import Filter, LogReader
 from hivecost.log.instants import local_iso
 from hivecost.log.records import ModelTotals, NodeTotals, RepricedTotals, Run, SessionState
-from hivecost.reports.in_doubt import InDoubt, in_doubt_of
+from hivecost.reports.budgets import InDoubt, in_doubt_of
 from hivecost.reports.missing import is_logged, nothing_logged
 from hivecost.reports.session_budgets import BudgetLine, budget_lines
 

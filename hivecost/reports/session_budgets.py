@@ -9,21 +9,20 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
+from hivecost.attribution import Attribution
 from hivecost.clock import SYSTEM_CLOCK, to_datetime, to_ns
 from hivecost.events import BudgetExceeded, BudgetWarning
-from hivecost.ledger import Account, AccountStatus, Budget, LedgerReader, Lineage
+from hivecost.ledger import Account, AccountStatus, Budget, LedgerReader, Lineage, attributes_of
 from hivecost.ledger.book import AccountBook
 from hivecost.log import LogReader
-from hivecost.log.logged_accounts import (
-    ELSEWHERE,
+from hivecost.log.account_sums import (
     add_spending,
-    attributes_of,
     has_accounts_in_log,
     is_summed,
     logged_accounts,
 )
 from hivecost.log.records import BudgetDefinition, Run, SessionState
-from hivecost.log.spending import spending_of_session
+from hivecost.log.spending import ELSEWHERE, spending_of_session
 from hivecost.reports.budgets import in_last_start
 
 #: Of a session with more executions, the first ones are taken for no sub-agents.
@@ -144,7 +143,7 @@ def _touched(log: LogReader, session_id: str, runs: Sequence[Run], budgets: Sequ
     lineage = _lineage(runs)
     for execution_id, spending in spending_of_session(log, session_id):
         who = attributes_of(spending)
-        ancestors = tuple({**who, "node": "", **one} for one in lineage.ancestors(execution_id))
+        ancestors = tuple({**who, "node": "", **one.words} for one in lineage.ancestors(execution_id))
         who["execution"] = execution_id or ELSEWHERE
         for account in book.find(who, spending.timestamp_ns, ancestors):
             add_spending(account, spending)
@@ -156,8 +155,10 @@ def _lineage(runs: Sequence[Run]) -> Lineage:
     """Which executions of the session started which."""
     lineage = Lineage()
     for run in reversed(runs[:RUNS_MAX]):
-        attributes = {"execution": run.execution_id, "agent": run.agent_id, "user": run.user_id, "org": run.org_id}
-        lineage.started(run.execution_id, run.parent_execution_id, attributes)
+        attribution = Attribution(
+            execution_id=run.execution_id, agent_id=run.agent_id, user_id=run.user_id, org_id=run.org_id
+        )
+        lineage.started(attribution, run.parent_execution_id)
     return lineage
 
 

@@ -7,7 +7,7 @@ from hivecost.runtime.config_reload import ConfigReload
 from hivecost.runtime.execution import Execution, Node, current_execution
 from hivecost.runtime.match_values import placed_scope
 from hivecost.runtime.plugins import AttachedPlugin, PluginRack, PluginStatus
-from hivecost.runtime.portal import BackgroundRuntime, run_in_background
+from hivecost.runtime.portal import BackgroundBudgets, BackgroundRuntime, run_in_background
 from hivecost.runtime.result import ExecutionResult
 from hivecost.runtime.runtime import AgentRuntime, RuntimeStatistics
 from hivecost.runtime.specs import ContextOverflow, GraphSpec, LoopConfig, NodeSpec
@@ -16,6 +16,7 @@ from hivecost.runtime.turn import Turn
 __all__ = [
     "AgentRuntime",
     "AttachedPlugin",
+    "BackgroundBudgets",
     "BackgroundRuntime",
     "Charge",
     "ConfigReload",

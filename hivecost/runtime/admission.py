@@ -1,107 +1,59 @@
-"""What comes to the bus as a turn is checked and priced once, so that nobody behind the bus has to."""
+"""What the gate lets pass, and what a turn has been given on the way there."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
-from operator import attrgetter
-from typing import Any, Final, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Final
 
-from msgspec.structs import astuple, fields, replace
+import msgspec
 
-from hivecost.errors import EventFormatError
-from hivecost.events import ATTRIBUTION_FIELDS, ChargeSettled, Cost, CostStatus, Event, LLMTurnComplete, Usage
-from hivecost.frozen import FrozenDict
-from hivecost.money import TURN_COST_MAX_NANOUSD
-from hivecost.plain_text import plain_str
-from hivecost.pricing import PriceBook
+from hivecost.gate_contract import GateCheck, TurnEnd, TurnOutcome, TurnRequest
+from hivecost.ledger import LedgerStoreHold
+from hivecost.ledger.caps import CapHold
 
-_Event = TypeVar("_Event", bound=Event)
-
-#: The fields by which a turn is attributed and logged, and what each of them must be.
-_TYPES: Final = {
-    **dict.fromkeys(("event_id", *ATTRIBUTION_FIELDS, "model", "provider", "stop_reason", "service_tier"), str),
-    **dict.fromkeys(("asked_model", "resolved_model", "resolved_provider"), str),
-    "tags": FrozenDict,
-    "timestamp_ns": int,
-    "latency_ms": int,
-}
-_fields: Final = attrgetter(*_TYPES)
-_COST: Final = Cost(status=CostStatus.PRICED, nanousd=0)
-#: The types of all fields of a turn that is as it must be: known at a glance.
-_SHAPES: Final = frozenset(
-    tuple(map(type, astuple(turn)))
-    for turn in (
-        LLMTurnComplete(),
-        LLMTurnComplete(cost=_COST),
-        LLMTurnComplete(raw_usage={}),
-        LLMTurnComplete(cost=_COST, raw_usage={}),
-    )
-)
-#: What the runtime log can hold: 64 bits, and no time before 1970.
-_INTEGER_MAX: Final = 2**63 - 1
-_ONLY_STR: Final = {str}
-_WITHOUT_AMOUNT: Final = frozenset({CostStatus.UNPRICED, CostStatus.INVALID})
+NOT_SENT: Final = TurnOutcome(total_tokens=0)
 
 
-def admit_turn(turn: LLMTurnComplete, prices: PriceBook) -> LLMTurnComplete:
-    """The turn with a cost, and with the model and the provider as the price book understands them.
+class Admission(msgspec.Struct, frozen=True):
+    """What the gate lets pass: the request as it may be sent, and what is held for it."""
 
-    Usage and costs that cannot be were billed all the same: the turn counts, as `invalid`. Raises EventFormatError,
-    naming the field, for a turn that nobody could attribute or log.
+    request: TurnRequest
+    hold: LedgerStoreHold | None = None
+    #: What is held for it on the caps of its blocks.
+    cap_hold: CapHold | None = None
+    #: What gate checks want to be told at its end.
+    ends: tuple[TurnEnd, ...] = ()
+
+
+class Passes:
+    """What the checks gave one turn, such as its place among those that are sent at once.
+
+    It must not keep them from others while it waits for money.
     """
-    if tuple(map(type, astuple(turn))) not in _SHAPES:
-        turn = with_plain_names(turn)
-        _require_types(turn)
-    if not (0 <= turn.timestamp_ns <= _INTEGER_MAX and 0 <= turn.latency_ms <= _INTEGER_MAX):
-        got = f"got {turn.timestamp_ns} and {turn.latency_ms}"
-        raise EventFormatError(f"timestamp_ns and latency_ms of a turn must be from 0 to 2**63 - 1, {got}")
-    changes: dict[str, Any] = {}
-    if not turn.resolved_model and type(turn) is not ChargeSettled:
-        provider, model = prices.resolve(turn.model, turn.provider)
-        changes = {"resolved_model": model, "resolved_provider": provider}
-    usage: object = turn.usage
-    if not isinstance(usage, Usage):
-        reason = f"usage must be a hivecost.Usage, got {usage!r:.100}"
-        changes |= {"usage": Usage(), "cost": Cost(status=CostStatus.INVALID, reason=reason)}
-    elif turn.cost is None:
-        changes["cost"] = prices.price(turn.model, turn.usage, provider=turn.provider, at_ns=turn.timestamp_ns)
-    elif problem := _cost_problem(turn.cost):
-        changes["cost"] = Cost(status=CostStatus.INVALID, reason=problem)
-    return replace(turn, **changes) if changes else turn
 
+    def __init__(
+        self,
+        checks: Iterable[GateCheck],
+        end: Callable[[tuple[TurnEnd, ...], TurnOutcome], None],
+        resolved: Callable[[TurnRequest], TurnRequest],
+    ) -> None:
+        #: What the checks want to be told at its end.
+        self.ends: list[TurnEnd] = []
+        self._checks = list(checks)
+        self._end = end
+        self._resolved = resolved
 
-def with_plain_names(event: _Event) -> _Event:
-    """The event with plain texts in its fields, whatever subclasses of `str` they are of: the log knows no others."""
-    names, read = _text_fields(type(event))
-    texts = read(event)
-    if set(map(type, texts)) == _ONLY_STR:
-        return event
-    plain = {name: plain_str(text) for name, text in zip(names, texts, strict=True) if isinstance(text, str)}
-    return replace(event, **plain)
+    async def take(self, request: TurnRequest) -> TurnRequest:
+        """Pass all checks, which may wait or raise; return the request as they want it sent."""
+        for check in self._checks:
+            answer = await check(request)
+            if isinstance(answer, TurnRequest):
+                request = self._resolved(answer)
+            elif answer is not None:
+                self.ends.append(answer)
+        return request
 
-
-@cache
-def _text_fields(kind: type[Event]) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
-    """The names of a class's fields that are texts, and what reads them."""
-    names = tuple(field.name for field in fields(kind) if field.type is str)
-    return names, attrgetter(*names)
-
-
-def _require_types(turn: LLMTurnComplete) -> None:
-    for (name, expected), field in zip(_TYPES.items(), _fields(turn), strict=True):
-        if type(field) is not expected:
-            kind = "dict" if expected is FrozenDict else expected.__name__
-            raise EventFormatError(f"{name} of a turn must be of type {kind}, got {field!r:.100}")
-
-
-def _cost_problem(cost: object) -> str:
-    """Why this cannot be the cost of one turn; "" when it can."""
-    if not isinstance(cost, Cost) or not isinstance(cost.status, CostStatus):
-        return f"cost must be a hivecost.Cost with a CostStatus, got {cost!r:.100}"
-    nanousd = cost.nanousd
-    if (nanousd is None) != (cost.status in _WITHOUT_AMOUNT):
-        return f"a cost that is {cost.status.value} cannot have the amount {nanousd!r:.60}"
-    if nanousd is not None and (type(nanousd) is not int or not 0 <= nanousd <= TURN_COST_MAX_NANOUSD):
-        return f"the amount must be nano-USD from 0 to {TURN_COST_MAX_NANOUSD:,}, got {nanousd!r:.60}"
-    return ""
+    def give_back(self) -> None:
+        """Nothing is sent for now: others may take its place."""
+        ends, self.ends = tuple(self.ends), []
+        self._end(ends, NOT_SENT)

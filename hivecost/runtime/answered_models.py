@@ -12,7 +12,7 @@ import anyio
 from hivecost.errors import HiveCostError
 from hivecost.events import Cost, Usage
 from hivecost.gate_contract import TurnRequest
-from hivecost.ledger import Budget, LedgerStore, LedgerStoreHold, Matches, Settlement, ancestry, attribution, matcher
+from hivecost.ledger import Budget, LedgerStore, LedgerStoreHold, Matches, Settlement, ancestry, attributes_of, matcher
 from hivecost.loops import Loop
 
 #: Names asked for whose answers are remembered; the oldest goes first, and is learned anew.
@@ -71,7 +71,7 @@ class AnsweredModels:
         """
         if answered in (request.model, request.resolved_model):
             return
-        now = attribution(request, (answered,))
+        now = attributes_of(request, (answered,))
         budgets = tuple(name for name, matches in self._matchers.items() if name not in held_by and matches(now))
         if not budgets:
             return
@@ -100,13 +100,13 @@ class AnsweredModels:
 
     async def _charge_one(self, answer: _Answer, budget: str) -> None:
         nanousd, tokens = answer.cost.nanousd, answer.usage.total_tokens
-        who, ancestors = attribution(answer.request, answer.answered), ancestry(answer.request, answer.answered)
+        who, ancestors = attributes_of(answer.request, answer.answered), ancestry(answer.request, answer.answered)
         try:
             hold, settlement = await self._ledger.charge(
                 who, nanousd=nanousd or 0, tokens=tokens, calls=1, ancestors=ancestors, budgets=(budget,)
             )
             self._tell(hold, settlement, answer.request)
-            if nanousd is None and any(account.unit == "usd" for account in hold.accounts):
+            if nanousd is None and "usd" in hold.units:
                 hold.doubt_another({"usd"})
                 reason = f"a turn that {answer.answered[-1]} answered has no known cost"
                 await self._ledger.freeze(budget, reason, by="hivecost")

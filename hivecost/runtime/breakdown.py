@@ -1,7 +1,8 @@
-"""What one execution spent, by agent and by model."""
+"""What one execution spent: all of it, and by agent and by model."""
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -85,6 +86,29 @@ class Breakdown:
     def _new_part(self, agent_id: str, model: str) -> _Part:
         key = (agent_id, model) if len(self._parts) < PAIRS_MAX else _OTHERS
         return self._parts.setdefault(key, _Part())
+
+
+class Tally:
+    """Sums of turns. A finalizer that settles one in the middle of adding leaves that to whoever adds."""
+
+    def __init__(self, breakdown: Breakdown | None = None) -> None:
+        self.totals = Totals()
+        self._breakdown = breakdown
+        self._uncounted: deque[LLMTurnComplete] = deque()
+        self._is_counting = False
+
+    def add(self, turn: LLMTurnComplete) -> None:
+        """Count one more turn."""
+        self._uncounted.append(turn)
+        while self._uncounted and not self._is_counting:
+            self._is_counting = True
+            try:
+                next_turn = self._uncounted.popleft()
+                self.totals = self.totals.plus(next_turn)
+                if self._breakdown is not None:
+                    self._breakdown.add(next_turn)
+            finally:
+                self._is_counting = False
 
 
 def _rows(named: Iterator[tuple[str, _Part]]) -> dict[str, dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Unpack
@@ -18,21 +17,16 @@ from hivecost.ledger import (
     DoubtfulHold,
     LedgerStore,
     Limit,
-    SpendAccounts,
     USDAmount,
     listed_budgets,
     listed_names,
 )
-from hivecost.ledger.amounts import format_exactly, raise_amount
 from hivecost.ledger.budget import CHANGEABLE
-from hivecost.ledger.own_limits import LimitKey, format_key
-from hivecost.money import to_usd
 from hivecost.pricing import PriceBook
+from hivecost.runtime.counted_limits import CountedLimits
 from hivecost.runtime.gate import Gate
 from hivecost.runtime.match_values import placed, placed_scope
 from hivecost.subscribers import BudgetWatcher
-
-_log = logging.getLogger("hivecost.budgets")
 
 
 class RuntimeBudgets:
@@ -67,8 +61,8 @@ class RuntimeBudgets:
         self._watch = watch
         #: Writes down what the budgets are now, for those who only look.
         self._record = record
-        #: Those that are counted, as they were configured last.
-        self._configured = dict(watcher.accounts.budgets)
+        #: Of those that are counted.
+        self._counted = CountedLimits(watcher.accounts, record)
         self._configuring = anyio.Lock()
 
     async def status(self) -> list[AccountStatus]:
@@ -78,46 +72,31 @@ class RuntimeBudgets:
         """
         held = await self._gate.ledger.status() if self._gate.uses_ledger else []
         now = to_datetime(self._clock.now_ns())
-        return held + [row for row in self._watched.status() if row.reset_at is None or row.reset_at > now]
+        return held + [row for row in self._watcher.status() if row.reset_at is None or row.reset_at > now]
 
     async def set_limit(self, name: str, limit: Limit, *, scope: Mapping[str, str] | None = None, by: str) -> int:
         """Give a budget, or one value of its attributes, another limit, such as `"$5"`; its own unit need not be named.
 
         Gives it in what the budget counts: nano-USD, tokens or calls.
         """
-        scope = placed_scope(scope, self._prices)
-        budget = self._watched.budgets.get(name)
-        if budget is None:
-            return await (await self._ledger_of(name)).set_limit(name, limit, scope=scope, by=by)
-        return await self._put_and_record(budget, _key(budget, scope), budget.amount_of(limit), by)
+        limits = await self._limits_of(name)
+        return await limits.set_limit(name, limit, scope=placed_scope(scope, self._prices), by=by)
 
     async def raise_limit(self, name: str, by_amount: Limit, *, scope: Mapping[str, str] | None = None, by: str) -> int:
         """Raise the limit that is in force by an amount above zero; of two that raise at once, both count.
 
         Gives the new limit in what the budget counts.
         """
-        scope = placed_scope(scope, self._prices)
-        budget = self._watched.budgets.get(name)
-        if budget is None:
-            return await (await self._ledger_of(name)).raise_limit(name, by_amount, scope=scope, by=by)
-        key = _key(budget, scope)
-        before = self._watched.limit_of(name, key)
-        return await self._put_and_record(
-            budget, key, raise_amount(before, by_amount, budget.counted_unit, key=f"budget {name!r}: amount"), by
-        )
+        limits = await self._limits_of(name)
+        return await limits.raise_limit(name, by_amount, scope=placed_scope(scope, self._prices), by=by)
 
     async def unset_limit(self, name: str, *, scope: Mapping[str, str] | None = None, by: str) -> int:
         """Take back what was set or raised: the configured limit is in force again.
 
         Of a value for which none is configured, that of the budget. Gives that limit.
         """
-        scope = placed_scope(scope, self._prices)
-        budget = self._watched.budgets.get(name)
-        if budget is None:
-            return await (await self._ledger_of(name)).unset_limit(name, scope=scope, by=by)
-        key, configured = _key(budget, scope), self._configured[name]
-        limit = configured.own_limits.get(key) if key else configured.limit_amount
-        return await self._put_and_record(budget, key, limit, by)
+        limits = await self._limits_of(name)
+        return await limits.unset_limit(name, scope=placed_scope(scope, self._prices), by=by)
 
     async def freeze(self, name: str, reason: str, *, by: str) -> None:
         """Grant nothing more on a hard budget; what is held may still be settled."""
@@ -161,25 +140,25 @@ class RuntimeBudgets:
         retired = listed_names(retire)
         async with self._configuring:
             self._require_configurable(listed, retired)
-            watched = [budget for budget in listed if budget.mode != "hard"]
-            if any(budget.name not in self._configured for budget in watched):
+            counted, configured = [budget for budget in listed if budget.mode != "hard"], self._counted.configured
+            if any(budget.name not in configured for budget in counted):
                 await self._watch()
             hard = [budget for budget in listed if budget.mode == "hard"]
-            await self._gate.configure(hard, retire=[name for name in retired if name not in self._configured], by=by)
-            for name in self._configured.keys() & retired:
+            await self._gate.configure(hard, retire=[name for name in retired if name not in configured], by=by)
+            for name in configured.keys() & retired:
                 self._watcher.retire(name)
-                del self._configured[name]
-            await self._watcher.add(budget for budget in watched if budget.name not in self._configured)
-            for budget in watched:
-                self._configure_limits(budget, by)
+                del configured[name]
+            await self._watcher.add(budget for budget in counted if budget.name not in configured)
+            for budget in counted:
+                self._counted.configure(budget, by)
             await self._record()
 
     def has(self, name: str) -> bool:
         """Whether a budget of this name is in force, of whatever mode."""
-        return name in self._configured or any(budget.name == name for budget in self._gate.budgets)
+        return name in self._counted.configured or any(budget.name == name for budget in self._gate.budgets)
 
     def _require_configurable(self, budgets: tuple[Budget, ...], retired: tuple[str, ...]) -> None:
-        known = {budget.name: budget for budget in (*self._gate.budgets, *self._configured.values())}
+        known = {budget.name: budget for budget in (*self._gate.budgets, *self._counted.configured.values())}
         for name, count in Counter((*(budget.name for budget in budgets), *retired)).items():
             if count > 1:
                 raise ConfigError(f"budget {name!r}.name", "a name that is configured or retired, and only once")
@@ -194,54 +173,19 @@ class RuntimeBudgets:
                     expected = f"{before!r}: only its limits change while it is in force; to change more, restart, or"
                     raise ConfigError(f"budget {budget.name!r}.{field}", f"{expected} give it a new name")
 
-    def _configure_limits(self, budget: Budget, by: str) -> None:
-        """Bring what is configured otherwise than before into force."""
-        before = self._configured.get(budget.name)
-        self._configured[budget.name] = budget
-        if before is None:
-            return  # it was added with them
-        if before.limit != budget.limit:
-            self._put(budget, (), budget.limit_amount, by)
-        was, now = before.own_limits, budget.own_limits
-        for key in was.keys() | now.keys():
-            if was.get(key) != now.get(key):
-                self._put(budget, key, now.get(key), by)
-
-    @property
-    def _watched(self) -> SpendAccounts:
-        return self._watcher.accounts
-
-    async def _put_and_record(self, budget: Budget, key: LimitKey, limit: int | None, by: str) -> int:
-        after = self._put(budget, key, limit, by)
-        await self._record()
-        return after
-
-    def _put(self, budget: Budget, key: LimitKey, limit: int | None, by: str) -> int:
-        """Bring a limit of a counted budget, or with a key of some of its accounts, into force; that limit."""
-        name, unit = budget.name, budget.counted_unit
-        if key:
-            self._watched.set_own_limit(name, key, limit)
-        elif limit is not None:
-            self._watched.set_limit(name, str(to_usd(limit)) if unit == "usd" else limit)
-        after = self._watched.limit_of(name, key)
-        whose = f" ({format_key(budget.account_attributes, key)})" if key else ""
-        _log.info("budget %r%s: its limit is %s now, by %s", name, whose, format_exactly(after, unit), by)
-        return after
+    async def _limits_of(self, name: str) -> CountedLimits | LedgerStore:
+        """Where the limits of this budget are changed. Raises ConfigError where there is none of this name."""
+        return self._counted if name in self._counted.configured else await self._ledger_of(name)
 
     async def _ledger_of(self, name: str) -> LedgerStore:
         """The ledger that has this budget. Raises ConfigError, naming those there are, for any other."""
-        budget = self._watched.budgets.get(name)
+        budget = self._counted.configured.get(name)
         if budget is not None:
             expected = "mode='hard': what asks nobody first cannot be frozen"
             raise ConfigError(f"budget {name!r}", expected, got=budget.mode)
         configured = [one.name for one in self._gate.budgets]
         known = [one.name for one in await self._gate.ledger.budgets()] if self._gate.uses_ledger else configured
         if name not in known:
-            names = ", ".join(map(repr, (*known, *self._watched.budgets)))
+            names = ", ".join(map(repr, (*known, *self._counted.configured)))
             raise ConfigError("budget", f"one of {names}" if names else "a runtime that has budgets", got=name)
         return self._gate.ledger
-
-
-def _key(budget: Budget, scope: Mapping[str, str] | None) -> LimitKey:
-    """The accounts that a scope names; all of the budget without one."""
-    return () if scope is None else budget.limit_key(scope)

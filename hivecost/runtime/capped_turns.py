@@ -12,7 +12,7 @@ from hivecost.errors import BudgetExceededError
 from hivecost.events import Cost, CostStatus, Event, Usage
 from hivecost.gate_contract import TurnRequest
 from hivecost.leasing.atomic import Atomic, atomic
-from hivecost.ledger import Refusal, ThresholdCrossing, Unit, exceeded_of, warning_of
+from hivecost.ledger import Refusal, ThresholdCrossing, Unit
 from hivecost.ledger.caps import (
     Cap,
     CapHold,
@@ -24,9 +24,9 @@ from hivecost.ledger.caps import (
 )
 from hivecost.loops import Loop
 from hivecost.pricing import PriceBook
+from hivecost.runtime.hard_bills import unknown_units
 from hivecost.runtime.turn_bound import TurnBounds, TurnTokens
-from hivecost.runtime.turn_hold import unknown_units
-from hivecost.subscribers.budget_signals import announce_exhausted, announce_warning
+from hivecost.subscribers.budget_policy import BudgetPolicy
 
 #: How long a turn waits for what others hold on the same cap.
 WAIT_S: Final = 60.0
@@ -39,7 +39,7 @@ class CappedTurns(Atomic):
         super().__init__()
         self._bounds = TurnBounds(prices, clock)
         self._clock = clock
-        self._publish = publish
+        self._policy = BudgetPolicy(self, clock, publish)
         self._loop: Loop | None = None
         self._freed: anyio.Event
 
@@ -112,7 +112,7 @@ class CappedTurns(Atomic):
     def error(self, request: TurnRequest, refusal: Refusal, action: str = "refused") -> BudgetExceededError:
         """What to raise, once it is told."""
         error = self._bounds.explained(refusal.error(request.execution_id), refusal.unit, request)
-        self._tell_exceeded(error, refusal.unit, request, action)
+        self._policy.exceed(error, refusal.unit, request, action)
         return error
 
     def _bound(
@@ -145,18 +145,9 @@ class CappedTurns(Atomic):
 
     def _tell(self, crossing: ThresholdCrossing, request: TurnRequest) -> None:
         if crossing.exceeded:
-            self._tell_exceeded(crossing, crossing.unit, request, "none")
+            self._policy.exceed(crossing, crossing.unit, request, "none")
         else:
-            warning = warning_of(crossing, request, self._clock.now_ns())
-            announce_warning(self, warning)
-            self._publish(warning)
-
-    def _tell_exceeded(
-        self, spent: ThresholdCrossing | BudgetExceededError, unit: Unit, request: TurnRequest, action: str
-    ) -> None:
-        exceeded = exceeded_of(spent, unit, request, action, self._clock.now_ns())
-        announce_exhausted(self, exceeded)
-        self._publish(exceeded)
+            self._policy.warn([crossing], request)
 
     def _wake(self) -> None:
         if self._loop is not None:

@@ -8,14 +8,15 @@ from collections.abc import Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from hivecost.attribution import attribution_fields
 from hivecost.errors import HiveCostError
-from hivecost.events import ChargeSettled, Cost, CostStatus, Usage, attribution_fields
+from hivecost.events import ChargeSettled, Cost, CostStatus, Usage
 from hivecost.gate_contract import TurnRequest
 from hivecost.ledger.caps import Cap
 from hivecost.money import to_nanousd
-from hivecost.runtime.hard_budgets import Admission
+from hivecost.runtime.admission import Admission
+from hivecost.runtime.billing_errors import was_never_sent
 from hivecost.runtime.hosts import TurnHost
-from hivecost.runtime.outcome import was_never_sent
 
 if TYPE_CHECKING:
     from decimal import Decimal

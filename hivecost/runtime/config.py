@@ -8,8 +8,8 @@ from typing import Any, Literal
 import msgspec
 
 from hivecost.errors import ConfigError
-from hivecost.ledger import RunawayRules
 from hivecost.runtime.specs import read_spec
+from hivecost.subscribers import RunawayRules
 
 
 class RuntimeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -28,10 +28,11 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from hivecost.errors import ConfigError
-from hivecost.ledger import Budget, RunawayRules
+from hivecost.ledger import Budget
 from hivecost.pricing import PriceBook
 from hivecost.runtime.config import RuntimeConfig
 from hivecost.runtime.specs import read_spec
+from hivecost.subscribers import RunawayRules
 from hivecost.toml_document import TomlDocument
 
 _PRICES: Final[tuple[str, ...]] = ("prices", "aliases")

@@ -10,8 +10,8 @@ import anyio
 import anyio.to_thread
 import msgspec
 
+from hivecost.attribution import checked_name, checked_text
 from hivecost.errors import ConfigError
-from hivecost.runtime.attribution import checked_name, checked_text
 from hivecost.runtime.execution import Execution
 
 #: Sync agents that run at once; further ones wait for a thread.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable, Coroutine, Iterator, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, nullcontext, suppress
@@ -13,27 +12,27 @@ from typing import Any, Final, Literal, Self, TypeVar
 
 import anyio
 import anyio.from_thread
+import anyio.lowlevel
 from msgspec.structs import replace
 
+from hivecost.attribution import Attribution, attribution_fields, checked_name, checked_text
 from hivecost.errors import BudgetExceededError, ConfigError, ExecutionCancelledError, HiveCostError
 from hivecost.events import Event, LLMTurnComplete, Totals
 from hivecost.forking import end_child
-from hivecost.frozen import frozen
 from hivecost.gate_contract import TurnRequest
 from hivecost.ledger import Limit
 from hivecost.ledger.caps import Cap
 from hivecost.loops import Loop, Task, run_on, wait_on
 from hivecost.money import TURN_COST_MAX_NANOUSD, to_nanousd
 from hivecost.plain_text import plain_str
-from hivecost.pricing import tokens_of
-from hivecost.runtime.attribution import checked_name, checked_tags, checked_text
-from hivecost.runtime.breakdown import Breakdown
+from hivecost.runtime.admission import Admission
+from hivecost.runtime.breakdown import Breakdown, Tally
 from hivecost.runtime.charge import Charge
-from hivecost.runtime.hard_budgets import Admission
 from hivecost.runtime.hosts import ExecutionHost
 from hivecost.runtime.prompt_count import Count, PromptCount
 from hivecost.runtime.result import ExecutionResult
 from hivecost.runtime.turn import Turn
+from hivecost.usage import tokens_of
 
 T = TypeVar("T")
 
@@ -99,25 +98,20 @@ class Execution:
         host: ExecutionHost,
         loop: Loop,
         entry_point: str,
-        attribution: dict[str, str],
-        tags: Mapping[str, str],
+        attribution: Attribution,
         *,
         body: Body,
         parent: Execution | None = None,
-        ancestors: tuple[Mapping[str, str], ...] = (),
     ) -> None:
-        self.execution_id: str = attribution["execution_id"]
-        self.session_id: str = attribution["session_id"]
-        self.agent_id: str = attribution["agent_id"]
+        self.execution_id = attribution.execution_id
+        self.session_id = attribution.session_id
+        self.agent_id = attribution.agent_id
         #: "" where it has none.
         self.entry_point = entry_point
-        #: session_id, execution_id, agent_id, user_id, org_id and task_id: whose spending this is; read-only.
-        self.attribution: Mapping[str, str] = frozen(attribution)
-        self._tags = checked_tags(tags)
+        #: Whose spending this is.
+        self.attribution = attribution
         #: The execution inside of which it was started.
         self.parent = parent
-        #: The attributes of all that it is inside of, the nearest first.
-        self.ancestors = ancestors
         #: The caps of all its turns, the nearest first.
         self.caps: tuple[Cap, ...] = ()
         #: Those of the nodes that the agent is in, wherever.
@@ -125,7 +119,7 @@ class Execution:
         #: Those that it started and that run.
         self.children: set[Execution] = set()
         self.breakdown = Breakdown()
-        self._own, self._below = _Tally(self.breakdown), _Tally()
+        self._own, self._below = Tally(self.breakdown), Tally()
         #: How often a budget refused one of its turns.
         self.refusals = 0
         self.clock = host.clock
@@ -148,8 +142,7 @@ class Execution:
         self.watchdog: Task | None = None
         #: This process is a child that was forked while it ran: it goes on in the parent alone.
         self.is_forked = False
-        whose: Mapping[str, Any] = self.attribution
-        self._request = TurnRequest(model="", tags=self._tags, ancestors=ancestors, **whose)
+        self._request = TurnRequest(model="", ancestors=attribution.ancestors, **attribution_fields(attribution))
         self._host = host
         self._loop = loop
         #: Turns that wait at the gate.
@@ -158,7 +151,7 @@ class Execution:
     @property
     def tags(self) -> Mapping[str, str]:
         """The tags it was triggered with; read-only, as all its turns share them."""
-        return self._tags
+        return self.attribution.tags
 
     def node(self, node_id: str, *, agent_id: str | None = None, limit: Limit | None = None) -> Node:
         """`async with ctx.node("plan"):` (or `with`): turns inside belong to this node, in child tasks too.
@@ -249,7 +242,7 @@ class Execution:
     @property
     def parent_execution_id(self) -> str:
         """The execution that started this one; "" when none did."""
-        return "" if self.parent is None else self.parent.execution_id
+        return self.attribution.parent_execution_id
 
     @property
     def totals(self) -> Totals:
@@ -293,11 +286,14 @@ class Execution:
         return self.cancel_reason is not None
 
     async def pass_gate(self, request: TurnRequest, caps: Sequence[Cap]) -> Admission:
-        """What Turn asks before it is sent; on the runtime's loop.
-
-        Cancelling the execution lets go of whoever waits here, whichever task or thread that is for.
-        """
+        """What Turn asks before it is sent; on the runtime's loop."""
         self.refuse_when_over()
+        await anyio.lowlevel.checkpoint()  # an agent that never waits would keep handlers from stopping it
+        self.refuse_when_over()
+        return self.gate.admit_nowait(request, caps) or await self._wait_at_gate(request, caps)
+
+    async def _wait_at_gate(self, request: TurnRequest, caps: Sequence[Cap]) -> Admission:
+        """Cancelling the execution lets go of whoever waits here, whichever task or thread that is for."""
         admission: Admission | None = None
         with anyio.CancelScope() as waiting:
             self._waiting.add(waiting)
@@ -400,7 +396,7 @@ class Execution:
 
         What the event leaves empty of session, execution, node, agent, user, org, task and tags is filled in.
         """
-        who = {**self.attribution, "tags": self.tags}
+        who = attribution_fields(self.attribution)
         node = _current_node.get()
         if node is not None and _current_execution.get() is self:
             who |= {"node_id": node.node_id, "agent_id": node.agent_id or self.agent_id}
@@ -416,7 +412,7 @@ class Execution:
 
     def attributed(self, **fields: Any) -> dict[str, Any]:
         """This execution's attribution as the fields of an event."""
-        return {"timestamp_ns": self.clock.now_ns(), **self.attribution, "tags": self._tags, **fields}
+        return {"timestamp_ns": self.clock.now_ns(), **attribution_fields(self.attribution), **fields}
 
     def enter_context(self) -> tuple[Token[Execution | None], Token[Node | None]]:
         """From here on this execution is the current one, in none of its nodes."""
@@ -432,28 +428,6 @@ class Execution:
             with suppress(ValueError):  # the block is left in another context, which knows of neither
                 _current_execution.reset(execution)
                 _current_node.reset(node)
-
-
-class _Tally:
-    """Sums of turns. A finalizer that settles one in the middle of adding leaves that to whoever adds."""
-
-    def __init__(self, breakdown: Breakdown | None = None) -> None:
-        self.totals = Totals()
-        self._breakdown = breakdown
-        self._uncounted: deque[LLMTurnComplete] = deque()
-        self._is_counting = False
-
-    def add(self, turn: LLMTurnComplete) -> None:
-        self._uncounted.append(turn)
-        while self._uncounted and not self._is_counting:
-            self._is_counting = True
-            try:
-                next_turn = self._uncounted.popleft()
-                self.totals = self.totals.plus(next_turn)
-                if self._breakdown is not None:
-                    self._breakdown.add(next_turn)
-            finally:
-                self._is_counting = False
 
 
 class Node:

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 from typing import Any, Final, TypeVar
 
 import anyio
 import anyio.abc
 
-from hivecost.errors import BudgetExceededError, ExecutionCancelledError, HiveCostError, ReentrancyError
+from hivecost.attribution import DEPTH_MAX, Attribution
+from hivecost.errors import HiveCostError, ReentrancyError
 from hivecost.events import ExecutionCompleted, ExecutionStarted, ExecutionStatus, new_execution_id, new_session_id
-from hivecost.gate_contract import TurnRequest
-from hivecost.ledger import DEPTH_MAX, Lineage, whose
+from hivecost.ledger import Lineage
 from hivecost.ledger.caps import Cap
-from hivecost.loops import Loop, run_on, wait_on
-from hivecost.plain_text import plain_str
-from hivecost.runtime.attribution import checked_tags, checked_text
+from hivecost.loops import Loop, current_loop, run_on, wait_on
+from hivecost.runtime.endings import NO_REASON_GIVEN, ending, leaves_runtime, reason_for
 from hivecost.runtime.entry_point import THREADS_MAX, EntryPoint
 from hivecost.runtime.execution import PARENTS, Body, Execution, current_execution
 from hivecost.runtime.hosts import ExecutionsHost
 from hivecost.runtime.result import ExecutionResult, described, without_traceback
-from hivecost.runtime.stops import leaves_runtime, stopped_by
 from hivecost.signals import cancellation_ignored, execution_cancelled
 
 T = TypeVar("T")
@@ -44,8 +42,9 @@ class Executions:
         self.started = 0
         #: By which readers of the log can tell whether the process lives; "": they cannot.
         self.runtime_id = ""
-        #: What an agent raised to leave the program, such as SystemExit: the runtime raises it when it has closed.
-        self.fatal: BaseException | None = None
+        #: What the runtime raises when it has closed: what an agent raised to leave the program, such as SystemExit,
+        #: or else what its block raised.
+        self.failure: BaseException | None = None
         self._host = host
         self._cancel_grace_s = cancel_grace_s
         self._group: anyio.abc.TaskGroup | None = None
@@ -71,10 +70,31 @@ class Executions:
             self.end("the process was asked to end (SIGTERM)")
             self._group.cancel_scope.cancel()
 
-    def open(self, group: anyio.abc.TaskGroup, loop: Loop) -> None:
+    @asynccontextmanager
+    async def hosted(self) -> AsyncIterator[None]:
+        """Let executions run until the block ends, then wait for those that do, and for what they start themselves.
+
+        If the block raised they are cancelled, and nothing is started any more. What it raised is kept in `failure`.
+        """
+        async with anyio.create_task_group() as group:
+            self._open(group, current_loop())
+            try:
+                yield
+            except (anyio.get_cancelled_exc_class(), GeneratorExit):
+                self.end("the block of the runtime was cancelled")
+                raise
+            except BaseException as error:  # SystemExit too is kept for later: a task group would wrap it
+                if self.failure is None:
+                    self.failure = error
+                self.end("the block of the runtime raised")
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await self._close()
+
+    def _open(self, group: anyio.abc.TaskGroup, loop: Loop) -> None:
         self._group, self._loop = group, loop
         self._threads = anyio.CapacityLimiter(THREADS_MAX)
-        self.fatal = None
+        self.failure = None
         self._closing, self._ending = False, ""
 
     def end(self, why: str) -> None:
@@ -82,7 +102,7 @@ class Executions:
         self._ending = why
         self.cancel_all(why)
 
-    async def close(self) -> None:
+    async def _close(self) -> None:
         """Return when nothing runs any more. Meanwhile only what runs can start others, and nothing can after that."""
         self._closing = True
         while self.running:
@@ -133,19 +153,12 @@ class Executions:
         """Begin the execution of a body, with what the one has that this is called in, where nothing is given."""
         _, loop = self._require_open()
         parent = self._parent()
-        inherited = {} if parent is None else parent.attribution
-        attribution = {
-            key: checked_text(key, inherited.get(key, "") if value is None else value) for key, value in given.items()
-        }
         if parent is None and given["session_id"] is None:
-            attribution["session_id"] = new_session_id(self._host.clock.now_ns())
-        attribution["execution_id"] = new_execution_id()
-        if parent is not None:
-            tags = {**parent.tags, **checked_tags(tags)}
-        ancestors = self._enter(attribution, checked_tags(tags), parent)
-        execution = Execution(
-            self._host, loop, entry_point, attribution, tags, body=body, parent=parent, ancestors=ancestors
-        )
+            given = {**given, "session_id": new_session_id(self._host.clock.now_ns())}
+        whose_parent = None if parent is None else parent.attribution
+        attribution = Attribution.begin(new_execution_id(), whose_parent, given, tags)
+        execution = Execution(self._host, loop, entry_point, attribution, body=body, parent=parent)
+        self._lineage.started(attribution, attribution.parent_execution_id)
         execution.caps = (*(() if cap is None else (cap,)), *(() if parent is None else parent.caps_here()))
         self.running[execution.execution_id] = execution
         self.started += 1
@@ -172,19 +185,9 @@ class Executions:
         if parent is None:
             return None
         parent.refuse_when_over()
-        if len(parent.ancestors) + 1 >= DEPTH_MAX:
+        if len(parent.attribution.ancestors) + 1 >= DEPTH_MAX:
             raise HiveCostError(f"executions start one another {DEPTH_MAX} deep: is that a loop?")
         return parent
-
-    def _enter(
-        self, attribution: dict[str, str], tags: Mapping[str, str], parent: Execution | None
-    ) -> tuple[Mapping[str, str], ...]:
-        """Put it in its place below the one that starts it; the attributes of all that it is inside of."""
-        execution_id = attribution["execution_id"]
-        fields: dict[str, Any] = attribution
-        attributes = whose(TurnRequest(model="", tags=dict(tags), **fields))
-        self._lineage.started(execution_id, "" if parent is None else parent.execution_id, attributes)
-        return self._lineage.ancestors(execution_id)
 
     def _require_open(self) -> tuple[anyio.abc.TaskGroup, Loop]:
         self._require_own_process()
@@ -221,7 +224,7 @@ class Executions:
             # The edge: an agent's error is its result. Nor is a cancellation raised again: the task ends anyway, and
             # its group would end with it.
             if leaves_runtime(raised):  # as SystemExit: by the door
-                self.fatal = raised
+                self.failure = raised
                 self._ending = f"an agent raised {type(raised).__name__}"
                 self._group.cancel_scope.cancel()
         finally:
@@ -249,7 +252,7 @@ class Executions:
     def _finish(self, execution: Execution) -> None:
         """The one end of every execution: exactly one EXECUTION_COMPLETED, whatever happened."""
         self._host.collect_turns()
-        status, reason = _ending(execution)
+        status, reason = ending(execution)
         duration_ms = round(1_000 * (self._host.clock.monotonic_s() - execution.started_s))
         totals = execution.totals
         unknown_calls = totals.unpriced_calls + totals.invalid_calls
@@ -358,8 +361,8 @@ class Executions:
         if execution is None or loop is None:
             return False
         is_first, is_harder = execution.cancel_reason is None, not (after_turn or execution.is_stopped)
-        if is_first or (reason is not None and (is_harder or execution.cancel_reason is _NO_REASON_GIVEN)):
-            execution.cancel_reason = _as_error(reason)
+        if is_first or (reason is not None and (is_harder or execution.cancel_reason is NO_REASON_GIVEN)):
+            execution.cancel_reason = reason_for(reason)
         execution.is_stopped |= is_harder
         if is_first or is_harder:
             loop.call_threadsafe(lambda: self._cancel(execution, loop, at_once=is_harder))
@@ -437,16 +440,6 @@ def _unless_gone(execution: Execution) -> Iterator[None]:
         _log.error("the end of execution %s is lost: %s", execution.execution_id, error)
 
 
-#: The reason of a cancellation without one; the first reason that is given later takes its place.
-_NO_REASON_GIVEN: Final = ExecutionCancelledError("cancelled")
-
-
-def _as_error(reason: str | BaseException | None) -> BaseException:
-    if isinstance(reason, BaseException):
-        return reason
-    return _NO_REASON_GIVEN if reason is None else ExecutionCancelledError(plain_str(reason))
-
-
 def _tree_metrics(execution: Execution) -> dict[str, Any]:
     """Its figures and those of all executions inside of it, as far as they came."""
     totals = execution.tree_totals
@@ -456,19 +449,3 @@ def _tree_metrics(execution: Execution) -> dict[str, Any]:
         "tree_llm_calls": totals.llm_calls,
     }
     return metrics | ({"tree_notional_usd": float(totals.notional_usd)} if totals.notional_nanousd else {})
-
-
-def _ending(execution: Execution) -> tuple[ExecutionStatus, BaseException | None]:
-    body = execution.body
-    if execution.cancel_reason is not None and not (body.is_complete and not body.is_stopped):
-        # One of its own: what all share would keep the traceback of everybody who raises it.
-        is_shared = execution.cancel_reason is _NO_REASON_GIVEN
-        return ExecutionStatus.CANCELLED, ExecutionCancelledError("cancelled") if is_shared else execution.cancel_reason
-    if body.is_complete:
-        return ExecutionStatus.COMPLETED, None
-    stop = None if body.error is None else stopped_by(body.error, execution.execution_id)
-    if isinstance(stop, BudgetExceededError | ExecutionCancelledError):
-        return ExecutionStatus.CANCELLED, stop
-    if body.error is None or stop is not None:
-        return ExecutionStatus.CANCELLED, ExecutionCancelledError("the runtime, or what it awaited, was cancelled")
-    return ExecutionStatus.FAILED, body.error

@@ -10,7 +10,6 @@ from functools import partial
 from pathlib import Path
 
 import anyio
-import anyio.lowlevel
 import anyio.to_thread
 from anyio.abc import TaskStatus
 from msgspec.structs import replace
@@ -19,14 +18,14 @@ from hivecost.clock import Clock
 from hivecost.errors import ConfigError, LedgerUnavailableError
 from hivecost.events import Cost, Event, LLMTurnComplete, Usage
 from hivecost.gate_contract import GateCheck, TurnEnd, TurnOutcome, TurnRequest
-from hivecost.ledger import Budget, ClosesInTime, LedgerStore, Limit, OpenLedger, Unit, attribution
+from hivecost.ledger import Budget, ClosesInTime, LedgerStore, Limit, OpenLedger, Unit, attributes_of
 from hivecost.ledger.caps import Cap, CapHold, CapMode, new_cap
 from hivecost.loops import Loop, current_loop
 from hivecost.pricing import PriceBook, has_tokenizer, import_tokenizer
+from hivecost.runtime.admission import NOT_SENT, Admission, Passes
 from hivecost.runtime.capped_turns import WAIT_S, CappedTurns
 from hivecost.runtime.closing import GRACE_S, Closing
-from hivecost.runtime.hard_budgets import Admission, HardBudgets
-from hivecost.runtime.passes import NOT_SENT, Passes
+from hivecost.runtime.hard_budgets import HardBudgets
 from hivecost.runtime.turn_bound import TurnTokens
 from hivecost.signals import settled_late
 
@@ -111,12 +110,12 @@ class Gate:
                 loop=current_loop(),
             )
             try:
-                with settled_late.connected_to(hard.on_settled_late, sender=ledger):
+                with settled_late.connected_to(hard.bills.on_settled_late, sender=ledger):
                     self._ledger, self._hard = ledger, hard
                     yield
             finally:
                 with anyio.move_on_after(closing.left_s(at_least_s=GRACE_S), shield=True):
-                    await hard.charged()
+                    await hard.bills.answers.charged()
                 self._ledger = None
 
     @asynccontextmanager
@@ -175,7 +174,7 @@ class Gate:
         """Say, once, that a turn which was published and did not ask counts on none of these hard budgets."""
         if self._told_unasked or not self._budgets:
             return
-        who = attribution(turn)
+        who = attributes_of(turn)
         names = [repr(budget.name) for budget in self._budgets if budget.applies_to(who)]
         if names:
             self._told_unasked = True
@@ -201,20 +200,22 @@ class Gate:
 
     async def admit(self, request: TurnRequest, caps: Sequence[Cap] = ()) -> Admission:
         """Return when the turn may be sent, as it may be sent, with money held on `caps`; raise when it may not."""
-        await anyio.lowlevel.checkpoint()  # an agent that never waits would keep handlers from stopping it
         passes = Passes(self._checks.values(), self._end, self._resolved)
         try:
             request = await passes.take(self._resolved(request))
-            if caps:
-                admission = await self._hold_capped(request, caps, passes)
-            elif self._hard is None:
-                admission = Admission(request)
-            else:
-                admission = await self._hard.admit(request, passes)
+            hold = self._hold_capped(request, caps, passes) if caps else self._hold(request, passes)
+            admission = await hold
         except BaseException:
             passes.give_back()
             raise
         return replace(admission, ends=tuple(passes.ends)) if passes.ends else admission
+
+    def admit_nowait(self, request: TurnRequest, caps: Sequence[Cap] = ()) -> Admission | None:
+        """Do as `admit` does where no check is asked and memory alone can decide; None elsewhere."""
+        if self._checks or caps:
+            return None
+        request = self._resolved(request)
+        return Admission(request) if self._hard is None else self._hard.admit_nowait(request)
 
     async def _hold(self, request: TurnRequest, passes: Passes) -> Admission:
         return Admission(request) if self._hard is None else await self._hard.admit(request, passes)
@@ -245,7 +246,7 @@ class Gate:
         """The tokens with which a turn begins; None where nothing is held that counts them, or nothing bounds them."""
         units: set[Unit] = set()
         if admission.hold is not None:
-            units |= {account.unit for account in admission.hold.accounts}
+            units |= admission.hold.units
         if admission.cap_hold is not None:
             units |= {cap.unit for cap in admission.cap_hold.caps if cap.mode == "hard"}
         if not units & {"usd", "tokens"}:
@@ -276,20 +277,17 @@ class Gate:
 
         Synchronous, from any thread.
         """
-        self._settle(admission, usage, cost, is_final=is_final, answered=answered)
+        if admission.cap_hold is not None:
+            self._capped.settle(admission.request, admission.cap_hold, usage, cost, is_final=is_final)
+        if self._hard is not None:
+            self._hard.bills.settle(admission, usage, cost, is_final=is_final, answered=answered)
         if admission.ends:
             tokens = usage.total_tokens if is_final else None
             self._end(admission.ends, TurnOutcome(total_tokens=tokens, retry_after_s=retry_after_s))
 
     def settle_late(self, admission: Admission, usage: Usage, cost: Cost, *, answered: str = "") -> None:
         """The bill of what was settled as in doubt: its checks have been told of its end. From any thread."""
-        self._settle(admission, usage, cost, is_final=True, answered=answered)
-
-    def _settle(self, admission: Admission, usage: Usage, cost: Cost, *, is_final: bool, answered: str) -> None:
-        if admission.cap_hold is not None:
-            self._capped.settle(admission.request, admission.cap_hold, usage, cost, is_final=is_final)
-        if self._hard is not None:
-            self._hard.settle(admission, usage, cost, is_final=is_final, answered=answered)
+        self.settle(replace(admission, ends=()), usage, cost, is_final=True, answered=answered)
 
     def settle_another(
         self, admission: Admission, usage: Usage, cost: Cost, *, is_final: bool, answered: str = ""
@@ -298,7 +296,7 @@ class Gate:
         if admission.cap_hold is not None:
             self._capped.settle_another(admission.request, admission.cap_hold, usage, cost, is_final=is_final)
         if self._hard is not None:
-            self._hard.settle_another(admission, usage, cost, is_final=is_final, answered=answered)
+            self._hard.bills.settle_another(admission, usage, cost, is_final=is_final, answered=answered)
 
     def release(self, admission: Admission) -> None:
         """Nothing was sent."""
@@ -309,7 +307,7 @@ class Gate:
         if admission.cap_hold is not None:
             self._capped.release(admission.cap_hold)
         if self._hard is not None:
-            self._hard.release(admission)
+            self._hard.bills.release(admission)
 
     def _end(self, ends: tuple[TurnEnd, ...], outcome: TurnOutcome) -> None:
         if not ends:

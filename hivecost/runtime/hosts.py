@@ -10,8 +10,8 @@ from hivecost.events import Event
 from hivecost.gate_contract import TurnRequest
 from hivecost.ledger.caps import Cap
 from hivecost.pricing import PriceBook
+from hivecost.runtime.admission import Admission
 from hivecost.runtime.gate import Gate
-from hivecost.runtime.hard_budgets import Admission
 
 T = TypeVar("T")
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from difflib import SequenceMatcher
 from fnmatch import fnmatchcase
 from typing import Any, Final
@@ -13,8 +13,7 @@ from typing import Any, Final
 from msgspec.structs import replace
 
 from hivecost.errors import ConfigError
-from hivecost.gate_contract import TurnRequest
-from hivecost.ledger import Budget, matcher
+from hivecost.ledger import Budget
 from hivecost.ledger.own_limits import format_key, split_key
 from hivecost.model_names import general_names, undated
 from hivecost.pricing import PriceBook
@@ -29,16 +28,6 @@ _PROVIDER_RATIO: Final = 0.7
 _STEM_MIN: Final = 5
 _WILDCARDS: Final = re.compile(r"[*?\[]")
 _NAMES: Final = {"model", "provider"}
-_ARGUMENTS: Final = {
-    "provider": (
-        "ctx.turn(provider=…)",
-        "the provider of {model!r}, which the price book does not know: budget {budget!r} matches on it",
-    ),
-    "model": (
-        "prices",
-        "a price, or an alias, that says which model {model!r} is: budget {budget!r} matches on the model",
-    ),
-}
 
 
 def placed(budget: Budget, prices: PriceBook) -> Budget:
@@ -204,25 +193,3 @@ def _nearest(name: str, known: Iterable[str], ratio_min: float) -> str:
     ratios = ((SequenceMatcher(None, name.lower(), one).ratio(), one) for one in known)
     ratio, nearest = max(ratios, default=(0.0, ""))
     return nearest if ratio >= ratio_min else ""
-
-
-class NamedBudgets:
-    """The budgets that match on a model or a provider, and must refuse a turn of which nobody knows them."""
-
-    def __init__(self, budgets: Iterable[Budget]) -> None:
-        self._budgets = [b for b in budgets if not b.shadow and not _NAMES.isdisjoint(b.match)]
-
-    def refuse_unknown(self, request: TurnRequest, everybody: Sequence[Mapping[str, str]]) -> None:
-        """Raise ConfigError, with the argument to give, where one may bind the turn and nobody can tell.
-
-        `everybody` are the attributes of the turn and of its ancestors. A name that is matched as it stands is known.
-        """
-        known = {"model": request.resolved_model, "provider": request.resolved_provider}
-        for budget in self._budgets:
-            unknown = [name for name in _NAMES if name in budget.match and not known[name]]
-            rest = {name: values for name, values in budget.match.items() if name not in unknown}
-            whose = everybody if "execution" in budget.account_attributes else everybody[:1]
-            for who in whose if unknown else ():
-                if matcher(rest)(who) and not matcher(budget.match)(who):
-                    key, expected = _ARGUMENTS[unknown[0]]
-                    raise ConfigError(key, expected.format(model=request.model, budget=budget.name))

@@ -11,7 +11,7 @@ import anyio
 import msgspec
 
 from hivecost.clock import Clock
-from hivecost.ledger import Account, Unit
+from hivecost.ledger import AccountStatus, Unit
 from hivecost.loops import current_loop
 
 #: Budget, scope and period.
@@ -65,30 +65,27 @@ class MoneyLine:
         self._clock = clock
         self._loop = current_loop()
         #: In the order in which they came.
-        self._waiters: list[Waiter] = []
+        self.waiters: list[Waiter] = []
         self._rounds = itertools.count(1)
         self._round = 0
         self._is_scheduled = False
         #: Changes whenever money comes back.
         self.times_freed = 0
 
-    def __bool__(self) -> bool:
-        return bool(self._waiters)
-
     def freed(self) -> None:
         """Let those who wait try again: somebody holds less than before. From any thread."""
         self.times_freed += 1
-        if not self._waiters or self._is_scheduled:
+        if not self.waiters or self._is_scheduled:
             return
         self._is_scheduled = True
         (self._loop.call_soon if self._loop.is_here() else self._loop.call_threadsafe)(self._begin_round)
 
-    def stands_before(self, accounts: Iterable[Account], amounts: Mapping[Unit, int]) -> Account | None:
+    def stands_before(self, accounts: Iterable[AccountStatus], amounts: Mapping[Unit, int]) -> AccountStatus | None:
         """The account for which somebody waits who would be passed by a turn that comes now; None: it passes nobody."""
         now_s = self._clock.monotonic_s()
         for account in accounts:
-            name = name_of(account)
-            for waiter in self._waiters:
+            name = account.budget, account.scope, account.period
+            for waiter in self.waiters:
                 need = waiter.needs.get(name)
                 if need is not None and (amounts[account.unit] >= need or waiter.is_due(now_s)):
                     return account
@@ -103,7 +100,7 @@ class MoneyLine:
         if self._left_s(waiter) <= _MOMENT_S:
             return False
         if waiter.state == "new":
-            self._waiters.append(waiter)
+            self.waiters.append(waiter)
         if waiter.state != "trying":
             waiter.since_s = self._clock.monotonic_s()
         waiter.needs[account] = need
@@ -131,9 +128,8 @@ class MoneyLine:
 
     def leave(self, waiter: Waiter) -> None:
         """It is admitted, or has given up: the next may try."""
-        if waiter.state != "new":
-            self._waiters.remove(waiter)
-            self._begin_round()  # whoever is the first now asks for what other processes hold
+        self.waiters.remove(waiter)
+        self._begin_round()  # whoever is the first now asks for what other processes hold
 
     def spent(self) -> None:
         """What somebody stood for is gone for good: the next may try, and learn it."""
@@ -148,7 +144,7 @@ class MoneyLine:
         """Let the first one try who has not tried in this round, and passes nobody whom it must not pass."""
         now_s = self._clock.monotonic_s()
         needed: dict[AccountName, float] = {}
-        for waiter in self._waiters:
+        for waiter in self.waiters:
             if waiter.state == "called":
                 continue
             if waiter.state == "standing" and waiter.tried != self._round and _passes_nobody(waiter, needed):
@@ -162,7 +158,7 @@ class MoneyLine:
                     needed[name] = 0 if is_due else need
 
     def _is_first(self, waiter: Waiter) -> bool:
-        return next((one for one in self._waiters if one.state == "standing"), None) is waiter
+        return next((one for one in self.waiters if one.state == "standing"), None) is waiter
 
     def _left_s(self, waiter: Waiter) -> float:
         return waiter.left_s(self._clock.monotonic_s())
@@ -185,8 +181,3 @@ def _passes_nobody(waiter: Waiter, needed: Mapping[AccountName, float]) -> bool:
         if need >= needed.get(name, math.inf):
             return False
     return True
-
-
-def name_of(account: Account) -> AccountName:
-    """What the account is called where it refuses."""
-    return account.budget.name, account.scope, account.period.name

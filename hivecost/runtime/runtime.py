@@ -35,7 +35,6 @@ from hivecost.ledger import Budget, Limit, OpenLedger, listed_budgets
 from hivecost.ledger.caps import Cap, CapMode
 from hivecost.plugin import Plugin, require_plugin
 from hivecost.pricing import PriceBook
-from hivecost.runtime.admission import admit_turn, with_plain_names
 from hivecost.runtime.budgets import RuntimeBudgets
 from hivecost.runtime.capped_turns import CappedTurns
 from hivecost.runtime.closing import Closing
@@ -48,13 +47,13 @@ from hivecost.runtime.execution import Execution
 from hivecost.runtime.execution_block import ExecutionBlock
 from hivecost.runtime.executions import Executions
 from hivecost.runtime.gate import Gate
-from hivecost.runtime.hosting import hosting
 from hivecost.runtime.log import ReadableLog
 from hivecost.runtime.match_values import placed
 from hivecost.runtime.plugins import AttachedPlugin, PluginRack
 from hivecost.runtime.result import ExecutionResult
 from hivecost.runtime.switch_interval import switch_interval
 from hivecost.runtime.termination import Termination, ending_on_sigterm, pass_on
+from hivecost.runtime.turn_checks import admit_turn, with_plain_names
 from hivecost.signals import subscriber_failed
 from hivecost.subscribers import BudgetWatcher, LogWriter, RunawayBreaker, UsageAggregator
 
@@ -266,15 +265,15 @@ class AgentRuntime:
                     await self._record_budgets()
                     failure = self._unwatched_budgets()
                     if failure is None:
-                        async with hosting(self._executions) as hosted:
+                        async with self._executions.hosted():
                             if termination.received:
                                 self._executions.terminate()
                             yield
-                        failure = hosted.failure
                 finally:
                     with anyio.CancelScope(shield=True):
                         await self._wind_down(plugin_tasks, closing)
-        failure = self._executions.fatal or failure
+        if failure is None:
+            failure, self._executions.failure = self._executions.failure, None
         if failure is not None:
             raise failure
         if termination.received:

@@ -9,10 +9,10 @@ from typing import Any, Generic, Self, TypeVar
 
 from hivecost.errors import HiveCostError
 from hivecost.plain_text import shown
-from hivecost.pricing import UsageStream
-from hivecost.runtime.hard_budgets import Admission
+from hivecost.runtime.admission import Admission
 from hivecost.runtime.hosts import TurnHost
 from hivecost.runtime.turn_bound import TurnTokens
+from hivecost.usage import UsageStream
 
 _log = logging.getLogger("hivecost.budgets")
 Chunk = TypeVar("Chunk")

@@ -15,20 +15,12 @@ from hivecost.events import FROM_ALL, FROM_ANSWER, Cost, CostStatus, LLMTurnComp
 from hivecost.gate_contract import TurnRequest
 from hivecost.ledger.caps import Cap
 from hivecost.plain_text import plain_str
-from hivecost.pricing import (
-    UsageReading,
-    UsageStatus,
-    UsageStream,
-    each_request,
-    estimated,
-    read_usage,
-    size_of_answer,
-)
-from hivecost.runtime.hard_budgets import Admission
+from hivecost.runtime.admission import Admission
+from hivecost.runtime.billing_errors import refusal_status, retry_after_s, was_never_sent
 from hivecost.runtime.hosts import TurnHost
-from hivecost.runtime.outcome import refusal_status, retry_after_s, was_never_sent
 from hivecost.runtime.prompt_count import PromptCount
 from hivecost.runtime.streaming import Chunk, Coverage, TurnStream
+from hivecost.usage import UsageReading, UsageStatus, UsageStream, each_request, estimated, read_usage, size_of_answer
 
 _log = logging.getLogger("hivecost.runtime")
 _REFUSED: Final = "refused"
@@ -125,7 +117,7 @@ class Turn:
                 self._admission, self._prompt_tokens = Admission(request), request.input_tokens
 
     async def _pass_gate(self) -> None:
-        self._admission = await self._host.pass_gate(self.request, self._caps)
+        self._admission = await self._host.pass_gate(self._admission.request, self._caps)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -279,7 +271,7 @@ class Turn:
             self._publish_unknown(f"usage unknown: {type(error).__name__}", stop_reason=stop_reason)
 
     def _price(self, reading: UsageReading) -> Cost:
-        request, host = self.request, self._host
+        request, host = self._admission.request, self._host
         return host.prices.price_reading(
             reading, model=request.model, provider=request.provider, at_ns=host.clock.now_ns()
         )
@@ -299,7 +291,7 @@ class Turn:
         if reading.counted is not None:
             counted = replace(reading, usage=reading.counted, counted=None)
             return counted.usage, self._price(counted)
-        if not cost.estimated_from:
+        if not (cost.reason and cost.estimated_from):
             return reading.usage, cost
         return Usage(), cost if cost.status is CostStatus.REPORTED else _UNKNOWN
 
@@ -314,7 +306,8 @@ class Turn:
         cost = self._price(reading) if known_cost is None else known_cost
         if reading.reason in _ESTIMATES and reading.reason != cost.reason:  # it has no price, or a bill of its own
             cost = replace(cost, reason="; ".join(filter(None, (cost.reason, reading.reason))))
-        is_first, is_late, started_s = self._settled is None, self._is_late(reading), self._started_s
+        is_first, started_s = self._settled is None, self._started_s
+        is_late = not is_first and self._is_late(reading)
         is_final = reading.status is _OK or stop_reason == _REFUSED
         if is_first or is_late:
             self._is_unknown = not is_final and reading.status is _IS_MISSING
@@ -342,7 +335,7 @@ class Turn:
             usage=reading.usage,
             cost=cost,
             latency_ms=round(1_000 * (now_s - started_s)),
-            stop_reason=plain_str(stop_reason) or reading.stop_reason,
+            stop_reason=plain_str(stop_reason) if stop_reason else reading.stop_reason,
             service_tier=reading.service_tier or ("batch" if reading.batch else ""),
             raw_usage=reading.raw,
         )

@@ -19,6 +19,10 @@ _NEEDED_FOR: Final = "a hard budget holds what a turn can cost before it is sent
 _TOKENS_BEYOND_ALL: Final = 10**9
 
 
+#: Input and output tokens of the last attempt, and of any earlier one.
+_Attempts = tuple[tuple[int, int], tuple[int, int]]
+
+
 class TurnTokens(NamedTuple):
     """The tokens that a turn is bounded by."""
 
@@ -100,38 +104,44 @@ class TurnBounds:
         if request.charge_nanousd is not None:
             return {"calls": 0, "tokens": 0, "usd": request.charge_nanousd}
         bound: dict[Unit, int] = {"calls": request.attempts}
+        attempts: _Attempts | ConfigError | None = None
         for unit in ("tokens", "usd"):
             if unit in counted:
-                bound_in = self._tokens if unit == "tokens" else self._usd
                 try:
-                    bound[unit] = bound_in(request, under_way)
+                    attempts = attempts or self._attempts(request, under_way)
+                    bound_in = self._tokens if unit == "tokens" else self._usd
+                    bound[unit] = bound_in(request, attempts)
                 except (ConfigError, PriceUnknownError):
                     if enforced is None or unit in enforced:
                         raise
                     bound[unit] = 0
         return bound
 
-    def _tokens(self, request: TurnRequest, under_way: tuple[int, int] | None) -> int:
-        last, longest = self._attempts(request, under_way)
+    def _tokens(self, request: TurnRequest, attempts: _Attempts | ConfigError) -> int:
+        if isinstance(attempts, ConfigError):
+            raise attempts
+        last, longest = attempts
         return sum(last) + (request.attempts - 1) * sum(longest)
 
-    def _usd(self, request: TurnRequest, under_way: tuple[int, int] | None) -> int:
+    def _usd(self, request: TurnRequest, attempts: _Attempts | ConfigError) -> int:
         if not request.resolved_model and not self._prices.knows(
             request.model, provider=request.provider, at_ns=self._clock.now_ns()
         ):
             raise self._unpriced(request)
-        try:
-            last, longest = self._attempts(request, under_way)
-        except ConfigError:
+        if isinstance(attempts, ConfigError):
             if self._nanousd(request, _TOKENS_BEYOND_ALL, _TOKENS_BEYOND_ALL):
-                raise
+                raise attempts
             return 0  # it is free, however long it is
+        last, longest = attempts
         nanousd = self._nanousd(request, *last)
         return nanousd + (request.attempts - 1) * self._nanousd(request, *longest) if request.attempts > 1 else nanousd
 
-    def _attempts(self, request: TurnRequest, under_way: tuple[int, int] | None) -> tuple[tuple[int, int], ...]:
-        """Input and output tokens of the last attempt, and of any earlier one."""
-        tokens = self.tokens(request)
+    def _attempts(self, request: TurnRequest, under_way: tuple[int, int] | None) -> _Attempts | ConfigError:
+        """Input and output tokens of the last attempt, and of any earlier one; or why nothing bounds them."""
+        try:
+            tokens = self.tokens(request)
+        except ConfigError as error:
+            return error
         last = under_way or (tokens.input, tokens.output)
         return last, (tokens.input, max(tokens.output_max, last[1]))
 

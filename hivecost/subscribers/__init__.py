@@ -1,9 +1,10 @@
-"""The built-in subscribers, one file each; all of them are plugins."""
+"""The built-in subscribers, one file or folder each; all of them are plugins."""
 
 from hivecost.subscribers.budget_watcher import BudgetWatcher
 from hivecost.subscribers.cost_reporter import CostReporter
 from hivecost.subscribers.log_writer import LogWriter
 from hivecost.subscribers.runaway_breaker import RunawayBreaker
+from hivecost.subscribers.runaway_detector import RunawayRules
 from hivecost.subscribers.turn_pacer import TurnPacer
 from hivecost.subscribers.usage_aggregator import DIMENSIONS, UsageAggregator
 
@@ -13,6 +14,7 @@ __all__ = [
     "CostReporter",
     "LogWriter",
     "RunawayBreaker",
+    "RunawayRules",
     "TurnPacer",
     "UsageAggregator",
 ]

@@ -6,14 +6,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Final, Literal, get_args
 
+from hivecost.attribution import attribution_fields
 from hivecost.errors import BudgetExceededError, ConfigError, ReentrancyError
-from hivecost.events import AlertRaised, Event, EventType, ExecutionCompleted, LLMTurnComplete, attribution_fields
+from hivecost.events import AlertRaised, Event, EventType, ExecutionCompleted, LLMTurnComplete
 from hivecost.gate_contract import TurnRequest
-from hivecost.ledger import RunawayDetector, RunawayRules
-from hivecost.ledger.runaway import EXECUTIONS_MAX
 from hivecost.plugin import PluginHost
-from hivecost.rate_limits.checks import require_seconds
-from hivecost.subscribers.turn_throttle import TurnThrottle
+from hivecost.rate_limits.validation import require_seconds
+from hivecost.subscribers.runaway_detector import EXECUTIONS_MAX, RunawayDetector, RunawayRules
+from hivecost.subscribers.turn_pacer import TurnThrottle
 
 Action = Literal["warn", "throttle", "cancel"]
 _ACTIONS: Final[tuple[str, ...]] = get_args(Action)

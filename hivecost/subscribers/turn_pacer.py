@@ -1,21 +1,22 @@
-"""Paces turns before they are sent: calls and tokens per window, and how many are under way."""
+"""Paces turns before they are sent: calls and tokens per window, and how many are under way; or slows some down."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Hashable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from typing import Final
 
 import anyio
 
+from hivecost.attribution import attribution_fields
 from hivecost.clock import Clock
 from hivecost.errors import BusClosedError, ConfigError
-from hivecost.events import RateLimited, attribution_fields
+from hivecost.events import Event, RateLimited
 from hivecost.gate_contract import TurnEnd, TurnOutcome, TurnRequest
-from hivecost.ledger import attribution
+from hivecost.ledger import attributes_of
 from hivecost.plugin import PluginHost
-from hivecost.rate_limits import Permit, RateLimiter, TokenPacer
+from hivecost.rate_limits import Permit, RateLimiter, Throttle, TokenPacer
 
 #: Scopes that are paced at once; the one that was idle longest gives way.
 SCOPES_MAX: Final = 10_000
@@ -68,7 +69,7 @@ class TurnPacer:
             lane = self._lane(host.clock, request)
             pass_ = await lane.enter(request)
             if pass_.waited_s > 0:
-                self._report(host, request, pass_.waited_s)
+                _tell(host.bus.publish_nowait, host.clock, request, self.name, pass_.waited_s)
             return pass_.end
 
         remove = host.add_gate_check(check)
@@ -78,7 +79,7 @@ class TurnPacer:
             remove()
 
     def _lane(self, clock: Clock, request: TurnRequest) -> _Lane:
-        attributes = attribution(request)
+        attributes = attributes_of(request)
         scope = tuple(attributes.get(name, "") for name in self._per)
         lane = self._lanes.get(scope)
         if lane is None:
@@ -89,18 +90,34 @@ class TurnPacer:
             self._lanes.move_to_end(scope)
         return lane
 
-    def _report(self, host: PluginHost, request: TurnRequest, waited_s: float) -> None:
-        try:
-            host.bus.publish_nowait(
-                RateLimited(
-                    timestamp_ns=host.clock.now_ns(),
-                    **attribution_fields(request),
-                    limiter=self.name,
-                    waited_ms=round(1_000 * waited_s),
-                )
-            )
-        except BusClosedError:
-            return  # the runtime is closing; the turn itself is refused elsewhere
+
+class TurnThrottle:
+    """Lets one turn per interval pass for each key, first come, first served; each that waited publishes RATE_LIMITED.
+
+    A turn that is cancelled while it waits gives way to the next.
+    """
+
+    def __init__(self, clock: Clock, publish: Callable[[Event], None]) -> None:
+        self._clock = clock
+        self._publish = publish
+        self._throttle = Throttle(clock=clock)
+
+    async def wait(self, request: TurnRequest, key: Hashable, interval_s: float, *, limiter: str) -> None:
+        """Return when the turn may go on; `limiter` is who holds it up."""
+        waited_s = await self._throttle.acquire((limiter, key), interval_s)
+        if waited_s > 0:
+            _tell(self._publish, self._clock, request, limiter, waited_s)
+
+
+def _tell(publish: Callable[[Event], None], clock: Clock, request: TurnRequest, limiter: str, waited_s: float) -> None:
+    waited = RateLimited(
+        timestamp_ns=clock.now_ns(),
+        **attribution_fields(request),
+        limiter=limiter,
+        waited_ms=round(1_000 * waited_s),
+    )
+    with suppress(BusClosedError):  # the runtime is closing; the turn itself is refused elsewhere
+        publish(waited)
 
 
 class _Lane:

@@ -12,6 +12,7 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final, Literal, get_args
 
+from hivecost.attribute_names import fields_of
 from hivecost.clock import to_datetime
 from hivecost.errors import ConfigError
 from hivecost.events import EventType, LLMTurnComplete, Totals
@@ -176,10 +177,7 @@ class _Recent:
 
 
 #: In the order of the dimensions, but for the day; behind them the model as the price book understood it.
-_whose: Final = attrgetter(
-    *("execution_id", "session_id", "node_id", "agent_id", "model", "user_id", "org_id", "task_id"),
-    "resolved_model",
-)
+_whose: Final = attrgetter(*fields_of(name for name in DIMENSIONS if name != "day").values(), "resolved_model")
 _MODEL: Final = DIMENSIONS.index("model")
 _DAY_NS: Final = 86_400 * 10**9
 #: Turns that are added before another thread has its turn.

@@ -3,7 +3,7 @@
 from hivecost.testing.behaviour import BEHAVIOUR_HEADER, Behaviour, ToolCall
 from hivecost.testing.bill import BilledTokens, BillEntry, TokenRates, read_bill, sum_nanousd, sum_tokens
 from hivecost.testing.clock import FakeClock
-from hivecost.testing.contracts.ledger import LedgerContract
+from hivecost.testing.contracts import LedgerContract
 from hivecost.testing.emulator import TURN_HEADER, ProviderEmulator, ReceivedRequest
 from hivecost.testing.models import DATED_MODELS
 from hivecost.testing.tokens import count_tokens, prompt_tokens

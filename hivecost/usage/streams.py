@@ -9,12 +9,12 @@ from typing import Any, Final, NamedTuple, Self
 from msgspec.structs import replace
 
 from hivecost.events import TOKENS_PER_TURN_MAX, Usage
+from hivecost.usage.answers import ALL_ZERO, read_answer, require_flavor, unreadable, with_output
 from hivecost.usage.deltas import answer_bytes, plain_text_bytes
 from hivecost.usage.detection import Found, answer_id_of, find_usage, flavor_of
 from hivecost.usage.estimates import tokens_of
 from hivecost.usage.fees import queries_of
 from hivecost.usage.raw import raw_of
-from hivecost.usage.reader import ALL_ZERO, read_usage, with_output
 from hivecost.usage.reading import UsageReading, UsageStatus
 from hivecost.usage.views import decoded, items, snake, text, view
 
@@ -62,10 +62,11 @@ class UsageStream:
     """Takes a stream's chunks or events as they come and knows the usage so far.
 
     Counts replace what came before, because providers send running totals. `flavor` as in `read_usage`. A chunk with
-    another id, after one answer has ended, begins another answer.
+    another id, after one answer has ended, begins another answer. Raises ConfigError for a flavor that is none.
     """
 
     def __init__(self, *, flavor: str | None = None) -> None:
+        require_flavor(flavor)
         self._given_flavor = flavor
         self._earlier: list[StreamedAnswer] = []
         self._begin()
@@ -158,7 +159,10 @@ class UsageStream:
         response = {**self._facts, "id": self._answer_id, "usage": self._usage}
         if self._items and not response.get("output"):
             response["output"] = self._items
-        return read_usage(response, flavor=self._flavor if self._usage else None)
+        try:
+            return read_answer(response, self._flavor if self._usage else None)
+        except Exception as error:  # a stranger's object may raise anything from a property
+            return unreadable(error)
 
     def answers(self) -> list[StreamedAnswer]:
         """All that came, the newest last."""

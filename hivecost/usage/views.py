@@ -16,6 +16,8 @@ from hivecost.plain_text import encodable, shown
 #: How deep a copy goes, and how many values it may have: a payload's objects may hold each other.
 _DEPTH_MAX: Final = 8
 _PARTS_MAX: Final = 1_000
+#: A foreign mapping of more names than this is taken for one without end.
+_NAMES_MAX: Final = 10_000
 #: No name of a model, a tier or a reason is longer.
 _TEXT_MAX: Final = 1_000
 #: Python reads no integer of many more digits than this.
@@ -34,12 +36,16 @@ class Unreadable:
 
 
 def view(value: object) -> Mapping[str, Any]:
-    """The named parts of a value, one level deep; empty when it has none."""
+    """The named parts of a value, one level deep; empty when it has none.
+
+    Raises ValueError for a mapping without end.
+    """
     if type(value) is dict:  # most are, and the question below is slow
         return value
     if value is None or type(value) in (int, str):
         return {}
     if isinstance(value, Mapping):
+        _require_end(value)
         return value
     if isinstance(value, Unreadable):
         raise value.error
@@ -53,10 +59,15 @@ def view(value: object) -> Mapping[str, Any]:
     # pydantic keeps fields it did not know apart, and OpenRouter's and LiteLLM's costs are such fields.
     extra, hidden = attribute(value, "model_extra"), attribute(value, "_hidden_params")
     if isinstance(extra, Mapping):
-        parts.update(extra)
+        parts.update(view(extra))
     if not isinstance(hidden, Unreadable | None):
         parts["_hidden_params"] = hidden
     return parts
+
+
+def _require_end(mapping: Mapping[Any, Any]) -> None:
+    if any(True for _ in islice(mapping, _NAMES_MAX, None)):
+        raise ValueError(f"a mapping of more than {_NAMES_MAX:,} names")
 
 
 def attribute(value: object, name: str) -> Any:

@@ -79,6 +79,8 @@ async def test_the_log_keeps_every_figure(old):
     base_path, read = old
     async with Store(base_path) as store:
         await store.flush()
+    with closing(sqlite3.connect(base_path / "hivecost.db")) as log:
+        assert log.execute("PRAGMA quick_check").fetchall() == [("ok",)]
     assert not differing(without_local_times(read["log"]), without_local_times(await reading.read_log(base_path)))
 
 

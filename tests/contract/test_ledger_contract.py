@@ -11,7 +11,7 @@ import pytest
 import hivecost as hc
 from hivecost.backends.memory import ledger as memory
 from hivecost.testing import LedgerContract
-from hivecost.testing.contracts.ledger import checking
+from hivecost.testing.contracts import checking
 
 
 def load(name):

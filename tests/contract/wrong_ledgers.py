@@ -128,8 +128,19 @@ def holds_money_alone(patch, memory):
 
 @caught_by("test_a_hold_knows_its_accounts")
 def shows_no_sums(patch, memory):
-    fresh = property(lambda self: tuple(replace(account, settled=0) for account in self.pure.accounts))
-    patch.setattr(memory.MemoryHold, "accounts", fresh)
+    right = memory.MemoryHold.status
+    patch.setattr(memory.MemoryHold, "status", lambda *of: tuple(replace(row, settled=0) for row in right(*of)))
+
+
+@caught_by("test_a_hold_knows_its_accounts")
+def shows_accounts_nobody_asked_for(patch, memory):
+    right = memory.MemoryHold.status
+    patch.setattr(memory.MemoryHold, "status", lambda self, budgets=None: right(self))
+
+
+@caught_by("test_a_hold_knows_its_accounts")
+def names_units_for_budgets(patch, memory):
+    patch.setattr(memory.MemoryHold, "budgets", memory.MemoryHold.units)
 
 
 @caught_by("test_amounts_that_cannot_be_hold_nothing", "test_a_bill_that_cannot_be_changes_nothing")
@@ -150,7 +161,7 @@ def settles_twice(patch, memory):
 
     def settle(self, *args, **kwargs):
         if self.state == "settled":
-            for account in self.accounts:
+            for account in self.pure.accounts:
                 account.settled += self.pure.billed[account.unit]
         return right(self, *args, **kwargs)
 
@@ -568,13 +579,13 @@ def grants_at_the_budgets_limit(patch, memory):
 
 @caught_by("test_a_value_has_a_limit_of_its_own", "test_a_limit_of_a_value_outlives_its_accounts")
 def forgets_limits_of_new_accounts(patch, memory):
-    right = books._Line.set_own_limit
+    right = books._BudgetAccounts.set_own_limit
 
     def set_own_limit(self, key, limit):
         right(self, key, limit)
         self.own_limits.clear()
 
-    patch.setattr(books._Line, "set_own_limit", set_own_limit)
+    patch.setattr(books._BudgetAccounts, "set_own_limit", set_own_limit)
 
 
 @caught_by("test_what_was_set_for_a_value_can_be_taken_back")

@@ -79,7 +79,11 @@ def lease_counts_before_its_commit(real):
 
 @mutant((LocalLedger, "put_back"), shown_by=("failing commit",))
 def bills_of_a_failed_commit_are_forgotten(real):
-    return lambda self, batch: None
+    def put_back(self, batch):
+        batch.bills = []
+        real(self, batch)
+
+    return put_back
 
 
 @mutant((LedgerDatabase, "_require_known"), shown_by=("unacknowledged commit",))

@@ -24,7 +24,6 @@ from pathlib import Path
 
 from failing_connection import failing_connections, fault_at
 from ledger_mutants import MUTANTS
-from msgspec.structs import replace
 
 from hivecost.backends.sqlite.database import open_reader
 from hivecost.backends.sqlite.lease_bank import paths as ledger_paths
@@ -34,8 +33,8 @@ from hivecost.backends.sqlite.lease_bank.in_doubt import list_in_doubt
 from hivecost.backends.sqlite.lease_bank.status import read_accounts
 from hivecost.errors import HiveCostError
 from hivecost.leasing import LeasePolicy
-from hivecost.leasing.hold import LedgerHold
-from hivecost.leasing.local_ledger import LocalLedger, Spender
+from hivecost.leasing.ledger_hold import LedgerHold
+from hivecost.leasing.local_ledger import LocalLedger
 from hivecost.leasing.operations import (
     Configure,
     Freeze,
@@ -120,11 +119,11 @@ FAULTS = {
 }
 
 
-def spender(who):
+def ancestors_of(who):
     """Of the two executions that a process runs at a time the second was started by the first."""
     execution = who.get("execution", "")
     parent = {**who, "execution": f"{execution[:-1]}0"}
-    return Spender(who, (parent,) if execution.endswith("1") else ())
+    return (parent,) if execution.endswith("1") else ()
 
 
 class Clock:
@@ -217,7 +216,7 @@ class Process:
         except BaseException:
             self.database.close()
             raise
-        self.local = LocalLedger(self, BUDGETS, self.journal, self.database.process_id)
+        self.local = LocalLedger(self, BUDGETS, self.journal, self.database.process_id, world.clock)
         self.turns, self.wishes, self.asked = [], [], []
         self.batch = self.committed = None
         self.last_change = -1
@@ -239,7 +238,7 @@ class Process:
             contested |= self.local.leased_rows()
         self.overruns_then = set(self.overruns)
         self.wishes, self.asked = [], self.wishes
-        requests = [self.local.request_for(spender(who), amounts, self.world.clock) for who, amounts, *_ in self.asked]
+        requests = [self.local.request_for(who, ancestors_of(who), None, amounts) for who, amounts, *_ in self.asked]
         self.batch = self.local.collect(requests, contested)
 
     def commit(self, operations=()):
@@ -396,7 +395,7 @@ class World:
         return True
 
     def try_reserve(self, process, who, amounts, key, is_partial):
-        hold = process.local.reserve(spender(who), amounts, key, self.clock, is_partial)
+        hold = process.local.reserve(who, ancestors_of(who), amounts, key, is_partial)
         if isinstance(hold, LedgerHold):
             self.granted(process, hold, who, amounts)
         return hold
@@ -404,10 +403,10 @@ class World:
     def granted(self, process, hold, who, amounts):
         if any(turn.hold_id == hold.hold_id for turn in process.turns):
             return  # its key was open
-        names = {account.budget.name for account in hold.accounts}
+        names = set(hold.budgets)
         if "run" in process.budgets:
-            runs = [account.scope for account in hold.accounts if account.budget.name == "run"]
-            family = [f"execution={one.get('execution', '')}" for one in (who, *spender(who).ancestors)]
+            runs = [account.scope for account in hold.status(["run"])]
+            family = [f"execution={one.get('execution', '')}" for one in (who, *ancestors_of(who))]
             require(sorted(runs) == sorted(family), "holds on other executions than it is inside of", runs, family)
         frozen = process.frozen & names - {"watched"}
         require(not frozen, "granted on a frozen budget", frozen)
@@ -416,10 +415,10 @@ class World:
         scopes = {"all": ("", "total"), "user day": (user, day), "guest": (user, day)}
         require(names == process.budgets, "holds on other budgets than there are", names, process.budgets)
         held = {}
-        for account in hold.accounts:
-            place = account.scope, account.period.name
-            require(scopes.get(account.budget.name, place) == place, "another account than was asked for", place, day)
-            held[account.budget.name, *place] = account.unit, amounts[account.unit]
+        for account in hold.status():
+            place = account.scope, account.period
+            require(scopes.get(account.budget, place) == place, "another account than was asked for", place, day)
+            held[account.budget, *place] = account.unit, amounts[account.unit]
         turn = Turn(hold, hold.hold_id, held, is_partial=hold.entry.is_partial)
         process.turns.append(turn)
         self.turns.append(turn)
@@ -533,12 +532,13 @@ class World:
         bill = {"usd": self.chance.choice([10, 10, 2_000]), "calls": 1}
         if process.journal.free <= OPEN_MAX:
             return False
-        charged = process.local.charge(replace(spender(process.who()), budgets=names), bill, self.clock)
+        who = process.who()
+        charged = process.local.charge(who, ancestors_of(who), names, bill)
         if charged is None:
             return False  # the database does not know its accounts yet
         hold, settlement = charged
-        require(names is None or {account.budget.name for account in hold.accounts} <= set(names), "charged elsewhere")
-        accounts = {(one.budget.name, one.scope, one.period.name): (one.unit, 0) for one in hold.accounts}
+        require(names is None or hold.budgets <= set(names), "charged elsewhere")
+        accounts = {(one.budget, one.scope, one.period): (one.unit, 0) for one in hold.status()}
         self.answered_again(process, Turn(hold, hold.hold_id, accounts), settlement, bill)
         return True
 

@@ -25,9 +25,8 @@ import anyio.lowlevel
 import kill_loop
 from nth_failure import Failures, failing
 
-from hivecost.backends import Ledger
+from hivecost.backends import Ledger, SpendStore
 from hivecost.backends.sqlite import Store
-from hivecost.backends.sqlite.reading import SpendStore
 from hivecost.clock import SystemClock
 from hivecost.errors import HiveCostError
 from hivecost.leasing import LeasePolicy

@@ -92,6 +92,9 @@ class Connection:
     def executescript(self, sql):
         return self._run(self._apsw.execute, sql, None)
 
+    def set_authorizer(self, authorizer):
+        self._apsw.set_authorizer(authorizer)
+
     def rollback(self):
         self.execute("ROLLBACK")
 

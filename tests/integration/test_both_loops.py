@@ -8,8 +8,8 @@ import pytest
 import hivecost as hc
 from hivecost.backends import open_price_book
 from hivecost.backends.sqlite import prune
-from hivecost.backends.sqlite.reading import Step
 from hivecost.ledger import WINDOWS
+from hivecost.log.steps import Step
 from hivecost.reports import load_advice, load_budget_report, load_session_report, load_spend, reprice_log
 
 pytestmark = pytest.mark.anyio

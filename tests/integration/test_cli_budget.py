@@ -19,8 +19,9 @@ from hivecost.backends import Ledger
 from hivecost.backends.sqlite import Store, record_definitions
 from hivecost.cli import app
 from hivecost.cli.budget import budget as budget_app
+from hivecost.cli.render import render_budgets, render_doubts
 from hivecost.clock import SYSTEM_CLOCK
-from hivecost.reports import load_budget_report, render_budgets, render_doubts
+from hivecost.reports import load_budget_report
 from hivecost.runtime.config_file import read_config_file
 from hivecost.testing import FakeClock
 

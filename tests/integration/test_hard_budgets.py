@@ -419,6 +419,19 @@ async def test_of_several_that_are_short_any_may_offer_the_cheaper_model(tmp_pat
     assert (result.status, models) == ("completed", [("cheap", 1_000)])
 
 
+async def test_a_budget_that_has_enough_left_offers_nothing(tmp_path):
+    """A turn that another budget refuses is refused, however little this process has leased of it."""
+
+    async def agent(ctx, _):
+        async with ctx.turn("m", input_tokens=1_000, max_tokens=1_000):
+            pass
+
+    x = hc.Budget("x", "$0.00099", on_short="refuse")
+    runtime = hc.AgentRuntime(tmp_path, budgets=[x, hard("$1000", on_short="downgrade:cheap")], prices=PRICES)
+    (result,) = await run(runtime, agent)
+    assert (result.status, result.error.budget) == ("cancelled", "x")
+
+
 async def test_budgets_that_downgrade_to_each_other_come_to_an_end(tmp_path):
     """Two that are short, each with the other's model as its way out: refused, not sent to and fro forever."""
     one = hc.Budget("one", "$0.00001", mode="hard", on_short="downgrade:cheap", match={"model": "m"})

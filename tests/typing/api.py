@@ -98,7 +98,9 @@ host: hc.PluginHost = runtime
 
 
 async def look(host: hc.PluginHost) -> None:
-    for account in await host.budgets.status():
+    budgets: hc.BudgetsView = host.budgets
+    account: hc.AccountView
+    for account in await budgets.status():
         remaining: int = account.remaining
         print(account.budget, account.scope, account.unit, remaining, account.limit, account.reset_at)
     limit: int = await host.budgets.raise_limit("day", "$5", scope={"user": "ada"}, by="printer")
@@ -144,7 +146,9 @@ async def main() -> None:
 
 async def report(session_id: str) -> Decimal:
     state = await hc.SessionStore("data").read_state(session_id)
+    metrics: hc.SessionMetrics = state.metrics
     started_at: str = state.timestamps.started_at
+    print(metrics.total_tokens)
     details = await hc.RuntimeLogStore("data").load_details(session_id)
     total = Decimal(0)
     for node in details.nodes:
@@ -181,7 +185,9 @@ async def spend(ledger: LedgerStore) -> list[hc.DoubtfulHold]:
     async with hold:
         await hold.extend(tokens=10)
         settlement = hold.settle(usd="0.007")
-        print(settlement and settlement.incidents, hold.amounts["usd"], hold.accounts[0].settled)
+        print(
+            settlement and settlement.incidents, hold.amounts["usd"], hold.status()[0].settled, hold.budgets, hold.units
+        )
         print(hold.settle("0.007"), hold.settle_known(tokens=5, calls=1), hold.settle_another(nanousd=5, calls=None))
     limit: int = await ledger.raise_limit("org day", "$5", by="ada")
     limit = await ledger.set_limit("org day", 5, scope={"org": "acme"}, by="ada")
@@ -190,6 +196,13 @@ async def spend(ledger: LedgerStore) -> list[hc.DoubtfulHold]:
     print([(change.at, change.who) for change in await ledger.changes(limit=5)])
     print(limit, [row.remaining for row in await ledger.status()], await ledger.remaining({"org": "acme"}))
     return await ledger.in_doubt()
+
+
+async def whose(ctx: hc.Execution, ledger: hc.Ledger, event: hc.LLMTurnComplete) -> str:
+    attribution: hc.Attribution = ctx.attribution
+    hold: hc.LedgerHold = await ledger.reserve(attribution, usd="0.01", ancestors=attribution.ancestors)
+    plan: str = attribution["plan"] + attribution.tags["plan"] + dict(attribution)["plan"]
+    return hold.hold_id + plan + hc.Attribution.of(event).org_id + hc.Attribution(org_id="acme").user_id
 
 
 node = hc.NodeSpec(id="researcher", loop_config={"max_history_tokens": 100_000})

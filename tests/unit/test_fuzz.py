@@ -21,7 +21,8 @@ from hivecost.errors import EventFormatError, PriceUpdateError
 from hivecost.events import decode, decode_json, encode, encode_json, usage_problem
 from hivecost.log.turn_rows import turn_row
 from hivecost.money import TURN_COST_MAX_NANOUSD
-from hivecost.pricing import PriceBook, UsageStream, believable_book, price_line, rate_shifts, read_usage
+from hivecost.pricing import PriceBook, believable_book, price_line, rate_shifts
+from hivecost.usage import UsageStream, read_usage
 
 EXAMPLES = int(os.environ.get("HIVECOST_SOAK_FUZZ", "500"))
 AT_NS = 1_795_000_000 * 10**9

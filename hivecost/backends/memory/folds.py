@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from hivecost.attribute_names import FIELD_OF
 from hivecost.errors import ConfigError
 from hivecost.events import Event, ExecutionCompleted, ExecutionStarted, LLMTurnComplete, Totals
 from hivecost.log import DIMENSIONS, SUM_NAMES, SumRow, Window
@@ -17,15 +18,15 @@ from hivecost.log.instants import find_zone, local_iso
 from hivecost.log.logged_turns import COLUMNS, to_step
 from hivecost.log.periods import QUARTER_HOUR_NS, period_labels
 from hivecost.log.records import Run, SessionMetrics, SessionState, SessionTimestamps
-from hivecost.log.rows import PERIOD_DIMENSIONS
+from hivecost.log.rows import EVENT_ATTRIBUTES, PERIOD_DIMENSIONS
 from hivecost.log.steps import Step
 from hivecost.log.turn_rows import TURN_COLUMNS, turn_row
 
 #: Field of a Filter, and dimension → where an event has it; a turn has more of them.
-OF_EVENTS: Final = {name: attrgetter(f"{name}_id") for name in ("session", "node", "agent", "user", "org")}
+OF_EVENTS: Final = {name: attrgetter(FIELD_OF[name]) for name in EVENT_ATTRIBUTES}
 _to_json: Final = msgspec.json.Encoder().encode
-OF_TURNS: Final = OF_EVENTS | {
-    "task": attrgetter("task_id"),
+OF_TURNS: Final = {
+    **{name: attrgetter(field) for name, field in FIELD_OF.items()},
     "model": attrgetter("counted_model"),
     "provider": attrgetter("counted_provider"),
 }
@@ -37,7 +38,6 @@ def _reason(turn: LLMTurnComplete) -> str:
 
 _VALUES: Final[Mapping[str, Callable[[LLMTurnComplete], str]]] = {
     **OF_TURNS,
-    "execution": attrgetter("execution_id"),
     "tags": lambda turn: _to_json(turn.tags).decode() if turn.tags else "{}",
     "reason": _reason,
     "answered_model": attrgetter("model"),

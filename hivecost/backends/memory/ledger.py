@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Self, Unpack
@@ -16,6 +16,7 @@ from hivecost.errors import ConfigError, LedgerUnavailableError
 from hivecost.ledger import (
     UNITS,
     Account,
+    AccountDetails,
     AccountStatus,
     Amounts,
     Ancestors,
@@ -195,8 +196,12 @@ class MemoryHold:
         return self.pure.state
 
     @property
-    def accounts(self) -> tuple[Account, ...]:
-        return self.pure.accounts
+    def budgets(self) -> Collection[str]:
+        return self.pure.budgets
+
+    @property
+    def units(self) -> Set[Unit]:
+        return self.pure.units
 
     @property
     def amounts(self) -> Mapping[Unit, int]:
@@ -205,6 +210,9 @@ class MemoryHold:
     @property
     def shadowed(self) -> tuple[Refusal, ...]:
         return self.pure.shadowed
+
+    def status(self, budgets: Collection[str] | None = None) -> Sequence[AccountDetails]:
+        return self.pure.status(budgets)
 
     def settle(self, usd: USDAmount | None = None, **more: Unpack[Amounts]) -> Settlement | None:
         with self.ledger.locked() as place:
@@ -252,7 +260,7 @@ class MemoryHold:
                 unit=account.unit,
                 amount=self.amounts[account.unit],
             )
-            for account in self.accounts
+            for account in self.pure.accounts
         )
         self.ledger.place.doubts[self.hold_id] = DoubtfulHold(
             hold_id=self.hold_id,

@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from hivecost.backends.sqlite.backfill import DROP_OLD
 from hivecost.backends.sqlite.file_locks import holder_of, is_lock_name, is_locked
 from hivecost.errors import StoreError, StoreUnusablePathError, StoreVersionError
 
@@ -77,13 +78,14 @@ def _require_plain_schema(connection: sqlite3.Connection, path: Path) -> None:
 def migrate(connection: sqlite3.Connection, version: int, path: Path) -> None:
     """Bring a database of this version to ours; each step is there in full or not at all, and so is a new database.
 
+    It takes no longer for many rows: those that have to be moved are left to `backfill`.
     Raises StoreVersionError beside a living process of an older hivecost that has the ledger open: it would write on.
     """
     if _FIRST_WITH_LEDGER <= version < latest_version():
         _require_alone(connection, version, path)
     steps = [step for step in migrations() if step[0] > version]
     if version == 0:  # at once: each commit waits for the disk
-        steps = [(latest_version(), "\n".join(script for _, script in steps))]
+        steps = [(latest_version(), "\n".join((*(script for _, script in steps), DROP_OLD)))]
     for number, script in steps:
         _migrate_one(connection, number, script)
 
@@ -100,6 +102,7 @@ def _require_alone(connection: sqlite3.Connection, version: int, path: Path) -> 
 
 
 def _migrate_one(connection: sqlite3.Connection, number: int, script: str) -> None:
+    connection.set_authorizer(_without_quick_checks)
     try:
         connection.executescript(
             f"BEGIN IMMEDIATE;\n{script}\n"
@@ -109,3 +112,14 @@ def _migrate_one(connection: sqlite3.Connection, number: int, script: str) -> No
         if connection.in_transaction:
             connection.rollback()
         raise
+    finally:
+        connection.set_authorizer(None)
+
+
+def _without_quick_checks(action: int, name: str | None, *_: str | None) -> int:
+    """Let newer versions of SQLite not read every row of a STRICT table each time a column is added to it.
+
+    They look whether the column's default is of its type, which is known of ours.
+    """
+    is_check = action == sqlite3.SQLITE_PRAGMA and name == "quick_check"
+    return sqlite3.SQLITE_IGNORE if is_check else sqlite3.SQLITE_OK

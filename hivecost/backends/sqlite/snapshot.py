@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
 
+from hivecost.backends.sqlite.backfill import see_old_rows
 from hivecost.backends.sqlite.faults import named_faults, to_store_error
 from hivecost.backends.sqlite.liveness import gone_from
 from hivecost.backends.sqlite.schema import check_version, latest_version
@@ -118,6 +119,7 @@ def open_snapshot(base_path: Path) -> sqlite3.Connection | None:
         version = check_version(connection, path)
         if version == latest_version():
             connection.create_function("is_gone", 1, is_gone)
+            see_old_rows(connection)
             return connection
         connection.close()
         if version == 0:

@@ -720,7 +720,7 @@ async def test_what_is_no_event_is_refused_by_the_publisher():
 
 async def test_b3_a_full_inbox_counts_and_signals_its_losses(monkeypatch):
     """B3: what other threads publish past the inbox's limit is counted, signalled and logged; the rest arrives."""
-    monkeypatch.setattr("hivecost.bus.inbox.INBOX_MAX", 5)
+    monkeypatch.setattr("hivecost.bus.buffers.INBOX_MAX", 5)
     seen, lost = [], []
 
     def on_drop(sender, *, name, count, **_):

@@ -18,6 +18,8 @@ from hivecost.events import CustomEvent
 pytestmark = pytest.mark.anyio
 
 COUNT, ROOM = 24, 4
+#: Longer than anything takes, however busy the machine is.
+PATIENT_S = 60.0
 
 
 def numbered(number: int) -> CustomEvent:
@@ -71,36 +73,40 @@ class Subscriber:
 
 @pytest.mark.parametrize("ending", ["drain", "close", "cancel publisher"])
 @pytest.mark.parametrize("kind", ["plain", "batch", "hanging", "raising"])
-@pytest.mark.parametrize("overflow", [Block(0.01), DropOldest(), DropNewest()], ids=lambda o: type(o).__name__)
+@pytest.mark.parametrize("policy", [Block, DropOldest, DropNewest])
 @pytest.mark.parametrize("publish", [awaited, unawaited, nowait, from_thread])
 async def test_whatever_is_combined_each_event_is_handled_waits_or_is_counted_as_lost(
-    publish: Callable[[EventBus, CustomEvent], Awaitable[None]], overflow: Overflow, kind: str, ending: str
+    publish: Callable[[EventBus, CustomEvent], Awaitable[None]], policy: type[Overflow], kind: str, ending: str
 ):
-    """B1 to B7: published = handled + dropped + waiting, in order, nothing lost that could wait; it ends in time."""
+    """B1 to B7: published = handled + dropped + waiting, in order, nothing lost that could wait; it ends."""
     subscriber, witness, begun = Subscriber(kind), Subscriber("plain"), []
+    timeout_s = 0.01 if kind == "hanging" else PATIENT_S
+    overflow = Block(timeout_s) if policy is Block else policy()
 
     async def publish_all() -> None:
         for number in range(COUNT):
             begun.append(number)
             await publish(bus, numbered(number))
 
-    with anyio.fail_after(10):
-        async with EventBus(close_timeout_s=0.02) as bus:
+    with anyio.fail_after(PATIENT_S):
+        async with EventBus(close_timeout_s=timeout_s) as bus:
             bus.subscribe(handler=subscriber, batch=kind == "batch", overflow=overflow, max_queue=ROOM)
-            bus.subscribe(handler=witness)
+            witnessed = bus.subscribe(handler=witness)
             async with anyio.create_task_group() as publishers:
                 publishers.start_soon(publish_all)
                 if ending == "cancel publisher":
                     await anyio.wait_all_tasks_blocked()
                     publishers.cancel_scope.cancel()
             if ending == "drain":
-                with anyio.move_on_after(0.02 if kind == "hanging" else 10):
+                with anyio.move_on_after(timeout_s):
                     await bus.drain()
             bus.collect()  # what threads have published
             figures, others = bus.statistics().subscriptions
             assert figures.published == others.published == bus.statistics().published == len(begun)
             assert figures.published == figures.handled + figures.dropped + figures.queued + figures.in_line
             assert figures.queued <= ROOM
+            if kind == "hanging":  # for which closing does not wait long enough for anybody else on a busy machine
+                await bus.drain(witnessed)
     figures, others = bus.statistics().subscriptions
     assert (figures.queued, figures.in_line) == (0, 0)
     assert figures.published == figures.handled + figures.dropped == len(begun)

@@ -117,7 +117,7 @@ class Model:
         assert queue.accepted + queue.refused + len(queue.line) == self.published
         assert self.published == self.handled + self.lost + queue.pending + len(queue.line)
         assert queue.done - queue.discarded == self.handled
-        assert len(queue._runs) <= queue.waiting
+        assert len(queue._segments) <= queue.waiting
 
 
 @given(

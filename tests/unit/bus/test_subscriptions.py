@@ -251,3 +251,35 @@ async def test_every_subscription_gets_what_it_asked_for_once(wanted, events):
             and session_id in (None, event.session_id)
             and (event.type in asked or (isinstance(event, CustomEvent) and f"custom:{event.name}" in asked))
         ]
+
+
+# -- values that no filter names -------------------------------------------------------------------------------
+
+
+class Incomparable:
+    """As an array of numbers: it has no hash, and comparing it gives no answer."""
+
+    __hash__ = None
+
+    def __eq__(self, other):
+        raise ValueError("ambiguous")
+
+
+@pytest.mark.parametrize("odd", [["s"], {"s": 1}, Incomparable()], ids=lambda odd: type(odd).__name__)
+async def test_what_is_no_text_matches_no_filter_and_costs_nobody_an_event(odd):
+    """In whatever field it stands, on a bus without a runtime that would see to it: all others get their events."""
+    everything, filtered, named = [], [], []
+    fields = ("session_id", "execution_id", "node_id", "agent_id")
+    async with EventBus() as bus:
+        bus.subscribe(handler=everything.append)
+        for given in (*({field: "s"} for field in fields), dict.fromkeys(fields, "s")):
+            bus.subscribe(handler=filtered.append, **given)
+        bus.subscribe(handler=named.append, event_types=["custom:s"])
+        for field in (*fields, "name"):
+            others = {name: "s" for name in fields if name != field} if field in fields else {}
+            await bus.publish(CustomEvent(**others, **{field: odd}))
+        bus.publish_nowait(CustomEvent(name="s"))
+        await bus.drain()
+        assert bus.statistics().published == len(everything) == 6
+        assert len(named) == 1
+        assert len(filtered) == len(fields) * (len(fields) - 1)

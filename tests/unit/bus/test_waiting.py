@@ -268,4 +268,4 @@ async def test_closing_takes_the_time_that_it_is_given():
         async with bus:
             await bus.publish(numbered(0))
             await bus.aclose(timeout_s=0.01)
-    assert (bus.statistics().dropped, bus.close_timeout_s) == (1, HOUR_S)
+    assert (bus.statistics().dropped, bus._close_timeout_s) == (1, HOUR_S)

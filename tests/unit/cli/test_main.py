@@ -134,11 +134,31 @@ def test_a_fault_of_our_own_is_a_line_with_its_place(hivecost, monkeypatch, logg
     def broken(*_):
         raise UnicodeDecodeError("utf-8", b"\xb3", 0, 1, "invalid start byte")
 
-    monkeypatch.setattr("hivecost.reports.render_sessions", broken)
+    monkeypatch.setattr("hivecost.cli.render.render_sessions", broken)
     status, _, err = hivecost("sessions", "--data", str(logged_path))
     assert status == 1
     assert err.startswith("hivecost: a fault of hivecost itself, please report it: UnicodeDecodeError: 'utf-8' codec")
     assert re.search(r"\(hivecost/cli/sessions\.py, line \d+\)\n$", err)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "where"),
+    [
+        (["--help"], "hivecost.cli.help.help_text"),
+        (["today"], "hivecost.cli.quick.open_log"),
+        (["statusline"], "hivecost.cli.quick.open_log"),
+        (["sessions"], "hivecost.cli.render.render_sessions"),
+    ],
+)
+def test_ctrl_c_is_status_130_and_no_word(hivecost, monkeypatch, logged_path, arguments, where):
+    """Whatever the command was at."""
+
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(where, interrupted)
+    monkeypatch.setenv("HIVECOST_DATA", str(logged_path))
+    assert hivecost(*arguments) == (130, "", "")
 
 
 @pytest.mark.parametrize(

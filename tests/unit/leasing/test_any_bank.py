@@ -6,6 +6,7 @@ import logging
 import subprocess
 import sys
 
+import anyio
 import anyio.lowlevel
 import pytest
 
@@ -41,6 +42,8 @@ class GenerousBank:
         self.known, self.settled, self.rows, self.last = 0, {}, {}, None
         #: What the next syncs raise.
         self.faults = []
+        #: How much its clock is ahead of the process's.
+        self.ahead_ns = 0
 
     async def open(self, budgets, *, holds_max, policy):
         self.budgets = {budget.name: BudgetRow(budget.limit_amount, None, False) for budget in budgets}
@@ -60,7 +63,7 @@ class GenerousBank:
             last_change=1,
             overruns=[],
             results=[None for _ in operations],
-            now_ns=0,
+            now_ns=SYSTEM_CLOCK.now_ns() + self.ahead_ns,
         )
 
     def take_in(self, batch):
@@ -127,6 +130,63 @@ async def test_what_a_failing_bank_was_told_is_said_again(bank, ledger):
         assert bank.settled == {"all": 2 * CENT, "calls": 2}
 
 
+async def test_one_sync_at_a_time(bank, ledger):
+    """Whoever asks, cancels or closes meanwhile: the next batch is collected when the last one has come back."""
+    under_way, most, go_on = [], [], anyio.Event()
+    sync, close = bank.sync, bank.close
+
+    async def slow_sync(batch, operations):
+        under_way.append(batch)
+        most.append(len(under_way))
+        try:
+            await go_on.wait()
+            return await sync(batch, operations)
+        finally:
+            under_way.remove(batch)
+
+    async def close_alone(batch, *, timeout_s):
+        assert under_way == []
+        await close(batch, timeout_s=timeout_s)
+
+    async with ledger:
+        bank.sync, bank.close = slow_sync, close_alone
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(ledger.budgets)
+            await anyio.wait_all_tasks_blocked()
+            for _ in range(3):
+                tasks.start_soon(ledger.budgets)
+                tasks.start_soon(ledger.changes)
+                ledger._opened[1].wake()
+                await anyio.wait_all_tasks_blocked()
+            tasks.cancel_scope.cancel()
+        go_on.set()
+        (await ledger.reserve({}, nanousd=CENT)).settle()
+    assert set(most) == {1}
+    assert bank.settled == {"all": CENT, "calls": 1}
+
+
+async def test_no_batch_is_taken_in_twice(bank, ledger):
+    """Nor collected beside another: that is refused, and decides nothing wrong."""
+    async with ledger:
+        local, _ = ledger._opened
+        (await ledger.reserve({}, nanousd=CENT)).settle()
+        batch = local.collect([], ())
+        with pytest.raises(LedgerUnavailableError, match="on its way"):
+            local.collect([], ())
+        committed = await bank.sync(batch, [])
+        local.apply(batch, committed)
+        free = local.journal.free
+        for again in (lambda: local.apply(batch, committed), lambda: local.put_back(batch)):
+            with pytest.raises(RuntimeError, match="before"):
+                again()
+        assert (local.journal.free, local.has_news) == (free, False)
+        with pytest.raises(LedgerUnavailableError, match="interrupted"):
+            ledger.reserve_nowait({}, nanousd=CENT)
+        bank.take_in = lambda batch: None
+    assert bank.last is None  # as its journal says
+    assert bank.settled == {"all": CENT, "calls": 1}
+
+
 async def test_a_fault_of_ours_costs_those_who_wait_and_not_the_ledger(bank, ledger, caplog):
     """It is said to be one, and the next one who asks is answered."""
     async with ledger:
@@ -148,6 +208,24 @@ async def test_what_is_not_its_own_any_more_is_lent_to_nobody(bank, ledger):
         assert hold.settle() is not None
         bank.take_in = lambda batch: None
     assert bank.last is None  # as its journal says
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "said"), [(0, ""), (3, ""), (3600, "3600 s behind"), (-3600, "3600 s ahead of")], ids=str
+)
+async def test_a_clock_that_differs_from_the_banks_is_told_of_once(bank, ledger, caplog, ahead_s, said):
+    """Periods of its budgets begin at other times than for others; again once it was right in between."""
+    bank.ahead_ns = ahead_s * 10**9
+    with caplog.at_level(logging.WARNING):
+        async with ledger:
+            for _ in range(3):
+                await ledger.budgets()
+            assert [said in message for message in caplog.messages] == [True] * bool(said)
+            bank.ahead_ns = 0
+            await ledger.budgets()
+            bank.ahead_ns = ahead_s * 10**9
+            await ledger.budgets()
+    assert len(caplog.messages) == 2 * bool(said)
 
 
 async def test_what_is_open_at_the_end_is_told_as_in_doubt(bank, ledger):

@@ -3,19 +3,20 @@ from __future__ import annotations
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
+from hivecost.attribution import Attribution
 from hivecost.ledger import Lineage
 
 
 def started(*pairs: tuple[str, str]) -> Lineage:
     lineage = Lineage()
     for execution_id, parent in pairs:
-        lineage.started(execution_id, parent, {"execution": execution_id})
+        lineage.started(Attribution(execution_id=execution_id), parent)
     return lineage
 
 
 def test_the_nearest_ancestor_comes_first():
     lineage = started(("a", ""), ("b", "a"), ("c", "b"))
-    assert [one["execution"] for one in lineage.ancestors("c")] == ["b", "a"]
+    assert [one.execution_id for one in lineage.ancestors("c")] == ["b", "a"]
     assert lineage.ancestors("a") == lineage.ancestors("nobody") == ()
 
 
@@ -23,7 +24,7 @@ def test_an_execution_is_needed_until_its_last_descendant_has_ended():
     """A parent that ends first leaves its account to the children that still spend."""
     lineage = started(("a", ""), ("b", "a"), ("c", "b"))
     assert lineage.ended("a") == []
-    assert [one["execution"] for one in lineage.ancestors("c")] == ["b", "a"]
+    assert [one.execution_id for one in lineage.ancestors("c")] == ["b", "a"]
     assert lineage.ended("b") == []
     assert lineage.ended("c") == ["c", "b", "a"]
 
@@ -49,7 +50,7 @@ class Trees(RuleBasedStateMachine):
         execution_id = f"e{len(self.parents)}"
         self.parents[execution_id] = parent if parent in self.alive else ""
         self.alive.add(execution_id)
-        self.lineage.started(execution_id, self.parents[execution_id], {"execution": execution_id})
+        self.lineage.started(Attribution(execution_id=execution_id), self.parents[execution_id])
         return execution_id
 
     @rule(execution_id=consumes(running))

@@ -8,17 +8,25 @@ from hypothesis import strategies as st
 
 from hivecost.clock import to_datetime
 from hivecost.errors import BudgetExhaustedError
-from hivecost.ledger import Budget, SoftLimits, SpendAccounts, soft_refusal
+from hivecost.ledger import AccountDetails, Budget, SoftLimits, SoftStep, SpendAccounts, soft_refusal
 
 WHO = {"execution": "e1", "user": "ada"}
 
 
-def spent(settled: int, *budgets: Budget) -> tuple:
-    """The accounts of these budgets in calls, with so many calls on them."""
+def spent(settled: int, *budgets: Budget) -> list[AccountDetails]:
+    """How the accounts of these budgets stand, with so many calls on them."""
     accounts = SpendAccounts(budgets)
     if settled:
         accounts.add(WHO, 1, 0, 0, settled)
-    return accounts.find(WHO, 1)
+    return details(accounts)
+
+
+def details(accounts: SpendAccounts, at_ns: int = 1, **who: str) -> list[AccountDetails]:
+    return [account.details() for account in accounts.find(WHO | who, at_ns)]
+
+
+def step_of(settled: int, *budgets: Budget, model: str = "dear", done=()) -> SoftStep | None:
+    return SoftLimits(budgets).next_step(spent(settled, *budgets), ("e1",), model, done)
 
 
 def soft(on_soft: str, name: str = "b", **settings) -> Budget:
@@ -33,9 +41,15 @@ def soft(on_soft: str, name: str = "b", **settings) -> Budget:
     return Budget(name, **given)
 
 
-def action(accounts, model: str = "dear", done=(), limits: SoftLimits | None = None) -> str | None:
-    step = (limits or SoftLimits()).next_step(accounts, ("e1",), model, done)
+def action(settled: int, *budgets: Budget, **more) -> str | None:
+    step = step_of(settled, *budgets, **more)
     return None if step is None else step.action
+
+
+def refuses(limits: SoftLimits, accounts: list[AccountDetails], *executions: str) -> bool:
+    step = limits.next_step(accounts, executions or ("e1",), "dear", ())
+    assert step is None or step.action == "refuse"
+    return step is not None
 
 
 @pytest.mark.parametrize(
@@ -46,124 +60,124 @@ def action(accounts, model: str = "dear", done=(), limits: SoftLimits | None = N
 @given(settled=st.integers(0, 12))
 def test_the_action_begins_at_the_soft_limit(on_soft, expected, mode, settled):
     """Below it nothing happens; from it on, what `on_soft` says."""
-    accounts = spent(settled, soft(on_soft, mode=mode))
-    assert action(accounts) == (expected if settled >= 7 else None)
+    assert action(settled, soft(on_soft, mode=mode)) == (expected if settled >= 7 else None)
 
 
 def test_a_shadow_budget_only_decides():
     """It lets everything pass."""
     for on_soft in ("throttle", "finish", "downgrade:cheap"):
-        assert action(spent(9, soft(on_soft, shadow=True))) is None
-    assert action(spent(12, soft("alert", shadow=True, on_exceed="throttle"))) is None
+        assert action(9, soft(on_soft, shadow=True)) is None
+    assert action(12, soft("alert", shadow=True, on_exceed="throttle")) is None
 
 
 def test_a_turn_of_the_cheaper_model_passes():
     """It is where the downgrade leads to."""
-    accounts = spent(8, soft("downgrade:cheap"))
-    assert (action(accounts, "dear"), action(accounts, "cheap")) == ("downgrade", None)
+    budget = soft("downgrade:cheap")
+    assert (action(8, budget, model="dear"), action(8, budget, model="cheap")) == ("downgrade", None)
 
 
 def test_each_budget_has_its_say_once():
     """Two that downgrade to each other's model do not send a turn to and fro."""
-    accounts = spent(8, soft("downgrade:x", "one"), soft("downgrade:y", "two"))
-    assert action(accounts, "x", done={"one"}) == "downgrade"
-    assert action(accounts, "y", done={"one", "two"}) is None
+    budgets = soft("downgrade:x", "one"), soft("downgrade:y", "two")
+    assert action(8, *budgets, model="x", done={"one"}) == "downgrade"
+    assert action(8, *budgets, model="y", done={"one", "two"}) is None
 
 
 def test_a_turn_that_is_refused_does_not_wait_first():
     """Of several steps the final one, whatever the order of the budgets."""
     for budgets in ((soft("throttle", "one"), soft("finish", "two")), (soft("finish", "two"), soft("throttle", "one"))):
-        assert action(spent(8, *budgets)) == "refuse"
+        assert action(8, *budgets) == "refuse"
 
 
 def test_finish_is_for_those_that_began_before():
     """An execution that passed below the soft limit goes on beyond it, others are refused; forgotten, it is new."""
-    limits, budget = SoftLimits(), soft("finish")
+    budget = soft("finish")
+    limits, accounts = SoftLimits([budget]), spent(8, budget)
     limits.passed(spent(6, budget), ("e1",))
-    accounts = spent(8, budget)
-    assert action(accounts, limits=limits) is None
-    assert limits.next_step(accounts, ("e2",), "dear", ()).action == "refuse"
+    assert not refuses(limits, accounts, "e1")
+    assert refuses(limits, accounts, "e2")
     limits.forget_execution("e1")
-    assert action(accounts, limits=limits) == "refuse"
+    assert refuses(limits, accounts, "e1")
 
 
 @pytest.mark.parametrize("first", [("root",), ("root/one", "root"), ("root/one/two", "root/one", "root")])
 def test_what_a_run_that_may_finish_starts_may_too(first):
     """Sub-agents count as the run that they are inside of, whichever of them had the first turn."""
-    limits, budget = SoftLimits(), soft("finish")
+    budget = soft("finish")
+    limits, past = SoftLimits([budget]), spent(8, budget)
     limits.passed(spent(6, budget), first)
-    past = spent(8, budget)
-    assert limits.next_step(past, ("root",), "m", ()) is None
-    assert limits.next_step(past, ("root/other", "root"), "m", ()) is None
-    assert limits.next_step(past, ("other",), "m", ()).action == "refuse"
+    assert not refuses(limits, past, "root")
+    assert not refuses(limits, past, "root/other", "root")
+    assert refuses(limits, past, "other")
 
 
 def test_of_many_executions_those_that_began_last_are_remembered(monkeypatch):
     """Whoever is forgotten is refused as one that begins: no more is spent by it."""
     monkeypatch.setattr("hivecost.ledger.soft.EXECUTIONS_MAX", 3)
-    limits, budget = SoftLimits(), soft("finish")
+    budget = soft("finish")
+    limits, past = SoftLimits([budget]), spent(8, budget)
     for number in range(10):
         limits.passed(spent(0, budget), (f"e{number}",))
-    past = spent(8, budget)
-    refused = [limits.next_step(past, (f"e{number}",), "m", ()) is not None for number in range(10)]
-    assert refused == [True] * 7 + [False] * 3
+    assert [refuses(limits, past, f"e{number}") for number in range(10)] == [True] * 7 + [False] * 3
 
 
 def test_of_an_execution_that_never_ends_only_the_newest_periods_are_remembered():
     """It may finish what it began today, and not go on tomorrow because it began yesterday."""
-    limits, accounts = SoftLimits(), SpendAccounts([soft("finish")])
+    limits, accounts = SoftLimits([soft("finish")]), SpendAccounts([soft("finish")])
     for day in range(100):
-        limits.passed(accounts.find(WHO, day * 86_400 * 10**9), ("e1",))
+        limits.passed(details(accounts, day * 86_400 * 10**9), ("e1",))
     assert sum(map(len, limits._begun.values())) == 1
-    for day, expected in ((99, None), (100, "refuse")):
+    for day, expected in ((99, False), (100, True)):
         accounts.add(WHO, day * 86_400 * 10**9, 0, 0, 8)
-        assert action(accounts.find(WHO, day * 86_400 * 10**9), limits=limits) == expected
+        assert refuses(limits, details(accounts, day * 86_400 * 10**9)) == expected
 
 
 def test_finish_looks_at_each_account():
     """Having had a turn on one account opens no other."""
-    limits, budget = SoftLimits(), soft("finish", per="user")
+    budget = soft("finish", per="user")
+    limits, accounts = SoftLimits([budget]), SpendAccounts([budget])
     limits.passed(spent(6, budget), ("e1",))
-    accounts = SpendAccounts([budget])
     accounts.add({**WHO, "user": "bob"}, 1, 0, 0, 8)
-    assert action(accounts.find({**WHO, "user": "bob"}, 1), limits=limits) == "refuse"
+    assert refuses(limits, details(accounts, user="bob"))
 
 
 @given(settled=st.integers(0, 15))
 def test_past_the_limit_a_budget_may_throttle(settled):
     """on_exceed="throttle" of stop_after: one by one from the limit on, whatever happened before it."""
     plain = Budget("b", limit="10 calls", on_exceed="throttle", mode="stop_after")
-    assert action(spent(settled, plain)) == ("throttle" if settled >= 10 else None)
+    assert action(settled, plain) == ("throttle" if settled >= 10 else None)
     cheaper = soft("downgrade:cheap", on_exceed="throttle")
     expected = None if settled < 7 else "downgrade" if settled < 10 else "throttle"
-    assert action(spent(settled, cheaper)) == expected
-    assert action(spent(settled, soft("finish", on_exceed="throttle"))) == (None if settled < 7 else "refuse")
+    assert action(settled, cheaper) == expected
+    assert action(settled, soft("finish", on_exceed="throttle")) == (None if settled < 7 else "refuse")
 
 
 def test_a_soft_limit_above_a_lowered_limit_is_out_of_reach():
     """What was lowered below it applies; raised again, the soft limit is back."""
-    accounts = SpendAccounts([soft("throttle", on_exceed="alert")])
+    budget = soft("throttle", on_exceed="alert")
+    limits, accounts = SoftLimits([budget]), SpendAccounts([budget])
     accounts.set_limit("b", "5 calls")
     assert [c.fraction for c in accounts.add(WHO, 1, 0, 0, 4)] == [0.8]
-    assert action(accounts.find(WHO, 1)) is None
+    assert limits.next_step(details(accounts), ("e1",), "dear", ()) is None
     accounts.set_limit("b", "20 calls")
     assert [c.fraction for c in accounts.add(WHO, 1, 0, 0, 4)] == [0.35]
-    assert action(accounts.find(WHO, 1)) == "throttle"
+    assert limits.next_step(details(accounts), ("e1",), "dear", ()).action == "throttle"
 
 
 def test_of_a_limit_of_its_own_the_soft_limit_is_the_same_part():
     """Configured or set later, rounded up; the warning and the refusal go by it."""
-    accounts = SpendAccounts([soft("finish", per="user", limits={"ada": "100 calls"}, warn=())])
-    ada, bob, eve = (accounts.find({**WHO, "user": user}, 1) for user in ("ada", "bob", "eve"))
+    budget = soft("finish", per="user", limits={"ada": "100 calls"}, warn=())
+    limits, accounts = SoftLimits([budget]), SpendAccounts([budget])
     accounts.set_own_limit("b", ("bob",), 5)
-    assert [one.soft_amount for (one,) in (ada, bob, eve)] == [70, 4, 7]
+    users = (details(accounts, user=user) for user in ("ada", "bob", "eve"))
+    assert [one.soft_limit for (one,) in users] == [70, 4, 7]
     assert accounts.add(WHO, 1, 0, 0, 69) == []
-    assert action(ada) is None
+    assert not refuses(limits, details(accounts))
     assert [crossing.fraction for crossing in accounts.add(WHO, 1, 0, 0, 1)] == [0.7]
-    assert action(ada) == "refuse"
-    assert "past its soft limit of 70 calls" in str(soft_refusal(ada[0], "e1"))
+    step = limits.next_step(details(accounts), ("e1",), "dear", ())
+    assert "past its soft limit of 70 calls" in str(soft_refusal(step, "e1"))
     accounts.set_own_limit("b", ("ada",), None)
-    assert ada[0].soft_amount == 7
+    assert details(accounts)[0].soft_limit == 7
 
 
 def test_reaching_it_warns_once():
@@ -178,8 +192,7 @@ def test_reaching_it_warns_once():
 
 def test_the_refusal_names_budget_amounts_and_the_way_out():
     """And when the period begins anew."""
-    (account,) = spent(8, soft("finish", per="user"))
-    error = soft_refusal(account, "e2")
+    error = soft_refusal(step_of(8, soft("finish", per="user")), "e2")
     assert isinstance(error, BudgetExhaustedError)
     assert str(error) == (
         "budget 'b' (user=ada) is past its soft limit of 7 calls for the day 1970-01-01, and lets only executions "

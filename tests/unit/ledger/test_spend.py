@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hivecost.clock import to_ns
 from hivecost.errors import ConfigError
 from hivecost.events import Cost, CostStatus, LLMTurnComplete, Usage
-from hivecost.ledger import Account, Budget, SpendAccounts, attribution
+from hivecost.ledger import Account, Budget, SpendAccounts, attributes_of
 
 NOON_NS = to_ns(datetime(2026, 11, 22, 12, tzinfo=UTC))
 HOUR_NS = 3600 * 10**9
@@ -266,7 +266,7 @@ def test_a_turn_counts_as_its_attributes_do(budgets, turns):
     """Whichever way an account is found, the sums are the same and so is what they say."""
     by_turn, by_attributes, mixed = SpendAccounts(budgets), SpendAccounts(budgets), SpendAccounts(budgets)
     for turn in turns:
-        who, nanousd = attribution(turn), turn.cost and turn.cost.nanousd
+        who, nanousd = attributes_of(turn), turn.cost and turn.cost.nanousd
         said = by_attributes.add(who, turn.timestamp_ns, nanousd, turn.usage.total_tokens)
         mixed.find(who, turn.timestamp_ns)
         assert by_turn.add_turn(turn) == mixed.add_turn(turn) == said

@@ -7,6 +7,7 @@ from collections import Counter
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
+from hivecost.attribution import Attribution
 from hivecost.ledger import Budget, LedgerState, Lineage, Refusal
 
 LIMIT = 10
@@ -42,7 +43,7 @@ class Trees(RuleBasedStateMachine):
         parent = "" if parent is None or parent in self.over else parent
         execution_id = f"e{len(self.parents)}"
         self.parents[execution_id], self.agents[execution_id] = parent, agent
-        self.lineage.started(execution_id, parent, {"execution": execution_id, "agent": agent})
+        self.lineage.started(Attribution(execution_id=execution_id, agent_id=agent), parent)
         return execution_id
 
     @rule(target=holds, execution_id=executions, model=st.sampled_from(MODELS), calls=st.integers(0, 4))

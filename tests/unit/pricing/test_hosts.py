@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hivecost.events import CostStatus, Usage
-from hivecost.pricing import PriceBook, UsageReading
+from hivecost.pricing import PriceBook
 from hivecost.pricing.catalog import shipped_catalog
 from hivecost.pricing.hosts import HostNames
+from hivecost.usage import UsageReading
 
 BOOK = PriceBook()
 MILLION = Usage(input_tokens=1_000_000)

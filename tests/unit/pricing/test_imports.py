@@ -13,7 +13,7 @@ HEAVY = "genai_prices", "pydantic", "httpx2", "rich", "typer"
     [
         "import hivecost.pricing",
         "from hivecost.pricing import PriceBook; PriceBook({'m': {'input': 1, 'output': 2}})",
-        "from hivecost.pricing import read_usage; read_usage({'usage': {'prompt_tokens': 1}})",
+        "from hivecost.usage import read_usage; read_usage({'usage': {'prompt_tokens': 1}})",
     ],
 )
 def test_genai_prices_is_not_imported_before_a_rate_is_needed(code):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given, settings
@@ -45,6 +46,25 @@ def test_the_id_comes_back(book, form):
     """Whatever it was, from every form of a line; without one there is none."""
     assert price_line(form({**CALL, "id": [1, None]}), book)["id"] == [1, None]
     assert "id" not in price_line(form(CALL), book)
+
+
+@pytest.mark.parametrize("form", [dict, lambda call: json.dumps(call).encode(), MappingProxyType])
+def test_keys_that_are_not_read_are_named(book, form):
+    """A slip must not pass for what it was meant to be; a call's own keys are none of them."""
+    slips = {"service_teir": "flex", "note": {"usage": 3}}
+    priced = price_line(form({**CALL, "id": 3, **slips}), book)
+    assert (priced["status"], priced["cost_usd"]) == ("priced", "0.007375000")
+    assert priced["ignored"] == [*slips]
+    unpriced = price_line(form({"modle": "gpt-4o", "usage": {"input_tokens": 1}}), book)
+    assert (unpriced["status"], unpriced["ignored"]) == ("unpriced", ["modle"])
+    flavored = {"model": "gpt-4o", "raw_usage": {"prompt_tokens": 1}, "flavor": "openai", "reported_cost_usd": "1"}
+    assert "ignored" not in price_line(form({**CALL, "id": 3, **flavored}), book)
+
+
+def test_of_many_keys_that_are_not_read_some_are_named(book):
+    """A line of the output does not grow with whatever stands in the input's."""
+    priced = price_line({**CALL, **{f"key {number}" * 100: 1 for number in range(1_000)}}, book)
+    assert (len(priced["ignored"]), {len(name) for name in priced["ignored"]}) == (20, {60})
 
 
 def test_an_amount_of_one_nanousd_is_plain(book):

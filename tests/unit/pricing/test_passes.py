@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from hivecost.events import Cost, CostStatus, Usage
-from hivecost.pricing import PriceBook, UsageReading, UsageStatus
+from hivecost.pricing import PriceBook
 from hivecost.pricing.passes import sum_of_costs
+from hivecost.usage import UsageReading, UsageStatus
 from hivecost.usage.reading import UsagePass
 
 BOOK = PriceBook()

@@ -11,12 +11,12 @@ import pytest
 
 from hivecost.clock import to_ns
 from hivecost.events import Cost, CostStatus, Usage
-from hivecost.pricing import PriceBook, estimated, read_usage
+from hivecost.pricing import PriceBook
 from hivecost.pricing.fees import FEES, PIECE_MODELS
 from hivecost.pricing.history import REWRITTEN
 from hivecost.pricing.model_limits import limits_table
 from hivecost.pricing.units import UNPRICED
-from hivecost.usage import FLAVORS, UsageReading, UsageStream
+from hivecost.usage import FLAVORS, UsageReading, UsageStream, estimated, read_usage
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "docs" / "prices.md").read_text()

@@ -9,8 +9,9 @@ import pytest
 from hivecost.events import CostStatus, Usage
 from hivecost.ledger.matching import matcher
 from hivecost.model_names import region_of
-from hivecost.pricing import PriceBook, UsageReading
+from hivecost.pricing import PriceBook
 from hivecost.pricing.regions import REGIONS
+from hivecost.usage import UsageReading
 
 BOOK = PriceBook()
 TURN = Usage(input_tokens=10_000, output_tokens=10_000)

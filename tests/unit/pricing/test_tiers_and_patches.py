@@ -8,12 +8,12 @@ import pytest
 from hivecost.clock import to_ns
 from hivecost.events import CostStatus, Usage
 from hivecost.money import TURN_COST_MAX_NANOUSD
-from hivecost.pricing import PriceBook, UsageReading, UsageStatus
+from hivecost.pricing import PriceBook
 from hivecost.pricing.offers import ModelRates, Offer, Price, Validity, day_ns
 from hivecost.pricing.past import tiers_reach_back
 from hivecost.pricing.patches import PATCHES
-from hivecost.pricing.tier_factors import TIER_FACTORS
-from hivecost.pricing.tiers import canonical_tier
+from hivecost.pricing.tiers import TIER_FACTORS, canonical_tier
+from hivecost.usage import UsageReading, UsageStatus
 
 TURN = Usage(input_tokens=1_000_000, output_tokens=1_000_000)
 

@@ -8,7 +8,8 @@ import pytest
 from hivecost.clock import to_ns
 from hivecost.errors import ConfigError
 from hivecost.events import CostStatus, Usage
-from hivecost.pricing import PriceBook, UsageReading
+from hivecost.pricing import PriceBook
+from hivecost.usage import UsageReading
 
 TURN = Usage(input_tokens=1_000_000, output_tokens=1_000_000)
 

@@ -6,7 +6,7 @@ import anyio
 import pytest
 
 from hivecost.errors import ConfigError
-from hivecost.rate_limits import Throttle, throttle
+from hivecost.rate_limits import Throttle, limiter
 from hivecost.testing import FakeClock
 
 pytestmark = pytest.mark.anyio
@@ -59,7 +59,7 @@ async def test_who_is_cancelled_gives_way():
 
 async def test_the_keys_it_knows_are_bounded(monkeypatch):
     """The one that was idle longest gives way, and passes at once when it comes back."""
-    monkeypatch.setattr(throttle, "KEYS_MAX", 2)
+    monkeypatch.setattr(limiter, "KEYS_MAX", 2)
     gate = Throttle(clock=FakeClock())
     with anyio.fail_after(5):
         for key in ("a", "b", "c", "a"):
@@ -68,7 +68,7 @@ async def test_the_keys_it_knows_are_bounded(monkeypatch):
 
 async def test_one_that_was_asked_for_lately_is_kept(monkeypatch):
     """Idle is who was not asked for, not who came first."""
-    monkeypatch.setattr(throttle, "KEYS_MAX", 2)
+    monkeypatch.setattr(limiter, "KEYS_MAX", 2)
     clock = FakeClock()
     gate = Throttle(clock=clock)
     await gate.acquire("a", 60.0)

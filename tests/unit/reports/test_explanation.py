@@ -13,8 +13,9 @@ import pytest
 
 import hivecost as hc
 from hivecost.backends import Ledger
+from hivecost.cli.render import render_explanation, to_json
 from hivecost.errors import ConfigError, LedgerUnavailableError, StoreCorruptError
-from hivecost.reports import explain_budget, render_explanation, to_json
+from hivecost.reports import explain_budget
 
 pytestmark = pytest.mark.anyio
 

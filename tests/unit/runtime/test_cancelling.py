@@ -43,6 +43,26 @@ async def test_a_handler_cancels_the_execution_its_event_is_about(runtime, forev
     assert (result.status, str(result.error)) == ("cancelled", "seen enough")
 
 
+async def test_a_turn_after_the_cancellation_says_so(runtime):
+    """By its own error, before any await is cancelled: frameworks tell it from a task that was cancelled."""
+    raised = []
+
+    @runtime.entry_point("api")
+    async def api(ctx, _):
+        await runtime.cancel_execution(ctx.execution_id, "enough")
+        with anyio.CancelScope(shield=True):
+            await anyio.sleep(0.01)
+        try:
+            async with ctx.turn("m"):
+                pass
+        except hc.ExecutionCancelledError as error:
+            raised.append(str(error))
+
+    async with runtime:
+        await runtime.trigger_and_wait("api")
+    assert len(raised) == 1
+
+
 async def test_an_execution_cancels_itself(runtime):
     """In its own task the call returns, too; the next await is where it ends."""
     reached = []

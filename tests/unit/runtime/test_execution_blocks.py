@@ -206,8 +206,8 @@ def check(case, left_by, events, results) -> None:
     if case.ends == "cancelled" and case.raises is hc.ExecutionCancelledError:
         assert str(results[0].error) == "enough"
     for one in inner:
-        assert (one.agent_id, one.session_id, one.attribution["user_id"]) == ("planner", ctx.session_id, "ada")
-        assert (one.parent_execution_id, one.attribution["task_id"]) == (ctx.execution_id, "part")
+        assert (one.agent_id, one.session_id, one.attribution.user_id) == ("planner", ctx.session_id, "ada")
+        assert (one.parent_execution_id, one.attribution.task_id) == (ctx.execution_id, "part")
         assert results[0].metrics["tree_llm_calls"] == 2
 
 

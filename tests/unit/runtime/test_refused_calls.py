@@ -10,7 +10,7 @@ import openai
 import pytest
 
 import hivecost as hc
-from hivecost.runtime.outcome import refusal_status
+from hivecost.runtime.billing_errors import refusal_status
 
 pytestmark = pytest.mark.anyio
 

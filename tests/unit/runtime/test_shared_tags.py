@@ -51,8 +51,8 @@ async def test_an_agent_reads_its_tags_and_cannot_change_them(make_runtime, coll
             ctx.tags["customer"] = 7
         with pytest.raises(AttributeError):
             ctx.tags = {"customer": 7}
-        with pytest.raises(TypeError):
-            ctx.attribution["user_id"] = "bob"
+        with pytest.raises(AttributeError):
+            ctx.attribution.user_id = "bob"
         given["customer"] = "other"
         async with ctx.turn("m") as turn:
             turn.settle(USAGE)

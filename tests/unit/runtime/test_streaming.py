@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import hivecost as hc
-from hivecost.pricing import UsageStream
-from hivecost.runtime.hard_budgets import Admission
+from hivecost.runtime.admission import Admission
 from hivecost.runtime.streaming import Coverage
 from hivecost.runtime.turn_bound import TurnTokens
+from hivecost.usage import UsageStream
 
 pytestmark = pytest.mark.anyio
 

@@ -52,12 +52,7 @@ async def test_what_is_started_inside_inherits_whose_it_is(runtime):
     (child,) = result.output
     who, tags, parent_id = child.output
     assert (child.session_id, parent_id) == (result.session_id, result.execution_id)
-    assert {key: who[key] for key in ("user_id", "org_id", "task_id")} == {
-        "user_id": "ada",
-        "org_id": "acme",
-        "task_id": "t",
-    }
-    assert who["agent_id"] == "child"
+    assert (who.user_id, who.org_id, who.task_id, who.agent_id) == ("ada", "acme", "t", "child")
     assert tags == ACME["tags"]
 
 
@@ -68,7 +63,7 @@ async def test_what_is_given_comes_before_what_is_inherited(runtime):
     async with runtime:
         result = await runtime.trigger_and_wait("parent", given, **ACME)
     who, tags, _ = result.output[0].output
-    assert (who["session_id"], who["user_id"], who["org_id"], who["task_id"]) == ("other", "", "globex", "t")
+    assert (who.session_id, who.user_id, who.org_id, who.task_id) == ("other", "", "globex", "t")
     assert tags == {"customer": "c", "plan": "free"}
 
 
@@ -76,7 +71,7 @@ async def test_what_is_started_outside_inherits_nothing(runtime):
     family(runtime)
     async with runtime:
         who, tags, parent_id = (await runtime.trigger_and_wait("child")).output
-    assert (who["user_id"], tags, parent_id) == ("", {}, "")
+    assert (who.user_id, tags, parent_id) == ("", {}, "")
 
 
 async def test_events_and_the_log_say_who_started_whom(tmp_path, make_runtime, collect):

@@ -18,12 +18,13 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 import hivecost as hc
-from hivecost.pricing import PriceBook, UsageStream, can_count_tokens, read_usage
+from hivecost.pricing import PriceBook, can_count_tokens
 from hivecost.runtime.prompt_count import PromptCount
 from hivecost.runtime.turn_bound import TurnBounds
 from hivecost.testing import Behaviour, FakeClock, ToolCall, anthropic_messages, openai_chat, openai_responses
 from hivecost.testing.generation import billed_usage, generate
 from hivecost.testing.models import DATED_MODELS
+from hivecost.usage import UsageStream, read_usage
 
 pytestmark = [
     pytest.mark.timeout(600),

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 import hivecost as hc
 from hivecost.backends.sqlite import prune
 from hivecost.backends.sqlite.log.runtime_log import RuntimeLog
-from hivecost.ledger import Account, SpendAccounts, attribution
-from hivecost.subscribers import budget_watcher, dropped_accounts, logged_spending
-from hivecost.subscribers.logged_spending import LOOK_S, LoggedSpending
+from hivecost.ledger import Account, SpendAccounts, attributes_of
+from hivecost.subscribers.budget_watcher import dropped_accounts, logged_spending, watcher
+from hivecost.subscribers.budget_watcher.logged_spending import LOOK_S, LoggedSpending
 from hivecost.testing import FakeClock
 
 pytestmark = pytest.mark.anyio
@@ -99,7 +99,7 @@ class Process:
 
     async def check(self, number: int) -> None:
         """What a turn finds at the gate is all that was spent, also one that comes half a day late."""
-        who = attribution(self.turn(number))
+        who = attributes_of(self.turn(number))
         for at_ns in (self.clock.now_ns(), self.clock.now_ns() - 12 * 3600 * 10**9):
             accounts, expected = (book.find(who, at_ns) for book in (self.accounts, self.expected))
             await self.spending.read_back(self.base_path, accounts)
@@ -196,13 +196,13 @@ async def test_what_was_pruned_counts(process):
 async def test_turns_of_one_session_that_come_together_read_it_once(tmp_path, monkeypatch):
     """Its past is not counted twice; sessions that come meanwhile are read together."""
     process, reads = Process(tmp_path, [SESSION]), []
-    real = dropped_accounts.spending_where
+    real = dropped_accounts.spending_in
 
-    async def spending_where(*arguments, **more):
-        reads.append(sorted(more["values"]))
-        return await real(*arguments, **more)
+    def spending_in(log, **asked):
+        reads.append(sorted(asked["filter"].session))
+        return real(log, **asked)
 
-    monkeypatch.setattr(dropped_accounts, "spending_where", spending_where)
+    monkeypatch.setattr(dropped_accounts, "spending_in", spending_in)
     await process.recover()
     for number in range(6):
         process.theirs(number)
@@ -227,7 +227,7 @@ async def test_a_log_that_cannot_be_read_then_is_said(process, caplog):
     path.rename(path.with_name("away"))
     path.mkdir()
     for number in (0, 1, 2):
-        accounts = process.accounts.find(attribution(process.turn(number)), process.clock.now_ns())
+        accounts = process.accounts.find(attributes_of(process.turn(number)), process.clock.now_ns())
         await process.spending.read_back(process.base_path, accounts)
         assert accounts[0].settled == 0
     assert caplog.text.count("what was spent before on accounts is unknown") == 1
@@ -256,7 +256,7 @@ async def spend(runtime, session_id, turns=1):
 
 async def test_a_spent_session_that_comes_back_is_refused(make_runtime, monkeypatch):
     """After any number of others; one that is not spent goes on where it was."""
-    monkeypatch.setattr(budget_watcher, "SESSIONS_MAX", 4)
+    monkeypatch.setattr(watcher, "SESSIONS_MAX", 4)
     budgets, clock = [hc.Budget("s", limit="3 calls", window="session", warn=(), mode="stop_after")], FakeClock()
     async with make_runtime(budgets=budgets, config={"log": True}, clock=clock) as runtime:
         assert (await spend(runtime, "spent", 3)).status == "completed"
@@ -278,7 +278,7 @@ async def test_a_spent_session_that_comes_back_is_refused(make_runtime, monkeypa
 
 async def test_without_a_log_more_sessions_are_kept(make_runtime, monkeypatch):
     """As there is nothing to read them from: only beyond the larger bound do the longest unused ones begin anew."""
-    monkeypatch.setattr(budget_watcher, "SESSIONS_MAX", 4)
+    monkeypatch.setattr(watcher, "SESSIONS_MAX", 4)
     budgets = [hc.Budget("s", limit="3 calls", window="session", warn=(), mode="stop_after")]
     async with make_runtime(budgets=budgets) as runtime:
         await spend(runtime, "spent", 3)

@@ -154,7 +154,8 @@ def test_a_hard_budget_has_no_such_choice(value):
 
 async def test_the_report_says_how_many_calls(make_runtime, tmp_path, capsys):
     """Beside what is in the total."""
-    from hivecost.reports import load_session_report, render_session  # rich is slow to load
+    from hivecost.cli.render import render_session  # rich is slow to load
+    from hivecost.reports import load_session_report
 
     runtime = make_runtime(budgets=hc.Budget("cap", "$1", mode="stop_after"), config={"log": True})
 

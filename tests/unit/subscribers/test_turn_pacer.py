@@ -247,7 +247,7 @@ async def test_who_waits_for_money_holds_no_place(make_runtime, why):
     @runtime.entry_point("api")
     async def api(ctx, turns):
         for _ in range(turns):
-            asked.append(ctx.attribution["org_id"])
+            asked.append(ctx.attribution.org_id)
             async with ctx.turn("m", input_tokens=100, max_tokens=300) as turn:
                 turn.settle(hc.Usage(100, 300 if why == "paused" else 50))
 

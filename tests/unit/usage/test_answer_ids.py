@@ -9,7 +9,7 @@ from anthropic.types import Message
 from openai.types.chat import ChatCompletion
 
 from hivecost.events import Usage
-from hivecost.pricing import UsageStatus, UsageStream, read_usage
+from hivecost.usage import UsageStatus, UsageStream, read_usage
 
 CHAT = {"id": "chatcmpl-1", "model": "gpt-4o", "choices": [], "usage": {"prompt_tokens": 1, "completion_tokens": 2}}
 RESPONSES = {"id": "resp_1", "object": "response", "usage": {"input_tokens": 1, "output_tokens": 2}}

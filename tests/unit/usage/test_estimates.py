@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from hivecost.pricing import UsageStatus, estimated, read_usage, size_of_answer, tokens_of
+from hivecost.usage import UsageStatus, estimated, read_usage, size_of_answer, tokens_of
 
 ANSWERS = {
     "chat": {"model": "m", "choices": [{"message": {"role": "assistant", "content": "x" * 30}}]},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import itertools
 import json
 from collections.abc import Mapping
 
@@ -11,8 +12,9 @@ from msgspec import msgpack
 
 from hivecost.errors import UsageInvalidError
 from hivecost.events import Usage
-from hivecost.pricing import PriceBook, UsageStatus, UsageStream, price_line, read_usage
+from hivecost.pricing import PriceBook, price_line
 from hivecost.testing import FakeClock
+from hivecost.usage import UsageStatus, UsageStream, read_usage
 
 HUGE = 10**5_000
 SOUND = {"prompt_tokens": 4, "completion_tokens": 5}
@@ -43,6 +45,27 @@ class RaisingMapping(Mapping):
 
     def __len__(self):
         raise RuntimeError("closed")
+
+
+class EndlessMapping(Mapping):
+    """Has any name, and another one after it."""
+
+    def __getitem__(self, key):
+        return None
+
+    def __iter__(self):
+        return map(str, itertools.count())
+
+    def __len__(self):
+        return 1
+
+
+class EndlessDict(dict):
+    def __iter__(self):
+        return map(str, itertools.count())
+
+    def items(self):
+        return ((name, None) for name in self)
 
 
 class StrangeError(Exception):
@@ -125,6 +148,8 @@ ODD = {
     "raising": Raising(),
     "dict": RaisingDict(a=1),
     "mapping": RaisingMapping(),
+    "endless": EndlessMapping(),
+    "endless dict": EndlessDict(a=1),
     "deep": nest(100_000),
     "web": web(20),
     "branches": branches(10, 12),
@@ -200,6 +225,18 @@ def test_a_property_that_raises_is_told_or_passed_over():
     assert read_usage(Partly()).usage == READ
 
 
+@pytest.mark.parametrize("endless", [EndlessMapping(), EndlessDict(a=1)])
+def test_a_mapping_without_end_is_invalid(endless):
+    """As the answer, as its usage, and as what an SDK did not know of it; around sound counts it is passed over."""
+
+    class Answer:
+        model_extra = endless
+
+    for payload in (endless, {"usage": endless}, Answer()):
+        assert read_usage(payload).status is UsageStatus.INVALID
+    assert read_usage({"usage": SOUND, "metadata": endless}).usage == READ
+
+
 @pytest.mark.parametrize("wrap", [str, str.encode])
 def test_json_with_an_integer_of_thousands_of_digits(wrap):
     """In a count it is invalid; anywhere else the counts are read to the token."""
@@ -250,6 +287,8 @@ def test_a_line_is_priced_or_invalid():
     for field in ("model", "provider", "timestamp", "usage", "raw_usage", "batch", "reported_cost_usd", "service_tier"):
         for odd in ODD.values():
             assert price_line({"model": "gpt-4o", "usage": {"input_tokens": 1}, field: odd}, book)["status"]
+    for odd in ODD.values():
+        assert price_line(odd, book)["status"] in ("invalid", "unpriced")
     for year in ("0001-01-01", "9999-12-31T23:59:59-14:00"):
         assert price_line({"model": "nobody", "timestamp": year, "usage": {"input_tokens": 1}}, book)["status"]
         assert price_line({"model": "gpt-4o", "timestamp": year, "usage": {"input_tokens": 1}}, book)["status"]

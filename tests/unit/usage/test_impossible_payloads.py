@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from msgspec import msgpack, structs
 
 from hivecost.events import TOKENS_PER_TURN_MAX, Usage, usage_problem
-from hivecost.pricing import FLAVORS, UsageStatus, UsageStream, read_usage
+from hivecost.usage import FLAVORS, UsageStatus, UsageStream, read_usage
 
 IMPOSSIBLE = [True, -1, 1.5, math.nan, math.inf, -math.inf, "1e2", "", [], {}, 10**9 + 1, 10**30, b"1"]
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hivecost.events import Usage
-from hivecost.pricing import UsageStream
+from hivecost.usage import UsageStream
 
 
 def chat(text):

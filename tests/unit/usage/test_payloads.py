@@ -8,7 +8,7 @@ import pytest
 
 from hivecost.errors import ConfigError
 from hivecost.events import Usage
-from hivecost.pricing import FLAVORS, UsageStatus, read_usage
+from hivecost.usage import FLAVORS, UsageStatus, read_usage
 
 OPENAI = {
     "id": "chatcmpl-1",

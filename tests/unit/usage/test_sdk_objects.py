@@ -12,7 +12,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionChunk
 from openai.types.responses import Response, ResponseCompletedEvent
 
 from hivecost.events import Usage
-from hivecost.pricing import UsageStatus, UsageStream, read_usage
+from hivecost.usage import UsageStatus, UsageStream, read_usage
 
 CHAT = {
     "id": "1",

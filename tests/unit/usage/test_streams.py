@@ -5,7 +5,7 @@ import json
 import pytest
 
 from hivecost.events import Usage
-from hivecost.pricing import UsageStatus, UsageStream
+from hivecost.usage import UsageStatus, UsageStream
 from hivecost.usage.streams import CUT_REASON
 
 

@@ -15,13 +15,15 @@ from hivecost.backends.sqlite.log.append import Appended
 from hivecost.backends.sqlite.log.runtime_log import RuntimeLog
 from hivecost.backends.sqlite.os_lock import run_locked, start_locked
 from hivecost.clock import Clock
-from hivecost.errors import StoreCorruptError, StoreError, StoreMovedError, StoreVersionError
+from hivecost.errors import StoreCorruptError, StoreError, StoreLockedError, StoreMovedError, StoreVersionError
 from hivecost.events import Event
 from hivecost.loops import Loop
 from hivecost.threads import run_in_thread
 
 #: How long a batch waits before each new attempt.
 RETRY_WAITS_S: Final = (0.05, 0.25, 1.0)
+#: Between two slices, so that writers who wait for the lock have it in between.
+_PAUSE_S: Final = 0.01
 
 
 class Appender:
@@ -42,6 +44,27 @@ class Appender:
     def rest_s(self) -> float:
         """How long to gather events before the next commit: above 0 while a reader lets the WAL grow."""
         return self._log.rest_s
+
+    @property
+    def has_old_rows(self) -> bool:
+        """Whether a migration left rows to be moved."""
+        return self._log.has_old_rows
+
+    async def move_old_rows(self) -> None:
+        """Move them, a slice at a time; others have the lock in between. Stopped anywhere, the next one goes on."""
+        while self._keep_open and self.has_old_rows:
+            pause_s = _PAUSE_S
+            try:
+                await run_locked(self._base_path, self._move_slice, make=False)
+            except StoreLockedError:  # as events do, it waits for whoever keeps the database from being written
+                pause_s = RETRY_WAITS_S[-1]
+            except (sqlite3.Error, OSError) as error:
+                raise to_store_error(error, self._path) from error
+            await self._clock.sleep(max(pause_s, self.rest_s))
+
+    def _move_slice(self) -> None:
+        if self._keep_open:  # asked under the lock, as in `_append`
+            self._log.move_slice()
 
     async def open(self) -> None:
         """Make or migrate the database, and keep it open until `close`."""

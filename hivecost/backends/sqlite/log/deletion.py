@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
+from hivecost.backends.sqlite.backfill import move_session
 from hivecost.backends.sqlite.database import database_path, is_file, open_writer
 from hivecost.backends.sqlite.faults import named_faults
 from hivecost.backends.sqlite.log.rollups import subtract_session
@@ -31,6 +32,7 @@ def _delete(base_path: Path, session_id: str) -> bool:
     connection = open_writer(base_path)
     try:
         connection.execute("BEGIN IMMEDIATE")
+        move_session(connection, session_id)
         subtract_session(connection, session_id)
         deleted = [_delete_from(connection, table, session_id) for table in _TABLES]
         connection.execute("COMMIT")

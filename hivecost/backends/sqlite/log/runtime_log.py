@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
+from hivecost.backends.sqlite.backfill import has_old_rows, move_slice
 from hivecost.backends.sqlite.database import (
     Identity,
+    begin,
     checkpoint_if_grown,
     database_path,
     identity_of,
@@ -20,6 +23,8 @@ from hivecost.backends.sqlite.database import (
 from hivecost.backends.sqlite.log.append import Appended, append
 from hivecost.errors import StoreLockedError
 from hivecost.events import Event
+
+T = TypeVar("T")
 
 
 class RuntimeLog:
@@ -36,32 +41,21 @@ class RuntimeLog:
         self._checkpointed_bytes = 0
         #: How long to gather events before the next commit.
         self.rest_s = 0.0
+        #: Whether a migration left rows to be moved.
+        self.has_old_rows = False
 
     def open(self) -> sqlite3.Connection:
         """The open connection; opening makes and migrates the database."""
         if self._connection is None:
             self._connection = open_writer(self._base_path, same_as=self._identity)
+            self.has_old_rows = has_old_rows(self._connection)
         if self._identity is None:
             self._identity = identity_of(self._path)
         return self._connection
 
     def append(self, events: Sequence[Event]) -> Appended:
         """Commit the events and their sums."""
-        if self._identity is not None:
-            require_same(self._path, self._identity)
-        connection = self.open()
-        try:
-            if self.rest_s:
-                require_wal_room(connection, self._path)
-            appended = append(connection, events)
-            self._checkpointed_bytes = checkpoint_if_grown(connection, self._path, self._checkpointed_bytes)
-        except StoreLockedError:
-            raise
-        except BaseException:
-            self._disconnect()
-            raise
-        self.rest_s = rest_between_commits_s(wal_bytes(self._path))
-        return appended
+        return self._commit(lambda connection: append(connection, events))
 
     def append_once(self, events: Sequence[Event]) -> Appended:
         """The same, leaving nothing open behind it."""
@@ -69,6 +63,39 @@ class RuntimeLog:
             return self.append(events)
         finally:
             self.close()
+
+    def move_slice(self) -> None:
+        """Move some of the rows that a migration left."""
+        self._commit(self._move_slice)
+
+    def _move_slice(self, connection: sqlite3.Connection) -> None:
+        begin(connection)
+        try:
+            has_more = move_slice(connection)
+            connection.execute("COMMIT")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
+            raise
+        self.has_old_rows = has_more
+
+    def _commit(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do the work, which commits what it does."""
+        if self._identity is not None:
+            require_same(self._path, self._identity)
+        connection = self.open()
+        try:
+            if self.rest_s:
+                require_wal_room(connection, self._path)
+            result = work(connection)
+            self._checkpointed_bytes = checkpoint_if_grown(connection, self._path, self._checkpointed_bytes)
+        except StoreLockedError:
+            raise
+        except BaseException:
+            self._disconnect()
+            raise
+        self.rest_s = rest_between_commits_s(wal_bytes(self._path))
+        return result
 
     def close(self) -> None:
         """Close the connection, if one is open; SQLite may checkpoint now."""

@@ -82,7 +82,9 @@ class Store:
         self._closing = False
         self._wakeup = anyio.Event()
         self._alone = anyio.Lock()  # held by the one who commits while no writer runs
-        self._scope: anyio.CancelScope | None = None  # made when it opens: a Store may be made outside of any loop
+        # Made when it opens: a Store may be made outside of any loop.
+        self._scope: anyio.CancelScope | None = None
+        self._moving: anyio.CancelScope | None = None
         self._is_forked = False
         tell_children(self)
 
@@ -104,8 +106,11 @@ class Store:
             await self._appender.open()
             self._closing, self._writing, self._loop = False, True, current_loop()
             self._scope = scope = anyio.CancelScope(shield=True)
+            self._moving = moving = anyio.CancelScope()
             self._tasks = await anyio.create_task_group().__aenter__()
             self._tasks.start_soon(self._run, scope, name=f"writer of {self._path}")
+            if self._appender.has_old_rows:
+                self._tasks.start_soon(self._move_old_rows, moving, name=f"old rows of {self._path}")
         return self
 
     async def __aexit__(
@@ -119,6 +124,8 @@ class Store:
             return
         self._closing = True
         self._wakeup.set()
+        if self._moving is not None:
+            self._moving.cancel()
         deadline = anyio.current_time() + self.close_timeout_s
         if self._scope is not None:
             self._scope.deadline = deadline
@@ -267,6 +274,14 @@ class Store:
                         await self._rest()
             finally:
                 self._give_up()
+
+    async def _move_old_rows(self, scope: anyio.CancelScope) -> None:
+        """Until it closes: whoever opens it next goes on. Nothing depends on it, because readers see them as well."""
+        try:
+            with scope:
+                await self._appender.move_old_rows()
+        except StoreError as error:
+            _log.error("what an older version logged is read a little slower until it is opened again: %s", error)
 
     async def _gather(self) -> None:
         """Let more events come before the next commit, unless it closes."""

@@ -6,7 +6,8 @@ ALTER TABLE turns ADD COLUMN resolved_provider TEXT NOT NULL DEFAULT '';
 
 ALTER TABLE executions ADD COLUMN parent_execution_id TEXT NOT NULL DEFAULT '';
 
--- The turns that are gone by the same names. SQLite changes no primary key: the table is made anew.
+-- The turns that are gone by the same names. SQLite changes no primary key: the table is made anew, and the rows of the
+-- old one are moved later, some at a time (backends/sqlite/backfill.py).
 ALTER TABLE pruned_turns RENAME TO pruned_turns_before;
 CREATE TABLE pruned_turns (
     session_id TEXT NOT NULL,
@@ -36,12 +37,4 @@ CREATE TABLE pruned_turns (
     PRIMARY KEY (session_id, quarter_hour, node_id, agent_id, user_id, org_id, task_id, tags, provider, model,
         asked_model, resolved_model, resolved_provider)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO pruned_turns (session_id, quarter_hour, node_id, agent_id, user_id, org_id, task_id, tags, provider, model,
-    asked_model, resolved_model, resolved_provider, llm_calls, input_tokens, output_tokens, cache_read_tokens,
-    cache_write_tokens, reasoning_tokens, cost_nanousd, unpriced_calls, invalid_calls, estimated_calls, latency_ms)
-SELECT session_id, quarter_hour, node_id, agent_id, user_id, org_id, task_id, tags, provider, model,
-    '', '', '', llm_calls, input_tokens, output_tokens, cache_read_tokens,
-    cache_write_tokens, reasoning_tokens, cost_nanousd, unpriced_calls, invalid_calls, estimated_calls, latency_ms
-FROM pruned_turns_before;
-DROP TABLE pruned_turns_before;
-CREATE INDEX pruned_turns_by_time ON pruned_turns (quarter_hour);
+CREATE INDEX pruned_turns_by_quarter_hour ON pruned_turns (quarter_hour);

@@ -13,6 +13,7 @@ from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from hivecost.attribute_names import fields_of
 from hivecost.backends.asking import checked_alerts, checked_limit, cursor_of, not_a_cursor, place_of
 from hivecost.backends.sqlite.log.rollups import COUNTED
 from hivecost.backends.sqlite.reading.source import Row, Source, Watch
@@ -29,6 +30,7 @@ from hivecost.backends.sqlite.reading.sums import (
 from hivecost.errors import EventFormatError, SessionNotFoundError, StoreCorruptError
 from hivecost.log.rows import (
     ALWAYS,
+    EVENT_ATTRIBUTES,
     EVERYTHING,
     AccountRow,
     Filter,
@@ -46,7 +48,7 @@ if TYPE_CHECKING:
     from hivecost.log.records import BudgetDefinition, NodeTotals, RepricedTotals, Run, SessionState
     from hivecost.log.steps import Step
 
-_OF_EVENTS: Final = {name: f"{name}_id" for name in ("session", "node", "agent", "user", "org")}
+_OF_EVENTS: Final = fields_of(EVENT_ATTRIBUTES)
 #: Before the first place of what is read from the newest on: later than any log goes.
 _FROM_THE_NEWEST: Final = (2**63 - 1, "", "")
 

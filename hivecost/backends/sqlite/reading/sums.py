@@ -6,11 +6,22 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, tzinfo
 from typing import Any, Final, NamedTuple
 
+from hivecost.attribute_names import FIELD_OF, fields_of
 from hivecost.backends.sqlite.log.rollups import COUNTED, QUARTER_HOUR, SUMS
 from hivecost.errors import ConfigError
 from hivecost.log.instants import find_zone
 from hivecost.log.periods import QUARTER_HOUR_NS, period_labels
-from hivecost.log.rows import ALWAYS, DIMENSIONS, PERIOD_DIMENSIONS, SUM_NAMES, Filter, SumRow, Wanted, Window
+from hivecost.log.rows import (
+    ALWAYS,
+    DIMENSIONS,
+    KEPT_DIMENSIONS,
+    PERIOD_DIMENSIONS,
+    SUM_NAMES,
+    Filter,
+    SumRow,
+    Wanted,
+    Window,
+)
 
 Row = tuple[Any, ...]
 #: Runs a statement of `reading.sql`: its name, what is bound, and `{places}`.
@@ -18,7 +29,7 @@ Rows = Callable[..., list[Row]]
 
 #: Dimension, and field of a Filter → its column in the log, or what it is counted by there.
 OF_TURNS: Final[Mapping[str, str]] = {
-    **{name: f"{name}_id" for name in ("session", "node", "agent", "user", "org", "task", "execution")},
+    **FIELD_OF,
     **COUNTED,
     **{name: name for name in ("tags", "asked_model", "resolved_model", "resolved_provider", "reason")},
     "answered_model": "model",
@@ -29,12 +40,9 @@ OF_TURNS: Final[Mapping[str, str]] = {
 FILTERED: Final = {name: OF_TURNS[name] for name in Filter._fields}
 _OF_PRUNED: Final = {**OF_TURNS, "execution": "''", "reason": "''", "pruned": "'yes'"}
 #: The same for the sums of quarter-hours, which have no others.
-_OF_QUARTER_HOURS: Final = {
-    **{name: f"{name}_id" for name in ("agent", "user", "org")},
-    **{name: name for name in COUNTED},
-}
+_OF_QUARTER_HOURS: Final = fields_of(KEPT_DIMENSIONS)
 #: The same for the sums of nodes, which are kept by session and by no time.
-_OF_NODES: Final = {"session": "session_id", "node": "node_id", **{name: name for name in COUNTED}}
+_OF_NODES: Final = fields_of(("session", "node", *COUNTED))
 _STORED_SUMS: Final = ", ".join(f"sum({name})" for name in SUM_NAMES)
 _SUMS_OF_TURNS: Final = ", ".join(SUMS[name] for name in SUM_NAMES)
 

@@ -14,7 +14,7 @@ import anyio.to_thread
 
 from hivecost.errors import BudgetExhaustedError, ConfigError, LedgerUnavailableError
 from hivecost.ledger import Budget, LedgerStore, LedgerStoreHold
-from hivecost.testing.contracts.ledger.checking import (
+from hivecost.testing.contracts.checking import (
     ACME,
     CENT,
     OpensLedgers,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from hivecost.errors import BudgetExhaustedError
 from hivecost.ledger import Budget
-from hivecost.testing.contracts.ledger.checking import (
+from hivecost.testing.contracts.checking import (
     ACME,
     CENT,
     DOLLAR,

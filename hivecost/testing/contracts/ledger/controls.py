@@ -9,7 +9,7 @@ import anyio
 
 from hivecost.errors import BudgetExhaustedError, ConfigError
 from hivecost.ledger import Budget, LedgerStore
-from hivecost.testing.contracts.ledger.checking import (
+from hivecost.testing.contracts.checking import (
     ACME,
     CENT,
     DOLLAR,

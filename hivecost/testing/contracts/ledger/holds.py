@@ -9,7 +9,7 @@ from typing import Any
 from hivecost.errors import BudgetBusyError, BudgetExceededError, BudgetExhaustedError, ConfigError
 from hivecost.ledger import Budget
 from hivecost.testing.clock import FakeClock
-from hivecost.testing.contracts.ledger.checking import (
+from hivecost.testing.contracts.checking import (
     ACME,
     CENT,
     OpensLedgers,
@@ -101,8 +101,10 @@ class HoldPromises(OpensLedgers):
         async with self.opened(tmp_path, total(), agent, Budget("b", 1, match={"org": "b"}, mode="hard")) as ledger:
             (await hold_of(ledger, usd="0.40")).settle(usd="0.30")
             hold = await hold_of(ledger, usd="0.10")
-            found = [(one.budget.name, one.scope, one.limit, one.settled) for one in hold.accounts]
+            found = [(row.budget, row.scope, row.limit, row.settled) for row in hold.status()]
             same(found, [("all", "", 100 * CENT, 30 * CENT), ("agent", "agent=planner", 50 * CENT, 30 * CENT)])
+            same([row.budget for row in hold.status(["agent"])], ["agent"])
+            same((set(hold.budgets), set(hold.units)), ({"all", "agent"}, {"usd"}))
 
     async def test_busy_and_exhausted_differ(self, tmp_path: Path) -> None:
         """H7: busy while holds may come back, exhausted, with the end of the period, when none will."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from hivecost.errors import ConfigError, LedgerUnavailableError
 from hivecost.ledger import Budget, LedgerStore, LedgerStoreHold
-from hivecost.testing.contracts.ledger.checking import (
+from hivecost.testing.contracts.checking import (
     ACME,
     CENT,
     OpensLedgers,

@@ -8,7 +8,7 @@ from typing import Any
 from hivecost.errors import BudgetExhaustedError, ConfigError
 from hivecost.ledger import Budget, LedgerStore
 from hivecost.testing.clock import FakeClock
-from hivecost.testing.contracts.ledger.checking import (
+from hivecost.testing.contracts.checking import (
     CENT,
     DOLLAR,
     OpensLedgers,

@@ -8,7 +8,7 @@ from pathlib import Path
 from hivecost.errors import BudgetExhaustedError
 from hivecost.ledger import Budget
 from hivecost.testing.clock import FakeClock
-from hivecost.testing.contracts.ledger.checking import ACME, CENT, OpensLedgers, hold_of, raises, same, sums, total
+from hivecost.testing.contracts.checking import ACME, CENT, OpensLedgers, hold_of, raises, same, sums, total
 
 #: Where the clocks of Berlin change: an instant, a window, the account's period then, and when that ends.
 DST = (
@@ -117,5 +117,5 @@ class PeriodPromises(OpensLedgers):
                     await hold_of(ledger, who, usd="0.01")
             same(sorted(row.scope for row in await ledger.status()), ["user=", "user=ada", "user=bob"])
             stranger = await hold_of(ledger, {"org": "nobody's"}, usd=5)
-            same((stranger.accounts, await ledger.remaining({})), ((), {}))
+            same((list(stranger.status()), list(stranger.budgets), await ledger.remaining({})), ([], [], {}))
             stranger.settle()

@@ -10,7 +10,7 @@ import anyio.lowlevel
 
 from hivecost.errors import BudgetBusyError, BudgetExhaustedError
 from hivecost.ledger import LedgerStore, LedgerStoreHold
-from hivecost.testing.contracts.ledger.checking import (
+from hivecost.testing.contracts.checking import (
     CENT,
     DOLLAR,
     OpensLedgers,

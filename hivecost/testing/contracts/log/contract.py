@@ -17,7 +17,7 @@ from hivecost.events import Event, EventType, ExecutionStarted, LLMTurnComplete
 from hivecost.ledger import Budget
 from hivecost.log import ALWAYS, DIMENSIONS, EVERYTHING, Filter, LogReader, LogWriter, Page, SumRow, Window
 from hivecost.log.records import Pruned, Repricing
-from hivecost.testing.contracts.ledger.checking import raises, same
+from hivecost.testing.contracts.checking import raises, same
 from hivecost.testing.contracts.log.history import DAY_NS, SESSIONS, START_NS, ZONES, history
 from hivecost.testing.contracts.log.oracle import LogOracle, sum_row
 

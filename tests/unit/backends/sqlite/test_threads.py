@@ -18,15 +18,14 @@ import anyio.to_thread
 import pytest
 
 from hivecost import threads
-from hivecost.backends import Ledger
+from hivecost.backends import Ledger, SpendStore
 from hivecost.backends.sqlite import Store
 from hivecost.backends.sqlite.log.appender import RETRY_WAITS_S
-from hivecost.backends.sqlite.reading import SpendStore
 from hivecost.errors import StoreError
 from hivecost.events import LLMTurnComplete
 from hivecost.ledger import Budget
 from hivecost.loops import current_loop
-from hivecost.threads import kept_threads, run_in_thread, start_in_thread
+from hivecost.threads import THREAD_NAME, kept_threads, run_in_thread, start_in_thread
 
 pytestmark = pytest.mark.anyio
 
@@ -80,11 +79,13 @@ async def test_work_begins_before_the_loop_turns():
     assert ended.done()
 
 
-async def test_threads_end_when_nobody_keeps_them():
+async def test_threads_end_when_nobody_keeps_them(monkeypatch):
     """With the last work; while they are kept, they wait for more."""
+    monkeypatch.setattr(threads, "_threads", threads._Threads())  # of which none works for anybody else
+    others = set(threading.enumerate())
 
     def count():
-        return sum(thread.name.startswith("hivecost") for thread in threading.enumerate())
+        return sum(thread.name.startswith(THREAD_NAME) for thread in set(threading.enumerate()) - others)
 
     with anyio.fail_after(30):
         with kept_threads(), kept_threads():

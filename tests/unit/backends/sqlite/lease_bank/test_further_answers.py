@@ -38,7 +38,7 @@ async def answered(ledger, user="ada"):
 async def until_lent_to_nobody(hold):
     """Nobody has used the leases for a while: they are back."""
     with anyio.fail_after(30):
-        while any(account.room for account in hold.accounts):
+        while any(account.room for account in hold.entry.made_on):
             await anyio.sleep(0.05)
 
 

@@ -96,14 +96,21 @@ async def test_a_late_bill_of_a_process_that_dies_then(base_path, budgets, table
 async def test_a_bill_that_comes_while_its_doubt_is_handed_over(base_path, budgets, tables):
     """The doubt is durable and resolved before its process hears that it is durable."""
     async with Ledger.open(base_path, budgets=budgets) as ledger:
+        sync, overtaken = ledger._bank.sync, []
+
+        async def sync_and_be_overtaken(batch, operations):
+            committed = await sync(batch, operations)
+            for one in batch.in_doubt:
+                overtaken.append(one)
+                await resolved_by_another(base_path, hold, 2_000)
+                hold.settle(nanousd=BILL)
+            return committed
+
+        ledger._bank.sync = sync_and_be_overtaken
         hold = await ledger.reserve({}, nanousd=HELD)
         hold.doubt()
-        local, _ = ledger._opened
-        batch = local.collect([], ())
-        committed = ledger._bank._database.sync(batch, [])
-        await resolved_by_another(base_path, hold, 2_000)
-        hold.settle(nanousd=BILL)
-        local.apply(batch, committed)
+        await ledger.status()
+        assert overtaken == [hold.entry]
         (row,) = await ledger.status()
         assert (row.settled, row.held, row.in_doubt) == (BILL, 0, 0)
     assert stand(base_path) == (BILL, 0, 0)

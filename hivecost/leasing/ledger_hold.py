@@ -1,0 +1,200 @@
+"""Money that is set aside for one attempt, in the hands of whoever sends it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Collection, Mapping
+from types import TracebackType
+from typing import Protocol, Self, Unpack
+
+import msgspec
+
+from hivecost.ledger import (
+    UNITS,
+    AccountDetails,
+    Amounts,
+    Hold,
+    HoldState,
+    Refusal,
+    Settlement,
+    Unit,
+    USDAmount,
+    amounts_of,
+)
+
+
+class ExtendsHolds(Protocol):
+    """The ledger that made a hold, which may have to ask the bank to extend it."""
+
+    async def extend(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> None: ...
+
+
+class SettlesHolds(Protocol):
+    """What a hold asks of its ledger in memory, at once."""
+
+    process_id: int
+
+    def settle(self, hold: LedgerHold, amounts: Mapping[Unit, int], /) -> Settlement | None: ...
+
+    def settle_known(self, hold: LedgerHold, amounts: Mapping[Unit, int], /) -> Settlement | None: ...
+
+    def settle_another(self, hold: LedgerHold, amounts: Mapping[Unit, int], /) -> Settlement | None: ...
+
+    def doubt_another(self, hold: LedgerHold, units: Collection[Unit], /) -> None: ...
+
+    def release(self, hold: LedgerHold, /) -> bool: ...
+
+    def doubt(self, hold: LedgerHold, /) -> bool: ...
+
+    def drop(self, hold: Hold, /) -> None: ...
+
+
+class LedgerHold(msgspec.Struct, eq=False, gc=False):
+    """`async with await ledger.reserve(...) as hold:` left unsettled, by an exception or not, the hold is in doubt.
+
+    In doubt it stays charged until its usage arrives (`settle`), or someone resolves it. All methods but `extend` and
+    `observe` are synchronous, safe in any cancellation and over threads. They raise LedgerUnavailableError once the
+    ledger is closed: what is not settled by then is in doubt. So is what nobody keeps any more.
+
+    Nothing that it refers to keeps it, so that the garbage collector need not look at the many of them.
+    """
+
+    _ledger: ExtendsHolds
+    _local: SettlesHolds
+    #: The hold as the ledger knows it, also when nobody has this one any more.
+    entry: Hold
+
+    def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
+        # At the end of the interpreter the journal says the same, and whoever opens the ledger next reads it.
+        if self.entry.state == "held" and not is_finalizing():
+            self._local.drop(self.entry)
+
+    def __repr__(self) -> str:
+        billed = self.entry.billed if self.state == "settled" else None
+        return f"<LedgerHold {self.hold_id} {self.state} {dict(self.amounts if billed is None else billed)}>"
+
+    @property
+    def hold_id(self) -> str:
+        """Unique in this base path; what `Ledger.resolve` takes."""
+        return f"{self._local.process_id}-{self.entry.hold_id}"
+
+    @property
+    def key(self) -> str | None:
+        return self.entry.key
+
+    @property
+    def state(self) -> HoldState:
+        return self.entry.state
+
+    @property
+    def budgets(self) -> frozenset[str]:
+        """The names of the budgets that it counts on."""
+        return self.entry.budgets
+
+    @property
+    def units(self) -> frozenset[Unit]:
+        """In which units they count it."""
+        return self.entry.units
+
+    def status(self, budgets: Collection[str] | None = None) -> tuple[AccountDetails, ...]:
+        """Return how its accounts stand by now, or those of `budgets` alone, as far as this process knows."""
+        return self.entry.status(budgets)
+
+    @property
+    def amounts(self) -> Mapping[Unit, int]:
+        """What is set aside, by unit."""
+        return self.entry.amounts
+
+    @property
+    def shadowed(self) -> tuple[Refusal, ...]:
+        """What shadow budgets would have refused."""
+        return self.entry.shadowed
+
+    def settle(  # spelled out, because `**more` costs each turn a mapping
+        self,
+        usd: USDAmount | None = None,
+        *,
+        nanousd: int | None = None,
+        tokens: int | None = None,
+        calls: int | None = None,
+    ) -> Settlement | None:
+        """Charge the bill and give the rest back; None, and nothing changes, if that was done before.
+
+        A unit that is not named is charged as it was held. A bill above its hold, or above what somebody resolved it
+        at, is charged in full, and freezes the budget unless the hold is partial: `Settlement.incidents`, or
+        `hivecost.signals.settled_late` where only the bank knows. Raises ConfigError for an amount that cannot be.
+        """
+        return self._local.settle(self, amounts_of(usd, nanousd, tokens, calls))
+
+    def settle_known(
+        self,
+        usd: USDAmount | None = None,
+        **more: Unpack[Amounts],
+    ) -> Settlement | None:
+        """Charge what is known of the bill: a unit that is not named stays in doubt, until `settle` or `resolve`.
+
+        Named once, a unit stays as it was charged. None, and nothing changes, for a hold that is not held any more.
+        Otherwise as `settle`, but that a closed ledger gives None.
+        """
+        return self._local.settle_known(self, amounts_of(usd, **more))
+
+    def settle_another(
+        self,
+        usd: USDAmount | None = None,
+        **more: Unpack[Amounts],
+    ) -> Settlement | None:
+        """Charge the bill of one more answer that came for it, on its accounts and in its periods.
+
+        What earlier bills left of the hold pays for it, as far as the accounts still have room: after `settle` the rest
+        is anybody's. What is above is charged in full and freezes the budget, as in `settle`. A unit that is not named
+        is charged at nothing, calls at one. Each call is another answer. None, and `settled_late`, as in `settle`.
+        """
+        return self._local.settle_another(self, amounts_of(usd, **more))
+
+    def doubt_another(self, units: Collection[Unit] = UNITS) -> None:
+        """One more answer came for it, and nobody knows its bill in these units.
+
+        What is left of the hold there is in doubt as one of its own, as far as the accounts still have room.
+        """
+        self._local.doubt_another(self, units)
+
+    def release(self) -> bool:
+        """Give the whole hold back, because it is sure that nothing was sent; False if it is not held any more."""
+        return self._local.release(self)
+
+    def doubt(self) -> bool:
+        """It may have been sent, and nobody knows the bill; False if it is not held any more."""
+        return self._local.doubt(self)
+
+    async def extend(
+        self,
+        usd: USDAmount | None = None,
+        **more: Unpack[Amounts],
+    ) -> None:
+        """Set more aside, on all accounts of the hold or on none. Raises as `Ledger.reserve` does."""
+        await self._ledger.extend(self, amounts_of(usd, **more))
+
+    async def observe(
+        self,
+        usd: USDAmount | None = None,
+        **more: Unpack[Amounts],
+    ) -> None:
+        """It has cost so much so far: keeps at least an eighth more than that set aside.
+
+        Where less is, extends the hold to a quarter more. Raises as `Ledger.reserve` does: stop then, and settle at
+        what it has cost.
+        """
+        seen = amounts_of(usd, **more)
+        short = {unit: amount for unit, amount in seen.items() if amount + amount // 8 > self.amounts.get(unit, 0)}
+        if short:
+            lacking = {unit: amount + amount // 4 - self.amounts.get(unit, 0) for unit, amount in short.items()}
+            await self._ledger.extend(self, lacking)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self.entry.state == "held":
+            self._local.doubt(self)
