@@ -20,9 +20,9 @@ from hivecost.ledger.caps import Cap
 from hivecost.loops import Loop, current_loop, run_on, wait_on
 from hivecost.runtime.endings import NO_REASON_GIVEN, ending, leaves_runtime, reason_for
 from hivecost.runtime.entry_point import THREADS_MAX, EntryPoint
-from hivecost.runtime.execution import PARENTS, Body, Execution, current_execution
 from hivecost.runtime.hosts import ExecutionsHost
 from hivecost.runtime.result import ExecutionResult, described, without_traceback
+from hivecost.runtime.running_execution import PARENTS, Body, RunningExecution, running_here
 from hivecost.signals import cancellation_ignored, execution_cancelled
 
 T = TypeVar("T")
@@ -37,7 +37,7 @@ class Executions:
     """Starts executions, of entry points in the runtime's task group, and sees each of them to its one end."""
 
     def __init__(self, host: ExecutionsHost, *, cancel_grace_s: float) -> None:
-        self.running: dict[str, Execution] = {}
+        self.running: dict[str, RunningExecution] = {}
         self._results: OrderedDict[str, ExecutionResult] = OrderedDict()
         self.started = 0
         #: By which readers of the log can tell whether the process lives; "": they cannot.
@@ -131,7 +131,7 @@ class Executions:
         given: Mapping[str, str | None],
         tags: Mapping[str, str],
         cap: Cap | None,
-    ) -> Execution:
+    ) -> RunningExecution:
         """Start an execution of an entry point, in a task of its own."""
         group, loop = self._require_open()
         body = Body(loop, anyio.CancelScope())
@@ -149,7 +149,7 @@ class Executions:
         tags: Mapping[str, str],
         cap: Cap | None,
         entry_point: str = "",
-    ) -> Execution:
+    ) -> RunningExecution:
         """Begin the execution of a body, with what the one has that this is called in, where nothing is given."""
         _, loop = self._require_open()
         parent = self._parent()
@@ -157,7 +157,7 @@ class Executions:
             given = {**given, "session_id": new_session_id(self._host.clock.now_ns())}
         whose_parent = None if parent is None else parent.attribution
         attribution = Attribution.begin(new_execution_id(), whose_parent, given, tags)
-        execution = Execution(self._host, loop, entry_point, attribution, body=body, parent=parent)
+        execution = RunningExecution(self._host, loop, entry_point, attribution, body=body, parent=parent)
         self._lineage.started(attribution, attribution.parent_execution_id)
         execution.caps = (*(() if cap is None else (cap,)), *(() if parent is None else parent.caps_here()))
         self.running[execution.execution_id] = execution
@@ -167,7 +167,7 @@ class Executions:
         started = ExecutionStarted(
             entry_point=entry_point,
             runtime_id=self.runtime_id,
-            parent_execution_id=execution.parent_execution_id,
+            parent_execution_id=execution.attribution.parent_execution_id,
             **execution.attributed(),
         )
         execution.publish_as_is(started)
@@ -179,7 +179,7 @@ class Executions:
         if here is not None and here.result is not None:
             here.refuse_when_over()
 
-    def _parent(self) -> Execution | None:
+    def _parent(self) -> RunningExecution | None:
         """The execution that starts another one now. Raises for one that is over, or too deep inside others."""
         parent = self._here()
         if parent is None:
@@ -199,20 +199,17 @@ class Executions:
             raise HiveCostError("the runtime is closing; only executions that still run may start others")
         return self._group, self._loop
 
-    def _here(self) -> Execution | None:
+    def _here(self) -> RunningExecution | None:
         """The execution of this runtime that the calling code belongs to, also when it is over."""
-        try:
-            here = current_execution()
-        except LookupError:
-            return None
-        return here if here.is_of(self._host) else None
+        here = running_here()
+        return here if here is not None and here.is_of(self._host) else None
 
-    def _current(self) -> Execution | None:
+    def _current(self) -> RunningExecution | None:
         """The same while it runs."""
         here = self._here()
         return here if here is not None and self.running.get(here.execution_id) is here else None
 
-    async def _run(self, execution: Execution, entry: EntryPoint, value: Any) -> None:
+    async def _run(self, execution: RunningExecution, entry: EntryPoint, value: Any) -> None:
         assert self._group is not None  # noqa: S101  # set before anything can be started
         assert self._threads is not None  # noqa: S101  # the same
         body = execution.body
@@ -230,7 +227,7 @@ class Executions:
         finally:
             self._finish(execution)
 
-    async def finish(self, execution: Execution) -> None:
+    async def finish(self, execution: RunningExecution) -> None:
         """Bring about the end of an execution whose body has ended, from whichever loop. Nothing cancels that."""
         if self._loop is None or self._loop.is_here():
             self._finish(execution)
@@ -238,7 +235,7 @@ class Executions:
         with _unless_gone(execution), anyio.CancelScope(shield=True):
             await run_on(self._loop, partial(self._finish_at_home, execution), withdraws=False)
 
-    def finish_from_thread(self, execution: Execution) -> None:
+    def finish_from_thread(self, execution: RunningExecution) -> None:
         """Do the same from a thread, and wait for it."""
         if self._loop is None or self._loop.is_here():
             self._finish(execution)
@@ -246,10 +243,10 @@ class Executions:
         with _unless_gone(execution):
             wait_on(self._loop, partial(self._finish_at_home, execution), withdraws=False)
 
-    async def _finish_at_home(self, execution: Execution) -> None:
+    async def _finish_at_home(self, execution: RunningExecution) -> None:
         self._finish(execution)
 
-    def _finish(self, execution: Execution) -> None:
+    def _finish(self, execution: RunningExecution) -> None:
         """The one end of every execution: exactly one EXECUTION_COMPLETED, whatever happened."""
         self._host.collect_turns()
         status, reason = ending(execution)
@@ -258,7 +255,7 @@ class Executions:
         unknown_calls = totals.unpriced_calls + totals.invalid_calls
         result = ExecutionResult(
             execution_id=execution.execution_id,
-            session_id=execution.session_id,
+            session_id=execution.attribution.session_id,
             status=status,
             output=execution.body.output,
             error=reason,
@@ -283,7 +280,7 @@ class Executions:
                 output_tokens=totals.output_tokens,
                 cost_nanousd=totals.cost_nanousd,
                 notional_nanousd=totals.notional_nanousd,
-                parent_execution_id=execution.parent_execution_id,
+                parent_execution_id=execution.attribution.parent_execution_id,
                 **execution.attributed(),
             )
         )
@@ -300,7 +297,7 @@ class Executions:
         if not self.running:
             self._idle.set()
 
-    def _leave(self, execution: Execution, status: ExecutionStatus, why: BaseException | None) -> None:
+    def _leave(self, execution: RunningExecution, status: ExecutionStatus, why: BaseException | None) -> None:
         """End what a cancelled one started, and forget whose accounts nothing counts on any more."""
         if execution.parent is not None:
             execution.parent.children.discard(execution)
@@ -309,7 +306,7 @@ class Executions:
         for execution_id in self._lineage.ended(execution.execution_id):
             self._host.gate.forget_execution(execution_id)
 
-    def _cancel_children(self, execution: Execution, why: BaseException | None, *, after_turn: bool) -> None:
+    def _cancel_children(self, execution: RunningExecution, why: BaseException | None, *, after_turn: bool) -> None:
         for child in list(execution.children):
             reason = f"execution {execution.execution_id}, which started it, was cancelled: {why}"
             self.cancel(child.execution_id, reason, after_turn=after_turn)
@@ -331,7 +328,7 @@ class Executions:
             raise LookupError(f"no execution {execution_id!r} runs here, nor is it among the last {RESULTS_KEPT:,}")
         return self._results[execution_id]
 
-    async def _wait_for(self, execution: Execution) -> ExecutionResult:
+    async def _wait_for(self, execution: RunningExecution) -> ExecutionResult:
         """The result with the error as it was raised; when nobody waits any more, nobody keeps its traceback."""
         execution.waiters += 1
         try:
@@ -388,7 +385,7 @@ class Executions:
         for execution_id in list(self.running):
             self.cancel(execution_id, reason)
 
-    def _cancel(self, execution: Execution, loop: Loop, *, at_once: bool) -> None:
+    def _cancel(self, execution: RunningExecution, loop: Loop, *, at_once: bool) -> None:
         if execution.result is not None:
             return
         if at_once:
@@ -398,11 +395,11 @@ class Executions:
         execution.let_go_of_waiters()
         self._announce_cancelled(execution, execution.cancel_reason)
 
-    def _announce_cancelled(self, execution: Execution, reason: BaseException | None) -> None:
+    def _announce_cancelled(self, execution: RunningExecution, reason: BaseException | None) -> None:
         execution.is_cancel_announced = True
         execution_cancelled.announce(self._host, execution_id=execution.execution_id, reason=reason)
 
-    async def _watch_cancelled(self, execution: Execution) -> None:
+    async def _watch_cancelled(self, execution: RunningExecution) -> None:
         """Report an execution that goes on after it was cancelled, each time the wait has doubled."""
         waited_s, pause_s = 0.0, self._cancel_grace_s
         while not await self._finishes_within(execution, pause_s):
@@ -418,7 +415,7 @@ class Executions:
                 self._host, execution_id=execution.execution_id, entry_point=execution.entry_point, waited_s=waited_s
             )
 
-    async def _finishes_within(self, execution: Execution, seconds: float) -> bool:
+    async def _finishes_within(self, execution: RunningExecution, seconds: float) -> bool:
         async with anyio.create_task_group() as group:
 
             async def stop_waiting() -> None:
@@ -432,7 +429,7 @@ class Executions:
 
 
 @contextmanager
-def _unless_gone(execution: Execution) -> Iterator[None]:
+def _unless_gone(execution: RunningExecution) -> Iterator[None]:
     """Say that nobody is left to hear of the end of an execution, when the runtime's loop is no more."""
     try:
         yield
@@ -440,7 +437,7 @@ def _unless_gone(execution: Execution) -> Iterator[None]:
         _log.error("the end of execution %s is lost: %s", execution.execution_id, error)
 
 
-def _tree_metrics(execution: Execution) -> dict[str, Any]:
+def _tree_metrics(execution: RunningExecution) -> dict[str, Any]:
     """Its figures and those of all executions inside of it, as far as they came."""
     totals = execution.tree_totals
     metrics = {

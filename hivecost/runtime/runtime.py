@@ -43,7 +43,6 @@ from hivecost.runtime.config_file import ConfigFile, read_config_file, require_d
 from hivecost.runtime.config_reload import ConfigReload, compare, in_force_after
 from hivecost.runtime.disabled import IDLE_PLUGINS, PassThroughGate, is_disabled, tell_disabled
 from hivecost.runtime.entry_point import EntryPoint
-from hivecost.runtime.execution import Execution
 from hivecost.runtime.execution_block import ExecutionBlock
 from hivecost.runtime.executions import Executions
 from hivecost.runtime.gate import Gate
@@ -51,6 +50,7 @@ from hivecost.runtime.log import ReadableLog
 from hivecost.runtime.match_values import placed
 from hivecost.runtime.plugins import AttachedPlugin, PluginRack
 from hivecost.runtime.result import ExecutionResult
+from hivecost.runtime.running_execution import RunningExecution
 from hivecost.runtime.switch_interval import switch_interval
 from hivecost.runtime.termination import Termination, ending_on_sigterm, pass_on
 from hivecost.runtime.turn_checks import admit_turn, with_plain_names
@@ -365,7 +365,7 @@ class AgentRuntime:
         cap = self._cap(f"cap of {entry.name}", "trigger", limit, mode)
         given = {"session_id": session_id, "user_id": user_id, "org_id": org_id, "task_id": task_id}
 
-        async def start() -> Execution:
+        async def start() -> RunningExecution:
             return self._executions.trigger(entry, input, given=given, tags=tags or {}, cap=cap)
 
         return (await self._executions.run_at_home(start)).execution_id
@@ -508,10 +508,6 @@ class AgentRuntime:
         provider, model = self.prices.beside(request.model, model, request.provider)
         return self.resolved(request.for_model(model, provider))
 
-    def end_executions(self, why: str) -> None:
-        """Cancel what runs, and start nothing any more. On the runtime's loop."""
-        self._executions.end(why)
-
     def collect_turns(self) -> None:
         """Count the turns that other threads settled so far."""
         self.bus.collect()
@@ -542,3 +538,8 @@ class AgentRuntime:
             foreign_turns=self._foreign_turns,
             events_lost=self._events_lost,
         )
+
+
+def executions_of(runtime: AgentRuntime) -> Executions:
+    """Return what runs in a runtime, for whoever ends it from outside of its loop."""
+    return runtime._executions  # noqa: SLF001  # no agent is to see them

@@ -349,7 +349,7 @@ async def test_retries_that_nobody_saw_are_held_in_full(run):
             turn.release()
 
     async def runtime_ledger(ctx):
-        return await ctx.gate.ledger.status()
+        return await ctx._running.gate.ledger.status()
 
     await run(agent, hard("$1"))
     assert held == [2 * 100 * IN + 1_000 * OUT + 50 * OUT]
