@@ -129,6 +129,7 @@ class BackgroundRuntime(_Face[AgentRuntime]):
             self._life.cancel()
             self._thread.stop()
             raise
+        #: The runtime itself, for code on its own loop.
         self.agent_runtime = self._target
         #: How the budgets stand, and changing them while agents run.
         self.budgets = BackgroundBudgets(self._target.budgets, self._thread)

@@ -275,7 +275,7 @@ class RunningExecution:
 
     def publish_as_is(self, event: Event) -> None:
         """Publish without waiting, from any thread, an event that says whose it is; a loss is counted, never raised."""
-        self._host.publish_for_agent(event)
+        self._host.publish(event)
 
     def attributed(self, **fields: Any) -> dict[str, Any]:
         """This execution's attribution as the fields of an event."""
