@@ -66,7 +66,9 @@ class PassThroughGate(Gate):
         raise LedgerUnavailableError(f"no ledger is open, because {VARIABLE} disables hivecost")
 
     @asynccontextmanager
-    async def open(self, base_path: Path, *, publish: Callable[[Event], None], closing: Closing) -> AsyncIterator[None]:
+    async def open(
+        self, base_path: str | Path, *, publish: Callable[[Event], None], closing: Closing
+    ) -> AsyncIterator[None]:
         """Open nothing."""
         yield
 

@@ -75,7 +75,9 @@ class Gate:
         return self._ledger
 
     @asynccontextmanager
-    async def open(self, base_path: Path, *, publish: Callable[[Event], None], closing: Closing) -> AsyncIterator[None]:
+    async def open(
+        self, base_path: str | Path, *, publish: Callable[[Event], None], closing: Closing
+    ) -> AsyncIterator[None]:
         """Open the ledger, if any budget is hard, now or later: without it nothing may be spent on one.
 
         Raises LedgerUnavailableError.
@@ -89,7 +91,9 @@ class Gate:
             yield
 
     @asynccontextmanager
-    async def _opened(self, base_path: Path, publish: Callable[[Event], None], closing: Closing) -> AsyncIterator[None]:
+    async def _opened(
+        self, base_path: str | Path, publish: Callable[[Event], None], closing: Closing
+    ) -> AsyncIterator[None]:
         async with _closed_in_time(
             self._open_ledger(base_path, budgets=self._budgets, clock=self._clock), closing
         ) as ledger:

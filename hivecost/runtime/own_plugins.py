@@ -6,7 +6,8 @@ import logging
 from collections.abc import Iterable
 from pathlib import Path
 
-from hivecost.backends.sqlite import record_definitions
+from hivecost.backends import Backend
+from hivecost.clock import Clock
 from hivecost.errors import PluginError, StoreError
 from hivecost.ledger import Budget
 from hivecost.pricing import PriceBook
@@ -22,13 +23,20 @@ class OwnPlugins:
     """Registered before all others, so that they start first and stop last."""
 
     def __init__(
-        self, rack: PluginRack, base_path: Path, config: RuntimeConfig, watched: Iterable[Budget], prices: PriceBook
+        self,
+        rack: PluginRack,
+        base_path: str | Path,
+        backend: Backend,
+        config: RuntimeConfig,
+        *,
+        watched: Iterable[Budget],
+        prices: PriceBook,
     ) -> None:
         self.log = ReadableLog(base_path)
         self.usage = UsageAggregator()
         self.watcher = BudgetWatcher(watched, is_logged=self.writes_a_log, prices=prices)
         self._rack = rack
-        self._base_path = base_path
+        self._backend = backend
         if config.log:
             rack.register(self.log)
         rack.register(self.usage)
@@ -60,12 +68,12 @@ class OwnPlugins:
         )
         return None if attached is None else attached.error
 
-    async def record_budgets(self, hard: Iterable[Budget], at_ns: int) -> None:
+    async def record_budgets(self, hard: Iterable[Budget], clock: Clock) -> None:
         """Keep what the budgets are beside what is spent on them, for those who only look at the log."""
         budgets = (*hard, *self.watcher.accounts.budgets.values())
         if not budgets or not self.writes_a_log() or self.log.error is not None:
             return
         try:
-            await record_definitions(self._base_path, budgets, at_ns)
+            await self._backend.writer(clock=clock).define(budgets, clock.now_ns())
         except StoreError as error:
             _log.error("`hivecost budget status` will not know these budgets: %s", error)

@@ -12,7 +12,7 @@ from typing import Any, Self, TypeVar
 import anyio
 import msgspec
 
-from hivecost.backends.sqlite import Ledger, open_price_book
+from hivecost.backends import Ledger, as_place, open_price_book
 from hivecost.bus import EventBus, refuse_in_handler
 from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.discovery import load_plugin_class
@@ -59,11 +59,12 @@ class RuntimeStatistics(msgspec.Struct, frozen=True, kw_only=True):
 class AgentRuntime:
     """Hosts agents and attaches hivecost to them.
 
-    `base_path` is the folder of the runtime log. `budgets` are watched or held, `prices` is the user's own table
-    (`{"my-model": {"input": 2.50, "output": 10.00}}`, USD per 1M tokens, or the path of a TOML file) and wins over
-    those of the last `hivecost prices update` and the shipped ones, `plugins` attach in order. `config` is the path of
-    a `hivecost.toml`, whose budgets come before those given here, or settings in Python. `open_ledger` makes the ledger
-    of the hard budgets, where it is not to be the one in `base_path`; `hivecost.testing.LedgerContract` tests another.
+    `base_path` is the folder of the runtime log, or the URL of another backend, such as `memory://demo`. `budgets` are
+    watched or held, `prices` is the user's own table (`{"my-model": {"input": 2.50, "output": 10.00}}`, USD per 1M
+    tokens, or the path of a TOML file) and wins over those of the last `hivecost prices update` and the shipped ones,
+    `plugins` attach in order. `config` is the path of a `hivecost.toml`, whose budgets come before those given here, or
+    settings in Python. `open_ledger` makes the ledger of the hard budgets, where it is not to be the one in
+    `base_path`; `hivecost.testing.LedgerContract` tests another.
     """
 
     def __init__(
@@ -77,7 +78,8 @@ class AgentRuntime:
         clock: Clock = SYSTEM_CLOCK,
         open_ledger: OpenLedger = Ledger.open,
     ) -> None:
-        self.base_path = Path(base_path)
+        #: A folder, or the URL of another place.
+        self.base_path = as_place(base_path)
         self.clock = clock
         self._own_budgets = listed_budgets(budgets)
         self._file: ConfigFile | None = None

@@ -5,13 +5,12 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from pathlib import Path
 from typing import Any, Final
 
 import anyio
 import anyio.abc
 
-from hivecost.backends.sqlite import living
+from hivecost.backends import open_backend
 from hivecost.clock import Clock
 from hivecost.errors import BudgetExceededError
 from hivecost.events import Event
@@ -51,7 +50,8 @@ class Wiring:
     ) -> None:
         """`runtime` is what plugins are given, and who signals come from."""
         self._is_disabled = is_disabled()
-        self._base_path: Path = runtime.base_path
+        self._base_path = runtime.base_path
+        self._backend = open_backend(self._base_path)
         self._clock: Clock = runtime.clock
         self._config = config
         self._is_open = False
@@ -73,7 +73,7 @@ class Wiring:
         )
         self.rack = PluginRack(runtime, idle=IDLE_PLUGINS if self._is_disabled else ())
         watched = (budget for budget in budgets if budget.mode != "hard")
-        self.own = OwnPlugins(self.rack, self._base_path, config, watched, prices)
+        self.own = OwnPlugins(self.rack, self._base_path, self._backend, config, watched=watched, prices=prices)
         self.budgets = RuntimeBudgets(
             self.gate,
             self.own.watcher,
@@ -124,7 +124,7 @@ class Wiring:
         if self._is_disabled or not self._config.log:
             yield
             return
-        async with living(self._base_path) as self.executions.runtime_id:
+        async with self._backend.living() as self.executions.runtime_id:
             yield
 
     @contextmanager
@@ -177,4 +177,4 @@ class Wiring:
             await self._record_budgets()
 
     async def _record_budgets(self) -> None:
-        await self.own.record_budgets(self.gate.budgets, self._clock.now_ns())
+        await self.own.record_budgets(self.gate.budgets, self._clock)

@@ -10,10 +10,12 @@ from typing import Final
 
 import anyio
 
-from hivecost.backends.sqlite import Store, StoreStatistics
+from hivecost.backends import open_backend
 from hivecost.bus import DropNewest
 from hivecost.errors import StoreError, StoreLockedError
 from hivecost.events import Event
+from hivecost.log import contract
+from hivecost.log.records import StoreStatistics
 from hivecost.plugin import PluginHost
 
 #: Events that may wait for the disk: minutes of a busy runtime, some 100 MB.
@@ -25,7 +27,7 @@ _log = logging.getLogger("hivecost.log")
 
 
 class LogWriter:
-    """Batches events into `<base_path>/hivecost.db`.
+    """Batches events into the runtime log.
 
     A log that cannot be opened or written never disturbs the agents: `error` says why, `lost` counts the events.
     """
@@ -36,7 +38,7 @@ class LogWriter:
         #: Why the log is not written now; None while it is.
         self.error: StoreError | None = None
         self._max_queue = max_queue
-        self._store: Store | None = None
+        self._store: contract.LogWriter | None = None
         self._host: PluginHost | None = None
         self._subscription = ""
         #: What the next flush has to say.
@@ -45,7 +47,7 @@ class LogWriter:
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
         self._host = host
-        self._store = Store(host.base_path, clock=host.clock)
+        self._store = open_backend(host.base_path).writer(clock=host.clock)
         async with AsyncExitStack() as stack:
             try:
                 await stack.enter_async_context(self._store)

@@ -631,8 +631,8 @@ class World:
         self.busy, entry = turn, turn.hold._entry
         how, bill = self.chance.choice(["settle", "settle", "drop", "settle another"]), self.another_bill(turn)
         finalize = {
-            "settle": partial(process.local.settle, turn.hold, turn.bill),
-            "settle another": partial(process.local.settle_another, turn.hold, bill),
+            "settle": partial(process.local.settle, entry, turn.bill),
+            "settle another": partial(process.local.settle_another, entry, bill),
             "drop": turn.drop,
         }.pop(how)
         with Finalizer(self.chance.randrange(1, 120), finalize) as finalizer:

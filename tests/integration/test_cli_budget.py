@@ -15,7 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 import hivecost as hc
-from hivecost.backends.sqlite import Ledger, Store, record_definitions
+from hivecost.backends import Ledger
+from hivecost.backends.sqlite import Store, record_definitions
 from hivecost.cli import app
 from hivecost.cli.budget import budget as budget_app
 from hivecost.cli.render import render_budgets, render_doubts

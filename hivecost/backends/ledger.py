@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
-from hivecost.backends.sqlite.lease_bank.bank import SqliteLeaseBank
+from hivecost.backends.opening import open_backend
+from hivecost.backends.places import as_place
+from hivecost.backends.sqlite.lease_bank import SqliteLeaseBank
 from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.leasing import DEFAULT_POLICY, LeasedLedger, LeasePolicy
 from hivecost.ledger import Budget, listed_budgets
@@ -42,8 +44,12 @@ class Ledger(LeasedLedger):
         Opening raises LedgerUnavailableError, and ConfigError for budgets that are not `mode="hard"`, or that count
         otherwise than they did.
         """
+        place = as_place(base_path)
+        if isinstance(place, str):
+            # What another backend gives has the same methods, whatever it is.
+            return cast("Self", open_backend(place).ledger(listed_budgets(budgets), clock=clock))
         return cls(
-            SqliteLeaseBank(Path(base_path), clock),
+            SqliteLeaseBank(place, clock),
             listed_budgets(budgets),
             clock,
             holds_max=holds_max,
