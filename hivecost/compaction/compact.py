@@ -45,9 +45,10 @@ def compact(
     and against the summary. The formula is in `hivecost.compaction.break_even`. `cache` says whether the provider has
     the prompt in its cache.
 
-    Nothing a provider accepts becomes something it refuses, calls and results stay together, system messages and the
-    user's last words stay, and `messages` is never changed. Without `summarize` the strategies that need it are passed
-    over; a summary that is empty, no shorter, or fails with an exception is discarded.
+    Nothing a provider accepts becomes something it refuses: calls and results stay together, and system messages, the
+    user's last words and calls that are running stay as they are. `messages` is never changed. Without `summarize` the
+    strategies that need it are passed over; a summary that is empty, no shorter, or fails with an exception is
+    discarded.
 
     Raises ContextBudgetError where what may not go is over the budget, and ConfigError for a value that cannot be.
     """

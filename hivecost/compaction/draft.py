@@ -56,7 +56,7 @@ class Draft:
     @property
     def is_small(self) -> bool:
         """Whether it is down to the target."""
-        return self.tokens <= self.target
+        return self._size * self.ratio <= self.target
 
     @property
     def has_summary(self) -> bool:

@@ -14,13 +14,14 @@ def pair_adjacent(entries: Sequence[Entry], *, one_message: bool) -> Pairing:
     orphans, unanswered = list[tuple[int, str]](), list[tuple[int, str]]()
     for index, entry in enumerate(entries):
         for which, answer in enumerate(entry.answers):
-            call = next((call for call in open_calls if call.id == answer), None)
-            if call is None:
+            for at, call in enumerate(open_calls):
+                if call.id == answer:
+                    del open_calls[at]
+                    tools[index, which] = call.name
+                    bonds.append((batch, index))
+                    break
+            else:
                 orphans.append((index, answer))
-                continue
-            open_calls.remove(call)
-            tools[index, which] = call.name
-            bonds.append((batch, index))
         if (one_message or not entry.answers) and (open_calls or entry.calls):
             unanswered += [(batch, call.id) for call in open_calls]
             batch, open_calls = index, [*entry.calls]

@@ -12,10 +12,10 @@ class Pins(msgspec.Struct, frozen=True):
     """Units that stay, by how firmly."""
 
     #: What may never go: system messages, the user's last words, what is running, thinking of the turn that is
-    #: running, what the provider compacted, the newest unit.
+    #: running, what the provider compacted, results that are the newest.
     firm: frozenset[Unit]
     #: What goes only where there is no room for it, the first of these first: the prefix that the caller marked for the
-    #: cache, earlier summaries, the user's first message.
+    #: cache, earlier summaries, the user's first message, the newest message.
     loose: tuple[Unit, ...]
     summaries: frozenset[Unit]
     #: Units that a provider would refuse: they go whole, or stay as they are.
@@ -39,12 +39,12 @@ def find_pins(draft: Draft) -> Pins:
     firm |= {unit_of[index] for index in (*words[-1:], *spoken[-1:])}
     if pairing.running_from is not None:
         firm.add(unit_of[pairing.running_from])
-    if entries and unit_of[len(entries) - 1] not in broken:
-        firm.add(unit_of[len(entries) - 1])
+    newest = [unit for unit in draft.units if unit[-1] == len(entries) - 1 and unit not in broken]
+    firm.update(unit for unit in newest if any(entries[index].answers for index in unit))
     if draft.shape.begins_with_user:
         firm.update(_beginning(draft, firm))
     summaries = [unit_of[index] for index, entry in enumerate(entries) if entry.is_summary]
-    loose = dict.fromkeys((*_marked_prefix(draft), *summaries, *(unit_of[index] for index in words[:1])))
+    loose = dict.fromkeys((*_marked_prefix(draft), *summaries, *(unit_of[index] for index in words[:1]), *newest))
     return Pins(frozenset(firm), tuple(unit for unit in loose if unit not in firm), frozenset(summaries) - firm, broken)
 
 

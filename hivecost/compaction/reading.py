@@ -54,8 +54,10 @@ def plain_message(message: Any) -> Message:
 
 def _plain(value: Any) -> Any:
     """Return a client's model as it is sent; what is none, as it is."""
-    dump = getattr(value, "model_dump", None)
     try:
+        if isinstance(value, Mapping):
+            return dict(value)
+        dump = getattr(value, "model_dump", None)
         return dump(exclude_none=True) if callable(dump) else msgspec.to_builtins(value)
     except Exception:  # a stranger's object may raise anything: it is kept or dropped whole
         return value

@@ -58,7 +58,7 @@ class Pairing(NamedTuple):
 
     #: Pairs of indices.
     bonds: Sequence[tuple[int, int]]
-    #: The name of the tool, of each result that has its call: (index of the message, which of its results).
+    #: The name of the tool, of each result that has its call, in order: (index of the message, which of its results).
     tools: Mapping[tuple[int, int], str]
     #: (index, id) of results without a call, and of calls that were passed over without a result.
     orphans: Sequence[tuple[int, str]]

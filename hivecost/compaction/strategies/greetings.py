@@ -14,11 +14,12 @@ _GREETINGS: Final = frozenset({"hi", "hello", "thanks", "okay", "sure", "got it"
 def drop_greetings(draft: Draft, pins: Pins) -> None:
     """Take out each message of the assistant's that is a greeting and no more; the user's own always stay."""
     broken = {unit[0] for unit in pins.broken}
+    last = len(draft.conversation.entries) - 1
     for unit in draft.left(draft.units, without=pins.firm):
         if draft.is_small:
             return
         is_before_broken = unit[-1] + 1 in broken  # which might be taken for what is before this one
-        if _is_greeting(draft, unit) and not is_before_broken:
+        if unit[-1] != last and _is_greeting(draft, unit) and not is_before_broken:
             draft.remove((unit,))
 
 

@@ -43,10 +43,11 @@ def prune_all_but(draft: Draft, keep: int) -> None:
 
 
 def finished_results(draft: Draft) -> list[Place]:
-    """Return the results that have their calls, and whose batch is not running, in order."""
-    running_from = draft.conversation.pairing.running_from
-    last = len(draft.conversation.entries) if running_from is None else running_from
-    return sorted(place for place in draft.conversation.pairing.tools if place[0] < last and draft.is_there(place[0]))
+    """Return the results that may be written anew, in order: they have their calls, and their batch is not running."""
+    entries, pairing = draft.conversation.entries, draft.conversation.pairing
+    last = len(entries) if pairing.running_from is None else pairing.running_from
+    held = {index + 1 for index, entry in enumerate(entries) if entry.is_reasoning}  # what follows it may not change
+    return [place for place in pairing.tools if place[0] < last and place[0] not in held and draft.is_there(place[0])]
 
 
 def prune(draft: Draft, place: Place) -> None:

@@ -116,6 +116,28 @@ def new_problems(before, after, shape):
 
 
 @unhurried
+@given(
+    st.sampled_from(SHAPES),
+    st.lists(sound_steps, max_size=14),
+    st.integers(1, 20),
+    st.integers(1, 9_000),
+    st.integers(50, 6_000),
+)
+def test_once_is_enough_by_the_providers_count_too(talk, harm, shape, steps, sent, reported, budget):
+    """However far it is from any estimate; what is left is no more than was said."""
+    messages = write(talk(shape), steps)
+    counter = hc.Counter()
+    counter.report(messages[:sent], reported)
+    try:
+        result = hc.compact(messages, shape=shape, budget=budget, count=counter)
+    except hc.ContextBudgetError:
+        return
+    assert harm(messages, result.messages, shape) == []
+    assert counter.count(result.messages).tokens <= result.tokens_after <= budget
+    assert hc.compact(result.messages, shape=shape, budget=budget, count=counter).messages is result.messages
+
+
+@unhurried
 @given(st.sampled_from(SHAPES), st.lists(sound_steps | broken_steps, max_size=14))
 def test_each_message_is_in_one_unit(talk, shape, steps):
     """In order, whatever is broken."""

@@ -102,6 +102,14 @@ def test_an_output_that_must_have_its_form_stays(talk, run):
     assert result.tokens_saved > 1_000
 
 
+def test_a_result_that_follows_reasoning_stays_as_it_is(talk, run):
+    """However it came there: what follows reasoning may not change."""
+    talk = talk("responses").user("Go.").calls("a").thinks().results(("a", LONG)).tools(("b", LONG)).tools(("n", "ok"))
+    result = run(talk, 500, "prune_old_tool_results", keep_tool_results=1)
+    assert result.messages[:4] == talk.messages[:4]
+    assert result.messages[5]["output"].startswith(PRUNED)
+
+
 def test_long_arguments_go_only_if_asked(talk, shape, run):
     """Those of old calls; they stay what their API takes."""
     talk = talk(shape).user("Go.").tools(("w", "written"), arguments={"text": LONG * 4}, tool="write")
@@ -145,6 +153,13 @@ def test_the_first_words_go_where_there_is_no_room_for_them(talk, shape, run):
     """Unlike the last ones."""
     talk = talk(shape).user(LONG * 5).says("Seen.").user("Next?")
     assert run(talk, 100, "keep_recent").messages == talk.messages[1 if shape != "anthropic" else 2 :]
+
+
+def test_words_of_the_assistant_at_the_end_go_where_there_is_no_room(talk, shape, run):
+    """Unlike results, which it has not seen yet."""
+    talk = talk(shape).user("Go.").says("First.").says(LONG * 5)
+    assert run(talk, 100, "keep_recent").messages[0] == talk.messages[0]
+    assert run(talk.user("And?").tools(("a", "42")), 100, "keep_recent").messages[-2:] == talk.messages[-2:]
 
 
 def test_a_prefix_that_is_marked_stays(talk, run):

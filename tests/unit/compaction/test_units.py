@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 import anthropic.types
 import openai.types.chat
 import openai.types.responses
@@ -77,6 +79,9 @@ def test_objects_of_clients_are_read_as_what_they_send():
     )
     result = {"role": "tool", "tool_call_id": "a", "content": "42"}
     assert units([message, result], "openai_chat") == ((0, 1),)
+    assert units([MappingProxyType({"role": "assistant", "tool_calls": [{"id": "a"}]}), result], "openai_chat") == (
+        (0, 1),
+    )
     block = anthropic.types.ToolUseBlock.model_validate({"type": "tool_use", "id": "a", "name": "look", "input": {}})
     results = [{"type": "tool_result", "tool_use_id": "a", "content": "42"}]
     conversation = [{"role": "assistant", "content": [block]}, {"role": "user", "content": results}]
