@@ -4,14 +4,8 @@ from hivecost.compaction.break_even import BreakEven, CacheState, Rates, break_e
 from hivecost.compaction.compact import Summarizer, compact
 from hivecost.compaction.config import CompactionConfig, StrategyName
 from hivecost.compaction.counting import ContextCount, Counter, CountSource
-from hivecost.compaction.plan import (
-    Compaction,
-    CompactionPlan,
-    CompactionStatus,
-    CompactionStep,
-    plan_compaction,
-    prune_tool_results,
-)
+from hivecost.compaction.outcome import Compaction, CompactionStatus, CompactionStep
+from hivecost.compaction.plan import CompactionPlan, plan_compaction, prune_tool_results
 from hivecost.compaction.problems import Problem, problems
 from hivecost.compaction.reading import ShapeName
 from hivecost.compaction.strategies.summarize import Summary, SummaryRequest

@@ -8,7 +8,8 @@ from typing import Any
 
 from hivecost.compaction.break_even import CacheState, Rates
 from hivecost.compaction.counting import ContextCount, Counter
-from hivecost.compaction.plan import Compaction, plan_compaction
+from hivecost.compaction.outcome import Compaction
+from hivecost.compaction.plan import plan_compaction
 from hivecost.compaction.reading import ShapeName
 from hivecost.compaction.strategies.summarize import Summary, SummaryRequest
 from hivecost.plain_text import shown
@@ -40,10 +41,10 @@ def compact(
     counted for exactly these messages; without, they are estimated by their size. `rates` is what
     `PriceBook.quote(model)` gives; without, a cache is taken to be read at a tenth of the price of fresh input.
 
-    With `must_pay`, for edits that are to save money, the messages stay as they are unless that pays within
-    `turns_ahead` turns: reading fewer tokens each turn against writing the prompt's cache anew behind the first change,
-    and against the summary. The formula is in `hivecost.compaction.break_even`. `cache` says whether the provider has
-    the prompt in its cache.
+    With `must_pay`, for edits that are to save money, the messages stay as they are unless the edit pays within
+    `turns_ahead` turns, and no budget is an error: what reading fewer tokens saves each turn is held against writing
+    the prompt's cache anew behind the first change, and against the summary. The formula is in
+    `hivecost.compaction.break_even`. `cache` says whether the provider has the prompt in its cache.
 
     Nothing a provider accepts becomes something it refuses: calls and results stay together, and system messages, the
     user's last words and calls that are running stay as they are. `messages` is never changed. Without `summarize` the

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
 from math import ceil
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-import msgspec
-
-from hivecost.compaction.break_even import ESTIMATED_RATES, BreakEven, CacheState, Rates, break_even
+from hivecost.compaction.break_even import BreakEven, CacheState, Rates
 from hivecost.compaction.config import CompactionConfig, StrategyName, read_config
-from hivecost.compaction.counting import ContextCount, Counter, CountSource
+from hivecost.compaction.counting import ContextCount, Counter
 from hivecost.compaction.draft import Draft
+from hivecost.compaction.gate import Gate
+from hivecost.compaction.outcome import Compaction, CompactionStatus, CompactionStep, StepStatus
 from hivecost.compaction.pins import Pins, find_pins
 from hivecost.compaction.reading import ShapeName
 from hivecost.compaction.strategies.greetings import drop_greetings
@@ -39,58 +39,6 @@ _SUMMARIES: Final[Mapping[str, Callable[[Draft, Pins], Summarizing]]] = {
     "summarize_older": summarize_older,
 }
 
-#: `done`: it changed something. `unchanged`: nothing was there to do. `skipped`: it would not have paid.
-CompactionStatus = Literal["done", "unchanged", "skipped"]
-#: `discarded`: the summary was of no use, or would not have paid.
-StepStatus = Literal["done", "unchanged", "discarded"]
-
-
-class CompactionStep(msgspec.Struct, frozen=True):
-    """What one strategy did."""
-
-    strategy: StrategyName
-    status: StepStatus
-    tokens_before: int
-    tokens_after: int
-    reason: str = ""
-
-
-class Compaction(msgspec.Struct, frozen=True, kw_only=True):
-    """A conversation that was compacted, or why it was not. Amounts in nano-USD are None where no price is known."""
-
-    #: The list that was given, where nothing changed; else a new one, in which whatever was not touched is the same.
-    messages: list[Any]
-    status: CompactionStatus
-    steps: tuple[CompactionStep, ...] = ()
-    tokens_before: int
-    tokens_after: int
-    count_source: CountSource = "estimated"
-    #: How many messages at the beginning are as they were; None where all are.
-    first_changed: int | None = None
-    #: After how many turns it has paid for itself, writing the prompt's cache anew and the summary included; None for
-    #: never, and where nothing changed.
-    breaks_even_after: float | None = None
-    cache_rewrite_nanousd: int | None = 0
-    saves_per_turn_nanousd: int | None = 0
-    #: What the summaries cost, the discarded ones too.
-    summary_nanousd: int | None = 0
-    #: Whether the price is unknown, and `breaks_even_after` goes by tokens alone.
-    is_estimated: bool = False
-    #: What was replaced, by the place that its note names; empty without `spill`.
-    spilled: Mapping[str, Any] = {}
-    reason: str = ""
-
-    @property
-    def tokens_saved(self) -> int:
-        """How many tokens fewer it has."""
-        return self.tokens_before - self.tokens_after
-
-    @property
-    def strategy(self) -> str:
-        """The last strategy that changed something; "" for none."""
-        return next((step.strategy for step in reversed(self.steps) if step.status == "done"), "")
-
-
 #: Gives what it asks of a summarizer, is sent the summary, and returns what came of it all.
 CompactionPlan = Generator[SummaryRequest, Summary, Compaction]
 
@@ -109,18 +57,11 @@ def plan_compaction(
     can_summarize: bool = True,
 ) -> CompactionPlan:
     """Compact as `compact` does, and ask for each summary as a value: send back a Summary, whoever wrote it and how."""
-    _require_count("budget", budget)
-    work = _Work(
-        messages,
-        shape,
-        budget=budget,
-        config=config,
-        count=count,
-        rates=rates,
-        turns_ahead=turns_ahead,
-        cache=cache,
-        must_pay=must_pay,
-    )
+    if type(budget) is not int or budget < 1:
+        raise ConfigError("budget", "a whole number, 1 or more", got=budget)
+    counter, before = _counted(messages, count)
+    gate = Gate(rates, before.tokens, turns_ahead=turns_ahead, cache=cache, must_pay=must_pay)
+    work = _Work(messages, shape, budget=budget, config=read_config(config), counter=counter, before=before, gate=gate)
     if work.before.tokens <= budget:
         return work.unchanged()
     for name in work.config.strategies:
@@ -131,6 +72,8 @@ def plan_compaction(
         elif can_summarize:
             yield from work.summarize(name)
     if work.draft.tokens > budget:
+        if must_pay:
+            return work.unchanged("skipped", "what may not go is over the budget")
         raise ContextBudgetError(need=work.draft.tokens, budget=budget, largest=work.draft.largest())
     return work.finish()
 
@@ -153,17 +96,9 @@ def prune_tool_results(
     """
     if type(keep) is not int or keep < 0:
         raise ConfigError("keep", "a whole number, 0 or more", got=keep)
-    work = _Work(
-        messages,
-        shape,
-        budget=1,
-        config=config,
-        count=count,
-        rates=rates,
-        turns_ahead=turns_ahead,
-        cache=cache,
-        must_pay=must_pay,
-    )
+    counter, before = _counted(messages, count)
+    gate = Gate(rates, before.tokens, turns_ahead=turns_ahead, cache=cache, must_pay=must_pay)
+    work = _Work(messages, shape, budget=1, config=read_config(config), counter=counter, before=before, gate=gate)
     work.record("prune_old_tool_results", lambda: prune_all_but(work.draft, keep))
     return work.finish()
 
@@ -177,27 +112,19 @@ class _Work:
         shape: ShapeName,
         *,
         budget: int,
-        config: Any,
-        count: Counter | ContextCount | None,
-        rates: Rates | Quote | None,
-        turns_ahead: int,
-        cache: CacheState,
-        must_pay: bool,
+        config: CompactionConfig,
+        counter: Counter,
+        before: ContextCount,
+        gate: Gate,
     ) -> None:
-        _require_count("turns_ahead", turns_ahead)
-        if cache not in ("warm", "cold", "none"):
-            raise ConfigError("cache", "one of warm, cold, none", got=cache)
-        self.config: CompactionConfig = read_config(config)
+        self.config = config
+        self.before = before
         self._messages = messages
         self._shape = shape
         self._budget = budget
-        self._turns_ahead = turns_ahead
-        self._cache = cache
-        self._must_pay = must_pay
+        self._counter = counter
+        self._gate = gate
         self._steps: list[CompactionStep] = []
-        self._summary_cost = 0
-        self._counter, self.before = _counted(messages, count)
-        self._rates = Rates.of(rates, self.before.tokens) if isinstance(rates, Quote) else rates or ESTIMATED_RATES
         self._draft: Draft | None = None
 
     @property
@@ -239,8 +166,7 @@ class _Work:
             request = next(summarizing)
             asked = self._may_ask(request)
             summary = (yield request) if asked else Summary("", problem="it would not pay within the turns ahead")
-            if asked:
-                self._summary_cost += self._cost_of(request, summary)
+            self._gate.buy(request, summary, self._counter.content_size)
             summarizing.send(summary)
         except StopIteration as stop:
             reason = str(stop.value)
@@ -248,26 +174,9 @@ class _Work:
         self._steps.append(CompactionStep(name, status, before, self.draft.tokens, reason))
 
     def _may_ask(self, request: SummaryRequest) -> bool:
-        """Whether the summary pays, if it is as long as it may be."""
-        if not self._must_pay:
-            return True
-        longest = Summary("x" * 4 * request.max_tokens)
-        saved = self.before.tokens - self.draft.tokens + request.replaces_tokens - request.max_tokens
-        cost = self._summary_cost + self._cost_of(request, longest)
-        return self._pays(self._break_even(saved, self.draft.tokens - request.replaces_tokens, cost))
-
-    def _cost_of(self, request: SummaryRequest, summary: Summary) -> int:
-        """Return what a summary cost, in the unit of the rates; by its tokens where nobody said."""
-        if summary.cost_nanousd is not None and not self._rates.is_estimated:
-            return summary.cost_nanousd * self._rates.scale
-        written = int(self._counter.content_size(summary.text)) if summary.text else 0
-        return request.prompt_tokens * self._rates.input + written * self._rates.output
-
-    def _break_even(self, saved: int, rewritten: int, summary_cost: int) -> BreakEven:
-        return break_even(self._rates, saved=saved, rewritten=rewritten, summary_cost=summary_cost, cache=self._cache)
-
-    def _pays(self, result: BreakEven) -> bool:
-        return result.turns is not None and result.turns < self._turns_ahead
+        left = self.draft.tokens - request.replaces_tokens
+        saved = self.before.tokens - left - request.max_tokens
+        return self._gate.would_buy(request, saved=saved, rewritten=left)
 
     def finish(self) -> Compaction:
         """Return what came of the edits; the messages as they were, where it had to pay and does not."""
@@ -276,10 +185,11 @@ class _Work:
         if first_changed is None:
             return self.unchanged()
         after = draft.tokens
-        result = self._break_even(self.before.tokens - after, draft.rewritten_tokens(), self._summary_cost)
-        if self._must_pay and not self._pays(result):
+        result = self._gate.judge(saved=self.before.tokens - after, rewritten=draft.rewritten_tokens())
+        if not self._gate.passes(result):
             when = "never" if result.turns is None else f"after {result.turns:.1f} turns"
-            return self.unchanged("skipped", f"it would pay {when}, and {self._turns_ahead} are looked ahead", result)
+            reason = f"it would pay {when}, and {self._gate.turns_ahead} are looked ahead"
+            return self.unchanged("skipped", reason, result)
         return Compaction(
             messages=draft.result(),
             status="done",
@@ -291,8 +201,8 @@ class _Work:
             breaks_even_after=result.turns,
             cache_rewrite_nanousd=result.rewrite_nanousd,
             saves_per_turn_nanousd=result.saves_per_turn_nanousd,
-            summary_nanousd=self._rates.nanousd(self._summary_cost),
-            is_estimated=self._rates.is_estimated,
+            summary_nanousd=self._gate.summary_nanousd,
+            is_estimated=self._gate.rates.is_estimated,
             spilled=draft.spilled,
         )
 
@@ -308,8 +218,10 @@ class _Work:
             tokens_after=self.before.tokens,
             count_source=self.before.source,
             breaks_even_after=result.turns if result else None,
-            summary_nanousd=self._rates.nanousd(self._summary_cost),
-            is_estimated=self._rates.is_estimated,
+            cache_rewrite_nanousd=result.rewrite_nanousd if result else 0,
+            saves_per_turn_nanousd=result.saves_per_turn_nanousd if result else 0,
+            summary_nanousd=self._gate.summary_nanousd,
+            is_estimated=self._gate.rates.is_estimated,
             reason=reason,
         )
 
@@ -322,8 +234,3 @@ def _counted(messages: Sequence[Any], count: Counter | ContextCount | None) -> t
         return counter, counter.count(messages)
     counter.report(messages, count.tokens)
     return counter, count
-
-
-def _require_count(key: str, value: object) -> None:
-    if type(value) is not int or value < 1:
-        raise ConfigError(key, "a whole number, 1 or more", got=value)

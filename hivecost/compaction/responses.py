@@ -120,25 +120,26 @@ def _read_message(message: Message) -> Entry:
 
 
 def _bonds_of_answers(entries: Sequence[Entry]) -> Sequence[tuple[int, int]]:
-    """Return each reasoning item with what follows it, and what was called with what else the answer brought.
+    """Return each reasoning item with what follows it, and a call with what else its answer brought.
 
-    Two messages in a row are two answers, as far as anybody can tell.
+    Of messages nobody can tell whose answer they are, unless reasoning led to them.
     """
-    bonds = []
+    bonds, is_led = [], False
     for index, (entry, following) in enumerate(pairwise(entries)):
         is_one_answer = entry.kind == following.kind == "assistant"
-        if entry.is_reasoning or (is_one_answer and (entry.calls or following.calls)):
+        is_led = entry.is_reasoning or (is_one_answer and bool(entry.calls or (following.calls and is_led)))
+        if is_led:
             bonds.append((index, index + 1))
     return bonds
 
 
 def _last_answer(entries: Sequence[Entry]) -> int:
-    """Return where the last answer begins, if only results follow it; else behind the last item."""
-    index = len(entries)
-    while index and entries[index - 1].kind == "result":
-        index -= 1
-    if not index or entries[index - 1].kind != "assistant":
-        return len(entries)
-    while index and entries[index - 1].kind == "assistant":
-        index -= 1
-    return index
+    """Return where the calls of the last answer begin, if only results follow it; else behind the last item."""
+    end = len(entries)
+    while end and entries[end - 1].kind == "result":
+        end -= 1
+    start = end
+    while start and entries[start - 1].kind == "assistant":
+        start -= 1
+    of_calls = (index for index in range(start, end) if entries[index].calls or entries[index].is_reasoning)
+    return next(of_calls, len(entries))

@@ -104,6 +104,7 @@ def test_pruning_to_save_money_has_to_pay(agent, shape):
     assert skipped.status == "skipped"
     assert skipped.reason == f"it would pay after {skipped.breaks_even_after:.1f} turns, and 5 are looked ahead"
     assert skipped.tokens_before == skipped.tokens_after
+    assert skipped.cache_rewrite_nanousd > skipped.saves_per_turn_nanousd > 0
     for way in ({"cache": "cold"}, {"cache": "none"}, {"turns_ahead": 1_000}, {"must_pay": False}):
         assert prune_tool_results(messages, shape=shape, keep=3, rates=quote, **way).status == "done"
 
@@ -128,6 +129,14 @@ def test_a_budget_forces_what_money_would_not(agent, shape):
     assert forced.breaks_even_after > 5
     skipped = hc.compact(messages, shape=shape, budget=4_000, rates=hc.PriceBook().quote("gpt-5-mini"), must_pay=True)
     assert (skipped.status, skipped.messages) == ("skipped", messages)
+
+
+def test_a_budget_that_is_to_save_money_is_no_limit(agent, shape):
+    """Where it cannot be met, nothing is done."""
+    messages = agent(2, behind=LONG * 30).messages
+    result = hc.compact(messages, shape=shape, budget=1_000, must_pay=True)
+    assert (result.status, result.messages) == ("skipped", messages)
+    assert result.reason == "what may not go is over the budget"
 
 
 def test_a_summary_that_would_not_pay_is_not_asked_for(agent, shape):

@@ -116,6 +116,26 @@ def test_calls_that_are_running_stay_as_they_are(agent, compacted):
     assert compacted(talk.messages, "anthropic", 1_200).messages[-1] is talk.messages[-1]
 
 
+def test_calls_that_are_running_have_room_before_all_else(talk, shape, compacted):
+    """Also where they are more than the target."""
+    talk = talk(shape).user("Go.").says(LONG * 3).calls("r", arguments={"text": LONG * 2})
+    assert compacted(talk.messages, shape, 700).messages == [talk.messages[0], talk.messages[-1]]
+
+
+def test_a_call_of_the_marked_prefix_gets_no_result_that_is_not_its_own(talk, compacted):
+    """They would be neighbours once what is between them is gone."""
+    talk = talk("anthropic").user("Go.").calls("x").user("Never mind.").says(LONG * 4).results(("x", "lost"))
+    talk.messages[1]["content"][0]["cache_control"] = {"type": "ephemeral"}
+    result = compacted(talk.says("Seen.").user("And now?").messages, "anthropic", 500)
+    assert result.messages == [*talk.messages[:2], *talk.messages[-2:]]
+
+
+def test_anthropic_begins_with_the_user_whatever_is_left_of_it(talk, compacted):
+    """A result that has lost its call may be all that the user has said."""
+    talk = talk("anthropic").results(("gone", "lost")).says(LONG * 4).tools(("a", LONG))
+    assert compacted(talk.messages, "anthropic", 450).messages[0] == talk.messages[0]
+
+
 @pytest.mark.parametrize("shape", ["openai_chat", "anthropic"])
 def test_what_was_broken_is_dropped_whole_or_left(talk, shape, compacted):
     """No result is mated with a call of the same id that it did not answer."""

@@ -175,5 +175,7 @@ def test_what_a_summary_costs_is_counted(conversation):
     counted = summarized(conversation, lambda request: asked.append(request) or "Short.", rates=quote)
     assert counted.summary_nanousd == asked[0].prompt_tokens * 250 + 1 * 2_000
     assert summarized(conversation, lambda _: "Short.").summary_nanousd is None
+    assert summarized(conversation, lambda _: hc.Summary("Short.", 123)).summary_nanousd == 123
+    assert summarized(conversation, lambda _: None).summary_nanousd == 0
     refused = summarized(conversation, lambda _: hc.Summary("", 777), rates=quote)
     assert refused.summary_nanousd == 777

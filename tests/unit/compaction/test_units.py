@@ -39,12 +39,19 @@ def test_ids_that_repeat_are_paired_by_where_they_are(talk, shape):
     assert units(messages, shape) == ((0, 1), (2,), (3, 4))
 
 
+def test_a_result_answers_the_nearest_call_of_its_id(talk, shape):
+    """Not one that was passed over."""
+    messages = talk(shape).calls("call_0").user("Again.").tools(("call_0", "2")).user("And?").messages
+    assert units(messages, shape) == ((0,), (1,), (2, 3), (4,))
+
+
 def test_a_batch_that_is_running_is_one_to_the_end(talk):
     """With the results that have come, and whatever is between them."""
     messages = talk("openai_chat").user("Go.").calls("a", "b").results(("a", "1"), ("gone", "?")).messages
     assert units(messages, "openai_chat") == ((0,), (1, 2, 3))
-    messages = talk("responses").user("Go.").thinks().calls("a", "b").results(("a", "1")).messages
-    assert units(messages, "responses") == ((0,), (1, 2, 3, 4))
+    talk = talk("responses").user("Go.").says("Hm.").thinks().calls("a", "b")
+    assert units(talk.messages, "responses") == ((0,), (1,), (2, 3, 4))
+    assert units(talk.results(("a", "1")).messages, "responses") == ((0,), (1,), (2, 3, 4, 5))
 
 
 def test_what_has_no_partner_is_by_itself(talk):
@@ -58,6 +65,14 @@ def test_reasoning_is_one_with_what_followed_it(talk):
     talk = talk("responses").user("Go.").thinks().calls("a", "b").results(("b", "2"), ("a", "1"))
     talk.thinks().says("Seen.").user("Next.")
     assert units(talk.messages, "responses") == ((0,), (1, 2, 3, 4, 5), (6, 7), (8,))
+
+
+def test_a_message_between_reasoning_and_a_call_belongs_to_both(talk):
+    """One that stands before a call alone may be of another answer."""
+    led = talk("responses").user("Go.").thinks().says("I look.").tools(("a", "1")).messages
+    assert units(led, "responses") == ((0,), (1, 2, 3, 4))
+    alone = talk("responses").user("Go.").says("I look.").tools(("a", "1")).messages
+    assert units(alone, "responses") == ((0,), (1,), (2, 3))
 
 
 def test_two_messages_of_the_assistant_are_two_units(talk, shape):
