@@ -23,7 +23,7 @@ from benchmarks import bus
 from hivecost.events import LLMTurnComplete
 
 if TYPE_CHECKING:
-    from hivecost.backends.sqlite.log.rows import Row
+    from hivecost.log.turn_rows import Row
 
 SUBSCRIBERS = (1, 4, 16)
 BATCH = 1_000
@@ -79,7 +79,7 @@ def _in_lease_and_closed(pairs: int) -> None:
 async def _spend(pairs: int, *, closing: bool) -> None:
     from benchmarks import ledger_store
     from benchmarks.ledger import WHO
-    from hivecost.backends.sqlite import Ledger
+    from hivecost.backends import Ledger
 
     ledger_store.PAIRS = pairs  # the process is its own
     with tempfile.TemporaryDirectory() as folder:
@@ -111,7 +111,7 @@ def _turns(turns: int) -> list[LLMTurnComplete]:
 
 
 def _rows(turns: int) -> list[Row]:
-    from hivecost.backends.sqlite.log.rows import turn_row
+    from hivecost.log.turn_rows import turn_row
 
     return [turn_row(turn) for turn in _turns(turns)]
 

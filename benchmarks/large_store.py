@@ -15,10 +15,11 @@ from statistics import median
 from time import perf_counter
 
 from benchmarks.figure import ratio_of
+from hivecost.backends import RuntimeLogStore, SessionStore, SpendStore, read_log
 from hivecost.backends.sqlite import Store, database_path
 from hivecost.backends.sqlite.log.lifecycles import count_executions
 from hivecost.backends.sqlite.log.rollups import fold_turns
-from hivecost.backends.sqlite.reading import RuntimeLogStore, SessionStore, SpendStore, spending_since
+from hivecost.log.spending import spending_since
 from hivecost.reports import load_session_report
 
 Result = tuple[str, float, float, bool]
@@ -62,7 +63,7 @@ async def _spend(folder: str) -> object:
 
 
 async def _recover(folder: str) -> object:
-    return [part async for part in spending_since(folder, END_NS - 3600 * 10**9)]
+    return await read_log(folder, lambda log: list(spending_since(log, END_NS - 3600 * 10**9)))
 
 
 async def _open(folder: str) -> object:

@@ -11,7 +11,7 @@ from time import perf_counter
 
 from benchmarks.figure import Figure, ratio_of
 from benchmarks.ledger import WHO, seconds_in_dicts
-from hivecost.backends.sqlite import Ledger
+from hivecost.backends import Ledger
 from hivecost.ledger import Budget
 
 ROUNDS, PAIRS = 20, 2_000

@@ -14,7 +14,7 @@ from time import perf_counter
 from benchmarks import end_to_end
 from benchmarks.ledger import WHO
 from benchmarks.ledger_store import BUDGETS
-from hivecost.backends.sqlite import Ledger
+from hivecost.backends import Ledger
 from hivecost.pricing import PriceBook
 
 SECONDS = 10.0

@@ -20,9 +20,9 @@ from hivecost.backends.sqlite import Store
 from hivecost.backends.sqlite.log.append import Appended
 from hivecost.backends.sqlite.log.inserts import TURNS, insert_sql
 from hivecost.backends.sqlite.log.rollups import fold_turns
-from hivecost.backends.sqlite.log.rows import Row, turn_row
 from hivecost.backends.sqlite.log.runtime_log import RuntimeLog
 from hivecost.events import Cost, CostStatus, Event, LLMTurnComplete, Usage
+from hivecost.log.turn_rows import Row, turn_row
 from hivecost.runtime.switch_interval import switch_interval
 
 Result = tuple[str, float, float, bool]

@@ -4,27 +4,14 @@ from hivecost.attribution import (
     Attributed as Attributed,
     Attribution as Attribution,
 )
-from hivecost.backends.sqlite import (
-    DoubtfulHold as DoubtfulHold,
+from hivecost.backends import (
     Ledger as Ledger,
-    LedgerHold as LedgerHold,
-    Store as Store,
-    StoreStatistics as StoreStatistics,
-)
-from hivecost.backends.sqlite.reading import (
-    ModelTotals as ModelTotals,
-    NodeDetails as NodeDetails,
-    NodeTotals as NodeTotals,
-    Run as Run,
     RuntimeLogStore as RuntimeLogStore,
-    SessionDetails as SessionDetails,
-    SessionMetrics as SessionMetrics,
-    SessionState as SessionState,
     SessionStore as SessionStore,
-    SessionTimestamps as SessionTimestamps,
-    SpendRow as SpendRow,
     SpendStore as SpendStore,
-    Step as Step,
+)
+from hivecost.backends.sqlite import (
+    Store as Store,
 )
 from hivecost.bus import (
     Block as Block,
@@ -104,6 +91,7 @@ from hivecost.gate_contract import (
 )
 from hivecost.leasing import (
     LeasePolicy as LeasePolicy,
+    LedgerHold as LedgerHold,
 )
 from hivecost.ledger import (
     AccountDetails as AccountDetails,
@@ -113,6 +101,7 @@ from hivecost.ledger import (
     BudgetChange as BudgetChange,
     BudgetState as BudgetState,
     DoubtAmount as DoubtAmount,
+    DoubtfulHold as DoubtfulHold,
     LedgerStore as LedgerStore,
     LedgerStoreHold as LedgerStoreHold,
     OpenLedger as OpenLedger,
@@ -120,6 +109,23 @@ from hivecost.ledger import (
     Refusal as Refusal,
     Settlement as Settlement,
     ThresholdCrossing as ThresholdCrossing,
+)
+from hivecost.log.records import (
+    ModelTotals as ModelTotals,
+    NodeDetails as NodeDetails,
+    NodeTotals as NodeTotals,
+    Pruned as Pruned,
+    Repricing as Repricing,
+    Run as Run,
+    SessionDetails as SessionDetails,
+    SessionMetrics as SessionMetrics,
+    SessionState as SessionState,
+    SessionTimestamps as SessionTimestamps,
+    SpendRow as SpendRow,
+    StoreStatistics as StoreStatistics,
+)
+from hivecost.log.steps import (
+    Step as Step,
 )
 from hivecost.money import (
     USD as USD,

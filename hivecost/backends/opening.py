@@ -3,22 +3,80 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
-from hivecost.backends.sqlite.reading.log_reader import SQLiteLogReader
+from hivecost.backends.places import Place, scheme_of
 from hivecost.errors import ConfigError
-from hivecost.log import LogReader
+
+if TYPE_CHECKING:
+    from hivecost.backends.contract import Backend
+    from hivecost.log import LogReader
+
+#: A package that serves URLs declares it in this group: `scheme = "package.module:function"`, which takes the URL and
+#: returns a Backend.
+ENTRY_POINT_GROUP: Final = "hivecost.backends"
+
+OpenBackend = Callable[[str], "Backend"]
+
+#: Those of this process, which come before what is installed.
+_registered: dict[str, OpenBackend] = {}
 
 
-def open_log(place: str | os.PathLike[str]) -> LogReader:
-    """Return the reader of the log at a place: a folder, or `memory://NAME` for one in this process.
+def register_backend(scheme: str, opener: OpenBackend) -> None:
+    """Serve the URLs of a scheme, in this process, by what `opener` returns for one. A package has an entry point.
 
-    Raise ConfigError for any other URL: no backend serves it yet.
+    Raise ConfigError for what is no scheme.
     """
-    scheme, separator, name = os.fspath(place).partition("://")
-    if separator and scheme == "memory":
-        from hivecost.backends.memory import memory_log  # noqa: PLC0415  # a prompt has none
+    if scheme_of(f"{scheme}://") != scheme:
+        raise ConfigError("scheme", "small letters, such as 'postgres'", got=scheme)
+    _registered[scheme] = opener
 
-        return memory_log(name)
-    if separator and scheme.isalnum():
-        raise ConfigError("base_path", f"a folder; logs at {scheme}:// are not served yet", got=os.fspath(place))
+
+def open_backend(place: Place) -> Backend:
+    """Return the backend of a place: a folder, `memory://NAME`, or a URL that an installed package serves.
+
+    Nothing is opened yet. Raise ConfigError for a scheme that nobody serves.
+    """
+    scheme = scheme_of(place)
+    if scheme:
+        return _opener(scheme, os.fspath(place))(os.fspath(place))
+    from hivecost.backends.sqlite.backend import SQLiteBackend  # noqa: PLC0415  # a prompt reads without
+
+    return SQLiteBackend(Path(place))
+
+
+def open_log(place: Place) -> LogReader:
+    """Return the reader of the log at a place. Raise as `open_backend` does."""
+    if scheme_of(place):
+        return open_backend(place).reader()
+    from hivecost.backends.sqlite.reading.log_reader import SQLiteLogReader  # noqa: PLC0415  # a URL needs none
+
     return SQLiteLogReader(place)
+
+
+def _opener(scheme: str, url: str) -> OpenBackend:
+    if scheme in _registered:
+        return _registered[scheme]
+    if scheme == "memory":
+        from hivecost.backends.memory import memory_backend  # noqa: PLC0415  # a prompt has none
+
+        return memory_backend
+    installed = _installed()
+    if scheme not in installed:
+        known = ", ".join(f"{name}://" for name in sorted({"memory", *_registered, *installed}))
+        expected = f"a folder, or a URL of {known}; install the package that serves {scheme}://"
+        raise ConfigError("base_path", expected, got=url)
+    try:
+        opener: OpenBackend = installed[scheme].load()
+    except Exception as error:
+        expected = f"a URL whose package can be imported, and {installed[scheme].value} cannot: {error!r}"
+        raise ConfigError("base_path", expected, got=url) from error
+    return opener
+
+
+def _installed() -> Mapping[str, Any]:
+    from importlib.metadata import entry_points  # noqa: PLC0415  # a folder needs none
+
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}

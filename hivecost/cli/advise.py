@@ -26,7 +26,7 @@ def advise(
     """
     import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
 
-    from hivecost.backends.sqlite import open_price_book  # noqa: PLC0415  # the same
+    from hivecost.backends import open_price_book  # noqa: PLC0415  # the same
     from hivecost.cli.render import render_advice, to_json  # noqa: PLC0415  # the same
     from hivecost.reports import load_advice  # noqa: PLC0415  # the same
 

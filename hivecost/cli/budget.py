@@ -97,12 +97,10 @@ def audit(
     """List who changed what and when, the newest first."""
     import anyio  # noqa: PLC0415  # as above
 
-    from hivecost.backends.sqlite.reading import load_budget_changes  # noqa: PLC0415  # as above
     from hivecost.cli.render import render_changes, to_json  # noqa: PLC0415  # as above
-    from hivecost.reports import require_ledger  # noqa: PLC0415  # as above
+    from hivecost.reports import load_budget_changes  # noqa: PLC0415  # as above
 
     async def load() -> None:
-        await require_ledger(data)
         changes = await load_budget_changes(data, limit=limit)
         if json:
             typer.echo(to_json(changes))

@@ -7,7 +7,6 @@ import re
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from decimal import Decimal
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -20,9 +19,7 @@ from hivecost.money import require_no_leftover, without_separators
 from hivecost.plain_text import printable
 
 if TYPE_CHECKING:
-    from hivecost.backends.sqlite import DoubtfulHold, Ledger
-    from hivecost.backends.sqlite.reading import BudgetState
-    from hivecost.ledger import AccountStatus
+    from hivecost.ledger import AccountStatus, BudgetState, DoubtfulHold, LedgerStore
 
 _NameArgument = Annotated[str, typer.Argument(metavar="NAME", help="The budget's name.")]
 _ByOption = Annotated[str, typer.Option("--by", help="Who does this, for the audit; your login name unless given.")]
@@ -180,13 +177,12 @@ def resolve(
 
 
 @asynccontextmanager
-async def _opened(data: Path, name: str = "") -> AsyncIterator[tuple[Ledger, BudgetState]]:
+async def _opened(data: str, name: str = "") -> AsyncIterator[tuple[LedgerStore, BudgetState]]:
     """The ledger, and the budget as it is now. Raises ConfigError for no such budget."""
-    from hivecost.backends.sqlite import Ledger  # noqa: PLC0415  # as above
-    from hivecost.backends.sqlite.reading import load_definitions  # noqa: PLC0415  # as above
+    from hivecost.backends import open_backend, read_log  # noqa: PLC0415  # as above
     from hivecost.reports import require_ledger  # noqa: PLC0415  # as above
 
-    modes = {known.budget.name: known.budget.mode for known in await load_definitions(data)}
+    modes = {known.budget.name: known.budget.mode for known in await read_log(data, lambda log: log.budgets())}
     if modes.get(name, "hard") != "hard":
         expected = (
             "a budget of mode 'hard'; any other is changed in its configuration, or with runtime.budgets.set_limit"
@@ -196,12 +192,12 @@ async def _opened(data: Path, name: str = "") -> AsyncIterator[tuple[Ledger, Bud
     if name and name not in known:
         names = ", ".join(map(repr, known))
         raise ConfigError("budget", f"one of {names} (only those of mode 'hard' are in the ledger)", got=name)
-    async with Ledger.open(data) as ledger:
+    async with open_backend(data).ledger() as ledger:
         yield ledger, known[name or next(iter(known))]
 
 
 async def _show_limit(
-    ledger: Ledger, before: BudgetState, limits: tuple[int, int], scope: Mapping[str, str] | None
+    ledger: LedgerStore, before: BudgetState, limits: tuple[int, int], scope: Mapping[str, str] | None
 ) -> None:
     from hivecost.ledger.amounts import format_exactly  # noqa: PLC0415  # as above
 
@@ -216,9 +212,9 @@ async def _show_limit(
         _say(f"It is still frozen: {before.frozen}")
 
 
-async def _say_if_unseen(ledger: Ledger, budget: BudgetState, scope: Mapping[str, str] | None, data: Path) -> None:
+async def _say_if_unseen(ledger: LedgerStore, budget: BudgetState, scope: Mapping[str, str] | None, data: str) -> None:
     """Note values that no turn was ever logged of, as far as the log is summed by them: they may be misspelt."""
-    from hivecost.backends.sqlite.reading import SpendStore  # noqa: PLC0415  # as above
+    from hivecost.backends import SpendStore  # noqa: PLC0415  # as above
 
     if not scope or await _accounts_of(ledger, budget, _written(scope, budget)):
         return
@@ -229,7 +225,7 @@ async def _say_if_unseen(ledger: Ledger, budget: BudgetState, scope: Mapping[str
                 _say(f"Note: no turn of {name}={value} was logged yet; mind the spelling if it is not new.")
 
 
-async def _accounts_of(ledger: Ledger, budget: BudgetState, whose: str) -> list[AccountStatus]:
+async def _accounts_of(ledger: LedgerStore, budget: BudgetState, whose: str) -> list[AccountStatus]:
     return [
         account
         for account in await ledger.status()
@@ -241,7 +237,7 @@ def _written(scope: Mapping[str, str] | None, budget: BudgetState) -> str:
     return ",".join(f"{name}={scope[name]}" for name in budget.attributes if name in scope) if scope else ""
 
 
-async def _show_resolved(hold: DoubtfulHold, billed: dict[str, int], data: Path) -> None:
+async def _show_resolved(hold: DoubtfulHold, billed: dict[str, int], data: str) -> None:
     from hivecost.ledger.amounts import format_exactly  # noqa: PLC0415  # as above
     from hivecost.reports import require_ledger  # noqa: PLC0415  # as above
 
@@ -285,7 +281,7 @@ def _amount(words: list[str], budget: BudgetState, key: str) -> Decimal:
     return number
 
 
-def _scope(named: list[str] | None, data: Path) -> Mapping[str, str] | None:
+def _scope(named: list[str] | None, data: str) -> Mapping[str, str] | None:
     """Whose limit it is, as `--for` says, a model as its accounts name it; None: the budget's. Raises ConfigError."""
     scope: dict[str, str] = {}
     for text in named or ():
@@ -295,7 +291,7 @@ def _scope(named: list[str] | None, data: Path) -> Mapping[str, str] | None:
         scope[attribute] = value
     if not {"model", "provider"} & scope.keys():
         return scope or None
-    from hivecost.backends.sqlite import open_price_book  # noqa: PLC0415  # the same
+    from hivecost.backends import open_price_book  # noqa: PLC0415  # the same
     from hivecost.runtime import placed_scope  # noqa: PLC0415  # loads the rates, which other changes do not need
 
     return placed_scope(scope, open_price_book(data))

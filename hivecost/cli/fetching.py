@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from hivecost.backends.sqlite.rates import RATES_BYTES_MAX
+from hivecost.backends.contract import RATES_BYTES_MAX
 from hivecost.errors import PriceUpdateError
 
 DEADLINE_S: Final = 30.0

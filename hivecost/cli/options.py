@@ -8,9 +8,13 @@ from typing import Annotated
 import typer
 
 DataOption = Annotated[
-    Path,
+    str,
     typer.Option(
-        "--data", "-d", envvar="HIVECOST_DATA", help="The folder of the runtime log (an AgentRuntime's base_path)."
+        "--data",
+        "-d",
+        metavar="PATH",
+        envvar="HIVECOST_DATA",
+        help="The folder of the runtime log, or the URL of where else it is (an AgentRuntime's base_path).",
     ),
 ]
 PricesOption = Annotated[
@@ -19,4 +23,4 @@ PricesOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable, one JSON document.")]
 
-DEFAULT_DATA = Path("data")
+DEFAULT_DATA = "data"

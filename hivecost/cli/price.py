@@ -38,7 +38,7 @@ def price(
     "batch", "reported_cost_usd" and "id" are optional. A line that is no call gives one whose status is `invalid`, and
     keys that are none of these are named in "ignored".
     """
-    from hivecost.backends.sqlite import open_price_book  # noqa: PLC0415  # `hivecost --help` is quicker without
+    from hivecost.backends import open_price_book  # noqa: PLC0415  # `hivecost --help` is quicker without
 
     book = open_price_book(data, prices)
     if sys.stdin.isatty():

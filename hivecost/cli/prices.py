@@ -39,7 +39,7 @@ def show(
     json: JsonOption = False,
 ) -> None:
     """Show what a model costs: every service tier and long-context step, with source and validity."""
-    from hivecost.backends.sqlite import open_price_book  # noqa: PLC0415  # the same
+    from hivecost.backends import open_price_book  # noqa: PLC0415  # the same
     from hivecost.cli.render import render_rates, to_json  # noqa: PLC0415  # the same
     from hivecost.pricing import describe  # noqa: PLC0415  # `hivecost --help` is quicker without
 
@@ -61,7 +61,7 @@ def list_(
     json: JsonOption = False,
 ) -> None:
     """List every model that has a price; with --json every rate of it."""
-    from hivecost.backends.sqlite import open_price_book  # noqa: PLC0415  # as above
+    from hivecost.backends import open_price_book  # noqa: PLC0415  # as above
     from hivecost.cli.render import render_rate_list, to_json  # noqa: PLC0415  # as above
     from hivecost.pricing import list_rates  # noqa: PLC0415  # as above
 
@@ -91,14 +91,14 @@ def update(
     Where models become free, lose their price or cost more than three times as much or as little, it shows them and
     asks first. Rates are kept in the data folder, and those before them, too. Turns that are logged keep theirs.
     """
-    from hivecost.backends.sqlite import current_rates_path, open_price_book, save_rates  # noqa: PLC0415  # as above
+    from hivecost.backends import open_backend, open_price_book  # noqa: PLC0415  # as above
     from hivecost.cli.fetching import fetch_rates, published_url  # noqa: PLC0415  # as above
     from hivecost.clock import SYSTEM_CLOCK  # noqa: PLC0415  # as above
     from hivecost.errors import PriceUpdateError  # noqa: PLC0415  # as above
     from hivecost.pricing import believable_book, rate_shifts  # noqa: PLC0415  # as above
 
     source = source or published_url()
-    in_use = open_price_book(data)
+    rates, in_use = open_backend(data).rates, open_price_book(data)
     try:
         content = fetch_rates(source)
     except PriceUpdateError as error:
@@ -117,32 +117,34 @@ def update(
                 f"{source}: not taken over without your word (--yes).\n"
                 f"Nothing was changed: rates {in_use.snapshot} stay in use."
             )
-    if not save_rates(data, content):
+    if not rates.save(content):
         typer.echo(f"Nothing new: rates {book.snapshot} are in use already.")
         return
     models = sum(1 for _ in book.models())
-    typer.echo(f"Rates {book.snapshot} are in use now: {models:,} models, kept in {current_rates_path(data)}.")
+    typer.echo(f"Rates {book.snapshot} are in use now: {models:,} models, kept in {rates.name}.")
     typer.echo(f"Before: {in_use.snapshot}. `hivecost prices diff` shows what changed.")
 
 
 @prices.command()
 def diff(*, data: DataOption = DEFAULT_DATA, json: JsonOption = False) -> None:
     """Show which rates the last update changed, against the update before it or else the shipped rates."""
-    from hivecost.backends.sqlite import current_rates_path, previous_rates_path, read_rates  # noqa: PLC0415  # as above
+    from hivecost.backends import open_backend  # noqa: PLC0415  # as above
     from hivecost.cli.render import render_rate_changes, to_json  # noqa: PLC0415  # as above
     from hivecost.errors import PriceUpdateError  # noqa: PLC0415  # as above
     from hivecost.pricing import PriceBook, diff_rates  # noqa: PLC0415  # as above
 
-    current = read_rates(current_rates_path(data))
+    rates = open_backend(data).rates
+    current = rates.current()
     if current is None:
         typer.echo("[]" if json else "The shipped rates are in use: nothing was updated yet.")
         return
-    before, after = PriceBook(data=read_rates(previous_rates_path(data))), PriceBook(data=current)
+    before, after = PriceBook(data=rates.previous()), PriceBook(data=current)
     try:
         changes = list(diff_rates(before, after))
     except ValueError as error:
-        folder = current_rates_path(data).parent
-        raise PriceUpdateError(f"{folder}: holds a damaged file; `hivecost prices update` renews it") from error
+        raise PriceUpdateError(
+            f"{rates.name}, or what was there before, is damaged; `hivecost prices update` renews it"
+        ) from error
     if json:
         typer.echo(to_json(changes))
     else:

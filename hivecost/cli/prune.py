@@ -33,16 +33,16 @@ def prune(
     """
     import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
 
-    from hivecost.backends.sqlite import prune as prune_log  # noqa: PLC0415  # the same
-    from hivecost.backends.sqlite.reading import load_budgets, require_log  # noqa: PLC0415  # the same
+    from hivecost.backends import open_backend, read_place  # noqa: PLC0415  # the same
     from hivecost.cli.render import to_json  # noqa: PLC0415  # the same
+    from hivecost.reports import require_log  # noqa: PLC0415  # the same
 
     before_ns = _before_ns(keep, before)
 
     async def run() -> None:
-        if not await load_budgets(data):
+        if not await read_place(data, lambda _, ledger: ledger.budgets()):
             await require_log(data)
-        pruned = await prune_log(data, before_ns, dry_run=dry_run, vacuum=vacuum)
+        pruned = await open_backend(data).writer().prune(before_ns, dry_run=dry_run, compact=vacuum)
         if json:
             typer.echo(to_json(pruned))
             return
@@ -61,8 +61,8 @@ def prune(
 
 
 def _before_ns(keep: str, before: str) -> int:
-    from hivecost.backends.sqlite.reading import instant_ns  # noqa: PLC0415  # as above
     from hivecost.clock import SYSTEM_CLOCK  # noqa: PLC0415  # as above
+    from hivecost.log.instants import instant_ns  # noqa: PLC0415  # as above
 
     if bool(keep) == bool(before):
         raise ConfigError("prune", "one of --keep AGE (such as 90d) and --before DATE (such as 2026-08-01)")

@@ -25,10 +25,9 @@ def reprice(
     """
     import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
 
-    from hivecost.backends.sqlite import open_price_book  # noqa: PLC0415  # the same
-    from hivecost.backends.sqlite.reading import require_log  # noqa: PLC0415  # the same
+    from hivecost.backends import open_price_book  # noqa: PLC0415  # the same
     from hivecost.cli.render import render_repricing, to_json  # noqa: PLC0415  # the same
-    from hivecost.reports import reprice_log  # noqa: PLC0415  # the same
+    from hivecost.reports import reprice_log, require_log  # noqa: PLC0415  # the same
 
     book = open_price_book(data, prices)
 

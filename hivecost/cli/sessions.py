@@ -25,8 +25,9 @@ def sessions(
     """List sessions, the newest first, with what each of them cost."""
     import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
 
-    from hivecost.backends.sqlite.reading import SessionStore, require_log  # noqa: PLC0415  # the same
+    from hivecost.backends import SessionStore  # noqa: PLC0415  # the same
     from hivecost.cli.render import render_sessions, to_json  # noqa: PLC0415  # the same
+    from hivecost.reports import require_log  # noqa: PLC0415  # the same
 
     async def load() -> None:
         found = await SessionStore(data).list_sessions(

@@ -39,9 +39,8 @@ def spend(
     """
     import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
 
-    from hivecost.backends.sqlite.reading import require_log  # noqa: PLC0415  # the same
     from hivecost.cli.render import render_spend, spend_csv, to_json  # noqa: PLC0415  # the same
-    from hivecost.reports import load_spend  # noqa: PLC0415  # the same
+    from hivecost.reports import load_spend, require_log  # noqa: PLC0415  # the same
 
     if csv and json:
         raise ConfigError("spend", "one of --csv and --json")

@@ -3,7 +3,7 @@
 from hivecost.ledger.account import Account, AccountDetails, AccountStatus, ThresholdCrossing
 from hivecost.ledger.amounts import UNITS, Amounts, Unit, USDAmount, amounts_of
 from hivecost.ledger.attributes import ancestry, ancestry_of, attributes_of
-from hivecost.ledger.backend import ClosesInTime, LedgerStore, LedgerStoreHold, OpenLedger
+from hivecost.ledger.backend import ClosesInTime, LedgerReader, LedgerStore, LedgerStoreHold, OpenLedger
 from hivecost.ledger.book import Ancestors
 from hivecost.ledger.budget import Budget, CancelWhen, Limit, Mode, OnExceed, listed_budgets, listed_names
 from hivecost.ledger.hold import BUSY_RETRY_AFTER_S, Hold, HoldState, Overrun, Refusal, RefusalKind, Settlement
@@ -15,7 +15,7 @@ from hivecost.ledger.snapshot import AccountSnapshot, HoldSnapshot, LedgerSnapsh
 from hivecost.ledger.soft import SoftAction, SoftLimits, SoftStep, soft_refusal
 from hivecost.ledger.spend import ACCOUNTS_MAX, SESSIONS_MAX, UNSEEN, SpendAccounts, is_unseen
 from hivecost.ledger.state import LedgerState
-from hivecost.ledger.views import BudgetChange, BudgetState, DoubtAmount, DoubtfulHold, OwnLimit
+from hivecost.ledger.views import BudgetChange, BudgetState, DoubtAmount, DoubtfulHold, Holder, OwnLimit
 
 __all__ = [
     "ACCOUNTS_MAX",
@@ -41,6 +41,8 @@ __all__ = [
     "Hold",
     "HoldSnapshot",
     "HoldState",
+    "Holder",
+    "LedgerReader",
     "LedgerSnapshot",
     "LedgerState",
     "LedgerStore",

@@ -11,12 +11,12 @@ from types import TracebackType
 from typing import Protocol, Self, Unpack, runtime_checkable
 
 from hivecost.clock import Clock
-from hivecost.ledger.account import AccountDetails, AccountStatus
+from hivecost.ledger.account import Account, AccountDetails, AccountStatus
 from hivecost.ledger.amounts import UNITS, Amounts, Unit, USDAmount
 from hivecost.ledger.book import Ancestors
 from hivecost.ledger.budget import Budget, Limit
 from hivecost.ledger.hold import HoldState, Refusal, Settlement
-from hivecost.ledger.views import BudgetChange, BudgetState, DoubtfulHold
+from hivecost.ledger.views import BudgetChange, BudgetState, DoubtfulHold, Holder, OwnLimit
 
 
 class LedgerStoreHold(Protocol):
@@ -285,6 +285,10 @@ class LedgerStore(Protocol):
         """
         ...
 
+    async def limit_in_force(self, budget: str, *, scope: Mapping[str, str] | None = None) -> int:
+        """Return the limit that the budget, or the accounts of these values, have now. Raises ConfigError."""
+        ...
+
     async def freeze(self, budget: str, reason: str, *, by: str) -> None:
         """Grant nothing more on a budget, in any process; what is held may still be settled. Raises ConfigError."""
         ...
@@ -295,6 +299,44 @@ class LedgerStore(Protocol):
 
     def forget_execution(self, execution_id: str) -> None:
         """The execution is over: drop its own accounts, each once nothing is held on it any more."""
+        ...
+
+
+class LedgerReader(Protocol):
+    """Reads a ledger that is not opened: for those who only look. Synchronous, as a `hivecost.log.LogReader` is.
+
+    A ledger that is missing reads as an empty one; reading makes nothing and changes nothing. Every method raises
+    StoreErrors.
+    """
+
+    def budgets(self) -> list[BudgetState]:
+        """Return all hard budgets that were ever configured here, as they are in force, by name."""
+        ...
+
+    def status(self, at_ns: int) -> list[AccountStatus]:
+        """Return the accounts whose period is not over by then, or that have something held or in doubt.
+
+        Over all processes, but for the accounts of executions, which live in their own.
+        """
+        ...
+
+    def status_of(self, accounts: Sequence[Account]) -> dict[Account, AccountStatus]:
+        """Return how the accounts with these budgets, periods and values stand; those that are not there are left out.
+
+        Those included whose period is over.
+        """
+        ...
+
+    def in_doubt(self, at_ns: int) -> list[DoubtfulHold]:
+        """Return the holds in doubt of all processes, oldest first, and those of processes that have died since."""
+        ...
+
+    def holders(self, budget: str) -> dict[tuple[str, str], list[Holder]]:
+        """Return who holds what of the accounts of a budget, by scope and period."""
+        ...
+
+    def own_limits(self, *, limit: int = 1_000) -> list[OwnLimit]:
+        """Return the limits of single values that operators set, by budget and value, so many at most."""
         ...
 
 
@@ -311,6 +353,6 @@ class ClosesInTime(Protocol):
 class OpenLedger(Protocol):
     """Makes the ledger of a runtime, to be opened with `async with`: `Ledger.open` is one."""
 
-    def __call__(self, base_path: Path, *, budgets: Sequence[Budget], clock: Clock) -> LedgerStore:
+    def __call__(self, base_path: str | Path, *, budgets: Sequence[Budget], clock: Clock) -> LedgerStore:
         """A ledger of these budgets, all `mode="hard"`. One that keeps no files has no use for `base_path`."""
         ...

@@ -61,6 +61,22 @@ class OwnLimit(msgspec.Struct, frozen=True, kw_only=True):
     configured_limit: int | None
 
 
+class Holder(msgspec.Struct, frozen=True, kw_only=True):
+    """A living process that money of an account is set aside for. Amounts are in the unit of the account."""
+
+    #: `process 4711`, or `another process` where the system does not tell.
+    process: str
+    #: Since when it has its ledger open.
+    since: datetime
+    #: Set aside for turns in flight, and how many they are.
+    held: int
+    holds: int
+    #: When the oldest of them began; None: there is none.
+    held_since: datetime | None
+    #: Lent to it and not held: it comes back when others need it.
+    lent: int
+
+
 class BudgetChange(msgspec.Struct, frozen=True, kw_only=True):
     """An entry of the audit trail."""
 

@@ -11,6 +11,7 @@ from hivecost.log.rows import (
     LatencyRow,
     Page,
     SumRow,
+    TurnSum,
     Window,
     latency_bucket,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "Page",
     "StateTable",
     "SumRow",
+    "TurnSum",
     "Window",
     "latency_bucket",
 ]

@@ -9,14 +9,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol, Self
 
-from hivecost.log.rows import ALWAYS, EVERYTHING, AccountRow, Filter, LatencyRow, Page, SumRow, Window
+from hivecost.log.rows import ALWAYS, EVERYTHING, AccountRow, Filter, LatencyRow, Page, SumRow, TurnSum, Window
 
 if TYPE_CHECKING:
+    from types import TracebackType
+
     from hivecost.events import Event, EventType, LLMTurnComplete
-    from hivecost.ledger import BudgetChange
-    from hivecost.log.records import BudgetDefinition, NodeTotals, Run, SessionState
+    from hivecost.ledger import Budget, BudgetChange
+    from hivecost.log.records import (
+        BudgetDefinition,
+        NodeTotals,
+        Pruned,
+        RepricedTotals,
+        Repricing,
+        Run,
+        SessionState,
+        StoreStatistics,
+    )
     from hivecost.log.steps import Step
 
 
@@ -75,8 +86,21 @@ class LogReader(Protocol):
         """Return a session's turns in the order they were logged, but for those that were pruned."""
         ...
 
-    def turns(self, after: str = "", filter: Filter = EVERYTHING, *, limit: int = 200) -> Page[LLMTurnComplete]:
-        """Return the next turns in the order they were logged, each once."""
+    def turns(
+        self, after: str = "", filter: Filter = EVERYTHING, window: Window = ALWAYS, *, limit: int = 200
+    ) -> Page[LLMTurnComplete]:
+        """Return the next turns of the window in the order they were logged, each once."""
+        ...
+
+    def turn_sums(self, after: str = "", dimensions: Sequence[str] = (), *, limit: int = 200) -> Page[TurnSum]:
+        """Return what each of the next turns adds to the sums, in the order they were logged.
+
+        Cursors are those of `turns`. Raise ConfigError for a dimension that is none.
+        """
+        ...
+
+    def end(self) -> str:
+        """Return the cursor of the newest turn: what is logged later comes after it."""
         ...
 
     def events(
@@ -94,13 +118,16 @@ class LogReader(Protocol):
         window: Window = ALWAYS,
         zone: str = "UTC",
         filter: Filter = EVERYTHING,
+        *,
+        until: str | None = None,
     ) -> list[SumRow]:
         """Return what the turns of the window add up to, for each combination of values of the dimensions.
 
-        Exact to the nanosecond; a turn that was pruned counts at the start of its quarter-hour. Hours, days, weeks and
-        months are those of `zone`, an IANA name. Periods come in the order of time, in each the other values in theirs;
-        without dimensions there is one row, or none where no turn is. Raise ConfigError for a dimension or a zone that
-        is none.
+        With `until`, a cursor of `turns`, only what was logged up to there, and what was pruned since.
+        Exact to the nanosecond; a turn that was pruned counts at the start of its quarter-hour. Quarter-hours, hours,
+        days, weeks and months are those of `zone`, an IANA name. Periods come in the order of time, in each the other
+        values in theirs; without dimensions there is one row, or none where no turn is. Raise ConfigError for a
+        dimension or a zone that is none.
         """
         ...
 
@@ -123,8 +150,19 @@ class LogReader(Protocol):
         """Return who changed budgets and resolved holds, the newest first. Raise ConfigError for a limit below 1."""
         ...
 
-    def alerts(self, *, limit: int = 50) -> list[Event]:
-        """Return the alerts, warnings and refusals that were logged, the newest first."""
+    def alerts(self, *, types: Sequence[EventType] = (), budget: str | None = None, limit: int = 50) -> list[Event]:
+        """Return the alerts, warnings and refusals that were logged, the newest first.
+
+        Of these types, where any is named, and of this budget. Raise ConfigError for a type that is no such event.
+        """
+        ...
+
+    def pruned_before(self) -> int | None:
+        """Return up to which instant turns and events were pruned; None: none ever were."""
+        ...
+
+    def repriced(self, session_id: str) -> RepricedTotals | None:
+        """Return a session at later rates; None when it was never priced again."""
         ...
 
     def close(self) -> None:
@@ -133,26 +171,52 @@ class LogReader(Protocol):
 
 
 class LogWriter(Protocol):
-    """Writes a runtime log: the turns and events, and the sums in step with them."""
+    """Writes a runtime log: the turns and events, and the sums in step with them.
+
+    Open inside `async with`, once; what is not `write` or `flush` works without, too. Every method raises StoreErrors.
+    """
+
+    #: How long leaving the block waits for what is queued; then it is counted as lost.
+    close_timeout_s: float
+
+    async def __aenter__(self) -> Self: ...
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None: ...
 
     async def write(self, events: Sequence[Event]) -> int:
-        """Commit the events and their sums; return how many were new. Known by their id, none counts twice."""
+        """Commit the events and their sums; return how many were new. Known by their id, none counts twice.
+
+        Events from before what was pruned are late, and not logged.
+        """
         ...
 
     async def flush(self) -> None:
         """Return after the commit that holds all that was accepted before."""
         ...
 
-    async def prune(self, before_ns: int) -> int:
-        """Delete turns and events from before, and keep their sums; return how many turns."""
+    def statistics(self) -> StoreStatistics:
+        """Return the counts of events since it was made."""
         ...
 
-    async def reprice(self, repriced: Sequence[LLMTurnComplete], *, run_id: str, repriced_ns: int) -> int:
-        """Keep what these turns would cost beside what they did; return how many are in the log."""
+    async def prune(self, before_ns: int, *, dry_run: bool = False, compact: bool = False) -> Pruned:
+        """Delete turns and events from before, and keep their sums; with `compact` give the room back.
+
+        Raise ConfigError for an instant less than an hour ago: events may still be on their way to the log.
+        """
+        ...
+
+    async def reprice(self, repricings: Sequence[Repricing]) -> None:
+        """Keep what turns would cost at later rates beside what they did; those that are not logged are left out."""
         ...
 
     async def delete(self, session_id: str) -> bool:
         """Delete all that is logged of a session, and take it out of every sum; False where nothing was logged."""
+        ...
+
+    async def define(self, budgets: Sequence[Budget], at_ns: int) -> None:
+        """Keep what these budgets are now, for `LogReader.budgets`."""
         ...
 
 

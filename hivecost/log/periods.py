@@ -12,13 +12,15 @@ from hivecost.clock import to_datetime
 QUARTER_HOUR_NS: Final = 15 * 60 * 10**9
 
 _LABELS: Final[dict[str, Callable[[datetime], str]]] = {
+    "quarter_hour": lambda moment: moment.isoformat(timespec="minutes"),
     "hour": lambda moment: f"{moment:%Y-%m-%dT%H}:00{moment.isoformat()[19:]}",
     "day": lambda moment: f"{moment:%Y-%m-%d}",
     "week": lambda moment: f"{moment:%G-W%V}",
     "month": lambda moment: f"{moment:%Y-%m}",
 }
 
-PERIODS: Final = tuple(_LABELS)
+#: Those that people ask for.
+PERIODS: Final = ("hour", "day", "week", "month")
 
 
 @lru_cache(maxsize=4096)

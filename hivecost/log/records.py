@@ -134,6 +134,65 @@ class SpendRow(Totals, frozen=True, kw_only=True):
     group: dict[str, str]
 
 
+class Repricing(msgspec.Struct, frozen=True, kw_only=True):
+    """One turn at later rates; amounts are None when unknown."""
+
+    run_id: str
+    event_id: str
+    session_id: str
+    old_nanousd: int | None
+    new_nanousd: int | None
+    cost_status: str
+    rate: str
+    snapshot: str
+    repriced_ns: int
+
+
+class RepricedTotals(msgspec.Struct, frozen=True, kw_only=True):
+    """A session's turns that were priced again, each by its last repricing. Sums are of the known costs."""
+
+    calls: int
+    old_nanousd: int
+    new_nanousd: int
+    old_unpriced_calls: int
+    new_unpriced_calls: int
+    #: Of the newest of these repricings.
+    snapshot: str
+
+
+class Pruned(msgspec.Struct, frozen=True, kw_only=True):
+    """What pruning took out of the log, or with `dry_run` would."""
+
+    turns: int
+    events: int
+    #: Accounts of hard budgets whose period was over, with nothing held or in doubt.
+    accounts: int = 0
+    #: Free for what is logged next; when the log was compacted, given back. About, for a dry run; 0: nobody counts.
+    bytes_freed: int = 0
+    #: The size of the log now; 0: nobody counts.
+    file_bytes: int = 0
+
+
+class StoreStatistics(msgspec.Struct, frozen=True, kw_only=True):
+    """Counts of events since a writer of the log was made."""
+
+    #: Accepted and not yet committed, and the limit of that.
+    queued: int = 0
+    queue_max: int = 0
+    #: Rows really inserted.
+    written: int = 0
+    #: Known already by their event id.
+    duplicates: int = 0
+    #: Accepted or refused, and not committed; `last_error` says why.
+    lost: int = 0
+    #: From before the instant up to which the log was pruned, and so not logged: they may have been already.
+    late: int = 0
+    #: Logged with their tags cut.
+    truncated: int = 0
+    commits: int = 0
+    last_error: str = ""
+
+
 class BudgetDefinition(msgspec.Struct, frozen=True, kw_only=True):
     """A budget as it was written down last: what it counts and its limit; what it does about it is not read."""
 

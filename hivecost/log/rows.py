@@ -6,37 +6,61 @@ Annotations are no texts here: each text would be compiled when its tuple is mad
 from typing import Final, Generic, NamedTuple, TypeVar
 
 from hivecost.attribute_names import ATTRIBUTES
+from hivecost.log.periods import QUARTER_HOUR_NS
 
 T_co = TypeVar("T_co", covariant=True)
 
 #: What `sums` groups by: periods of a time zone, and who or what a turn belongs to.
-PERIOD_DIMENSIONS: Final = ("hour", "day", "week", "month")
+PERIOD_DIMENSIONS: Final = ("quarter_hour", "hour", "day", "week", "month")
 VALUE_DIMENSIONS: Final = tuple(name for name in ATTRIBUTES if name != "execution")
-DIMENSIONS: Final = (*PERIOD_DIMENSIONS, *VALUE_DIMENSIONS)
+#: What else a turn is known by. `model` and `provider` are those that are counted, these here are as they were asked,
+#: answered and resolved; "" where nobody said. `tags` is a JSON object, `reason` is why a cost is not known or
+#: estimated, `pruned` is "yes" for turns that are no longer in the log: of those, execution and reason are "".
+DETAIL_DIMENSIONS: Final = (
+    *("execution", "tags", "asked_model", "answered_model", "answered_provider"),
+    *("resolved_model", "resolved_provider", "reason", "pruned"),
+)
+DIMENSIONS: Final = (*PERIOD_DIMENSIONS, *VALUE_DIMENSIONS, *DETAIL_DIMENSIONS)
 #: Of the values those that the sums of quarter-hours are kept by.
 KEPT_DIMENSIONS: Final = ("model", "provider", "agent", "user", "org")
 #: What events can be filtered by that are no turns.
 EVENT_ATTRIBUTES: Final = ("session", "node", "agent", "user", "org")
 
+#: What a filter asks for: one value, one of several, any.
+Wanted = str | tuple[str, ...] | None
+
+
+_EARLIEST_NS: Final = -(2**63)
+_LATEST_NS: Final = 2**63 - 1
+
 
 class Window(NamedTuple):
     """From `first_ns` up to, not including, `end_ns`, in nanoseconds since 1970 UTC; without them, always."""
 
-    first_ns: int = -(2**63)
-    end_ns: int = 2**63 - 1
+    first_ns: int = _EARLIEST_NS
+    end_ns: int = _LATEST_NS
+
+    def widened(self) -> "Window":
+        """Return the quarter-hours that it has a part of, whole."""
+        first_ns = self.first_ns // QUARTER_HOUR_NS * QUARTER_HOUR_NS
+        end_ns = -(-self.end_ns // QUARTER_HOUR_NS) * QUARTER_HOUR_NS
+        return Window(max(first_ns, _EARLIEST_NS), min(end_ns, _LATEST_NS))
 
 
 class Filter(NamedTuple):
-    """Only turns or events with these values; None: with any. The model and the provider are those that are counted."""
+    """Only turns or events with this value, or with one of these; None: with any.
 
-    session: str | None = None
-    node: str | None = None
-    agent: str | None = None
-    user: str | None = None
-    org: str | None = None
-    task: str | None = None
-    model: str | None = None
-    provider: str | None = None
+    The model and the provider are those that are counted.
+    """
+
+    session: Wanted = None
+    node: Wanted = None
+    agent: Wanted = None
+    user: Wanted = None
+    org: Wanted = None
+    task: Wanted = None
+    model: Wanted = None
+    provider: Wanted = None
 
 
 ALWAYS: Final = Window()
@@ -87,6 +111,15 @@ class SumRow(NamedTuple):
 
 
 SUM_NAMES: Final = SumRow._fields[1:]
+
+
+class TurnSum(NamedTuple):
+    """What one turn adds to the sums."""
+
+    event_id: str
+    #: The place of this turn in the log: what comes after it, and what is up to it.
+    cursor: str
+    sums: SumRow
 
 
 class LatencyRow(NamedTuple):

@@ -10,15 +10,16 @@ if TYPE_CHECKING:
         BudgetLedgerLine,
         BudgetReport,
         InDoubt,
+        load_budget_changes,
         load_budget_report,
         load_doubts,
-        load_in_doubt,
         require_ledger,
     )
     from hivecost.reports.caching import CachingLine
     from hivecost.reports.explanation import AccountExplanation, BudgetExplanation, RefusalLine, explain_budget
+    from hivecost.reports.missing import require_log
     from hivecost.reports.repricing import RepricedModel, RepricingReport, reprice_log
-    from hivecost.reports.session import AlertLine, SessionReport, load_session_report
+    from hivecost.reports.session import AlertLine, SessionError, SessionPeople, SessionReport, load_session_report
     from hivecost.reports.session_budgets import BudgetLine
     from hivecost.reports.spend import SpendReport, load_spend
 
@@ -39,17 +40,20 @@ __all__ = [
     "RefusalLine",
     "RepricedModel",
     "RepricingReport",
+    "SessionError",
+    "SessionPeople",
     "SessionReport",
     "SpendReport",
     "explain_budget",
     "load_advice",
+    "load_budget_changes",
     "load_budget_report",
     "load_doubts",
-    "load_in_doubt",
     "load_session_report",
     "load_spend",
     "reprice_log",
     "require_ledger",
+    "require_log",
 ]
 
 #: Where each name lives.
@@ -59,15 +63,22 @@ _MODULES: Final = {
         "BudgetLedgerLine",
         "BudgetReport",
         "InDoubt",
+        "load_budget_changes",
         "load_budget_report",
         "load_doubts",
-        "load_in_doubt",
         "require_ledger",
     ),
     "hivecost.reports.caching": ("CachingLine",),
     "hivecost.reports.explanation": ("AccountExplanation", "BudgetExplanation", "RefusalLine", "explain_budget"),
+    "hivecost.reports.missing": ("require_log",),
     "hivecost.reports.repricing": ("RepricedModel", "RepricingReport", "reprice_log"),
-    "hivecost.reports.session": ("AlertLine", "SessionReport", "load_session_report"),
+    "hivecost.reports.session": (
+        "AlertLine",
+        "SessionError",
+        "SessionPeople",
+        "SessionReport",
+        "load_session_report",
+    ),
     "hivecost.reports.session_budgets": ("BudgetLine",),
     "hivecost.reports.spend": ("SpendReport", "load_spend"),
 }

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
 from typing import Final, TypeVar
 
 import msgspec
 
-from hivecost.backends.sqlite.reading import RuntimeLogStore, SessionStore, Step, session_events
+from hivecost.backends import Place, read_log
 from hivecost.errors import PriceUnknownError
 from hivecost.events import ContextCompacted, CostStatus, EventType
 from hivecost.ledger.amounts import format_exactly
+from hivecost.log import LogReader
+from hivecost.log.records import SessionState
+from hivecost.log.steps import Step
 from hivecost.pricing import PriceBook
 from hivecost.pricing.user_table import SUBSCRIPTION
 from hivecost.reports.caching import CachingLine, caching_lines
-from hivecost.reports.session import find_session
+from hivecost.reports.session import find_session, session_events
 
 Key = TypeVar("Key")
 
@@ -92,7 +94,7 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def load_advice(
-    base_path: str | Path, book: PriceBook, session_id: str = "latest", *, to_models: Sequence[str] = ()
+    place: Place, book: PriceBook, session_id: str = "latest", *, to_models: Sequence[str] = ()
 ) -> Advice:
     """What the session, or the newest one, could save.
 
@@ -102,9 +104,16 @@ async def load_advice(
     for model in to_models:
         if not book.knows(model):
             raise PriceUnknownError(model, suggestions=book.suggestions(model))
-    state = await find_session(SessionStore(base_path), session_id, base_path)
-    steps = [step for step in await RuntimeLogStore(base_path).load_steps(state.session_id) if not step.kind]
-    events = await session_events(base_path, state.session_id, [EventType.CONTEXT_COMPACTED])
+
+    def advice(log: LogReader) -> Advice:
+        return _advice(log, find_session(log, session_id, place), book, to_models)
+
+    return await read_log(place, advice)
+
+
+def _advice(log: LogReader, state: SessionState, book: PriceBook, to_models: Sequence[str]) -> Advice:
+    steps = [step for step in log.steps(state.session_id) if not step.kind]
+    events = session_events(log, state.session_id, [EventType.CONTEXT_COMPACTED])
     known = [step for step in steps if step.cost_nanousd is not None]
     caching = caching_lines(step for step in steps if step.source != SUBSCRIPTION)
     input_tokens, cached_tokens = state.metrics.input_tokens, state.metrics.cache_read_tokens

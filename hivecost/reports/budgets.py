@@ -6,24 +6,31 @@ from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
-from hivecost.backends.sqlite import DoubtfulHold, read_accounts, read_doubts
-from hivecost.backends.sqlite.reading import (
-    BudgetDefinition,
-    BudgetState,
-    in_last_start,
-    is_logged,
-    load_budgets,
-    load_definitions,
-    load_overruled_limits,
-    logged_accounts,
-)
+from hivecost.backends import Place, as_place, read_log, read_place
 from hivecost.clock import SYSTEM_CLOCK, Clock, to_datetime
 from hivecost.errors import LedgerUnavailableError
-from hivecost.ledger import AccountStatus, Mode, OwnLimit, Unit, Window
-from hivecost.threads import run_in_thread
+from hivecost.ledger import (
+    AccountStatus,
+    BudgetChange,
+    BudgetState,
+    DoubtfulHold,
+    LedgerReader,
+    Mode,
+    OwnLimit,
+    Unit,
+    Window,
+)
+from hivecost.log import LogReader
+from hivecost.log.account_sums import logged_accounts
+from hivecost.log.records import BudgetDefinition
+from hivecost.reports.missing import is_logged
+
+#: A runtime writes its budgets down one after the other.
+_ONE_START_NS: Final = 60 * 10**9
 
 
 class BudgetLedgerLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,7 +76,7 @@ class BudgetReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InDoubt(msgspec.Struct, frozen=True, kw_only=True):
-    """The holds in doubt of a base path, and what they come to; a hold on several accounts counts once."""
+    """The holds in doubt of a ledger, and what they come to; a hold on several accounts counts once."""
 
     holds: int
     nanousd: int
@@ -77,23 +84,27 @@ class InDoubt(msgspec.Struct, frozen=True, kw_only=True):
     calls: int
 
 
-async def load_budget_report(base_path: str | Path, *, clock: Clock = SYSTEM_CLOCK) -> BudgetReport:
+async def load_budget_report(place: Place, *, clock: Clock = SYSTEM_CLOCK) -> BudgetReport:
     """How every budget that was used here stands. Reads only.
 
     Hard ones as the ledger has them, what other processes hold included; `stop_after` and `observe` ones as they were
     written down last, with what the log says was spent in the present period. Raises LedgerUnavailableError where no
     budget was ever used, and StoreErrors.
     """
-    now_ns = clock.now_ns()
-    states, definitions = await load_budgets(base_path), await load_definitions(base_path)
+    return await read_place(place, partial(budget_report, place=place, now_ns=clock.now_ns()))
+
+
+def budget_report(log: LogReader, ledger: LedgerReader, *, place: Place, now_ns: int) -> BudgetReport:
+    """Return what `load_budget_report` does, of a log and a ledger."""
+    states, definitions = ledger.budgets(), log.budgets()
     if not states and not definitions:
-        raise _no_budgets(base_path, has_log=await is_logged(base_path))
-    held = await run_in_thread(partial(read_accounts, Path(base_path), now_ns)) if states else []
+        raise _no_budgets(place, has_log=is_logged(log))
+    held = ledger.status(now_ns) if states else []
     hard = {known.budget.name: known for known in definitions if known.budget.mode == "hard"}
-    ledger, current = {state.name for state in states}, in_last_start(definitions)
-    elsewhere = [known for name, known in hard.items() if name not in ledger]
+    names, current = {state.name for state in states}, in_last_start(definitions)
+    elsewhere = [known for name, known in hard.items() if name not in names]
     counting = [known for known in definitions if known.budget.mode != "hard"]
-    counted = await logged_accounts(base_path, [known.budget for known in counting], now_ns)
+    counted = logged_accounts(log, [known.budget for known in counting], now_ns)
     return BudgetReport(
         at=to_datetime(now_ns),
         budgets=[
@@ -101,30 +112,44 @@ async def load_budget_report(base_path: str | Path, *, clock: Clock = SYSTEM_CLO
             *(_defined_line(known, (), current) for known in elsewhere),
             *(_defined_line(known, counted, current) for known in counting),
         ],
-        overruled=await load_overruled_limits(base_path),
+        overruled=ledger.own_limits(),
     )
 
 
-async def load_doubts(base_path: str | Path, *, clock: Clock = SYSTEM_CLOCK) -> list[DoubtfulHold]:
+def in_last_start(definitions: Sequence[BudgetDefinition]) -> frozenset[str]:
+    """Return the names of those that the runtime or the Ledger has which started last; others may have the rest."""
+    newest_ns = max((known.last_seen_ns for known in definitions), default=0)
+    return frozenset(known.budget.name for known in definitions if newest_ns - known.last_seen_ns <= _ONE_START_NS)
+
+
+async def load_doubts(place: Place, *, clock: Clock = SYSTEM_CLOCK) -> list[DoubtfulHold]:
     """The holds in doubt, oldest first. Raises LedgerUnavailableError and StoreErrors."""
-    await require_ledger(base_path)
-    return await run_in_thread(partial(read_doubts, Path(base_path), clock.now_ns()))
+    await require_ledger(place)
+    return await read_place(place, lambda _, ledger: ledger.in_doubt(clock.now_ns()))
 
 
-async def load_in_doubt(base_path: str | Path) -> InDoubt | None:
-    """What is in doubt; None where nothing is. Raises StoreErrors."""
-    if not await load_budgets(base_path):
-        return None
-    holds = await run_in_thread(partial(read_doubts, Path(base_path), SYSTEM_CLOCK.now_ns()))
+async def load_budget_changes(place: Place, *, limit: int = 100) -> list[BudgetChange]:
+    """Who changed budgets and resolved holds, the newest first. Raises as `load_doubts`, and ConfigError."""
+    await require_ledger(place)
+    return await read_log(place, lambda log: log.audit(limit=limit))
+
+
+def in_doubt_of(ledger: LedgerReader, at_ns: int) -> InDoubt | None:
+    """Return what is in doubt in a ledger; None where nothing is. Raise StoreErrors."""
+    holds = ledger.in_doubt(at_ns) if ledger.budgets() else []
     return _added(holds) if holds else None
 
 
-async def require_ledger(base_path: str | Path) -> dict[str, BudgetState]:
+async def require_ledger(place: Place) -> dict[str, BudgetState]:
     """The hard budgets by name. Raises LedgerUnavailableError where there never were any, and makes nothing there."""
-    budgets = await load_budgets(base_path)
-    if not budgets:
-        raise _no_budgets(base_path, has_log=await is_logged(base_path))
-    return {budget.name: budget for budget in budgets}
+
+    def budgets(log: LogReader, ledger: LedgerReader) -> list[BudgetState]:
+        states = ledger.budgets()
+        if not states:
+            raise _no_budgets(place, has_log=is_logged(log))
+        return states
+
+    return {budget.name: budget for budget in await read_place(place, budgets)}
 
 
 def _added(holds: Sequence[DoubtfulHold]) -> InDoubt:
@@ -135,14 +160,14 @@ def _added(holds: Sequence[DoubtfulHold]) -> InDoubt:
     return InDoubt(holds=len(holds), nanousd=sums["usd"], tokens=sums["tokens"], calls=sums["calls"])
 
 
-def _no_budgets(base_path: str | Path, *, has_log: bool) -> LedgerUnavailableError:
-    if not Path(base_path).exists():
+def _no_budgets(place: Place, *, has_log: bool) -> LedgerUnavailableError:
+    if isinstance(as_place(place), Path) and not Path(place).exists():
         return LedgerUnavailableError(
-            f"{base_path}: there is no ledger yet, nor such a folder; --data names another folder"
+            f"{place}: there is no ledger yet, nor such a folder; --data names another folder"
         )
     logged = "What was logged there is shown by `hivecost report` and `hivecost spend`. " if has_log else ""
     return LedgerUnavailableError(
-        f"{base_path}: there is no ledger yet: a runtime makes one when it runs with a hard budget there "
+        f"{place}: there is no ledger yet: a runtime makes one when it runs with a hard budget there "
         f"(--data names another folder). {logged}A runtime with open_ledger=… keeps its money elsewhere: "
         "ask it with `await runtime.budgets.status()`"
     )

@@ -10,8 +10,8 @@ from typing import Final
 
 import msgspec
 
-from hivecost.backends.sqlite.reading import Step
 from hivecost.ledger.amounts import format_exactly
+from hivecost.log.steps import Step
 
 #: USD per million tokens to nano-USD per token.
 _NANO_PER_TOKEN: Final = 1000

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from functools import partial
-from pathlib import Path
+from typing import Final
 
 import msgspec
 
-from hivecost.backends.sqlite import DoubtfulHold, Holder, read_doubts, read_holders
-from hivecost.backends.sqlite.reading import load_refusals
+from hivecost.backends import Place, read_place
 from hivecost.clock import SYSTEM_CLOCK, Clock, to_datetime
 from hivecost.errors import ConfigError
-from hivecost.events import BudgetExceeded
-from hivecost.ledger import AccountStatus
-from hivecost.reports.budgets import BudgetLedgerLine, load_budget_report
-from hivecost.threads import run_in_thread
+from hivecost.events import BudgetExceeded, EventType
+from hivecost.ledger import AccountStatus, DoubtfulHold, Holder, LedgerReader
+from hivecost.log import LogReader
+from hivecost.reports.budgets import BudgetLedgerLine, BudgetReport, budget_report
+
+#: So many are shown.
+_REFUSALS: Final = 10
 
 
 class DoubtOfAccount(msgspec.Struct, frozen=True, kw_only=True):
@@ -65,21 +66,28 @@ class BudgetExplanation(msgspec.Struct, frozen=True, kw_only=True):
     refusals: list[RefusalLine]
 
 
-async def explain_budget(base_path: str | Path, name: str, *, clock: Clock = SYSTEM_CLOCK) -> BudgetExplanation:
+async def explain_budget(place: Place, name: str, *, clock: Clock = SYSTEM_CLOCK) -> BudgetExplanation:
     """Who holds what of a budget, and what it refused last. Reads only.
 
     Raises ConfigError for no such budget, LedgerUnavailableError where none was ever used, and StoreErrors.
     """
-    report = await load_budget_report(base_path, clock=clock)
+    now_ns = clock.now_ns()
+
+    def explained(log: LogReader, ledger: LedgerReader) -> BudgetExplanation:
+        return _explained(log, ledger, budget_report(log, ledger, place=place, now_ns=now_ns), name, now_ns)
+
+    return await read_place(place, explained)
+
+
+def _explained(log: LogReader, ledger: LedgerReader, report: BudgetReport, name: str, now_ns: int) -> BudgetExplanation:
     line = next((line for line in report.budgets if line.budget == name), None)
     if line is None:
         names = ", ".join(repr(line.budget) for line in report.budgets)
         raise ConfigError("budget", f"one of {names} (caps live in the memory of their run)", got=name)
-    holders: dict[tuple[str, str], list[Holder]] = {}
-    doubts: list[DoubtfulHold] = []
-    if line.mode == "hard":
-        holders = await run_in_thread(partial(read_holders, Path(base_path), name))
-        doubts = await run_in_thread(partial(read_doubts, Path(base_path), clock.now_ns()))
+    is_held = line.mode == "hard"
+    holders = ledger.holders(name) if is_held else {}
+    doubts = ledger.in_doubt(now_ns) if is_held else []
+    refusals = log.alerts(types=[EventType.BUDGET_EXCEEDED], budget=name, limit=_REFUSALS)
     return BudgetExplanation(
         at=report.at,
         budget=line,
@@ -91,7 +99,7 @@ async def explain_budget(base_path: str | Path, name: str, *, clock: Clock = SYS
             )
             for account in line.accounts
         ],
-        refusals=[_refusal(event) for event in await load_refusals(base_path, name)],
+        refusals=[_refusal(event) for event in refusals if isinstance(event, BudgetExceeded)],
     )
 
 

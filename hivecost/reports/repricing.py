@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import secrets
 from collections import Counter
-from pathlib import Path
+from functools import partial
+from typing import Final
 
 import msgspec
 
-from hivecost.backends.sqlite import Repricing, write_repricings
-from hivecost.backends.sqlite.reading import Moment, pruned_calls, turn_pages
+from hivecost.backends import Place, open_backend, read_log
 from hivecost.clock import SYSTEM_CLOCK, Clock, to_datetime
 from hivecost.events import Cost, LLMTurnComplete
+from hivecost.log import LogReader, Page, Window
+from hivecost.log.instants import Moment, range_ns
+from hivecost.log.records import Repricing
 from hivecost.pricing import Kept, PriceBook, reprice_turn
+
+#: Read at a time.
+_PAGE_TURNS: Final = 1_000
 
 
 class RepricedModel(msgspec.Struct, kw_only=True):
@@ -55,7 +61,7 @@ class RepricingReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def reprice_log(
-    base_path: str | Path,
+    place: Place,
     book: PriceBook,
     *,
     since: Moment | None = None,
@@ -72,9 +78,14 @@ async def reprice_log(
     run_id = "" if dry_run else _new_run_id(clock.now_ns())
     models: dict[tuple[str, str], RepricedModel] = {}
     total, kept = RepricedModel(provider="", model=""), Counter[str]()
-    async for page in turn_pages(base_path, since=since, until=until, model=model):
+    window = Window(*range_ns(since, until))
+    writer, after = open_backend(place).writer(clock=clock), ""
+    while True:
+        page = await read_log(place, partial(_next_turns, after=after, window=window))
         repricings = []
-        for turn in page:
+        for turn in page.rows:
+            if model not in (None, turn.model, turn.counted_model):
+                continue
             cost = reprice_turn(turn, book)
             if isinstance(cost, Kept):
                 kept[cost.value] += 1
@@ -85,14 +96,27 @@ async def reprice_log(
             line = models.setdefault(key, RepricedModel(provider=key[0], model=key[1]))
             for sums in (line, total):
                 sums.add(repricing.old_nanousd, repricing.new_nanousd)
-        if not dry_run:
-            await write_repricings(Path(base_path), repricings)
-    if gone := await pruned_calls(base_path, since=since, until=until, model=model):
+        if repricings and not dry_run:
+            await writer.reprice(repricings)
+        if len(page.rows) < _PAGE_TURNS:
+            break
+        after = page.cursor
+    if gone := await read_log(place, partial(_pruned_calls, window=window, model=model)):
         kept["they were pruned from the log"] = gone
     lines = sorted(models.values(), key=lambda line: (-abs(line.new_nanousd - line.old_nanousd), line.model))
     return RepricingReport(
         run_id=run_id if total.calls else "", snapshot=book.snapshot, total=total, models=lines, kept=dict(kept)
     )
+
+
+def _next_turns(log: LogReader, *, after: str, window: Window) -> Page[LLMTurnComplete]:
+    return log.turns(after, window=window, limit=_PAGE_TURNS)
+
+
+def _pruned_calls(log: LogReader, *, window: Window, model: str | None) -> int:
+    """Return how many turns of the window, to the quarter-hour, were pruned."""
+    rows = log.sums(["pruned", "model", "answered_model"], window.widened())
+    return sum(row.llm_calls + row.charges for row in rows if row.group[0] and model in (None, *row.group[1:]))
 
 
 def _repricing(run_id: str, turn: LLMTurnComplete, cost: Cost, now_ns: int) -> Repricing:

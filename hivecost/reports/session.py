@@ -2,38 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from pathlib import Path
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
-from hivecost.backends.sqlite.reading import (
-    ModelTotals,
-    NodeTotals,
-    RepricedTotals,
-    RuntimeLogStore,
-    SessionError,
-    SessionPeople,
-    SessionState,
-    SessionStore,
-    load_repriced,
-    pruned_before,
-    require_log,
-    session_errors,
-    session_events,
-    session_people,
-    unpriced_reasons,
-    unseen_calls,
-)
+from hivecost.backends import Place, read_place
+from hivecost.backends.stores import model_totals
+from hivecost.clock import SYSTEM_CLOCK, to_ns
 from hivecost.errors import SessionNotFoundError
-from hivecost.events import AlertRaised, BudgetExceeded, BudgetWarning, EventType
-from hivecost.ledger import UNSEEN
-from hivecost.reports.budgets import InDoubt, load_in_doubt
-from hivecost.reports.session_budgets import BudgetLine, load_budget_lines
+from hivecost.events import FROM_ANSWER, AlertRaised, BudgetExceeded, BudgetWarning, Event, EventType
+from hivecost.ledger import UNSEEN, LedgerReader
+from hivecost.log import Filter, LogReader
+from hivecost.log.instants import local_iso
+from hivecost.log.records import ModelTotals, NodeTotals, RepricedTotals, Run, SessionState
+from hivecost.reports.budgets import InDoubt, in_doubt_of
+from hivecost.reports.missing import is_logged, nothing_logged
+from hivecost.reports.session_budgets import BudgetLine, budget_lines
 
 _TOLD: Final = (EventType.BUDGET_WARNING, EventType.BUDGET_EXCEEDED, EventType.ALERT_RAISED)
+
+
+#: Executions and events are read so many at a time.
+_PAGE: Final = 1_000
+
+
+class SessionPeople(msgspec.Struct, frozen=True, kw_only=True):
+    """Who is named in a session, by name."""
+
+    agents: tuple[str, ...]
+    users: tuple[str, ...]
+    orgs: tuple[str, ...]
+
+
+class SessionError(msgspec.Struct, frozen=True, kw_only=True):
+    """What ended executions of a session before they were done."""
+
+    agent_id: str
+    #: `failed` or `cancelled`.
+    status: str
+    #: Type and message.
+    error: str
+    #: How many ended so.
+    executions: int
 
 
 class AlertLine(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,39 +89,109 @@ class SessionReport(msgspec.Struct, frozen=True, kw_only=True):
     in_doubt: InDoubt | None = None
 
 
-async def load_session_report(base_path: str | Path, session_id: str = "latest") -> SessionReport:
+async def load_session_report(place: Place, session_id: str = "latest") -> SessionReport:
     """The report of a session, or of the newest one. Raises SessionNotFoundError, and other StoreErrors."""
-    sessions, log = SessionStore(base_path), RuntimeLogStore(base_path)
-    state = await find_session(sessions, session_id, base_path)
-    events = await session_events(base_path, state.session_id, _TOLD)
+
+    def report(log: LogReader, ledger: LedgerReader) -> SessionReport:
+        return session_report(log, ledger, find_session(log, session_id, place))
+
+    return await read_place(place, report)
+
+
+def session_report(log: LogReader, ledger: LedgerReader, state: SessionState) -> SessionReport:
+    """Return the report of a session. Raise StoreErrors."""
+    name = state.session_id
+    runs, events = runs_of(log, name), session_events(log, name, _TOLD)
+    unpriced, unseen = _without_cost(log, name)
     return SessionReport(
         session=state,
-        nodes=await log.load_nodes(state.session_id),
-        models=await log.load_models(state.session_id),
-        budgets=await load_budget_lines(
-            base_path, state, [e for e in events if isinstance(e, BudgetWarning | BudgetExceeded)]
+        nodes=log.nodes(name),
+        models=model_totals(log, name),
+        budgets=budget_lines(
+            log, ledger, state, runs, [e for e in events if isinstance(e, BudgetWarning | BudgetExceeded)]
         ),
-        unpriced=await unpriced_reasons(base_path, state.session_id),
+        unpriced=unpriced,
         blind=list(dict.fromkeys(e.budget for e in events if isinstance(e, AlertRaised) and e.rule == UNSEEN)),
-        unseen_calls=await unseen_calls(base_path, state.session_id),
-        pruned_before=await pruned_before(base_path, state.session_id),
-        repriced=await load_repriced(base_path, state.session_id),
-        people=await session_people(base_path, state.session_id),
+        unseen_calls=unseen,
+        pruned_before=_pruned_before(log, state),
+        repriced=log.repriced(name),
+        people=_people(log, name, runs),
         alerts=_alert_lines(e for e in events if isinstance(e, AlertRaised)),
-        errors=await session_errors(base_path, state.session_id),
-        in_doubt=await load_in_doubt(base_path),
+        errors=_errors(runs),
+        in_doubt=in_doubt_of(ledger, SYSTEM_CLOCK.now_ns()),
     )
 
 
-async def find_session(sessions: SessionStore, session_id: str, base_path: str | Path) -> SessionState:
-    """The session of this id, or the newest one for `latest`. Raises SessionNotFoundError, and other StoreErrors."""
+def find_session(log: LogReader, session_id: str, place: Place) -> SessionState:
+    """Return the session of this id, or the newest one for `latest`. Raise SessionNotFoundError, and StoreErrors."""
     if session_id != "latest":
-        return await sessions.read_state(session_id)
-    newest = await sessions.list_sessions(limit=1)
+        return log.session(session_id)
+    newest = log.sessions(limit=1).rows
     if not newest:
-        await require_log(base_path)
-        raise SessionNotFoundError(f"no event in {base_path} names a session; `hivecost spend` shows what was spent")
+        if not is_logged(log):
+            raise nothing_logged(place, has_budgets=bool(log.budgets()))
+        raise SessionNotFoundError(f"no event in {place} names a session; `hivecost spend` shows what was spent")
     return newest[0]
+
+
+def session_events(log: LogReader, session_id: str, types: Sequence[EventType]) -> list[Event]:
+    """Return the session's events of these types (turns are not among them), oldest first. Raise StoreErrors."""
+    found: list[Event] = []
+    page = log.events("", Filter(session=session_id), types=types, limit=_PAGE)
+    while page.rows:
+        found += page.rows
+        page = log.events(page.cursor, Filter(session=session_id), types=types, limit=_PAGE)
+    return sorted(found, key=lambda event: event.timestamp_ns)
+
+
+def runs_of(log: LogReader, session_id: str) -> list[Run]:
+    """Return the executions of a session, the newest first. Raise StoreErrors."""
+    found: list[Run] = []
+    page = log.executions(session_id=session_id, limit=_PAGE)
+    while page.rows:
+        found += page.rows
+        page = log.executions(page.cursor, session_id=session_id, limit=_PAGE)
+    return found
+
+
+def _without_cost(log: LogReader, session_id: str) -> tuple[dict[str, int], int]:
+    """Return why turns have no cost, the most frequent first, and how many turns have none, or only a part of it."""
+    unpriced: dict[str, int] = {}
+    unseen = 0
+    for row in log.sums(["pruned", "reason"], filter=Filter(session=session_id)):
+        is_pruned, reason = row.group
+        unseen += row.llm_calls + row.charges if reason.endswith(FROM_ANSWER) else row.unknown_calls
+        if row.unknown_calls:
+            why = "the reason was pruned with the turn" if is_pruned else reason or "no price table was asked"
+            unpriced[why] = unpriced.get(why, 0) + row.unknown_calls
+    return dict(sorted(unpriced.items(), key=lambda item: (-item[1], item[0]))), unseen
+
+
+def _pruned_before(log: LogReader, state: SessionState) -> str | None:
+    """A session whose time does not reach back that far lost nothing."""
+    before_ns = log.pruned_before()
+    if before_ns is None or before_ns <= to_ns(datetime.fromisoformat(state.timestamps.started_at)):
+        return None
+    return local_iso(before_ns)
+
+
+def _people(log: LogReader, session_id: str, runs: Sequence[Run]) -> SessionPeople:
+    named = {row.group for row in log.sums(["agent", "user", "org"], filter=Filter(session=session_id))}
+    named |= {(run.agent_id, run.user_id, run.org_id) for run in runs}
+    agents, users, orgs = (tuple(sorted({names[place] for names in named} - {""})) for place in range(3))
+    return SessionPeople(agents=agents, users=users, orgs=orgs)
+
+
+def _errors(runs: Sequence[Run]) -> list[SessionError]:
+    """What ended executions, in the order of their starts; the same counted once."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for run in reversed(runs):
+        if run.error:
+            counts[run.agent_id or run.entry_point, run.status, run.error] += 1
+    return [
+        SessionError(agent_id=agent_id, status=status, error=error, executions=count)
+        for (agent_id, status, error), count in counts.items()
+    ]
 
 
 def _alert_lines(alerts: Iterable[AlertRaised]) -> list[AlertLine]:

@@ -2,36 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
-from functools import partial
-from pathlib import Path
 from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
 from hivecost.attribution import Attribution
-from hivecost.backends.sqlite import read_accounts_of
-from hivecost.backends.sqlite.reading import (
-    ELSEWHERE,
-    BudgetDefinition,
-    RuntimeLogStore,
-    SessionState,
-    add_spending,
-    has_accounts_in_log,
-    in_last_start,
-    is_summed,
-    load_budgets,
-    load_definitions,
-    logged_accounts,
-    spending_of_session,
-)
 from hivecost.clock import SYSTEM_CLOCK, to_datetime, to_ns
 from hivecost.events import BudgetExceeded, BudgetWarning
-from hivecost.ledger import Account, AccountStatus, Budget, Lineage, attributes_of
+from hivecost.ledger import Account, AccountStatus, Budget, LedgerReader, Lineage, attributes_of
 from hivecost.ledger.book import AccountBook
-from hivecost.threads import run_in_thread
+from hivecost.log import LogReader
+from hivecost.log.account_sums import (
+    add_spending,
+    has_accounts_in_log,
+    is_summed,
+    logged_accounts,
+)
+from hivecost.log.records import BudgetDefinition, Run, SessionState
+from hivecost.log.spending import ELSEWHERE, spending_of_session
+from hivecost.reports.budgets import in_last_start
 
 #: Of a session with more executions, the first ones are taken for no sub-agents.
 RUNS_MAX: Final = 10_000
@@ -71,18 +63,21 @@ class BudgetLine(msgspec.Struct, frozen=True, kw_only=True):
 _Key = tuple[str, str]
 
 
-async def load_budget_lines(
-    base_path: str | Path, state: SessionState, events: Sequence[BudgetWarning | BudgetExceeded]
+def budget_lines(
+    log: LogReader,
+    ledger: LedgerReader,
+    state: SessionState,
+    runs: Sequence[Run],
+    events: Sequence[BudgetWarning | BudgetExceeded],
 ) -> list[BudgetLine]:
-    """The accounts that budgets warned of or acted on in this session, then the others that it counted on.
+    """Return the accounts that budgets warned of or acted on in this session, then the others that it counted on.
 
-    Those of budgets that were known when it ended. Raises StoreErrors.
+    Those of budgets that were known when it ended. `runs` are its executions, the newest first. Raise StoreErrors.
     """
     lines = _told(events)
-    hard = {budget.name for budget in await load_budgets(base_path)}
-    definitions = await load_definitions(base_path)
+    definitions = log.budgets()
     current, seen = in_last_start(definitions), {known.budget.name: known.last_seen_ns for known in definitions}
-    for counted in await _counted_on(base_path, state, definitions, hard):
+    for counted in _counted_on(log, ledger, state, runs, definitions):
         line = replace(counted, last_seen=to_datetime(seen[counted.budget]), in_last_start=counted.budget in current)
         before = lines.get((line.budget, line.scope))
         if before is not None:
@@ -117,16 +112,20 @@ def _brought_up(before: BudgetLine, now: BudgetLine) -> BudgetLine:
     return seen if is_less else replace(now, outcome=before.outcome, accounts=1)
 
 
-async def _counted_on(
-    base_path: str | Path, state: SessionState, known: Sequence[BudgetDefinition], hard: Container[str]
+def _counted_on(
+    log: LogReader,
+    ledger: LedgerReader,
+    state: SessionState,
+    runs: Sequence[Run],
+    known: Sequence[BudgetDefinition],
 ) -> list[BudgetLine]:
     ended_ns = to_ns(datetime.fromisoformat(state.timestamps.updated_at))
     # The state's times are in whole microseconds.
     budgets = [one.budget for one in known if one.first_seen_ns // 1_000 <= ended_ns // 1_000]
     if not budgets:
         return []
-    touched = await _touched(base_path, state.session_id, budgets)
-    known_accounts = await _standing(base_path, touched, hard)
+    touched = _touched(log, state.session_id, runs, budgets)
+    known_accounts = _standing(log, ledger, touched)
     lines: dict[_Key, BudgetLine] = {}
     for account in touched:
         line = _line(account, known_accounts.get(account))
@@ -138,11 +137,11 @@ async def _counted_on(
     return list(lines.values())
 
 
-async def _touched(base_path: str | Path, session_id: str, budgets: Sequence[Budget]) -> list[Account]:
+def _touched(log: LogReader, session_id: str, runs: Sequence[Run], budgets: Sequence[Budget]) -> list[Account]:
     """The accounts that the session's turns count on, of each the last period, with what these turns spent there."""
     book, touched = AccountBook(budgets), dict[tuple[str, tuple[str, ...]], Account]()
-    lineage = await _lineage(base_path, session_id)
-    for execution_id, spending in await spending_of_session(base_path, session_id):
+    lineage = _lineage(runs)
+    for execution_id, spending in spending_of_session(log, session_id):
         who = attributes_of(spending)
         ancestors = tuple({**who, "node": "", **one.words} for one in lineage.ancestors(execution_id))
         who["execution"] = execution_id or ELSEWHERE
@@ -152,11 +151,10 @@ async def _touched(base_path: str | Path, session_id: str, budgets: Sequence[Bud
     return [account for account in touched.values() if _execution_of(account) != ELSEWHERE]
 
 
-async def _lineage(base_path: str | Path, session_id: str) -> Lineage:
+def _lineage(runs: Sequence[Run]) -> Lineage:
     """Which executions of the session started which."""
     lineage = Lineage()
-    runs = await RuntimeLogStore(base_path).list_runs(session_id=session_id, limit=RUNS_MAX)
-    for run in reversed(runs):
+    for run in reversed(runs[:RUNS_MAX]):
         attribution = Attribution(
             execution_id=run.execution_id, agent_id=run.agent_id, user_id=run.user_id, org_id=run.org_id
         )
@@ -164,15 +162,14 @@ async def _lineage(base_path: str | Path, session_id: str) -> Lineage:
     return lineage
 
 
-async def _standing(
-    base_path: str | Path, touched: Sequence[Account], hard: Container[str]
-) -> dict[Account, AccountStatus]:
+def _standing(log: LogReader, ledger: LedgerReader, touched: Sequence[Account]) -> dict[Account, AccountStatus]:
     """How the accounts stand over all sessions; those are left out of which only this session's part is quickly known.
 
     Hard ones as the ledger has them, others by the log. Those of executions and sessions are this session's own.
     """
+    hard = {budget.name for budget in ledger.budgets()}
     in_ledger = [account for account in touched if account.budget.mode == "hard" and account.budget.name in hard]
-    found = await run_in_thread(partial(read_accounts_of, Path(base_path), in_ledger)) if in_ledger else {}
+    found = ledger.status_of(in_ledger) if in_ledger else {}
     logged: dict[tuple[str, int], dict[str, AccountStatus]] = {}
     for account in touched:
         budget, start_ns = account.budget, account.period.start_ns
@@ -182,7 +179,7 @@ async def _standing(
             found[account] = account.status()
         elif is_summed(budget):
             if (budget.name, start_ns) not in logged:
-                rows = await logged_accounts(base_path, [budget], start_ns)
+                rows = logged_accounts(log, [budget], start_ns)
                 logged[budget.name, start_ns] = {row.scope: row for row in rows}
             if account.scope in logged[budget.name, start_ns]:
                 found[account] = logged[budget.name, start_ns][account.scope]

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from operator import add
-from pathlib import Path
 
 import msgspec
 
-from hivecost.backends.sqlite.reading import Moment, SpendRow, SpendStore
+from hivecost.backends import Place, SpendStore, read_place
+from hivecost.clock import SYSTEM_CLOCK
 from hivecost.errors import ConfigError
 from hivecost.events import Totals
+from hivecost.log.instants import Moment
+from hivecost.log.records import SpendRow
 from hivecost.log.rows import PERIOD_DIMENSIONS
-from hivecost.reports.budgets import InDoubt, load_in_doubt
+from hivecost.reports.budgets import InDoubt, in_doubt_of
 
 
 class SpendReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -30,7 +32,7 @@ class SpendReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def load_spend(
-    base_path: str | Path,
+    place: Place,
     *,
     by: Sequence[str],
     since: Moment | None = None,
@@ -47,14 +49,15 @@ async def load_spend(
     """
     if len(set(by)) < len(by) or not by:
         raise ConfigError("by", "groups, each named once, such as day,user", got=",".join(by))
-    rows = await SpendStore(base_path).totals(
+    rows = await SpendStore(place).totals(
         by=by, since=since, until=until, timezone=timezone, model=model, agent_id=agent, user_id=user, org_id=org
     )
     in_time = _places(rows, [name for name in by if name in PERIOD_DIMENSIONS])
     rows.sort(key=lambda row: (*in_time(row), -row.cost_nanousd))
     sums = (Totals(**{name: getattr(row, name) for name in Totals.__struct_fields__}) for row in rows)
     total = reduce(add, sums, Totals())
-    return SpendReport(by=list(by), timezone=timezone, rows=rows, total=total, in_doubt=await load_in_doubt(base_path))
+    doubt = await read_place(place, lambda _, ledger: in_doubt_of(ledger, SYSTEM_CLOCK.now_ns()))
+    return SpendReport(by=list(by), timezone=timezone, rows=rows, total=total, in_doubt=doubt)
 
 
 def _places(rows: Sequence[SpendRow], periods: Sequence[str]) -> Callable[[SpendRow], tuple[int, ...]]:

@@ -68,7 +68,7 @@ class PassThroughGate(Gate):
 
     @asynccontextmanager
     async def open(
-        self, base_path: Path, *, prices: PriceBook, publish: Callable[[Event], None], closing: Closing
+        self, base_path: str | Path, *, prices: PriceBook, publish: Callable[[Event], None], closing: Closing
     ) -> AsyncIterator[None]:
         """Open nothing."""
         yield

@@ -79,7 +79,7 @@ class Gate:
 
     @asynccontextmanager
     async def open(
-        self, base_path: Path, *, prices: PriceBook, publish: Callable[[Event], None], closing: Closing
+        self, base_path: str | Path, *, prices: PriceBook, publish: Callable[[Event], None], closing: Closing
     ) -> AsyncIterator[None]:
         """Open the ledger, if any budget is hard, now or later: without it nothing may be spent on one.
 
@@ -95,7 +95,7 @@ class Gate:
 
     @asynccontextmanager
     async def _opened(
-        self, base_path: Path, prices: PriceBook, publish: Callable[[Event], None], closing: Closing
+        self, base_path: str | Path, prices: PriceBook, publish: Callable[[Event], None], closing: Closing
     ) -> AsyncIterator[None]:
         async with _closed_in_time(
             self._open_ledger(base_path, budgets=self._budgets, clock=self._clock), closing

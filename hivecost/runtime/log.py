@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from hivecost.backends.sqlite.reading import SessionState, SessionStore, SpendRow, SpendStore
+from hivecost.backends import SessionStore, SpendStore
+from hivecost.log.records import SessionState, SpendRow
 from hivecost.plugin import Moment
 from hivecost.subscribers import LogWriter
 
@@ -13,7 +14,7 @@ from hivecost.subscribers import LogWriter
 class ReadableLog(LogWriter):
     """The writer of a runtime's log, which can also be asked what is in it: `hivecost.plugin.LogView`."""
 
-    def __init__(self, base_path: Path) -> None:
+    def __init__(self, base_path: str | Path) -> None:
         super().__init__()
         self._base_path = base_path
 

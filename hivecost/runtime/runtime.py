@@ -15,7 +15,7 @@ import anyio.abc
 import msgspec
 from msgspec.structs import replace
 
-from hivecost.backends.sqlite import Ledger, living, open_price_book, record_definitions
+from hivecost.backends import Ledger, as_place, open_backend, open_price_book
 from hivecost.bus import EventBus
 from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.discovery import load_plugin_class
@@ -78,11 +78,12 @@ class RuntimeStatistics(msgspec.Struct, frozen=True, kw_only=True):
 class AgentRuntime:
     """Hosts agents and attaches hivecost to them.
 
-    `base_path` is the folder of the runtime log. `budgets` are watched or held, `prices` is the user's own table
-    (`{"my-model": {"input": 2.50, "output": 10.00}}`, USD per 1M tokens, or the path of a TOML file) and wins over
-    those of the last `hivecost prices update` and the shipped ones, `plugins` attach in order. `config` is the path of
-    a `hivecost.toml`, whose budgets come before those given here, or settings in Python. `open_ledger` makes the ledger
-    of the hard budgets, where it is not to be the one in `base_path`; `hivecost.testing.LedgerContract` tests another.
+    `base_path` is the folder of the runtime log, or the URL of another backend, such as `memory://demo`. `budgets` are
+    watched or held, `prices` is the user's own table (`{"my-model": {"input": 2.50, "output": 10.00}}`, USD per 1M
+    tokens, or the path of a TOML file) and wins over those of the last `hivecost prices update` and the shipped ones,
+    `plugins` attach in order. `config` is the path of a `hivecost.toml`, whose budgets come before those given here, or
+    settings in Python. `open_ledger` makes the ledger of the hard budgets, where it is not to be the one in
+    `base_path`; `hivecost.testing.LedgerContract` tests another.
     """
 
     def __init__(
@@ -97,7 +98,9 @@ class AgentRuntime:
         open_ledger: OpenLedger = Ledger.open,
     ) -> None:
         self._is_disabled = is_disabled()
-        self.base_path = Path(base_path)
+        #: A folder, or the URL of another place.
+        self.base_path = as_place(base_path)
+        self._backend = open_backend(base_path)
         self.clock = clock
         self._own_budgets = listed_budgets(budgets)
         self._file: ConfigFile | None = None
@@ -282,7 +285,7 @@ class AgentRuntime:
         if self._is_disabled or not self.config.log:
             yield
             return
-        async with living(self.base_path) as self._executions.runtime_id:
+        async with self._backend.living() as self._executions.runtime_id:
             yield
 
     @contextmanager
@@ -315,7 +318,7 @@ class AgentRuntime:
         if not budgets or not self._writes_a_log() or self.log.error is not None:
             return
         try:
-            await record_definitions(self.base_path, budgets, self.clock.now_ns())
+            await self._backend.writer(clock=self.clock).define(budgets, self.clock.now_ns())
         except StoreError as error:
             _log.error("`hivecost budget status` will not know these budgets: %s", error)
 

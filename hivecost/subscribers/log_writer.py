@@ -10,10 +10,12 @@ from typing import Final
 
 import anyio
 
-from hivecost.backends.sqlite import Store, StoreStatistics
+from hivecost.backends import open_backend
 from hivecost.bus import DropNewest
 from hivecost.errors import StoreError, StoreLockedError
 from hivecost.events import Event
+from hivecost.log import contract
+from hivecost.log.records import StoreStatistics
 from hivecost.plugin import PluginHost
 
 #: Events that may wait for the disk: minutes of a busy runtime, some 100 MB.
@@ -25,7 +27,7 @@ _log = logging.getLogger("hivecost.log")
 
 
 class LogWriter:
-    """Batches events into `<base_path>/hivecost.db`.
+    """Batches events into the runtime log.
 
     A log that cannot be opened or written never disturbs the agents: `error` says why, `lost` counts the events.
     """
@@ -35,7 +37,7 @@ class LogWriter:
     def __init__(self, *, max_queue: int = LOG_QUEUE_MAX) -> None:
         self.error: StoreError | None = None
         self._max_queue = max_queue
-        self._store: Store | None = None
+        self._store: contract.LogWriter | None = None
         self._host: PluginHost | None = None
         self._subscription = ""
         #: What the next flush has to say.
@@ -44,7 +46,7 @@ class LogWriter:
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
         self._host = host
-        self._store = Store(host.base_path, clock=host.clock)
+        self._store = open_backend(host.base_path).writer(clock=host.clock)
         async with AsyncExitStack() as stack:
             try:
                 await stack.enter_async_context(self._store)

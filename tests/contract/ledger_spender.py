@@ -9,7 +9,7 @@ import asyncio
 import random
 import sys
 
-from hivecost.backends.sqlite import Ledger
+from hivecost.backends import Ledger
 from hivecost.errors import BudgetBusyError, BudgetExhaustedError
 from hivecost.ledger import Budget
 

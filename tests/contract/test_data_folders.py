@@ -17,7 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from hivecost.backends.sqlite import Ledger, Store, schema
+from hivecost.backends import Ledger
+from hivecost.backends.sqlite import Store, schema
 from hivecost.backends.sqlite.lease_bank.paths import boot_id
 from hivecost.errors import LedgerUnavailableError, StoreVersionError
 from hivecost.ledger import Budget

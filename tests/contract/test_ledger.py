@@ -9,7 +9,7 @@ import sys
 import anyio
 import pytest
 
-from hivecost.backends.sqlite import Ledger
+from hivecost.backends import Ledger
 from hivecost.backends.sqlite.lease_bank import paths, recovery
 from hivecost.errors import BudgetExhaustedError, ConfigError, LedgerUnavailableError
 from hivecost.ledger import Budget
@@ -176,7 +176,7 @@ import asyncio, os, sys, warnings
 warnings.simplefilter("ignore")
 from hivecost.errors import LedgerUnavailableError
 from hivecost.ledger import Budget
-from hivecost.backends.sqlite import Ledger
+from hivecost.backends import Ledger
 async def main():
     async with Ledger.open(sys.argv[1], budgets=[Budget("all", "$1", mode="hard")]) as ledger:
         hold = await ledger.reserve({}, usd="0.10")

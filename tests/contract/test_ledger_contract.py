@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import hivecost as hc
+from hivecost.backends.memory import ledger as memory
 from hivecost.testing import LedgerContract
 from hivecost.testing.contracts import checking
 
@@ -21,7 +22,7 @@ def load(name):
     return module
 
 
-memory, wrong = load("memory_ledger"), load("wrong_ledgers")
+wrong = load("wrong_ledgers")
 
 pytestmark = pytest.mark.anyio
 

@@ -7,9 +7,8 @@ from datetime import UTC, datetime, timedelta
 import anyio
 import pytest
 
-from hivecost.backends.sqlite import Ledger
+from hivecost.backends import Ledger, read_log, read_place
 from hivecost.backends.sqlite.lease_bank.database import ACCOUNTS_SPARE
-from hivecost.backends.sqlite.reading import load_budget_changes, load_budgets
 from hivecost.errors import BudgetExhaustedError, ConfigError, LedgerUnavailableError
 from hivecost.ledger import Budget
 from hivecost.testing import FakeClock
@@ -303,14 +302,14 @@ async def test_it_reads_alike_with_a_ledger_and_without(base_path, anyio_backend
         await ledger.set_limit("tokens", 7, by="ada")
         await ledger.freeze("dollars", "a look", by="ada")
         states, changes = await ledger.budgets(), await ledger.changes()
-        assert (await load_budgets(base_path), await load_budget_changes(base_path)) == (states, changes)
+        assert await read_place(base_path, lambda log, held: (held.budgets(), log.audit())) == (states, changes)
         calls, dollars, tokens = states
         assert (tokens.unit, tokens.window, tokens.timezone) == ("tokens", "day", "Asia/Tokyo")
         assert (tokens.limit, tokens.configured_limit, tokens.attributes) == (7, 1_000, ("user", "model"))
         assert [(state.frozen, state.shadow) for state in (calls, dollars)] == [("", True), ("a look", False)]
         for limit in (0, -1, 1.5, "5", True):
             with pytest.raises(ConfigError, match="limit: expected a whole number, 1 or more"):
-                await load_budget_changes(base_path, limit=limit)
+                await read_log(base_path, lambda log, limit=limit: log.audit(limit=limit))
 
 
 LOST = "\ud800"  # what becomes of bytes that are no text

@@ -9,7 +9,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from hivecost.backends.sqlite import Ledger
+from hivecost.backends import Ledger
 
 pytestmark = pytest.mark.anyio
 

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+from functools import partial
 from pathlib import Path
 
-import anyio
 import pytest
 
 import hivecost as hc
-from hivecost.backends import open_log
-from hivecost.backends.memory import memory_log
-from hivecost.backends.sqlite import delete_session, prune
-from hivecost.backends.sqlite.log.runtime_log import RuntimeLog
+from hivecost.backends import open_backend, open_log
+from hivecost.backends.sqlite import Store
+from hivecost.backends.sqlite.backend import SQLiteBackend
 from hivecost.testing.contracts.log import LogContract
 
 
@@ -30,43 +29,38 @@ wrong = load("wrong_logs")
 class TestSQLiteLog(LogContract):
     """The one in SQLite."""
 
+    def backend(self, place):
+        return open_backend(place)
+
     def open(self, place):
         return open_log(place)
-
-    def write(self, place, events):
-        place.mkdir(exist_ok=True)
-        RuntimeLog(place).append_once(events)
-
-    def prune(self, place, before_ns):
-        anyio.run(prune, place, before_ns)
-
-    def delete(self, place, session_id):
-        anyio.run(delete_session, place, session_id)
 
 
 class TestMemoryLog(LogContract):
     """The one in memory: nothing in the contract knows of files or SQL."""
 
-    def open(self, place):
-        return open_log(f"memory://{place}")
+    def backend(self, place):
+        return open_backend(f"memory://{place}")
 
-    def write(self, place, events):
-        memory_log(str(place)).write(events)
 
-    def prune(self, place, before_ns):
-        memory_log(str(place)).prune(before_ns)
+class WrongWriting(SQLiteBackend):
+    """A place that is written by another writer."""
 
-    def delete(self, place, session_id):
-        memory_log(str(place)).delete(session_id)
+    def __init__(self, place, writer):
+        super().__init__(place)
+        self.writer = partial(writer, place)
 
 
 @pytest.mark.parametrize("name", wrong.MISTAKES)
-def test_a_wrong_reader_does_not_pass(name, tmp_path):
+def test_a_wrong_log_does_not_pass(name, tmp_path):
     """Each of the tests that should see a mistake does, by its own assertion or an error of hivecost."""
-    reader, tests = wrong.MISTAKES[name]
+    mistake, tests = wrong.MISTAKES[name]
     for test in tests:
         contract = TestSQLiteLog()
-        contract.open = reader
+        if issubclass(mistake, Store):
+            contract.backend = lambda place: WrongWriting(place, mistake)
+        else:
+            contract.open = mistake
         place = tmp_path / test
         place.mkdir()
         with pytest.raises((AssertionError, hc.HiveCostError)):

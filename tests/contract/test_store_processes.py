@@ -112,7 +112,7 @@ import asyncio, sys
 from pathlib import Path
 import anyio
 from hivecost.events import LLMTurnComplete
-from hivecost.backends.sqlite.reading import SessionStore
+from hivecost.backends import SessionStore
 from hivecost.backends.sqlite import Store
 from hivecost.backends.sqlite.os_lock import exclusive
 base_path = sys.argv[1]

@@ -1,4 +1,4 @@
-"""Mistakes of a ledger backend: each makes `memory_ledger.py` wrong in one way, and names tests that say so."""
+"""Mistakes of a ledger backend: each makes `the memory ledger` wrong in one way, and names tests that say so."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hivecost.ledger.account import Account
 from hivecost.ledger.state import LedgerState
 from hivecost.money import to_usd
 
-#: name → (what makes it wrong, given a MonkeyPatch and memory_ledger.py; the tests that catch it)
+#: name → (what makes it wrong, given a MonkeyPatch and the memory ledger; the tests that catch it)
 MISTAKES = {}
 
 

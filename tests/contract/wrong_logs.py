@@ -1,21 +1,24 @@
-"""Mistakes of a log's reader: each is the embedded one, wrong in one way, and names tests that say so."""
+"""Mistakes of a log: each is the embedded reader or writer, wrong in one way, and names tests that say so."""
 
 from __future__ import annotations
 
 from contextlib import contextmanager
 
-from hivecost.backends.sqlite import SQLiteLogReader
+from msgspec.structs import replace
+
+from hivecost.backends.sqlite import SQLiteLogReader, Store
 from hivecost.log import ALWAYS, EVERYTHING, LatencyRow, Page, Window
 from hivecost.log.periods import QUARTER_HOUR_NS
+from hivecost.log.records import RepricedTotals
 
-#: name → (the reader of a place, the tests that catch it)
+#: name → (the reader or the writer of a place, the tests that catch it)
 MISTAKES = {}
 
 
 def caught_by(*tests):
-    def register(reader):
-        MISTAKES[reader.__name__] = reader, tests
-        return reader
+    def register(wrong):
+        MISTAKES[wrong.__name__] = wrong, tests
+        return wrong
 
     return register
 
@@ -96,6 +99,37 @@ class GivesTurnsByTime(Wrong):
     def turns(self, after="", filter=EVERYTHING, *, limit=200):
         page = super().turns(after, filter, limit=limit)
         return Page(tuple(sorted(page.rows, key=lambda turn: turn.timestamp_ns)), page.cursor)
+
+
+@caught_by("test_sums_end_where_a_cursor_is")
+class AddsWhatComesLater(Wrong):
+    def sums(self, *args, until=None, **kwargs):
+        return super().sums(*args, **kwargs)
+
+
+@caught_by("test_each_turn_is_what_it_adds")
+class GivesTheNextTurnAgain(Wrong):
+    """The cursor of a turn is that of the turn before it."""
+
+    def turn_sums(self, after="", dimensions=(), *, limit=200):
+        page = super().turn_sums(after, dimensions, limit=limit)
+        cursors = (after, *(turn.cursor for turn in page.rows))
+        rows = (turn._replace(cursor=cursor) for turn, cursor in zip(page.rows, cursors, strict=False))
+        return Page(tuple(rows), page.cursor)
+
+
+@caught_by("test_what_turns_would_cost_is_kept_beside_what_they_did")
+class AddsEveryRepricing(Wrong):
+    """Also those that came before the last one."""
+
+    def repriced(self, session_id):
+        sql = "SELECT count(*), sum(old_nanousd), sum(new_nanousd), 0, 0, '' FROM repricings WHERE session_id = :it"
+        ((calls, *sums),) = self._source.select(sql, {"it": session_id})
+        return (
+            RepricedTotals(**dict(zip(RepricedTotals.__struct_fields__, (calls, *sums), strict=True)))
+            if calls
+            else None
+        )
 
 
 @caught_by("test_each_event_is_given_once_in_the_order_of_the_log")
@@ -188,3 +222,29 @@ class AnswersAnything(Wrong):
     def sums(self, dimensions=(), *args, **kwargs):
         known = [name for name in dimensions if name != "colour"]
         return super().sums(known, *args, **kwargs)
+
+
+@caught_by("test_what_is_written_is_counted")
+class CountsLateOnesAsKnown(Store):
+    def statistics(self):
+        right = super().statistics()
+        return replace(right, duplicates=right.duplicates + right.late, late=0)
+
+
+@caught_by("test_what_was_pruned_still_counts")
+class SaysNothingOfWhatItPruned(Store):
+    async def prune(self, before_ns, **how):
+        return replace(await super().prune(before_ns, **how), turns=0)
+
+
+@caught_by("test_what_turns_would_cost_is_kept_beside_what_they_did")
+class KeepsNoRepricings(Store):
+    async def reprice(self, repricings):
+        """Nothing is kept."""
+
+
+@caught_by("test_budgets_are_as_they_were_written_down_last")
+class KeepsTheFirstDefinition(Store):
+    async def define(self, budgets, at_ns):
+        if not SQLiteLogReader(self._base_path).budgets():
+            await super().define(budgets, at_ns)

@@ -21,7 +21,7 @@ import traceback
 from contextlib import suppress
 from pathlib import Path
 
-from hivecost.backends.sqlite import Ledger
+from hivecost.backends import Ledger
 from hivecost.errors import ConfigError
 from hivecost.testing import read_bill
 

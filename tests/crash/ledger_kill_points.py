@@ -27,7 +27,7 @@ from ledger_kill_loop import fork, outcome_of, problems_in_tables
 from ledger_worker import MUTANTS
 
 from hivecost import leasing
-from hivecost.backends.sqlite import Ledger
+from hivecost.backends import Ledger
 from hivecost.backends.sqlite import lease_bank as bank_package
 from hivecost.errors import HiveCostError
 from hivecost.ledger import Budget

@@ -11,7 +11,7 @@ import random
 import time
 from urllib.parse import urlsplit
 
-from hivecost.backends.sqlite import Ledger
+from hivecost.backends import Ledger
 from hivecost.backends.sqlite.lease_bank import database, recovery
 from hivecost.errors import BudgetExceededError, LedgerUnavailableError
 from hivecost.leasing import ledger_sync

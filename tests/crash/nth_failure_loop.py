@@ -25,8 +25,8 @@ import anyio.lowlevel
 import kill_loop
 from nth_failure import Failures, failing
 
-from hivecost.backends.sqlite import Ledger, Store
-from hivecost.backends.sqlite.reading import SpendStore
+from hivecost.backends import Ledger, SpendStore
+from hivecost.backends.sqlite import Store
 from hivecost.clock import SystemClock
 from hivecost.errors import HiveCostError
 from hivecost.leasing import LeasePolicy

@@ -18,7 +18,7 @@ from pathlib import Path
 from power_cut_disk import Disk
 from power_cut_vfs import mounted
 
-from hivecost.backends.sqlite import Ledger
+from hivecost.backends import Ledger
 from hivecost.backends.sqlite.lease_bank import paths as ledger_paths
 from hivecost.backends.sqlite.lease_bank.database import ACCOUNTS_SPARE
 from hivecost.errors import BudgetExceededError, HiveCostError

@@ -6,9 +6,10 @@ import anyio
 import pytest
 
 import hivecost as hc
-from hivecost.backends.sqlite import open_price_book, prune
-from hivecost.backends.sqlite.reading import Step
+from hivecost.backends import open_price_book
+from hivecost.backends.sqlite import prune
 from hivecost.ledger import WINDOWS
+from hivecost.log.steps import Step
 from hivecost.reports import load_advice, load_budget_report, load_session_report, load_spend, reprice_log
 
 pytestmark = pytest.mark.anyio

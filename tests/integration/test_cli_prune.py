@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import hivecost as hc
-from hivecost.backends.sqlite.reading import SpendStore
+from hivecost.backends import SpendStore
 from hivecost.cli import app
 from hivecost.clock import to_ns
 from hivecost.reports import load_advice

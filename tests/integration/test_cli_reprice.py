@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 import hivecost as hc
-from hivecost.backends.sqlite.reading import load_repriced
+from hivecost.backends import open_log
 from hivecost.cli import app
 from hivecost.clock import to_ns
 
@@ -119,11 +119,11 @@ def test_only_what_was_asked_for(log, reprice):
 
 def test_a_session_shows_its_last_repricing_beside_its_own_costs(log, reprice, table, base_path):
     """Of several repricings the last one counts; deleting the session takes them along."""
-    assert anyio.run(load_repriced, base_path, "s0") is None
+    assert open_log(base_path).repriced("s0") is None
     reprice("--since", "2026-11-01")
     table.write_text("[prices.cheap]\ninput = 0\noutput = 0\n[prices.house]\ninput = 0\noutput = 0\n")
     second = reprice("--since", "2026-11-01")
-    both = [anyio.run(load_repriced, base_path, session) for session in ("s0", "s1")]
+    both = [open_log(base_path).repriced(session) for session in ("s0", "s1")]
     assert sum(one.new_nanousd for one in both) == second["total"]["new_nanousd"]
     assert sum(one.old_nanousd for one in both) == second["total"]["old_nanousd"]
     assert {one.snapshot for one in both} == {second["snapshot"]}

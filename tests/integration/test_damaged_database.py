@@ -12,8 +12,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import hivecost as hc
-from hivecost.backends.sqlite import Repricing, delete_session, prune, write_repricings
-from hivecost.backends.sqlite import reading as queries
+from hivecost.backends import read_place
+from hivecost.backends.sqlite import delete_session, prune, write_repricings
+from hivecost.log.records import Repricing
+from hivecost.log.spending import spending_since
+from hivecost.reports import load_session_report
 
 NOON_NS = 1_795_000_000_000_000_000
 BUDGETS = [hc.Budget("day", "$5", window="day", per="user", mode="hard")]
@@ -46,25 +49,28 @@ async def write(base_path):
         await store.write([hc.LLMTurnComplete(session_id="s", model="m"), hc.ExecutionStarted(session_id="s")])
 
 
-async def all_of(pages):
-    return [page async for page in pages]
+def asked(question):
+    """What a reader of the log and one of the ledger answer."""
+    return lambda path: read_place(path, question)
 
 
 READS = (
-    lambda path: queries.SessionStore(path).list_sessions(),
-    lambda path: queries.RuntimeLogStore(path).load_details("s"),
-    lambda path: queries.RuntimeLogStore(path).load_nodes("s"),
-    lambda path: queries.RuntimeLogStore(path).load_models("s"),
-    lambda path: queries.RuntimeLogStore(path).list_runs(),
-    lambda path: queries.SpendStore(path).totals(by=("day", "model")),
-    lambda path: queries.session_events(path, "s", list(hc.EventType)),
-    lambda path: queries.unpriced_reasons(path, "s"),
-    lambda path: queries.pruned_before(path, "s"),
-    lambda path: queries.load_repriced(path, "s"),
-    queries.load_budgets,
-    queries.load_budget_changes,
-    lambda path: all_of(queries.turn_pages(path)),
-    lambda path: all_of(queries.spending_since(path, 0)),
+    lambda path: hc.SessionStore(path).list_sessions(),
+    lambda path: hc.RuntimeLogStore(path).load_details("s"),
+    lambda path: hc.RuntimeLogStore(path).load_nodes("s"),
+    lambda path: hc.RuntimeLogStore(path).load_models("s"),
+    lambda path: hc.RuntimeLogStore(path).list_runs(),
+    lambda path: hc.SpendStore(path).totals(by=("day", "model")),
+    lambda path: load_session_report(path, "s"),
+    asked(lambda log, _: log.events(types=list(hc.EventType))),
+    asked(lambda log, _: log.turns()),
+    asked(lambda log, _: list(spending_since(log, 0))),
+    asked(lambda log, _: log.pruned_before()),
+    asked(lambda log, _: log.repriced("s")),
+    asked(lambda log, _: log.audit()),
+    asked(lambda log, _: log.accounts(NOON_NS)),
+    asked(lambda _, ledger: ledger.budgets()),
+    asked(lambda _, ledger: ledger.status(NOON_NS)),
     lambda path: prune(path, NOON_NS, dry_run=True),
 )
 WRITES = (

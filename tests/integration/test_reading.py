@@ -14,7 +14,7 @@ import anyio
 import pytest
 
 import hivecost as hc
-from hivecost.backends.sqlite.reading import load_budget_changes, load_budgets
+from hivecost.backends import read_log, read_place
 from hivecost.cli import main
 from hivecost.errors import HiveCostError
 from hivecost.reports import load_budget_report, load_doubts, load_spend
@@ -115,8 +115,8 @@ READS = {
     "RuntimeLogStore.list_runs": lambda path: hc.RuntimeLogStore(path).list_runs(),
     "SpendStore.totals": lambda path: hc.SpendStore(path).totals(),
     "load_spend": lambda path: load_spend(path, by=["day"]),
-    "load_budgets": load_budgets,
-    "load_budget_changes": load_budget_changes,
+    "LedgerReader.budgets": lambda path: read_place(path, lambda _, ledger: ledger.budgets()),
+    "LogReader.audit": lambda path: read_log(path, lambda log: log.audit()),
     "load_budget_report": load_budget_report,
     "load_doubts": load_doubts,
 }
@@ -154,7 +154,7 @@ def as_nobody(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
 import os, sys
 from hivecost.cli import app
 import anyio, hivecost.backends.sqlite.schema
-from hivecost.backends.sqlite.reading import *
+from hivecost.backends import *
 from hivecost.cli.render import *
 from hivecost.reports import *
 import anyio._backends._asyncio, importlib.metadata, rich.table

@@ -17,7 +17,7 @@ from hivecost.attribute_names import ATTRIBUTES, ATTRIBUTION_FIELDS, FIELD_OF, R
 from hivecost.attribution import DEPTH_MAX, TAGS_MAX, TEXT_CHARS_MAX, Attribution, attribution_fields, words_of
 from hivecost.events import Event
 from hivecost.gate_contract import TurnRequest
-from hivecost.log import DIMENSIONS, Filter
+from hivecost.log import Filter
 from hivecost.log.rows import KEPT_DIMENSIONS, VALUE_DIMENSIONS
 from hivecost.plugin import Dimension
 
@@ -46,12 +46,12 @@ def test_the_struct_has_no_fields_but_those_of_the_table():
 
 @pytest.mark.parametrize(
     "words",
-    [DIMENSIONS, get_args(Dimension), Filter._fields, KEPT_DIMENSIONS, RESERVED],
+    [VALUE_DIMENSIONS, get_args(Dimension), Filter._fields, KEPT_DIMENSIONS, RESERVED],
     ids=["usage", "plugins", "filter", "kept", "budgets"],
 )
 def test_reports_sums_and_budgets_have_the_words_of_the_table(words):
-    """But for periods, and for the further names of models."""
-    others = {"hour", "day", "week", "month", "asked_model", "answered_model", "asked_provider"}
+    """But for days, and for the further names of models."""
+    others = {"day", "asked_model", "answered_model", "asked_provider"}
     assert {*words} - others <= {*ATTRIBUTES}
 
 

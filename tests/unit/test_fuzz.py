@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 import hivecost as hc
-from hivecost.backends.sqlite.log.rows import turn_row
 from hivecost.errors import EventFormatError, PriceUpdateError
 from hivecost.events import decode, decode_json, encode, encode_json, usage_problem
+from hivecost.log.turn_rows import turn_row
 from hivecost.money import TURN_COST_MAX_NANOUSD
 from hivecost.pricing import PriceBook, believable_book, price_line, rate_shifts
 from hivecost.usage import UsageStream, read_usage

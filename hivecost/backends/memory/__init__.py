@@ -1,5 +1,6 @@
-"""A runtime log in the memory of one process, for tests: it keeps the events, and every answer is a fold of them."""
+"""A runtime log and a ledger in the memory of one process: it keeps the events, and every answer is a fold of them."""
 
-from hivecost.backends.memory.log import MemoryLog, memory_log
+from hivecost.backends.memory.backend import MemoryBackend, memory_backend
+from hivecost.backends.memory.log import MemoryLog
 
-__all__ = ["MemoryLog", "memory_log"]
+__all__ = ["MemoryBackend", "MemoryLog", "memory_backend"]

@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import UTC
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, tzinfo
 from functools import reduce
 from operator import attrgetter
-from typing import Final
+from typing import Final, NamedTuple
+
+import msgspec
 
 from hivecost.attribute_names import FIELD_OF
-from hivecost.backends.sqlite.log.rows import TURN_COLUMNS, turn_row
-from hivecost.backends.sqlite.reading.turns import COLUMNS, to_step
 from hivecost.errors import ConfigError
 from hivecost.events import Event, ExecutionCompleted, ExecutionStarted, LLMTurnComplete, Totals
 from hivecost.log import DIMENSIONS, SUM_NAMES, SumRow, Window
 from hivecost.log.instants import find_zone, local_iso
-from hivecost.log.periods import PERIODS, QUARTER_HOUR_NS, period_labels
+from hivecost.log.logged_turns import COLUMNS, to_step
+from hivecost.log.periods import QUARTER_HOUR_NS, period_labels
 from hivecost.log.records import Run, SessionMetrics, SessionState, SessionTimestamps
-from hivecost.log.rows import EVENT_ATTRIBUTES
+from hivecost.log.rows import EVENT_ATTRIBUTES, PERIOD_DIMENSIONS
 from hivecost.log.steps import Step
+from hivecost.log.turn_rows import TURN_COLUMNS, turn_row
 
 #: Field of a Filter, and dimension → where an event has it; a turn has more of them.
 OF_EVENTS: Final = {name: attrgetter(FIELD_OF[name]) for name in EVENT_ATTRIBUTES}
+_to_json: Final = msgspec.json.Encoder().encode
 OF_TURNS: Final = {
     **{name: attrgetter(field) for name, field in FIELD_OF.items()},
     "model": attrgetter("counted_model"),
@@ -29,20 +32,59 @@ OF_TURNS: Final = {
 }
 
 
-def grouped_sums(
-    counted: Iterable[tuple[int, LLMTurnComplete]], dimensions: Sequence[str], window: Window, zone: str
-) -> list[SumRow]:
-    """Return the sums of a `LogReader` over turns, each with the instant it counts at. Raise ConfigError."""
+def _reason(turn: LLMTurnComplete) -> str:
+    return "" if turn.cost is None else turn.cost.reason
+
+
+_VALUES: Final[Mapping[str, Callable[[LLMTurnComplete], str]]] = {
+    **OF_TURNS,
+    "tags": lambda turn: _to_json(turn.tags).decode() if turn.tags else "{}",
+    "reason": _reason,
+    "answered_model": attrgetter("model"),
+    "answered_provider": attrgetter("provider"),
+    **{name: attrgetter(name) for name in ("asked_model", "resolved_model", "resolved_provider")},
+}
+
+
+class Counted(NamedTuple):
+    """A turn that counts, with the instant it counts at."""
+
+    at_ns: int
+    turn: LLMTurnComplete
+    is_pruned: bool
+
+    def value(self, dimension: str) -> str:
+        """Return what it has in a dimension that is no period."""
+        if dimension == "pruned":
+            return "yes" if self.is_pruned else ""
+        if dimension in ("execution", "reason") and self.is_pruned:
+            return ""
+        return _VALUES[dimension](self.turn)
+
+    def group(self, dimensions: Sequence[str], zone: tzinfo) -> tuple[str, ...]:
+        """Return its values in these dimensions."""
+        periods = tuple(name for name in dimensions if name in PERIOD_DIMENSIONS)
+        labels = dict(zip(periods, period_labels(self.at_ns // QUARTER_HOUR_NS, periods, zone), strict=True))
+        return tuple(labels[name] if name in labels else self.value(name) for name in dimensions)
+
+
+def require_dimensions(dimensions: Sequence[str]) -> None:
+    """Raise ConfigError for one that is none, and for one that is named twice."""
     if not {*dimensions} <= {*DIMENSIONS} or len({*dimensions}) < len(dimensions):
         raise ConfigError("dimensions", f"some of {', '.join(DIMENSIONS)}, each once", got=",".join(dimensions))
+
+
+def grouped_sums(counted: Iterable[Counted], dimensions: Sequence[str], window: Window, zone: str) -> list[SumRow]:
+    """Return the sums of a `LogReader` over turns. Raise ConfigError."""
+    require_dimensions(dimensions)
     in_zone = UTC if zone == "UTC" else find_zone(zone)
-    periods = tuple(name for name in dimensions if name in PERIODS)
-    values = [name for name in dimensions if name not in PERIODS]
+    periods = tuple(name for name in dimensions if name in PERIOD_DIMENSIONS)
+    values = [name for name in dimensions if name not in PERIOD_DIMENSIONS]
     groups: dict[tuple[tuple[str, ...], ...], list[LLMTurnComplete]] = {}
-    for at_ns, turn in sorted(counted, key=lambda one: one[0]):
-        if window.first_ns <= at_ns < window.end_ns:
-            labels = period_labels(at_ns // QUARTER_HOUR_NS, periods, in_zone)
-            groups.setdefault((labels, tuple(OF_TURNS[name](turn) for name in values)), []).append(turn)
+    for one in sorted(counted, key=lambda one: one.at_ns):
+        if window.first_ns <= one.at_ns < window.end_ns:
+            labels = period_labels(one.at_ns // QUARTER_HOUR_NS, periods, in_zone)
+            groups.setdefault((labels, tuple(one.value(name) for name in values)), []).append(one.turn)
     # The turns came in the order of time, and so their periods did, whose names are in none.
     in_time = {
         label: place for place, label in enumerate(dict.fromkeys(label for labels, _ in groups for label in labels))

@@ -5,66 +5,114 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC
 from operator import attrgetter
 from typing import Any, Final, TypeVar
 
-from hivecost.backends.cursors import checked_limit, cursor_of, place_of
-from hivecost.backends.memory.folds import OF_EVENTS, OF_TURNS, grouped_sums, run_of, state_of, step_of, sums_of
+from msgspec.structs import replace
+
+from hivecost.backends.asking import checked_alerts, checked_limit, cursor_of, place_of
+from hivecost.backends.memory.folds import (
+    OF_EVENTS,
+    OF_TURNS,
+    Counted,
+    grouped_sums,
+    require_dimensions,
+    run_of,
+    state_of,
+    step_of,
+    sums_of,
+)
+from hivecost.backends.memory.ledger import Place
+from hivecost.clock import to_ns
 from hivecost.errors import ConfigError, SessionNotFoundError
 from hivecost.events import Event, EventType, ExecutionCompleted, ExecutionStarted, LLMTurnComplete
-from hivecost.ledger import BudgetChange
-from hivecost.log import ALWAYS, EVERYTHING, AccountRow, Filter, LatencyRow, Page, SumRow, Window, latency_bucket
+from hivecost.ledger import Account, Budget, BudgetChange
+from hivecost.log import (
+    ALWAYS,
+    EVERYTHING,
+    AccountRow,
+    Filter,
+    LatencyRow,
+    Page,
+    SumRow,
+    TurnSum,
+    Window,
+    latency_bucket,
+)
 from hivecost.log.periods import QUARTER_HOUR_NS
-from hivecost.log.records import BudgetDefinition, NodeTotals, Run, SessionState
+from hivecost.log.records import BudgetDefinition, NodeTotals, Pruned, RepricedTotals, Repricing, Run, SessionState
 from hivecost.log.steps import Step
 from hivecost.plain_text import encodable
 
 T = TypeVar("T")
 E = TypeVar("E", bound=Event)
 
-_ALERTS: Final = (EventType.ALERT_RAISED, EventType.BUDGET_WARNING, EventType.BUDGET_EXCEEDED)
-
-_logs: Final[dict[str, MemoryLog]] = {}
-
-
-def memory_log(name: str) -> MemoryLog:
-    """Return the log of this name, the same one in all of the process; it lives as long as that."""
-    return _logs.setdefault(name, MemoryLog())
+_NEVER_NS: Final = -(2**63)
 
 
 class MemoryLog:
-    """A `hivecost.log.LogReader` that can be written. No ledger writes here: budgets, accounts and audit are empty.
+    """A `hivecost.log.LogReader` that can be written; its accounts and audit trail are those of a ledger's place.
 
     Methods may be called from several threads at once.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, ledger: Place | None = None) -> None:
+        self._ledger = ledger or Place()
         self._lock = threading.Lock()
         #: In the order they were logged, each with its number, which none other ever has.
         self._events: list[tuple[int, Event]] = []
         self._ids: set[str] = set()
         self._next = 1
         self._changes = 0
-        self._pruned_before_ns: int = -(2**63)
+        self._pruned_before_ns: int = _NEVER_NS
+        #: The last one of each turn.
+        self._repricings: dict[str, Repricing] = {}
+        self._definitions: dict[str, BudgetDefinition] = {}
 
     # -- writing
 
-    def write(self, events: Sequence[Event]) -> int:
-        """Log the events; return how many were new: not known by their id, nor older than what was pruned."""
+    def write(self, events: Sequence[Event]) -> tuple[int, int]:
+        """Log the events; return how many were new, and how many late: older than what was pruned."""
         with self._lock:
-            before = self._next
+            before, late = self._next, 0
             for event in events:
-                if event.event_id not in self._ids and event.timestamp_ns >= self._pruned_before_ns:
+                if event.timestamp_ns < self._pruned_before_ns:
+                    late += 1
+                elif event.event_id not in self._ids:
                     self._ids.add(event.event_id)
                     self._events.append((self._next, event))
                     self._next += 1
             self._changes += self._next > before
-            return self._next - before
+            return self._next - before, late
 
-    def prune(self, before_ns: int) -> None:
-        """Take turns and events from before out of every list; their sums stay."""
+    def prune(self, before_ns: int, *, dry_run: bool = False) -> Pruned:
+        """Take turns and events from before out of every list, or only count them; their sums stay."""
         with self._lock:
-            self._pruned_before_ns = max(before_ns, self._pruned_before_ns)
+            gone = [
+                isinstance(event, LLMTurnComplete)
+                for _, event in self._events
+                if self._pruned_before_ns <= event.timestamp_ns < before_ns
+            ]
+            if not dry_run:
+                self._pruned_before_ns = max(before_ns, self._pruned_before_ns)
+                self._changes += 1
+            return Pruned(turns=sum(gone), events=len(gone) - sum(gone))
+
+    def reprice(self, repricings: Sequence[Repricing]) -> None:
+        """Keep what these turns would cost, each as it was priced last."""
+        with self._lock:
+            self._repricings |= {repricing.event_id: repricing for repricing in repricings}
+            self._changes += 1
+
+    def define(self, budgets: Sequence[Budget], at_ns: int) -> None:
+        """Keep what these budgets are now."""
+        with self._lock:
+            for budget in budgets:
+                before = self._definitions.get(budget.name)
+                self._definitions[budget.name] = BudgetDefinition(
+                    budget=budget, first_seen_ns=before.first_seen_ns if before else at_ns, last_seen_ns=at_ns
+                )
             self._changes += 1
 
     def delete(self, session_id: str) -> bool:
@@ -81,9 +129,10 @@ class MemoryLog:
 
     @contextmanager
     def snapshot(self) -> Iterator[MemoryLog]:
-        view = MemoryLog()
+        view = MemoryLog(self._ledger)
         with self._lock:
             view._take(self._events, self._changes, self._pruned_before_ns)
+            view._repricings, view._definitions = dict(self._repricings), dict(self._definitions)
         yield view
 
     def _take(self, events: Sequence[tuple[int, Event]], changes: int, pruned_before_ns: int) -> None:
@@ -138,18 +187,41 @@ class MemoryLog:
         return _newest_first("executions", found, after, window, limit)
 
     def nodes(self, session_id: str) -> list[NodeTotals]:
-        turns = self._counted(Filter(session=session_id))
-        names = sorted({turn.node_id for _, turn in turns})
-        return [
-            NodeTotals(node_id=name, **sums_of([turn for _, turn in turns if turn.node_id == name])) for name in names
-        ]
+        turns = [one.turn for one in self._counted(Filter(session=session_id))]
+        names = sorted({turn.node_id for turn in turns})
+        return [NodeTotals(node_id=name, **sums_of([turn for turn in turns if turn.node_id == name])) for name in names]
 
     def steps(self, session_id: str, *, node_id: str | None = None, limit: int | None = None) -> list[Step]:
         turns = self._matching(LLMTurnComplete, Filter(session=session_id, node=node_id), OF_TURNS)
         return [step_of(turn) for _, turn in turns[: None if limit is None else checked_limit(limit)]]
 
-    def turns(self, after: str = "", filter: Filter = EVERYTHING, *, limit: int = 200) -> Page[LLMTurnComplete]:
-        return _page("turns", self._matching(LLMTurnComplete, filter, OF_TURNS), after, limit)
+    def turns(
+        self, after: str = "", filter: Filter = EVERYTHING, window: Window = ALWAYS, *, limit: int = 200
+    ) -> Page[LLMTurnComplete]:
+        found = [
+            (number, turn)
+            for number, turn in self._matching(LLMTurnComplete, filter, OF_TURNS)
+            if window.first_ns <= turn.timestamp_ns < window.end_ns
+        ]
+        return _page("turns", found, after, limit)
+
+    def turn_sums(self, after: str = "", dimensions: Sequence[str] = (), *, limit: int = 200) -> Page[TurnSum]:
+        require_dimensions(dimensions)
+        (last,) = place_of(after, "turns", int) if after else (0,)
+        turns = [(number, turn) for number, turn in self._logged(LLMTurnComplete) if number > last]
+        rows = tuple(
+            TurnSum(
+                turn.event_id,
+                cursor_of("turns", number),
+                SumRow(Counted(turn.timestamp_ns, turn, is_pruned=False).group(dimensions, UTC), **sums_of([turn])),
+            )
+            for number, turn in turns[: checked_limit(limit)]
+        )
+        return Page(rows, rows[-1].cursor if rows else after)
+
+    def end(self) -> str:
+        numbers = [number for number, _ in self._logged(LLMTurnComplete)]
+        return cursor_of("turns", numbers[-1]) if numbers else ""
 
     def events(
         self, after: str = "", filter: Filter = EVERYTHING, *, types: Sequence[EventType] = (), limit: int = 200
@@ -167,8 +239,10 @@ class MemoryLog:
         window: Window = ALWAYS,
         zone: str = "UTC",
         filter: Filter = EVERYTHING,
+        *,
+        until: str | None = None,
     ) -> list[SumRow]:
-        return grouped_sums(self._counted(filter), dimensions, window, zone)
+        return grouped_sums(self._counted(filter, until), dimensions, window, zone)
 
     def latencies(self, window: Window = ALWAYS, filter: Filter = EVERYTHING) -> list[LatencyRow]:
         counts: dict[tuple[str, int], int] = {}
@@ -179,18 +253,57 @@ class MemoryLog:
         return [LatencyRow(*key, calls) for key, calls in sorted(counts.items())]
 
     def budgets(self) -> list[BudgetDefinition]:
-        return []
+        retired = {
+            change.subject: to_ns(change.at) for change in self._ledger.newest_changes(2**63) if change.what == "retire"
+        }
+        with self._lock:
+            known = [self._definitions[name] for name in sorted(self._definitions)]
+        return [
+            replace(one, is_retired=one.budget.mode == "hard" and retired.get(one.budget.name, -1) >= one.last_seen_ns)
+            for one in known
+        ]
 
     def accounts(self, at_ns: int, *, limit: int | None = None) -> list[AccountRow]:
-        return []
+        with self._ledger.lock:
+            rows = [
+                _account_row(account, self._ledger)
+                for account in self._ledger.accounts.values()
+                if account.period.contains(at_ns)
+            ]
+        rows.sort(key=lambda row: (row.is_shadow, -row.used, row.budget, row.scope))
+        return rows[: None if limit is None else checked_limit(limit)]
 
     def audit(self, *, limit: int = 100) -> list[BudgetChange]:
-        checked_limit(limit)
-        return []
+        return self._ledger.newest_changes(checked_limit(limit))
 
-    def alerts(self, *, limit: int = 50) -> list[Event]:
-        found = [event for _, event in self._logged(Event) if event.type in _ALERTS]
+    def alerts(self, *, types: Sequence[EventType] = (), budget: str | None = None, limit: int = 50) -> list[Event]:
+        wanted = checked_alerts(types)
+        found = [
+            event
+            for _, event in self._logged(Event)
+            if event.type in wanted and budget in (None, getattr(event, "budget", ""))
+        ]
         return found[::-1][: checked_limit(limit)]
+
+    def pruned_before(self) -> int | None:
+        with self._lock:
+            return None if self._pruned_before_ns == _NEVER_NS else self._pruned_before_ns
+
+    def repriced(self, session_id: str) -> RepricedTotals | None:
+        with self._lock:
+            logged = {event.event_id for _, event in self._events}
+            of_session = [one for one in self._repricings.values() if one.session_id == session_id]
+        newest = [one for one in of_session if one.event_id in logged]
+        if not newest:
+            return None
+        return RepricedTotals(
+            calls=len(newest),
+            old_nanousd=sum(one.old_nanousd or 0 for one in newest),
+            new_nanousd=sum(one.new_nanousd or 0 for one in newest),
+            old_unpriced_calls=sum(one.old_nanousd is None for one in newest),
+            new_unpriced_calls=sum(one.new_nanousd is None for one in newest),
+            snapshot=max(newest, key=lambda one: one.repriced_ns).snapshot,
+        )
 
     # -- what is there
 
@@ -210,14 +323,19 @@ class MemoryLog:
         matches = _matcher(filter, values)
         return [(number, event) for number, event in self._logged(kind) if matches(event)]
 
-    def _counted(self, filter: Filter) -> list[tuple[int, LLMTurnComplete]]:
-        """Return all turns that count, with the instant they count at: pruned ones at their quarter-hour's start."""
+    def _counted(self, filter: Filter, until: str | None = None) -> list[Counted]:
+        """Return all turns that count: pruned ones at their quarter-hour's start, wherever the log ends."""
         matches = _matcher(filter, OF_TURNS)
-        turns = [event for _, event in self._all() if isinstance(event, LLMTurnComplete) and matches(event)]
-        return [(self._counted_at(turn.timestamp_ns), turn) for turn in turns]
-
-    def _counted_at(self, at_ns: int) -> int:
-        return at_ns if at_ns >= self._pruned_before_ns else at_ns // QUARTER_HOUR_NS * QUARTER_HOUR_NS
+        last = place_of(until, "turns", int)[0] if until else None if until is None else 0
+        counted = []
+        for number, turn in self._all():
+            if isinstance(turn, LLMTurnComplete) and matches(turn):
+                at_ns, is_pruned = turn.timestamp_ns, turn.timestamp_ns < self._pruned_before_ns
+                if is_pruned:
+                    counted.append(Counted(at_ns // QUARTER_HOUR_NS * QUARTER_HOUR_NS, turn, is_pruned))
+                elif last is None or number <= last:
+                    counted.append(Counted(at_ns, turn, is_pruned))
+        return counted
 
     def _runs(self) -> list[tuple[int, int | None, Run]]:
         """Return (when it started, when it ended, the execution)."""
@@ -237,15 +355,34 @@ class MemoryLog:
         return {name: state_of(name, events, runs) for name, events in of_sessions.items()}
 
 
+def _account_row(account: Account, ledger: Place) -> AccountRow:
+    status = account.status()
+    return AccountRow(
+        status.budget,
+        status.scope,
+        status.period,
+        status.unit,
+        status.limit,
+        status.settled,
+        status.in_doubt,
+        status.held,
+        ledger.state.frozen.get(status.budget, ""),
+        account.budget.shadow,
+        account.period.end_ns,
+    )
+
+
 def _matcher(filter: Filter, values: Mapping[str, attrgetter[str]]) -> Callable[[Any], bool]:
     """Return whether an event has the values of the filter. Raise ConfigError for one that it cannot have."""
     wanted = {name: value for name, value in filter._asdict().items() if value is not None}
     for name, value in wanted.items():
         if name not in values:
             raise ConfigError(f"filter.{name}", f"None: only {', '.join(values)} can be asked for here", got=value)
-        if encodable(value) != value:
-            raise ConfigError(name, "text: this has bytes or halves of letters that are no UTF-8", got=value)
-    return lambda event: all(values[name](event) == value for name, value in wanted.items())
+        for one in value if isinstance(value, tuple) else (value,):
+            if encodable(one) != one:
+                raise ConfigError(name, "text: this has bytes or halves of letters that are no UTF-8", got=one)
+    allowed = {name: value if isinstance(value, tuple) else (value,) for name, value in wanted.items()}
+    return lambda event: all(values[name](event) in some for name, some in allowed.items())
 
 
 def _page(rows: str, found: Sequence[tuple[int, E]], after: str, limit: int) -> Page[E]:

@@ -8,8 +8,6 @@ if TYPE_CHECKING:
     from hivecost.backends.sqlite.database import database_path, open_reader
     from hivecost.backends.sqlite.faults import named_faults
     from hivecost.backends.sqlite.lease_bank import (
-        Holder,
-        Ledger,
         read_accounts,
         read_accounts_of,
         read_doubts,
@@ -18,22 +16,18 @@ if TYPE_CHECKING:
     from hivecost.backends.sqlite.lease_bank.definitions import record_definitions
     from hivecost.backends.sqlite.liveness import living
     from hivecost.backends.sqlite.log.deletion import delete_session
-    from hivecost.backends.sqlite.log.repricings import Repricing, write_repricings
-    from hivecost.backends.sqlite.log.retention import Pruned, prune
+    from hivecost.backends.sqlite.log.repricings import write_repricings
+    from hivecost.backends.sqlite.log.retention import prune
     from hivecost.backends.sqlite.log.rollups import COUNTED, PRUNED_KEYS, QUARTER_HOUR, SUMS
-    from hivecost.backends.sqlite.log.rows import OTHER_COUNTS
-    from hivecost.backends.sqlite.log.statistics import StoreStatistics
     from hivecost.backends.sqlite.log.writer import Store
     from hivecost.backends.sqlite.rates import (
         current_rates_path,
-        open_price_book,
         previous_rates_path,
         read_rates,
         save_rates,
     )
     from hivecost.backends.sqlite.reading.log_reader import SQLiteLogReader
-    from hivecost.leasing import LedgerHold
-    from hivecost.ledger import DoubtAmount, DoubtfulHold
+    from hivecost.log.turn_rows import OTHER_COUNTS
 
 __all__ = [
     "COUNTED",
@@ -41,22 +35,13 @@ __all__ = [
     "PRUNED_KEYS",
     "QUARTER_HOUR",
     "SUMS",
-    "DoubtAmount",
-    "DoubtfulHold",
-    "Holder",
-    "Ledger",
-    "LedgerHold",
-    "Pruned",
-    "Repricing",
     "SQLiteLogReader",
     "Store",
-    "StoreStatistics",
     "current_rates_path",
     "database_path",
     "delete_session",
     "living",
     "named_faults",
-    "open_price_book",
     "open_reader",
     "previous_rates_path",
     "prune",
@@ -72,15 +57,11 @@ __all__ = [
 
 #: Where each name lives.
 _MODULES: Final = {
-    "hivecost.leasing": ("LedgerHold",),
-    "hivecost.ledger": ("DoubtAmount", "DoubtfulHold"),
     "hivecost.backends.sqlite.database": ("database_path", "open_reader"),
     "hivecost.backends.sqlite.lease_bank.definitions": ("record_definitions",),
     "hivecost.backends.sqlite.log.deletion": ("delete_session",),
     "hivecost.backends.sqlite.faults": ("named_faults",),
     "hivecost.backends.sqlite.lease_bank": (
-        "Holder",
-        "Ledger",
         "read_accounts",
         "read_accounts_of",
         "read_doubts",
@@ -89,16 +70,14 @@ _MODULES: Final = {
     "hivecost.backends.sqlite.liveness": ("living",),
     "hivecost.backends.sqlite.rates": (
         "current_rates_path",
-        "open_price_book",
         "previous_rates_path",
         "read_rates",
         "save_rates",
     ),
-    "hivecost.backends.sqlite.log.repricings": ("Repricing", "write_repricings"),
-    "hivecost.backends.sqlite.log.retention": ("Pruned", "prune"),
+    "hivecost.backends.sqlite.log.repricings": ("write_repricings",),
+    "hivecost.backends.sqlite.log.retention": ("prune",),
     "hivecost.backends.sqlite.log.rollups": ("COUNTED", "PRUNED_KEYS", "QUARTER_HOUR", "SUMS"),
-    "hivecost.backends.sqlite.log.rows": ("OTHER_COUNTS",),
-    "hivecost.backends.sqlite.log.statistics": ("StoreStatistics",),
+    "hivecost.log.turn_rows": ("OTHER_COUNTS",),
     "hivecost.backends.sqlite.log.writer": ("Store",),
     "hivecost.backends.sqlite.reading.log_reader": ("SQLiteLogReader",),
 }

@@ -2,27 +2,37 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import stat
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
+from hivecost.backends.contract import RATES_BYTES_MAX
 from hivecost.backends.sqlite.faults import named_faults
 from hivecost.backends.sqlite.os_lock import do_locked
-from hivecost.clock import SYSTEM_CLOCK, Clock
-from hivecost.pricing import PriceBook
 from hivecost.private_files import make_own_folder, make_private_folder, open_private, read_bounded
-
-_log = logging.getLogger(__name__)
 
 _FOLDER: Final = "prices"
 _CURRENT: Final = "current.json"
 _PREVIOUS: Final = "previous.json"
-#: The published data is about 3 MB.
-RATES_BYTES_MAX: Final = 2**26
+
+
+class FolderRates:
+    """A `hivecost.backends.Rates` in a folder."""
+
+    def __init__(self, base_path: Path) -> None:
+        self._base_path = base_path
+        self.name = str(current_rates_path(base_path))
+
+    def current(self) -> bytes | None:
+        return read_rates(current_rates_path(self._base_path))
+
+    def previous(self) -> bytes | None:
+        return read_rates(previous_rates_path(self._base_path))
+
+    def save(self, data: bytes) -> bool:
+        return save_rates(self._base_path, data)
 
 
 def current_rates_path(base_path: Path) -> Path:
@@ -65,34 +75,6 @@ def _replace_rates(base_path: Path, data: bytes) -> bool:
         _write_whole(previous_rates_path(base_path), before)
     _write_whole(current, data)
     return True
-
-
-def open_price_book(
-    base_path: str | Path,
-    table: Mapping[str, Any] | str | os.PathLike[str] | None = None,
-    *,
-    clock: Clock = SYSTEM_CLOCK,
-) -> PriceBook:
-    """A price book of the fetched rates when there are any, else of the shipped ones; `table` wins over both.
-
-    Fetched rates that cannot be read are logged and not used. Raises ConfigError for a table that cannot be used.
-    """
-    path = current_rates_path(Path(base_path))
-    try:
-        data = read_bounded(path, RATES_BYTES_MAX)
-    except FileNotFoundError:
-        return PriceBook(table, clock=clock)
-    except OSError as error:
-        _log.error("%s: %s; the shipped rates are used", path, error)
-        return PriceBook(table, clock=clock)
-    book = PriceBook(table, clock=clock, data=data)
-    try:
-        _ = book.snapshot  # reads all of it
-    except Exception as error:  # a stranger's data may break its reader anywhere
-        reason = str(error).partition("\n")[0]
-        _log.error("%s: %s; the shipped rates are used, `hivecost prices update` renews it", path, reason)
-        return PriceBook(table, clock=clock)
-    return book
 
 
 def _write_whole(path: Path, data: bytes) -> None:

@@ -6,11 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
-from hivecost.backends.sqlite import DoubtfulHold
-from hivecost.backends.sqlite.reading import BudgetChange
 from hivecost.cli.render.console import print_table, report_console, report_table, safe
 from hivecost.clock import to_datetime
-from hivecost.ledger import AccountStatus
+from hivecost.ledger import AccountStatus, BudgetChange, DoubtfulHold
 from hivecost.ledger.amounts import format_amount
 from hivecost.reports import BudgetLedgerLine, BudgetReport
 

@@ -8,10 +8,9 @@ from functools import partial
 
 from rich.console import Console
 
-from hivecost.backends.sqlite import Holder
 from hivecost.cli.render.budgets import counted_turns, local_minute, rough_span
 from hivecost.cli.render.console import print_table, report_console, report_table, safe
-from hivecost.ledger import Unit
+from hivecost.ledger import Holder, Unit
 from hivecost.ledger.amounts import format_amount
 from hivecost.log.rows import PERIOD_DIMENSIONS
 from hivecost.reports import AccountExplanation, BudgetExplanation, BudgetLedgerLine, RefusalLine

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
-from hivecost.backends.sqlite.reading import SessionError, SessionPeople, SessionState
+from hivecost.backends import Place
 from hivecost.cli.render.budgets import rough_span
 from hivecost.cli.render.console import print_table, report_console, report_table, safe
 from hivecost.cli.render.sums import (
@@ -25,8 +24,9 @@ from hivecost.clock import SYSTEM_CLOCK, to_datetime
 from hivecost.events import Totals
 from hivecost.ledger import UNSEEN
 from hivecost.ledger.period import for_period
+from hivecost.log.records import SessionState
 from hivecost.money import format_usd
-from hivecost.reports import AlertLine, BudgetLine, SessionReport
+from hivecost.reports import AlertLine, BudgetLine, SessionError, SessionPeople, SessionReport
 
 #: Lines of one kind, and names of one kind, that are shown.
 _LINES_SHOWN: Final = 20
@@ -91,11 +91,11 @@ def render_session(report: SessionReport, console: Console | None = None) -> Non
         )
 
 
-def render_sessions(sessions: Sequence[SessionState], base_path: Path, console: Console | None = None) -> None:
+def render_sessions(sessions: Sequence[SessionState], place: Place, console: Console | None = None) -> None:
     """Print sessions, a line each."""
     console = console or report_console()
     if not sessions:
-        console.print(f"No sessions in {safe(str(base_path))}.")
+        console.print(f"No sessions in {safe(str(place))}.")
         return
     headings = amount_headings(state.metrics for state in sessions)
     table = report_table("Status", "Agent", "User", ids=("Session", "Started"), numbers=("Calls", "Tokens", *headings))

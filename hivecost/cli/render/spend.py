@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from rich.console import Console
 
+from hivecost.backends import Place
 from hivecost.cli.render.console import print_table, report_console, report_table, safe
 from hivecost.cli.render.sums import amount_headings, amounts, counted, in_doubt_note, notional_note
 from hivecost.events import Totals
@@ -14,11 +14,11 @@ from hivecost.log.rows import PERIOD_DIMENSIONS
 from hivecost.reports import SpendReport
 
 
-def render_spend(report: SpendReport, base_path: Path, console: Console | None = None) -> None:
+def render_spend(report: SpendReport, place: Place, console: Console | None = None) -> None:
     """Print who spent what, a group a line, and the total."""
     console = console or report_console()
     if not report.rows:
-        console.print(f"Nothing was spent in {safe(str(base_path))} in that time.")
+        console.print(f"Nothing was spent in {safe(str(place))} in that time.")
         return
     headings = [name.capitalize() for name in report.by]
     amounts_shown = amount_headings(report.rows)

@@ -5,28 +5,32 @@ from __future__ import annotations
 import logging
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable
-from pathlib import Path
+from functools import partial
 from typing import Final
 
 import anyio
 import anyio.lowlevel
 
-from hivecost.backends.sqlite.reading import (
-    ELSEWHERE,
-    PAGE_TURNS,
-    Spending,
-    add_spending,
-    last_turn,
-    spending_since,
-    turns_after,
-)
+from hivecost.backends import Place, read_log
 from hivecost.clock import Clock
-from hivecost.errors import StoreError
+from hivecost.errors import ConfigError, StoreError
 from hivecost.ledger import Account, Budget, Calendar, SpendAccounts, attributes_of
+from hivecost.log import LogReader, Page, TurnSum
+from hivecost.log.account_sums import add_spending
+from hivecost.log.spending import (
+    ELSEWHERE,
+    SPENDING_DIMENSIONS,
+    Spending,
+    spending_in,
+    spending_of,
+    spending_windows,
+)
 from hivecost.subscribers.budget_watcher.dropped_accounts import DroppedAccounts
 
 #: Between two looks into the log.
 LOOK_S: Final = 2.0
+#: Turns that are read in one go: to count them takes the event loop some milliseconds.
+PAGE_TURNS: Final = 200
 #: Turns of this process that are counted, and not seen in the log yet.
 UNLOGGED_MAX: Final = 100_000
 
@@ -51,8 +55,8 @@ class LoggedSpending:
         #: them is read back from the log before it is there.
         self._unlogged: OrderedDict[str, tuple[Account, ...]] = OrderedDict()
         self._has_forgotten = False
-        #: The row up to which the log is counted; None: nobody knows.
-        self._last_id: int | None = None
+        #: The cursor up to which the log is counted; None: nobody knows.
+        self._place: str | None = None
         self._is_recovered = False
         self._is_failing = False
         #: Turns that were counted before budgets were added, and are not in the log yet: not on those.
@@ -69,14 +73,14 @@ class LoggedSpending:
 
     def opened(self, account: Account) -> Account:
         """What SpendAccounts asks about every new account."""
-        return self._dropped.opened(account, self._last_id) if self.is_logged else account
+        return self._dropped.opened(account, self._place) if self.is_logged else account
 
-    async def read_back(self, base_path: Path, accounts: Iterable[Account]) -> None:
+    async def read_back(self, base_path: Place, accounts: Iterable[Account]) -> None:
         """Return when what was spent on these accounts before they were dropped is counted."""
         if not self._dropped.are_read(accounts):
             await self._dropped.read_back(base_path)
 
-    async def add(self, budgets: Iterable[Budget], base_path: Path | None) -> None:
+    async def add(self, budgets: Iterable[Budget], base_path: Place | None) -> None:
         """Count on these budgets too: what comes, and what was logged in the periods that are open.
 
         Without a path nothing counts at present: what was logged is read when that begins. Accounts of executions have
@@ -86,7 +90,7 @@ class LoggedSpending:
         is_first = not self._is_recovered and _oldest_start_ns(listed, 0) is not None
         if is_first and base_path is not None:
             try:
-                self._last_id = await last_turn(base_path)
+                self._place = await read_log(base_path, _end)
             except StoreError as error:
                 _log.error("what was spent before is unknown, the added budgets count from zero: %s", error)
             self._is_recovered = True
@@ -105,7 +109,7 @@ class LoggedSpending:
         self._unlogged.clear()
         self._behind.clear()
 
-    async def recover(self, base_path: Path, clock: Clock) -> None:
+    async def recover(self, base_path: Place, clock: Clock) -> None:
         """Count what was logged in the periods that are still open, pruned turns included; a second time what is new.
 
         Called while nothing else counts on the accounts.
@@ -118,25 +122,28 @@ class LoggedSpending:
             return
         self._is_recovered = True
         try:
-            last_id = self._last_id = await last_turn(base_path)
-            async for spending in spending_since(base_path, since_ns, last_id=last_id):
-                for account in self._count(spending):
-                    if account.settled >= account.alarm_at:
-                        account.set_limit(account.limit)  # whoever reached its marks has told so
+            self._place = await read_log(base_path, _end)
+            # Page by page: neither memory nor the write-ahead log of a database grows with the number of turns.
+            for window in await read_log(base_path, partial(spending_windows, first_ns=since_ns)):
+                spent = await read_log(base_path, partial(spending_in, window=window, until=self._place))
+                for spending in spent:
+                    for account in self._count(spending):
+                        if account.settled >= account.alarm_at:
+                            account.set_limit(account.limit)  # whoever reached its marks has told so
         except StoreError as error:
-            self._last_id = None
+            self._place = None
             self._dropped.forget_unread()
             _log.error("what was spent before is unknown, budgets count from zero: %s", error)
         self._accounts.forget_execution(ELSEWHERE)
         await self._read_all_back(base_path)
 
-    async def _read_all_back(self, base_path: Path) -> None:
+    async def _read_all_back(self, base_path: Place) -> None:
         """Of accounts that were dropped while the log was read a part is counted already."""
         for account in self._dropped.unread():
             account.settled = account.unpriced_calls = 0
         await self._dropped.read_back(base_path)
 
-    async def follow(self, base_path: Path, clock: Clock, drain: Drain) -> None:
+    async def follow(self, base_path: Place, clock: Clock, drain: Drain) -> None:
         """Look every `LOOK_S` for as long as this runs, which is beside the turns: none of them waits for it."""
         if not self._is_recovered:
             self._begun = anyio.Event()
@@ -145,7 +152,7 @@ class LoggedSpending:
             await clock.sleep(LOOK_S)
             await self.look(base_path, drain)
 
-    async def look(self, base_path: Path, drain: Drain) -> None:
+    async def look(self, base_path: Place, drain: Drain) -> None:
         """Count what others logged since; raises nothing. One at a time: one that is cancelled leaves it to the next.
 
         `drain` returns when all turns that this process published before are `counted`, or were dropped: those are
@@ -162,32 +169,34 @@ class LoggedSpending:
         else:
             self._is_failing = False
 
-    async def _count_page(self, base_path: Path, drain: Drain) -> bool:
+    async def _count_page(self, base_path: Place, drain: Drain) -> bool:
         """False: that was the last one."""
-        if self._last_id is None:
-            self._last_id = await last_turn(base_path)
-        turns, end_id = await turns_after(base_path, self._last_id)
+        if self._place is None:
+            self._place = await read_log(base_path, _end)
+        page, self._place = await read_log(base_path, partial(_next_turns, after=self._place))
         await drain()  # whatever of ours is among them was published before
-        self._last_id = min(self._last_id, end_id)  # the end of a log may be deleted
-        found = None
-        for turn in turns:
+        found, damaged = None, None
+        for turn in page.rows:
             try:
                 if turn.event_id in self._unlogged:
                     found, self._has_forgotten = turn.event_id, False
                     if turn.event_id in self._behind:
                         self._behind.discard(turn.event_id)
-                        self._count(turn.spending, but=self._unlogged[turn.event_id])
+                        self._count(spending_of(turn.sums), but=self._unlogged[turn.event_id])
                 elif not self._has_forgotten:
-                    self._count(turn.spending)
-            finally:
-                self._last_id = turn.row_id  # one that cannot be read is left out, and no other counts twice
+                    self._count(spending_of(turn.sums))
+            except StoreError as error:  # one that cannot be read is left out, and no other counts twice
+                damaged = error
+            self._place = turn.cursor
         # What came before a turn that is logged is logged, too, or lost.
         while found is not None and self._unlogged.popitem(last=False)[0] != found:
             pass
         if self._behind:
             self._behind &= self._unlogged.keys()
         self._accounts.forget_execution(ELSEWHERE)
-        return len(turns) == PAGE_TURNS
+        if damaged is not None:
+            raise damaged
+        return len(page.rows) == PAGE_TURNS
 
     def _count(self, spending: Spending, *, but: tuple[Account, ...] = ()) -> tuple[Account, ...]:
         """Add it up, but on these accounts, where it is counted."""
@@ -197,6 +206,19 @@ class LoggedSpending:
             account.used_at_ns = spending.timestamp_ns
             add_spending(account, spending)
         return accounts
+
+
+def _end(log: LogReader) -> str:
+    return log.end()
+
+
+def _next_turns(log: LogReader, after: str) -> tuple[Page[TurnSum], str]:
+    """Return the next turns, and the cursor that they come after: the end of a log may be deleted."""
+    try:
+        return log.turn_sums(after, SPENDING_DIMENSIONS, limit=PAGE_TURNS), after
+    except ConfigError:
+        end = log.end()
+        return Page((), end), end
 
 
 def _oldest_start_ns(budgets: Iterable[Budget], now_ns: int) -> int | None:

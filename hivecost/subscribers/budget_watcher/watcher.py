@@ -85,7 +85,7 @@ class BudgetWatcher:
         self._logged = LoggedSpending(self.accounts)
         self._unseen = UnseenCalls(prices)
         #: Of the log, while it is attached.
-        self._base_path: Path | None = None
+        self._base_path: str | Path | None = None
 
     async def add(self, budgets: Iterable[Budget]) -> None:
         """Watch these budgets too, from the next turn on, by what was spent in their periods so far.

@@ -24,6 +24,63 @@ PLANS = {
             "pruned_turns USING INDEX pruned_turns_by_quarter_hour (quarter_hour>? AND quarter_hour<?)",
         },
     ),
+    "sums of users, turn by turn": (
+        lambda log: log.sums(["user", "tags"], Window(1, 3600 * 10**9), filter=Filter(user=("ada", "bob"))),
+        {
+            "turns USING INDEX turns_by_time (timestamp_ns>? AND timestamp_ns<?)",
+            "pruned_turns USING INDEX pruned_turns_by_quarter_hour (quarter_hour>? AND quarter_hour<?)",
+        },
+    ),
+    "sums up to a turn": (
+        lambda log: log.sums(["tags"], Window(1, 3600 * 10**9), until=log.turns().cursor),
+        {
+            "turns USING INDEX turns_by_time (timestamp_ns>? AND timestamp_ns<?)",
+            "pruned_turns USING INDEX pruned_turns_by_quarter_hour (quarter_hour>? AND quarter_hour<?)",
+        },
+    ),
+    "sums of a session's nodes": (
+        lambda log: log.sums(["node", "model"], filter=Filter(session="s")),
+        {"nodes USING PRIMARY KEY (session_id=?)"},
+    ),
+    "sums of sessions, turn by turn": (
+        lambda log: log.sums(["reason"], filter=Filter(session=("s", "t"))),
+        {
+            "turns USING INDEX turns_by_session (session_id=?)",
+            "pruned_turns USING PRIMARY KEY (session_id=?)",
+        },
+    ),
+    "sums of a session in a window": (
+        lambda log: log.sums(["tags"], Window(900 * 10**9), filter=Filter(session=("s", "t"))),
+        {
+            "turns USING INDEX turns_by_session (session_id=?)",
+            "pruned_turns USING PRIMARY KEY (session_id=?)",
+        },
+    ),
+    "what turns add": (lambda log: log.turn_sums(), {"turns USING INTEGER PRIMARY KEY (rowid>?)"}),
+    "sessions": (
+        lambda log: log.sessions(),
+        {"sessions USING INDEX sessions_by_start (started_ns>? AND started_ns<?)"},
+    ),
+    "an agent's sessions": (
+        lambda log: log.sessions(agent="a"),
+        {"sessions USING INDEX sessions_by_start (started_ns>? AND started_ns<?)"},
+    ),
+    "executions": (
+        lambda log: log.executions(),
+        {"executions USING INDEX executions_by_start (started_ns>? AND started_ns<?)"},
+    ),
+    "a session's executions": (
+        lambda log: log.executions(session_id="s"),
+        {"executions USING INDEX executions_by_end (session_id=?)"},
+    ),
+    "a session's events": (
+        lambda log: log.events(filter=Filter(session="s")),
+        {"events USING INDEX events_by_session (session_id=? AND rowid>?)"},
+    ),
+    "a session repriced": (
+        lambda log: log.repriced("s"),
+        {"repricings USING INDEX repricings_by_turn (session_id=?)"},
+    ),
     "turns": (lambda log: log.turns(), {"turns USING INTEGER PRIMARY KEY (rowid>?)"}),
     "turns of a session": (
         lambda log: log.turns(filter=Filter(session="s")),
@@ -51,7 +108,11 @@ def test_reading_searches(log, write, monkeypatch, name):
     read(log)
     searched = {plan.removeprefix("SEARCH ") for plan in plans}
     assert expected <= searched, plans
-    assert not [plan for plan in plans if re.match(r"SCAN (turns|events|quarter_hours|pruned_turns|nodes|a)\b", plan)]
+    assert not [
+        plan
+        for plan in plans
+        if re.match(r"SCAN (turns|events|quarter_hours|pruned_turns|nodes|sessions|executions|repricings|a)\b", plan)
+    ]
 
 
 def test_every_statement_says_what_it_is_for():

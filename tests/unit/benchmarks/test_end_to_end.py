@@ -7,7 +7,7 @@ import sqlite3
 from contextlib import closing
 
 from benchmarks import end_to_end
-from hivecost.backends.sqlite.log.rows import TURN_COLUMNS, turn_row
+from hivecost.log.turn_rows import TURN_COLUMNS, turn_row
 
 EVENTS = 7
 #: Told by clocks and counters.

@@ -8,7 +8,7 @@ from fractions import Fraction
 
 import pytest
 
-from hivecost.backends.sqlite import Ledger
+from hivecost.backends import Ledger
 from hivecost.errors import ConfigError
 from hivecost.leasing import LeasePolicy
 from hivecost.ledger import Budget, lease_amount

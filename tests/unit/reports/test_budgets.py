@@ -12,11 +12,12 @@ import anyio
 import pytest
 
 import hivecost as hc
+from hivecost.backends import open_log
 from hivecost.backends.sqlite import prune
-from hivecost.backends.sqlite.reading import load_definitions, logged_accounts
 from hivecost.cli.render import render_budgets, render_explanation, render_session
 from hivecost.clock import to_datetime
 from hivecost.errors import LedgerUnavailableError, StoreCorruptError
+from hivecost.log.account_sums import logged_accounts
 from hivecost.reports import explain_budget, load_budget_report, load_session_report
 from hivecost.testing import FakeClock
 
@@ -134,13 +135,13 @@ async def test_pruned_turns_count_on(base_path, clock):
     async with runtime:
         await spend(runtime, clock, turns=20, every_s=120)
     clock.advance(7_200)
-    before = await logged_accounts(base_path, COUNTING, clock.now_ns())
+    before = logged_accounts(open_log(base_path), COUNTING, clock.now_ns())
     async with anyio.create_task_group() as group:
         group.start_soon(pass_time, clock)
         pruned = await prune(base_path, clock.now_ns() - 7_500 * 10**9, clock=clock)
         group.cancel_scope.cancel()
     assert 0 < pruned.turns < 20
-    assert await logged_accounts(base_path, COUNTING, clock.now_ns()) == before != []
+    assert logged_accounts(open_log(base_path), COUNTING, clock.now_ns()) == before != []
 
 
 async def test_every_budget_is_shown_with_its_mode_and_what_it_matches(base_path, clock, capsys):
@@ -180,7 +181,7 @@ async def test_a_budget_is_kept_as_it_was_written_down_last(base_path, clock):
     later = to_datetime(clock.now_ns())
     async with runtime_of(base_path, clock, [hc.Budget("day", "9 calls", window="month", mode="observe")]):
         pass
-    day, gone = await load_definitions(base_path)
+    day, gone = open_log(base_path).budgets()
     assert (day.budget.mode, day.budget.limit_amount, day.budget.window) == ("observe", 9, "month")
     assert (day.first_seen_ns, day.last_seen_ns) == (gone.last_seen_ns, clock.now_ns())
     report = await load_budget_report(base_path, clock=clock)
@@ -333,5 +334,5 @@ async def test_what_a_newer_version_wrote_down_is_read(base_path, clock):
         ((text,),) = log.execute("SELECT definition FROM budget_definitions")
         newer = json.dumps({**json.loads(text), "on_moon": "howl"})
         log.execute("UPDATE budget_definitions SET definition = ?", [newer])
-    (known,) = await load_definitions(base_path)
+    (known,) = open_log(base_path).budgets()
     assert known.budget.limit_amount == 10**9

@@ -12,7 +12,7 @@ from contextlib import closing
 import pytest
 
 import hivecost as hc
-from hivecost.backends.sqlite import Ledger
+from hivecost.backends import Ledger
 from hivecost.cli.render import render_explanation, to_json
 from hivecost.errors import ConfigError, LedgerUnavailableError, StoreCorruptError
 from hivecost.reports import explain_budget
@@ -26,7 +26,7 @@ ADA, BOB = ({"org": "acme", "user": user} for user in ("ada", "bob"))
 HOLDER = """
 import sys, anyio
 from hivecost.ledger import Budget
-from hivecost.backends.sqlite import Ledger
+from hivecost.backends import Ledger
 
 async def main():
     budget = Budget("day", "$1", window="day", per="user", match={"org": "acme"}, mode="hard")

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
 
 import hivecost as hc
-from hivecost.backends.sqlite.reading import require_log
+from hivecost.backends.sqlite import Store
 from hivecost.cli.render import render_session, render_spend, to_json
-from hivecost.errors import SessionNotFoundError
-from hivecost.reports import load_session_report, load_spend
+from hivecost.errors import SessionNotFoundError, StoreCorruptError
+from hivecost.events import Cost, CostStatus
+from hivecost.log.periods import QUARTER_HOUR_NS
+from hivecost.reports import load_session_report, load_spend, require_log
 from hivecost.testing import FakeClock
 
 pytestmark = pytest.mark.anyio
@@ -179,12 +183,13 @@ async def test_money_in_doubt_is_said(make_runtime, base_path, capsys):
     assert "In doubt: 2 holds, $0.1400" in capsys.readouterr().out
 
 
-async def test_alerts_and_errors_are_in_the_report(make_runtime, base_path, capsys):
+async def test_alerts_and_errors_are_in_the_report(make_runtime, base_path, clock, capsys):
     """The alert with its rule, each once; the error of a failed execution with its message; in JSON as well."""
     async with make_runtime(config={"runaway_rules": {"repeats": 5}}) as runtime:
         for _ in range(2):
             given = {"turns": [9] * 8, "error": ValueError("[red]tool broke\x1b[2J")}
             await runtime.trigger_and_wait("agent", given, session_id="s")
+            clock.advance(1)
         await runtime.trigger_and_wait("agent", {"turns": [], "error": KeyError("x")}, session_id="s")
         await runtime.bus.publish(hc.AlertRaised(session_id="s", rule="mine", message="look"))
     report = await load_session_report(base_path)
@@ -271,3 +276,67 @@ async def test_a_folder_with_a_ledger_alone_is_pointed_to_it(base_path, clock):
             await load(base_path)
     with pytest.raises(SessionNotFoundError, match="yet; name another folder"):
         await load_session_report(base_path / "elsewhere")
+
+
+def logged(base_path, *events):
+    return Store(base_path).write(events)
+
+
+async def test_warnings_of_the_session_are_told_oldest_first(base_path):
+    """Those of other sessions are left out."""
+    early = hc.BudgetWarning(session_id="s", timestamp_ns=1, budget="a")
+    late = hc.BudgetWarning(session_id="s", timestamp_ns=2, budget="b")
+    await logged(base_path, late, early, hc.BudgetWarning(session_id="t", budget="c"))
+    assert list(await lines_of(base_path, "s")) == ["a", "b"]
+
+
+async def test_unpriced_turns_are_counted_by_reason(base_path):
+    """Known costs, a cost of zero included, are not among them."""
+    unpriced = Cost(status=CostStatus.UNPRICED, reason="no rate")
+    await logged(
+        base_path,
+        *(hc.LLMTurnComplete(session_id="s", cost=unpriced) for _ in range(2)),
+        hc.LLMTurnComplete(session_id="s"),
+        hc.LLMTurnComplete(session_id="s", cost=Cost(status=CostStatus.PRICED, nanousd=0)),
+        hc.LLMTurnComplete(session_id="t"),
+    )
+    report = await load_session_report(base_path, "s")
+    assert report.unpriced == {"no rate": 2, "no price table was asked": 1}
+
+
+async def test_a_pruned_session_says_so(base_path):
+    """Its nodes keep their sums and models, its steps are said to be missing, and so are the reasons."""
+
+    def turn(quarter_hour, **fields):
+        cost = Cost(status=CostStatus.PRICED, nanousd=5)
+        at_ns = quarter_hour * QUARTER_HOUR_NS + 7
+        return hc.LLMTurnComplete(**{"session_id": "s", "timestamp_ns": at_ns, "cost": cost} | fields)
+
+    unpriced = Cost(status=CostStatus.UNPRICED, reason="no rate")
+    await logged(base_path, turn(0, node_id="old", model="a"), turn(0, node_id="both", model="a", cost=unpriced))
+    await logged(base_path, turn(9, node_id="new", model="c"), turn(9, node_id="both", model="b", cost=unpriced))
+    log = hc.RuntimeLogStore(base_path)
+    assert (await log.load_details("s")).pruned_steps == 0
+    assert (await load_session_report(base_path, "s")).pruned_before is None
+    await Store(base_path).prune(QUARTER_HOUR_NS)
+    details, report = await log.load_details("s"), await load_session_report(base_path, "s")
+    assert [(node.node_id, node.models, len(node.steps), node.pruned_steps) for node in details.nodes] == [
+        ("old", ("a",), 0, 1),
+        ("new", ("c",), 1, 0),
+        ("both", ("a", "b"), 1, 1),
+    ]
+    assert details.pruned_steps == 2
+    assert {node.node_id: node.cost_nanousd for node in details.nodes} == {"old": 5, "new": 5, "both": 0}
+    assert report.unpriced == {"no rate": 1, "the reason was pruned with the turn": 1}
+    assert (report.pruned_before or "")[:4] in ("1969", "1970")
+    await logged(base_path, turn(9, session_id="later"))
+    assert (await load_session_report(base_path, "later")).pruned_before is None
+
+
+async def test_a_damaged_event_is_a_named_error(base_path):
+    """The log says that it is damaged, not that some JSON is."""
+    await logged(base_path, hc.BudgetWarning(session_id="s"))
+    with closing(sqlite3.connect(base_path / "hivecost.db", isolation_level=None)) as connection:
+        connection.execute("UPDATE events SET payload = '{'")
+    with pytest.raises(StoreCorruptError, match=r"hivecost\.db"):
+        await load_session_report(base_path, "s")

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 import hivecost as hc
 from hivecost.attribute_names import ATTRIBUTES
-from hivecost.backends.sqlite.reading import load_budget_changes, load_budgets
+from hivecost.backends import open_backend, open_log
 from hivecost.ledger import WINDOWS
 from hivecost.runtime.config_file import read_config_file
 from hivecost.toml_document import TomlDocument
@@ -67,7 +67,7 @@ async def spend_all(runtime: hc.AgentRuntime) -> int:
 
 async def limit_in_force(tmp_path: Path) -> str:
     """In whole USD, for all processes."""
-    (state,) = await load_budgets(tmp_path / "data")
+    (state,) = open_backend(tmp_path / "data").ledger_reader().budgets()
     return f"${state.limit / 10**9:g}"
 
 
@@ -293,7 +293,7 @@ async def test_a_restart_goes_by_the_file(make, tmp_path, last):
         assert await limit_in_force(tmp_path) == "$2"
     async with make(last, "hard"):
         assert await limit_in_force(tmp_path) == last
-    changes = await load_budget_changes(tmp_path / "data")
+    changes = open_log(tmp_path / "data").audit()
     assert ("hivecost.toml", "configure", "b", "$2.0000") in {(c.who, c.what, c.subject, c.detail) for c in changes}
 
 

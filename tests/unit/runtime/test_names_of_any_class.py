@@ -7,7 +7,7 @@ from enum import Enum, StrEnum
 import pytest
 
 import hivecost as hc
-from hivecost.backends.sqlite.reading.breakdown import session_events
+from hivecost.backends import open_log
 
 pytestmark = pytest.mark.anyio
 
@@ -129,7 +129,8 @@ async def test_events_that_are_published_beside_the_runtime(tmp_path, names):
     assert runtime.log.statistics.lost == 0
     (step,) = await hc.RuntimeLogStore(tmp_path).load_steps(names.SESSION)
     assert (step.user_id, step.model, step.tags) == ("ada", "gpt-4o-mini", {"team": "planner"})
-    (event,) = await session_events(tmp_path, names.SESSION, [hc.EventType.CUSTOM])
+    (event,) = open_log(tmp_path).events(types=[hc.EventType.CUSTOM]).rows
+    assert event.session_id == names.SESSION
     assert (event.name, event.org_id) == ("enough", "ada")
 
 

@@ -384,15 +384,15 @@ async def test_turns_do_not_wait_for_a_look(make_runtime, monkeypatch):
     """However long the disk takes, they go on with what is known; a runtime that stops gives the look up."""
     looking = anyio.Event()
 
-    async def stuck(base_path, row_id):
+    async def stuck(base_path, question):
         looking.set()
         await anyio.sleep_forever()
 
-    monkeypatch.setattr(logged_spending, "turns_after", stuck)
     clock = FakeClock()
     runtime = make_runtime(budgets=[hc.Budget("day", "9 calls", window="day", mode="stop_after")], clock=clock)
     with anyio.fail_after(10):
         async with runtime:
+            monkeypatch.setattr(logged_spending, "read_log", stuck)
             await clock.wait_for_sleepers()
             clock.advance(LOOK_S)
             await looking.wait()

@@ -196,13 +196,13 @@ async def test_what_was_pruned_counts(process):
 async def test_turns_of_one_session_that_come_together_read_it_once(tmp_path, monkeypatch):
     """Its past is not counted twice; sessions that come meanwhile are read together."""
     process, reads = Process(tmp_path, [SESSION]), []
-    real = dropped_accounts.spending_where
+    real = dropped_accounts.spending_in
 
-    async def spending_where(*arguments, **more):
-        reads.append(sorted(more["values"]))
-        return await real(*arguments, **more)
+    def spending_in(log, **asked):
+        reads.append(sorted(asked["filter"].session))
+        return real(log, **asked)
 
-    monkeypatch.setattr(dropped_accounts, "spending_where", spending_where)
+    monkeypatch.setattr(dropped_accounts, "spending_in", spending_in)
     await process.recover()
     for number in range(6):
         process.theirs(number)

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 import hivecost as hc
 from hivecost.backends.sqlite import delete_session
 from hivecost.backends.sqlite.log.runtime_log import RuntimeLog
-from hivecost.backends.sqlite.reading import PAGE_TURNS, spending
 from hivecost.ledger import SpendAccounts, attributes_of
 from hivecost.subscribers.budget_watcher import logged_spending
 from hivecost.subscribers.budget_watcher.logged_spending import LOOK_S, LoggedSpending
@@ -191,7 +190,6 @@ async def test_budgets_that_end_with_their_execution_are_nothing_to_others(tmp_p
 
 async def test_a_long_log_is_counted_page_by_page(process, monkeypatch):
     """Each turn once, at whatever turn a page ends; a look ends with the log."""
-    monkeypatch.setattr(spending, "LOAD_AFTER", spending.LOAD_AFTER.replace(f"LIMIT {PAGE_TURNS}", "LIMIT 3"))
     monkeypatch.setattr(logged_spending, "PAGE_TURNS", 3)
     await process.recover()
     for tokens in range(1, 9):

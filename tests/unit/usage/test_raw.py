@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from hivecost.backends.sqlite.log.rows import TURN_COLUMNS, turn_row
 from hivecost.events import LLMTurnComplete
+from hivecost.log.turn_rows import TURN_COLUMNS, turn_row
 from hivecost.usage import UsageStatus, UsageStream, read_usage
 from hivecost.usage.raw import raw_of
 

@@ -10,11 +10,9 @@ import sqlite3
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
-import msgspec
 from msgspec.structs import replace
 
 from hivecost.backends.sqlite.database import database_path, open_reader
@@ -26,7 +24,7 @@ from hivecost.backends.sqlite.lease_bank.paths import LedgerPaths, boot_id, how_
 from hivecost.clock import to_datetime
 from hivecost.leasing.journal import JournalEntry, TornJournalError, read_journal
 from hivecost.leasing.leases import is_durable
-from hivecost.ledger import UNITS, AccountStatus, DoubtAmount, DoubtfulHold, Unit
+from hivecost.ledger import UNITS, AccountStatus, DoubtAmount, DoubtfulHold, Holder, Unit
 from hivecost.ledger.account import Account
 from hivecost.ledger.period import Window
 
@@ -106,22 +104,6 @@ def _place_of(account: Account) -> dict[str, int | str]:
         "start_ns": account.period.start_ns,
         "account_values": json.dumps(account.values),
     }
-
-
-class Holder(msgspec.Struct, frozen=True, kw_only=True):
-    """A living process that money of an account is set aside for. Amounts are in the unit of the account."""
-
-    #: `process 4711`, or `another process` where the system does not tell.
-    process: str
-    #: Since when it has its ledger open.
-    since: datetime
-    #: Set aside for turns in flight, and how many they are.
-    held: int
-    holds: int
-    #: When the oldest of them began; None: there is none.
-    held_since: datetime | None
-    #: Lent to it and not held: it comes back when others need it.
-    lent: int
 
 
 def read_holders(base_path: Path, budget: str) -> dict[tuple[str, str], list[Holder]]:

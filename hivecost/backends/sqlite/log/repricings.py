@@ -13,21 +13,7 @@ import msgspec
 from hivecost.backends.sqlite.database import database_path, open_writer
 from hivecost.backends.sqlite.faults import named_faults
 from hivecost.backends.sqlite.os_lock import run_locked
-
-
-class Repricing(msgspec.Struct, frozen=True, kw_only=True):
-    """One turn at later rates; amounts are None when unknown."""
-
-    run_id: str
-    event_id: str
-    session_id: str
-    old_nanousd: int | None
-    new_nanousd: int | None
-    cost_status: str
-    rate: str
-    snapshot: str
-    repriced_ns: int
-
+from hivecost.log.records import Repricing
 
 _COLUMNS: Final = Repricing.__struct_fields__
 #: A session may be deleted while its turns are priced.

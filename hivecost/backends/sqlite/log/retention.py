@@ -12,14 +12,13 @@ from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
-import msgspec
-
 from hivecost.backends.sqlite.database import checkpoint_if_grown, database_path, is_file, open_reader, open_writer
 from hivecost.backends.sqlite.faults import named_faults
 from hivecost.backends.sqlite.log.rollups import PRUNED_KEYS, QUARTER_HOUR, SUMS, add_to
 from hivecost.backends.sqlite.os_lock import run_locked
 from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.errors import ConfigError
+from hivecost.log.records import Pruned
 from hivecost.threads import run_in_thread
 
 T = TypeVar("T")
@@ -30,19 +29,6 @@ BATCH_ROWS: Final = 2_000
 _PAUSE_S: Final = 0.01
 #: Younger events may still be on their way to the log, and would be refused.
 YOUNGEST_NS: Final = 3600 * 10**9
-
-
-class Pruned(msgspec.Struct, frozen=True, kw_only=True):
-    """What pruning took out of the log, or with `dry_run` would."""
-
-    turns: int
-    events: int
-    #: Accounts of hard budgets whose period was over, with nothing held or in doubt.
-    accounts: int = 0
-    #: In the file, free for what is logged next; after a vacuum, given back to the disk. About, for a dry run.
-    bytes_freed: int
-    #: The size of the file now.
-    file_bytes: int
 
 
 _SET_HORIZON: Final = """
@@ -100,7 +86,7 @@ async def prune(
     path = database_path(base_path)
     with named_faults(path):
         if not is_file(path):
-            return Pruned(turns=0, events=0, bytes_freed=0, file_bytes=0)
+            return Pruned(turns=0, events=0)
         if dry_run:
             return await run_in_thread(partial(_would_prune, base_path, before_ns, _accounts_before(before_ns, clock)))
         free_before, file_before = await _in_turn(base_path, _sizes)

@@ -4,30 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import msgspec
-
 from hivecost.backends.sqlite.log.append import Appended
 from hivecost.errors import StoreError
-
-
-class StoreStatistics(msgspec.Struct, frozen=True, kw_only=True):
-    """Counts of events since the Store was made."""
-
-    #: Accepted and not yet committed, and the limit of that.
-    queued: int
-    queue_max: int
-    #: Rows really inserted.
-    written: int
-    #: Known already by their event id.
-    duplicates: int
-    #: Accepted or refused, and not committed; `last_error` says why.
-    lost: int
-    #: From before the instant up to which the log was pruned, and so not logged: they may have been already.
-    late: int
-    #: Logged with their tags cut.
-    truncated: int
-    commits: int
-    last_error: str
+from hivecost.log.records import StoreStatistics
 
 
 class Tally:

@@ -13,15 +13,22 @@ from typing import Final, Self
 import anyio
 from anyio.abc import TaskGroup
 
+from hivecost.backends.places import scheme_of
 from hivecost.backends.sqlite.database import CLOSE_GRACE_S, database_path
+from hivecost.backends.sqlite.lease_bank.definitions import record_definitions
 from hivecost.backends.sqlite.log.append import Appended
 from hivecost.backends.sqlite.log.appender import Appender
 from hivecost.backends.sqlite.log.batches import Batch, Batches
-from hivecost.backends.sqlite.log.statistics import StoreStatistics, Tally
+from hivecost.backends.sqlite.log.deletion import delete_session
+from hivecost.backends.sqlite.log.repricings import write_repricings
+from hivecost.backends.sqlite.log.retention import prune
+from hivecost.backends.sqlite.log.statistics import Tally
 from hivecost.clock import SYSTEM_CLOCK, Clock
-from hivecost.errors import StoreError, StoreLockedError
+from hivecost.errors import ConfigError, StoreError, StoreLockedError
 from hivecost.events import Event
 from hivecost.forking import leave_child, tell_children
+from hivecost.ledger import Budget
+from hivecost.log.records import Pruned, Repricing, StoreStatistics
 from hivecost.loops import Loop, current_loop
 from hivecost.threads import kept_threads
 
@@ -55,7 +62,10 @@ class Store:
         queue_max: int = 100_000,
         close_timeout_s: float = 30.0,
     ) -> None:
-        self._path = database_path(Path(base_path))
+        if scheme_of(base_path):
+            raise ConfigError("base_path", "a folder; `hivecost.backends.open_backend` writes to a URL", got=base_path)
+        self._base_path = Path(base_path)
+        self._path = database_path(self._base_path)
         self._clock = clock
         self._appender = Appender(Path(base_path), clock)
         self._queue_max = queue_max
@@ -167,6 +177,22 @@ class Store:
     def statistics(self) -> StoreStatistics:
         """The counts as they stand."""
         return self._tally.statistics(queued=self._batches.events_count, queue_max=self._queue_max)
+
+    async def prune(self, before_ns: int, *, dry_run: bool = False, compact: bool = False) -> Pruned:
+        """Delete turns and events from before this instant, as `prune` of `log/retention.py` says."""
+        return await prune(self._base_path, before_ns, dry_run=dry_run, vacuum=compact, clock=self._clock)
+
+    async def reprice(self, repricings: Sequence[Repricing]) -> None:
+        """Commit them in one transaction; those whose turn is gone are left out. Raise StoreErrors."""
+        await write_repricings(self._base_path, repricings)
+
+    async def delete(self, session_id: str) -> bool:
+        """Delete all that is logged of a session; return False when nothing was. Raise StoreErrors."""
+        return await delete_session(self._base_path, session_id)
+
+    async def define(self, budgets: Sequence[Budget], at_ns: int) -> None:
+        """Keep what these budgets are now, durably. Raise StoreErrors."""
+        await record_definitions(self._base_path, budgets, at_ns)
 
     @property
     def _is_full(self) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import aiosqlite
 import anyio
@@ -15,7 +15,6 @@ import anyio
 from hivecost.backends.sqlite.database import database_path, open_reader
 from hivecost.backends.sqlite.faults import named_faults
 from hivecost.backends.sqlite.snapshot import require_text
-from hivecost.errors import SessionNotFoundError
 from hivecost.loops import is_asyncio
 from hivecost.threads import no_thread, run_in_thread
 
@@ -66,32 +65,6 @@ async def _asyncio_reader(connection: sqlite3.Connection) -> _AsyncioReader:
     except RuntimeError as error:
         connection.close()
         raise no_thread(error) from error
-
-
-WHAT_IS_THERE: Final = """
-    SELECT EXISTS (SELECT 1 FROM sessions) OR EXISTS (SELECT 1 FROM quarter_hours) OR EXISTS (SELECT 1 FROM events),
-        EXISTS (SELECT 1 FROM budget_definitions) OR EXISTS (SELECT 1 FROM ledger_budgets)"""
-
-
-async def is_logged(base_path: str | Path) -> bool:
-    """Whether anything was ever logged there. Raises StoreErrors."""
-    async with reading(Path(base_path)) as log:
-        ((has_log, _),) = await log.rows(WHAT_IS_THERE, {})
-    return bool(has_log)
-
-
-async def require_log(base_path: str | Path) -> None:
-    """Raise SessionNotFoundError where nothing was ever logged: most often the path is mistyped. Raises StoreErrors."""
-    async with reading(Path(base_path)) as log:
-        ((has_log, has_budgets),) = await log.rows(WHAT_IS_THERE, {})
-    if not has_log:
-        raise nothing_logged(base_path, has_budgets=bool(has_budgets))
-
-
-def nothing_logged(base_path: str | Path, *, has_budgets: bool) -> SessionNotFoundError:
-    """What to raise where nothing was ever logged."""
-    there = "; its budgets are shown by `hivecost budget status`, or " if has_budgets else "; "
-    return SessionNotFoundError(f"no session was logged in {base_path} yet{there}name another folder with --data")
 
 
 @asynccontextmanager

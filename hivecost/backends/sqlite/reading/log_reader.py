@@ -9,15 +9,25 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hivecost.attribute_names import fields_of
-from hivecost.backends.cursors import checked_limit, cursor_of, not_a_cursor, place_of
+from hivecost.backends.asking import checked_alerts, checked_limit, cursor_of, not_a_cursor, place_of
 from hivecost.backends.sqlite.log.rollups import COUNTED
 from hivecost.backends.sqlite.reading.source import Row, Source, Watch
-from hivecost.backends.sqlite.reading.sums import OF_TURNS, added_sums
-from hivecost.errors import ConfigError, EventFormatError, SessionNotFoundError, StoreCorruptError
+from hivecost.backends.sqlite.reading.sums import (
+    FILTERED,
+    Asked,
+    added_sums,
+    bound,
+    conditions,
+    keys_of_turns,
+    require_dimensions,
+    sums_of_turn,
+)
+from hivecost.errors import EventFormatError, SessionNotFoundError, StoreCorruptError
 from hivecost.log.rows import (
     ALWAYS,
     EVENT_ATTRIBUTES,
@@ -27,6 +37,7 @@ from hivecost.log.rows import (
     LatencyRow,
     Page,
     SumRow,
+    TurnSum,
     Window,
     latency_bucket,
 )
@@ -34,7 +45,7 @@ from hivecost.log.rows import (
 if TYPE_CHECKING:
     from hivecost.events import Event, EventType, LLMTurnComplete
     from hivecost.ledger import BudgetChange
-    from hivecost.log.records import BudgetDefinition, NodeTotals, Run, SessionState
+    from hivecost.log.records import BudgetDefinition, NodeTotals, RepricedTotals, Run, SessionState
     from hivecost.log.steps import Step
 
 _OF_EVENTS: Final = fields_of(EVENT_ATTRIBUTES)
@@ -95,7 +106,7 @@ class SQLiteLogReader:
             {**wanted, **window._asdict(), "after_ns": after_ns, "after_id": after_id, "limit": checked_limit(limit)},
             columns=f"started_ns, {SESSION_COLUMNS}",
             sessions=SESSIONS,
-            where=_where(wanted, {name: name for name in wanted}),
+            where=conditions(wanted, {name: name for name in wanted}),
         )
         cursor = cursor_of("sessions", rows[-1][0], rows[-1][1]) if rows else after
         return Page(tuple(state_of(row[1:]) for row in rows), cursor)
@@ -123,7 +134,7 @@ class SQLiteLogReader:
             },
             columns=", ".join(RUN_COLUMNS),
             runs=RUNS,
-            where=_where(wanted, {name: name for name in wanted}),
+            where=conditions(wanted, {name: name for name in wanted}),
         )
         runs = tuple(run_of(row[1:]) for row in rows)
         cursor = cursor_of("executions", rows[-1][0], runs[-1].session_id, runs[-1].execution_id) if rows else after
@@ -137,33 +148,50 @@ class SQLiteLogReader:
         return [NodeTotals(node_id=node_id, **sums(values)) for node_id, *values in rows]
 
     def steps(self, session_id: str, *, node_id: str | None = None, limit: int | None = None) -> list[Step]:
-        from hivecost.backends.sqlite.reading.turns import COLUMNS, to_step  # noqa: PLC0415  # as the module says
+        from hivecost.log.logged_turns import COLUMNS, to_step  # noqa: PLC0415  # as the module says
 
-        where = _where({"node_id": node_id}, {"node_id": "node_id"})
+        where = conditions({"node_id": node_id}, {"node_id": "node_id"})
         place = {"session_id": session_id, "node_id": node_id, "limit": -1 if limit is None else checked_limit(limit)}
         return [to_step(row) for row in self._source.rows("steps", place, columns=COLUMNS, where=where)]
 
-    def turns(self, after: str = "", filter: Filter = EVERYTHING, *, limit: int = 200) -> Page[LLMTurnComplete]:
-        from hivecost.backends.sqlite.reading.turns import COLUMNS, to_turn  # noqa: PLC0415  # as the module says
+    def turns(
+        self, after: str = "", filter: Filter = EVERYTHING, window: Window = ALWAYS, *, limit: int = 200
+    ) -> Page[LLMTurnComplete]:
+        from hivecost.log.logged_turns import COLUMNS, to_turn  # noqa: PLC0415  # as the module says
 
         wanted = filter._asdict()
-        rows = self._after("turns", after, wanted, limit, columns=COLUMNS, where=_where(wanted, OF_TURNS))
+        parameters = {**bound(wanted), **window._asdict()}
+        rows = self._after("turns", after, parameters, limit, columns=COLUMNS, where=conditions(wanted, FILTERED))
         turns = tuple(to_turn(row[1:]) for row in rows)
         return Page(turns, cursor_of("turns", rows[-1][0], turns[-1].event_id) if rows else after)
+
+    def turn_sums(self, after: str = "", dimensions: Sequence[str] = (), *, limit: int = 200) -> Page[TurnSum]:
+        require_dimensions(dimensions)
+        rows = self._after("turns", after, {}, limit, statement="turn_sums", **keys_of_turns(dimensions))
+        turns = tuple(
+            TurnSum(event_id, cursor_of("turns", row_id, event_id), sums_of_turn(tuple(row), dimensions, UTC))
+            for row_id, event_id, *row in rows
+        )
+        return Page(turns, turns[-1].cursor if turns else after)
+
+    def end(self) -> str:
+        return next((cursor_of("turns", *last) for last in self._source.rows("last_turn", {})), "")
 
     def events(
         self, after: str = "", filter: Filter = EVERYTHING, *, types: Sequence[EventType] = (), limit: int = 200
     ) -> Page[Event]:
         wanted = filter._asdict()
         named = {f"type{number}": str(event_type.value) for number, event_type in enumerate(types)}
-        where = _where(wanted, _OF_EVENTS)
+        where = conditions(wanted, _OF_EVENTS)
         if named:
             where += f" AND type IN ({', '.join(f':{name}' for name in named)})"
-        rows = self._after("events", after, {**wanted, **named}, limit, where=where)
+        rows = self._after("events", after, {**bound(wanted), **named}, limit, where=where)
         cursor = cursor_of("events", rows[-1][0], rows[-1][1]) if rows else after
         return Page(tuple(_decoded(payload) for *_, payload in rows), cursor)
 
-    def _after(self, name: str, after: str, parameters: Mapping[str, Any], limit: int, **places: str) -> list[Row]:
+    def _after(
+        self, name: str, after: str, parameters: Mapping[str, Any], limit: int, *, statement: str = "", **places: str
+    ) -> list[Row]:
         """Return the rows after a cursor: an id, which a row keeps, and whose it is: SQLite may give an id again."""
         row_id, event_id = place_of(after, name, int, str) if after else (0, "")
         with self._source.snapshot() as source:
@@ -171,7 +199,8 @@ class SQLiteLogReader:
                 for its_event_id, last_id in source.rows(f"{name[:-1]}_at", {"row_id": row_id}):
                     if its_event_id != event_id and (its_event_id is not None or last_id < row_id):
                         raise not_a_cursor(after, name)
-            return source.rows(name, {**parameters, "row_id": row_id, "limit": checked_limit(limit)}, **places)
+            parameters = {**parameters, "row_id": row_id, "limit": checked_limit(limit)}
+            return source.rows(statement or name, parameters, **places)
 
     def sums(
         self,
@@ -179,16 +208,18 @@ class SQLiteLogReader:
         window: Window = ALWAYS,
         zone: str = "UTC",
         filter: Filter = EVERYTHING,
+        *,
+        until: str | None = None,
     ) -> list[SumRow]:
-        wanted = {name: value for name, value in filter._asdict().items() if value is not None}
+        until_id = place_of(until, "turns", int, str)[0] if until else None if until is None else 0
         with self._source.snapshot() as source:
-            return added_sums(source.rows, dimensions, window, zone, wanted)
+            return added_sums(source.rows, dimensions, zone, Asked(window, filter, until_id))
 
     def latencies(self, window: Window = ALWAYS, filter: Filter = EVERYTHING) -> list[LatencyRow]:
         wanted = filter._asdict()
-        where = _where(wanted, OF_TURNS)
+        where = conditions(wanted, FILTERED)
         counts: dict[tuple[str, int], int] = {}
-        parameters = {**window._asdict(), **wanted}
+        parameters = {**window._asdict(), **bound(wanted)}
         for model, latency_ms, calls in self._source.rows("latencies", parameters, model=COUNTED["model"], where=where):
             key = model, latency_bucket(latency_ms)
             counts[key] = counts.get(key, 0) + calls
@@ -209,8 +240,24 @@ class SQLiteLogReader:
 
         return [change_of(row) for row in self._source.select(LOAD_CHANGES, {"limit": checked_limit(limit)})]
 
-    def alerts(self, *, limit: int = 50) -> list[Event]:
-        return [_decoded(payload) for (payload,) in self._source.rows("alerts", {"limit": checked_limit(limit)})]
+    def alerts(self, *, types: Sequence[EventType] = (), budget: str | None = None, limit: int = 50) -> list[Event]:
+        rows = self._source.rows(
+            "alerts",
+            {"budget": budget, "limit": checked_limit(limit)},
+            types=", ".join(f"'{name}'" for name in checked_alerts(types)),
+            where="" if budget is None else "AND json_extract(payload, '$.budget') = :budget",
+        )
+        return [_decoded(payload) for (payload,) in rows]
+
+    def pruned_before(self) -> int | None:
+        return next((before_ns for (before_ns,) in self._source.rows("pruned_before", {})), None)
+
+    def repriced(self, session_id: str) -> RepricedTotals | None:
+        from hivecost.log.records import RepricedTotals  # noqa: PLC0415  # as the module says
+
+        names = RepricedTotals.__struct_fields__
+        rows = self._source.rows("repriced", {"session_id": session_id})
+        return next((RepricedTotals(**dict(zip(names, row, strict=False))) for row in rows if row[0]), None)
 
 
 class _View(SQLiteLogReader):
@@ -218,17 +265,6 @@ class _View(SQLiteLogReader):
 
     def __init__(self, source: Source, watch: Watch) -> None:
         self._source, self._watch = source, watch
-
-
-def _where(wanted: Mapping[str, str | None], columns: Mapping[str, str]) -> str:
-    """Return the conditions for what is wanted. Raise ConfigError for what these rows have no column of."""
-    conditions = []
-    for name, value in wanted.items():
-        if value is not None:
-            if name not in columns:
-                raise ConfigError(f"filter.{name}", f"None: only {', '.join(columns)} can be asked for here", got=value)
-            conditions.append(f" AND {columns[name]} = :{name}")
-    return "".join(conditions)
 
 
 def _decoded(payload: str) -> Event:

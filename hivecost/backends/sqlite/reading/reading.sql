@@ -32,7 +32,16 @@ SELECT {columns} FROM turns WHERE session_id = :session_id {where} ORDER BY id L
 
 -- name: turns
 -- The next turns in the order they were logged.
-SELECT id, {columns} FROM turns WHERE id > :row_id {where} ORDER BY id LIMIT :limit
+SELECT id, {columns} FROM turns
+WHERE id > :row_id AND +timestamp_ns >= :first_ns AND +timestamp_ns < :end_ns {where} ORDER BY id LIMIT :limit
+
+-- name: turn_sums
+-- The next turns in the order they were logged, each as what it adds to the sums.
+SELECT id, event_id, {quarter_hour}, {keys} {sums} FROM turns WHERE id > :row_id GROUP BY id ORDER BY id LIMIT :limit
+
+-- name: last_turn
+-- The newest turn.
+SELECT id, event_id FROM turns ORDER BY id DESC LIMIT 1
 
 -- name: turn_at
 -- Which turn a cursor points at, and the last row there is.
@@ -48,7 +57,18 @@ SELECT (SELECT event_id FROM events WHERE id = :row_id), (SELECT coalesce(max(id
 
 -- name: alerts
 -- What was said to people, the newest first.
-SELECT payload FROM events WHERE type IN ('alert_raised', 'budget_warning', 'budget_exceeded') ORDER BY id DESC LIMIT :limit
+SELECT payload FROM events WHERE type IN ({types}) {where} ORDER BY id DESC LIMIT :limit
+
+-- name: pruned_before
+-- Up to when the log was pruned.
+SELECT timestamp_ns FROM pruned_before WHERE id = 1
+
+-- name: repriced
+-- A session's turns that were priced again, each by its last repricing: max() brings the columns of its row.
+SELECT count(*), coalesce(sum(old_nanousd), 0), coalesce(sum(new_nanousd), 0),
+    sum(old_nanousd IS NULL), sum(new_nanousd IS NULL), snapshot, max(repriced_ns)
+FROM (SELECT old_nanousd, new_nanousd, snapshot, max(repriced_ns) AS repriced_ns
+    FROM repricings WHERE session_id = :session_id GROUP BY event_id)
 
 -- name: sums_of_quarter_hours
 -- Whole quarter-hours from their sums.
@@ -58,12 +78,16 @@ WHERE quarter_hour >= :first AND quarter_hour < :end {where} {group}
 -- name: sums_of_turns
 -- Turns one by one: of what has no sums, and of quarter-hours that the window cuts.
 SELECT {quarter_hour}, {keys} {sums} FROM turns
-WHERE timestamp_ns >= :first_ns AND timestamp_ns < :end_ns {where} {group}
+WHERE {time} >= :first_ns AND {time} < :end_ns {until} {where} {group}
 
 -- name: sums_of_pruned_turns
 -- Turns that are no longer in the log, each at the start of its quarter-hour.
 SELECT {quarter_hour}, {keys} {sums} FROM pruned_turns
-WHERE quarter_hour >= :first AND quarter_hour < :end {where} {group}
+WHERE {time} >= :first AND {time} < :end {where} {group}
+
+-- name: sums_of_nodes
+-- All turns of a session, from the sums of its nodes.
+SELECT {quarter_hour}, {keys} {sums} FROM nodes WHERE true {where} {group}
 
 -- name: latencies
 -- How long calls took: no charges, which are no calls.

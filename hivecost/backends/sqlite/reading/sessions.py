@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Final
 
 from hivecost.backends.sqlite.database import database_path
-from hivecost.backends.sqlite.log.deletion import delete_session
 from hivecost.backends.sqlite.reading.connection import Reader, Row, reading
 from hivecost.backends.sqlite.reading.filters import matching, row_limit
 from hivecost.backends.sqlite.reading.totals import SUM_COLUMNS, sums
 from hivecost.errors import SessionNotFoundError
-from hivecost.log.instants import Moment, local_iso, range_ns
+from hivecost.log import Window
+from hivecost.log.instants import local_iso
 from hivecost.log.records import SessionMetrics, SessionState, SessionTimestamps
 
 SESSION_COLUMNS: Final = f"""session_id, status, agent_id, user_id, org_id, started_ns, updated_ns, ended_ns,
@@ -35,40 +35,22 @@ SESSIONS: Final = f"""(
 READ_SESSION: Final = f"SELECT {SESSION_COLUMNS} FROM {SESSIONS} WHERE session_id = :session_id"
 
 
-class SessionStore:
-    """Sessions of a base path. Nothing stays open between calls; a missing database reads as empty."""
+class EmbeddedSessions:
+    """What `hivecost.SessionStore` reads in a folder: one short-lived connection and one snapshot a call."""
 
-    def __init__(self, base_path: str | Path) -> None:
-        self._base_path = Path(base_path)
+    def __init__(self, base_path: Path) -> None:
+        self._base_path = base_path
 
     async def read_state(self, session_id: str) -> SessionState:
-        """The session as it stands. Raises SessionNotFoundError, and StoreErrors."""
+        """Return the session as it stands. Raise SessionNotFoundError, and StoreErrors."""
         async with reading(self._base_path) as log:
             return await session_state(log, self._base_path, session_id)
 
-    async def list_sessions(
-        self,
-        *,
-        status: str | None = None,
-        agent_id: str | None = None,
-        user_id: str | None = None,
-        since: Moment | None = None,
-        until: Moment | None = None,
-        limit: int = 100,
-    ) -> list[SessionState]:
-        """Sessions that started from `since` up to `until` (a date: its whole day), newest first.
-
-        Raises ConfigError for a date that is none, and for an `until` before `since`, and StoreErrors.
-        """
-        wanted = {"status": status, "agent_id": agent_id, "user_id": user_id}
-        first_ns, end_ns = range_ns(since, until)
-        bounds = {"since_ns": first_ns, "until_ns": end_ns, "limit": row_limit(limit)}
+    async def list_sessions(self, wanted: Mapping[str, str | None], window: Window, limit: int) -> list[SessionState]:
+        """Return the sessions that started in the window, by these columns, newest first. Raise StoreErrors."""
+        bounds = {"since_ns": window.first_ns, "until_ns": window.end_ns, "limit": row_limit(limit)}
         async with reading(self._base_path) as log:
             return [state_of(row) for row in await log.rows(list_sessions_sql(wanted), {**wanted, **bounds})]
-
-    async def delete_session(self, session_id: str) -> bool:
-        """Delete all that is logged of a session, and take it out of every sum; False when nothing was logged."""
-        return await delete_session(self._base_path, session_id)
 
 
 async def session_state(log: Reader, base_path: Path, session_id: str) -> SessionState:

@@ -3,42 +3,79 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import UTC
-from typing import Any, Final
+from datetime import UTC, tzinfo
+from typing import Any, Final, NamedTuple
 
 from hivecost.attribute_names import FIELD_OF, fields_of
 from hivecost.backends.sqlite.log.rollups import COUNTED, QUARTER_HOUR, SUMS
 from hivecost.errors import ConfigError
 from hivecost.log.instants import find_zone
 from hivecost.log.periods import QUARTER_HOUR_NS, period_labels
-from hivecost.log.rows import DIMENSIONS, KEPT_DIMENSIONS, PERIOD_DIMENSIONS, SUM_NAMES, SumRow, Window
+from hivecost.log.rows import (
+    ALWAYS,
+    DIMENSIONS,
+    KEPT_DIMENSIONS,
+    PERIOD_DIMENSIONS,
+    SUM_NAMES,
+    Filter,
+    SumRow,
+    Wanted,
+    Window,
+)
 
 Row = tuple[Any, ...]
 #: Runs a statement of `reading.sql`: its name, what is bound, and `{places}`.
 Rows = Callable[..., list[Row]]
 
 #: Dimension, and field of a Filter → its column in the log, or what it is counted by there.
-OF_TURNS: Final[Mapping[str, str]] = {**FIELD_OF, **COUNTED}
+OF_TURNS: Final[Mapping[str, str]] = {
+    **FIELD_OF,
+    **COUNTED,
+    **{name: name for name in ("tags", "asked_model", "resolved_model", "resolved_provider", "reason")},
+    "answered_model": "model",
+    "answered_provider": "provider",
+    "pruned": "''",
+}
+#: What can be asked for in a Filter.
+FILTERED: Final = {name: OF_TURNS[name] for name in Filter._fields}
+_OF_PRUNED: Final = {**OF_TURNS, "execution": "''", "reason": "''", "pruned": "'yes'"}
 #: The same for the sums of quarter-hours, which have no others.
 _OF_QUARTER_HOURS: Final = fields_of(KEPT_DIMENSIONS)
+#: The same for the sums of nodes, which are kept by session and by no time.
+_OF_NODES: Final = fields_of(("session", "node", *COUNTED))
 _STORED_SUMS: Final = ", ".join(f"sum({name})" for name in SUM_NAMES)
 _SUMS_OF_TURNS: Final = ", ".join(SUMS[name] for name in SUM_NAMES)
 
 
-def added_sums(
-    rows: Rows, dimensions: Sequence[str], window: Window, zone: str, wanted: Mapping[str, str]
-) -> list[SumRow]:
-    """Return the sums of a `LogReader`, of turns with the wanted values."""
-    unknown = [name for name in dimensions if name not in DIMENSIONS]
-    if unknown or len({*dimensions}) < len(dimensions):
-        expected = f"some of {', '.join(DIMENSIONS)}, each once"
-        raise ConfigError("dimensions", expected, got=",".join(dimensions))
+class Asked(NamedTuple):
+    """Which turns are added up."""
+
+    window: Window
+    wanted: Filter
+    #: Up to this row of the log; None: all.
+    until_id: int | None
+
+    @property
+    def has_nodes(self) -> bool:
+        """Return whether the sums of nodes, which know no time, have these turns and no others."""
+        return self.until_id is None and self.window == ALWAYS
+
+
+def require_dimensions(dimensions: Sequence[str]) -> None:
+    """Raise ConfigError for one that is none, and for one that is named twice."""
+    if not {*dimensions} <= {*DIMENSIONS} or len({*dimensions}) < len(dimensions):
+        raise ConfigError("dimensions", f"some of {', '.join(DIMENSIONS)}, each once", got=",".join(dimensions))
+
+
+def added_sums(rows: Rows, dimensions: Sequence[str], zone: str, asked: Asked) -> list[SumRow]:
+    """Return the sums of a `LogReader`."""
+    require_dimensions(dimensions)
     in_zone = UTC if zone == "UTC" else find_zone(zone)
     periods = tuple(name for name in dimensions if name in PERIOD_DIMENSIONS)
     values = tuple(name for name in dimensions if name not in PERIOD_DIMENSIONS)
     sums: dict[Row, Row] = {}
     began: dict[str, int] = {}
-    for quarter_hour, *row in _read(rows, values, window, wanted, is_by_time=bool(periods)):
+    for quarter_hour, *row in _read(rows, values, asked, is_by_time=bool(periods)):
         labels = period_labels(quarter_hour, periods, in_zone) if periods else ()
         for label in labels:
             began[label] = min(quarter_hour, began.get(label, quarter_hour))
@@ -51,38 +88,67 @@ def added_sums(
     return [SumRow(tuple(key[place] for place in places), *sums[key]) for key in in_order]
 
 
-def _read(
-    rows: Rows, values: Sequence[str], window: Window, wanted: Mapping[str, str], *, is_by_time: bool
-) -> Iterator[Row]:
-    """Give (quarter-hour, the values, the sums); each turn of the window is in exactly one of these rows."""
-    first_ns, end_ns = window
+def sums_of_turn(row: Row, dimensions: Sequence[str], zone: tzinfo) -> SumRow:
+    """Return a row of the statement `turn_sums`, (quarter-hour, the values, the sums), as what its turn adds."""
+    quarter_hour, *row_values = row
+    periods = tuple(name for name in dimensions if name in PERIOD_DIMENSIONS)
+    values = tuple(name for name in dimensions if name not in PERIOD_DIMENSIONS)
+    labels = period_labels(quarter_hour, periods, zone) if periods else ()
+    named = dict(zip((*periods, *values), (*labels, *row_values), strict=False))
+    return SumRow(tuple(named[name] for name in dimensions), *row_values[len(values) :])
+
+
+def keys_of_turns(dimensions: Sequence[str]) -> dict[str, str]:
+    """Return what stands in the places of `turn_sums`."""
+    values = [name for name in dimensions if name not in PERIOD_DIMENSIONS]
+    keys = "".join(f"{OF_TURNS[name]}, " for name in values)
+    return {"quarter_hour": QUARTER_HOUR, "keys": keys, "sums": _SUMS_OF_TURNS}
+
+
+def _read(rows: Rows, values: Sequence[str], asked: Asked, *, is_by_time: bool) -> Iterator[Row]:
+    """Give (quarter-hour, the values, the sums); each turn that is asked for is in exactly one of these rows."""
+    (first_ns, end_ns), until_id = asked.window, asked.until_id
     if first_ns >= end_ns:
         return
+    wanted = {name: value for name, value in asked.wanted._asdict().items() if value is not None}
+    looks_at = {*values, *wanted}
+    if asked.has_nodes and wanted.get("session") and not is_by_time and looks_at <= _OF_NODES.keys():
+        yield from rows("sums_of_nodes", bound(wanted), **_places(values, wanted, _OF_NODES, "0", _STORED_SUMS))
+        return
     first, end = -(-first_ns // QUARTER_HOUR_NS), end_ns // QUARTER_HOUR_NS
-    cuts = [window]
-    if {*values, *wanted} <= _OF_QUARTER_HOURS.keys() and first < end:
+    cuts = [asked.window]
+    if until_id is None and looks_at <= _OF_QUARTER_HOURS.keys() and first < end:
         yield from rows(
             "sums_of_quarter_hours",
-            {**wanted, "first": first, "end": end},
+            {**bound(wanted), "first": first, "end": end},
             **_places(values, wanted, _OF_QUARTER_HOURS, "quarter_hour" if is_by_time else "0", _STORED_SUMS),
         )
         cuts = [Window(first_ns, first * QUARTER_HOUR_NS), Window(end * QUARTER_HOUR_NS, end_ns)]
+    # Sessions have an index of their own, which is better than that of time; nobody else has.
+    no_index = "+" if wanted.get("session") else ""
     for cut in cuts:
         if cut.first_ns < cut.end_ns:
             yield from rows(
                 "sums_of_turns",
-                {**wanted, **cut._asdict()},
+                {**bound(wanted), **cut._asdict(), "until_id": until_id},
                 **_places(values, wanted, OF_TURNS, QUARTER_HOUR if is_by_time else "0", _SUMS_OF_TURNS),
+                time=f"{no_index}timestamp_ns",
+                until="" if until_id is None else "AND +id <= :until_id",
             )
             yield from rows(
                 "sums_of_pruned_turns",
-                {**wanted, "first": -(-cut.first_ns // QUARTER_HOUR_NS), "end": -(-cut.end_ns // QUARTER_HOUR_NS)},
-                **_places(values, wanted, OF_TURNS, "quarter_hour" if is_by_time else "0", _STORED_SUMS),
+                {
+                    **bound(wanted),
+                    "first": -(-cut.first_ns // QUARTER_HOUR_NS),
+                    "end": -(-cut.end_ns // QUARTER_HOUR_NS),
+                },
+                **_places(values, wanted, _OF_PRUNED, "quarter_hour" if is_by_time else "0", _STORED_SUMS),
+                time=f"{no_index}quarter_hour",
             )
 
 
 def _places(
-    values: Sequence[str], wanted: Mapping[str, str], columns: Mapping[str, str], quarter_hour: str, sums: str
+    values: Sequence[str], wanted: Mapping[str, Wanted], columns: Mapping[str, str], quarter_hour: str, sums: str
 ) -> dict[str, str]:
     """Return what stands in the places of a statement that groups by these values; none where no turn is."""
     keys = "".join(f"{columns[name]}, " for name in values)
@@ -90,6 +156,31 @@ def _places(
         "quarter_hour": quarter_hour,
         "keys": keys,
         "sums": sums,
-        "where": "".join(f" AND {columns[name]} = :{name}" for name in wanted),
+        "where": conditions(wanted, columns),
         "group": f"GROUP BY {', '.join(str(number + 1) for number in range(1 + len(values)))}",
     }
+
+
+def conditions(wanted: Mapping[str, Wanted], columns: Mapping[str, str]) -> str:
+    """Return the conditions for what is wanted. Raise ConfigError for what these rows have no column of."""
+    found = []
+    for name, value in wanted.items():
+        if value is not None:
+            if name not in columns:
+                raise ConfigError(f"filter.{name}", f"None: only {', '.join(columns)} can be asked for here", got=value)
+            if isinstance(value, tuple):
+                found.append(f" AND {columns[name]} IN ({', '.join(f':{name}{n}' for n in range(len(value)))})")
+            else:
+                found.append(f" AND {columns[name]} = :{name}")
+    return "".join(found)
+
+
+def bound(wanted: Mapping[str, Wanted]) -> dict[str, Any]:
+    """Return the values of `conditions`, by their names there."""
+    parameters: dict[str, Any] = {}
+    for name, value in wanted.items():
+        if isinstance(value, tuple):
+            parameters |= {f"{name}{number}": one for number, one in enumerate(value)}
+        else:
+            parameters[name] = value
+    return parameters

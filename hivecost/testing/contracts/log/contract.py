@@ -1,17 +1,22 @@
-"""The contract of a log's reader: what the author of a backend subclasses."""
+"""The contract of a log: what the author of a backend subclasses."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+import anyio
+
+from hivecost.backends import Backend
 from hivecost.errors import ConfigError, SessionNotFoundError
 from hivecost.events import Event, EventType, ExecutionStarted, LLMTurnComplete
-from hivecost.log import ALWAYS, DIMENSIONS, EVERYTHING, Filter, LogReader, Page, SumRow, Window
+from hivecost.ledger import Budget
+from hivecost.log import ALWAYS, DIMENSIONS, EVERYTHING, Filter, LogReader, LogWriter, Page, SumRow, Window
+from hivecost.log.records import Pruned, Repricing
 from hivecost.testing.contracts.checking import raises, same
 from hivecost.testing.contracts.log.history import DAY_NS, SESSIONS, START_NS, ZONES, history
 from hivecost.testing.contracts.log.oracle import LogOracle, sum_row
@@ -32,40 +37,50 @@ _FILTERS = (
     Filter(model="large"),
     Filter(agent="planner", user=""),
     Filter(session=SESSIONS[1], provider="openai"),
+    Filter(session=(SESSIONS[0], SESSIONS[4]), user=("ada", "")),
     Filter(task="t1", node="plan"),
 )
 
 
 class LogContract(ABC):
-    """What every `hivecost.log.LogReader` keeps, as tests for pytest.
+    """What every log keeps, as tests for pytest: `hivecost.log.LogReader` and `LogWriter`.
 
     class TestMyLog(LogContract):
-        def open(self, place):
-            return MyReader(place)
+        def backend(self, place):
+            return MyBackend(f"mine://host/{place.name}")
 
-        def write(self, place, events): ...
-        def prune(self, place, before_ns): ...
-        def delete(self, place, session_id): ...
-
-    Each test has a place of its own, where nothing is yet. Budgets, accounts and the audit trail are written by a
-    ledger, so that only their absence is tested here.
+    Each test has a place of its own, where nothing is yet. Accounts and the audit trail are written by a ledger, so
+    that only their absence is tested here.
     """
 
     @abstractmethod
+    def backend(self, place: Path) -> Backend:
+        """Return the backend of a place. One that keeps no files takes `place` as a name."""
+
     def open(self, place: Path) -> LogReader:
-        """Return a reader of the log of a place. One that keeps no files takes `place` as a name."""
+        """Return a reader of the log of a place."""
+        return self.backend(place).reader()
 
-    @abstractmethod
-    def write(self, place: Path, events: Sequence[Event]) -> None:
-        """Commit these events to the log of a place."""
+    def write(self, place: Path, events: Sequence[Event]) -> int:
+        """Commit these events to the log of a place; return how many were new."""
+        return self.ask_writer(place, lambda writer: writer.write(events))
 
-    @abstractmethod
-    def prune(self, place: Path, before_ns: int) -> None:
+    def ask_writer(self, place: Path, work: Callable[[LogWriter], Coroutine[None, None, T]]) -> T:
+        """Return what a writer of the log answers."""
+
+        async def ask() -> T:
+            async with self.backend(place).writer() as writer:
+                return await work(writer)
+
+        return anyio.run(ask)
+
+    def prune(self, place: Path, before_ns: int) -> Pruned:
         """Delete the turns and events from before, and keep their sums."""
+        return self.ask_writer(place, lambda writer: writer.prune(before_ns))
 
-    @abstractmethod
-    def delete(self, place: Path, session_id: str) -> None:
+    def delete(self, place: Path, session_id: str) -> bool:
         """Delete a session, and take it out of every sum."""
+        return self.ask_writer(place, lambda writer: writer.delete(session_id))
 
     @contextmanager
     def opened(self, place: Path) -> Iterator[LogReader]:
@@ -91,7 +106,7 @@ class LogContract(ABC):
         with self.opened(place) as log:
             same((log.as_of(), log.sums(), log.sums(["day", "model"]), log.latencies()), (None, [], [], []))
             same((log.nodes("s"), log.steps("s"), log.alerts(), log.budgets(), log.audit()), ([], [], [], [], []))
-            same(log.accounts(START_NS), [])
+            same((log.accounts(START_NS), log.end(), log.pruned_before(), log.repriced("s")), ([], "", None, None))
             same([log.sessions(), log.executions(), log.turns(), log.events()], [Page((), "")] * 4)
             same(log.version(), log.version())
             with raises(SessionNotFoundError) as missing:
@@ -104,18 +119,24 @@ class LogContract(ABC):
         events = history()
         with self.written(tmp_path, [*events, *events[::3]]) as (log, oracle):
             self.write(tmp_path, events[::7])
-            for dimensions in ((), *((name,) for name in DIMENSIONS), ("user", "model"), ("day", "task", "node")):
+            for dimensions in (
+                (),
+                *((name,) for name in DIMENSIONS),
+                ("user", "model"),
+                ("day", "task", "node"),
+                ("reason", "tags"),
+            ):
                 for window in _WINDOWS:
                     same_sums(log.sums(dimensions, window), oracle.sums(dimensions, window))
             for only in _FILTERS:
-                for dimensions in ((), ("model",), ("node", "org")):
+                for dimensions in ((), ("model",), ("node", "org"), ("node", "model", "provider")):
                     same_sums(log.sums(dimensions, filter=only), oracle.sums(dimensions, filter=only))
 
     def test_periods_are_those_of_the_zone(self, tmp_path: Path) -> None:
         """S7: also where clocks go back, and where a zone differs from UTC by 30 or 45 minutes."""
         with self.written(tmp_path) as (log, oracle):
             for zone in ZONES:
-                for period in ("hour", "day", "week", "month"):
+                for period in ("quarter_hour", "hour", "day", "week", "month"):
                     same_sums(log.sums([period], zone=zone), oracle.sums([period], zone=zone))
 
     def test_periods_come_in_the_order_of_time(self, tmp_path: Path) -> None:
@@ -135,9 +156,12 @@ class LogContract(ABC):
         """At the start of its quarter-hour, in every sum; the turns and events themselves are gone."""
         with self.written(tmp_path) as (log, oracle):
             before_ns = START_NS + 4 * DAY_NS + 5 * _MINUTE_NS
-            self.prune(tmp_path, before_ns)
+            pruned = self.prune(tmp_path, before_ns)
+            same(pruned.turns, sum(turn.timestamp_ns < before_ns for turn in oracle.turns()))
+            same(pruned.events, sum(event.timestamp_ns < before_ns for event in oracle.others()))
             oracle.prune(before_ns)
-            for dimensions in ((), ("model",), ("day", "session"), ("task", "node", "user")):
+            same(log.pruned_before(), before_ns)
+            for dimensions in ((), ("model",), ("day", "session"), ("task", "node", "user"), ("pruned", "execution")):
                 for window in _WINDOWS:
                     same_sums(log.sums(dimensions, window), oracle.sums(dimensions, window))
             same(ids(pages(log.turns)), ids(oracle.turns()))
@@ -147,7 +171,8 @@ class LogContract(ABC):
     def test_a_deleted_session_is_in_no_sum(self, tmp_path: Path) -> None:
         """Nor in any list."""
         with self.written(tmp_path) as (log, oracle):
-            self.delete(tmp_path, SESSIONS[2])
+            same(self.delete(tmp_path, SESSIONS[2]), True)
+            same(self.delete(tmp_path, SESSIONS[2]), False)
             oracle.delete(SESSIONS[2])
             same_sums(log.sums(["model", "session"]), oracle.sums(["model", "session"]))
             same_sums(log.sums(["day"]), oracle.sums(["day"]))
@@ -163,11 +188,92 @@ class LogContract(ABC):
                 same(pages(partial(log.turns, limit=limit)), oracle.turns())
             for only in _FILTERS:
                 same(ids(pages(partial(log.turns, filter=only, limit=50))), ids(oracle.turns(only)))
+            for window in _WINDOWS:
+                inside = [turn for turn in oracle.turns() if window.first_ns <= turn.timestamp_ns < window.end_ns]
+                same(ids(pages(partial(log.turns, window=window))), ids(inside))
             end = log.turns(limit=1_000).cursor
-            same(log.turns(end), Page((), end))
+            same((log.turns(end), log.end()), (Page((), end), end))
             late = LLMTurnComplete(event_id="late", timestamp_ns=START_NS - DAY_NS, session_id="late", model="small")
             self.write(tmp_path, [late])
             same(log.turns(end).rows, (late,))
+
+    def test_each_turn_is_what_it_adds(self, tmp_path: Path) -> None:
+        """By any dimension, in the order of the log, each with the cursor of its place."""
+        dimensions = ("user", "quarter_hour", "answered_model", "tags")
+        with self.written(tmp_path) as (log, oracle):
+            for limit in (7, 1_000):
+                found = pages(partial(log.turn_sums, dimensions=dimensions, limit=limit))
+                same([turn.event_id for turn in found], ids(oracle.turns()))
+                for turn, logged in zip(found, oracle.turns(), strict=True):
+                    same([turn.sums], LogOracle([logged]).sums(dimensions))
+            same(found[-1].cursor, log.end())
+            same(ids(log.turns(found[100].cursor, limit=3).rows), ids(oracle.turns()[101:104]))
+
+    def test_sums_end_where_a_cursor_is(self, tmp_path: Path) -> None:
+        """Of what was logged up to there, in every window; pruned turns are nowhere in the log, and count."""
+        events = history(80)
+        with self.written(tmp_path, events[:50]) as (log, oracle):
+            end = log.end()
+            self.write(tmp_path, events[50:])
+            for dimensions in ((), ("model",), ("node", "day"), ("session", "node")):
+                for window in _WINDOWS:
+                    same_sums(log.sums(dimensions, window, until=end), oracle.sums(dimensions, window))
+            same(log.sums(until=""), [])
+            of_one = Filter(session=SESSIONS[1])
+            same_sums(log.sums(["node"], filter=of_one, until=end), oracle.sums(["node"], filter=of_one))
+
+    def test_what_is_written_is_counted(self, tmp_path: Path) -> None:
+        """New, known by their id, or from before what was pruned: of every event one of these is said."""
+        events = [LLMTurnComplete(event_id=f"turn-{n}", timestamp_ns=START_NS + n * DAY_NS) for n in range(4)]
+        same(self.write(tmp_path, events[2:]), 2)
+        self.prune(tmp_path, START_NS + 2 * DAY_NS)
+
+        async def counted(writer: LogWriter) -> tuple[int, ...]:
+            new = await writer.write([*events, LLMTurnComplete(event_id="new", timestamp_ns=START_NS + 9 * DAY_NS)])
+            await writer.flush()
+            counts = writer.statistics()
+            return new, counts.written, counts.duplicates, counts.late, counts.lost, counts.queued
+
+        same(self.ask_writer(tmp_path, counted), (1, 1, 2, 2, 0, 0))
+
+    def test_what_turns_would_cost_is_kept_beside_what_they_did(self, tmp_path: Path) -> None:
+        """Of each turn as it was priced last, while it is in the log; their own costs stay."""
+        with self.written(tmp_path) as (log, oracle):
+            first, second, *_ = oracle.turns(Filter(session=SESSIONS[0]))
+            before = log.sums(["model"])
+            for at_ns, snapshot, new_nanousd in ((1, "old rates", 5), (2, "new rates", None)):
+                turns = [first, second] if at_ns == 1 else [second]
+                repricings = [
+                    Repricing(
+                        run_id=snapshot,
+                        event_id=turn.event_id,
+                        session_id=turn.session_id,
+                        old_nanousd=3,
+                        new_nanousd=new_nanousd,
+                        cost_status="priced",
+                        rate="",
+                        snapshot=snapshot,
+                        repriced_ns=at_ns,
+                    )
+                    for turn in turns
+                ]
+                self.ask_writer(tmp_path, partial(_reprice, repricings))
+            repriced = log.repriced(SESSIONS[0])
+            assert repriced is not None, "it was priced again"  # noqa: S101  # a test
+            same((repriced.calls, repriced.old_nanousd, repriced.new_nanousd), (2, 6, 5))
+            same((repriced.old_unpriced_calls, repriced.new_unpriced_calls, repriced.snapshot), (0, 1, "new rates"))
+            same(log.sums(["model"]), before)
+            same(log.repriced(SESSIONS[1]), None)
+
+    def test_budgets_are_as_they_were_written_down_last(self, tmp_path: Path) -> None:
+        """By name, of every mode, with when they were seen first and last."""
+        for at_ns, limit in ((START_NS, "$5"), (START_NS + 1, "$6")):
+            budgets = [Budget("week", limit, window="week", mode="observe"), Budget("all", "3 calls", mode="hard")]
+            self.ask_writer(tmp_path, partial(_define, budgets, at_ns))
+        with self.opened(tmp_path) as log:
+            found = [(one.budget.name, one.budget.mode, one.budget.limit_amount) for one in log.budgets()]
+            same(found, [("all", "hard", 3), ("week", "observe", 6 * 10**9)])
+            same({(one.first_seen_ns, one.last_seen_ns) for one in log.budgets()}, {(START_NS, START_NS + 1)})
 
     def test_each_event_is_given_once_in_the_order_of_the_log(self, tmp_path: Path) -> None:
         """Of the types that are asked for, and with the values."""
@@ -284,6 +390,9 @@ class LogContract(ABC):
             said = [event for event in oracle.others() if event.type in types][::-1]
             same(log.alerts(), said)
             same(log.alerts(limit=3), said[:3])
+            refused = [event for event in said if event.type == EventType.BUDGET_EXCEEDED]
+            same(log.alerts(types=[EventType.BUDGET_EXCEEDED], budget="day"), refused)
+            same(log.alerts(budget="another"), [])
 
     def test_what_is_asked_wrongly_is_named(self, tmp_path: Path) -> None:
         """A dimension, a zone, a filter or a limit that is none: a ConfigError, and not an empty answer."""
@@ -296,10 +405,20 @@ class LogContract(ABC):
                 lambda: log.turns(filter=Filter(agent="\ud800")),
                 lambda: log.turns(limit=0),
                 lambda: log.audit(limit=0),
+                lambda: log.turn_sums(dimensions=["colour"]),
+                lambda: log.alerts(types=[EventType.LLM_TURN_COMPLETE]),
             )
             for ask in wrong:
                 with raises(ConfigError):
                     ask()
+
+
+async def _reprice(repricings: Sequence[Repricing], writer: LogWriter) -> None:
+    await writer.reprice(repricings)
+
+
+async def _define(budgets: Sequence[Budget], at_ns: int, writer: LogWriter) -> None:
+    await writer.define(budgets, at_ns)
 
 
 def pages(read: Callable[[str], Page[T]]) -> list[T]:

@@ -55,6 +55,8 @@ def _turn(number: int, random: Random) -> LLMTurnComplete:
         task_id=random.choice(("t1", "t2", "")),
         model=model,
         provider=random.choice(("openai", "azure")),
+        tags=random.choice(({}, {}, {"team": "blue", "tier": "free"})),
+        asked_model=random.choice(("", "large")),
         resolved_model="large" if model.startswith("large-") else "",
         resolved_provider=random.choice(("", "openai")),
         usage=Usage() if is_charge else Usage(random.randrange(9_000), random.randrange(900)),

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from functools import reduce
 from math import floor, log2
@@ -22,6 +23,20 @@ _VALUES: Final = {
     "model": attrgetter("counted_model"),
     "provider": attrgetter("counted_provider"),
 }
+#: Dimension → what a turn has there that is in the log.
+_DETAILS: Final[dict[str, Callable[[LLMTurnComplete], str]]] = {
+    "execution": attrgetter("execution_id"),
+    "tags": lambda turn: json.dumps(dict(turn.tags), separators=(",", ":")),
+    "asked_model": attrgetter("asked_model"),
+    "answered_model": attrgetter("model"),
+    "answered_provider": attrgetter("provider"),
+    "resolved_model": attrgetter("resolved_model"),
+    "resolved_provider": attrgetter("resolved_provider"),
+    "reason": lambda turn: "" if turn.cost is None else turn.cost.reason,
+    "pruned": lambda _: "",
+}
+#: What of that is not known any more of those that were pruned, and what is.
+_OF_PRUNED: Final = {"execution": "", "reason": "", "pruned": "yes"}
 
 
 class LogOracle:
@@ -69,7 +84,7 @@ class LogOracle:
         for turn in self._matching(filter):
             at_ns = self._counted_at(turn)
             if window.first_ns <= at_ns < window.end_ns:
-                groups[tuple(_value(turn, name, at_ns, zone) for name in dimensions)].append(turn)
+                groups[tuple(self._value(turn, name, at_ns, zone) for name in dimensions)].append(turn)
         return [sum_row(group, turns) for group, turns in groups.items()]
 
     def latencies(self, window: Window = ALWAYS, filter: Filter = EVERYTHING) -> list[LatencyRow]:
@@ -83,7 +98,14 @@ class LogOracle:
     def _matching(self, filter: Filter) -> list[LLMTurnComplete]:
         wanted = {name: value for name, value in filter._asdict().items() if value is not None}
         turns = (event for event in self._events.values() if isinstance(event, LLMTurnComplete))
-        return [turn for turn in turns if all(_VALUES[name](turn) == value for name, value in wanted.items())]
+        some = {name: value if isinstance(value, tuple) else (value,) for name, value in wanted.items()}
+        return [turn for turn in turns if all(_VALUES[name](turn) in values for name, values in some.items())]
+
+    def _value(self, turn: LLMTurnComplete, dimension: str, at_ns: int, zone: str) -> str:
+        if dimension in _OF_PRUNED and turn.timestamp_ns < self._pruned_before_ns:
+            return _OF_PRUNED[dimension]
+        read = _VALUES.get(dimension) or _DETAILS.get(dimension)
+        return read(turn) if read else _period(to_datetime(at_ns).astimezone(ZoneInfo(zone)), dimension)
 
     def _counted_at(self, turn: LLMTurnComplete) -> int:
         at_ns = turn.timestamp_ns
@@ -96,16 +118,13 @@ def sum_row(group: tuple[str, ...], turns: Iterable[LLMTurnComplete]) -> SumRow:
     return SumRow(group, *(getattr(totals, name) for name in SUM_NAMES))
 
 
-def _value(turn: LLMTurnComplete, dimension: str, at_ns: int, zone: str) -> str:
-    if dimension in _VALUES:
-        return str(_VALUES[dimension](turn))
-    return _period(to_datetime(at_ns).astimezone(ZoneInfo(zone)), dimension)
-
-
 def _period(local: datetime, name: str) -> str:
     """`2025-10-26T02:00+01:00`, `2025-10-26`, `2025-W43`, `2025-10`."""
     year, week, _ = local.isocalendar()
     return {
+        "quarter_hour": local.replace(minute=local.minute // 15 * 15, second=0, microsecond=0).isoformat(
+            timespec="minutes"
+        ),
         "hour": local.replace(minute=0, second=0, microsecond=0).isoformat(timespec="minutes"),
         "day": local.date().isoformat(),
         "week": f"{year}-W{week:02d}",

@@ -7,7 +7,8 @@ import stat
 
 import pytest
 
-from hivecost.backends.sqlite import Ledger, Store, save_rates
+from hivecost.backends import Ledger
+from hivecost.backends.sqlite import Store, save_rates
 from hivecost.backends.sqlite.log.runtime_log import RuntimeLog
 from hivecost.events import LLMTurnComplete
 from hivecost.ledger import Budget

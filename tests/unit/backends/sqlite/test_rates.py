@@ -8,7 +8,8 @@ import os
 
 import pytest
 
-from hivecost.backends.sqlite import current_rates_path, open_price_book, previous_rates_path, read_rates, save_rates
+from hivecost.backends import open_price_book
+from hivecost.backends.sqlite import current_rates_path, previous_rates_path, read_rates, save_rates
 from hivecost.errors import StoreUnusablePathError
 from hivecost.events import Usage
 

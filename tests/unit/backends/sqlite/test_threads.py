@@ -18,9 +18,9 @@ import anyio.to_thread
 import pytest
 
 from hivecost import threads
-from hivecost.backends.sqlite import Ledger, Store
+from hivecost.backends import Ledger, SpendStore
+from hivecost.backends.sqlite import Store
 from hivecost.backends.sqlite.log.appender import RETRY_WAITS_S
-from hivecost.backends.sqlite.reading import SpendStore
 from hivecost.errors import StoreError
 from hivecost.events import LLMTurnComplete
 from hivecost.ledger import Budget

@@ -10,7 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from hivecost.backends.sqlite.reading import (
+from hivecost.cli.render import render_session, render_sessions, render_spend
+from hivecost.cli.render.console import print_table, report_table, safe
+from hivecost.events import Totals
+from hivecost.log.records import (
     ModelTotals,
     NodeTotals,
     SessionMetrics,
@@ -18,9 +21,6 @@ from hivecost.backends.sqlite.reading import (
     SessionTimestamps,
     SpendRow,
 )
-from hivecost.cli.render import render_session, render_sessions, render_spend
-from hivecost.cli.render.console import print_table, report_table, safe
-from hivecost.events import Totals
 from hivecost.reports import BudgetLine, SessionReport, SpendReport
 
 AT = "2026-11-22T08:00:00+01:00"

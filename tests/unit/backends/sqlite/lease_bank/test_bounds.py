@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hivecost.backends.sqlite import Ledger
+from hivecost.backends import Ledger
 from hivecost.errors import BudgetExceededError
 from hivecost.leasing import leases
 from hivecost.ledger import Budget

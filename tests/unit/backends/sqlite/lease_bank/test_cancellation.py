@@ -9,7 +9,7 @@ from contextlib import suppress
 import anyio
 import pytest
 
-from hivecost.backends.sqlite import Ledger
+from hivecost.backends import Ledger
 from hivecost.errors import LedgerUnavailableError
 
 pytestmark = pytest.mark.anyio

@@ -7,7 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from hivecost.backends.sqlite.lease_bank import Ledger
+from hivecost.backends import Ledger
 from hivecost.errors import LedgerUnavailableError
 
 pytestmark = pytest.mark.anyio

@@ -13,7 +13,7 @@ from contextlib import suppress
 import pytest
 
 import hivecost as hc
-from hivecost.backends.sqlite import Ledger
+from hivecost.backends import Ledger
 
 pytestmark = pytest.mark.anyio
 

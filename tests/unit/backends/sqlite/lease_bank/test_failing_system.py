@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hivecost.backends.sqlite import Ledger, file_locks
+from hivecost.backends import Ledger
+from hivecost.backends.sqlite import file_locks
 from hivecost.backends.sqlite.file_locks import is_locked
 from hivecost.backends.sqlite.lease_bank import paths as ledger_paths
 from hivecost.backends.sqlite.lease_bank.paths import LedgerPaths

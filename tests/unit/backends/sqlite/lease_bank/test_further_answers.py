@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 import hivecost as hc
-from hivecost.backends.sqlite import Ledger
+from hivecost.backends import Ledger
 from hivecost.backends.sqlite.lease_bank.status import read_accounts
 from hivecost.errors import BudgetExceededError
 from hivecost.signals import settled_late

@@ -7,7 +7,7 @@ import gc
 import pytest
 
 import hivecost as hc
-from hivecost.backends.sqlite import Ledger
+from hivecost.backends import Ledger
 from hivecost.backends.sqlite.lease_bank.status import read_accounts
 from hivecost.ledger import Hold, LedgerState
 

@@ -13,7 +13,7 @@ from contextlib import closing
 import anyio
 import pytest
 
-from hivecost.backends.sqlite import Ledger
+from hivecost.backends import Ledger
 from hivecost.errors import LedgerUnavailableError
 from hivecost.leasing.journal import TornJournalError, read_journal
 from hivecost.ledger import Budget

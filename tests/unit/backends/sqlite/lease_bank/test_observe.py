@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hivecost.backends.sqlite import Ledger
+from hivecost.backends import Ledger
 from hivecost.errors import BudgetExceededError, ConfigError, LedgerUnavailableError
 
 pytestmark = pytest.mark.anyio

@@ -5,7 +5,7 @@ from __future__ import annotations
 import anyio
 import pytest
 
-from hivecost.backends.sqlite import Ledger
+from hivecost.backends import Ledger
 from hivecost.errors import BudgetExhaustedError
 from hivecost.ledger import Budget
 

@@ -9,7 +9,7 @@ from importlib.resources import files
 
 import pytest
 
-from hivecost.backends.sqlite import Ledger
+from hivecost.backends import Ledger
 from hivecost.backends.sqlite.database import begin, open_reader
 from hivecost.backends.sqlite.lease_bank import budget_rows, database, own_limits
 from hivecost.ledger import Budget

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hivecost.backends.sqlite import Ledger, prune
+from hivecost.backends import Ledger
+from hivecost.backends.sqlite import prune
 from hivecost.backends.sqlite.log import retention
 from hivecost.ledger import Budget
 from hivecost.testing import FakeClock

@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 import hivecost as hc
-from hivecost.backends.sqlite import Ledger
+from hivecost.backends import Ledger
 from hivecost.errors import LedgerUnavailableError
 from hivecost.signals import settled_late
 

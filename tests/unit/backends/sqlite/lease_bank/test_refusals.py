@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from hivecost.backends.sqlite import Ledger
+from hivecost.backends import Ledger
 from hivecost.errors import BudgetExhaustedError
 from hivecost.ledger import Budget
 from hivecost.testing import FakeClock

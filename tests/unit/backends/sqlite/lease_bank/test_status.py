@@ -14,7 +14,8 @@ import anyio.from_thread
 import anyio.lowlevel
 import pytest
 
-from hivecost.backends.sqlite import Ledger, read_accounts, read_doubts
+from hivecost.backends import Ledger
+from hivecost.backends.sqlite import read_accounts, read_doubts
 from hivecost.backends.sqlite.database import open_reader, open_writer
 from hivecost.backends.sqlite.lease_bank import status
 from hivecost.backends.sqlite.log import retention
@@ -288,7 +289,7 @@ def test_years_of_accounts_are_not_walked_through(tmp_path, sql, parts):
 SPENDER = """
 import sys, anyio
 from hivecost.ledger import Budget
-from hivecost.backends.sqlite import Ledger
+from hivecost.backends import Ledger
 
 async def main():
     settled = 0

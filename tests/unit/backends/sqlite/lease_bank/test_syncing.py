@@ -7,7 +7,7 @@ import sqlite3
 import anyio
 import pytest
 
-from hivecost.backends.sqlite.lease_bank import Ledger
+from hivecost.backends import Ledger
 from hivecost.backends.sqlite.lease_bank.database import LedgerDatabase
 
 pytestmark = pytest.mark.anyio

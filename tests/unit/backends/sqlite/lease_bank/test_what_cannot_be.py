@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from hivecost.backends.sqlite import Ledger
+from hivecost.backends import Ledger
 from hivecost.errors import ConfigError
 from hivecost.ledger import Budget
 

@@ -7,7 +7,8 @@ from contextlib import closing, suppress
 import anyio
 import pytest
 
-from hivecost.backends.sqlite import Ledger, Store, database
+from hivecost.backends import Ledger
+from hivecost.backends.sqlite import Store, database
 from hivecost.backends.sqlite.database import open_reader, wal_bytes
 from hivecost.backends.sqlite.log.runtime_log import RuntimeLog
 from hivecost.errors import StoreLockedError

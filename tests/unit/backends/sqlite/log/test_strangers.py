@@ -8,7 +8,8 @@ from contextlib import closing
 
 import pytest
 
-from hivecost.backends.sqlite import Ledger, Store, open_price_book, open_reader, save_rates
+from hivecost.backends import Ledger, open_price_book
+from hivecost.backends.sqlite import Store, open_reader, save_rates
 from hivecost.backends.sqlite.database import open_writer
 from hivecost.errors import HiveCostError, StoreUnusablePathError
 from hivecost.events import LLMTurnComplete

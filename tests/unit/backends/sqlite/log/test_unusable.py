@@ -45,7 +45,7 @@ def as_nobody(base_path, main):
     script = f"""
 import asyncio, json, os, sys
 from hivecost.errors import StoreError
-from hivecost.backends.sqlite.reading import SessionStore
+from hivecost.backends import SessionStore
 from hivecost.backends.sqlite import Store
 from hivecost.backends.sqlite.schema import migrations
 base_path = sys.argv[1]

@@ -7,8 +7,7 @@ from contextlib import closing
 
 import pytest
 
-from hivecost.backends.sqlite import Ledger
-from hivecost.backends.sqlite.reading import load_budgets, turn_pages
+from hivecost.backends import Ledger, open_backend, open_log
 from hivecost.errors import StoreCorruptError
 from hivecost.events import LLMTurnComplete, Usage
 from hivecost.ledger import Budget
@@ -27,7 +26,7 @@ async def test_a_turn_that_cannot_be(tmp_path, write, change):
     await write(LLMTurnComplete(session_id="s", usage=Usage(1, 1)))
     damage(tmp_path, f"UPDATE turns SET {change}")
     with pytest.raises(StoreCorruptError, match="restore a backup"):
-        [page async for page in turn_pages(tmp_path)]
+        open_log(tmp_path).turns()
 
 
 async def test_a_budget_that_cannot_be(tmp_path):
@@ -36,4 +35,4 @@ async def test_a_budget_that_cannot_be(tmp_path):
         pass
     damage(tmp_path, "UPDATE ledger_budgets SET attributes = '[\"user'")
     with pytest.raises(StoreCorruptError, match="restore a backup"):
-        await load_budgets(tmp_path)
+        open_backend(tmp_path).ledger_reader().budgets()

@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
+from hivecost.backends import RuntimeLogStore, SessionStore
 from hivecost.backends.sqlite import liveness, living
-from hivecost.backends.sqlite.reading import RuntimeLogStore, SessionStore
 from hivecost.events import ExecutionCompleted, ExecutionStarted, LLMTurnComplete
 
 pytestmark = pytest.mark.anyio

@@ -1,4 +1,4 @@
-"""No query of a report and no fold of a batch walks through a whole table."""
+"""No query of a store and no fold of a batch walks through a whole table."""
 
 from __future__ import annotations
 
@@ -6,13 +6,12 @@ import pytest
 
 from hivecost.backends.sqlite import open_reader
 from hivecost.backends.sqlite.log import lifecycles, rollups
-from hivecost.backends.sqlite.reading import breakdown, repricings, runtime_log, sessions, spend, spending, turns
+from hivecost.backends.sqlite.reading import runtime_log, sessions
 
 SESSION = {"session_id": "s"}
 NAMES = (
-    *("session_id", "status", "agent_id", "node_id", "since_ns", "until_ns", "limit", "id", "timestamp_ns", "last_id"),
-    *("model", "first", "last", "end", "last_turn", "last_event", "last_execution"),
-    *("row_id", "v0", "v1"),
+    *("session_id", "status", "agent_id", "node_id", "since_ns", "until_ns", "limit"),
+    *("last_turn", "last_event", "last_execution"),
 )
 QUERIES = {
     "read a session": (sessions.READ_SESSION, "sessions USING PRIMARY KEY (session_id=?)"),
@@ -25,60 +24,8 @@ QUERIES = {
     "load steps": (runtime_log.load_steps_sql(SESSION), "turns_by_session (session_id=?)"),
     "load a node's": (runtime_log.load_steps_sql({**SESSION, "node_id": "n"}), "turns_by_session (session_id=?)"),
     "models of nodes": (runtime_log.LOAD_NODE_MODELS, "nodes USING PRIMARY KEY (session_id=?)"),
-    "load models": (runtime_log.LOAD_MODELS, "nodes USING PRIMARY KEY (session_id=?)"),
-    "unpriced turns": (breakdown.LOAD_UNPRICED, "turns_without_cost (session_id=?)"),
-    "pruned unpriced turns": (breakdown.LOAD_UNPRICED, "pruned_turns USING PRIMARY KEY (session_id=?)"),
-    "pruned before": (breakdown.LOAD_PRUNED_BEFORE, "sessions USING PRIMARY KEY (session_id=?)"),
-    "events of a session": (breakdown.LOAD_EVENTS, "events_by_session (session_id=?)"),
     "list runs": (runtime_log.list_runs_sql({}), "executions_by_start (started_ns>? AND started_ns<?)"),
     "list a session's": (runtime_log.list_runs_sql(SESSION), "executions_by_end (session_id=?)"),
-    "page of turns": (turns.turns_page_sql(None), "turns_by_time (timestamp_ns>? AND timestamp_ns<?)"),
-    "page of a model's turns": (
-        turns.turns_page_sql("m"),
-        "turns_by_time (timestamp_ns>? AND timestamp_ns<?)",
-    ),
-    "a session repriced": (repricings.LOAD_REPRICED, "repricings USING INDEX repricings_by_turn (session_id=?)"),
-    "spend": (
-        spend.spend_sql((), ("model",), {}),
-        "quarter_hours USING PRIMARY KEY (quarter_hour>? AND quarter_hour<?)",
-    ),
-    "spend by day": (
-        spend.spend_sql(("day",), ("user",), {"agent_id": "a"}),
-        "quarter_hours USING PRIMARY KEY (quarter_hour>? AND quarter_hour<?)",
-    ),
-    "quarter-hours since": (spending.LOAD_BUSY, "quarter_hours USING PRIMARY KEY (quarter_hour>?)"),
-    "spending of turns": (spending.LOAD_SPENDING, "turns_by_time (timestamp_ns>? AND timestamp_ns<?)"),
-    "spending of pruned turns": (
-        spending.LOAD_SPENDING,
-        "pruned_turns_by_quarter_hour (quarter_hour>? AND quarter_hour<?)",
-    ),
-    "spending of sessions": (spending.spending_where_sql("session_id", 2), "turns_by_session (session_id=?)"),
-    "pruned spending of sessions": (
-        spending.spending_where_sql("session_id", 2),
-        "pruned_turns USING PRIMARY KEY (session_id=?)",
-    ),
-    "spending of users": (spending.spending_where_sql("user_id", 2), "turns_by_time (timestamp_ns>?)"),
-    "pruned spending of users": (
-        spending.spending_where_sql("user_id", 2),
-        "pruned_turns_by_quarter_hour (quarter_hour>?)",
-    ),
-    "spending of one session": (spending.LOAD_OF_SESSION, "turns_by_session (session_id=?)"),
-    "pruned spending of one session": (spending.LOAD_OF_SESSION, "pruned_turns USING PRIMARY KEY (session_id=?)"),
-    "sums of a period": (
-        spending.spending_summed_sql(["org_id", "user_id"]),
-        "quarter_hours USING PRIMARY KEY (quarter_hour>? AND quarter_hour<?)",
-    ),
-    "who is in a session": (breakdown.LOAD_PEOPLE, "executions_by_end (session_id=?)"),
-    "whose turns are in a session": (breakdown.LOAD_PEOPLE, "turns_by_session (session_id=?)"),
-    "what ended executions": (
-        breakdown.LOAD_ERRORS,
-        "executions USING INDEX sqlite_autoindex_executions_1 (session_id=?)",
-    ),
-    "turns after a row": (spending.LOAD_AFTER, "turns USING INTEGER PRIMARY KEY (rowid>?)"),
-    "count what was pruned": (
-        spending.COUNT_PRUNED,
-        "pruned_turns_by_quarter_hour (quarter_hour>? AND quarter_hour<?)",
-    ),
     "fold time": (rollups._FOLD_TIME, "turns USING INTEGER PRIMARY KEY (rowid>?)"),
     "fold nodes": (rollups._FOLD_NODES, "turns USING INTEGER PRIMARY KEY (rowid>?)"),
     "fold executions": (rollups._FOLD_EXECUTIONS, "turns USING INTEGER PRIMARY KEY (rowid>?)"),

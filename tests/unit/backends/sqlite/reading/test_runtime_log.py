@@ -7,8 +7,8 @@ from decimal import Decimal
 
 import pytest
 
+from hivecost.backends import RuntimeLogStore, open_log
 from hivecost.backends.sqlite.log.runtime_log import RuntimeLog
-from hivecost.backends.sqlite.reading import RuntimeLogStore, turn_pages
 from hivecost.errors import SessionNotFoundError, StoreCorruptError
 from hivecost.events import Cost, CostStatus, ExecutionCompleted, ExecutionStarted, LLMTurnComplete, Usage
 
@@ -141,33 +141,17 @@ async def test_runs_are_listed_newest_first(tmp_path, write):
 
 
 async def test_turns_come_back_as_they_were(tmp_path, write):
-    """Every field of the event, from the moment asked for on, oldest first."""
+    """Every field of the event, in the order of the log."""
     plain = LLMTurnComplete(timestamp_ns=5)
     estimated = LLMTurnComplete(timestamp_ns=7, cost=Cost(status=CostStatus.ESTIMATED, nanousd=0))
     await write(FULL, estimated, plain)
-    assert [page async for page in turn_pages(tmp_path)] == [[plain, estimated, FULL]]
-    assert [page async for page in turn_pages(tmp_path, since="2020-01-01")] == [[FULL]]
-
-
-async def test_any_number_of_turns_is_read(tmp_path):
-    """Page by page, with many at the same instant; what is logged meanwhile is left to the next call."""
-    log = RuntimeLog(tmp_path)
-    events = [LLMTurnComplete(timestamp_ns=number // 1700) for number in range(3500)]
-    log.append(events)
-    read = []
-    async for page in turn_pages(tmp_path):
-        if not read:
-            log.append([LLMTurnComplete(timestamp_ns=10**9)])
-        read += page
-    log.close()
-    assert read == events
+    assert open_log(tmp_path).turns().rows == (FULL, estimated, plain)
 
 
 async def test_a_missing_database_reads_as_empty(tmp_path):
-    """No runs, no steps, no turns."""
+    """No runs, no steps, no models."""
     store = RuntimeLogStore(tmp_path / "none")
     assert await store.list_runs() == await store.load_steps("s") == await store.load_models("s") == []
-    assert [page async for page in turn_pages(tmp_path / "none")] == []
 
 
 @pytest.mark.parametrize("tags", ["'{'", "CAST(x'ff' AS TEXT)"])

@@ -7,7 +7,7 @@ from decimal import Decimal
 
 import pytest
 
-from hivecost.backends.sqlite.reading import RuntimeLogStore, SessionStore, load_budget_changes
+from hivecost.backends import RuntimeLogStore, SessionStore, open_log
 from hivecost.clock import to_ns
 from hivecost.errors import ConfigError, SessionNotFoundError, StoreUnusablePathError
 from hivecost.events import Cost, CostStatus, ExecutionCompleted, ExecutionStarted, LLMTurnComplete, Usage
@@ -143,7 +143,7 @@ async def test_a_limit_beyond_64_bits_is_all(tmp_path, write, limit):
     await write(LLMTurnComplete(session_id="s"))
     assert len(await SessionStore(tmp_path).list_sessions(limit=limit)) == 1
     assert len(await RuntimeLogStore(tmp_path).load_steps("s", limit=limit)) == 1
-    assert await load_budget_changes(tmp_path, limit=limit) == []
+    assert open_log(tmp_path).audit(limit=limit) == []
 
 
 async def test_a_name_that_no_log_can_hold_is_named(tmp_path, write):

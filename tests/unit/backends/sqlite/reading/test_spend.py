@@ -13,8 +13,8 @@ from anyio.from_thread import start_blocking_portal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from hivecost.backends import SpendStore
 from hivecost.backends.sqlite.log.runtime_log import RuntimeLog
-from hivecost.backends.sqlite.reading import SpendStore
 from hivecost.clock import to_datetime, to_ns
 from hivecost.errors import ConfigError
 from hivecost.events import Cost, CostStatus, LLMTurnComplete, Usage

@@ -1,10 +1,21 @@
-"""Pages of a log: how many rows they have, and places in it as opaque text."""
+"""What callers ask with: places in a log as opaque text, limits, kinds of alerts."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Final
 
 from hivecost.errors import ConfigError
+
+ALERTS: Final = ("alert_raised", "budget_warning", "budget_exceeded")
+
+
+def checked_alerts(types: Sequence[str]) -> tuple[str, ...]:
+    """Return the names of these types of events, of all alerts for none. Raise ConfigError for one that is no alert."""
+    for event_type in types:
+        if event_type not in ALERTS:
+            raise ConfigError("types", f"some of {', '.join(ALERTS)}", got=str(event_type))
+    return tuple(str(event_type) for event_type in types) or ALERTS
 
 
 def cursor_of(rows: str, *place: int | str) -> str:

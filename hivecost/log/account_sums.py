@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
-from hivecost.backends.sqlite.reading.spending import SUMMED_BY, Spending, spending_since, spending_summed
 from hivecost.ledger import Account, AccountStatus, Budget, Calendar, attributes_of
 from hivecost.ledger.book import AccountBook
 from hivecost.ledger.period import Period
+from hivecost.log.contract import LogReader
+from hivecost.log.rows import ALWAYS, Window
+from hivecost.log.spending import SUMMED_ATTRIBUTES, Spending, spending_since, spending_summed
 
 
 def add_spending(account: Account, spending: Spending) -> None:
@@ -27,38 +28,34 @@ def has_accounts_in_log(budget: Budget) -> bool:
 
 def is_summed(budget: Budget) -> bool:
     """Whether what was spent on it is kept in the sums of time: all that it looks at is agent, user and org."""
-    return {*budget.match, *budget.account_attributes} <= SUMMED_BY.keys()
+    return {*budget.match, *budget.account_attributes} <= SUMMED_ATTRIBUTES
 
 
-async def logged_accounts(base_path: str | Path, budgets: Sequence[Budget], at_ns: int) -> list[AccountStatus]:
-    """How the accounts of these budgets stand in the periods of this instant, as far as turns are in the log.
+def logged_accounts(log: LogReader, budgets: Sequence[Budget], at_ns: int) -> list[AccountStatus]:
+    """Return how the accounts of these budgets stand in the periods of an instant, as far as turns are in the log.
 
     Sorted by budget and scope; of budgets with an account for each execution or session, none. Quick where all that a
     budget looks at is kept in the sums of time (agent, user, org); for any other its period is read turn by turn.
-    Raises StoreErrors.
+    Raise StoreErrors.
     """
     found: list[AccountStatus] = []
     unsummed: list[Budget] = []
     for budget in filter(has_accounts_in_log, budgets):
         if is_summed(budget):
             period = _period(budget, at_ns)
+            window = Window(period.start_ns, ALWAYS.end_ns if period.end_ns is None else period.end_ns).widened()
             book, looks_at = AccountBook([budget]), sorted({*budget.match, *budget.account_attributes})
-            for spending in await spending_summed(base_path, period.start_ns, period.end_ns, looks_at):
+            for spending in spending_summed(log, window, looks_at):
                 _count(book, spending)
             found += _status(book, at_ns)
         else:
             unsummed.append(budget)
     if unsummed:
-        found += await _read_turns(base_path, unsummed, at_ns)
+        book = AccountBook(unsummed)
+        for spending in spending_since(log, min(_period(budget, at_ns).start_ns for budget in unsummed)):
+            _count(book, spending)
+        found += _status(book, at_ns)
     return sorted(found, key=lambda account: (account.budget, account.scope))
-
-
-async def _read_turns(base_path: str | Path, budgets: Sequence[Budget], at_ns: int) -> list[AccountStatus]:
-    book = AccountBook(budgets)
-    since_ns = min(_period(budget, at_ns).start_ns for budget in budgets)
-    async for spending in spending_since(base_path, since_ns):
-        _count(book, spending)
-    return _status(book, at_ns)
 
 
 def _status(book: AccountBook, at_ns: int) -> list[AccountStatus]:

@@ -1,51 +1,72 @@
-"""A ledger backend without a disk: what shares a place shares one pure `LedgerState`, as long as the process lives."""
+"""A ledger without a disk: what shares a place shares one pure `LedgerState`, as long as the process lives."""
 
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
 from contextlib import contextmanager, suppress
+from types import TracebackType
+from typing import Self, Unpack
 from weakref import WeakValueDictionary
 
 import anyio.lowlevel
 
-from hivecost.clock import to_datetime
+from hivecost.clock import Clock, to_datetime
 from hivecost.errors import ConfigError, LedgerUnavailableError
 from hivecost.ledger import (
     UNITS,
+    Account,
+    AccountDetails,
+    AccountStatus,
+    Amounts,
+    Ancestors,
+    Budget,
     BudgetChange,
     BudgetState,
     DoubtAmount,
     DoubtfulHold,
+    Hold,
+    Holder,
+    HoldState,
     LedgerState,
+    Limit,
+    OwnLimit,
     Refusal,
+    Settlement,
+    Unit,
+    USDAmount,
     amounts_of,
 )
+from hivecost.ledger.account import AccountKey
 from hivecost.ledger.amounts import raise_amount
-from hivecost.ledger.own_limits import own_limit_of
-from hivecost.money import to_usd
+from hivecost.ledger.own_limits import LimitKey, format_key, own_limit_of
+from hivecost.money import USD, to_usd
 
 
 class Place:
     """What outlives the ledgers that are opened on it."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.lock = threading.RLock()
-        self.accounts = {}
+        self.accounts: dict[tuple[str, AccountKey], Account] = {}
         self.state = LedgerState((), opened=self.opened)
-        #: As they were configured last, the retired ones too; and what is in force of them, by budget.
-        self.budgets, self.limits, self.own_limits = {}, {}, {}
-        self.doubts = {}
+        #: As they were configured last, the retired ones too.
+        self.budgets: dict[str, Budget] = {}
+        #: What is in force of them.
+        self.limits: dict[str, int] = {}
+        self.own_limits: dict[str, dict[LimitKey, int | None]] = {}
+        self.doubts: dict[str, DoubtfulHold] = {}
         #: Who changed what, the newest last.
-        self.changes = []
+        self.changes: list[BudgetChange] = []
 
-    def opened(self, account):
-        """The account as it was when its budget was retired."""
+    def opened(self, account: Account) -> Account:
+        """Return the account as it was when its budget was retired."""
         if account.budget.window == "execution":
             return account
         return self.accounts.setdefault((account.budget.name, account.key), account)
 
-    def configure(self, budgets, retire, by, now_ns):
-        """What is configured anew overrules an operator; all else stays."""
+    def configure(self, budgets: Sequence[Budget], retire: Iterable[str], by: str, now_ns: int) -> None:
+        """Bring budgets into force: what is configured anew overrules an operator, all else stays."""
         for budget in budgets:
             self.require_counts_alike(budget)
         for name in retire:
@@ -62,17 +83,19 @@ class Place:
             self.budgets[budget.name] = budget
             self.bring_into_force(budget.name)
 
-    def note(self, what, subject, by, now_ns):
+    def note(self, what: str, subject: str, by: str, now_ns: int) -> None:
         """Put on record who changed what."""
         at = to_datetime(now_ns)
         self.changes.append(BudgetChange(at=at, who=by, what=what, subject=subject, detail=""))
 
-    def require_counts_alike(self, budget):
+    def require_counts_alike(self, budget: Budget) -> None:
+        """Raise ConfigError for a budget that counts otherwise than it ever did here."""
         before = self.budgets.get(budget.name, budget)
         if {"unit", "window", "timezone", "per"} & set(before.differences(budget)):
             raise ConfigError(f"budget {budget.name!r}", "what it counted before", got=budget)
 
-    def take_limits(self, budget):
+    def take_limits(self, budget: Budget) -> None:
+        """Take the limits that are configured otherwise than before."""
         before = self.budgets.get(budget.name)
         if before is None or before.limit != budget.limit:
             self.limits[budget.name] = budget.limit_amount
@@ -82,15 +105,16 @@ class Place:
             if was.get(key) != now.get(key):
                 own[key] = now.get(key)
 
-    def set_limit(self, name, key, amount):
-        """Of the budget, with an empty key; None takes it back."""
+    def set_limit(self, name: str, key: LimitKey, amount: int | None) -> None:
+        """Set the limit of some values, with an empty key that of the budget; None takes it back."""
         if not key:
             self.limits[name] = self.budgets[name].limit_amount if amount is None else amount
         else:
             self.own_limits[name][key] = self.budgets[name].own_limits.get(key) if amount is None else amount
         self.bring_into_force(name)
 
-    def bring_into_force(self, name):
+    def bring_into_force(self, name: str) -> None:
+        """Tell the state which limits a budget has."""
         if name not in self.state.budgets:
             return
         budget = self.budgets[name]
@@ -102,48 +126,101 @@ class Place:
             else:
                 self.state.set_limit(name, written(budget, amount), scope=scope)
 
-    def find(self, name, scope):
-        """The budget, the key of its scope, and the limit that is in force there."""
+    def find(self, name: str, scope: Mapping[str, str] | None) -> tuple[Budget, LimitKey, int]:
+        """Return the budget, the key of its scope, and the limit that is in force there. Raise ConfigError."""
         if name not in self.budgets:
             raise ConfigError("budget", "one of the place", got=name)
         budget = self.budgets[name]
-        key = () if scope is None else budget.limit_key(scope)
+        key: LimitKey = () if scope is None else budget.limit_key(scope)
         own = {one: amount for one, amount in self.own_limits[name].items() if amount is not None}
         limit = own_limit_of(own, budget.window, key)
         return budget, key, self.limits[name] if limit is None else limit
 
+    def states(self) -> list[BudgetState]:
+        """Return the budgets as they are in force, by name."""
+        return [
+            BudgetState(
+                name=name,
+                limit=self.limits[name],
+                configured_limit=budget.limit_amount,
+                unit=budget.counted_unit,
+                window=budget.window,
+                timezone=budget.timezone,
+                attributes=budget.account_attributes,
+                shadow=budget.shadow,
+                frozen=self.state.frozen.get(name, ""),
+            )
+            for name, budget in sorted(self.budgets.items())
+        ]
 
-def written(budget, amount):
+    def status(self, now_ns: int) -> list[AccountStatus]:
+        """Return the accounts whose period is not over, or that have something held or in doubt."""
+        now = to_datetime(now_ns)
+        rows = self.state.status()
+        return [row for row in rows if row.reset_at is None or row.reset_at > now or row.held or row.in_doubt]
+
+    def newest_changes(self, limit: int) -> list[BudgetChange]:
+        """Return the audit trail, the newest first. Raise ConfigError for a limit below 1."""
+        if limit < 1:
+            raise ConfigError("limit", "1 or more", got=limit)
+        return self.changes[: -limit - 1 : -1]
+
+
+def written(budget: Budget, amount: int) -> USD | int:
+    """Return an amount as a limit of this budget."""
     return to_usd(amount) if budget.counted_unit == "usd" else amount
 
 
-def require_name(by):
+def require_name(by: str) -> None:
+    """Raise ConfigError for nobody."""
     if not by.strip():
         raise ConfigError("by", "the name of who does this", got=by)
 
 
 class MemoryHold:
-    def __init__(self, ledger, pure, attribution):
+    """A `hivecost.ledger.LedgerStoreHold`."""
+
+    def __init__(self, ledger: MemoryLedger, pure: Hold, attribution: Mapping[str, str]) -> None:
         self.ledger, self.pure, self.attribution = ledger, pure, attribution
 
-    hold_id = property(lambda self: str(self.pure.hold_id))
-    key = property(lambda self: self.pure.key)
-    state = property(lambda self: self.pure.state)
-    budgets = property(lambda self: self.pure.budgets)
-    units = property(lambda self: self.pure.units)
-    amounts = property(lambda self: self.pure.amounts)
-    shadowed = property(lambda self: self.pure.shadowed)
+    @property
+    def hold_id(self) -> str:
+        return str(self.pure.hold_id)
 
-    def status(self, budgets=None):
+    @property
+    def key(self) -> str | None:
+        return self.pure.key
+
+    @property
+    def state(self) -> HoldState:
+        return self.pure.state
+
+    @property
+    def budgets(self) -> Collection[str]:
+        return self.pure.budgets
+
+    @property
+    def units(self) -> Set[Unit]:
+        return self.pure.units
+
+    @property
+    def amounts(self) -> Mapping[Unit, int]:
+        return self.pure.amounts
+
+    @property
+    def shadowed(self) -> tuple[Refusal, ...]:
+        return self.pure.shadowed
+
+    def status(self, budgets: Collection[str] | None = None) -> Sequence[AccountDetails]:
         return self.pure.status(budgets)
 
-    def settle(self, usd=None, **more):
+    def settle(self, usd: USDAmount | None = None, **more: Unpack[Amounts]) -> Settlement | None:
         with self.ledger.locked() as place:
             settlement = place.state.settle(self.pure, amounts_of(usd, **more))
             place.doubts.pop(self.hold_id, None)
             return settlement
 
-    def settle_known(self, usd=None, **more):
+    def settle_known(self, usd: USDAmount | None = None, **more: Unpack[Amounts]) -> Settlement | None:
         with suppress(LedgerUnavailableError), self.ledger.locked() as place:
             settlement = place.state.settle_known(self.pure, amounts_of(usd, **more))
             if settlement is not None and self.state == "in_doubt":
@@ -151,21 +228,21 @@ class MemoryHold:
             return settlement
         return None
 
-    def settle_another(self, usd=None, **more):
+    def settle_another(self, usd: USDAmount | None = None, **more: Unpack[Amounts]) -> Settlement | None:
         with self.ledger.locked() as place:
             return place.state.settle_another(self.pure, amounts_of(usd, **more))[1]
 
-    def doubt_another(self, units=UNITS):
+    def doubt_another(self, units: Collection[Unit] = UNITS) -> None:
         with self.ledger.locked() as place:
             another = place.state.hold_another(self.pure, units)
             if another.accounts:
                 self.ledger.hold_class(self.ledger, another, self.attribution).doubt()
 
-    def release(self):
+    def release(self) -> bool:
         with self.ledger.locked() as place:
             return place.state.release(self.pure)
 
-    def doubt(self, reason="left unsettled"):
+    def doubt(self, reason: str = "left unsettled") -> bool:
         with suppress(LedgerUnavailableError), self.ledger.locked() as place:
             if not place.state.doubt(self.pure):
                 return False
@@ -173,7 +250,7 @@ class MemoryHold:
             return True
         return False
 
-    def note(self, reason):
+    def note(self, reason: str) -> None:
         """Put it on the list of the holds in doubt."""
         amounts = (
             DoubtAmount(
@@ -193,20 +270,22 @@ class MemoryHold:
             amounts=tuple(amounts),
         )
 
-    async def extend(self, usd=None, **more):
+    async def extend(self, usd: USDAmount | None = None, **more: Unpack[Amounts]) -> None:
         await anyio.lowlevel.checkpoint()
         with self.ledger.locked() as place:
             refusal = place.state.extend(self.pure, amounts_of(usd, **more))
         if refusal is not None:
             raise refusal.error()
 
-    async def __aenter__(self):
+    async def __aenter__(self) -> Self:
         return self
 
-    async def __aexit__(self, *_):
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
         self.doubt()
 
-    def __del__(self):
+    def __del__(self) -> None:
         with suppress(LedgerUnavailableError):
             self.doubt("nobody kept it")
 
@@ -217,44 +296,74 @@ class MemoryLedger:
     hold_class = MemoryHold
     is_open = False
 
-    def __init__(self, place, budgets, clock):
+    def __init__(self, place: Place, budgets: Iterable[Budget], clock: Clock) -> None:
         self.place, self.own_budgets, self.clock = place, tuple(budgets), clock
-        self.holds = WeakValueDictionary()
+        self.holds: WeakValueDictionary[int, MemoryHold] = WeakValueDictionary()
 
     @contextmanager
-    def locked(self):
-        """The place, for one decision, while this ledger is open."""
+    def locked(self) -> Iterator[Place]:
+        """Give the place, for one decision, while this ledger is open. Raise LedgerUnavailableError."""
         with self.place.lock:
             if not self.is_open:
                 raise LedgerUnavailableError("this ledger is not open; what it held is in doubt")
             yield self.place
 
-    async def __aenter__(self):
+    async def __aenter__(self) -> Self:
         LedgerState(self.own_budgets)
         with self.place.lock:
             self.place.configure(self.own_budgets, (), "configuration", self.clock.now_ns())
         self.is_open = True
         return self
 
-    async def __aexit__(self, *_):
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None = None,
+        error: BaseException | None = None,
+        traceback: TracebackType | None = None,
+    ) -> None:
         with self.place.lock:
             for hold in list(self.holds.values()):
                 hold.doubt("its ledger was closed")
             self.is_open = False
 
-    async def reserve(self, attribution, usd=None, *, key=None, ancestors=(), is_partial=False, **more):
+    async def reserve(
+        self,
+        attribution: Mapping[str, str],
+        usd: USDAmount | None = None,
+        *,
+        key: str | None = None,
+        ancestors: Ancestors = (),
+        is_partial: bool = False,
+        **more: Unpack[Amounts],
+    ) -> MemoryHold:
         await anyio.lowlevel.checkpoint()
         answer = self.decide(attribution, amounts_of(usd, **more), key, ancestors, is_partial)
         if isinstance(answer, Refusal):
             raise answer.error(attribution.get("execution", ""))
         return answer
 
-    def reserve_nowait(self, attribution, usd=None, *, key=None, ancestors=(), is_partial=False, **more):
+    def reserve_nowait(
+        self,
+        attribution: Mapping[str, str],
+        usd: USDAmount | None = None,
+        *,
+        key: str | None = None,
+        ancestors: Ancestors = (),
+        is_partial: bool = False,
+        **more: Unpack[Amounts],
+    ) -> MemoryHold | None:
         answer = self.decide(attribution, amounts_of(usd, **more), key, ancestors, is_partial)
         return None if isinstance(answer, Refusal) else answer
 
-    def decide(self, attribution, amounts, key, ancestors, is_partial):
-        """A hold, or why there is none."""
+    def decide(
+        self,
+        attribution: Mapping[str, str],
+        amounts: Mapping[Unit, int],
+        key: str | None,
+        ancestors: Ancestors,
+        is_partial: bool,
+    ) -> MemoryHold | Refusal:
+        """Return a hold, or why there is none."""
         with self.locked() as place:
             pure = place.state.reserve(
                 attribution, self.clock.now_ns(), amounts, key, ancestors=ancestors, is_partial=is_partial
@@ -266,64 +375,55 @@ class MemoryLedger:
                 known = self.holds[pure.hold_id] = self.hold_class(self, pure, dict(attribution))
             return known
 
-    async def charge(self, attribution, usd=None, *, ancestors=(), budgets=None, **more):
+    async def charge(
+        self,
+        attribution: Mapping[str, str],
+        usd: USDAmount | None = None,
+        *,
+        ancestors: Ancestors = (),
+        budgets: Collection[str] | None = None,
+        **more: Unpack[Amounts],
+    ) -> tuple[MemoryHold, Settlement]:
         await anyio.lowlevel.checkpoint()
         amounts = amounts_of(usd, **more)
         with self.locked() as place:
             bill, settlement = place.state.charge(
                 attribution, self.clock.now_ns(), amounts, ancestors=ancestors, budgets=budgets
             )
-            return self.hold_class(self, bill.further_of, dict(attribution)), settlement
+            return self.hold_class(self, bill.further_of or bill, dict(attribution)), settlement
 
-    async def status(self):
-        now = to_datetime(self.clock.now_ns())
+    async def status(self) -> list[AccountStatus]:
         with self.locked() as place:
-            rows = place.state.status()
-        return [row for row in rows if row.reset_at is None or row.reset_at > now or row.held or row.in_doubt]
+            return place.status(self.clock.now_ns())
 
-    async def remaining(self, attribution, ancestors=()):
+    async def remaining(self, attribution: Mapping[str, str], ancestors: Ancestors = ()) -> dict[Unit, int]:
         with self.locked() as place:
             return place.state.remaining(attribution, self.clock.now_ns(), ancestors)
 
-    async def in_doubt(self):
+    async def in_doubt(self) -> list[DoubtfulHold]:
         with self.locked() as place:
             return sorted(place.doubts.values(), key=lambda doubt: doubt.since_ns)
 
-    async def resolve(self, hold_id, usd=None, *, by, **more):
+    async def resolve(self, hold_id: str, usd: USDAmount | None = None, *, by: str, **more: Unpack[Amounts]) -> None:
         with self.locked() as place:
             if place.doubts.pop(hold_id, None) is None:
                 raise ConfigError(f"hold {hold_id!r}", "the id of a hold that is in doubt")
             place.state.resolve(int(hold_id), amounts_of(usd, **more))
             self.note("resolve", hold_id, by)
 
-    def note(self, what, subject, by):
+    def note(self, what: str, subject: str, by: str) -> None:
         """Put on record who changed what."""
         self.place.note(what, subject, by, self.clock.now_ns())
 
-    async def changes(self, limit=100):
-        if limit < 1:
-            raise ConfigError("limit", "1 or more", got=limit)
+    async def changes(self, limit: int = 100) -> list[BudgetChange]:
         with self.locked() as place:
-            return place.changes[: -limit - 1 : -1]
+            return place.newest_changes(limit)
 
-    async def budgets(self):
+    async def budgets(self) -> list[BudgetState]:
         with self.locked() as place:
-            return [
-                BudgetState(
-                    name=name,
-                    limit=place.limits[name],
-                    configured_limit=budget.limit_amount,
-                    unit=budget.counted_unit,
-                    window=budget.window,
-                    timezone=budget.timezone,
-                    attributes=budget.account_attributes,
-                    shadow=budget.shadow,
-                    frozen=place.state.frozen.get(name, ""),
-                )
-                for name, budget in sorted(place.budgets.items())
-            ]
+            return place.states()
 
-    async def configure(self, budgets=(), *, retire=(), by):
+    async def configure(self, budgets: Iterable[Budget] = (), *, retire: Iterable[str] = (), by: str) -> None:
         own = {budget.name: budget for budget in self.own_budgets}
         listed, retired = tuple(budgets), tuple(retire)
         LedgerState(listed)
@@ -338,7 +438,7 @@ class MemoryLedger:
             own |= {budget.name: budget for budget in listed}
             self.own_budgets = tuple(budget for name, budget in own.items() if name not in retired)
 
-    async def set_limit(self, budget, limit, *, scope=None, by):
+    async def set_limit(self, budget: str, limit: Limit, *, scope: Mapping[str, str] | None = None, by: str) -> int:
         with self.locked() as place:
             known, key, _ = place.find(budget, scope)
             amount = known.amount_of(limit)
@@ -347,7 +447,9 @@ class MemoryLedger:
             self.note("set_limit", budget, by)
             return amount
 
-    async def raise_limit(self, budget, by_amount, *, scope=None, by):
+    async def raise_limit(
+        self, budget: str, by_amount: Limit, *, scope: Mapping[str, str] | None = None, by: str
+    ) -> int:
         with self.locked() as place:
             known, key, before = place.find(budget, scope)
             raised = raise_amount(before, by_amount, known.counted_unit, key="amount")
@@ -355,26 +457,76 @@ class MemoryLedger:
             self.note("raise_limit", budget, by)
             return raised
 
-    async def unset_limit(self, budget, *, scope=None, by):
+    async def unset_limit(self, budget: str, *, scope: Mapping[str, str] | None = None, by: str) -> int:
         with self.locked() as place:
             _, key, _ = place.find(budget, scope)
             place.set_limit(budget, key, None)
             self.note("unset_limit", budget, by)
             return place.find(budget, scope)[2]
 
-    async def freeze(self, budget, reason, *, by):
+    async def limit_in_force(self, budget: str, *, scope: Mapping[str, str] | None = None) -> int:
+        with self.locked() as place:
+            return place.find(budget, scope)[2]
+
+    async def freeze(self, budget: str, reason: str, *, by: str) -> None:
         with self.locked() as place:
             require_name(by)
             place.state.freeze(budget, reason)
             self.note("freeze", budget, by)
 
-    async def unfreeze(self, budget, *, by):
+    async def unfreeze(self, budget: str, *, by: str) -> bool:
         with self.locked() as place:
             done = place.state.unfreeze(budget)
             if done:
                 self.note("unfreeze", budget, by)
             return done
 
-    def forget_execution(self, execution_id):
+    def forget_execution(self, execution_id: str) -> None:
         with self.locked() as place:
             place.state.forget_execution(execution_id)
+
+
+class MemoryLedgerReader:
+    """A `hivecost.ledger.LedgerReader` of a place. Nobody dies alone here: who holds what is in the accounts."""
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+
+    def budgets(self) -> list[BudgetState]:
+        with self._place.lock:
+            return self._place.states()
+
+    def status(self, at_ns: int) -> list[AccountStatus]:
+        with self._place.lock:
+            return [row for row in self._place.status(at_ns) if self._is_shared(row.budget)]
+
+    def _is_shared(self, budget: str) -> bool:
+        return self._place.budgets[budget].window != "execution"
+
+    def status_of(self, accounts: Sequence[Account]) -> dict[Account, AccountStatus]:
+        with self._place.lock:
+            known = {account: self._place.accounts.get((account.budget.name, account.key)) for account in accounts}
+            return {account: found.status() for account, found in known.items() if found is not None}
+
+    def in_doubt(self, at_ns: int) -> list[DoubtfulHold]:
+        with self._place.lock:
+            return sorted(self._place.doubts.values(), key=lambda doubt: doubt.since_ns)
+
+    def holders(self, budget: str) -> dict[tuple[str, str], list[Holder]]:
+        return {}
+
+    def own_limits(self, *, limit: int = 1_000) -> list[OwnLimit]:
+        with self._place.lock:
+            found = [
+                OwnLimit(
+                    budget=name,
+                    scope=format_key(budget.account_attributes, key),
+                    unit=budget.counted_unit,
+                    limit=amount,
+                    configured_limit=budget.own_limits.get(key),
+                )
+                for name, budget in sorted(self._place.budgets.items())
+                for key, amount in self._place.own_limits[name].items()
+                if amount is not None and amount != budget.own_limits.get(key)
+            ]
+        return found[:limit]

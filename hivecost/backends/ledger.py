@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Self
+from typing import Self, cast
 
-from hivecost.backends.sqlite.lease_bank.bank import SqliteLeaseBank
+from hivecost.backends.opening import open_backend
+from hivecost.backends.places import as_place
+from hivecost.backends.sqlite.lease_bank import SqliteLeaseBank
 from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.leasing import DEFAULT_POLICY, LeasedLedger, LeasePolicy
 from hivecost.ledger import Budget, listed_budgets
@@ -15,10 +17,10 @@ from hivecost.ledger import Budget, listed_budgets
 class Ledger(LeasedLedger):
     """Holds money before each attempt, so that no account is ever spent beyond its limit.
 
-    async with Ledger.open("data", budgets=[Budget("org day", limit="$50", window="day")]) as ledger:
-        async with await ledger.reserve({"org": "acme"}, usd="0.01", key="attempt-1") as hold:
-            ...                                  # send; leaving by exception leaves the hold in doubt
-            hold.settle(usd="0.007")             # or hold.release() if it was never sent
+        async with Ledger.open("data", budgets=[Budget("org day", limit="$50", window="day")]) as ledger:
+            async with await ledger.reserve({"org": "acme"}, usd="0.01", key="attempt-1") as hold:
+                ...                                  # send; leaving by exception leaves the hold in doubt
+                hold.settle(usd="0.007")             # or hold.release() if it was never sent
 
     Any number of Ledgers, of any number of processes on one machine, may share a base path. Its coroutines may be
     awaited on any event loop while the one that opened it runs; a hold's own methods may be called from any thread.
@@ -42,8 +44,12 @@ class Ledger(LeasedLedger):
         Opening raises LedgerUnavailableError, and ConfigError for budgets that are not `mode="hard"`, or that count
         otherwise than they did.
         """
+        place = as_place(base_path)
+        if isinstance(place, str):
+            # What another backend gives has the same methods, whatever it is.
+            return cast("Self", open_backend(place).ledger(listed_budgets(budgets), clock=clock))
         return cls(
-            SqliteLeaseBank(Path(base_path), clock),
+            SqliteLeaseBank(place, clock),
             listed_budgets(budgets),
             clock,
             holds_max=holds_max,

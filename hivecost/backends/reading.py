@@ -1,0 +1,37 @@
+"""Asking a place from a coroutine: readers are synchronous, and answer in a worker thread."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from hivecost.backends.opening import open_backend
+from hivecost.backends.places import Place
+from hivecost.ledger import LedgerReader
+from hivecost.log import LogReader
+from hivecost.threads import run_in_thread
+
+T = TypeVar("T")
+
+
+async def read_place(place: Place, question: Callable[[LogReader, LedgerReader], T]) -> T:
+    """Return what a question finds in the log, which stands in one snapshot, and in the ledger.
+
+    Raise what it raises.
+    """
+
+    def read() -> T:
+        backend = open_backend(place)
+        log = backend.reader()
+        try:
+            with log.snapshot() as view:
+                return question(view, backend.ledger_reader())
+        finally:
+            log.close()
+
+    return await run_in_thread(read)
+
+
+async def read_log(place: Place, question: Callable[[LogReader], T]) -> T:
+    """Return what a question finds in the log, which stands in one snapshot. Raise what it raises."""
+    return await read_place(place, lambda log, _: question(log))
