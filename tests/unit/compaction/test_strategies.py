@@ -149,6 +149,21 @@ def test_the_newest_units_that_fit_stay(talk, shape, run):
     assert 700 < result.tokens_after <= 1_000
 
 
+def test_the_newest_are_in_a_row(talk, shape, run):
+    """What is behind a unit that does not fit goes with it, however small: nothing is missing in the middle."""
+    talk = talk(shape).user("The task.").says("Small.").says(LONG * 4).says("Also small.").user("Next?")
+    assert run(talk, 700, "keep_recent").messages == [talk.messages[0], *talk.messages[-2:]]
+
+
+def test_older_results_of_what_has_to_stay_go_before_the_newest_is_cut(talk, run):
+    """Of a turn whose thinking may not go."""
+    talk = talk("anthropic").user("Go.").thinking("a", LONG * 2).thinking("b", LONG * 2).thinking("c", f"{LONG}.")
+    result = run(talk, 1_000, "keep_recent")
+    contents = [message["content"][0].get("content") for message in result.messages[2::2]]
+    assert [content.startswith(PRUNED) for content in contents] == [True, True, False]
+    assert contents[-1] == f"{LONG}."
+
+
 def test_the_first_words_go_where_there_is_no_room_for_them(talk, shape, run):
     """Unlike the last ones."""
     talk = talk(shape).user(LONG * 5).says("Seen.").user("Next?")
