@@ -145,7 +145,13 @@ def test_a_summary_that_would_not_pay_is_not_asked_for(agent, shape):
     config = {"context_overflow_strategy": ("summarize", "keep_recent")}
     sonnet = hc.PriceBook().quote("claude-sonnet-4-5")
     result = hc.compact(
-        messages, shape=shape, budget=7_000, config=config, rates=sonnet, must_pay=True, summarize=pytest.fail
+        messages,
+        shape=shape,
+        budget=7_000,
+        config=config,
+        rates=sonnet,
+        must_pay=True,
+        summarize=lambda _: pytest.fail("it was asked"),
     )
     assert result.steps[0].status == "unchanged"
     assert result.steps[0].reason == "it would not pay within the turns ahead"

@@ -61,6 +61,15 @@ def test_the_note_names_the_tool_its_size_and_where_it_is_kept(talk, shape, run,
     )
 
 
+def test_a_note_is_no_result_to_be_pruned(talk, shape):
+    """However long it is for the place that it names."""
+    talk = talk(shape).user("Go.").tools(("a", LONG * 3)).tools(("b", LONG * 9))
+    how = {"shape": shape, "config": {"spill": "/".join(["folder"] * 60)}, "must_pay": False}
+    once = hc.compaction.prune_tool_results(talk.messages, keep=0, **how)
+    assert once.status == "done"
+    assert hc.compaction.prune_tool_results(once.messages, keep=0, **how).messages is once.messages
+
+
 def test_what_is_never_pruned(talk, shape, run, texts_of):
     """The newest, errors, results of protected tools, and small ones."""
     talk = talk(shape).user("Go.").tools(("e", LONG, True)).tools(("p", LONG), tool="skill").tools(("s", "tiny"))
@@ -172,8 +181,9 @@ def test_the_first_words_go_where_there_is_no_room_for_them(talk, shape, run):
 
 def test_words_of_the_assistant_at_the_end_go_where_there_is_no_room(talk, shape, run):
     """Unlike results, which it has not seen yet."""
-    talk = talk(shape).user("Go.").says("First.").says(LONG * 5)
-    assert run(talk, 100, "keep_recent").messages[0] == talk.messages[0]
+    talk = talk(shape).user("Go.").says(LONG * 4).says(LONG * 2)
+    assert run(talk, 700, "keep_recent").messages == [talk.messages[0], talk.messages[-1]]
+    assert run(talk, 100, "keep_recent").messages == talk.messages[:1]
     assert run(talk.user("And?").tools(("a", "42")), 100, "keep_recent").messages[-2:] == talk.messages[-2:]
 
 
@@ -204,6 +214,34 @@ def test_a_greeting_that_carries_a_call_is_none(talk, run):
     talk.messages[1]["content"] = "Sure"
     result = run(talk, 500, "drop_greetings", "truncate_longest")
     assert result.messages[1] == talk.messages[1]
+
+
+@pytest.mark.parametrize("shape", ["openai_chat", "anthropic"])
+def test_a_greeting_stays_between_what_must_not_meet(talk, run, shape):
+    """A result would seem to answer the call before it."""
+    talk = talk(shape).user("Go.").calls("x").says("Sure").results(("x", "lost")).says(LONG * 4).user("And?")
+    result = run(talk, 900, "drop_greetings", "truncate_longest")
+    assert [step.status for step in result.steps] == ["unchanged", "done"]
+
+
+def test_a_greeting_with_a_call_that_nobody_answered_stays(talk, run):
+    """It is no greeting."""
+    talk = talk("openai_chat").user("Go.").calls("x").user("Never mind.").says(LONG * 4).user("And?")
+    talk.messages[1]["content"] = "Sure"
+    result = run(talk, 900, "drop_greetings", "truncate_longest")
+    assert result.messages[1] == talk.messages[1]
+
+
+def test_what_may_not_change_is_not_cut(talk, run):
+    """What follows reasoning, and what the assistant says beside calls that are running."""
+    led = talk("responses").user("Go.").thinks().says(LONG * 4).says(LONG * 6).user("And?")
+    result = run(led, 2_200, "truncate_longest", compact_to=0.75)
+    assert result.messages[2] == led.messages[2]
+    assert result.messages[3] != led.messages[3]
+    running = talk("openai_chat").user("Go.").says(LONG * 6).calls("x")
+    running.messages[-1]["content"] = LONG * 4
+    result = run(running, 2_200, "truncate_longest", compact_to=0.75)
+    assert result.messages[-1] == running.messages[-1]
 
 
 def test_the_longest_are_cut_to_one_length(talk, shape, run, texts_of):

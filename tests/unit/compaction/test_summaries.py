@@ -81,7 +81,7 @@ def test_an_earlier_summary_is_folded_in(conversation, texts_of):
 def test_a_summary_alone_is_not_summarized_again(talk, shape):
     """There is nothing to gain."""
     talk = talk(shape).user("The task.").user(f"{MARK}\n{LONG}").user(LONG * 4)
-    assert summarized(talk, pytest.fail, budget=1_100).status == "done"
+    assert summarized(talk, lambda _: pytest.fail("it was asked"), budget=1_100).status == "done"
 
 
 def test_a_summary_that_is_too_long_is_cut(conversation, texts_of):
