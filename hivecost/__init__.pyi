@@ -24,6 +24,17 @@ from hivecost.clock import (
     Clock as Clock,
     SystemClock as SystemClock,
 )
+from hivecost.compaction import (
+    Compaction as Compaction,
+    CompactionConfig as CompactionConfig,
+    CompactionStep as CompactionStep,
+    ContextCount as ContextCount,
+    Counter as Counter,
+    Rates as Rates,
+    Summary as Summary,
+    SummaryRequest as SummaryRequest,
+    compact as compact,
+)
 from hivecost.discovery import (
     plugins as plugins,
 )
@@ -33,6 +44,7 @@ from hivecost.errors import (
     BudgetExhaustedError as BudgetExhaustedError,
     BusClosedError as BusClosedError,
     ConfigError as ConfigError,
+    ContextBudgetError as ContextBudgetError,
     EventFormatError as EventFormatError,
     ExecutionCancelledError as ExecutionCancelledError,
     HiveCostError as HiveCostError,
