@@ -88,13 +88,16 @@ class Counter:
 
     def size(self, message: Any) -> float:
         """Return the estimate of one message."""
-        content = message.get("content") if type(message) is dict else None
+        is_dict = type(message) is dict
+        content = message.get("content") if is_dict else None
         known = self._sizes.get(id(message))
         if known is not None and known[0] is message and known[1] is content:
             return known[2]
-        if self._tokenizer is None and type(content) is str:  # most often
+        if self._tokenizer is not None or not is_dict:
+            size = self._estimate(plain_message(message) or str(message))
+        elif type(content) is str:  # most often
             size = (len(_sent({**message, "content": ""})) + _length(content)) / BYTES_PER_TOKEN
-        elif self._tokenizer is None and "tool_calls" in message and content is None:  # the same
+        elif content is None and "tool_calls" in message:  # most of the others
             size = len(_sent(message)) / BYTES_PER_TOKEN
         else:
             size = self._estimate(plain_message(message) or str(message))

@@ -7,7 +7,7 @@ import re
 import struct
 from base64 import b64decode
 from collections.abc import Mapping
-from math import ceil, sqrt
+from math import ceil, floor, sqrt
 from typing import Any, Final
 
 from hivecost.compaction.shapes import Message, name_of
@@ -123,7 +123,9 @@ def _patches(width: int, height: int) -> int:
     if patches <= _PATCHES_MAX:
         return patches
     scale = sqrt(_PATCHES_MAX * 32 * 32 / (width * height))
-    return min(_PATCHES_MAX, ceil(width * scale / 32) * ceil(height * scale / 32))
+    across, down = width * scale / 32, height * scale / 32
+    whole = min(floor(across) / across, floor(down) / down)  # so that one side has whole patches
+    return ceil(across * whole) * ceil(down * whole) if whole else _PATCHES_MAX
 
 
 def _claude(width: int, height: int) -> int:

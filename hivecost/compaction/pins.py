@@ -34,14 +34,27 @@ def find_pins(draft: Draft) -> Pins:
         for index, entry in enumerate(entries)
         if entry.kind == "system" or entry.is_opaque or (entry.is_thinking and index > last_words)
     }
-    firm |= {unit_of[index] for index in words[-1:]}
+    # The last of these may have said nothing.
+    spoken = [i for i, entry in enumerate(entries) if entry.kind == "user" and not (entry.answers or entry.is_summary)]
+    firm |= {unit_of[index] for index in (*words[-1:], *spoken[-1:])}
     if pairing.running_from is not None:
         firm.add(unit_of[pairing.running_from])
     if entries and unit_of[len(entries) - 1] not in broken:
         firm.add(unit_of[len(entries) - 1])
+    if draft.shape.begins_with_user:
+        firm.update(_beginning(draft, firm))
     summaries = [unit_of[index] for index, entry in enumerate(entries) if entry.is_summary]
     loose = dict.fromkeys((*_marked_prefix(draft), *summaries, *(unit_of[index] for index in words[:1])))
     return Pins(frozenset(firm), tuple(unit for unit in loose if unit not in firm), frozenset(summaries) - firm, broken)
+
+
+def _beginning(draft: Draft, firm: set[Unit]) -> list[Unit]:
+    """Return the first message of the user's where what has to stay begins with another's."""
+    kinds = {unit: draft.conversation.entries[unit[0]].kind for unit in draft.units}
+    first = next((unit for unit in draft.units if unit in firm and kinds[unit] != "system"), None)
+    if first is None or kinds[first] == "user":
+        return []
+    return [unit for unit in draft.units if unit < first and kinds[unit] == "user"][:1]
 
 
 def _marked_prefix(draft: Draft) -> list[Unit]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
+from math import ceil
 from typing import Any, Final, Literal
 
 import msgspec
@@ -204,7 +205,9 @@ class _Work:
         """The edits, from the first one that is looked for."""
         if self._draft is None:
             estimate = self._counter.estimate(self._messages)
-            ratio = max(self._counter.ratio, self.before.tokens / estimate if estimate else 1.0)
+            ratio = self._counter.ratio
+            if estimate and self.before.tokens > ceil(estimate * ratio):
+                ratio = self.before.tokens / estimate
             self._draft = Draft(
                 self._messages,
                 self._shape,

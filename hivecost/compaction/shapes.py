@@ -107,14 +107,17 @@ class Shape(Protocol):
 def read_user(content: object) -> Entry:
     """Return what a message of the user's is that holds no results."""
     if type(content) is str:
+        if not content:
+            return _SILENT
         return _SUMMARY if content.startswith(SUMMARY_MARK) else _USER
     parts = parts_of(content)
     if parts and str(parts[0].get("text", "")).startswith(SUMMARY_MARK):
         return _SUMMARY
-    return Entry("user", has_words=bool(parts) or content is not None, is_marked=is_marked(parts))
+    return Entry("user", has_words=bool(parts), is_marked=is_marked(parts))
 
 
 _USER: Final = Entry("user", has_words=True)
+_SILENT: Final = Entry("user")
 _SUMMARY: Final = Entry("user", is_summary=True)
 
 

@@ -23,8 +23,6 @@ def keep_recent(draft: Draft, pins: Pins) -> None:
     gone = [unit for unit in draft.left(draft.units) if unit not in kept]
     draft.remove(gone)
     if draft.tokens > draft.budget:
-        draft.drop_summary()
-    if draft.tokens > draft.budget:
         _squeeze(draft)
 
 
@@ -33,6 +31,8 @@ def _kept(draft: Draft, pins: Pins) -> set[Unit]:
     loose = draft.left(pins.loose)
     while loose and _tokens(draft, {*kept, *loose}) > draft.budget:
         loose.pop(0)
+    if _tokens(draft, {*kept, *loose}) > draft.budget:
+        draft.drop_summary()
     kept |= {*loose}
     kept |= {*newest_units(draft, pins, kept, draft.target - _tokens(draft, kept))}
     if draft.shape.begins_with_user:
@@ -54,7 +54,7 @@ def newest_units(draft: Draft, pins: Pins, kept: set[Unit], room: int) -> list[U
 
 
 def _begin_with_user(draft: Draft, pins: Pins, kept: set[Unit]) -> None:
-    """Drop what stands before the first message of the user's; where it may not go, keep the user's first message."""
+    """Drop what stands before the first message of the user's, but for what may not go."""
     entries = draft.conversation.entries
     for unit in sorted(kept):
         kind = entries[unit[0]].kind
@@ -64,7 +64,6 @@ def _begin_with_user(draft: Draft, pins: Pins, kept: set[Unit]) -> None:
         if kind == "user" or (at is not None and at <= unit[0]):
             return
         if unit in pins.firm:
-            kept |= {*[other for other in draft.left(draft.units) if entries[other[0]].kind == "user"][:1]}
             return
         kept.discard(unit)
 

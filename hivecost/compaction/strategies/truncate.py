@@ -36,7 +36,7 @@ def cut_results(draft: Draft, aim: int) -> None:
 
 
 def _cut_longest(draft: Draft, texts: Sequence[_Text], aim: int) -> None:
-    length = _common_length([text.tokens for text in texts], draft.tokens - aim)
+    length = _common_length([text.tokens for text in texts], draft.tokens - aim + len(texts))  # each note is escaped
     for text in texts:
         if text.tokens > length and draft.tokens > aim:
             message = draft.message(text.at)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from itertools import pairwise
 
 import pytest
 
@@ -177,12 +176,7 @@ def _own_problems(messages, shape):
 
 def _harm_to_thoughts(before, after, shape):
     if shape == "responses":
-        follows = {item["id"]: following for item, following in pairwise(before) if item.get("type") == "reasoning"}
-        kept = {
-            item["id"]: following
-            for item, following in zip(after, [*after[1:], None], strict=True)
-            if item.get("type") == "reasoning"
-        }
+        follows, kept = _what_follows_reasoning(before), _what_follows_reasoning(after)
         return [f"{name} lost what followed it" for name, following in kept.items() if follows.get(name) != following]
     if shape != "anthropic":
         return []
@@ -192,6 +186,11 @@ def _harm_to_thoughts(before, after, shape):
     present = [_thoughts(message) for message in after]
     lost = [message for message in before[last + 1 :] if _thoughts(message) and _thoughts(message) not in present]
     return harm + ["thinking of the running turn is lost" for _ in lost]
+
+
+def _what_follows_reasoning(items):
+    followed = zip(items, [*items[1:], None], strict=True) if items else ()
+    return {item["id"]: following for item, following in followed if item.get("type") == "reasoning"}
 
 
 def _parts(message):
