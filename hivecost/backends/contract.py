@@ -10,7 +10,7 @@ from hivecost.clock import Clock
 
 if TYPE_CHECKING:
     from hivecost.ledger import Budget, LedgerReader, LedgerStore
-    from hivecost.log import LogReader, LogWriter
+    from hivecost.log import LogReader, LogState, LogWriter
 
 
 #: The published data is about 3 MB.
@@ -55,6 +55,10 @@ class Backend(Protocol):
 
     def writer(self, *, clock: Clock = ...) -> LogWriter:
         """Return a writer of the log, to be opened with `async with`."""
+        ...
+
+    def state(self, *, clock: Clock = ...) -> LogState:
+        """Return the small tables beside the log."""
         ...
 
     def ledger(self, budgets: Iterable[Budget] = (), *, clock: Clock = ...) -> LedgerStore:

@@ -10,6 +10,7 @@ from pathlib import Path
 from hivecost.backends.sqlite.lease_bank import SqliteLeaseBank
 from hivecost.backends.sqlite.liveness import living
 from hivecost.backends.sqlite.log.writer import Store
+from hivecost.backends.sqlite.log_state import SQLiteLogState
 from hivecost.backends.sqlite.rates import FolderRates
 from hivecost.backends.sqlite.reading.ledger_reader import SQLiteLedgerReader
 from hivecost.backends.sqlite.reading.log_reader import SQLiteLogReader
@@ -37,6 +38,9 @@ class SQLiteBackend:
 
     def writer(self, *, clock: Clock = SYSTEM_CLOCK) -> Store:
         return Store(self._base_path, clock=clock)
+
+    def state(self, *, clock: Clock = SYSTEM_CLOCK) -> SQLiteLogState:
+        return SQLiteLogState(self._base_path, clock)
 
     def ledger(self, budgets: Iterable[Budget] = (), *, clock: Clock = SYSTEM_CLOCK) -> LeasedLedger:
         bank = SqliteLeaseBank(self._base_path, clock)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from hivecost.backends.sqlite.faults import named_faults
-from hivecost.backends.sqlite.reading.statements import statements
 from hivecost.backends.sqlite.snapshot import (
     connect_read_only,
     database_path,
@@ -18,6 +17,7 @@ from hivecost.backends.sqlite.snapshot import (
     open_snapshot,
     require_text,
 )
+from hivecost.backends.sqlite.statements import statements
 
 Row = tuple[Any, ...]
 
@@ -31,7 +31,7 @@ class Source:
 
     def rows(self, name: str, parameters: Mapping[str, Any], **places: str) -> list[Row]:
         """Return the rows of a statement of `reading.sql`, its `{places}` filled. Raise what `select` raises."""
-        return self.select(statements("reading.sql")[name].format(**places), parameters)
+        return self.select(statements("reading/reading.sql")[name].format(**places), parameters)
 
     def select(self, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
         """Return the rows of a statement. Raise StoreErrors, and ConfigError for a text that no database can hold."""

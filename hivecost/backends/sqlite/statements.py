@@ -11,7 +11,7 @@ _NAME: Final = "-- name: "
 
 @cache
 def statements(file_name: str) -> dict[str, str]:
-    """Return the statements of a file beside this one, by the names in their `-- name: NAME` lines.
+    """Return the statements of a file in this folder, by the names in their `-- name: NAME` lines.
 
     `{places}` in them are filled with our own column lists by whoever runs them; values are bound.
     """
