@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from hivecost.clock import Clock
 
 if TYPE_CHECKING:
+    from hivecost.leasing import LeaseBank
     from hivecost.ledger import Budget, LedgerReader, LedgerStore
     from hivecost.log import LogReader, LogState, LogWriter
 
@@ -74,4 +75,16 @@ class Backend(Protocol):
 
     def living(self) -> AbstractAsyncContextManager[str]:
         """Give an id by which readers of the log can tell, until this ends, that the process lives; "": they cannot."""
+        ...
+
+
+@runtime_checkable
+class Lends(Protocol):
+    """What a backend may have besides: a bank that lends to processes, which decide within their leases in memory.
+
+    `Ledger.open` then makes the ledger of it, with the limits and the LeasePolicy that it is given.
+    """
+
+    def lease_bank(self, clock: Clock) -> LeaseBank:
+        """Return the bank of the ledger's accounts, which is not open yet."""
         ...

@@ -431,10 +431,12 @@ class LocalLedger(Atomic):
                 self._transfer(hold)
         batch.settled_then |= {account: account.settled for account in self._leases.asked_for(contested)}
         for account in self._leases.give_back(contested):
-            batch.kept[account.row_id] = account.held + account.in_doubt
+            batch.kept[account.bank_id] = account.held + account.in_doubt
         for request in requests:
             # What is above a hold is charged to the account, and takes nothing of the lease.
-            batch.rooms |= {account: room_of(account) + sums.not_leased(account.row_id) for account in request.accounts}
+            batch.rooms |= {
+                account: room_of(account) + sums.not_leased(account.bank_id) for account in request.accounts
+            }
             batch.in_memory.update(account for account in request.accounts if not is_durable(account))
         news = (*(bill.hold for bill in batch.bills), *batch.in_doubt)
         for accounts in (*(hold.made_on for hold in news), batch.rooms):
@@ -581,12 +583,12 @@ def _nothing_of(hold: Hold) -> dict[Unit, int]:
 
 
 def _shares_of(another: Hold, rooms: Mapping[Account, int]) -> dict[int, Share]:
-    """What pays for a further answer, by row of its accounts, given the room that the leased ones had."""
+    """What pays for a further answer, by number of its accounts, given the room that the leased ones had."""
     shares = {}
     for account in filter(is_durable, another.made_on):
         due = min((another.billed or {})[account.unit], another.amounts[account.unit])
         leased = min(due, rooms.get(account, due))
-        shares[account.row_id] = Share(leased, due - leased)
+        shares[account.bank_id] = Share(leased, due - leased)
     return shares
 
 
@@ -594,7 +596,7 @@ def _paid_everywhere(another: Hold, shares: Mapping[int, Share]) -> dict[Unit, i
     """What of a further answer is leased on all its accounts, by unit: what the journal can say of it."""
     paid = dict.fromkeys(UNITS, AMOUNT_MAX)
     for account in filter(is_durable, another.made_on):
-        paid[account.unit] = min(paid[account.unit], shares[account.row_id].leased)
+        paid[account.unit] = min(paid[account.unit], shares[account.bank_id].leased)
     return {unit: min(amount, another.amounts[unit]) for unit, amount in paid.items()}
 
 

@@ -15,7 +15,7 @@ from hivecost.subscribers import RunawayRules
 class RuntimeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All of it has working defaults."""
 
-    #: Write every event to `<base_path>/hivecost.db`.
+    #: Write every event to the runtime log of `base_path`.
     log: bool = True
     #: What happens to an execution that looks like a runaway.
     runaway: Literal["warn", "throttle", "cancel", "off"] = "warn"

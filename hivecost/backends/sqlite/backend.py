@@ -20,7 +20,7 @@ from hivecost.ledger import Budget, listed_budgets
 
 
 class SQLiteBackend:
-    """A `hivecost.backends.Backend`."""
+    """A `hivecost.backends.Backend` that lends."""
 
     def __init__(self, base_path: Path) -> None:
         self._base_path = base_path
@@ -43,10 +43,17 @@ class SQLiteBackend:
         return SQLiteLogState(self._base_path, clock)
 
     def ledger(self, budgets: Iterable[Budget] = (), *, clock: Clock = SYSTEM_CLOCK) -> LeasedLedger:
-        bank = SqliteLeaseBank(self._base_path, clock)
         return LeasedLedger(
-            bank, listed_budgets(budgets), clock, holds_max=8192, close_timeout_s=30.0, policy=DEFAULT_POLICY
+            self.lease_bank(clock),
+            listed_budgets(budgets),
+            clock,
+            holds_max=8192,
+            close_timeout_s=30.0,
+            policy=DEFAULT_POLICY,
         )
+
+    def lease_bank(self, clock: Clock) -> SqliteLeaseBank:
+        return SqliteLeaseBank(self._base_path, clock)
 
     def ledger_reader(self) -> SQLiteLedgerReader:
         return SQLiteLedgerReader(self._base_path)
