@@ -19,6 +19,7 @@ from hivecost.backends.sqlite.log.rollups import COUNTED
 from hivecost.backends.sqlite.reading.source import Row, Source, Watch
 from hivecost.backends.sqlite.reading.sums import (
     FILTERED,
+    STORED_SUMS,
     Asked,
     added_sums,
     bound,
@@ -141,11 +142,10 @@ class SQLiteLogReader:
         return Page(runs, cursor)
 
     def nodes(self, session_id: str) -> list[NodeTotals]:
-        from hivecost.backends.sqlite.reading.totals import SUMS_OF_ROLLUPS, sums  # noqa: PLC0415  # as the module says
         from hivecost.log.records import NodeTotals  # noqa: PLC0415  # as the module says
 
-        rows = self._source.rows("nodes", {"session_id": session_id}, sums=SUMS_OF_ROLLUPS)
-        return [NodeTotals(node_id=node_id, **sums(values)) for node_id, *values in rows]
+        rows = self._source.rows("nodes", {"session_id": session_id}, sums=STORED_SUMS)
+        return [NodeTotals(*values, node_id=node_id) for node_id, *values in rows]
 
     def steps(self, session_id: str, *, node_id: str | None = None, limit: int | None = None) -> list[Step]:
         from hivecost.log.logged_turns import COLUMNS, to_step  # noqa: PLC0415  # as the module says

@@ -6,11 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from hivecost.backends.sqlite.reading.connection import Reader, Row, reading
-from hivecost.backends.sqlite.reading.filters import matching, row_limit
+from hivecost.backends.sqlite.reading.connection import Reader, Row, matching, reading, row_limit
 from hivecost.backends.sqlite.reading.sessions import session_state
-from hivecost.backends.sqlite.reading.totals import SUM_NAMES, SUMS_OF_ROLLUPS, sums
-from hivecost.log import Window
+from hivecost.backends.sqlite.reading.sums import STORED_SUMS
+from hivecost.log import SUM_NAMES, Window
 from hivecost.log.details import node_details
 from hivecost.log.instants import local_iso
 from hivecost.log.logged_turns import COLUMNS, to_step
@@ -18,7 +17,7 @@ from hivecost.log.records import NodeTotals, Run, SessionDetails
 from hivecost.log.steps import Step
 
 LOAD_NODES: Final = f"""
-    SELECT node_id, {SUMS_OF_ROLLUPS} FROM nodes WHERE session_id = :session_id GROUP BY node_id"""
+    SELECT node_id, {STORED_SUMS} FROM nodes WHERE session_id = :session_id GROUP BY node_id"""
 LOAD_NODE_MODELS: Final = "SELECT node_id, model FROM nodes WHERE session_id = :session_id"
 RUN_COLUMNS: Final = (
     *("session_id", "execution_id", "status", "entry_point", "error", "agent_id", "user_id", "org_id", "duration_ms"),
@@ -87,7 +86,7 @@ async def _steps(log: Reader, session_id: str, node_id: str | None, limit: int |
 
 def _node(row: Row) -> NodeTotals:
     node_id, *values = row
-    return NodeTotals(node_id=node_id, **sums(values))
+    return NodeTotals(*values, node_id=node_id)
 
 
 def run_of(row: Row) -> Run:

@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Final
 
 from hivecost.backends.sqlite.database import database_path
-from hivecost.backends.sqlite.reading.connection import Reader, Row, reading
-from hivecost.backends.sqlite.reading.filters import matching, row_limit
-from hivecost.backends.sqlite.reading.totals import SUM_COLUMNS, sums
+from hivecost.backends.sqlite.reading.connection import Reader, Row, matching, reading, row_limit
 from hivecost.errors import SessionNotFoundError
-from hivecost.log import Window
+from hivecost.log import SUM_NAMES, Window
 from hivecost.log.instants import local_iso
 from hivecost.log.records import SessionMetrics, SessionState, SessionTimestamps
 
+_SUMS: Final = ", ".join(SUM_NAMES)
 SESSION_COLUMNS: Final = f"""session_id, status, agent_id, user_id, org_id, started_ns, updated_ns, ended_ns,
-    executions, {SUM_COLUMNS}"""
+    executions, {_SUMS}"""
 
 _THAT_RUN: Final = """FROM executions AS e
         WHERE e.session_id = sessions.session_id AND e.ended_ns IS NULL AND e.status = 'running'"""
@@ -26,7 +25,7 @@ _LAST: Final = """FROM executions AS e WHERE e.session_id = sessions.session_id 
 _ABANDONED: Final = f"sessions.status = 'running' AND NOT EXISTS (SELECT 1 {_THAT_RUN} AND NOT is_gone(e.runtime_id))"
 #: The sessions as they stand: what is logged of them, but for those whose processes are gone.
 SESSIONS: Final = f"""(
-    SELECT session_id, agent_id, user_id, org_id, started_ns, updated_ns, executions, {SUM_COLUMNS},
+    SELECT session_id, agent_id, user_id, org_id, started_ns, updated_ns, executions, {_SUMS},
         CASE WHEN {_ABANDONED} THEN (SELECT iif(e.ended_ns IS NULL, 'interrupted', e.status) {_LAST})
              ELSE sessions.status END AS status,
         CASE WHEN {_ABANDONED} THEN (SELECT e.ended_ns {_LAST}) ELSE sessions.ended_ns END AS ended_ns
@@ -81,7 +80,7 @@ def state_of(row: Row) -> SessionState:
         agent_id=agent_id,
         user_id=user_id,
         org_id=org_id,
-        metrics=SessionMetrics(executions=executions, **sums(values)),
+        metrics=SessionMetrics(*values, executions=executions),
         timestamps=SessionTimestamps(
             started_at=local_iso(started_ns),
             updated_at=local_iso(updated_ns),
