@@ -12,7 +12,7 @@ from hivecost.log.turn_rows import EVENT_COLUMNS, TURN_COLUMNS, Row, event_row, 
 
 #: Rows of a statement, the most first. Fewer statements take less time, and let Python's lock go less often, for which
 #: a busy loop makes the writer wait; larger ones take megabytes and are no faster.
-_ROWS_AT_ONCE: Final = (256, 64, 16, 4, 1)
+_ROWS_AT_ONCE: Final = (256, 128, 64, 32, 16, 8, 4, 2, 1)
 
 
 class Table(NamedTuple):
