@@ -10,7 +10,7 @@ from hivecost.backends.sqlite.database import database_path, open_writer
 from hivecost.backends.sqlite.faults import named_faults
 from hivecost.backends.sqlite.os_lock import do_locked
 from hivecost.backends.sqlite.reading.source import Source
-from hivecost.backends.sqlite.statements import statements
+from hivecost.backends.sqlite.statements import statement
 from hivecost.clock import Clock
 from hivecost.log import Page, StateTable
 
@@ -26,7 +26,7 @@ class SQLiteLogState:
 
     def get(self, table: StateTable, key: str) -> bytes | None:
         checked_entry(table, key)
-        rows = self._source.select(statements(_FILE)["get"], self._named(table, key))
+        rows = self._source.select(statement(_FILE, "get"), self._named(table, key))
         return next((value for (value,) in rows), None)
 
     def put(self, table: StateTable, key: str, value: bytes, *, until_ns: int | None = None) -> None:
@@ -43,7 +43,7 @@ class SQLiteLogState:
         checked_entry(table, "any")
         (last,) = place_of(after, table, str) if after else ("",)
         named = {"state_table": table, "after": last, "now_ns": self._clock.now_ns(), "limit": checked_limit(limit)}
-        rows = self._source.select(statements(_FILE)["items"], named)
+        rows = self._source.select(statement(_FILE, "items"), named)
         return Page(tuple(rows), cursor_of(table, rows[-1][0]) if rows else after)
 
     def _named(self, table: StateTable, key: str) -> dict[str, Any]:
@@ -59,12 +59,12 @@ class SQLiteLogState:
             try:
                 connection.execute("BEGIN IMMEDIATE")
                 if expected is not None:
-                    present = connection.execute(statements(_FILE)["get"], named).fetchone()
+                    present = connection.execute(statement(_FILE, "get"), named).fetchone()
                     if (present or (None,)) != expected:
                         return False
-                statement = "remove" if value is None else "set"
-                connection.execute(statements(_FILE)[statement], {**named, "value": value, "until_ns": until_ns})
-                connection.execute(statements(_FILE)["sweep"], named)
+                change = "remove" if value is None else "set"
+                connection.execute(statement(_FILE, change), {**named, "value": value, "until_ns": until_ns})
+                connection.execute(statement(_FILE, "sweep"), named)
                 connection.execute("COMMIT")
             finally:
                 # Closing rolls back what was not committed.

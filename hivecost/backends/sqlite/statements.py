@@ -19,3 +19,8 @@ def statements(file_name: str) -> dict[str, str]:
     _, *parts = f"\n{text}".split(f"\n{_NAME}")
     named = (part.partition("\n") for part in parts)
     return {name.strip(): sql for name, _, sql in named}
+
+
+def statement(file_name: str, name: str, **places: str) -> str:
+    """Return a statement of a file with its places filled."""
+    return statements(file_name)[name].format(**places)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 from hivecost.attribute_names import fields_of
 from hivecost.backends.asking import checked_alerts, checked_limit, cursor_of, not_a_cursor, place_of
 from hivecost.backends.sqlite.log.rollups import COUNTED
-from hivecost.backends.sqlite.reading.source import Row, Source, Watch
+from hivecost.backends.sqlite.reading.source import FROM_THE_NEWEST, Row, Source, Watch
 from hivecost.backends.sqlite.reading.sums import (
     FILTERED,
     STORED_SUMS,
@@ -50,8 +50,6 @@ if TYPE_CHECKING:
     from hivecost.log.steps import Step
 
 _OF_EVENTS: Final = fields_of(EVENT_ATTRIBUTES)
-#: Before the first place of what is read from the newest on: later than any log goes.
-_FROM_THE_NEWEST: Final = (2**63 - 1, "", "")
 
 
 class SQLiteLogReader:
@@ -101,7 +99,7 @@ class SQLiteLogReader:
         from hivecost.backends.sqlite.reading.sessions import SESSION_COLUMNS, SESSIONS, state_of  # noqa: PLC0415  # as the module says
 
         wanted = {"status": status, "agent_id": agent, "user_id": user}
-        after_ns, after_id = place_of(after, "sessions", int, str) if after else _FROM_THE_NEWEST[:2]
+        after_ns, after_id = place_of(after, "sessions", int, str) if after else FROM_THE_NEWEST[:2]
         rows = self._source.rows(
             "sessions",
             {**wanted, **window._asdict(), "after_ns": after_ns, "after_id": after_id, "limit": checked_limit(limit)},
@@ -124,7 +122,7 @@ class SQLiteLogReader:
         from hivecost.backends.sqlite.reading.runtime_log import RUN_COLUMNS, RUNS, run_of  # noqa: PLC0415  # as the module says
 
         wanted = {"session_id": session_id, "status": status}
-        place = place_of(after, "executions", int, str, str) if after else _FROM_THE_NEWEST
+        place = place_of(after, "executions", int, str, str) if after else FROM_THE_NEWEST
         rows = self._source.rows(
             "executions",
             {

@@ -8,6 +8,8 @@ from typing import Final
 
 from hivecost.backends.sqlite.database import database_path
 from hivecost.backends.sqlite.reading.connection import Reader, Row, matching, reading, row_limit
+from hivecost.backends.sqlite.reading.source import FROM_THE_NEWEST, READING
+from hivecost.backends.sqlite.statements import statement
 from hivecost.errors import SessionNotFoundError
 from hivecost.log import SUM_NAMES, Window
 from hivecost.log.instants import local_iso
@@ -16,22 +18,8 @@ from hivecost.log.records import SessionMetrics, SessionState, SessionTimestamps
 _SUMS: Final = ", ".join(SUM_NAMES)
 SESSION_COLUMNS: Final = f"""session_id, status, agent_id, user_id, org_id, started_ns, updated_ns, ended_ns,
     executions, {_SUMS}"""
-
-_THAT_RUN: Final = """FROM executions AS e
-        WHERE e.session_id = sessions.session_id AND e.ended_ns IS NULL AND e.status = 'running'"""
-_LAST: Final = """FROM executions AS e WHERE e.session_id = sessions.session_id AND e.status <> 'unknown'
-        ORDER BY coalesce(e.ended_ns, e.started_ns) DESC LIMIT 1"""
-#: Sessions of which some execution is logged as running, and the process of each such one is gone.
-_ABANDONED: Final = f"sessions.status = 'running' AND NOT EXISTS (SELECT 1 {_THAT_RUN} AND NOT is_gone(e.runtime_id))"
-#: The sessions as they stand: what is logged of them, but for those whose processes are gone.
-SESSIONS: Final = f"""(
-    SELECT session_id, agent_id, user_id, org_id, started_ns, updated_ns, executions, {_SUMS},
-        CASE WHEN {_ABANDONED} THEN (SELECT iif(e.ended_ns IS NULL, 'interrupted', e.status) {_LAST})
-             ELSE sessions.status END AS status,
-        CASE WHEN {_ABANDONED} THEN (SELECT e.ended_ns {_LAST}) ELSE sessions.ended_ns END AS ended_ns
-    FROM sessions)"""
-
-READ_SESSION: Final = f"SELECT {SESSION_COLUMNS} FROM {SESSIONS} WHERE session_id = :session_id"
+#: Where they are read from.
+SESSIONS: Final = statement(READING, "sessions_as_they_stand", sums=_SUMS, abandoned=statement(READING, "abandoned"))
 
 
 class EmbeddedSessions:
@@ -47,14 +35,16 @@ class EmbeddedSessions:
 
     async def list_sessions(self, wanted: Mapping[str, str | None], window: Window, limit: int) -> list[SessionState]:
         """Return the sessions that started in the window, by these columns, newest first. Raise StoreErrors."""
-        bounds = {"since_ns": window.first_ns, "until_ns": window.end_ns, "limit": row_limit(limit)}
+        after_ns, after_id, _ = FROM_THE_NEWEST
+        bounds = {**window._asdict(), "after_ns": after_ns, "after_id": after_id, "limit": row_limit(limit)}
         async with reading(self._base_path) as log:
             return [state_of(row) for row in await log.rows(list_sessions_sql(wanted), {**wanted, **bounds})]
 
 
 async def session_state(log: Reader, base_path: Path, session_id: str) -> SessionState:
     """The session in this snapshot. Raises SessionNotFoundError."""
-    rows = await log.rows(READ_SESSION, {"session_id": session_id})
+    sql = statement(READING, "session", columns=SESSION_COLUMNS, sessions=SESSIONS)
+    rows = await log.rows(sql, {"session_id": session_id})
     if not rows:
         raise SessionNotFoundError(
             f"no session {session_id!r} is logged in {database_path(base_path)}; "
@@ -64,11 +54,8 @@ async def session_state(log: Reader, base_path: Path, session_id: str) -> Sessio
 
 
 def list_sessions_sql(wanted: Mapping[str, str | None]) -> str:
-    """Sessions by the time of their start, newest first."""
-    return f"""
-        SELECT {SESSION_COLUMNS} FROM {SESSIONS}
-        WHERE started_ns >= :since_ns AND started_ns < :until_ns {matching(wanted)}
-        ORDER BY started_ns DESC, session_id DESC LIMIT :limit"""
+    """Return the statement that lists sessions by the time of their start, newest first."""
+    return statement(READING, "sessions", columns=SESSION_COLUMNS, sessions=SESSIONS, where=matching(wanted))
 
 
 def state_of(row: Row) -> SessionState:

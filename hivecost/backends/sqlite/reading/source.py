@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hivecost.backends.sqlite.faults import named_faults
 from hivecost.backends.sqlite.snapshot import (
@@ -20,6 +20,10 @@ from hivecost.backends.sqlite.snapshot import (
 from hivecost.backends.sqlite.statements import statements
 
 Row = tuple[Any, ...]
+#: The file with the statements of this room.
+READING: Final = "reading/reading.sql"
+#: Before the first place of what is read from the newest on, (when, whose, which): later than any log goes.
+FROM_THE_NEWEST: Final = (2**63 - 1, "", "")
 
 
 class Source:
@@ -31,7 +35,7 @@ class Source:
 
     def rows(self, name: str, parameters: Mapping[str, Any], **places: str) -> list[Row]:
         """Return the rows of a statement of `reading.sql`, its `{places}` filled. Raise what `select` raises."""
-        return self.select(statements("reading/reading.sql")[name].format(**places), parameters)
+        return self.select(statements(READING)[name].format(**places), parameters)
 
     def select(self, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
         """Return the rows of a statement. Raise StoreErrors, and ConfigError for a text that no database can hold."""
