@@ -7,6 +7,10 @@ from pathlib import Path
 from typing import Final
 
 _NAME: Final = "-- name: "
+#: What is read of the ledger.
+LEDGER: Final = "lease_bank/ledger.sql"
+#: What is read of the log.
+READING: Final = "reading/reading.sql"
 
 
 @cache

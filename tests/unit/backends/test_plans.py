@@ -115,7 +115,7 @@ def test_reading_searches(log, write, monkeypatch, name):
     ]
 
 
-@pytest.mark.parametrize("file_name", ["log_state.sql", "reading/reading.sql"])
+@pytest.mark.parametrize("file_name", ["lease_bank/ledger.sql", "log_state.sql", "reading/reading.sql"])
 def test_every_statement_says_what_it_is_for(file_name):
     """A sentence between its name and itself."""
     for name, sql in statements(file_name).items():

@@ -99,10 +99,10 @@ class SQLiteLogReader:
         from hivecost.backends.sqlite.reading.sessions import SESSION_COLUMNS, SESSIONS, state_of  # noqa: PLC0415  # as the module says
 
         wanted = {"status": status, "agent_id": agent, "user_id": user}
-        after_ns, after_id = place_of(after, "sessions", int, str) if after else FROM_THE_NEWEST[:2]
+        place = zip(FROM_THE_NEWEST, place_of(after, "sessions", int, str), strict=True) if after else FROM_THE_NEWEST
         rows = self._source.rows(
             "sessions",
-            {**wanted, **window._asdict(), "after_ns": after_ns, "after_id": after_id, "limit": checked_limit(limit)},
+            {**wanted, **window._asdict(), **dict(place), "limit": checked_limit(limit)},
             columns=f"started_ns, {SESSION_COLUMNS}",
             sessions=SESSIONS,
             where=conditions(wanted, {name: name for name in wanted}),
@@ -122,22 +122,16 @@ class SQLiteLogReader:
         from hivecost.backends.sqlite.reading.runtime_log import RUN_COLUMNS, RUNS, run_of  # noqa: PLC0415  # as the module says
 
         wanted = {"session_id": session_id, "status": status}
-        place = place_of(after, "executions", int, str, str) if after else FROM_THE_NEWEST
+        place = zip(FROM_THE_NEWEST, place_of(after, "executions", int, int), strict=True) if after else FROM_THE_NEWEST
         rows = self._source.rows(
             "executions",
-            {
-                **wanted,
-                **window._asdict(),
-                **dict(zip(("after_ns", "after_session", "after_id"), place, strict=True)),
-                "limit": checked_limit(limit),
-            },
+            {**wanted, **window._asdict(), **dict(place), "limit": checked_limit(limit)},
             columns=", ".join(RUN_COLUMNS),
             runs=RUNS,
             where=conditions(wanted, {name: name for name in wanted}),
         )
-        runs = tuple(run_of(row[1:]) for row in rows)
-        cursor = cursor_of("executions", rows[-1][0], runs[-1].session_id, runs[-1].execution_id) if rows else after
-        return Page(runs, cursor)
+        cursor = cursor_of("executions", rows[-1][1 + RUN_COLUMNS.index("started_ns")], rows[-1][0]) if rows else after
+        return Page(tuple(run_of(row[1:]) for row in rows), cursor)
 
     def nodes(self, session_id: str) -> list[NodeTotals]:
         from hivecost.log.records import NodeTotals  # noqa: PLC0415  # as the module says

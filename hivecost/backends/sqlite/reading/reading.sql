@@ -26,7 +26,7 @@ FROM sessions)
 
 -- name: executions_as_they_stand
 -- What is logged of executions, but for those whose processes are gone.
-(SELECT {columns}, iif(status = 'running' AND is_gone(runtime_id), 'interrupted', status) AS status FROM executions)
+(SELECT id, {columns}, iif(status = 'running' AND is_gone(runtime_id), 'interrupted', status) AS status FROM executions)
 
 -- name: session
 -- One session, as it stands.
@@ -40,10 +40,9 @@ ORDER BY started_ns DESC, session_id DESC LIMIT :limit
 
 -- name: executions
 -- Executions by the time of their start, the newest first, from a place in that order on.
-SELECT started_ns, {columns} FROM {runs}
-WHERE started_ns >= :first_ns AND started_ns < :end_ns
-    AND (started_ns, session_id, execution_id) < (:after_ns, :after_session, :after_id) {where}
-ORDER BY started_ns DESC, session_id DESC, execution_id DESC LIMIT :limit
+SELECT id, {columns} FROM {runs}
+WHERE started_ns >= :first_ns AND started_ns < :end_ns AND (started_ns, id) < (:after_ns, :after_id) {where}
+ORDER BY started_ns DESC, id DESC LIMIT :limit
 
 -- name: nodes
 -- The sums of a session by node.

@@ -8,9 +8,9 @@ from typing import Final
 
 from hivecost.backends.sqlite.reading.connection import Reader, Row, matching, reading, row_limit
 from hivecost.backends.sqlite.reading.sessions import session_state
-from hivecost.backends.sqlite.reading.source import FROM_THE_NEWEST, READING
+from hivecost.backends.sqlite.reading.source import FROM_THE_NEWEST
 from hivecost.backends.sqlite.reading.sums import STORED_SUMS
-from hivecost.backends.sqlite.statements import statement
+from hivecost.backends.sqlite.statements import READING, statement
 from hivecost.log import SUM_NAMES, Window
 from hivecost.log.details import node_details
 from hivecost.log.instants import local_iso
@@ -25,7 +25,6 @@ RUN_COLUMNS: Final = (
     *SUM_NAMES,
 )
 
-_FROM_THE_NEWEST: Final = dict(zip(("after_ns", "after_session", "after_id"), FROM_THE_NEWEST, strict=True))
 #: Where they are read from.
 RUNS: Final = statement(
     READING, "executions_as_they_stand", columns=", ".join(name for name in RUN_COLUMNS if name != "status")
@@ -62,7 +61,7 @@ class EmbeddedRuntimeLog:
         """Return the executions that started in the window, by these columns, newest first. Raise StoreErrors."""
         bounds = {
             **window._asdict(),
-            **_FROM_THE_NEWEST,
+            **FROM_THE_NEWEST,
             "limit": row_limit(limit),
         }
         async with reading(self._base_path) as log:

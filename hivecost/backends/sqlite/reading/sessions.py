@@ -8,8 +8,8 @@ from typing import Final
 
 from hivecost.backends.sqlite.database import database_path
 from hivecost.backends.sqlite.reading.connection import Reader, Row, matching, reading, row_limit
-from hivecost.backends.sqlite.reading.source import FROM_THE_NEWEST, READING
-from hivecost.backends.sqlite.statements import statement
+from hivecost.backends.sqlite.reading.source import FROM_THE_NEWEST
+from hivecost.backends.sqlite.statements import READING, statement
 from hivecost.errors import SessionNotFoundError
 from hivecost.log import SUM_NAMES, Window
 from hivecost.log.instants import local_iso
@@ -35,8 +35,7 @@ class EmbeddedSessions:
 
     async def list_sessions(self, wanted: Mapping[str, str | None], window: Window, limit: int) -> list[SessionState]:
         """Return the sessions that started in the window, by these columns, newest first. Raise StoreErrors."""
-        after_ns, after_id, _ = FROM_THE_NEWEST
-        bounds = {**window._asdict(), "after_ns": after_ns, "after_id": after_id, "limit": row_limit(limit)}
+        bounds = {**window._asdict(), **FROM_THE_NEWEST, "limit": row_limit(limit)}
         async with reading(self._base_path) as log:
             return [state_of(row) for row in await log.rows(list_sessions_sql(wanted), {**wanted, **bounds})]
 

@@ -17,13 +17,11 @@ from hivecost.backends.sqlite.snapshot import (
     open_snapshot,
     require_text,
 )
-from hivecost.backends.sqlite.statements import statements
+from hivecost.backends.sqlite.statements import READING, statements
 
 Row = tuple[Any, ...]
-#: The file with the statements of this room.
-READING: Final = "reading/reading.sql"
-#: Before the first place of what is read from the newest on, (when, whose, which): later than any log goes.
-FROM_THE_NEWEST: Final = (2**63 - 1, "", "")
+#: The place before the first of what is read from the newest on: later than any log goes.
+FROM_THE_NEWEST: Final = {"after_ns": 2**63 - 1, "after_id": 0}
 
 
 class Source:

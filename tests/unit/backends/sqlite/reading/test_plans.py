@@ -7,8 +7,7 @@ import pytest
 from hivecost.backends.sqlite import open_reader
 from hivecost.backends.sqlite.log import lifecycles, rollups
 from hivecost.backends.sqlite.reading import runtime_log, sessions
-from hivecost.backends.sqlite.reading.source import READING
-from hivecost.backends.sqlite.statements import statement
+from hivecost.backends.sqlite.statements import READING, statement
 
 SESSION = {"session_id": "s"}
 NAMES = (
@@ -21,7 +20,6 @@ NAMES = (
         "end_ns",
         "limit",
         "after_ns",
-        "after_session",
         "after_id",
     ),
     *("last_turn", "last_event", "last_execution"),
