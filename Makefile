@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 INSTALL_ARGUMENTS := python -m pip --disable-pip-version-check install -q --no-deps --no-build-isolation
 INSTALL := $(BIN)/$(INSTALL_ARGUMENTS) --require-hashes
 
-.PHONY: demo test test-more dist lint types house bench profile instructions soak docs lock clean
+.PHONY: demo test test-more dist lint types house bench profile instructions soak docs site lock clean
 
 demo: $(VENV)/.core
 	$(BIN)/hivecost demo
@@ -14,9 +14,10 @@ demo: $(VENV)/.core
 test: $(VENV)/.test
 	$(BIN)/pytest -q -n 2 --dist worksteal
 
-# What takes longer: what is released; clients of other major versions, each in an environment of its own; everything again with its coverage.
+# What takes longer: what is released; the site of docs/; clients of other major versions, each in an environment of its own; everything again with its coverage.
 test-more: dist $(VENV)/.more $(VENV)-openai2/.done
 	$(VENV)-openai2/bin/python -m pytest tests/more/openai2 tests/integration/test_sdk_turns.py
+	$(BIN)/pytest -q tests/more/site
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -q -n 2 --dist worksteal
 	$(BIN)/coverage combine -q
@@ -69,6 +70,10 @@ soak: $(VENV)/.test
 docs: $(VENV)/.test
 	$(BIN)/pytest -q tests/integration/test_docs.py
 
+# docs/ as a site, with the API made from the code, in site/; a warning is an error.
+site: $(VENV)/.more
+	$(BIN)/python -m mkdocs build --strict
+
 # The pins carry hashes and no addresses, so they hold on any index. Each file is complete: with it, nothing is resolved.
 COMPILE = $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	--no-strip-extras --no-header
@@ -82,7 +87,7 @@ lock: $(VENV)/.test
 	$(COMPILE) pyproject.toml --group bench -c requirements/test.txt -o requirements/bench.txt
 
 clean:
-	rm -rf $(VENV) $(VENV)-* dist .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis hivecost-demo
+	rm -rf $(VENV) $(VENV)-* dist site .coverage* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis hivecost-demo
 
 $(VENV)/.venv:
 	$(PYTHON) -m venv $(VENV)

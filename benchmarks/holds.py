@@ -2,7 +2,7 @@
 
 The requests are those of `benchmarks.recorded`, and so are the bills: input as providers count and cache it, as far as
 they publish that; output by an assumed distribution. Holds are those of `ctx.turn`, by the same code. No figure depends
-on the machine. `python -m benchmarks.holds` prints the table of docs/budgets.md, and the medians for other steps.
+on the machine. `python -m benchmarks.holds` prints the table of docs/holds.md, and the medians for other steps.
 """
 
 from __future__ import annotations
@@ -186,7 +186,7 @@ def _nanousd(model: str, usage: Usage) -> int:
 
 
 def table() -> list[str]:
-    """The lines of docs/budgets.md: for each client what it sends, and hold over bill by each rule."""
+    """The lines of docs/holds.md: for each client what it sends, and hold over bill by each rule."""
     lines = [
         f"| client, model | requests | limit sent | cache | {' | '.join(RULES)} |",
         "|" + "---|" * (4 + len(RULES)),

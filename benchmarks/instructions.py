@@ -1,6 +1,6 @@
 """Machine instructions of the hot paths: what a busy machine does not move.
 
-`python -m benchmarks.instructions` prints the tables of docs/performance.md as Markdown, after some minutes;
+`python -m benchmarks.instructions` prints tables as Markdown, which docs/performance.md sums up, after some minutes;
 `--json FILE` writes the counts of all workloads too. Each workload of `benchmarks.counted` runs in two sizes, each in
 a process of its own: the difference of the two counts is what the items between them took, without start-up.
 Instructions say nothing of caches, of disks, and of what the kernel does.

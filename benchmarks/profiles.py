@@ -1,7 +1,8 @@
 """Where the time goes: a sampling profile of saturated workloads, as shares of the time that threads were at work.
 
-`make profile` prints the tables of docs/performance.md as Markdown; `python -m benchmarks.profiles published lease`
-runs only those named, and `--flame FILE` samples them once more and draws an SVG flame graph of all of them.
+`make profile` prints tables as Markdown, which docs/performance.md sums up;
+`python -m benchmarks.profiles published lease` runs only those named, and `--flame FILE` samples them once more and
+draws an SVG flame graph of all of them.
 On macOS py-spy needs root.
 """
 

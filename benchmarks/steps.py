@@ -2,7 +2,7 @@
 
 The provider emulator streams at a thousand tokens a second, some ten times as fast as models do, to an agent that reads
 at once and is hung up on by its budget. What stops then and what writes on to the end, with reasoning that it hides and
-without. `python -m benchmarks.steps` prints the table of docs/guarantees.md.
+without. `python -m benchmarks.steps` prints the table of docs/holds.md.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ def results() -> list[tuple[str, float, float, bool]]:
 
 
 def table() -> list[str]:
-    """The lines of docs/guarantees.md."""
+    """The lines of docs/holds.md."""
     lines = [
         "| when hung up on, a provider | hidden reasoning | step | held | billed | above |",
         "|---|---|---|---|---|---|",

@@ -46,9 +46,9 @@ class BusStatistics(msgspec.Struct, frozen=True, kw_only=True):
 class Subscription(str):
     """The id of a subscription, a plain `str` to whoever wants one, and what can be done with the subscription.
 
-    async with bus.subscribe(handler=print) as subscription:
-        ...  # what is published here is printed
-    print(subscription.statistics().handled)
+        async with bus.subscribe(handler=print) as subscription:
+            ...  # what is published here is printed
+        print(subscription.statistics().handled)
 
     Leaving the block waits until what was published so far is handled, and unsubscribes. A block that raises or is
     cancelled unsubscribes at once. Copies and pickles of it are plain ids.

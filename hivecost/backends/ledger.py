@@ -16,10 +16,10 @@ from hivecost.ledger import Budget, listed_budgets
 class Ledger(LeasedLedger):
     """Holds money before each attempt, so that no account is ever spent beyond its limit.
 
-    async with Ledger.open("data", budgets=[Budget("org day", limit="$50", window="day")]) as ledger:
-        async with await ledger.reserve({"org": "acme"}, usd="0.01", key="attempt-1") as hold:
-            ...                                  # send; leaving by exception leaves the hold in doubt
-            hold.settle(usd="0.007")             # or hold.release() if it was never sent
+        async with Ledger.open("data", budgets=[Budget("org day", limit="$50", window="day")]) as ledger:
+            async with await ledger.reserve({"org": "acme"}, usd="0.01", key="attempt-1") as hold:
+                ...                                  # send; leaving by exception leaves the hold in doubt
+                hold.settle(usd="0.007")             # or hold.release() if it was never sent
 
     Any number of Ledgers, of any number of processes on one machine, may share a base path. Its coroutines may be
     awaited on any event loop while the one that opened it runs; a hold's own methods may be called from any thread.

@@ -43,8 +43,8 @@ class LimiterStatistics(msgspec.Struct, frozen=True, kw_only=True):
 class RateLimiter:
     """Never more than `max_calls` in any `window_seconds`, first come, first served.
 
-    limiter = RateLimiter(60, 60.0)
-    await limiter.acquire()         # or: async with limiter: ...
+        limiter = RateLimiter(60, 60.0)
+        await limiter.acquire()         # or: async with limiter: ...
 
     A waiter that is cancelled gives its place to the next. For one event loop, asyncio or trio. In a handler of the
     bus it slows that handler only: agents are paced by a `TurnPacer`, before their turns are sent.
@@ -125,7 +125,7 @@ class RateLimiter:
 class Throttle:
     """Lets one pass per interval for each key, first come, first served; a waiter that is cancelled gives way.
 
-    waited_s = await throttle.acquire("customer-7", 1.0)
+        waited_s = await throttle.acquire("customer-7", 1.0)
 
     The first of a key passes at once. For one event loop, asyncio or trio.
     """

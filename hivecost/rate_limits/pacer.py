@@ -39,9 +39,9 @@ class PacerStatistics(msgspec.Struct, frozen=True, kw_only=True):
 class Permit:
     """Leave to send one turn. Sync, so that leaving it is safe inside any cancellation.
 
-    with await pacer.acquire(2_000) as permit:
-        response = await send()
-        permit.correct(response.usage.total_tokens)
+        with await pacer.acquire(2_000) as permit:
+            response = await send()
+            permit.correct(response.usage.total_tokens)
 
     Left without a correction, the estimate stands.
     """

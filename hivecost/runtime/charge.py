@@ -30,8 +30,8 @@ _log = logging.getLogger("hivecost.runtime")
 class Charge:
     """`await ctx.charge("search-api", usd="0.01")`, or around the call, which may cost less than it:
 
-    async with ctx.charge("search-api", usd="0.01") as charge:
-        charge.settle(usd="0.004")
+        async with ctx.charge("search-api", usd="0.01") as charge:
+            charge.settle(usd="0.004")
 
     Entering asks the gate, as a turn does. Left without `settle()` it cost what was named; left by an exception it may
     have, and stays in doubt, unless no connection was made. Sync agents write `with ctx.charge(...)`.

@@ -357,9 +357,9 @@ def test_doubts_name_every_account_once(ledger, base_path, capsys):
     assert "$0.2500" in out
 
 
-# -- docs/budgets.md -------------------------------------------------------------------------------------------------
+# -- docs/how-to/operate-budgets.md ----------------------------------------------------------------------------------
 
-PAGE = Path(__file__).parents[2] / "docs" / "budgets.md"
+DOCS = Path(__file__).parents[2] / "docs"
 
 
 def commands_of(page: str) -> dict[str, tuple[list[str], str]]:
@@ -404,8 +404,9 @@ async def seed_page(base_path, budgets) -> None:
 
 def test_the_page_about_budgets_shows_what_these_commands_print(base_path, budget, tmp_path):
     """All of them, but for times; what is shown is what a reader gets who does the same in that order."""
-    page = PAGE.read_text(encoding="utf-8")
-    (tmp_path / "hivecost.toml").write_text(re.search(r"```toml\n(.*?)```", page, re.DOTALL)[1], encoding="utf-8")
+    page = (DOCS / "how-to" / "operate-budgets.md").read_text(encoding="utf-8")
+    budgets = (DOCS / "budgets.md").read_text(encoding="utf-8")
+    (tmp_path / "hivecost.toml").write_text(re.search(r"```toml\n(.*?)```", budgets, re.DOTALL)[1], encoding="utf-8")
     anyio.run(seed_page, base_path, read_config_file(tmp_path / "hivecost.toml").budgets)
     shown = commands_of(page)
     names = {command.name or command.callback.__name__ for command in budget_app.registered_commands}

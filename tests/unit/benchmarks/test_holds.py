@@ -1,4 +1,4 @@
-"""How wide holds are for requests of real clients: what docs/budgets.md says of it."""
+"""How wide holds are for requests of real clients: what docs/holds.md says of it."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:open_binary is deprecated:Deprec
 
 #: Of the model of those requests that bytes do not bound.
 CONTEXT_WINDOW = 400_000
-DOCS = Path(__file__).parents[3] / "docs" / "budgets.md"
+DOCS = Path(__file__).parents[3] / "docs" / "holds.md"
 
 
 @pytest.mark.parametrize("hold", [bytes_in_full, counted_in_full])
@@ -75,7 +75,7 @@ def test_a_replayed_budget_is_never_overspent_by_whole_holds():
 
 
 def test_the_figures_are_what_is_documented():
-    """docs/budgets.md has the table as it is computed, and every row of the benchmark meets its goal."""
+    """docs/holds.md has the table as it is computed, and every row of the benchmark meets its goal."""
     documented = DOCS.read_text().splitlines()
     assert [line for line in table() if line not in documented] == []
     assert [name for name, _, _, met in results() if not met] == []

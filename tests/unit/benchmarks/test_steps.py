@@ -1,4 +1,4 @@
-"""How far above its hold a stream in steps is billed: what docs/guarantees.md says of it."""
+"""How far above its hold a stream in steps is billed: what docs/holds.md says of it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.steps import PAID_STEPS, SHOWN_TOKENS, STEPS, excess
 # The tokenizer's package, on Python 3.11 and 3.12.
 pytestmark = pytest.mark.filterwarnings("ignore:open_binary is deprecated:DeprecationWarning")
 
-DOCS = Path(__file__).parents[3] / "docs" / "guarantees.md"
+DOCS = Path(__file__).parents[3] / "docs" / "holds.md"
 
 
 @pytest.mark.parametrize("step", STEPS)

@@ -1,4 +1,4 @@
-"""docs/prices.md says what the code does: each of its tables is held against it."""
+"""The pages about prices say what the code does: each of their tables is held against it."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from hivecost.pricing.units import UNPRICED
 from hivecost.usage import FLAVORS, UsageReading, UsageStream, estimated, read_usage
 
 ROOT = Path(__file__).parents[3]
-TEXT = (ROOT / "docs" / "prices.md").read_text()
+PAGES = ("prices.md", "cost-status.md", "providers.md")
+TEXT = "\n".join((ROOT / "docs" / name).read_text() for name in PAGES)
 
 CHAT = {"prompt_tokens": 20, "completion_tokens": 8}
 SPAN = {"gen_ai.response.model": "gpt-4o", "gen_ai.usage.input_tokens": 20, "gen_ai.usage.output_tokens": 8}
