@@ -17,7 +17,7 @@ class RuntimeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
     #: What the loops of agents obey, node by node.
     graph: GraphSpec | None = None
-    #: Write every event to `<base_path>/hivecost.db`.
+    #: Write every event to the runtime log of `base_path`.
     log: bool = True
     #: What happens to an execution that looks like a runaway.
     runaway: Literal["warn", "throttle", "cancel", "off"] = "warn"

@@ -95,7 +95,7 @@ def test_a_line_without_budgets_and_without_prices(hivecost, tmp_path):
         ((), "nothing was logged in"),
         (("--data", "typo"), "nothing was logged in typo yet; name another folder with --data"),
         (("--nope",), "statusline: expected options that `hivecost statusline --help` lists, got '--nope'"),
-        (("--data",), "statusline --data: expected a folder"),
+        (("--data",), "statusline --data: expected a path"),
         (("--json=1",), "got '--json=1'"),
     ],
 )
