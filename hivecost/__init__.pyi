@@ -176,6 +176,7 @@ from hivecost.runtime import (
     ExecutionResult as ExecutionResult,
     GraphSpec as GraphSpec,
     LoopConfig as LoopConfig,
+    LoopRules as LoopRules,
     Node as Node,
     NodeSpec as NodeSpec,
     PluginStatus as PluginStatus,

@@ -222,7 +222,9 @@ class HostStatistics(Protocol):
         ...
 
     @property
-    def started(self) -> int: ...
+    def started(self) -> int:
+        """Executions that were started."""
+        ...
 
     @property
     def foreign_turns(self) -> int:

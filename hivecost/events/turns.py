@@ -99,27 +99,6 @@ class ToolCallCompleted(Event, frozen=True, kw_only=True, tag=EventType.TOOL_CAL
     result_tokens: int = 0
 
 
-class ContextCompacted(Event, frozen=True, kw_only=True, tag=EventType.CONTEXT_COMPACTED.value):
-    """A conversation was shortened to fit its budget."""
-
-    type: ClassVar[EventType] = EventType.CONTEXT_COMPACTED
-
-    tokens_before: int = 0
-    tokens_after: int = 0
-    #: How: `prune_old_tool_results`, `summarize`, `keep_recent`.
-    strategy: str = ""
-
-    @property
-    def tokens_saved(self) -> int:
-        """How many tokens shorter the context is."""
-        return self.tokens_before - self.tokens_after
-
-    def _derived(self) -> dict[str, Any]:
-        saved = self.tokens_saved
-        share = 100 * saved / self.tokens_before if self.tokens_before else 0.0
-        return {"tokens_saved": saved, "savings_pct": share}
-
-
 class Totals(msgspec.Struct, frozen=True, gc=False):
     """What some turns add up to. Adding is exact, so any partition of the turns adds up to the same."""
 

@@ -409,7 +409,7 @@ def _shares_of(another: Hold, rooms: Mapping[Account, int]) -> dict[int, Share]:
     for account in filter(is_durable, another.made_on):
         due = min((another.billed or {})[account.unit], another.amounts[account.unit])
         leased = min(due, rooms.get(account, due))
-        shares[account.row_id] = Share(leased, due - leased)
+        shares[account.bank_id] = Share(leased, due - leased)
     return shares
 
 
@@ -417,7 +417,7 @@ def _paid_everywhere(another: Hold, shares: Mapping[int, Share]) -> dict[Unit, i
     """Return what of a further answer is leased on all its accounts, by unit: what the journal can say of it."""
     paid = dict.fromkeys(UNITS, AMOUNT_MAX)
     for account in filter(is_durable, another.made_on):
-        paid[account.unit] = min(paid[account.unit], shares[account.row_id].leased)
+        paid[account.unit] = min(paid[account.unit], shares[account.bank_id].leased)
     return {unit: min(amount, another.amounts[unit]) for unit, amount in paid.items()}
 
 

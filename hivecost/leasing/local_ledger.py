@@ -146,10 +146,12 @@ class LocalLedger(LocalHolds):
                 self._transfer(hold)
         batch.settled_then |= {account: account.settled for account in self._leases.asked_for(contested)}
         for account in self._leases.give_back(contested):
-            batch.kept[account.row_id] = account.held + account.in_doubt
+            batch.kept[account.bank_id] = account.held + account.in_doubt
         for request in requests:
             # What is above a hold is charged to the account, and takes nothing of the lease.
-            batch.rooms |= {account: room_of(account) + sums.not_leased(account.row_id) for account in request.accounts}
+            batch.rooms |= {
+                account: room_of(account) + sums.not_leased(account.bank_id) for account in request.accounts
+            }
             batch.in_memory.update(account for account in request.accounts if not is_durable(account))
         news = (*(bill.hold for bill in batch.bills), *batch.in_doubt)
         for accounts in (*(hold.made_on for hold in news), batch.rooms):

@@ -72,7 +72,7 @@ def lease_counts_before_its_commit(real):
         real(self, batch)
         for request in batch.requests:
             for account in request.accounts:
-                account.cap += request.amounts[account.unit] if account.row_id and account.leased else 0
+                account.cap += request.amounts[account.unit] if account.bank_id and account.leased else 0
 
     return put_back
 
@@ -185,7 +185,7 @@ def period_is_taken_at_settle(real):
 
     def charge(self, hold, held, *shares):
         by_period = sorted(self._state._book.accounts(), key=lambda account: account.period.start_ns)
-        newest = {(account.budget.name, account.values): account for account in by_period if account.row_id}
+        newest = {(account.budget.name, account.values): account for account in by_period if account.bank_id}
         hold.made_on = tuple(newest.get((one.budget.name, one.values), one) for one in hold.made_on)
         return real(self, hold, held, *shares)
 

@@ -17,6 +17,7 @@ from hivecost.backends.sqlite.lease_bank.own_limits import (
     set_own,
     unset_own,
 )
+from hivecost.backends.sqlite.statements import LEDGER, statement
 from hivecost.errors import ConfigError
 from hivecost.leasing.batch import BudgetRow
 from hivecost.ledger import Budget, BudgetState, Unit
@@ -25,10 +26,8 @@ from hivecost.ledger.budget import Limit
 from hivecost.ledger.own_limits import LimitKey, format_key, key_of_scope
 from hivecost.ledger.period import Window
 
-LOAD_BUDGETS: Final = """
-    SELECT name, limit_amount, configured_amount, unit, time_window, timezone, attributes, shadow, coalesce(frozen, '')
-    FROM ledger_budgets ORDER BY name"""
-LOAD_BUDGET_ROWS: Final = f"SELECT name, limit_amount, frozen, {HAS_OWN_LIMITS} FROM ledger_budgets"
+LOAD_BUDGETS: Final = statement(LEDGER, "budgets")
+LOAD_BUDGET_ROWS: Final = statement(LEDGER, "budget_rows", has_own_limits=HAS_OWN_LIMITS)
 
 
 def configure(
