@@ -24,6 +24,17 @@ from hivecost.clock import (
     Clock as Clock,
     SystemClock as SystemClock,
 )
+from hivecost.compaction import (
+    Compaction as Compaction,
+    CompactionConfig as CompactionConfig,
+    CompactionStep as CompactionStep,
+    ContextCount as ContextCount,
+    Counter as Counter,
+    Rates as Rates,
+    Summary as Summary,
+    SummaryRequest as SummaryRequest,
+    compact as compact,
+)
 from hivecost.discovery import (
     plugins as plugins,
 )
@@ -33,6 +44,7 @@ from hivecost.errors import (
     BudgetExhaustedError as BudgetExhaustedError,
     BusClosedError as BusClosedError,
     ConfigError as ConfigError,
+    ContextBudgetError as ContextBudgetError,
     EventFormatError as EventFormatError,
     ExecutionCancelledError as ExecutionCancelledError,
     HiveCostError as HiveCostError,
@@ -154,21 +166,26 @@ from hivecost.rate_limits import (
 from hivecost.runtime import (
     AgentRuntime as AgentRuntime,
     AttachedPlugin as AttachedPlugin,
+    AttachedPlugins as AttachedPlugins,
     BackgroundBudgets as BackgroundBudgets,
     BackgroundRuntime as BackgroundRuntime,
     Charge as Charge,
     ConfigReload as ConfigReload,
     Execution as Execution,
+    ExecutionBlock as ExecutionBlock,
     ExecutionResult as ExecutionResult,
     GraphSpec as GraphSpec,
     LoopConfig as LoopConfig,
+    LoopRules as LoopRules,
     Node as Node,
     NodeSpec as NodeSpec,
     PluginStatus as PluginStatus,
+    ReadableLog as ReadableLog,
     RuntimeBudgets as RuntimeBudgets,
     RuntimeConfig as RuntimeConfig,
     RuntimeStatistics as RuntimeStatistics,
     Turn as Turn,
+    TurnStream as TurnStream,
     current_execution as current_execution,
     run_in_background as run_in_background,
 )

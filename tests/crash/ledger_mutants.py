@@ -10,7 +10,7 @@ from hivecost.backends.sqlite.lease_bank import accounts, budget_rows, database,
 from hivecost.backends.sqlite.lease_bank.database import LedgerDatabase
 from hivecost.backends.sqlite.lease_bank.granting import LeaseGrantor
 from hivecost.backends.sqlite.lease_bank.in_doubt import doubt
-from hivecost.leasing import local_ledger
+from hivecost.leasing import local_holds, local_ledger
 from hivecost.leasing.journal import Journal
 from hivecost.leasing.leases import Leases
 from hivecost.leasing.local_ledger import LocalLedger
@@ -244,7 +244,7 @@ def further_answer_is_no_overrun(real):
     return charge_unleased
 
 
-@mutant((local_ledger, "_shares_of"), shown_by=("settle another",))
+@mutant((local_holds, "_shares_of"), shown_by=("settle another",))
 def further_answer_is_paid_by_no_lease(real):
     return lambda another, rooms: real(another, dict.fromkeys(rooms, 10**9))
 

@@ -13,7 +13,7 @@ import pytest
 
 import hivecost as hc
 from hivecost.backends.sqlite import Store
-from hivecost.cli import app, main, quick
+from hivecost.cli import app, quick
 from hivecost.cli.dispatch import QUICK
 from hivecost.cli.help import COMMANDS
 from hivecost.clock import to_ns
@@ -37,19 +37,9 @@ def noon(monkeypatch):
     time.tzset()
 
 
-@pytest.fixture
-def hivecost(monkeypatch, capsys, tmp_path):
-    """Run the command line on the data folder; (exit status, stdout, stderr)."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["hivecost", *arguments])
-        monkeypatch.setenv("HIVECOST_DATA", str(tmp_path))
-        with pytest.raises(SystemExit) as left:
-            main()
-        shown = capsys.readouterr()
-        return int(left.value.code or 0), shown.out, shown.err
-
-    return run
+@pytest.fixture(autouse=True)
+def _in_the_data_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HIVECOST_DATA", str(tmp_path))
 
 
 def turn(ago: timedelta, cents: int | None, **who):

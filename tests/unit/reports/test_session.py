@@ -213,7 +213,7 @@ async def test_a_cancellation_says_why_once(make_runtime, base_path, capsys):
         @runtime.entry_point("slow")
         async def slow(ctx, _):
             await runtime.cancel_execution(ctx.execution_id, "the user left")
-            await hc.current_execution().clock.sleep(60)
+            await runtime.clock.sleep(60)
 
         await runtime.trigger_and_wait("agent", {"turns": [1] * 5}, session_id="s")
         await runtime.trigger_and_wait("slow", session_id="s")

@@ -11,7 +11,7 @@ from hivecost.backends.sqlite.lease_bank.audit import record_change, require_tex
 from hivecost.backends.sqlite.lease_bank.definitions import define
 from hivecost.backends.sqlite.lease_bank.own_limits import (
     HAS_OWN_LIMITS,
-    attributes_of,
+    account_attributes_of,
     configure_own,
     own_limit,
     set_own,
@@ -86,7 +86,7 @@ def budget_of(row: Sequence[Any]) -> BudgetState:
         unit=unit,
         window=window,
         timezone=timezone,
-        attributes=attributes_of(attributes),
+        attributes=account_attributes_of(attributes),
         shadow=bool(shadow),
         frozen=frozen,
     )
@@ -242,7 +242,7 @@ def _budget(connection: sqlite3.Connection, budget: str) -> tuple[Unit, int, Win
     unit, limit, window, attributes = connection.execute(
         "SELECT unit, limit_amount, time_window, attributes FROM ledger_budgets WHERE name = ?", [budget]
     ).fetchone()
-    return unit, limit, window, attributes_of(attributes)
+    return unit, limit, window, account_attributes_of(attributes)
 
 
 def _check_counts_alike(name: str, before: tuple[str, ...], now: tuple[str, ...]) -> None:

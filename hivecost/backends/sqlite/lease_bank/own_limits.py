@@ -25,7 +25,7 @@ LOAD_CONFIGURED: Final = statement(LEDGER, "configured_limits")
 LOAD_OVERRULED: Final = statement(LEDGER, "overruled_limits")
 
 
-def attributes_of(text: str) -> tuple[str, ...]:
+def account_attributes_of(text: str) -> tuple[str, ...]:
     """The account attributes of a budget, as its row has them. Raises StoreCorruptError."""
     try:
         return msgspec.json.decode(text, type=tuple[str, ...])
@@ -51,7 +51,7 @@ def unpack_key(packed: str) -> LimitKey:
 def overruled_of(row: Sequence[Any]) -> OwnLimit:
     """What a row of LOAD_OVERRULED says. Raises StoreCorruptError."""
     budget, packed, attributes, unit, limit, configured_limit = row
-    key, names = unpack_key(packed), attributes_of(attributes)
+    key, names = unpack_key(packed), account_attributes_of(attributes)
     if len(key) != len(names):
         raise StoreCorruptError(
             f"a limit of budget {budget!r} in the ledger is damaged; restore a backup of hivecost.db"
