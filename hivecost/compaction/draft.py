@@ -116,7 +116,6 @@ class Draft:
             for index in unit:
                 if index not in self._removed:
                     self._removed.add(index)
-                    self._rewritten.pop(index, None)
                     self._size -= self._sizes[index]
 
     def insert_summary(self, index: int, message: Message) -> None:
