@@ -5,8 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from hivecost.events.base import Event
-from hivecost.events.types import EventType
+from hivecost.events.base import Event, EventType
 from hivecost.money import to_usd
 
 

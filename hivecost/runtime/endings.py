@@ -9,7 +9,7 @@ from typing import Final
 from hivecost.errors import BudgetExceededError, ExecutionCancelledError
 from hivecost.events import ExecutionStatus
 from hivecost.plain_text import plain_str
-from hivecost.runtime.execution import Execution
+from hivecost.runtime.running_execution import RunningExecution
 
 #: Groups in groups, and causes of causes, are looked through down to here.
 _DEPTH_MAX: Final = 50
@@ -25,7 +25,7 @@ def reason_for(reason: str | BaseException | None) -> BaseException:
     return NO_REASON_GIVEN if reason is None else ExecutionCancelledError(plain_str(reason))
 
 
-def ending(execution: Execution) -> tuple[ExecutionStatus, BaseException | None]:
+def ending(execution: RunningExecution) -> tuple[ExecutionStatus, BaseException | None]:
     """Return how an execution ended whose body did, and what ended it; None when it completed."""
     body = execution.body
     if execution.cancel_reason is not None and not (body.is_complete and not body.is_stopped):

@@ -1,4 +1,4 @@
-"""What the parts of a running agent need of whoever they are part of, from the inside out."""
+"""What the parts of a running agent need of whoever they are part of."""
 
 from __future__ import annotations
 
@@ -68,14 +68,6 @@ class ExecutionHost(Protocol):
     @property
     def gate(self) -> Gate: ...
 
-    def publish_for_agent(self, event: Event) -> None:
+    def publish(self, event: Event) -> None:
         """Publish without waiting, from any thread; a loss is counted, never raised into the agent."""
-        ...
-
-
-class ExecutionsHost(ExecutionHost, Protocol):
-    """What running executions need of their runtime, besides what each of them does."""
-
-    def collect_turns(self) -> None:
-        """Count the turns that other threads settled so far."""
         ...

@@ -48,8 +48,8 @@ def test_every_public_name_is_documented(site):
 def test_the_overview_has_every_module():
     """Those that public names come from, and no other."""
     rooms = re.findall(r"^from (\S+) import", (ROOT / "hivecost" / "__init__.pyi").read_text(), re.MULTILINE)
-    text = (ROOT / "docs" / "api.md").read_text()
-    assert sorted(re.findall(r"`(hivecost\.[\w.]+)`", text)) == sorted(rooms)
+    table = [line for line in (ROOT / "docs" / "api.md").read_text().splitlines() if line.startswith("|")]
+    assert sorted(re.findall(r"`(hivecost\.[\w.]+)`", "".join(table))) == sorted(rooms)
 
 
 def test_fields_have_what_is_written_beside_them(site):
