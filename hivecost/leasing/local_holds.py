@@ -404,7 +404,7 @@ def _nothing_of(hold: Hold) -> dict[Unit, int]:
 
 
 def _shares_of(another: Hold, rooms: Mapping[Account, int]) -> dict[int, Share]:
-    """Return what pays for a further answer, by row of its accounts, given the room that the leased ones had."""
+    """Return what pays for a further answer, by number of its accounts, given the room that the leased ones had."""
     shares = {}
     for account in filter(is_durable, another.made_on):
         due = min((another.billed or {})[account.unit], another.amounts[account.unit])
