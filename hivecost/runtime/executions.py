@@ -28,6 +28,7 @@ from hivecost.runtime.registry import Registry
 from hivecost.runtime.result import ExecutionResult, described, without_traceback
 from hivecost.runtime.running_execution import PARENTS, Body, RunningExecution, running_here
 from hivecost.runtime.specs import GraphSpec
+from hivecost.runtime.summaries import Summarizer
 
 T = TypeVar("T")
 
@@ -52,6 +53,8 @@ class Executions:
         """`sender` is who the signals come from; `graph` says what the loops of nodes obey."""
         self.gate, self.prices, self.clock, self.graph = gate, prices, clock, graph
         self.publish = intake.publish
+        #: Who writes summaries of conversations.
+        self.summarizer: Summarizer | None = None
         self.running = registry.running
         #: By which readers of the log can tell whether the process lives; "": they cannot.
         self.runtime_id = ""

@@ -66,6 +66,11 @@ class ExecutionHost(Protocol):
         ...
 
     @property
+    def summarizer(self) -> Callable[..., Any] | None:
+        """Who writes summaries of conversations; None: nobody does."""
+        ...
+
+    @property
     def clock(self) -> Clock: ...
 
     @property

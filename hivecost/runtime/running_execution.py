@@ -15,6 +15,7 @@ import anyio.lowlevel
 from msgspec.structs import replace
 
 from hivecost.attribution import Attribution, attribution_fields
+from hivecost.compaction import Summary
 from hivecost.errors import BudgetExceededError, ExecutionCancelledError, HiveCostError
 from hivecost.events import ContextCompacted, Event, LLMTurnComplete, Totals
 from hivecost.forking import end_child
@@ -23,12 +24,13 @@ from hivecost.ledger.caps import Cap
 from hivecost.loops import Loop, Task, run_on, wait_on
 from hivecost.runtime.admission import Admission
 from hivecost.runtime.breakdown import Breakdown, Tally
-from hivecost.runtime.context_keeper import ContextKeeper
+from hivecost.runtime.context_keeper import ContextKeeper, SummaryTask
 from hivecost.runtime.hosts import ExecutionHost
 from hivecost.runtime.loop_config import LoopConfig, LoopRules
 from hivecost.runtime.node_loops import NodeLoop, NodeLoops
 from hivecost.runtime.result import ExecutionResult
 from hivecost.runtime.specs import GraphSpec
+from hivecost.runtime.summaries import model_for_summaries, summarize
 
 T = TypeVar("T")
 
@@ -201,11 +203,17 @@ class RunningExecution:
         return (self._host.graph or _NO_GRAPH).rules(node_id, own)
 
     def _keeper(self, rules: LoopRules) -> ContextKeeper:
+        async def write(task: SummaryTask) -> Summary:
+            assert self._host.summarizer is not None  # noqa: S101  # else nobody is asked
+            model = model_for_summaries(rules.summary_model, self.prices, task)
+            return await summarize(self._host.summarizer, task, host=self, whose=self.request_here(), model=model)
+
         return ContextKeeper(
             rules,
             prices=self.prices,
             clock=self.clock,
             publish=lambda **fields: self.publish(ContextCompacted(**fields)),
+            summarize=None if self._host.summarizer is None else write,
         )
 
     def leave_node(self, entered: Token[NodeHere | None], cap: Cap | None) -> None:

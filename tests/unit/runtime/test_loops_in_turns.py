@@ -211,3 +211,81 @@ async def test_turns_at_once_count_one_by_one(tmp_path):
         for _ in range(10):
             tasks.start_soon(one, ctx)
     assert passed == 3
+
+
+def answer(text: str, prompt_tokens: int = 500) -> dict[str, Any]:
+    usage = {"prompt_tokens": prompt_tokens, "completion_tokens": 50, "total_tokens": prompt_tokens + 50}
+    return {"model": "gpt-5-mini", "usage": usage, "choices": [{"message": {"content": text}}]}
+
+
+@pytest.mark.parametrize("is_async", [True, False])
+async def test_a_summary_is_a_turn_of_the_node_under_its_budgets(tmp_path, is_async):
+    """Named as what it is, of the model that the loop's configuration says; what it cost is in the event."""
+    events: list[hc.Event] = []
+    asked: list[hc.Turn] = []
+
+    def write(turn: hc.Turn) -> str:
+        asked.append(turn)
+        turn.settle(answer("It goes on."))
+        return "It goes on."
+
+    async def write_async(turn: hc.Turn) -> str:
+        return write(turn)
+
+    runtime = hc.AgentRuntime(tmp_path, config=CONFIG, budgets=[hc.Budget("day", "$5", window="day")])
+    runtime.summarizer(write_async if is_async else write)
+    loop_config = {"max_history_tokens": 3_000, "context_overflow_strategy": "summarize", "summary_model": "gpt-5-mini"}
+    async with runtime, runtime.execution(agent_id="planner") as ctx, ctx.node("search", loop_config=loop_config):
+        runtime.bus.subscribe(handler=events.append)
+        async with ctx.turn("gpt-4o", prompt=conversation(12)) as turn:
+            assert "It goes on." in str(turn.messages)
+            turn.settle(hc.Usage(1_000, 10))
+        await runtime.bus.drain()
+    [summary] = [event for event in events if isinstance(event, hc.LLMTurnComplete) and event.tags]
+    [compacted] = [event for event in events if isinstance(event, hc.ContextCompacted)]
+    assert (summary.node_id, summary.agent_id, dict(summary.tags)) == ("search", "planner", {"purpose": "compaction"})
+    assert summary.asked_model == "gpt-5-mini"
+    assert compacted.cost_nanousd == summary.cost.nanousd > 0
+    assert asked[0].max_tokens == 600
+    assert [message["role"] for message in asked[0].messages] == ["system", "user"]
+
+
+async def test_a_summary_that_no_budget_pays_for_is_no_error_of_the_agent(tmp_path):
+    """Nor one whose writer returns no text: the next strategy does it."""
+    written: list[hc.Turn] = []
+    config = {"max_history_tokens": 3_000, "context_overflow_strategy": ("summarize", "keep_recent")}
+    tight = hc.Budget("mini", "1 tokens", match={"model": "gpt-5-mini"}, window="total", on_short="refuse")
+    for model, asked in (("gpt-5-mini", 0), ("same", 1)):
+        runtime = hc.AgentRuntime(tmp_path / model, config=CONFIG, budgets=[tight])
+        runtime.summarizer(written.append)  # type: ignore[arg-type]
+        node = {"loop_config": {**config, "summary_model": model}}
+        async with runtime, runtime.execution() as ctx, ctx.node("search", **node):
+            turn = await ctx.turn("gpt-4o", prompt=conversation(12)).__aenter__()
+            assert len(str(turn.messages)) < 15_000
+            turn.release()
+        assert len(written) == asked
+
+
+async def test_who_writes_is_the_cheapest_of_the_users_own_models_that_reads_it(tmp_path):
+    """None that is dearer than the agent's; without one, the agent's own, after the prompt that it has in its cache."""
+    small = {"input": 0.1, "output": 0.2, "context_window": 500}
+    tables = {
+        "cheap": {"cheap": {"input": 0.1, "output": 0.4}, "mid": {"input": 1, "output": 4}, "small": small},
+        "gpt-4o": {"dear": {"input": 100, "output": 400}, "small": small},
+    }
+    for expected, table in tables.items():
+        asked: list[hc.Turn] = []
+
+        def write(turn: hc.Turn, asked: list[hc.Turn] = asked) -> str:
+            asked.append(turn)
+            turn.settle(answer("It goes on."))
+            return "It goes on."
+
+        runtime = hc.AgentRuntime(tmp_path / expected, config=CONFIG, prices=table)
+        runtime.summarizer(write)
+        loop_config = {"max_history_tokens": 3_000, "context_overflow_strategy": "summarize"}
+        messages = conversation(12)
+        async with runtime, runtime.execution() as ctx, ctx.node("search", loop_config=loop_config):
+            (await ctx.turn("gpt-4o", prompt=messages).__aenter__()).release()
+        assert [turn.model for turn in asked] == [expected]
+        assert (asked[0].messages[:-1] == messages) == (expected == "gpt-4o")
