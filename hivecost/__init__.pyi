@@ -49,6 +49,7 @@ from hivecost.errors import (
     ExecutionCancelledError as ExecutionCancelledError,
     HiveCostError as HiveCostError,
     LedgerUnavailableError as LedgerUnavailableError,
+    LoopLimitError as LoopLimitError,
     PluginError as PluginError,
     PriceUnknownError as PriceUnknownError,
     PriceUpdateError as PriceUpdateError,

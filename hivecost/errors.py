@@ -19,6 +19,7 @@ HiveCostError
 ├── ConfigError                  names file, key and what was expected
 ├── PluginError                  names the plugin
 ├── ContextBudgetError           a conversation cannot be made to fit its context budget
+├── LoopLimitError               a node's loop has had as many turns as it may
 ├── BusClosedError               publish() or wait_for() on a bus that is not open
 ├── ReentrancyError              a handler or an execution waits for itself
 ├── UnknownEntryPointError       trigger() of a name nobody registered
@@ -170,6 +171,20 @@ class ContextBudgetError(HiveCostError):
         self.need = need
         self.budget = budget
         self.largest = largest
+
+
+class LoopLimitError(HiveCostError):
+    """A node's loop has had as many turns as it may; the execution that this ends is `completed`.
+
+    `limit` is the key of the loop configuration, `value` what it says, and `node_id` whose it is ("" for none's).
+    """
+
+    def __init__(self, limit: str, value: int, *, node_id: str = "") -> None:
+        where = f"node {node_id!r}" if node_id else "the agent's loop"
+        super().__init__(printable(f"{where} has {limit} = {value:,}, and has had them all"))
+        self.limit = limit
+        self.value = value
+        self.node_id = node_id
 
 
 class BusClosedError(HiveCostError):

@@ -82,9 +82,13 @@ class Counter:
 
     def estimate(self, messages: Sequence[Any]) -> float:
         """Return the estimate of a prompt, before what the provider counted is taken into account."""
+        return self.around_size + sum(self.sizes(messages))
+
+    def sizes(self, messages: Sequence[Any]) -> list[float]:
+        """Return the estimate of each message."""
         if len(self._sizes) > 2 * len(messages) + 64:
             self._sizes.clear()
-        return self.around_size + sum(map(self.size, messages))
+        return [*map(self.size, messages)]
 
     def size(self, message: Any) -> float:
         """Return the estimate of one message."""

@@ -14,10 +14,7 @@ from hivecost.compaction.units import Unit, units_of
 
 
 class Draft:
-    """The edits of one compaction, over messages that stay as they are.
-
-    `ratio` is how many tokens an estimated one is.
-    """
+    """The edits of one compaction, over messages that stay as they are, and are `before` tokens."""
 
     def __init__(
         self,
@@ -27,7 +24,7 @@ class Draft:
         config: CompactionConfig,
         counter: Counter,
         budget: int,
-        ratio: float,
+        before: int,
     ) -> None:
         self.conversation = read_conversation(messages, shape)
         self.shape = self.conversation.shape
@@ -37,12 +34,15 @@ class Draft:
         self.budget = budget
         #: What a compaction comes down to, in tokens.
         self.target = int(budget * config.compact_to)
-        self.ratio = ratio
         #: What was replaced, by the place where the caller keeps it.
         self.spilled: dict[str, Any] = {}
         self._originals = messages
-        self._sizes = [*map(counter.size, messages)]
+        self._sizes = counter.sizes(messages)
         self._size = counter.around_size + sum(self._sizes)
+        #: How many tokens an estimated one is: never so few that the estimate is less than what was counted.
+        self.ratio = counter.ratio
+        if self._size and before > ceil(self._size * self.ratio):
+            self.ratio = before / self._size
         self._rewritten: dict[int, Message] = {}
         self._removed: set[int] = set()
         #: (index that it stands before, message, its size)
@@ -116,7 +116,6 @@ class Draft:
             for index in unit:
                 if index not in self._removed:
                     self._removed.add(index)
-                    self._rewritten.pop(index, None)
                     self._size -= self._sizes[index]
 
     def insert_summary(self, index: int, message: Message) -> None:

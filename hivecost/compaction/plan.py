@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from math import ceil
 from typing import Any, Final
 
 from hivecost.compaction.break_even import BreakEven, CacheState, Rates
@@ -131,17 +130,13 @@ class _Work:
     def draft(self) -> Draft:
         """The edits, from the first one that is looked for."""
         if self._draft is None:
-            estimate = self._counter.estimate(self._messages)
-            ratio = self._counter.ratio
-            if estimate and self.before.tokens > ceil(estimate * ratio):
-                ratio = self.before.tokens / estimate
             self._draft = Draft(
                 self._messages,
                 self._shape,
                 config=self.config,
                 counter=self._counter,
                 budget=self._budget,
-                ratio=ratio,
+                before=self.before.tokens,
             )
             self._pins = find_pins(self._draft)
         return self._draft

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
+import msgspec
 from msgspec.structs import replace
 
 from hivecost.clock import Clock
@@ -32,8 +33,20 @@ from hivecost.plain_text import shown
 from hivecost.pricing import PriceBook
 from hivecost.runtime.loop_config import LoopRules
 
-#: Writes a summary of a conversation, for the messages that it is of.
-Summarize = Callable[[SummaryRequest, Sequence[Any]], Awaitable[Summary]]
+
+class SummaryTask(msgspec.Struct, frozen=True):
+    """A summary that a compaction asks for."""
+
+    request: SummaryRequest
+    #: The conversation, before it is compacted.
+    prompt: Prompt
+    #: What the agent asks.
+    model: str
+    provider: str
+
+
+#: Writes a summary of a conversation.
+Summarize = Callable[[SummaryTask], Awaitable[Summary]]
 #: Publishes CONTEXT_COMPACTED with these fields.
 PublishCompacted = Callable[..., None]
 
@@ -235,7 +248,7 @@ class ContextKeeper:
             can_summarize=self._summarize is not None and self._failures < _FAILURES_MAX,
         )
         try:
-            compaction = await self._run(plan, edit.prompt.messages)
+            compaction = await self._run(plan, edit)
         except ContextBudgetError as error:
             conversation.stall(edit.count.tokens, error)
             self._tell(edit, trigger, None, status="failed", reason=str(error))
@@ -271,19 +284,20 @@ class ContextKeeper:
             self._tell(edit, "tool_results", compaction, status="skipped", reason=compaction.reason)
         return None
 
-    async def _run(self, plan: CompactionPlan, messages: Sequence[Any]) -> Compaction:
+    async def _run(self, plan: CompactionPlan, edit: _Edit) -> Compaction:
         try:
             request = next(plan)
             while True:
-                request = plan.send(await self._summary(request, messages))
+                task = SummaryTask(request, edit.prompt, edit.conversation.model, edit.provider)
+                request = plan.send(await self._summary(task))
         except StopIteration as stop:
             result: Compaction = stop.value
             return result
 
-    async def _summary(self, request: SummaryRequest, messages: Sequence[Any]) -> Summary:
+    async def _summary(self, task: SummaryTask) -> Summary:
         assert self._summarize is not None  # noqa: S101  # else the plan asks for none
         try:
-            summary = await self._summarize(request, messages)
+            summary = await self._summarize(task)
         except BudgetExceededError as error:  # no failure of whoever summarizes
             return Summary("", problem=f"no budget pays for the summary: {shown(error)}")
         except Exception as error:  # the edge: a summary that fails is no error of the agent's
@@ -355,14 +369,14 @@ class _Edit:
         self.count: ContextCount = conversation.counter.count(prompt.messages)
         self._rules = rules
         self._prices = prices
-        self._provider = provider
+        self.provider = provider
         self._new = read_conversation(prompt.messages[new:], prompt.shape).entries
         self.results = conversation.results + sum(len(entry.answers) for entry in self._new)
 
     @property
     def rates(self) -> Rates:
         """What its tokens cost."""
-        quote = self._prices.quote(self.conversation.model, provider=self._provider)
+        quote = self._prices.quote(self.conversation.model, provider=self.provider)
         return Rates.of(quote, self.count.tokens)
 
     def cache(self, state: CacheState) -> CacheState:
@@ -372,7 +386,7 @@ class _Edit:
 
     @property
     def _window(self) -> int | None:
-        return self._prices.limits(self.conversation.model, self._provider).context_window
+        return self._prices.limits(self.conversation.model, self.provider).context_window
 
     @property
     def overflow_budget(self) -> int:

@@ -19,11 +19,13 @@ from hivecost.ledger.caps import Cap
 from hivecost.money import TURN_COST_MAX_NANOUSD, to_nanousd
 from hivecost.plain_text import plain_str
 from hivecost.runtime.charge import Charge
+from hivecost.runtime.loop_config import LoopConfig
+from hivecost.runtime.node_loops import LoopTurn, described
 from hivecost.runtime.prompt_count import Count, PromptCount
 from hivecost.runtime.result import ExecutionResult
 from hivecost.runtime.running_execution import NodeHere, RunningExecution, running_here
+from hivecost.runtime.specs import loop_config_of
 from hivecost.runtime.turn import Turn
-from hivecost.usage import tokens_of
 
 _CACHE_WRITES: Final = (None, "", "5m", "1h")
 
@@ -108,15 +110,25 @@ class Execution:
         """How it ended; None while it runs."""
         return self._running.result
 
-    def node(self, node_id: str, *, agent_id: str | None = None, limit: Limit | None = None) -> Node:
+    def node(
+        self,
+        node_id: str,
+        *,
+        agent_id: str | None = None,
+        limit: Limit | None = None,
+        loop_config: LoopConfig | Mapping[str, Any] | None = None,
+    ) -> Node:
         """`async with ctx.node("plan"):` (or `with`): turns inside belong to this node, in child tasks too.
 
         With a `limit` such as `"$0.20"` those turns, and those of executions that are started inside, have no more than
         that, and no more than what the budgets around it have left: one that does not fit raises BudgetExhaustedError.
+        `loop_config`, such as `{"max_history_tokens": 100_000, "max_iterations": 50}`, comes before what the runtime's
+        graph says of the node.
         """
         running = self._running
+        own = None if loop_config is None else loop_config_of(f"ctx.node({node_id!r})", loop_config)
         cap = None if limit is None else running.gate.cap(f"cap of node {node_id}", limit)
-        return Node(running, node_id, agent_id, cap)
+        return Node(running, node_id, agent_id, cap, own)
 
     def turn(
         self,
@@ -141,13 +153,15 @@ class Execution:
         byte. What nobody can count is held at the model's context window. `cache_write` ("", "5m", "1h") says what the
         prompt asks for where its `cache_control` does not, and `service_tier` which tier the request does.
         `max_tokens` is the output limit you mean to send; without it the longest answer of the model is held. Send
-        `turn.model`, and `turn.max_tokens` unless it is None: a hard budget may have lowered them.
+        `turn.model`, and `turn.max_tokens` unless it is None: a hard budget may have lowered them. Where the loop of
+        the node has limits, send `turn.messages`, too: a `prompt` over the context budget was compacted.
 
         With `stream_tokens` a hard budget holds only so much of the output at first: read the answer through
         `turn.stream(response)`, which holds more as it comes. `attempts` is how often the call may be sent, retries of
         an SDK included. Entering waits for rate limits and for money that others hold, and raises BudgetExceededError
         when a budget refuses the turn, PriceUnknownError where a hard budget in USD meets a model without a price,
-        ConfigError where nothing bounds the turn, and ExecutionCancelledError after a cancellation.
+        ConfigError where nothing bounds the turn, LoopLimitError and ContextBudgetError where the node's loop may go no
+        further, and ExecutionCancelledError after a cancellation.
         """
         model = checked_name("ctx.turn(model)", model)
         provider = checked_text("ctx.turn(provider=…)", provider or "")
@@ -162,6 +176,9 @@ class Execution:
         if cache_write not in _CACHE_WRITES:
             raise ConfigError("ctx.turn(cache_write=…)", 'one of "", "5m", "1h"', got=cache_write)
         running = self._running
+        loop = running.loop_here()
+        if loop is not None:
+            max_tokens = loop.max_tokens(max_tokens)
         request = replace(
             running.request_here(),
             model=model,
@@ -173,12 +190,13 @@ class Execution:
             cache_write=cache_write,
             service_tier=service_tier,
         )
+        caps = running.caps_here()
+        if loop is not None:
+            return Turn(running, request, input_tokens, caps, loop=LoopTurn(loop, prompt, tools, count, input_tokens))
         if prompt is None:
-            return Turn(running, request, input_tokens, running.caps_here())
-        prompt_count = PromptCount(prompt, tools, count)
-        about = input_tokens or tokens_of(prompt_count.byte_bound)
-        counts = None if input_tokens else prompt_count
-        return Turn(running, prompt_count.described(request), about, running.caps_here(), counts)
+            return Turn(running, request, input_tokens, caps)
+        request, about, counts = described(request, PromptCount(prompt, tools, count), input_tokens)
+        return Turn(running, request, about, caps, counts, given=prompt)
 
     def charge(self, name: str, *, usd: str | float | Decimal) -> Charge:
         """Hold and charge money that is not tokens: `await ctx.charge("search-api", usd="0.01")`, or `async with`.
@@ -206,16 +224,24 @@ class Execution:
 class Node:
     """A named step inside an execution."""
 
-    def __init__(self, running: RunningExecution, node_id: str, agent_id: str | None, cap: Cap | None) -> None:
+    def __init__(
+        self,
+        running: RunningExecution,
+        node_id: str,
+        agent_id: str | None,
+        cap: Cap | None,
+        loop_config: LoopConfig | None,
+    ) -> None:
         self._running = running
         self._cap = cap
+        self._loop_config = loop_config
         self._entered: Token[NodeHere | None] | None = None
         self.node_id = checked_name("ctx.node(…)", node_id)
         #: Who its spending is attributed to, where that is not the agent of the execution.
         self.agent_id = None if agent_id is None else checked_text("ctx.node(agent_id=…)", agent_id)
 
     def __enter__(self) -> Self:
-        self._entered = self._running.enter_node(self.node_id, self.agent_id, self._cap)
+        self._entered = self._running.enter_node(self.node_id, self.agent_id, self._cap, self._loop_config)
         return self
 
     def __exit__(

@@ -27,6 +27,8 @@ from hivecost.runtime.intake import Intake
 from hivecost.runtime.registry import Registry
 from hivecost.runtime.result import ExecutionResult, described, without_traceback
 from hivecost.runtime.running_execution import PARENTS, Body, RunningExecution, running_here
+from hivecost.runtime.specs import GraphSpec
+from hivecost.runtime.summaries import Summarizer
 
 T = TypeVar("T")
 
@@ -46,10 +48,13 @@ class Executions:
         *,
         sender: object,
         cancel_grace_s: float,
+        graph: GraphSpec | None,
     ) -> None:
-        """`sender` is who the signals come from."""
-        self.gate, self.prices, self.clock = gate, prices, clock
+        """`sender` is who the signals come from; `graph` says what the loops of nodes obey."""
+        self.gate, self.prices, self.clock, self.graph = gate, prices, clock, graph
         self.publish = intake.publish
+        #: Who writes summaries of conversations.
+        self.summarizer: Summarizer | None = None
         self.running = registry.running
         #: By which readers of the log can tell whether the process lives; "": they cannot.
         self.runtime_id = ""
@@ -256,7 +261,7 @@ class Executions:
     def _finish(self, execution: RunningExecution) -> None:
         """The one end of every execution: exactly one EXECUTION_COMPLETED, whatever happened."""
         self._intake.collect()
-        status, reason = ending(execution)
+        status, reason, stop_reason = ending(execution)
         duration_ms = round(1_000 * (self.clock.monotonic_s() - execution.started_s))
         totals = execution.totals
         unknown_calls = totals.unpriced_calls + totals.invalid_calls
@@ -266,6 +271,7 @@ class Executions:
             status=status,
             output=execution.body.output,
             error=reason,
+            stop_reason=stop_reason,
             statistics=execution.breakdown.statistics(totals),
             refusals=execution.refusals,
             metrics={
@@ -280,6 +286,7 @@ class Executions:
                 status=status,
                 entry_point=execution.entry_point,
                 error="" if reason is None else described(reason),
+                stop_reason=stop_reason,
                 duration_ms=duration_ms,
                 llm_calls=totals.llm_calls,
                 unpriced_calls=unknown_calls,

@@ -12,6 +12,7 @@ from hivecost.ledger.caps import Cap
 from hivecost.pricing import PriceBook
 from hivecost.runtime.admission import Admission
 from hivecost.runtime.gate import Gate
+from hivecost.runtime.specs import GraphSpec
 
 T = TypeVar("T")
 
@@ -58,6 +59,16 @@ class TurnHost(Protocol):
 
 class ExecutionHost(Protocol):
     """What an execution needs of its runtime."""
+
+    @property
+    def graph(self) -> GraphSpec | None:
+        """What the loops of its nodes obey; None where nobody said."""
+        ...
+
+    @property
+    def summarizer(self) -> Callable[..., Any] | None:
+        """Who writes summaries of conversations; None: nobody does."""
+        ...
 
     @property
     def clock(self) -> Clock: ...

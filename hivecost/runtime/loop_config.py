@@ -119,12 +119,12 @@ class LoopRules(msgspec.Struct, frozen=True, kw_only=True):
         return getattr(self.compaction if key in _OF_COMPACTION else self, key)
 
 
-def rules_of(graph: LoopConfig, node: LoopConfig) -> LoopRules:
-    """Return what a node obeys: key by key what it says, else what its graph says, else the default."""
+def rules_of(graph: LoopConfig, *node: LoopConfig) -> LoopRules:
+    """Return what a node obeys: key by key what it says, the last first, then what its graph says, then the default."""
     said: dict[str, Any] = {}
     origins: dict[str, Origin] = dict.fromkeys(LoopConfig.__struct_fields__, "default")
-    origin: Origin
-    for origin, config in (("graph", graph), ("node", node)):  # the later ones win
+    for place, config in enumerate((graph, *node)):  # the later ones win
+        origin: Origin = "node" if place else "graph"
         for key, value in _said(config, LoopConfig.__struct_fields__).items():
             said[key], origins[key] = None if value == "unlimited" else value, origin
     compaction = CompactionConfig(**{key: said.pop(key) for key in _OF_COMPACTION if key in said})

@@ -150,6 +150,7 @@ class BackgroundRuntime(_Face[AgentRuntime]):
 
     execution = _direct(AgentRuntime.execution)
     entry_point = _direct(AgentRuntime.entry_point)
+    summarizer = _direct(AgentRuntime.summarizer)
     trigger = _waiting(AgentRuntime.trigger)
     trigger_and_wait = _waiting(AgentRuntime.trigger_and_wait)
     wait = _waiting(AgentRuntime.wait)

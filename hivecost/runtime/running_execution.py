@@ -15,21 +15,31 @@ import anyio.lowlevel
 from msgspec.structs import replace
 
 from hivecost.attribution import Attribution, attribution_fields
+from hivecost.compaction import Summary
 from hivecost.errors import BudgetExceededError, ExecutionCancelledError, HiveCostError
-from hivecost.events import Event, LLMTurnComplete, Totals
+from hivecost.events import ContextCompacted, Event, LLMTurnComplete, Totals
 from hivecost.forking import end_child
 from hivecost.gate_contract import TurnRequest
 from hivecost.ledger.caps import Cap
 from hivecost.loops import Loop, Task, run_on, wait_on
 from hivecost.runtime.admission import Admission
 from hivecost.runtime.breakdown import Breakdown, Tally
+from hivecost.runtime.context_keeper import ContextKeeper, SummaryTask
 from hivecost.runtime.hosts import ExecutionHost
+from hivecost.runtime.loop_config import LoopConfig, LoopRules
+from hivecost.runtime.node_loops import NodeLoop, NodeLoops
 from hivecost.runtime.result import ExecutionResult
+from hivecost.runtime.specs import GraphSpec
+from hivecost.runtime.summaries import model_for_summaries, summarize
 
 T = TypeVar("T")
 
 #: Why a forked child gets nothing.
 PARENTS: Final = "this runtime belongs to the parent process: in a forked child, make an AgentRuntime of its own"
+
+
+#: Of nodes that are told what they obey where they are entered.
+_NO_GRAPH: Final = GraphSpec(id="none")
 
 
 class NodeHere(NamedTuple):
@@ -39,6 +49,8 @@ class NodeHere(NamedTuple):
     agent_id: str | None
     #: Its own and those of the nodes around it, the nearest first.
     caps: tuple[Cap, ...]
+    #: What is said of its loop here, before what its graph says.
+    loop_config: LoopConfig | None
 
 
 _running_here: ContextVar[RunningExecution | None] = ContextVar("hivecost_execution", default=None)
@@ -141,6 +153,7 @@ class RunningExecution:
         self._loop = loop
         #: The caps of the nodes that the agent is in, wherever.
         self._open_caps: list[Cap] = []
+        self._loops = NodeLoops(self._rules, self._keeper)
         #: Turns that wait at the gate.
         self._waiting: set[anyio.CancelScope] = set()
 
@@ -168,12 +181,40 @@ class RunningExecution:
             return self._request
         return replace(self._request, node_id=node.node_id, agent_id=node.agent_id or self.attribution.agent_id)
 
-    def enter_node(self, node_id: str, agent_id: str | None, cap: Cap | None) -> Token[NodeHere | None]:
+    def enter_node(
+        self, node_id: str, agent_id: str | None, cap: Cap | None, loop_config: LoopConfig | None
+    ) -> Token[NodeHere | None]:
         """From here on the agent is in this node, until `leave_node`."""
         around = _node_here.get()
         caps = () if cap is None else (cap,)
         self._open_caps += caps
-        return _node_here.set(NodeHere(node_id, agent_id, caps if around is None else (*caps, *around.caps)))
+        caps = caps if around is None else (*caps, *around.caps)
+        return _node_here.set(NodeHere(node_id, agent_id, caps, loop_config))
+
+    def loop_here(self) -> NodeLoop | None:
+        """The loop of the node that the agent is in, or its own outside of nodes; None where nothing is said of it."""
+        node = _node_here.get()
+        own = None if node is None else node.loop_config
+        if own is None and self._host.graph is None:
+            return None
+        return self._loops.of("" if node is None else node.node_id, own)
+
+    def _rules(self, node_id: str, own: LoopConfig | None) -> LoopRules:
+        return (self._host.graph or _NO_GRAPH).rules(node_id, own)
+
+    def _keeper(self, rules: LoopRules) -> ContextKeeper:
+        async def write(task: SummaryTask) -> Summary:
+            assert self._host.summarizer is not None  # noqa: S101  # else nobody is asked
+            model = model_for_summaries(rules.summary_model, self.prices, task)
+            return await summarize(self._host.summarizer, task, host=self, whose=self.request_here(), model=model)
+
+        return ContextKeeper(
+            rules,
+            prices=self.prices,
+            clock=self.clock,
+            publish=lambda **fields: self.publish(ContextCompacted(**fields)),
+            summarize=None if self._host.summarizer is None else write,
+        )
 
     def leave_node(self, entered: Token[NodeHere | None], cap: Cap | None) -> None:
         """Be where the agent was before."""

@@ -39,10 +39,12 @@ from hivecost.runtime.match_values import placed
 from hivecost.runtime.plugins import AttachedPlugin, AttachedPlugins
 from hivecost.runtime.result import ExecutionResult
 from hivecost.runtime.running_execution import RunningExecution
+from hivecost.runtime.summaries import Summarizer
 from hivecost.runtime.wiring import Wiring
 from hivecost.subscribers import UsageAggregator
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+_Summarizer = TypeVar("_Summarizer", bound=Summarizer)
 
 
 class RuntimeStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -137,6 +139,16 @@ class AgentRuntime:
     def add_gate_check(self, check: GateCheck) -> Callable[[], None]:
         """Await `check(request)` before each turn is sent: it may wait, or refuse by raising."""
         return self._parts.gate.add_check(check)
+
+    def summarizer(self, function: _Summarizer) -> _Summarizer:
+        """Register the decorated function, async or sync, which writes summaries where a conversation is compacted.
+
+        It is given a turn that budgets let pass, with the node's attribution and the tag `purpose=compaction`: it sends
+        `turn.prompt` to `turn.model` with `turn.max_tokens`, settles the turn, and returns the text of the answer.
+        Where it raises, or a budget refuses the turn, the conversation is compacted without a summary.
+        """
+        self._parts.executions.summarizer = function
+        return function
 
     # -- lifecycle ---------------------------------------------------------------------------------------------
 

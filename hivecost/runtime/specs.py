@@ -27,7 +27,7 @@ class NodeSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     def __post_init__(self) -> None:
         _require_id("NodeSpec", self.id)
-        msgspec.structs.force_setattr(self, "loop_config", _loop_config(f"NodeSpec {self.id!r}", self.loop_config))
+        msgspec.structs.force_setattr(self, "loop_config", loop_config_of(f"NodeSpec {self.id!r}", self.loop_config))
 
 
 class GraphSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -39,19 +39,20 @@ class GraphSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     def __post_init__(self) -> None:
         _require_id("GraphSpec", self.id)
-        msgspec.structs.force_setattr(self, "loop_config", _loop_config(f"GraphSpec {self.id!r}", self.loop_config))
+        msgspec.structs.force_setattr(self, "loop_config", loop_config_of(f"GraphSpec {self.id!r}", self.loop_config))
         msgspec.structs.force_setattr(self, "nodes", tuple(self.nodes))
         twice = next((id_ for id_, times in Counter(node.id for node in self.nodes).items() if times > 1), None)
         if twice is not None:
             raise ConfigError(f"GraphSpec {self.id!r}.nodes", f"node ids that differ, and {twice!r} comes twice")
 
-    def rules(self, node_id: str) -> LoopRules:
+    def rules(self, node_id: str, own: LoopConfig | None = None) -> LoopRules:
         """Return what the loop of a node obeys: key by key its own, else the graph's, else the default.
 
-        A node that is not named in the graph has nothing of its own.
+        A node that is not named in the graph has nothing of its own but `own`, which comes before what the graph says
+        of the node.
         """
-        own = next((node.loop_config for node in self.nodes if node.id == node_id), LoopConfig())
-        return rules_of(self.loop_config, own)
+        named = next((node.loop_config for node in self.nodes if node.id == node_id), LoopConfig())
+        return rules_of(self.loop_config, named, own or LoopConfig())
 
 
 def read_spec(spec_type: type[_Spec], values: Mapping[str, Any], *, where: str) -> _Spec:
@@ -68,7 +69,8 @@ def read_spec(spec_type: type[_Spec], values: Mapping[str, Any], *, where: str) 
         raise ConfigError(place, _expected(spec_type, problem, path.strip(".`"))) from None
 
 
-def _loop_config(owner: str, given: LoopConfig | Mapping[str, Any]) -> LoopConfig:
+def loop_config_of(owner: str, given: LoopConfig | Mapping[str, Any]) -> LoopConfig:
+    """Return a loop configuration that may be given as a mapping. Raises ConfigError with the path below `owner`."""
     if isinstance(given, LoopConfig):
         return given
     if not isinstance(given, Mapping):

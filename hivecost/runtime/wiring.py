@@ -70,6 +70,7 @@ class Wiring:
             self._clock,
             sender=runtime,
             cancel_grace_s=config.cancel_grace_s,
+            graph=config.graph,
         )
         self.rack = PluginRack(runtime, idle=IDLE_PLUGINS if self._is_disabled else ())
         watched = (budget for budget in budgets if budget.mode != "hard")

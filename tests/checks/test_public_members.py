@@ -24,11 +24,11 @@ SHOWN = {
     "ctx": """agent_id attribution charge entry_point execution_id is_cancelled node parent_execution_id publish result
         session_id tags totals tree_totals turn""",
     "node": "agent_id node_id",
-    "turn": "cost max_tokens model observe release request settle stream",
+    "turn": "cost is_last max_tokens messages model observe prompt release request settle stream",
     "charge": "cost settle",
     "block": "",
     "runtime": """add_gate_check base_path budgets bus cancel_execution cancel_execution_nowait clock config entry_point
-        execution flush for_model log plugins prices register_plugin reload_config resolved statistics trigger
+        execution flush for_model log plugins prices register_plugin reload_config resolved statistics summarizer trigger
         trigger_and_wait usage wait""",
     "bus": "aclose drain publish publish_nowait statistics subscribe unsubscribe wait_for",
     "plugins": "",

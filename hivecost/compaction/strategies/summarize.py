@@ -15,8 +15,9 @@ from hivecost.compaction.pins import Pins
 from hivecost.compaction.strategies.keep_recent import newest_units
 from hivecost.compaction.units import Unit
 
-#: A summary of less is not worth its call.
-_TOKENS_MIN: Final = 128
+#: A summary of less is not worth its call, and one that may have no more says nothing.
+_REPLACED_MIN: Final = 128
+_SUMMARY_MIN: Final = 64
 #: Of `summarize_older`: how many units stay, and how long its summary may be.
 _OLDER_UNITS: Final = 4
 _OLDER_TOKENS: Final = 200
@@ -76,18 +77,20 @@ def summarize_older(draft: Draft, pins: Pins) -> Summarizing:
 def _summarize(draft: Draft, pins: Pins, kept: set[Unit], cap: int) -> Summarizing:
     middle = draft.left(draft.units, without=kept)
     replaced_tokens = draft.tokens_of(_indices(middle))
-    if {*middle} <= pins.summaries or replaced_tokens < _TOKENS_MIN:
+    if {*middle} <= pins.summaries or replaced_tokens < _REPLACED_MIN:
         return "too little lies between the beginning and the newest messages"
     if draft.has_summary:
         return "there is a summary already"
     cap = min(cap, replaced_tokens - 1)
+    if cap < _SUMMARY_MIN:
+        return "the budget is too small for a summary"
     summary = yield _request(draft, middle, cap, replaced_tokens)
     text = summary.text.removeprefix(SUMMARY_MARK).strip()
     if not text:
         return summary.problem or "the summary is empty"
-    message = draft.shape.user_message(_cut(draft, f"{SUMMARY_MARK}\n{text}", cap))
-    if ceil(draft.counter.size(message) * draft.ratio) >= replaced_tokens:
+    if _tokens(draft, text) >= replaced_tokens:
         return "the summary is not shorter than what it stands for"
+    message = draft.shape.user_message(_cut(draft, f"{SUMMARY_MARK}\n{text}", cap))
     draft.remove(middle)
     draft.insert_summary(middle[0][0], message)
     return ""
@@ -114,16 +117,16 @@ def _line(message: Any) -> str:
 
 
 def _cut(draft: Draft, text: str, tokens: int) -> str:
-    """Return the text, cut at both ends where its message would have more tokens."""
-    size = draft.counter.size(draft.shape.user_message(text)) * draft.ratio
-    characters = len(text)
-    while size > tokens and characters > len(SUMMARY_MARK):
+    """Return the text, cut at both ends so that its message has no more tokens."""
+    words, characters = text.removeprefix(SUMMARY_MARK), len(text) - len(SUMMARY_MARK)
+    while (size := _tokens(draft, text)) > tokens and characters > 0:
         characters = min(int(characters * tokens / size), characters * 19 // 20)
-        shorter = SUMMARY_MARK + cut_at_both_ends(text[len(SUMMARY_MARK) :], characters - len(SUMMARY_MARK))
-        size = draft.counter.size(draft.shape.user_message(shorter)) * draft.ratio
-        if size <= tokens:
-            return shorter
+        text = SUMMARY_MARK + cut_at_both_ends(words, characters)
     return text
+
+
+def _tokens(draft: Draft, text: str) -> float:
+    return draft.counter.size(draft.shape.user_message(text)) * draft.ratio
 
 
 def _indices(units: Sequence[Unit]) -> list[int]:

@@ -70,6 +70,13 @@ def test_a_note_is_no_result_to_be_pruned(talk, shape):
     assert hc.compaction.prune_tool_results(once.messages, keep=0, **how).messages is once.messages
 
 
+def test_a_note_that_is_longer_than_its_result_is_not_written(talk, shape):
+    """Nothing would be saved."""
+    talk = talk(shape).user("Go.").tools(("a", LONG[:300])).tools(("b", LONG))
+    how = {"shape": shape, "keep": 1, "must_pay": False, "config": {"spill": "folder/" * 60}}
+    assert hc.compaction.prune_tool_results(talk.messages, **how).status == "unchanged"
+
+
 def test_what_is_never_pruned(talk, shape, run, texts_of):
     """The newest, errors, results of protected tools, and small ones."""
     talk = talk(shape).user("Go.").tools(("e", LONG, True)).tools(("p", LONG), tool="skill").tools(("s", "tiny"))
@@ -238,6 +245,10 @@ def test_what_may_not_change_is_not_cut(talk, run):
     result = run(led, 2_200, "truncate_longest", compact_to=0.75)
     assert result.messages[2] == led.messages[2]
     assert result.messages[3] != led.messages[3]
+    thought = talk("anthropic").user("Go.").thinking("a", "42").says(LONG * 6).user("And?")
+    thought.messages[1]["content"].insert(1, {"type": "text", "text": LONG * 4})
+    result = run(thought, 2_200, "truncate_longest", compact_to=0.75)
+    assert result.messages[1] == thought.messages[1]
     running = talk("openai_chat").user("Go.").says(LONG * 6).calls("x")
     running.messages[-1]["content"] = LONG * 4
     result = run(running, 2_200, "truncate_longest", compact_to=0.75)

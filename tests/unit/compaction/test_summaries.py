@@ -78,6 +78,17 @@ def test_an_earlier_summary_is_folded_in(conversation, texts_of):
     assert summaries(second.messages, texts_of) == [f"{MARK}\nSecond."]
 
 
+def test_a_summary_is_no_word_of_the_users(talk, shape, texts_of):
+    """Their last words may be the task, long before it; it is folded in all the same."""
+    talk = talk(shape).user("The task.")
+    for text in ("First summary.", "Second summary."):
+        for number in range(8):
+            talk.tools((f"{text} {number}", LONG)).says(LONG)
+        talk.messages = summarized(talk, lambda _, text=text: text).messages
+        assert summaries(talk.messages, texts_of) == [f"{MARK}\n{text}"]
+        assert "The task." in texts_of(talk.messages)
+
+
 def test_a_summary_alone_is_not_summarized_again(talk, shape):
     """There is nothing to gain."""
     talk = talk(shape).user("The task.").user(f"{MARK}\n{LONG}").user(LONG * 4)
@@ -86,7 +97,7 @@ def test_a_summary_alone_is_not_summarized_again(talk, shape):
 
 def test_a_summary_that_is_too_long_is_cut(conversation, texts_of):
     """To its share of the budget."""
-    result = summarized(conversation, lambda _: f"begin {LONG * 40} end")
+    result = summarized(conversation, lambda _: f"begin {LONG * 5} end")
     (text,) = summaries(result.messages, texts_of)
     assert text.startswith(f"{MARK}\nbegin spoke0")
     assert text.endswith(" end")
@@ -113,12 +124,18 @@ def test_a_summary_of_no_use_is_discarded(conversation, harm, texts_of, answer, 
     assert harm(conversation.messages, result.messages, conversation.shape) == []
 
 
-def test_a_summary_no_shorter_than_what_it_stands_for_is_discarded(talk, shape):
-    """Its call is paid, and nothing else is lost."""
-    talk = talk(shape).user("The task.").says("word " * 110).user(LONG * 3)
-    result = summarized(talk, lambda _: "w " * 2_000, budget=850)
-    assert result.steps[0].status in ("discarded", "done")
-    assert result.tokens_after < result.tokens_before
+def test_a_summary_no_shorter_than_what_it_stands_for_is_discarded(conversation, texts_of):
+    """It is cut only if there is a point in it."""
+    result = summarized(conversation, lambda _: LONG * 40)
+    assert result.steps[0].status == "discarded"
+    assert result.steps[0].reason == "the summary is not shorter than what it stands for"
+    assert summaries(result.messages, texts_of) == []
+
+
+def test_a_budget_without_room_for_a_summary_asks_for_none(conversation):
+    """A fifth of it would say nothing."""
+    result = summarized(conversation, lambda _: pytest.fail("it was asked"), budget=300)
+    assert result.steps[0].reason == "the budget is too small for a summary"
 
 
 def test_a_summarizer_that_raises_is_no_error_of_the_agents(conversation, caplog):
@@ -141,7 +158,7 @@ def test_without_a_summarizer_its_strategies_are_passed_over(conversation):
 
 def test_summarize_older_leaves_four_units_and_two_hundred_tokens(conversation, texts_of):
     """Beside the beginning."""
-    result = summarized(conversation, lambda _: LONG * 9, "summarize_older", budget=4_000)
+    result = summarized(conversation, lambda _: LONG * 5, "summarize_older", budget=4_000)
     (text,) = summaries(result.messages, texts_of)
     assert len(text) <= 800
     at = next(at for at, message in enumerate(result.messages) if MARK in json.dumps(message))

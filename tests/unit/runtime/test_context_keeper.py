@@ -11,7 +11,7 @@ import pytest
 
 import hivecost as hc
 from hivecost.compaction import Summary, SummaryRequest, problems
-from hivecost.runtime.context_keeper import CACHE_TTL_S, ContextKeeper, FittedPrompt
+from hivecost.runtime.context_keeper import CACHE_TTL_S, ContextKeeper, FittedPrompt, SummaryTask
 from hivecost.runtime.loop_config import LoopConfig, rules_of
 from hivecost.testing import FakeClock
 
@@ -169,8 +169,8 @@ class Summarizer:
     def __init__(self, *answers: Any) -> None:
         self.answers, self.asked = list(answers), list[SummaryRequest]()
 
-    async def __call__(self, request: SummaryRequest, messages: Any) -> Summary:
-        self.asked.append(request)
+    async def __call__(self, task: SummaryTask) -> Summary:
+        self.asked.append(task.request)
         answer = self.answers[min(len(self.asked), len(self.answers)) - 1]
         if isinstance(answer, BaseException):
             raise answer
@@ -240,7 +240,7 @@ async def test_cancelled_anywhere_the_conversation_stays_as_it_was():
     """A summary that is being written when the agent is stopped leaves no trace."""
     dice = random.Random(2026)
 
-    async def writes(request: SummaryRequest, messages: Any) -> Summary:
+    async def writes(_: SummaryTask) -> Summary:
         for _ in range(dice.randrange(4)):
             await anyio.sleep(0)
         return Summary("What was done so far. " * 5)
