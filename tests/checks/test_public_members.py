@@ -28,8 +28,8 @@ SHOWN = {
     "charge": "cost settle",
     "block": "",
     "runtime": """add_gate_check base_path budgets bus cancel_execution cancel_execution_nowait clock config entry_point
-        execution flush for_model log plugins prices register_plugin reload_config resolved statistics summarizer trigger
-        trigger_and_wait usage wait""",
+        execution flush for_model log plugins prices register_plugin reload_config resolved statistics summarizer
+        trigger trigger_and_wait usage wait""",
     "bus": "aclose drain publish publish_nowait statistics subscribe unsubscribe wait_for",
     "plugins": "",
     "attached": "error plugin status wait_ready",
