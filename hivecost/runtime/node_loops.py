@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from hivecost.errors import LoopLimitError
 from hivecost.gate_contract import TurnRequest
 from hivecost.runtime.billing_errors import is_context_overflow
 from hivecost.runtime.context_keeper import ContextKeeper, FittedPrompt
-from hivecost.runtime.loop_config import LoopConfig, LoopRules
+from hivecost.runtime.loop_config import LoopRules
 from hivecost.runtime.prompt_count import Count, PromptCount
 from hivecost.usage import tokens_of
-
-MakeKeeper = Callable[[LoopRules], ContextKeeper]
 
 
 class NodeLoop:
     """The loop of one node in one execution. On the runtime's loop, but for `report` and `failed`."""
 
-    def __init__(self, node_id: str, rules: LoopRules, make_keeper: MakeKeeper) -> None:
+    def __init__(self, node_id: str, rules: LoopRules, keeper: ContextKeeper) -> None:
         self.rules = rules
-        self.keeper = make_keeper(rules)
+        self.keeper = keeper
         self._node_id = node_id
         self._turns = 0
 
@@ -104,26 +101,3 @@ def described(
     """Return the request with what its prompt says, about how long that is, and what of it may still be counted."""
     about = input_tokens or tokens_of(prompt.byte_bound)
     return prompt.described(request), about, None if input_tokens else prompt
-
-
-class _Place(NamedTuple):
-    node_id: str
-    own: LoopConfig | None
-
-
-class NodeLoops:
-    """Those of one execution, each made when it is first asked for."""
-
-    def __init__(
-        self, rules: Callable[[str, LoopConfig | None], LoopRules], make_keeper: Callable[..., ContextKeeper]
-    ) -> None:
-        self._rules = rules
-        self._make_keeper = make_keeper
-        self._loops: dict[_Place, NodeLoop] = {}
-
-    def of(self, node_id: str, own: LoopConfig | None) -> NodeLoop:
-        """Return the loop of a node, with what was said where the node was entered."""
-        place = _Place(node_id, own)
-        if place not in self._loops:
-            self._loops[place] = NodeLoop(node_id, self._rules(node_id, own), self._make_keeper)
-        return self._loops[place]
