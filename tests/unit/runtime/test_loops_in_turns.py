@@ -289,3 +289,31 @@ async def test_who_writes_is_the_cheapest_of_the_users_own_models_that_reads_it(
             (await ctx.turn("gpt-4o", prompt=messages).__aenter__()).release()
         assert [turn.model for turn in asked] == [expected]
         assert (asked[0].messages[:-1] == messages) == (expected == "gpt-4o")
+
+
+async def test_with_wind_down_there_is_one_turn_more_to_come_to_an_end_in(tmp_path):
+    """Without, the last one is that one."""
+    loop_config = {"max_iterations": 2, "on_limit": "wind_down", "max_tool_calls_per_turn": 4}
+    runtime = hc.AgentRuntime(tmp_path, config=CONFIG)
+    async with runtime, runtime.execution() as ctx, ctx.node("search", loop_config=loop_config):
+        last = []
+        for _ in range(3):
+            async with ctx.turn("gpt-4o", input_tokens=10) as turn:
+                last.append((turn.is_last, turn.max_tool_calls))
+                turn.settle(hc.Usage(10, 5))
+        with pytest.raises(hc.LoopLimitError):
+            await ctx.turn("gpt-4o", input_tokens=10).__aenter__()
+        assert last == [(False, 4), (False, 4), (True, 4)]
+
+
+async def test_a_turn_that_is_released_is_no_iteration(tmp_path):
+    """Nothing was sent, however often that is said."""
+    runtime = hc.AgentRuntime(tmp_path, config=CONFIG)
+    async with runtime, runtime.execution() as ctx, ctx.node("search", loop_config={"max_iterations": 1}):
+        for _ in range(3):
+            async with ctx.turn("gpt-4o", input_tokens=10) as turn:
+                turn.release()
+                turn.release()
+        async with ctx.turn("gpt-4o", input_tokens=10) as turn:
+            assert turn.is_last
+            turn.settle(hc.Usage(10, 5))
