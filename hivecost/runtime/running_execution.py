@@ -213,7 +213,14 @@ class RunningExecution:
         async def write(task: SummaryTask) -> Summary:
             assert self._host.summarizer is not None  # noqa: S101  # else nobody is asked
             model = model_for_summaries(rules.summary_model, self.prices, task)
-            return await summarize(self._host.summarizer, task, host=self, whose=self.request_here(), model=model)
+            return await summarize(
+                self._host.summarizer,
+                task,
+                host=self,
+                whose=self.request_here(),
+                caps=self.caps_here(),
+                model=model,
+            )
 
         return ContextKeeper(
             rules,
