@@ -196,7 +196,7 @@ class RunningExecution:
         """The loop of the node that the agent is in, or its own outside of nodes; None where nothing is said of it."""
         node = _node_here.get()
         own = None if node is None else node.loop_config
-        if own is None and self._host.graph is None:
+        if (own is None and self._host.graph is None) or self.gate.passes_all:
             return None
         node_id = "" if node is None else node.node_id
         loop = self._loops.get((node_id, own))
