@@ -40,7 +40,7 @@ SYSTEM_CLOCK = SystemClock()
 
 
 def to_datetime(timestamp_ns: int) -> datetime:
-    """An aware UTC datetime, to the microsecond."""
+    """Return the instant as an aware UTC datetime, to the microsecond."""
     seconds, rest_ns = divmod(timestamp_ns, 10**9)
     return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest_ns // 1000)
 

@@ -31,7 +31,7 @@ class Task(Protocol):
     def cancel(self) -> object: ...
 
     def was_cancelled(self) -> bool:
-        """True when a cancellation seen inside the task was meant for it, not raised by what it called."""
+        """Tell whether a cancellation seen inside the task was meant for it, not raised by what it called."""
         ...
 
 
@@ -79,7 +79,7 @@ class Loop(Protocol):
     def call_threadsafe(self, function: Callable[[], object]) -> None: ...
 
     def is_here(self) -> bool:
-        """True on the loop's own thread."""
+        """Tell whether this is the loop's own thread."""
         ...
 
 
@@ -108,7 +108,7 @@ class _AsyncioWakeup:
 
 
 def here() -> Here:
-    """This thread."""
+    """Return a mark of this thread."""
     lock = nowhere()
     lock.acquire()  # type: ignore[attr-defined]
     return lock
@@ -218,7 +218,7 @@ def is_asyncio() -> bool:
 
 
 def current_loop() -> Loop:
-    """The loop that runs now. Raises anyio.NoEventLoopError outside of one."""
+    """Return the loop that runs now. Raise anyio.NoEventLoopError outside of one."""
     return _AsyncioLoop() if is_asyncio() else _TrioLoop()
 
 

@@ -50,7 +50,7 @@ class USD(Decimal):
 
 
 def without_separators(number: str, *, key: str) -> str:
-    """A number as Decimal reads it: `1,200.50` without its commas, `1_200` without its underscores.
+    """Return a number as Decimal reads it: `1,200.50` without its commas, `1_200` without its underscores.
 
     Raises ConfigError, naming `key`, for a comma that stands before anything but three digits: `0,50` means 0.50 to
     some and 50 to others.
@@ -68,7 +68,10 @@ def require_no_leftover(text: str, *, key: str) -> None:
 
 
 def _with_a_point(number: str) -> str:
-    """The likeliest meaning of a number with misplaced commas: a single one behind all points is a decimal point."""
+    """Return the likeliest meaning of a number with misplaced commas.
+
+    A single comma behind all points is a decimal point.
+    """
     is_decimal = number.count(",") == 1 and number.find(",") > number.rfind(".")
     if not is_decimal and "." not in number:
         number += "."
@@ -103,5 +106,5 @@ def to_nanousd(amount: str | int | float | Decimal, *, key: str = "amount") -> i
 
 
 def to_usd(nanousd: int) -> USD:
-    """The exact amount in USD."""
+    """Return the exact amount in USD."""
     return USD(Decimal(nanousd) * _NANO)

@@ -61,7 +61,7 @@ class Bus(Protocol):
         ...
 
     def publish_nowait(self, event: Event) -> None:
-        """The same from anywhere, other threads included, without waiting."""
+        """Publish from anywhere, other threads included, without waiting."""
         ...
 
     def statistics(self) -> BusStatistics:
@@ -275,11 +275,11 @@ class PluginHost(Protocol):
         ...
 
     def resolved(self, request: TurnRequest) -> TurnRequest:
-        """The request with the model and the provider as the runtime's price book understands them."""
+        """Return the request with the model and the provider as the runtime's price book understands them."""
         ...
 
     def for_model(self, request: TurnRequest, model: str) -> TurnRequest:
-        """The request as another model would be asked, at the host that was named for it if that has the model."""
+        """Return the request for another model, at the host that was named for it if that has the model."""
         ...
 
     def add_gate_check(self, check: GateCheck) -> Callable[[], None]:
@@ -307,7 +307,7 @@ class Plugin(Protocol):
 
 
 def require_plugin(candidate: object) -> Plugin:
-    """The candidate itself. Raises PluginError, saying what is missing, when it is no plugin."""
+    """Return the candidate itself. Raise PluginError, saying what is missing, when it is no plugin."""
     if isinstance(candidate, type):
         raise PluginError(candidate.__name__, f"is a class; register an instance: {candidate.__name__}()")
     name = getattr(candidate, "name", None)

@@ -41,7 +41,7 @@ def make_private_folder(path: Path) -> None:
 
 
 def make_own_folder(path: Path) -> None:
-    """The same inside the base path. Raises OSError for a symbolic link: it may lead to files of others."""
+    """Make a private folder inside the base path. Raise OSError for a symbolic link: it may lead to files of others."""
     if path.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     make_private_folder(path)

@@ -91,7 +91,7 @@ def _require_depth(depth: int) -> None:
 
 
 def tools_in(prompt: dict[Any, Any]) -> Sequence[Any]:
-    """The tools that a request offers; empty for what is no list."""
+    """Return the tools that a request offers; empty for what is no list."""
     config = prompt.get("toolConfig")
     found = prompt.get("tools") or (config.get("tools") if isinstance(config, dict) else None)
     return found if isinstance(found, list | tuple) else ()
@@ -124,14 +124,14 @@ def asked_answers(prompt: Any) -> int:
 
 
 def asked_tier(prompt: Any) -> str:
-    """The service tier that a request asks for, in its provider's words; "" where it says none."""
+    """Return the service tier that a request asks for, in its provider's words; "" where it says none."""
     tier = (prompt.get("service_tier") or prompt.get("serviceTier")) if isinstance(prompt, dict) else ""
     tier = tier.get("type") if isinstance(tier, dict) else tier
     return tier if isinstance(tier, str) and tier not in ("auto", "default", "standard_only") else ""
 
 
 def _count(number: Any, otherwise: int) -> int:
-    """The number; lenient servers take `2.0` and `"2"` for one, too."""
+    """Return the number, else `otherwise`; lenient servers take `2.0` and `"2"` for a number, too."""
     if isinstance(number, str) and number.isascii() and number.isdigit() and len(number) < _DIGITS_MAX:
         number = int(number)
     if type(number) is float and 0 < number < 10**_DIGITS_MAX:
@@ -140,7 +140,7 @@ def _count(number: Any, otherwise: int) -> int:
 
 
 def asked_cache_write(prompt: Any) -> CacheWrite:
-    """The dearest cache write that a prompt asks for: "" for none, "5m" or "1h" by the `ttl` of its cache marks.
+    """Return the dearest cache write that a prompt asks for: "" for none, "5m" or "1h" by the `ttl` of its cache marks.
 
     Raises RecursionError for what nests too deep, or in itself.
     """
@@ -161,6 +161,6 @@ def _asked_cache_write(prompt: Any, depth: int) -> CacheWrite:
 
 
 def parts_in(prompt: dict[Any, Any]) -> Iterable[Any]:
-    """The parts without schemas and arguments: what a provider may read by other rules than as text."""
+    """Return the parts without schemas and arguments: what a provider may read by other rules than as text."""
     own_json = _OWN_JSON if isinstance(prompt.get("name"), str) else _SCHEMAS
     return (value for key, value in prompt.items() if key not in own_json or not isinstance(value, dict))

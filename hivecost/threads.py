@@ -77,7 +77,7 @@ def start_thread(thread: threading.Thread) -> None:
 
 
 def no_thread(error: RuntimeError) -> OSError:
-    """What to raise where a thread could not be started."""
+    """Return the error to raise where a thread could not be started."""
     return OSError(errno.EAGAIN, f"no thread can be started ({error})")
 
 
@@ -149,7 +149,10 @@ class Pauses:
 
 
 async def run_in_thread(work: Callable[[], T]) -> T:
-    """What the work gives. Nothing interrupts it: cancelling waits for its end, or natively leaves it to itself."""
+    """Return what the work gives, from a thread. Nothing interrupts the work.
+
+    Cancelling waits for its end; a native cancellation leaves it to itself.
+    """
     await anyio.lowlevel.checkpoint_if_cancelled()
     done = anyio.Event()
     ended = start_in_thread(current_loop(), work, done.set)

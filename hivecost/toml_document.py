@@ -53,7 +53,7 @@ class TomlDocument:
             raise self.error((*where, key), f"no such key, but some of {', '.join(known)}", owner=owner)
 
     def error(self, key: KeyPath, expected: str, *, owner: str = "", got: object = None) -> ConfigError:
-        """What is wrong at `key`, with the line where it stands; `owner` is what to call all of the key but its end."""
+        """Return an error about `key`, with its line in the file; `owner` names all of the key but its end."""
         line = self._line(key)
         named = f"{owner}.{key[-1]}" if owner else dotted(key)
         return ConfigError(named, expected, file=f"{self.path}:{line}" if line else str(self.path), got=got)
@@ -123,7 +123,7 @@ def _excesses(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _keys(text: str) -> Iterator[tuple[int, KeyPath]]:
-    """The tables and keys that begin a line, with its number."""
+    """Yield the tables and keys that begin a line, with its number."""
     lists: Counter[KeyPath] = Counter()
     table: KeyPath = ()
     for number, line in enumerate(text.split("\n"), 1):

@@ -252,7 +252,7 @@ class EventBus(Publishing):
         node_id: str | None = None,
         agent_id: str | None = None,
     ) -> Event:
-        """The next matching event that is published after the call.
+        """Wait for the next matching event that is published after the call, and return it.
 
         Raises TimeoutError after `timeout_s`, and BusClosedError at once when the bus is not open or begins to close.
         """
@@ -293,7 +293,7 @@ class EventBus(Publishing):
         return subscriber.statistics()
 
     def statistics(self) -> BusStatistics:
-        """Counts of the bus and of each of its subscriptions."""
+        """Return the counts of the bus and of each of its subscriptions."""
         if self._here._is_owned():
             self._spread()
         figures = [subscriber.statistics() for subscriber in list(self._subscribers.values())]
@@ -318,7 +318,7 @@ def refuse_in_handler(bus: EventBus, what: str) -> None:
 
 
 def _checked_types(event_types: Iterable[EventType | str] | None) -> tuple[frozenset[EventType], frozenset[str]]:
-    """The types that are wanted, and the names of the CustomEvents that are."""
+    """Return the wanted event types, and the wanted names of CustomEvents."""
     if event_types is None:
         return frozenset(EventType), frozenset()
     if isinstance(event_types, str) or not isinstance(event_types, Iterable):

@@ -148,7 +148,7 @@ class Queue:
     # -- out ---------------------------------------------------------------------------------------------------
 
     def take(self, most: int, until: int | None) -> list[Event]:
-        """The next part: a segment as it is, or of short ones as many as make a part; not to be changed.
+        """Take the next part: a segment as it is, or as many short ones as make a part; the list must not be changed.
 
         At least one event must wait. With `until`, nothing that comes after so many accepted ones, unless all do.
         """
@@ -168,7 +168,7 @@ class Queue:
         return part.copy()
 
     def one_by_one(self, part: list[Event]) -> Iterator[Event]:
-        """The same, but until its turn comes an event may still be dropped."""
+        """Iterate over a part, from which events may still be dropped until their turn comes."""
         self._part, self.in_hand = iter(part), 1
         return self._part
 
@@ -182,7 +182,7 @@ class Queue:
         return lost + (self.leave_line(self.line[-1]) if self.line else 0)
 
     def give_up_in_hand(self) -> int:
-        """The handler will not be done with them; gives how many they were."""
+        """Count the events in hand as lost, because the handler will not finish them; return their number."""
         lost, self.in_hand = self.in_hand, 0
         self.discarded += lost
         return lost

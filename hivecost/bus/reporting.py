@@ -13,7 +13,7 @@ _log = logging.getLogger("hivecost.bus")
 
 
 def report_failure(bus: object, subscriber: Subscriber, event: Event | list[Event], error: Exception) -> None:
-    """A handler raised."""
+    """Report that a handler raised, in the log and by the signal; a repeated fault is logged at round numbers only."""
     if isinstance(error, BudgetExceededError):
         _log.warning("handler %s: %s", subscriber.name, error)  # a decision, not a fault
     else:

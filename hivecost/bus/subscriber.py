@@ -98,7 +98,7 @@ class Subscriber:
     # -- its queue ---------------------------------------------------------------------------------------------
 
     def wants(self, event: Event) -> bool:
-        """True when every filter matches; what is no text matches none."""
+        """Tell whether every filter matches the event; a field that is no text matches none."""
         return all(
             isinstance(found := getattr(event, field), str) and found == value for field, value in self.filters.items()
         )
@@ -125,7 +125,7 @@ class Subscriber:
         return self.awaits_turn and self.queue.free < self.queue.spare
 
     def lines_up(self) -> bool:
-        """True when an event that finds this queue full should wait for room."""
+        """Tell whether an event that finds this queue full should wait for room."""
         queue = self.queue
         return (
             self.may_block
@@ -244,7 +244,10 @@ class Subscriber:
         self._on_failure(self, event, error)
 
     def _survive_foreign_cancellation(self, event: Event | list[Event], error: BaseException) -> None:
-        """A handler that awaited something cancelled raises like one that is cancelled; only the latter ends us."""
+        """Report a CancelledError that a handler got from something that it awaited, as a failure of the handler.
+
+        Raise the error where this subscription's task itself is cancelled.
+        """
         if self._task is None or self._task.was_cancelled():
             raise error
         self._report_failure(event, RuntimeError(f"the handler awaited something that was cancelled: {error!r}"))

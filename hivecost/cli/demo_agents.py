@@ -16,7 +16,7 @@ _HOUSE_MODEL = "our-finetuned-llama"
 
 
 def serve_models() -> ProviderEmulator:
-    """A provider whose three models answer like busy ones, and always with the same usage."""
+    """Return a provider emulator whose three models need some time, and always answer with the same usage."""
     provider = ProviderEmulator()
     provider.always(Behaviour(usage=Usage(2_400, 260), latency_s=0.3), model=_PLAN_MODEL)
     provider.always(Behaviour(usage=Usage(5_200, 410, cache_read_tokens=4_000), latency_s=0.4), model=_RESEARCH_MODEL)

@@ -12,7 +12,7 @@ DEADLINE_S: Final = 30.0
 
 
 def fetch_rates(source: str) -> bytes:
-    """The content of a URL (http, https) or a file. Raises PriceUpdateError, naming it, when that cannot be had."""
+    """Return the content of a URL (http, https) or a file. Raise PriceUpdateError, naming it, if unreadable."""
     if source.startswith(("http://", "https://")):
         return _download(source)
     try:

@@ -65,7 +65,7 @@ def is_output_left() -> bool:
 
 
 def _with_a_file(stream: object) -> io.TextIOWrapper | None:
-    """The stream, if it is no terminal, which nobody leaves, and leads to a file of this process."""
+    """Return the stream if it leads to a file or a pipe of this process; None for a terminal, which nobody closes."""
     try:
         return stream if isinstance(stream, io.TextIOWrapper) and not stream.isatty() and stream.fileno() >= 0 else None
     except (OSError, ValueError):  # it is closed, or has no file

@@ -40,7 +40,7 @@ class AnthropicMessages:
         return Match(found["model"], stream=found["call"] == "streamRawPredict", provider="google")
 
     def read(self, route: Route, body: Body, headers: Mapping[str, str]) -> Asked:
-        """Raises ValueError for a body without a model."""
+        """Return what the request asks for; the body says model and stream where the path does not."""
         said = read_messages(body)
         model = route.match.model or text(body.value.get("model"))
         stream = body.value.get("stream") is True if route.match.stream is None else route.match.stream
@@ -68,7 +68,7 @@ class AnthropicMessages:
 
 
 def read_messages(body: Body) -> Asked:
-    """What a body says, but for its model. A limit must be above what the model may think."""
+    """Return what a body asks for, except its model. A limit must be above what the model may think."""
     value = body.value
     limits = [value[_LIMIT_KEY]] if value.get(_LIMIT_KEY) is not None else []
     return Asked(
@@ -122,7 +122,7 @@ def _event(kind: str, **fields: Any) -> Event:
 
 
 def message_usage(usage: Usage) -> dict[str, Any]:
-    """The usage as messages say it: input without what the cache read and wrote."""
+    """Return the usage in the form of the Messages API: input without what the cache read and wrote."""
     return {
         "input_tokens": usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens,
         "cache_creation_input_tokens": usage.cache_write_tokens,

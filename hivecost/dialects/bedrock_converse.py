@@ -31,12 +31,12 @@ class BedrockConverse:
     name = "bedrock.converse"
 
     def recognise(self, target: Target) -> Match | None:
-        """The path says the model, and whether it is a stream."""
+        """Match a path that names the model, and whether the answer is a stream."""
         found = _PATH.fullmatch(target.path) if target.method == "POST" else None
         return Match(found["model"], stream=found["call"] == "converse-stream", provider="aws") if found else None
 
     def read(self, route: Route, body: Body, headers: Mapping[str, str]) -> Asked:
-        """Raises ValueError for a configuration that is no object."""
+        """Return what the request asks for. Raise ValueError for a configuration that is no object."""
         own = body.part(_OWN_FIELDS)
         found = {(_CONFIG, _LIMIT): body.part(_CONFIG).get(_LIMIT)} | {
             (_OWN_FIELDS, name): own[name] for name in _OWN_LIMITS if name in own
@@ -65,7 +65,7 @@ class BedrockConverse:
 
 
 def amazon_answer(refusal: Refusal) -> RefusalAnswer:
-    """The error's name in a header, its message in the body; 402, for botocore asks again for a 429."""
+    """Return the error's name in a header, its message in the body; status 402, because botocore retries a 429."""
     error = _ERRORS.get(refusal.kind, "ValidationException")
     return answer(refusal, {"message": refusal.message}, status=402, headers={"x-amzn-errortype": error})
 
@@ -100,7 +100,7 @@ def _event(name: str, **fields: Any) -> Event:
 
 
 def converse_usage(usage: Usage) -> dict[str, int]:
-    """The usage as Converse says it: input without what the cache read and wrote."""
+    """Return the usage in the form of Converse: input without what the cache read and wrote."""
     return {
         "inputTokens": usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens,
         "outputTokens": usage.output_tokens,

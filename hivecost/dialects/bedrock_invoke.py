@@ -48,7 +48,7 @@ class _LastEvent:
         """Note nothing."""
 
     def events(self, usage: Usage) -> list[Event]:
-        """That event."""
+        """Return the last event, whatever the usage."""
         return [Event(self._fields)]
 
 
@@ -94,12 +94,15 @@ class BedrockInvoke:
     name = "bedrock.invoke"
 
     def recognise(self, target: Target) -> Match | None:
-        """The path says the model, and whether it is a stream."""
+        """Match a path that names the model, and whether the answer is a stream."""
         found = _PATH.fullmatch(target.path) if target.method == "POST" else None
         return Match(found["model"], stream=found["call"] != "invoke", provider="aws") if found else None
 
     def read(self, route: Route, body: Body, headers: Mapping[str, str]) -> Asked:
-        """Raises ValueError for a body of no known maker; at a host that nobody knows it is no call of a model."""
+        """Return what the request asks for. Raise ValueError for a body of no known maker.
+
+        At a host that nobody knows, such a body is no call of a model.
+        """
         model = route.match.model
         family = _family(model, body)
         if family is None and not route.is_known_host:

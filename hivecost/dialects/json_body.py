@@ -44,14 +44,14 @@ class JsonBody:
         return cls(text, sent or data)
 
     def part(self, key: str) -> Mapping[str, Any]:
-        """The object at this key; empty where there is none. Raises ValueError for anything else, and as the class."""
+        """Return the object at this key; empty where there is none. Raise ValueError for anything else."""
         value = self.value.get(key)
         if value is None:
             return {}
         return self._part(key).value
 
     def with_values(self, values: Mapping[KeyPath, Any]) -> bytes:
-        """The text with these values: in place where their key stands, else added at the end of their object.
+        """Return the text with these values: in place where their key stands, else added at the end of their object.
 
         Raises ValueError where the object to change is none.
         """
@@ -67,7 +67,7 @@ class JsonBody:
         return JsonBody(self.text[member.start : member.end])
 
     def edited(self, values: Mapping[KeyPath, Any]) -> str:
-        """The text with these values. Raises ValueError as `with_values`."""
+        """Return the text with these values. Raise ValueError as `with_values`."""
         within: dict[str, dict[KeyPath, Any]] = {}
         for (key, *rest), value in values.items():
             within.setdefault(key, {})[tuple(rest)] = value
@@ -91,7 +91,7 @@ class JsonBody:
 
 
 def _members(text: str) -> dict[str, _Member]:
-    """The members of the object that the text is. Raises ValueError."""
+    """Return the members of the JSON object in the text. Raise ValueError for anything else."""
     members: dict[str, _Member] = {}
     at = _after(text, 0, "{")
     while not text.startswith("}", at):
@@ -112,7 +112,7 @@ def _members(text: str) -> dict[str, _Member]:
 
 
 def _after(text: str, at: int, sign: str) -> int:
-    """The place of what follows this sign."""
+    """Return the place of what follows this sign, which must stand there. Raise ValueError if it does not."""
     at = _space_end(text, at)
     if not text.startswith(sign, at):
         raise ValueError(f"no {sign!r} at character {at}")

@@ -40,7 +40,7 @@ class OpenAIChat:
         return Match(model=found["deployment"] or "") if found else None
 
     def read(self, route: Route, body: Body, headers: Mapping[str, str]) -> Asked:
-        """Raises ValueError for a body without a model, and for options that are no object."""
+        """Return what the request asks for. Raise ValueError for options that are no object."""
         value = body.value
         model = route.match.model or text(value.get("model"))
         stream = value.get("stream") is True
@@ -122,7 +122,7 @@ class ChatEnding:
 
 
 def chat_usage(usage: Usage) -> dict[str, Any]:
-    """The usage as chat completions say it."""
+    """Return the usage in the form of chat completions."""
     return {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,

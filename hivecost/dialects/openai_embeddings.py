@@ -27,7 +27,7 @@ class OpenAIEmbeddings:
         return Match(model=found["deployment"] or "", stream=False) if found else None
 
     def read(self, route: Route, body: Body, headers: Mapping[str, str]) -> Asked:
-        """An input may come as tokens, which are then known."""
+        """Return what the request asks for; an input that comes as tokens has a known number of them."""
         value = body.value
         return Asked(model=route.match.model or text(value.get("model")), input_tokens=_tokens(value.get("input")))
 

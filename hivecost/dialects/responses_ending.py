@@ -99,7 +99,7 @@ class ResponseEnding:
             self._open_parts[places[0]] = {**self._open_parts[places[0]], "part": holder}
 
     def events(self, usage: Usage) -> list[Event]:
-        """What ends texts, parts, items and the response, numbered on."""
+        """Return the events that end texts, parts, items and the response, with the next sequence numbers."""
         said = [*self._texts_done(), *self._parts_done(), *self._items_done(), self._incomplete(usage)]
         return [
             Event({"type": kind, "sequence_number": number, **fields}, kind)
@@ -146,12 +146,12 @@ def _place(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def text_of(value: object) -> str:
-    """A text as it is; "" for anything else."""
+    """Return a text as it is; "" for anything else."""
     return value if isinstance(value, str) else ""
 
 
 def response_usage(usage: Usage) -> dict[str, Any]:
-    """The usage as responses say it."""
+    """Return the usage in the form of the Responses API."""
     return {
         "input_tokens": usage.input_tokens,
         "input_tokens_details": {"cached_tokens": usage.cache_read_tokens, "cache_write_tokens": 0},

@@ -58,7 +58,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         return self.input_tokens + self.output_tokens
 
     def __add__(self, other: Usage) -> Usage:
-        """The sums of all counts; `sum(usages)` works, too. Raises UsageInvalidError where one is above 10**9."""
+        """Return the sums of all counts; `sum(usages)` works, too. Raise UsageInvalidError where one is above 10**9."""
         if not isinstance(other, Usage):
             return NotImplemented
         return Usage(*map(add, msgspec.structs.astuple(self), msgspec.structs.astuple(other)))

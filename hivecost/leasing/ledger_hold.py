@@ -163,7 +163,7 @@ class LedgerHold(msgspec.Struct, eq=False, gc=False):
         return self._local.release(self._entry)
 
     def doubt(self) -> bool:
-        """It may have been sent, and nobody knows the bill; False if it is not held any more."""
+        """Put the hold in doubt: it may have been sent, its bill is unknown. Return False if it is held no more."""
         return self._local.doubt(self._entry)
 
     async def extend(
@@ -179,7 +179,7 @@ class LedgerHold(msgspec.Struct, eq=False, gc=False):
         usd: USDAmount | None = None,
         **more: Unpack[Amounts],
     ) -> None:
-        """It has cost so much so far: keeps at least an eighth more than that set aside.
+        """Note what it has cost so far, and keep at least an eighth more than that set aside.
 
         Where less is, extends the hold to a quarter more. Raises as `Ledger.reserve` does: stop then, and settle at
         what it has cost.

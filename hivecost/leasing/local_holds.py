@@ -422,7 +422,7 @@ def _paid_everywhere(another: Hold, shares: Mapping[int, Share]) -> dict[Unit, i
 
 
 def _with_transferred(hold: Hold, settlement: Settlement, amounts: Mapping[Unit, int]) -> Settlement:
-    """The settlement, with the overruns on accounts that the bank charges."""
+    """Return the settlement, with the overruns on accounts that the bank charges."""
     incidents = tuple(
         Overrun(
             budget=account.budget.name,

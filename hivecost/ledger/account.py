@@ -170,7 +170,7 @@ class Account(msgspec.Struct, eq=False, weakref=True):
         self.set_budget(self.budget)
 
     def crossings(self) -> Iterator[ThresholdCrossing]:
-        """What the last addition brought about; asked for once `settled` has reached `alarm_at`."""
+        """Yield the thresholds that the last addition crossed; to be called once `settled` has reached `alarm_at`."""
         marks = self._marks()
         while self.warned < len(marks) and marks[self.warned][0] <= self.settled:
             yield self._crossing(marks[self.warned][1], exceeded=False)
@@ -204,7 +204,7 @@ class Account(msgspec.Struct, eq=False, weakref=True):
         }
 
     def _marks(self) -> list[tuple[int, float]]:
-        """The smallest amounts that reach the warning fractions and the soft limit, with the fraction of the limit.
+        """Return the smallest amounts that reach the warning fractions and the soft limit, each with its fraction.
 
         Exact, because 0.8 is meant as written.
         """

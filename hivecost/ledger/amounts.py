@@ -67,14 +67,14 @@ def amounts_of(
 
 
 def require_unit(unit: object, *, key: str) -> str:
-    """The name of a unit, or "" where none is said. Raises ConfigError, naming `key`, for anything else."""
+    """Return the name of a unit, or "" where none is said. Raise ConfigError, naming `key`, for anything else."""
     if not isinstance(unit, str) or (unit and unit.lower() not in _UNIT_NAMES):
         raise ConfigError(key, f"one of {', '.join(map(repr, UNITS))}", got=unit)
     return unit
 
 
 def parse_limit(limit: object, unit: str, *, key: str) -> tuple[Decimal, Unit]:
-    """The limit as a number of USD, tokens or calls, and which of them it is.
+    """Return the limit as a number, and its unit: USD, tokens or calls.
 
     A number without a unit is USD unless `unit` says otherwise. Raises ConfigError, naming `key`, for anything
     that is not above zero, is no whole number of tokens or calls, or contradicts `unit`.
@@ -91,7 +91,7 @@ def parse_limit(limit: object, unit: str, *, key: str) -> tuple[Decimal, Unit]:
 
 
 def to_amount(number: Decimal, unit: Unit, *, key: str) -> int:
-    """The number in what accounts count: nano-USD, tokens or calls. Raises ConfigError, naming `key`."""
+    """Return the number in what accounts count: nano-USD, tokens or calls. Raise ConfigError, naming `key`."""
     if unit == "usd":
         return to_nanousd(number, key=key)
     if not number.is_finite() or not -AMOUNT_MAX <= number <= AMOUNT_MAX or number != number.to_integral_value():
@@ -100,7 +100,7 @@ def to_amount(number: Decimal, unit: Unit, *, key: str) -> int:
 
 
 def parse_amount(limit: object, unit: str, *, key: str) -> int:
-    """The same limit in what accounts count. Raises ConfigError as `parse_limit` does."""
+    """Return the limit in what accounts count. Raise ConfigError as `parse_limit` does."""
     number, chosen = parse_limit(limit, unit, key=key)
     return to_amount(number, chosen, key=key)
 
@@ -136,7 +136,7 @@ def overrun_reason(billed: int, held: int, unit: Unit) -> str:
 
 
 def _split(limit: object, key: str) -> tuple[Decimal, str]:
-    """The number, and the unit that was written with it."""
+    """Return the number, and the unit that was written with it."""
     if isinstance(limit, bool) or not isinstance(limit, str | int | float | Decimal):
         raise ConfigError(key, _EXPECTED, got=limit)
     if isinstance(limit, int) and abs(limit) > AMOUNT_MAX:  # Python writes no integer of thousands of digits

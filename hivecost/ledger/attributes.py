@@ -95,7 +95,7 @@ def key_reader(attributes: Sequence[str]) -> Callable[[LLMTurnComplete], Hashabl
 
 @lru_cache(maxsize=4_096)
 def _without_tags(values: tuple[str, ...], answered: tuple[str, ...]) -> dict[str, str]:
-    """What a request says that has no tags: remembered, because one execution takes many turns."""
+    """Return the attributes of a request without tags; cached, because one execution takes many turns."""
     *ids, model, provider, resolved_model, resolved_provider = values
     return words_of_ids(tuple(ids)) | _models_named(
         resolved_model or model, resolved_provider or provider, model, _SEPARATOR.join(answered), provider

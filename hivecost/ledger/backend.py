@@ -122,7 +122,7 @@ class LedgerStoreHold(Protocol):
         ...
 
     def doubt(self) -> bool:
-        """It may have been sent, and nobody knows the bill; False if it is not held any more."""
+        """Put the hold in doubt: it may have been sent, its bill is unknown. Return False if it is held no more."""
         ...
 
     async def extend(
@@ -187,7 +187,7 @@ class LedgerStore(Protocol):
         is_partial: bool = False,
         **more: Unpack[Amounts],
     ) -> LedgerStoreHold | None:
-        """The same without waiting; None where that cannot be decided so, and `await reserve(…)` must be.
+        """Reserve without waiting; return None where that cannot be decided so, and `await reserve(…)` is needed.
 
         One that always has to ask elsewhere always gives None. Raises LedgerUnavailableError and ConfigError.
         """
@@ -219,11 +219,11 @@ class LedgerStore(Protocol):
         ...
 
     async def remaining(self, attribution: Mapping[str, str], ancestors: Ancestors = ()) -> dict[Unit, int]:
-        """The most that a turn with these attributes could hold now, by the units that any enforced budget counts."""
+        """Return the most that a turn with these attributes could hold now, by the units of the enforced budgets."""
         ...
 
     async def in_doubt(self) -> list[DoubtfulHold]:
-        """The holds in doubt of all processes, oldest first."""
+        """Return the holds in doubt of all processes, oldest first."""
         ...
 
     async def resolve(
@@ -302,7 +302,7 @@ class LedgerStore(Protocol):
         ...
 
     def forget_execution(self, execution_id: str) -> None:
-        """The execution is over: drop its own accounts, each once nothing is held on it any more."""
+        """Drop the accounts of an execution that is over, each once nothing is held on it any more."""
         ...
 
 
@@ -358,5 +358,5 @@ class OpenLedger(Protocol):
     """Makes the ledger of a runtime, to be opened with `async with`: `Ledger.open` is one."""
 
     def __call__(self, base_path: str | Path, *, budgets: Sequence[Budget], clock: Clock) -> LedgerStore:
-        """A ledger of these budgets, all `mode="hard"`. One that keeps no files has no use for `base_path`."""
+        """Return a ledger of these budgets, all `mode="hard"`. One that keeps no files has no use for `base_path`."""
         ...

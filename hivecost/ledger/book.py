@@ -92,7 +92,7 @@ class AccountBook:
         self._forget_answers()
 
     def find(self, attribution: Attributes, at_ns: int, ancestors: Sequence[Attributes] = ()) -> tuple[Account, ...]:
-        """The accounts that a turn with these attributes counts on at this instant, in the order of the budgets.
+        """Return the accounts that a turn with these attributes counts on at this instant, in the order of the budgets.
 
         Budgets with an account for each execution have one more for each of the `ancestors` that started this one: for
         them it is as if they took the turn themselves. An Attribution knows its own. Raises ConfigError for attributes
@@ -114,7 +114,7 @@ class AccountBook:
         return found.accounts
 
     def find_of(self, turn: LLMTurnComplete, ancestors: Ancestors = ()) -> tuple[Account, ...]:
-        """The accounts that a turn counts on."""
+        """Return the accounts that a turn counts on."""
         key, at_ns = self._key_of(turn), turn.timestamp_ns
         if ancestors:
             key = (key, *map(self._values_of, ancestors))
@@ -155,7 +155,7 @@ class AccountBook:
             account.set_budget(budget)
 
     def limit_of(self, name: str, key: LimitKey = ()) -> int:
-        """The limit of a budget, or that of the accounts of a key."""
+        """Return the limit of a budget, or that of the accounts of a key."""
         entry = self._entries[name]
         own = own_limit_of(entry.own_limits, entry.budget.window, key)
         return entry.budget.limit_amount if own is None else own

@@ -52,7 +52,7 @@ class CapHold(msgspec.Struct, eq=False, gc=False):
 
 
 def new_cap(name: str, limit: object, *, mode: str = "hard") -> Cap:
-    """A cap of `"$0.20"`, `"10_000 tokens"` or `"5 calls"`. Raises ConfigError, naming it, for what cannot be."""
+    """Return a cap of `"$0.20"`, `"10_000 tokens"` or `"5 calls"`. Raise ConfigError, naming it, for anything else."""
     if mode not in ("hard", "observe"):
         raise ConfigError(f"{name}: mode", "'hard' or 'observe'", got=mode)
     _, unit = parse_limit(limit, "", key=f"{name}: limit")

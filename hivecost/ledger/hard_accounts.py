@@ -82,13 +82,13 @@ class HardAccounts:
         self._book.set_own_limit(budget, self._require(budget).limit_key(scope), None)
 
     def limit_in_force(self, budget: str, scope: Mapping[str, str] | None = None) -> int:
-        """The limit of a budget, or of one value of its attributes. Raises ConfigError."""
+        """Return the limit of a budget, or of one value of its attributes. Raise ConfigError for an unknown one."""
         known = self._require(budget)
         key = () if scope is None else known.limit_key(scope)
         return self._book.limit_of(budget, key)
 
     def remaining(self, attribution: Attributes, at_ns: int, ancestors: Sequence[Attributes] = ()) -> dict[Unit, int]:
-        """The most that a turn with these attributes could hold now, by the units that any enforced budget counts."""
+        """Return the most that a turn with these attributes could hold now, by the units of the enforced budgets."""
         most: dict[Unit, int] = {}
         for account in self._book.find(attribution, at_ns, ancestors):
             if not account.budget.shadow:
@@ -103,7 +103,7 @@ class HardAccounts:
         ancestors: Sequence[Attributes] = (),
         budgets: Collection[str] | None = None,
     ) -> tuple[Account, ...]:
-        """The accounts that a turn with these attributes counts on at this instant; see `reserve`."""
+        """Return the accounts that a turn with these attributes counts on at this instant; see `reserve`."""
         accounts = self._book.find(attribution, at_ns, ancestors)
         return accounts if budgets is None else _of_budgets(accounts, budgets)
 
@@ -112,7 +112,7 @@ class HardAccounts:
         return self._book.accounts(budget)
 
     def forget_execution(self, execution_id: str) -> None:
-        """The execution is over: drop its accounts, but for those with open holds."""
+        """Drop the accounts of an execution that is over, except those with open holds."""
         self._book.forget_execution(execution_id)
 
     def status(self) -> list[AccountStatus]:

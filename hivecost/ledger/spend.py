@@ -65,11 +65,11 @@ class SpendAccounts:
         return _add(self._book.find(attribution, at_ns), at_ns, nanousd, tokens, calls)
 
     def add_turn(self, turn: LLMTurnComplete) -> list[ThresholdCrossing]:
-        """The same for a turn that came back."""
+        """Add a turn that came back to the accounts that it counts on, and return the thresholds that it crossed."""
         return self.add_to(self.find_of(turn), turn)
 
     def find_of(self, turn: LLMTurnComplete, ancestors: Ancestors = ()) -> tuple[Account, ...]:
-        """The accounts that the turn counts on; `ancestors` are those of AccountBook."""
+        """Return the accounts that the turn counts on; `ancestors` are those of AccountBook."""
         return self._book.find_of(turn, ancestors)
 
     def add_to(self, accounts: Iterable[Account], turn: LLMTurnComplete) -> list[ThresholdCrossing]:
@@ -81,11 +81,11 @@ class SpendAccounts:
         return _add(accounts, turn.timestamp_ns, nanousd, tokens, type(turn) is not ChargeSettled)
 
     def find(self, attribution: Attributes, at_ns: int, ancestors: Sequence[Attributes] = ()) -> tuple[Account, ...]:
-        """The accounts that a turn with these attributes counts on at this instant."""
+        """Return the accounts that a turn with these attributes counts on at this instant."""
         return self._book.find(attribution, at_ns, ancestors)
 
     def forget_execution(self, execution_id: str) -> None:
-        """The execution is over: drop the accounts that were its own."""
+        """Drop the accounts of an execution that is over."""
         self._book.forget_execution(execution_id)
 
     def set_limit(self, name: str, limit: str | float) -> None:
@@ -93,11 +93,11 @@ class SpendAccounts:
         self._book.set_limit(name, self.budgets[name].with_limit(limit))
 
     def set_own_limit(self, name: str, key: LimitKey, limit: int | None) -> None:
-        """The same for one value of a budget's attributes alone; None: it has the budget's limit again."""
+        """Set the limit of one value of a budget's attributes alone; None gives it the budget's limit again."""
         self._book.set_own_limit(name, key, limit)
 
     def limit_of(self, name: str, key: LimitKey = ()) -> int:
-        """The limit in force of a budget, or of one value of its attributes."""
+        """Return the limit in force of a budget, or of one value of its attributes."""
         return self._book.limit_of(name, key)
 
     def add_budgets(self, budgets: Iterable[Budget], *, have_past: bool = False) -> None:

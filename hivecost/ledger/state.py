@@ -243,7 +243,7 @@ class LedgerState(HardAccounts):
         return another, Settlement(tuple(crossings), tuple(incidents))
 
     def hold_another(self, hold: Hold, units: Collection[Unit] = UNITS) -> Hold:
-        """A hold for one more answer, on its accounts of these units: what earlier bills left, as far as there is room.
+        """Hold what earlier bills left for one more answer, on the accounts of these units, as far as there is room.
 
         On no account, it is none.
         """
@@ -273,7 +273,7 @@ class LedgerState(HardAccounts):
         return another
 
     def transfer(self, hold: Hold, accounts: Iterable[Account]) -> None:
-        """Some accounts of a hold that is in doubt are charged elsewhere from now on: here, it is on the others.
+        """Hand over some accounts of a hold in doubt, which are charged elsewhere from now on; here the others stay.
 
         Its key is free again; on no account any more, it is forgotten.
         """
@@ -301,7 +301,7 @@ class LedgerState(HardAccounts):
         return settlement
 
     def snapshot(self) -> LedgerSnapshot:
-        """The whole state, for `restore`."""
+        """Return the whole state, for `restore`."""
         accounts = {id(account): place for place, account in enumerate(self._book.accounts())}
         holds = (
             HoldSnapshot(
@@ -319,7 +319,7 @@ class LedgerState(HardAccounts):
 
     @classmethod
     def restore(cls, budgets: Iterable[Budget], snapshot: LedgerSnapshot) -> LedgerState:
-        """The state of a snapshot under the budgets as they are now: limits may differ, budgets may come and go.
+        """Return the state of a snapshot under the budgets as they are now: limits may differ, budgets may come and go.
 
         Single values have the limits of their own that the budgets say, whatever was set since they were made.
         Holds are as they were: `doubt` those whose process is gone.
@@ -352,7 +352,7 @@ class LedgerState(HardAccounts):
     def _news_of(
         self, hold: Hold, accounts: tuple[Account, ...], billed: Mapping[Unit, int], reserved: Mapping[Unit, int]
     ) -> Settlement:
-        """What a bill that is charged on these accounts now brought about."""
+        """Return what a bill that is charged on these accounts now brought about."""
         crossings: list[ThresholdCrossing] = []
         incidents: list[Overrun] = []
         for account in accounts:
@@ -375,7 +375,7 @@ class LedgerState(HardAccounts):
         return self._news_of(hold, hold.accounts, billed, resolved)
 
     def _refusals(self, accounts: tuple[Account, ...], amounts: Mapping[Unit, int]) -> tuple[Refusal, ...]:
-        """What the accounts have against it; a frozen budget always has."""
+        """Return the reasons for which the accounts refuse the amounts; a frozen budget always refuses."""
         refusals: list[Refusal] = []
         for account in accounts:
             if account.unit not in amounts:
@@ -388,12 +388,12 @@ class LedgerState(HardAccounts):
         return tuple(refusals)
 
     def _enforced(self, refusals: tuple[Refusal, ...]) -> Refusal | None:
-        """The refusal that counts, if any: shadow budgets only say what they would have done."""
+        """Return the refusal that counts, if any: shadow budgets only say what they would have done."""
         enforced = [refusal for refusal in refusals if not refusal.shadow]
         return max(enforced, key=finality, default=None)
 
     def _forget(self, hold: Hold) -> None:
-        """It is neither held nor in doubt any more."""
+        """Forget a hold that is neither held nor in doubt any more."""
         self._open.pop(hold.hold_id, None)
         if hold.key is not None and self._open_by_key.get(hold.key) is hold:
             del self._open_by_key[hold.key]

@@ -28,17 +28,17 @@ _YEARS: Final = (1704, 2204)
 
 
 def since_ns(moment: Moment | None, zone: tzinfo | None = None) -> int:
-    """The first nanosecond that counts; what has no zone of its own is read in `zone` (None: local time)."""
+    """Return the first nanosecond that counts; what has no zone of its own is read in `zone` (None: local time)."""
     return _EARLIEST_NS if moment is None else _within(to_ns(_placed(_parsed("since", moment), zone)))
 
 
 def instant_ns(key: str, moment: Moment) -> int:
-    """The moment, or the start of the day, in local time; `key` names it in the ConfigError for one that is none."""
+    """Return the moment, or the start of the day, in local time. Raise ConfigError, naming `key`, for anything else."""
     return _within(to_ns(_placed(_parsed(key, moment), None)))
 
 
 def until_ns(moment: Moment | None, zone: tzinfo | None = None) -> int:
-    """The first nanosecond that no longer counts: that moment itself, or for a date the end of its day."""
+    """Return the first nanosecond that no longer counts: that moment itself, or for a date the end of its day."""
     if moment is None:
         return _LATEST_NS
     parsed = _parsed("until", moment)
@@ -58,7 +58,7 @@ def range_ns(since: Moment | None, until: Moment | None, zone: tzinfo | None = N
 
 
 def find_zone(name: str) -> ZoneInfo:
-    """The IANA time zone. Raises ConfigError for a name nobody knows."""
+    """Return the IANA time zone. Raise ConfigError for a name nobody knows."""
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415  # most commands name no zone
 
     try:

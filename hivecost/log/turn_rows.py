@@ -61,7 +61,7 @@ _to_json: Final = msgspec.json.Encoder().encode
 
 
 def turn_row(turn: LLMTurnComplete) -> Row:
-    """The turn in the order of TURN_COLUMNS."""
+    """Return the turn as a row in the order of TURN_COLUMNS."""
     # Field by field, because every turn that is logged comes here: slices of tuples take a third more.
     # fmt: off
     (

@@ -100,11 +100,11 @@ class Card(msgspec.Struct, frozen=True):
     has_tokens: bool = True
 
     def band(self, input_tokens: int) -> Band:
-        """The band of a request: it is past every start that its input exceeds."""
+        """Return the band of a request: it is past every start that its input exceeds."""
         return self.bands[bisect_left(self.starts, input_tokens)]
 
     def amounts(self, usage: Usage, band: Band) -> Amounts:
-        """What input, output and fees cost, never too small where kinds overlap in a way that nobody reported."""
+        """Return what input, output and fees cost, never too little where kinds overlap and nobody reported how."""
         read, written, thoughts = usage.cache_read_tokens, usage.cache_write_tokens, usage.reasoning_tokens
         cached = read * band.cache_read
         writing = written * band.cache_write + usage.cache_write_1h_tokens * band.cache_write_1h if written else 0
@@ -146,7 +146,7 @@ class Card(msgspec.Struct, frozen=True):
         is_text: bool = False,
         tool_calls: int = 0,
     ) -> int:
-        """What no turn with at most these counts exceeds, in nano-USD, rounded up.
+        """Return what no turn with at most these counts exceeds, in nano-USD, rounded up.
 
         In each band that can be reached, every token is the dearest kind that it can be, and there are as many as fit.
         """
@@ -167,7 +167,7 @@ class Card(msgspec.Struct, frozen=True):
 def compile_card(
     prices: dict[str, Price], uplift: Fraction = Fraction(1), *, as_other: Collection[str] = ()
 ) -> Card | None:
-    """The card of these prices, token rates times `uplift`; None when nothing that a `Usage` counts has a price.
+    """Return the card of these prices, token rates times `uplift`; None when they price nothing that a `Usage` counts.
 
     `as_other` are units that have no rate because they cost what other tokens of their side do.
     """
@@ -196,7 +196,7 @@ def compile_card(
 
 
 def half_even(numerator: int, denominator: int) -> int:
-    """The quotient, rounded to the even neighbour when it lies in the middle."""
+    """Return the quotient, rounded to the even neighbour when it lies in the middle."""
     quotient, rest = divmod(numerator, denominator)
     twice = 2 * rest
     return quotient + (twice > denominator or (twice == denominator and quotient & 1))
@@ -232,12 +232,12 @@ _CHARGED_AS = {field: f"{noun}: {charged}" for field, (noun, charged) in UNPRICE
 
 
 def _doubt(field: str, count: int) -> str:
-    """What is said of a count that has no price: how it is charged, or that it is not."""
+    """Say of a count that has no price how it is charged, or that it is not."""
     return f"no price is known for {count} {_CHARGED_AS[field]}"
 
 
 def _add_input_kinds(usage: Usage, band: Band, spent: int, cached: int, written: int) -> tuple[int, int, int]:
-    """What the input costs with its kinds, what of it was read from a cache, and how many tokens are of two kinds."""
+    """Return the cost of the input with its kinds, the part read from a cache, and how many tokens are of two kinds."""
     fresh_of_kind = cached_of_kind = 0
     for kind in band.input_kinds:
         in_cache = getattr(usage, kind.cached_field)
@@ -254,7 +254,7 @@ def _add_input_kinds(usage: Usage, band: Band, spent: int, cached: int, written:
 
 
 def _add_output_kinds(usage: Usage, band: Band, spent: int) -> tuple[int, int]:
-    """What the output costs with its kinds, and how many of its tokens are of two kinds."""
+    """Return the cost of the output with its kinds, and how many of its tokens are of two kinds."""
     of_kind = usage.reasoning_tokens if band.reasoning != band.output else 0
     for field, charge in band.output_kinds:
         count = getattr(usage, field)
@@ -267,7 +267,7 @@ def _add_output_kinds(usage: Usage, band: Band, spent: int) -> tuple[int, int]:
 
 
 def _unpriced(prices: dict[str, Price], as_other: Collection[str]) -> tuple[str, ...]:
-    """The counts that a turn may have and these prices do not cover."""
+    """Return the counts that a turn may have and these prices do not cover."""
     pieces = [field for unit, (field, _) in PIECE_UNITS.items() if unit not in prices]
     if "input" not in prices or not any(price.base or price.tiers for price in _of_tokens(prices).values()):
         return tuple(pieces)  # where all tokens are free, so is each kind of them
@@ -360,7 +360,7 @@ def _readable(prices: dict[str, Price], above: int, uplift: Fraction) -> str:
 
 
 def shown_order(prices: dict[str, Price]) -> list[str]:
-    """The units in the order people read them: input, output, then the rest."""
+    """Return the units in the order people read them: input, output, then the rest."""
     return [unit for unit in ("input", "output") if unit in prices] + [
         unit for unit in prices if unit not in {"input", "output"}
     ]

@@ -10,7 +10,7 @@ from hivecost.pricing.book import PriceBook
 
 @cache
 def default_book() -> PriceBook:
-    """The shared book: shipped rates, no prices of the user's own."""
+    """Return the shared book: shipped rates, no prices of the user's own."""
     return PriceBook()
 
 

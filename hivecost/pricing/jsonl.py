@@ -34,7 +34,7 @@ _NAME_MAX: Final = 60
 
 
 def price_line(line: bytes | str | Mapping[str, Any], book: PriceBook) -> dict[str, Any]:
-    """The priced line of a call: `status`, `cost_usd` and its parts, `model`, `rate_source`, `snapshot`.
+    """Return the priced line of a call: `status`, `cost_usd` and its parts, `model`, `rate_source`, `snapshot`.
 
     `input_usd`, `output_usd` and `fee_usd` make up `cost_usd`; `cached_usd` and `written_usd` are parts of the input's,
     `reasoning_usd` of the output's. Amounts are decimal strings, exact to the nano-USD, and None when unknown. `id`
@@ -67,7 +67,7 @@ def _price_call(call: Mapping[str, Any], book: PriceBook) -> dict[str, Any]:
 
 
 def _reading(call: Mapping[str, Any]) -> UsageReading:
-    """The line's usage; what the line says of tier and batch adds to what the payload says."""
+    """Return the line's usage; what the line says of tier and batch adds to what the payload says."""
     if call.get("raw_usage") is not None:
         reading = read_usage(call["raw_usage"], flavor=_text(call, "flavor") or None)
     else:
@@ -83,7 +83,10 @@ def _reading(call: Mapping[str, Any]) -> UsageReading:
 
 
 def _own_usage(usage: object) -> UsageReading:
-    """Counts under our own names, and no others: what is not known is not priced, and must not be passed over."""
+    """Return the usage from counts under our own names. Raise ValueError for any other count.
+
+    One that is not known cannot be priced, and must not be passed over.
+    """
     if type(usage) is dict and usage:
         unknown = sorted(map(str, usage.keys() - _FIELDS))
         if unknown:

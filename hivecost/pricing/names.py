@@ -117,7 +117,7 @@ _NAME_MAX: Final = 80
 
 
 def provider_word(name: str) -> str:
-    """The name of a provider, in lower case, without what its clients add: `aws` of `anthropicbedrock`."""
+    """Return the name of a provider, in lower case, without what its clients add: `aws` of `anthropicbedrock`."""
     if name in PROVIDER_NAMES or name in LOCAL_HOSTS:
         return PROVIDER_NAMES.get(name, name)
     for cloud, provider in _CLOUDS.items():

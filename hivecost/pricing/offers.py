@@ -29,7 +29,7 @@ class Price(msgspec.Struct, frozen=True):
     tiers: tuple[tuple[int, Decimal], ...] = ()
 
     def at(self, input_tokens: int) -> Decimal:
-        """The price when the request has this many input tokens."""
+        """Return the price when the request has this many input tokens."""
         price = self.base
         for above, dearer in self.tiers:
             if input_tokens > above:
@@ -38,7 +38,7 @@ class Price(msgspec.Struct, frozen=True):
 
 
 def scaled(price: Price, factor: Fraction) -> Price:
-    """The price times the factor, at every length; what no decimal says is rounded up, to 1e-10 USD."""
+    """Return the price times the factor, at every length; what no decimal says is rounded up, to 1e-10 USD."""
     return Price(_times(price.base, factor), tuple((above, _times(usd, factor)) for above, usd in price.tiers))
 
 
@@ -124,12 +124,12 @@ class ModelRates(msgspec.Struct, frozen=True):
         )
 
     def standard_at(self, at_ns: int) -> Offer | None:
-        """The standard offer that applies; None where a user's rates are limited to another period."""
+        """Return the standard offer that applies; None where a user's rates are limited to another period."""
         active = [offer for offer in self.offers if not offer.tier and offer.validity.active(at_ns)]
         return active[-1] if active else None
 
     def tier_at(self, at_ns: int, tier: str) -> Offer | None:
-        """What the tier changes of the standard offer, perhaps nothing; None when the table does not know the tier."""
+        """Return what the tier changes of the standard offer, perhaps nothing; None when the table does not know it."""
         own = [offer for offer in self.offers if offer.tier == tier and offer.validity.active(at_ns)]
         if not own:
             return None
@@ -140,7 +140,7 @@ class ModelRates(msgspec.Struct, frozen=True):
 
 
 def day_ns(day: date) -> int:
-    """The first instant of a UTC day, in nanoseconds since 1970."""
+    """Return the first instant of a UTC day, in nanoseconds since 1970."""
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 10**9
 
 

@@ -40,7 +40,7 @@ class OwnRates:
         yield from {rates.model: rates for rates in own if rates is not None}.values()
 
     def _known(self, asked: Asked, found: Placement) -> tuple[str, ...]:
-        """The host as it was understood; nobody where it is unknown."""
+        """Return the host as it was understood, in a tuple of one; an empty one where it is unknown."""
         given = self._hosts.named(asked.provider.strip().lower())
         return () if found.unknown_host and not given else (given.unlisted or found.name.provider,)
 

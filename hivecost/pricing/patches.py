@@ -29,7 +29,7 @@ class Patch(msgspec.Struct, frozen=True):
 
 
 def patched(rates: ModelRates, patches: Iterable[Patch]) -> ModelRates:
-    """The rates after every patch; what a patch changed says so in its source."""
+    """Return the rates after every patch; what a patch changed says so in its source."""
     for patch in patches:
         rates = patch.change(rates)
     return rates
@@ -54,7 +54,10 @@ def _deepseek_peak_days(rates: ModelRates) -> ModelRates:
 
 
 def _peak_days(offer: Offer, period: Offer) -> Iterator[Offer]:
-    """The peak offer while the standard one holds: every day before weekends became off-peak, on working days since."""
+    """Yield the peak offer while the standard one holds.
+
+    It holds every day before weekends became off-peak, and on working days since.
+    """
     since = day_ns(_WEEKENDS_SINCE)
     start, end = period.validity.from_ns, period.validity.until_ns
     if start is None or start < since:
@@ -80,7 +83,7 @@ def _late_tiers(rates: ModelRates) -> ModelRates:
 
 
 def _openrouter_free(rates: ModelRates) -> ModelRates:
-    """A `:free` variant costs nothing; the shipped data has no rates for it, which means unknown."""
+    """Return a `:free` variant at no cost; the shipped data has no rates for it, which means unknown."""
     if rates.provider != "openrouter" or not rates.model.endswith(":free"):
         return rates
     if any(offer.prices for offer in rates.offers):

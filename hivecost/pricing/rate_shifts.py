@@ -63,9 +63,10 @@ class RateShift(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rate_shifts(before: PriceBook, after: PriceBook, *, at_ns: int) -> list[RateShift]:
-    """The models whose price the new table takes away, or moves more than threefold, now or later; the gravest first.
+    """Return the models whose price the new table takes away, or moves more than threefold, now or later.
 
-    Looked at are all names that either table lists or spells out, because a table may also lead a name elsewhere.
+    The gravest comes first. All names that either table lists or spells out are looked at, because a table may also
+    lead a name elsewhere.
     """
     names = sorted(set(_names(before)) | set(_names(after)))
     by_name = (list(_shifts(before, after, *name, at_ns)) for name in names)

@@ -113,7 +113,7 @@ class RateLimiter:
         return None
 
     def statistics(self) -> LimiterStatistics:
-        """What it did so far."""
+        """Return the counts so far."""
         return LimiterStatistics(
             in_window=self._window.granted,
             limit=self._window.limit,

@@ -96,7 +96,7 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
 async def load_advice(
     place: Place, book: PriceBook, session_id: str = "latest", *, to_models: Sequence[str] = ()
 ) -> Advice:
-    """What the session, or the newest one, could save.
+    """Return what the session, or the newest one, could save.
 
     `to_models` are the cheaper models to compare with; without any, those that the session uses itself.
     Raises SessionNotFoundError and other StoreErrors, and PriceUnknownError for one of `to_models` without a price.
@@ -187,7 +187,7 @@ def _downgrade(
 
 
 def _charge_elsewhere(steps: Sequence[Step], book: PriceBook, model: str, provider: str) -> int | None:
-    """The same tokens on another model, each at its own time; None when any of them would have no price."""
+    """Return what the same tokens cost on another model, each at its own time; None when any has no price."""
     charge = 0
     for step in steps:
         cost = book.price(model, step.usage, provider=provider, at_ns=step.timestamp_ns)

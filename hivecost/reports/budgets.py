@@ -122,7 +122,7 @@ def in_last_start(definitions: Sequence[BudgetDefinition]) -> frozenset[str]:
 
 
 async def load_doubts(place: Place, *, clock: Clock = SYSTEM_CLOCK) -> list[DoubtfulHold]:
-    """The holds in doubt, oldest first. Raises LedgerUnavailableError and StoreErrors."""
+    """Return the holds in doubt, oldest first. Raise LedgerUnavailableError and StoreErrors."""
     await require_ledger(place)
     return await read_place(place, lambda _, ledger: ledger.in_doubt(clock.now_ns()))
 
@@ -140,7 +140,10 @@ def in_doubt_of(ledger: LedgerReader, at_ns: int) -> InDoubt | None:
 
 
 async def require_ledger(place: Place) -> dict[str, BudgetState]:
-    """The hard budgets by name. Raises LedgerUnavailableError where there never were any, and makes nothing there."""
+    """Return the hard budgets by name, and make nothing in the place.
+
+    Raise LedgerUnavailableError where there never were any.
+    """
 
     def budgets(log: LogReader, ledger: LedgerReader) -> list[BudgetState]:
         states = ledger.budgets()

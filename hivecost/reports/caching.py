@@ -30,7 +30,10 @@ class CachingLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def caching_lines(steps: Iterable[Step]) -> list[CachingLine]:
-    """The largest saving first; calls whose rate is unknown are left out, because nobody can tell what they saved."""
+    """Return the savings of caching by model and rate, the largest first.
+
+    Calls whose rate is unknown are left out, because nobody can tell what they saved.
+    """
     groups: dict[tuple[str, str], list[Step]] = defaultdict(list)
     for step in steps:
         if step.cache_read_tokens or step.cache_write_tokens:

@@ -103,7 +103,7 @@ def _told(events: Iterable[BudgetWarning | BudgetExceeded]) -> dict[_Key, Budget
 
 
 def _brought_up(before: BudgetLine, now: BudgetLine) -> BudgetLine:
-    """What is known of the account now, with what was done about it.
+    """Return what is known of the account now, with what was done about it.
 
     The log does not know all of an execution's own account: what was told of it may be more.
     """
@@ -138,7 +138,7 @@ def _counted_on(
 
 
 def _touched(log: LogReader, session_id: str, runs: Sequence[Run], budgets: Sequence[Budget]) -> list[Account]:
-    """The accounts that the session's turns count on, of each the last period, with what these turns spent there."""
+    """Return the accounts that the session's turns count on, each with its last period and what they spent there."""
     book, touched = AccountBook(budgets), dict[tuple[str, tuple[str, ...]], Account]()
     lineage = _lineage(runs)
     for execution_id, spending in spending_of_session(log, session_id):

@@ -46,7 +46,7 @@ async def load_spend(
     org: str | None = None,
     model: str | None = None,
 ) -> SpendReport:
-    """What was spent from `since` up to `until` (a date: its whole day in `timezone`), for each of the groups `by`.
+    """Return what was spent from `since` up to `until` (a date: its whole day in `timezone`), by the groups `by`.
 
     Raises ConfigError for groups, dates and time zones that are none, and StoreErrors.
     """

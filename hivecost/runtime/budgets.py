@@ -107,7 +107,7 @@ class RuntimeBudgets:
         return await (await self._ledger_of(name)).unfreeze(name, by=by)
 
     async def in_doubt(self) -> list[DoubtfulHold]:
-        """The holds in doubt of all processes, oldest first."""
+        """Return the holds in doubt of all processes, oldest first."""
         return await self._gate.ledger.in_doubt() if self._gate.uses_ledger else []
 
     async def resolve(
@@ -178,7 +178,7 @@ class RuntimeBudgets:
         return self._counted if name in self._counted.configured else await self._ledger_of(name)
 
     async def _ledger_of(self, name: str) -> LedgerStore:
-        """The ledger that has this budget. Raises ConfigError, naming those there are, for any other."""
+        """Return the ledger that has this budget. Raise ConfigError, naming those there are, for any other."""
         budget = self._counted.configured.get(name)
         if budget is not None:
             expected = "mode='hard': what asks nobody first cannot be frozen"

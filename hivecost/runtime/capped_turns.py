@@ -61,11 +61,11 @@ class CappedTurns(Atomic):
         return self._reserve(tuple(caps), self._bound(request, caps))
 
     def fitted(self, request: TurnRequest) -> TurnRequest:
-        """The request, whose `max_tokens` are no more than its model can write."""
+        """Return the request, with `max_tokens` that are no more than its model can write."""
         return self._bounds.fitted(request)
 
     def tokens(self, request: TurnRequest) -> TurnTokens:
-        """What the turn is bounded by. Raises ConfigError."""
+        """Return the token counts that bound the turn. Raise ConfigError where nothing does."""
         return self._bounds.tokens(request)
 
     def extend(self, request: TurnRequest, hold: CapHold, under_way: tuple[int, int]) -> None:
@@ -85,8 +85,9 @@ class CappedTurns(Atomic):
         self._settle(hold, used, request)
 
     def settle_another(self, request: TurnRequest, hold: CapHold, usage: Usage, cost: Cost, *, is_final: bool) -> None:
-        """Charge one more answer in full; what is not known of it is in doubt, at what the hold had left. From any
-        thread.
+        """Charge one more answer in full, from any thread.
+
+        What is not known of it is in doubt, at what the hold had left.
         """
         tokens = 0 if cost.status is CostStatus.INVALID else usage.total_tokens
         used: dict[Unit, int] = {"usd": cost.nanousd or 0, "tokens": tokens, "calls": 1}
@@ -111,7 +112,7 @@ class CappedTurns(Atomic):
             group.cancel_scope.cancel()
 
     def error(self, request: TurnRequest, refusal: Refusal, action: str = "refused") -> BudgetExceededError:
-        """What to raise, once it is told."""
+        """Report the refusal, and return the error to raise for it."""
         error = self._bounds.explained(refusal.error(request.execution_id), refusal.unit, request)
         self._policy.exceed(error, refusal.unit, request, action)
         return error

@@ -28,7 +28,9 @@ _log = logging.getLogger("hivecost.runtime")
 
 
 class Charge:
-    """`await ctx.charge("search-api", usd="0.01")`, or around the call, which may cost less than it:
+    """What a call costs that is no turn: `await ctx.charge("search-api", usd="0.01")`.
+
+    Around the call, it may cost less than was named:
 
         async with ctx.charge("search-api", usd="0.01") as charge:
             charge.settle(usd="0.004")

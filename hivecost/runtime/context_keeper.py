@@ -132,7 +132,7 @@ class ContextKeeper:
         return Conversation(model, provider, read), list(read.messages)
 
     def _cache(self, conversation: Conversation, model: str) -> CacheState:
-        """What of the conversation's prompt the provider has in its cache, if it has one."""
+        """Tell whether the provider can still have the conversation's prompt in its cache."""
         rested_s = None if conversation.sent_s is None else self._clock.monotonic_s() - conversation.sent_s
         return "cold" if rested_s is None or rested_s > CACHE_TTL_S or conversation.model != model else "warm"
 

@@ -75,7 +75,7 @@ def stopped_by(error: BaseException, execution_id: str, depth: int = 0) -> BaseE
 
 
 def _gravest(stops: list[BaseException | None]) -> BaseException | None:
-    """The first refusal, else the first cancellation by the runtime, else the first other one."""
+    """Return the first refusal, else the first cancellation by the runtime, else the first other one."""
     if None in stops:
         return None
     for kind in (BudgetExceededError, ExecutionCancelledError, BaseException):

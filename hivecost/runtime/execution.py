@@ -31,7 +31,7 @@ _CACHE_WRITES: Final = (None, "", "5m", "1h")
 
 
 def current_execution() -> Execution:
-    """The execution that the calling code belongs to, however deep. Raises LookupError outside of one."""
+    """Return the execution that the calling code belongs to, however deep. Raise LookupError outside of one."""
     running = running_here()
     if running is None:
         raise LookupError("no execution is running here; trigger one with runtime.trigger(...)")
@@ -145,7 +145,7 @@ class Execution:
         attempts: int = 1,
         provider: str = "",
     ) -> Turn:
-        """The gate for one LLM call: `async with ctx.turn(model=…) as turn:` (or `with` in a sync agent).
+        """Return the gate for one LLM call: `async with ctx.turn(model=…) as turn:` (or `with` in a sync agent).
 
         `input_tokens` is the most the prompt can count. Without it a text `prompt` (messages, or the whole request as a
         dict) and its `tools` are counted where a hard budget holds money for them: by the tokenizer of OpenAI's models

@@ -192,7 +192,7 @@ class Executions:
             here.refuse_when_over()
 
     def _parent(self) -> RunningExecution | None:
-        """The execution that starts another one now. Raises for one that is over, or too deep inside others."""
+        """Return the execution that starts another one now. Raise for one that is over, or too deep inside others."""
         parent = self._here()
         if parent is None:
             return None
@@ -212,12 +212,12 @@ class Executions:
         return self._group, self._loop
 
     def _here(self) -> RunningExecution | None:
-        """The execution of this runtime that the calling code belongs to, also when it is over."""
+        """Return the execution of this runtime that the calling code belongs to, also when it is over."""
         here = running_here()
         return here if here is not None and here.is_of(self) else None
 
     def _current(self) -> RunningExecution | None:
-        """The same while it runs."""
+        """Return the execution of this runtime that the calling code belongs to, while it runs; else None."""
         here = self._here()
         return here if here is not None and self.running.get(here.execution_id) is here else None
 
@@ -259,7 +259,7 @@ class Executions:
         self._finish(execution)
 
     def _finish(self, execution: RunningExecution) -> None:
-        """The one end of every execution: exactly one EXECUTION_COMPLETED, whatever happened."""
+        """End the execution, in the one place where any does: exactly one EXECUTION_COMPLETED, whatever happened."""
         self._intake.collect()
         status, reason, stop_reason = ending(execution)
         duration_ms = round(1_000 * (self.clock.monotonic_s() - execution.started_s))
@@ -320,7 +320,7 @@ class Executions:
             self.gate.forget_execution(execution_id)
 
     async def wait(self, execution_id: str) -> ExecutionResult:
-        """The result, at once when it has ended.
+        """Wait for the execution to end, and return its result; at once when it has ended.
 
         Raises LookupError when nobody knows it (any more), and ReentrancyError in that execution itself.
         """
@@ -335,7 +335,7 @@ class Executions:
         return self._registry.result(execution_id)
 
     async def _wait_for(self, execution: RunningExecution) -> ExecutionResult:
-        """The result with the error as it was raised; when nobody waits any more, nobody keeps its traceback."""
+        """Return the result with the error as it was raised; once nobody waits any more, its traceback is dropped."""
         execution.waiters += 1
         try:
             await execution.finished.wait()

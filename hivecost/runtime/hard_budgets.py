@@ -224,7 +224,7 @@ class HardBudgets:
         )
 
     async def _hold(self, request: TurnRequest, asked: Asked, bound: Mapping[Unit, int]) -> LedgerStoreHold:
-        """The hold, from memory if it can be had there."""
+        """Return the hold, from memory if it can be had there."""
         return self._hold_nowait(request, asked, bound) or await self._ledger.reserve(
             asked.who,
             nanousd=bound.get("usd"),
@@ -237,7 +237,7 @@ class HardBudgets:
     async def _softened(
         self, request: TurnRequest, hold: LedgerStoreHold, done: set[str], passes: Passes
     ) -> TurnRequest | None:
-        """The request to try again because of a soft limit, and what is held no more; None where it may be sent.
+        """Return the request to try again because of a soft limit, whose hold is released; None where it may be sent.
 
         A turn that waits, or is tried with another model, holds nothing meanwhile.
         """
@@ -252,7 +252,7 @@ class HardBudgets:
         return await passes.take(await self._policy.soften(request, step, self._for_model))
 
     async def _softer(self, request: TurnRequest, asked: Asked, done: set[str]) -> TurnRequest | None:
-        """The request, which is too much as it is, with the model that a soft limit takes; None where none does."""
+        """Return the request, which does not fit as it is, with the model of a soft limit; None where none has one."""
         if request.is_charge or all(not budget.soft_model or name in done for name, budget in self.budgets.items()):
             return None
         accounts = await self._accounts(request, asked)
@@ -294,13 +294,13 @@ class HardBudgets:
             raise refusal from None
 
     def forget_execution(self, execution_id: str) -> None:
-        """It is over."""
+        """Forget an execution that is over."""
         self._policy.soft.forget_execution(execution_id)
 
     async def _alternative(
         self, request: TurnRequest, refusal: BudgetExceededError, downgraded: set[str]
     ) -> TurnRequest:
-        """The request as it may be tried again; raises the refusal when there is none.
+        """Return the request as it may be tried again; raise the refusal when there is no such way.
 
         Of several budgets that are short, one has to offer something. Each downgrades a turn once, or two of them would
         send it to and fro.
@@ -314,7 +314,7 @@ class HardBudgets:
         raise refusal
 
     async def _others_short(self, request: TurnRequest, refusing: Budget) -> list[Budget]:
-        """The other budgets that have too little left for it."""
+        """Return the other budgets that have too little left for the request."""
         if len(self.budgets) == 1:
             return []
         asked = self._asked(request)
@@ -325,7 +325,7 @@ class HardBudgets:
         return [budget for budget in others if not budget.shadow]
 
     async def _offered(self, request: TurnRequest, budget: Budget, downgraded: set[str]) -> TurnRequest | None:
-        """What a budget that is short makes of a request; None: nothing."""
+        """Return what a budget that is short makes of a request; None for nothing."""
         if budget.on_short == "clamp" and budget.counted_unit != "calls":
             return await self._clamped(request)
         if budget.short_model in ("", request.model) or budget.name in downgraded:
@@ -334,7 +334,7 @@ class HardBudgets:
         return self._for_model(request, budget.short_model)
 
     async def _clamped(self, request: TurnRequest) -> TurnRequest | None:
-        """The request with the largest `max_tokens` that what is left can pay; None when that is too small."""
+        """Return the request with the largest `max_tokens` that what is left can pay; None when that is too small."""
         asked = self._asked(request)
         counted = await self._ledger.remaining(asked.who, asked.ancestors)
         low, high = 0, self._bounds.tokens(request).output_max // request.answers - 1
@@ -365,7 +365,7 @@ def _refusal_to_extend(
     held: Mapping[Unit, int],
     execution_id: str,
 ) -> BudgetExceededError:
-    """The error as its turn should see it: what is busy with nothing but this turn's own hold is exhausted."""
+    """Return the error as its turn should see it: what is busy with nothing but this turn's own hold is exhausted."""
     error.execution_id = execution_id
     needed, own = more[account.unit], held[account.unit]
     if not isinstance(error, BudgetBusyError) or needed <= account.limit - account.settled - account.in_doubt - own:

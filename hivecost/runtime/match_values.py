@@ -119,7 +119,10 @@ def _check_model(budget: Budget, field: str, model: str, prices: PriceBook) -> N
 
 
 def _check_downgrade(budget: Budget, field: str, instead: str, prices: PriceBook) -> None:
-    """A turn that is short of money must not end for want of a price, nor for a dearer model."""
+    """Raise ConfigError for a model to downgrade to that a hard budget in USD cannot price.
+
+    Warn of one that is unknown, or dearer: a turn that is short of money must not fail or cost more because of it.
+    """
     is_known = _is_known(budget, field, instead, prices)
     if budget.mode == "hard" and budget.counted_unit == "usd" and not prices.knows(instead):
         expected = "a model that the price book has a price for, as a hard budget in USD needs one"
@@ -156,7 +159,7 @@ def _is_known(budget: Budget, field: str, model: str, prices: PriceBook) -> bool
 
 
 def _slip_of(model: str, known: Iterable[str], prices: PriceBook) -> str:
-    """The known name that was meant; "" where this may be a name of its own, such as one of another version."""
+    """Return the known name that was meant; "" where this may be a name of its own, such as one of another version."""
     last = model.lower().rsplit("/", 1)[-1]
     name = min((last, *undated(last)), key=len)
     numbers, words = _numbers(name), sorted(re.findall(r"[a-z]+|\d+", name))
@@ -169,7 +172,7 @@ def _slip_of(model: str, known: Iterable[str], prices: PriceBook) -> str:
 
 
 def _slip_of_pattern(pattern: str, known: Collection[str], prices: PriceBook) -> str:
-    """The pattern that was meant, with a beginning of known names instead of its own; "" as in `_slip_of`."""
+    """Return the pattern that was meant, with a beginning of known names instead of its own; "" as in `_slip_of`."""
     whole = pattern.lower()
     stem = whole[: _first_wildcard(whole)].rstrip("-")
     if len(stem) < _STEM_MIN:

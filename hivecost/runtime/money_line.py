@@ -81,7 +81,7 @@ class MoneyLine:
         (self._loop.call_soon if self._loop.is_here() else self._loop.call_threadsafe)(self._begin_round)
 
     def stands_before(self, accounts: Iterable[AccountStatus], amounts: Mapping[Unit, int]) -> AccountStatus | None:
-        """The account for which somebody waits who would be passed by a turn that comes now; None: it passes nobody."""
+        """Return the account on which a turn that comes now would pass somebody who waits; None where there is none."""
         now_s = self._clock.monotonic_s()
         for account in accounts:
             name = account.budget, account.scope, account.period
@@ -121,18 +121,18 @@ class MoneyLine:
         return True
 
     def called(self, waiter: Waiter) -> None:
-        """It found enough, and gave it back to come for it once nothing else is in its way."""
+        """Mark a waiter that found enough money; it gave that back, and takes it once its other checks let it pass."""
         if waiter.state != "new":
             waiter.waited_s = waiter.wait_s - self._left_s(waiter)
             waiter.state = "called"
 
     def leave(self, waiter: Waiter) -> None:
-        """It is admitted, or has given up: the next may try."""
+        """Take out a waiter that is admitted, or has given up, and let the next try."""
         self.waiters.remove(waiter)
         self._begin_round()  # whoever is the first now asks for what other processes hold
 
     def spent(self) -> None:
-        """What somebody stood for is gone for good: the next may try, and learn it."""
+        """Let the waiters try again, because money that one of them waited for is gone for good."""
         self._begin_round()
 
     def _begin_round(self) -> None:

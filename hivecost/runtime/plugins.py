@@ -72,7 +72,7 @@ class PluginRun:
         return self if is_new else PluginRun(self.plugin, is_idle=self.is_idle)
 
     async def run(self, host: PluginHost) -> None:
-        """The plugin's whole life, in one task, as its cancel scopes need it.
+        """Run the plugin's whole life in one task, as its cancel scopes need it.
 
         It ends when it is asked to: a cancelled runtime stops its plugins as any other does, when all else has ended.
         While it stops, `anyio.current_effective_deadline()` is when it is given up.
@@ -151,7 +151,7 @@ class AttachedPlugins:
         return len(self._runs)
 
     def __getitem__(self, name: str) -> AttachedPlugin:
-        """Raises PluginError when nothing is registered under `name`."""
+        """Return the plugin of this name. Raise PluginError when nothing is registered under it."""
         try:
             return self._runs[name].attached
         except KeyError:

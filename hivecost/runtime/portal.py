@@ -255,7 +255,7 @@ class _AtExit:
                 self._thread.start()
 
     def remove(self, runtime: BackgroundRuntime) -> bool:
-        """False when it was removed before."""
+        """Remove the runtime; return False when it was removed before."""
         with self._lock:
             was_open = runtime in self._open
             self._open.discard(runtime)

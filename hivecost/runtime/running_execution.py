@@ -166,7 +166,7 @@ class RunningExecution:
     # -- where the agent is ------------------------------------------------------------------------------------
 
     def caps_here(self) -> tuple[Cap, ...]:
-        """The caps of what is done at this point of the agent: of the nodes that it is in, and its own.
+        """Return the caps that bind this point of the agent: those of the nodes that it is in, and its own.
 
         A thread that the agent started by itself does not know where it is: all that are open bind it.
         """
@@ -193,7 +193,7 @@ class RunningExecution:
         return _node_here.set(NodeHere(node_id, agent_id, caps, loop_config))
 
     def loop_here(self) -> NodeLoop | None:
-        """The loop of the node that the agent is in, or its own outside of nodes; None where nothing is said of it."""
+        """Return the loop of the agent's node, or its own outside of nodes; None where nothing configures one."""
         node = _node_here.get()
         own = None if node is None else node.loop_config
         if (own is None and self._host.graph is None) or self.gate.passes_all:
@@ -206,7 +206,7 @@ class RunningExecution:
         return loop
 
     def forget_loops(self) -> None:
-        """It is over: its loops refer to it, and it to them."""
+        """Forget the loops of an execution that is over: they refer to it, and it to them."""
         self._loops.clear()
 
     def _keeper(self, rules: LoopRules) -> ContextKeeper:
@@ -242,7 +242,7 @@ class RunningExecution:
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """The same until the block ends."""
+        """Enter the execution and the node until the block ends."""
         execution, node = self.enter_context()
         try:
             yield
@@ -276,14 +276,14 @@ class RunningExecution:
             self.parent.count_below(turn)
 
     async def pass_gate(self, request: TurnRequest, caps: Sequence[Cap]) -> Admission:
-        """What Turn asks before it is sent; on the runtime's loop."""
+        """Ask the gate to let a turn be sent; on the runtime's loop."""
         self.refuse_when_over()
         await anyio.lowlevel.checkpoint()  # an agent that never waits would keep handlers from stopping it
         self.refuse_when_over()
         return self.gate.admit_nowait(request, caps) or await self._wait_at_gate(request, caps)
 
     async def _wait_at_gate(self, request: TurnRequest, caps: Sequence[Cap]) -> Admission:
-        """Cancelling the execution lets go of whoever waits here, whichever task or thread that is for."""
+        """Wait at the gate in a scope that cancelling the execution cancels, whichever task or thread waits."""
         admission: Admission | None = None
         with anyio.CancelScope() as waiting:
             self._waiting.add(waiting)
@@ -312,7 +312,7 @@ class RunningExecution:
             raise
 
     def let_go_of_waiters(self) -> None:
-        """It was cancelled: whoever waits at the gate for it is refused. Loop thread only."""
+        """Refuse whoever waits at the gate for this execution, which was cancelled. Loop thread only."""
         for waiting in list(self._waiting):
             waiting.cancel()
 
@@ -333,7 +333,7 @@ class RunningExecution:
         self._host.publish(event)
 
     def attributed(self, **fields: Any) -> dict[str, Any]:
-        """This execution's attribution as the fields of an event."""
+        """Return this execution's attribution as the fields of an event."""
         return {"timestamp_ns": self.clock.now_ns(), **attribution_fields(self.attribution), **fields}
 
     # -- loops, threads and processes --------------------------------------------------------------------------
@@ -375,7 +375,7 @@ class RunningExecution:
         return await run_on(self._loop, self._as_here(function))
 
     def _as_here(self, function: Callable[[], Coroutine[Any, Any, T]]) -> Callable[[], Coroutine[Any, Any, T]]:
-        """The function, which finds the execution and the node of this point of the agent, wherever it is awaited."""
+        """Return the function so that it finds this execution and node wherever it is awaited."""
         node = _node_here.get()
 
         async def inside() -> T:

@@ -181,7 +181,7 @@ class AgentRuntime:
         return None if lifecycle is None else await lifecycle.__aexit__(kind, error, trace)
 
     def _forked(self) -> None:
-        """This process is a child of the one where it runs."""
+        """Mark that this process is a forked child of the one where the runtime runs."""
         self._is_forked = self._parts.intake.is_forked = self._executions.disown() or self._lifecycle is not None
 
     # -- executions --------------------------------------------------------------------------------------------
@@ -233,7 +233,7 @@ class AgentRuntime:
         limit: Limit | None = None,
         mode: CapMode = "hard",
     ) -> ExecutionBlock:
-        """An execution without an entry point: the code in the block is the agent.
+        """Return an execution without an entry point: the code in the block is the agent.
 
         `async with runtime.execution(agent_id="planner") as ctx:` on the runtime's loop or on any other, `with` in a
         thread, or in a program that has no loop and `run_in_background`. Begins and ends as one that is triggered, and
@@ -267,7 +267,7 @@ class AgentRuntime:
             self.cancel_execution_nowait(execution_id, "its caller was cancelled")
 
     async def wait(self, execution_id: str) -> ExecutionResult:
-        """The result of an execution that runs or is among the last 1,000 that ended.
+        """Return the result of an execution that runs or is among the last 1,000 that ended.
 
         Raises LookupError for others, and ReentrancyError inside that execution itself, in tasks and threads of it too.
         """
@@ -300,7 +300,7 @@ class AgentRuntime:
     def cancel_execution_nowait(
         self, execution_id: str, reason: str | BaseException | None = None, *, after_turn: bool = False
     ) -> bool:
-        """The same without await, from anywhere: threads and signal handlers included."""
+        """Cancel an execution without await, from anywhere: threads and signal handlers included."""
         return self._executions.cancel(execution_id, reason, after_turn=after_turn)
 
     async def reload_config(self) -> ConfigReload:
@@ -324,11 +324,11 @@ class AgentRuntime:
     # -- for plugins ----------------------------------------------------------------------------
 
     def resolved(self, request: TurnRequest) -> TurnRequest:
-        """The request with the model and the provider as the price book understands them."""
+        """Return the request with the model and the provider as the price book understands them."""
         return self._parts.gate.resolved(request)
 
     def for_model(self, request: TurnRequest, model: str) -> TurnRequest:
-        """The request as another model would be asked, at the host that was named for it if that has the model."""
+        """Return the request for another model, at the host that was named for it if that has the model."""
         return self._parts.gate.for_model(request, model)
 
     async def flush(self) -> None:
@@ -336,7 +336,7 @@ class AgentRuntime:
         await self._executions.run_at_home(self.log.flush)
 
     def statistics(self) -> RuntimeStatistics:
-        """Counts of executions, and of what was out of the ordinary; `bus.statistics()` has the queues."""
+        """Return counts of executions, and of what was out of the ordinary; `bus.statistics()` has the queues."""
         return RuntimeStatistics(
             running=len(self._parts.registry.running),
             started=self._parts.registry.started,

@@ -47,7 +47,7 @@ class Coverage:
         self._tokens = TurnTokens(*wanted, self._tokens.output_max)
 
     def extend_from_thread(self) -> None:
-        """The same in a sync agent."""
+        """Extend the hold as `extend` does, from a sync agent's thread."""
         self._host.call_from_thread(self.extend)
 
     def _wanted(self, held: TurnTokens) -> tuple[int, int]:

@@ -94,7 +94,7 @@ def model_for_summaries(said: str, prices: PriceBook, task: SummaryTask) -> str:
 
 
 def _fresh_prompt(task: SummaryTask) -> Any:
-    """What another model is asked, in the shape of the conversation."""
+    """Return the prompt for another model, in the shape of the conversation."""
     instructions, transcript = task.request.instructions, task.request.transcript
     user = {"role": "user", "content": transcript}
     if task.prompt.shape == "anthropic":
@@ -103,5 +103,5 @@ def _fresh_prompt(task: SummaryTask) -> Any:
 
 
 def _own_prompt(task: SummaryTask) -> Any:
-    """The conversation as it was sent, with the instruction last, so that it is read from the cache."""
+    """Return the conversation as it was sent, with the instruction last, so that it is read from the cache."""
     return task.prompt.with_messages([*task.prompt.messages, {"role": "user", "content": task.request.instructions}])

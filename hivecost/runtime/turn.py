@@ -330,7 +330,7 @@ class Turn:
         )
 
     def _name(self, reading: UsageReading) -> tuple[str, str]:
-        """Provider and model that answered, as the price book understands them; else those that were asked."""
+        """Return the provider and model that answered, as the price book knows them; else those that were asked."""
         request = self._admission.request
         provider = request.resolved_provider or reading.provider
         if reading.model and reading.model != request.model:
@@ -340,7 +340,10 @@ class Turn:
         return provider or reading.hinted_provider, request.resolved_model
 
     def _told(self, reading: UsageReading, cost: Cost) -> tuple[Usage, Cost]:
-        """What the provider told of the bill: a guess of ours is for reports, and holds nothing and charges nothing."""
+        """Return the usage and cost that the provider itself told.
+
+        An estimate of ours is for reports, and neither holds nor charges anything.
+        """
         if reading.counted is not None:
             counted = replace(reading, usage=reading.counted, counted=None)
             return counted.usage, self._price(counted)

@@ -129,7 +129,7 @@ class UsageAggregator:
             self._forgotten += 1
 
     def by(self, dimension: Dimension) -> Mapping[str, Totals]:
-        """The sums as they stand, such as `by("model")["gpt-4o"].cost_usd`; a `day` is `2026-11-22`, in UTC.
+        """Return the sums as they stand, such as `by("model")["gpt-4o"].cost_usd`; a `day` is `2026-11-22`, in UTC.
 
         Raises ConfigError for a dimension there is none of.
         """
@@ -146,7 +146,7 @@ class UsageAggregator:
         *,
         key: Literal["cost_nanousd", "total_tokens", "llm_calls"] = "cost_nanousd",
     ) -> list[tuple[str, Totals]]:
-        """The `n` values with the most cost, tokens or calls, the greatest first."""
+        """Return the `n` values with the most cost, tokens or calls, the greatest first."""
         return sorted(self.by(dimension).items(), key=lambda item: (-getattr(item[1], key), item[0]))[:n]
 
     def as_dict(self) -> dict[str, Any]:

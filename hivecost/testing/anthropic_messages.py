@@ -43,7 +43,7 @@ class _Request(_Prompt, frozen=True, kw_only=True):
 
 
 def read(body: bytes, place: Place) -> Call:
-    """Counts messages, system prompt and tools; `max_tokens` is required."""
+    """Read a call: messages, system prompt and tools are counted; `max_tokens` is required."""
     request = msgspec.json.decode(body, type=_Request)
     return Call(
         model=request.model,
@@ -57,12 +57,12 @@ def read(body: bytes, place: Place) -> Call:
 
 
 def count(body: bytes) -> dict[str, Any]:
-    """The answer of `count_tokens`: what `read` counts. Raises msgspec.DecodeError as it does."""
+    """Return the answer of `count_tokens`: what `read` counts. Raise msgspec.DecodeError as it does."""
     return {"input_tokens": msgspec.json.decode(body, type=_Prompt).tokens()}
 
 
 def answer(made: Generation) -> dict[str, Any]:
-    """A `message`."""
+    """Return a `message`."""
     content = [_content(made, index, block) for index, block in enumerate(made.blocks)]
     return _message(made, content, _stop_reason(made)) | made.report(_usage(made, made.usage.output_tokens))
 
@@ -148,7 +148,7 @@ def _message(made: Generation, content: list[dict[str, Any]], stop_reason: str |
 
 
 def _delta_usage(made: Generation) -> dict[str, Any]:
-    """The counts that `message_delta` repeats or completes."""
+    """Return the counts that `message_delta` repeats or completes."""
     usage = _usage(made, made.usage.output_tokens)
     for only_at_start in ("cache_creation", "service_tier"):
         del usage[only_at_start]

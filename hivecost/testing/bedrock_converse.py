@@ -54,7 +54,7 @@ class _Count(msgspec.Struct, frozen=True):
 
 
 def read(body: bytes, place: Place) -> Call:
-    """Counts messages, system prompt and tools; the path says the model."""
+    """Read a call: messages, system prompt and tools are counted; the path names the model."""
     request = msgspec.json.decode(body, type=_Request)
     return Call(
         model=place.model,
@@ -67,13 +67,13 @@ def read(body: bytes, place: Place) -> Call:
 
 
 def count(body: bytes) -> dict[str, Any]:
-    """The answer of `CountTokens`: what `read` counts. Raises msgspec.DecodeError as it does."""
+    """Return the answer of `CountTokens`: what `read` counts. Raise msgspec.DecodeError as it does."""
     counted = msgspec.json.decode(body, type=_Count)
     return {"inputTokens": _prompt_tokens(counted.input.converse)}
 
 
 def answer(made: Generation) -> dict[str, Any]:
-    """A `ConverseResponse`, which names no model."""
+    """Return a `ConverseResponse`, which names no model."""
     content = [_content(made, index, block) for index, block in enumerate(made.blocks)]
     message = {"message": {"role": "assistant", "content": content}}
     return {"output": message, "stopReason": _stop_reason(made), "metrics": {"latencyMs": 1}} | made.report(

@@ -78,7 +78,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return self.status == 200 if self.billed is None else self.billed
 
     def as_header(self) -> dict[str, str]:
-        """The header that asks for this behaviour, for the SDKs' `extra_headers`."""
+        """Return the header that asks for this behaviour, for the SDKs' `extra_headers`."""
         return {BEHAVIOUR_HEADER: json.dumps(msgspec.to_builtins(self))}
 
 
@@ -105,6 +105,6 @@ class Script:
                 self._default = behaviour
 
     def next_for(self, model: str) -> Behaviour:
-        """What the request that just came is to meet with."""
+        """Return the behaviour that the request that just came meets with."""
         with self._lock:
             return self._queue.popleft() if self._queue else self._by_model.get(model, self._default)

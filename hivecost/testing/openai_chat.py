@@ -36,7 +36,7 @@ class _Request(msgspec.Struct, frozen=True):
 
 
 def read(body: bytes, place: Place) -> Call:
-    """Counts messages and tools; usage is part of a stream only if `stream_options` asks for it."""
+    """Read a call: messages and tools are counted; a stream has usage only if `stream_options` asks for it."""
     request = msgspec.json.decode(body, type=_Request)
     return Call(
         model=request.model,
@@ -51,7 +51,7 @@ def read(body: bytes, place: Place) -> Call:
 
 
 def answer(made: Generation) -> dict[str, Any]:
-    """A `chat.completion`."""
+    """Return a `chat.completion`."""
     tools = [_tool_call(made, index, block, block.text) for index, block in _tools(made)]
     message: dict[str, Any] = {
         "role": "assistant",

@@ -162,7 +162,7 @@ class Counts:
             self.unread[there] = int(count) if count.is_integer() else 1
 
     def _checked(self, value: object, name: str) -> int:
-        """The value as a count, 0 with a remembered fault when it is none."""
+        """Return the value as a count; 0 when it is none, with the problem noted."""
         whole = type(value) is float and isfinite(value) and value.is_integer()
         if type(value) is str and _is_number(value) and len(value) <= _DIGITS_MAX:
             value = int(value)
@@ -243,7 +243,7 @@ def _unlike_total(found: dict[str, int], beside: _Beside, total: int, name: str,
 
 
 def _written(counts: Counts) -> dict[str, int]:
-    """The counts; those written to a cache are the larger of their total and its two lifetimes."""
+    """Return the counts; those written to a cache are the larger of their total and its two lifetimes."""
     found = counts.found.copy()
     found.pop("", None)  # what is known, and counts nothing
     if "write_5m" in found or "cache_write_1h_tokens" in found:

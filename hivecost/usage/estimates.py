@@ -29,7 +29,7 @@ def size_of_answer(response: object) -> int:
 
 
 def estimated(reading: UsageReading, answer_bytes: int, prompt_tokens: int) -> UsageReading:
-    """The reading; where it says nothing of usage and something was read, with usage that is estimated.
+    """Return the reading; where it says nothing of usage and something was read, with usage that is estimated.
 
     `prompt_tokens` is 0 where nobody said how long the prompt was; the estimate is then of the answer alone.
     """

@@ -255,20 +255,20 @@ class Place(NamedTuple):
 
 @lru_cache(maxsize=4_096)
 def place_of(place: str, key: str) -> Place:
-    """The place of a key in the part that stands at `place`; "" is the usage part itself."""
+    """Return the place of a key in the part that stands at `place`; "" is the usage part itself."""
     name = snake_name(key)
     here = f"{place}.{name}" if place else name
     return Place(NAMES.get(here), here, name, spoken_name(key))
 
 
 def section_in(place: str, name: str) -> str:
-    """The place of a part of this name in the part that stands at `place`."""
+    """Return the place of a part of this name in the part that stands at `place`."""
     section = SECTIONS.get(name, name)
     return section if not place or place == section else f"{place}.{section}"
 
 
 def snake_name(name: str) -> str:
-    """The name in snake_case, without what says that it is usage."""
+    """Return the name in snake_case, without a prefix that says that it is usage."""
     for prefix in PREFIXES:
         if name.startswith(prefix):
             name = name[len(prefix) :]

@@ -54,7 +54,7 @@ def _kept(part: object, depth: int, left: list[int]) -> dict[str, Any]:
 
 
 def _entry(name: str, value: object, depth: int, left: list[int]) -> dict[str, Any]:
-    """The key with what is kept of its value; empty when that is nothing."""
+    """Return the key with what is kept of its value; empty when that is nothing."""
     try:
         return _kept_entry(name, value, depth, left)
     except Exception:  # as above

@@ -69,7 +69,7 @@ def is_filter_mark(said: str) -> bool:
 
 
 def _readable(part: object) -> Any:
-    """A bounded copy of plain dicts, lists and texts; JSON as what it says."""
+    """Return a bounded copy of plain dicts, lists and texts; JSON text is parsed."""
     if isinstance(part, str | bytes):
         with suppress(ValueError, RecursionError):
             part = from_json(part)

@@ -55,7 +55,7 @@ _TRANSIENT_ERRNOS: Final = frozenset(
 
 
 def to_store_error(error: sqlite3.Error | OSError | UnicodeDecodeError, path: Path) -> StoreError:
-    """The named error for what SQLite or the system said about `path`."""
+    """Return the named error for what SQLite or the system said about `path`."""
     if isinstance(error, UnicodeDecodeError):
         # SQLite's own message, which quotes names from a damaged schema.
         return StoreCorruptError(f"{path}: its schema is damaged; {_REPLACE}")

@@ -114,7 +114,7 @@ def locked(path: Path, *, wait: bool, flags: int = os.O_RDWR | os.O_CREAT) -> in
 
 
 def _is_at(path: Path, descriptor: int) -> bool:
-    """False when the file was removed while its lock was waited for: the next one who comes would lock another."""
+    """Tell whether the locked file is still at its path; if it was removed meanwhile, the next lock is on another."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:

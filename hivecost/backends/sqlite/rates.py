@@ -46,7 +46,7 @@ def previous_rates_path(base_path: Path) -> Path:
 
 
 def read_rates(path: Path) -> bytes | None:
-    """The file's content; None when there is none. Raises StoreError for one that cannot be read."""
+    """Return the file's content; None when there is none. Raise StoreError for one that cannot be read."""
     with named_faults(path):
         try:
             return read_bounded(path, RATES_BYTES_MAX)

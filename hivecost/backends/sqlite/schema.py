@@ -35,12 +35,12 @@ def migrations() -> tuple[tuple[int, str], ...]:
 
 
 def latest_version() -> int:
-    """The version this hivecost reads and writes."""
+    """Return the version that this hivecost reads and writes."""
     return migrations()[-1][0]
 
 
 def check_version(connection: sqlite3.Connection, path: Path) -> int:
-    """The database's version; 0 for one that is still empty.
+    """Return the database's version; 0 for one that is still empty.
 
     Raises StoreVersionError for a newer one, StoreUnusablePathError for another program's and for one with triggers,
     views or virtual tables, StoreError for a SQLite that is too old.

@@ -46,7 +46,7 @@ def is_file(path: Path) -> bool:
 
 
 def wal_bytes(path: Path) -> int:
-    """The size of the write-ahead log beside the database; 0 when there is none."""
+    """Return the size of the write-ahead log beside the database; 0 when there is none."""
     try:
         return os.stat(f"{path}-wal").st_size  # noqa: PTH116  # after every commit; a Path takes longer to make
     except FileNotFoundError:
@@ -93,7 +93,7 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
 
 
 def _begun(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
-    """The connection inside its read transaction, after a look at the file."""
+    """Begin the connection's read transaction, check the file, and return the connection."""
     try:
         connection.execute("BEGIN")
         check_version(connection, path)

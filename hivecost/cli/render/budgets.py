@@ -69,7 +69,7 @@ def render_changes(changes: Sequence[BudgetChange]) -> None:
 
 
 def _notes(report: BudgetReport) -> Iterator[str]:
-    """What of it needs someone to look, and how."""
+    """Yield a line for each thing in the report that needs someone to look, and how."""
     for line in report.budgets:
         if line.limit != line.configured_limit:
             limits = (format_amount(limit, line.unit) for limit in (line.limit, line.configured_limit))

@@ -189,7 +189,7 @@ def _error(one: SessionError) -> str:
 
 
 def _unexplained(report: SessionReport) -> Iterator[SessionError]:
-    """Cancellations that no line about a budget explains."""
+    """Yield the cancellations that no line about a budget explains."""
     said = [f": budget {line.budget!r}" for line in report.budgets if line.outcome]
     for one in report.errors:
         if one.status != "failed" and not any(words in one.error for words in said):

@@ -41,7 +41,7 @@ class DroppedAccounts:
         self._is_failing = False
 
     def opened(self, account: Account, counted: str | None) -> Account:
-        """The account that is known already, or this one; the log is counted up to this cursor (None: nobody knows)."""
+        """Return the known account in place of this one, if any; the log is counted up to `counted`, if not None."""
         budget = account.budget
         if "execution" in budget.account_attributes:  # whose turns the log tells from no others of their session
             return account
@@ -51,7 +51,7 @@ class DroppedAccounts:
         return known
 
     def forget(self, budget: str) -> None:
-        """It was retired: an account of it that is opened later is another one."""
+        """Forget a retired budget: an account of it that is opened later is another one."""
         for name, key in list(self._known):
             if name == budget:
                 self._known.pop((name, key), None)
@@ -101,7 +101,7 @@ class DroppedAccounts:
 
 
 def _groups(unread: Mapping[Account, str]) -> list[tuple[list[Account], str]]:
-    """What can be read at once: accounts of one budget and period, whose past goes up to the same turn."""
+    """Return what can be read at once: accounts of one budget and period, whose past goes up to the same turn."""
     groups: defaultdict[tuple[str, int, str], list[Account]] = defaultdict(list)
     for account, until in unread.items():
         groups[account.budget.name, account.period.start_ns, until].append(account)
@@ -115,7 +115,7 @@ def _groups(unread: Mapping[Account, str]) -> list[tuple[list[Account], str]]:
 async def _spending_of(
     base_path: Place, budget: Budget, values: Collection[tuple[str, ...]], first_ns: int, until: str
 ) -> AsyncIterator[Spending]:
-    """What may have been spent on the accounts of these values; that of others may be among it."""
+    """Yield what may have been spent on the accounts of these values; other accounts' spending may be among it."""
     # The window's own attribute is the first: of all others a session has the fewest turns, and an index.
     names = budget.account_attributes
     place = next((place for place, name in enumerate(names) if name in VALUE_DIMENSIONS), None)

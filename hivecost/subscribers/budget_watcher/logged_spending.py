@@ -64,7 +64,7 @@ class LoggedSpending:
         self._begun = anyio.Event()
 
     def counted(self, event_id: str, accounts: tuple[Account, ...] = ()) -> None:
-        """A turn of this process is counted already, on these accounts."""
+        """Note that a turn of this process is counted already, on these accounts."""
         if not self._is_recovered or not self.is_logged:
             return
         if len(self._unlogged) == UNLOGGED_MAX:
@@ -72,7 +72,7 @@ class LoggedSpending:
         self._unlogged[event_id] = accounts
 
     def opened(self, account: Account) -> Account:
-        """What SpendAccounts asks about every new account."""
+        """Return the account to use for a new one, which SpendAccounts asks for."""
         return self._dropped.opened(account, self._place) if self.is_logged else account
 
     async def read_back(self, base_path: Place, accounts: Iterable[Account]) -> None:
@@ -99,7 +99,7 @@ class LoggedSpending:
         self._behind.update(self._unlogged)
 
     def forget_budget(self, name: str) -> None:
-        """It was retired."""
+        """Forget a budget that was retired."""
         self._dropped.forget(name)
 
     def _forget(self) -> None:
@@ -170,7 +170,7 @@ class LoggedSpending:
             self._is_failing = False
 
     async def _count_page(self, base_path: Place, drain: Drain) -> bool:
-        """False: that was the last one."""
+        """Count one page of the log's turns; return False if it was the last one."""
         if self._place is None:
             self._place = await read_log(base_path, _end)
         page, self._place = await read_log(base_path, partial(_next_turns, after=self._place))

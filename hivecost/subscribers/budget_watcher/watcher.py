@@ -218,7 +218,7 @@ class BudgetWatcher:
 
 
 def _counting(budgets: Budget | Iterable[Budget]) -> tuple[Budget, ...]:
-    """The budgets. Raises ConfigError for a hard one, which would stop nobody here."""
+    """Return the budgets. Raise ConfigError for a hard one, which would stop nobody here."""
     listed = listed_budgets(budgets)
     for budget in listed:
         if budget.mode == "hard":

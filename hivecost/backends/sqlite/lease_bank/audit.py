@@ -36,7 +36,7 @@ def list_changes(connection: sqlite3.Connection, limit: int) -> list[BudgetChang
 
 
 def change_of(row: Sequence[Any]) -> BudgetChange:
-    """What a row of LOAD_CHANGES says."""
+    """Return the change that a row of LOAD_CHANGES describes."""
     at_ns, who, what, subject, detail = row
     return BudgetChange(at=to_datetime(at_ns), who=who, what=what, subject=subject, detail=detail)
 

@@ -84,7 +84,7 @@ class SqliteLeaseBank:
         self._database.let_go()
 
     async def _read(self, read: Callable[[], T]) -> T:
-        """What it reads, in a thread: nobody waits for it."""
+        """Return what `read` reads in a thread, without the lock: no writer waits for it."""
         with named_faults(database_path(self._base_path)):
             return await run_in_thread(read)
 

@@ -77,7 +77,7 @@ def list_budgets(connection: sqlite3.Connection) -> list[BudgetState]:
 
 
 def budget_of(row: Sequence[Any]) -> BudgetState:
-    """What a row of LOAD_BUDGETS says. Raises StoreCorruptError."""
+    """Return the budget that a row of LOAD_BUDGETS describes. Raise StoreCorruptError where it is damaged."""
     name, limit, configured_limit, unit, window, timezone, attributes, shadow, frozen = row
     return BudgetState(
         name=name,
@@ -169,7 +169,7 @@ def unset_limit(
 
 
 def limit_in_force(connection: sqlite3.Connection, budget: str, *, scope: Mapping[str, str] | None = None) -> int:
-    """The limit of a budget, or of one value of its attributes. Raises ConfigError."""
+    """Return the limit of a budget, or of one value of its attributes. Raise ConfigError for an unknown one."""
     return _place(connection, budget, scope).limit
 
 
@@ -184,7 +184,7 @@ def freeze(connection: sqlite3.Connection, budget: str, reason: str, *, who: str
 def freeze_for_bill(
     connection: sqlite3.Connection, budget: str, unit: Unit, *, billed: int, held: int, now_ns: int
 ) -> None:
-    """A bill was above its hold: nothing more until someone has looked. Shadow budgets go on."""
+    """Freeze the budget if a bill was above its hold, until an operator has looked. Shadow budgets go on."""
     (shadow,) = connection.execute("SELECT shadow FROM ledger_budgets WHERE name = ?", [budget]).fetchone()
     if billed > held and not shadow:
         freeze(connection, budget, overrun_reason(billed, held, unit), who="hivecost", now_ns=now_ns)
@@ -212,7 +212,7 @@ class _Place(NamedTuple):
     attributes: tuple[str, ...]
 
     def said(self, amounts: str) -> str:
-        """The amounts, for the record, with whose they are."""
+        """Return the amounts for the audit, with the account values that they belong to."""
         return f"{format_key(self.attributes, self.key)}: {amounts}" if self.key else amounts
 
 

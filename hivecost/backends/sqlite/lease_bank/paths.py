@@ -53,7 +53,7 @@ class LedgerPaths:
         self.path = base_path / "ledger"
 
     def make_name(self) -> str:
-        """A name for a new journal."""
+        """Return a name for a new journal, in a folder that exists."""
         self._make()
         return new_lock_name()
 

@@ -40,7 +40,7 @@ class Recovery:
         return found
 
     def recover_own(self, connection: sqlite3.Connection, process_id: int, name: str) -> None:
-        """The same for a process that was torn and knows that its journal is right."""
+        """Recover this process itself, whose memory cannot be trusted and whose journal can."""
         self._recover(connection, process_id, name, restart="")
 
     def finish(self) -> None:
@@ -126,7 +126,7 @@ class Recovery:
 
 
 def forget(connection: sqlite3.Connection, process_id: int) -> None:
-    """The process is over: what is left of its leases returns."""
+    """Forget a process that has ended; what is left of its leases goes back to the accounts."""
     for table in ("ledger_leases", "ledger_requests"):
         connection.execute(f"DELETE FROM {table} WHERE process_id = ?", [process_id])
     connection.execute("DELETE FROM ledger_processes WHERE id = ?", [process_id])

@@ -41,7 +41,7 @@ LOAD_REMAINING: Final = statement(LEDGER, "room")
 
 
 def read_accounts(base_path: Path, now_ns: int) -> list[AccountStatus]:
-    """The accounts whose period is not over, or that have something held or in doubt.
+    """Return the accounts whose period is not over, or that have something held or in doubt.
 
     Never less than is true: a hold that is settled while this reads may be counted at what was held and at its bill,
     up to what its process has leased. Raises StoreErrors.
@@ -68,7 +68,7 @@ def read_accounts_of(base_path: Path, accounts: Sequence[Account]) -> dict[Accou
 
 
 def read_remaining(base_path: Path, accounts: Sequence[Account]) -> dict[Unit, int]:
-    """The most that a turn on these accounts could hold once all unused leases are back, by unit.
+    """Return the most that a turn on these accounts could hold once all unused leases are back, by unit.
 
     Raises StoreErrors.
     """
@@ -82,8 +82,9 @@ def read_remaining(base_path: Path, accounts: Sequence[Account]) -> dict[Unit, i
 
 
 def read_doubts(base_path: Path, now_ns: int) -> list[DoubtfulHold]:
-    """The holds in doubt, oldest first, those included that whoever opens the ledger next puts there, because their
-    process has died. Raises StoreErrors.
+    """Return the holds in doubt, oldest first. Raise StoreErrors.
+
+    Those of processes that have died are included, which the next process that opens the ledger puts in doubt.
     """
     with _reading(base_path) as ledger:
         holds = [*list_in_doubt(ledger.connection), *ledger.left_open(now_ns)]
@@ -147,7 +148,7 @@ class _Journal(NamedTuple):
 
 @contextmanager
 def _reading(base_path: Path) -> Iterator[_Reading]:
-    """The database and the journals as they stood at one instant.
+    """Read the database and the journals as they stood at one instant.
 
     A settlement leaves the journal after the commit that brings it into the accounts. So the journals are read first,
     and the database then: nothing is missing. Where no settlement was committed in between, nothing is there twice.
@@ -237,7 +238,7 @@ class _Reading:
         return 0 if frozen is not None else max(0, (limit if own is None else own) - spent)
 
     def left_open(self, now_ns: int) -> Iterator[DoubtfulHold]:
-        """The holds of processes that have died, as recovery will list them."""
+        """Yield the holds of processes that have died, as recovery will list them."""
         for process in self._processes:
             entries, over = self._journals[process.id]
             if over and entries is None:
@@ -337,7 +338,7 @@ class _Reading:
                 yield row_id, entry.held[place], entry.billed[place], unit in entry.settled_units
 
     def _unit(self, row_id: int) -> Unit | None:
-        """What the account counts; None for a row that is not there."""
+        """Return the unit that the account counts; None for a row that is missing."""
         if row_id not in self._units:
             row = self.connection.execute(
                 "SELECT unit FROM ledger_accounts JOIN ledger_budgets ON name = budget WHERE id = ?", [row_id]

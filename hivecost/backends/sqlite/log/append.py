@@ -78,7 +78,7 @@ def _in_transaction(
 
 
 def _insert_each(connection: sqlite3.Connection, events: Sequence[Event]) -> Appended:
-    """The slow way, for a batch with a culprit in it."""
+    """Insert the events one by one, for a batch in which one of them fails."""
     total = Appended([], {}, 0)
     for index, event in enumerate(events):
         connection.execute("SAVEPOINT one")

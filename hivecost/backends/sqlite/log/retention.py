@@ -108,7 +108,7 @@ async def _in_turn(base_path: Path, work: Callable[[sqlite3.Connection], T]) -> 
 
 
 async def _prune_all(base_path: Path, before_ns: int, clock: Clock) -> tuple[int, int]:
-    """(turns, events) deleted."""
+    """Delete in batches until nothing is left; return the numbers of deleted (turns, events)."""
     turns = events = wal_bytes = 0
     while True:
         batch = partial(_prune_batch, path=database_path(base_path), before_ns=before_ns, wal_bytes=wal_bytes)
@@ -120,7 +120,7 @@ async def _prune_all(base_path: Path, before_ns: int, clock: Clock) -> tuple[int
 
 
 def _prune_batch(connection: sqlite3.Connection, *, path: Path, before_ns: int, wal_bytes: int) -> tuple[int, int, int]:
-    """(turns, events) deleted, and from which size of the WAL on to checkpoint next."""
+    """Delete one batch; return the deleted (turns, events), and the size of the WAL at which to checkpoint next."""
     place = {"before_ns": before_ns, "rows": BATCH_ROWS}
     connection.execute("BEGIN IMMEDIATE")
     connection.execute(_SET_HORIZON, {"before_ns": before_ns})

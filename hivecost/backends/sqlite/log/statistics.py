@@ -22,7 +22,7 @@ class Tally:
         self.last_error = error
 
     def finished(self, appended: Appended, errors: Mapping[int, StoreError]) -> None:
-        """A batch went through, but for its duplicates and for these errors."""
+        """Count a batch that was written, except for its duplicates and for the events with these errors."""
         count, written = len(appended.inserted), sum(appended.inserted)
         self.commits += len(errors) < count
         self.written += written

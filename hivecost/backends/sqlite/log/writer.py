@@ -90,7 +90,7 @@ class Store:
         tell_children(self)
 
     def _forked(self) -> None:
-        """This process is a child of the one that uses it; a Store that was never used there may be used here."""
+        """Mark that this process is a forked child of the one that uses the Store; an unused Store may be used here."""
         if self._tasks is not None or self._writing or self._batches:
             self._is_forked, self._batches = True, Batches()
         self._alone = anyio.Lock()
@@ -176,7 +176,7 @@ class Store:
             raise self._tally.last_error
 
     def statistics(self) -> StoreStatistics:
-        """The counts as they stand."""
+        """Return the counts as they stand."""
         return self._tally.statistics(queued=self._batches.events_count, queue_max=self._queue_max)
 
     async def prune(self, before_ns: int, *, dry_run: bool = False, compact: bool = False) -> Pruned:
@@ -241,7 +241,7 @@ class Store:
                 self._finish_oldest(_NOTHING)
 
     def _end(self, batch: Batch) -> None:
-        """The attempt has come to its end; if it went well the next begins, without waiting for any task."""
+        """End an attempt; if it went well, begin the next without waiting for any task."""
         attempt = self._attempt
         if batch.is_finished or attempt is None:
             return  # it was given up
@@ -255,7 +255,10 @@ class Store:
             self._wakeup.set()
 
     async def _run(self, scope: anyio.CancelScope) -> None:
-        """The writer task. It ends when closing finds nothing to do, or at the deadline; no other cancellation does."""
+        """Run the writer task.
+
+        It ends when closing finds nothing to do, or at the deadline; no other cancellation ends it.
+        """
         try:
             with kept_threads(), scope:
                 while not self._closing or self._batches:
@@ -358,5 +361,5 @@ class Store:
 
 
 def _nothing_of(events: Sequence[Event], error: StoreError) -> Appended:
-    """What becomes of a batch that is lost."""
+    """Return the result of a batch that is lost: no event was inserted, each has the error."""
     return Appended([False] * len(events), dict.fromkeys(range(len(events)), error), 0)

@@ -69,7 +69,7 @@ async def _asyncio_reader(connection: sqlite3.Connection) -> _AsyncioReader:
 
 @asynccontextmanager
 async def reading(base_path: Path) -> AsyncIterator[Reader]:
-    """A Reader of the log as it stands now. Raises StoreErrors; leaves no thread behind, even when cancelled."""
+    """Open a Reader of the log as it stands now. Raise StoreErrors; leave no thread behind, even when cancelled."""
     with named_faults(database_path(base_path)):
         # Opened by us: where aiosqlite fails to connect, its thread may outlive the event loop and complain.
         with anyio.CancelScope(shield=True):
