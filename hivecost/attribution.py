@@ -88,7 +88,7 @@ class Attribution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     ) -> Self:
         """Return whose an execution is that begins inside `parent`, with the given fields and tags.
 
-        A field that is given as None is inherited from `parent`, a tag unless one of its name is given. Raises
+        A field that is given as None is inherited from `parent`, a tag unless one of its name is given. Raise
         ConfigError, naming the field, for what cannot be logged, and as `checked_tags` does.
         """
         inherited, own_tags = cls() if parent is None else parent, checked_tags(tags)
@@ -177,7 +177,7 @@ def words_of_ids(ids: tuple[str, ...]) -> dict[str, str]:
 
 
 def checked_text(key: str, value: object) -> str:
-    """Return the value as plain text. Raises ConfigError, naming `key`, for no text, one too long, or no Unicode."""
+    """Return the value as plain text. Raise ConfigError, naming `key`, for no text, one too long, or no Unicode."""
     if type(value) is str and value.isascii() and len(value) <= TEXT_CHARS_MAX:  # as it is most often
         return value
     if not isinstance(value, str):
@@ -202,7 +202,7 @@ def checked_name(key: str, value: object) -> str:
 def checked_tags(tags: Mapping[str, str]) -> FrozenDict:
     """Return the tags in a read-only dict of their own.
 
-    Raises ConfigError for what is no text or too much of it, and for the name of an attribute, which no budget and no
+    Raise ConfigError for what is no text or too much of it, and for the name of an attribute, which no budget and no
     report would read from a tag.
     """
     if not isinstance(tags, Mapping):

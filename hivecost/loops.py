@@ -213,7 +213,7 @@ class _TrioLoop:
 
 
 def is_asyncio() -> bool:
-    """Whether the loop that runs now is asyncio's; else it is trio's. Raises anyio.NoEventLoopError outside of one."""
+    """Whether the loop that runs now is asyncio's; else it is trio's. Raise anyio.NoEventLoopError outside of one."""
     return not anyio.lowlevel.current_token().backend_class.__module__.endswith("_trio")
 
 

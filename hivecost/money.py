@@ -52,7 +52,7 @@ class USD(Decimal):
 def without_separators(number: str, *, key: str) -> str:
     """Return a number as Decimal reads it: `1,200.50` without its commas, `1_200` without its underscores.
 
-    Raises ConfigError, naming `key`, for a comma that stands before anything but three digits: `0,50` means 0.50 to
+    Raise ConfigError, naming `key`, for a comma that stands before anything but three digits: `0,50` means 0.50 to
     some and 50 to others.
     """
     if "," in number and _NUMBER.fullmatch(number) and not _IN_THOUSANDS.fullmatch(number):
@@ -83,7 +83,7 @@ def _with_a_point(number: str) -> str:
 def to_nanousd(amount: str | int | float | Decimal, *, key: str = "amount") -> int:
     """USD as nano-USD: `"$0.50"`, `"0.50usd"`, `"1,200"`, `0.5`; rounded half-even past nine decimals.
 
-    Raises ConfigError, naming `key`, for anything that is not a finite, non-negative number, and where a comma stands
+    Raise ConfigError, naming `key`, for anything that is not a finite, non-negative number, and where a comma stands
     before other than three digits.
     """
     expected = 'an amount in USD such as "$0.50" or 0.5'

@@ -113,13 +113,13 @@ class BudgetsView(Protocol):
     """How budgets stand, and changing their limits. `by` says who does, for the audit trail."""
 
     async def status(self) -> Sequence[AccountView]:
-        """Return one row for each account. Raises LedgerUnavailableError."""
+        """Return one row for each account. Raise LedgerUnavailableError."""
         ...
 
     async def set_limit(self, name: str, limit: Amount, *, scope: Mapping[str, str] | None = None, by: str) -> int:
         """Give a budget, or the accounts that a scope such as `{"agent": "planner"}` names, another limit.
 
-        Return it in what the budget counts. Raises ConfigError and LedgerUnavailableError.
+        Return it in what the budget counts. Raise ConfigError and LedgerUnavailableError.
         """
         ...
 
@@ -128,7 +128,7 @@ class BudgetsView(Protocol):
     ) -> int:
         """Raise the limit that is in force by an amount above zero; of two that raise at once, both count.
 
-        Return the new limit in what the budget counts. Raises ConfigError and LedgerUnavailableError.
+        Return the new limit in what the budget counts. Raise ConfigError and LedgerUnavailableError.
         """
         ...
 
@@ -175,7 +175,7 @@ class LogView(Protocol):
     ) -> Mapping[tuple[str, ...], Totals]:
         """Return the sums of each group that there is, by its values in the order of `by`.
 
-        `by` holds any of hour, day, week, month (of `timezone`), model, provider, agent, user, org. Raises ConfigError.
+        `by` holds any of hour, day, week, month (of `timezone`), model, provider, agent, user, org. Raise ConfigError.
         """
         ...
 
@@ -203,7 +203,7 @@ class PricesView(Protocol):
         ...
 
     def price(self, model: str, usage: Usage, *, provider: str = "", at_ns: int | None = None) -> Cost:
-        """Return the cost of one turn. Never raises: an unknown model is `unpriced`, with near names in the reason."""
+        """Return the cost of one turn. Never raise: an unknown model is `unpriced`, with near names in the reason."""
         ...
 
     def upper_bound_nanousd(

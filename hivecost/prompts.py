@@ -63,7 +63,7 @@ def reaches_outside(prompt: Any) -> bool:
     """Whether the provider reads, or may read, what the bytes of a prompt do not bound.
 
     That are images, audio and files, what its own tools find (web search, code), what was sent before or is stored
-    there, and all that nobody knows. Raises RecursionError for what nests too deep, or in itself.
+    there, and all that nobody knows. Raise RecursionError for what nests too deep, or in itself.
     """
     return _reaches_outside(prompt, _DEPTH_MAX)
 
@@ -142,7 +142,7 @@ def _count(number: Any, otherwise: int) -> int:
 def asked_cache_write(prompt: Any) -> CacheWrite:
     """Return the dearest cache write that a prompt asks for: "" for none, "5m" or "1h" by the `ttl` of its cache marks.
 
-    Raises RecursionError for what nests too deep, or in itself.
+    Raise RecursionError for what nests too deep, or in itself.
     """
     return _asked_cache_write(prompt, _DEPTH_MAX)
 

@@ -69,7 +69,7 @@ class _Threads:
 
 
 def start_thread(thread: threading.Thread) -> None:
-    """Start it. Raises OSError, as for everything else that a system can run out of."""
+    """Start it. Raise OSError, as for everything else that a system can run out of."""
     try:
         thread.start()
     except RuntimeError as error:

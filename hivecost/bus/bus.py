@@ -81,7 +81,7 @@ class EventBus(Publishing):
     async def aclose(self, *, timeout_s: float | None = None) -> None:
         """Refuse new events, hand on what was published, then end; always ends, whatever handlers do.
 
-        Waits for handlers for `timeout_s`, or `close_timeout_s`, at most. Raises ReentrancyError inside a handler.
+        Waits for handlers for `timeout_s`, or `close_timeout_s`, at most. Raise ReentrancyError inside a handler.
         """
         self._refuse_in_handler("aclose()")
         if not self._accepting or self._closing:
@@ -135,7 +135,7 @@ class EventBus(Publishing):
         `handler` may be sync (it runs on the loop, so be quick) or async. `event_types` None means all of them, and
         `"custom:deploy"` the CustomEvents whose name is `deploy`; `"custom"` is all CustomEvents.
         `overflow` is what happens past `max_queue` waiting events: DropOldest() unless given, Block() or DropNewest().
-        Works before the bus is open, from handlers and from any thread. Raises ConfigError for what cannot work.
+        Works before the bus is open, from handlers and from any thread. Raise ConfigError for what cannot work.
         """
         self._require_own_process()
         if not callable(handler):
@@ -221,7 +221,7 @@ class EventBus(Publishing):
 
         With an id, only that subscription is waited for. The last call of one that was unsubscribed may still be under
         way. Handlers that publish for each other without end are waited for without end, as is one that hangs: give it
-        a timeout. Raises ReentrancyError inside a handler that would wait for itself.
+        a timeout. Raise ReentrancyError inside a handler that would wait for itself.
         """
         self._require_own_process()
         here = self._own_handler()
@@ -254,7 +254,7 @@ class EventBus(Publishing):
     ) -> Event:
         """Wait for the next matching event that is published after the call, and return it.
 
-        Raises TimeoutError after `timeout_s`, and BusClosedError at once when the bus is not open or begins to close.
+        Raise TimeoutError after `timeout_s`, and BusClosedError at once when the bus is not open or begins to close.
         """
         if not self._accepting or self._closing:
             raise BusClosedError("the bus is not open; wait inside `async with bus:` (or `async with runtime:`)")

@@ -70,7 +70,7 @@ class Publishing:
         """Queue it with every matching subscription, at the call: it is published, awaited or not, from any thread.
 
         `await bus.publish(event)` only waits for room where a full queue's policy is `Block`, and lets handlers have
-        their turn; cancelling that changes nothing. Raises BusClosedError when the bus is not open.
+        their turn; cancelling that changes nothing. Raise BusClosedError when the bus is not open.
         """
         tail = self._tail
         if len(tail.segment) < tail.room and self._here._is_owned():

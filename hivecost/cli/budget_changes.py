@@ -37,7 +37,7 @@ class AmountCommand(TyperCommand):
     """A command with an amount among its arguments: one below zero looks like an option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the command line. Raises ConfigError for an amount below zero, or that a login shell has mangled."""
+        """Read the command line. Raise ConfigError for an amount below zero, or that a login shell has mangled."""
         for word in args:
             if word.startswith("-"):
                 require_no_leftover(word, key="amount")
@@ -282,7 +282,7 @@ def _amount(words: list[str], budget: BudgetState, key: str) -> Decimal:
 
 
 def _scope(named: list[str] | None, data: str) -> Mapping[str, str] | None:
-    """Whose limit it is, as `--for` says, a model as its accounts name it; None: the budget's. Raises ConfigError."""
+    """Whose limit it is, as `--for` says, a model as its accounts name it; None: the budget's. Raise ConfigError."""
     scope: dict[str, str] = {}
     for text in named or ():
         attribute, equals, value = text.partition("=")

@@ -127,7 +127,7 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
         """Return the body with this limit of output tokens, and with the question for usage where its stream needs one.
 
         JSON changes in these places only, and keeps its very bytes where none is to change. What came compressed is not
-        compressed any more where it changed. A dialect without limits sets none. Raises ValueError for a limit below
+        compressed any more where it changed. A dialect without limits sets none. Raise ValueError for a limit below
         `asked.limit_min`.
         """
         if max_tokens is not None and max_tokens < self.asked.limit_min:

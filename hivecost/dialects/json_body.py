@@ -26,7 +26,7 @@ class JsonBody:
     """A JSON object as it came, and where in its text each value stands."""
 
     def __init__(self, text: str, sent: bytes = b"") -> None:
-        """Read the text. Raises ValueError, also for a key that stands twice: nobody can say which one counts."""
+        """Read the text. Raise ValueError, also for a key that stands twice: nobody can say which one counts."""
         #: All of it.
         self.text = text
         self._members = _members(text)
@@ -36,7 +36,7 @@ class JsonBody:
 
     @classmethod
     def decode(cls, data: bytes, sent: bytes = b"") -> JsonBody:
-        """Read UTF-8. Raises ValueError as the class does, and RecursionError for a nest without end."""
+        """Read UTF-8. Raise ValueError as the class does, and RecursionError for a nest without end."""
         try:
             text = data.decode()
         except UnicodeDecodeError:  # whose words would quote all of it
@@ -53,7 +53,7 @@ class JsonBody:
     def with_values(self, values: Mapping[KeyPath, Any]) -> bytes:
         """Return the text with these values: in place where their key stands, else added at the end of their object.
 
-        Raises ValueError where the object to change is none.
+        Raise ValueError where the object to change is none.
         """
         return self.edited(values).encode() if values else self.sent
 

@@ -122,7 +122,7 @@ class LedgerHold(msgspec.Struct, eq=False, gc=False):
 
         A unit that is not named is charged as it was held. A bill above its hold, or above what somebody resolved it
         at, is charged in full, and freezes the budget unless the hold is partial: `Settlement.incidents`, or
-        `hivecost.signals.settled_late` where only the bank knows. Raises ConfigError for an amount that cannot be.
+        `hivecost.signals.settled_late` where only the bank knows. Raise ConfigError for an amount that cannot be.
         """
         return self._local.settle(self._entry, amounts_of(usd, nanousd, tokens, calls))
 
@@ -171,7 +171,7 @@ class LedgerHold(msgspec.Struct, eq=False, gc=False):
         usd: USDAmount | None = None,
         **more: Unpack[Amounts],
     ) -> None:
-        """Set more aside, on all accounts of the hold or on none. Raises as `Ledger.reserve` does."""
+        """Set more aside, on all accounts of the hold or on none. Raise as `Ledger.reserve` does."""
         await self._extend(self._entry, amounts_of(usd, **more))
 
     async def observe(
@@ -181,7 +181,7 @@ class LedgerHold(msgspec.Struct, eq=False, gc=False):
     ) -> None:
         """Note what it has cost so far, and keep at least an eighth more than that set aside.
 
-        Where less is, extends the hold to a quarter more. Raises as `Ledger.reserve` does: stop then, and settle at
+        Where less is, extends the hold to a quarter more. Raise as `Ledger.reserve` does: stop then, and settle at
         what it has cost.
         """
         seen = amounts_of(usd, **more)

@@ -45,7 +45,7 @@ class LocalLedger(LocalHolds):
     def collect(self, requests: list[LeaseRequest], contested: Container[int]) -> Batch:
         """Return all that the bank does not know yet. Of `contested` leases it keeps what is held against them.
 
-        One batch at a time: each is applied or put back, once, before the next is collected. Raises
+        One batch at a time: each is applied or put back, once, before the next is collected. Raise
         LedgerUnavailableError before that: of two at once each would count what the other brings.
         """
         self._require_order()

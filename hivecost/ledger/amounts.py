@@ -50,7 +50,7 @@ def amounts_of(
 ) -> dict[Unit, int]:
     """Return the amounts that are given, by unit: `amounts_of(usd, **more)` of some `Amounts`.
 
-    Raises ConfigError for USD that cannot be, or is given twice.
+    Raise ConfigError for USD that cannot be, or is given twice.
     """
     amounts: dict[Unit, int] = {}
     if usd is not None:
@@ -76,7 +76,7 @@ def require_unit(unit: object, *, key: str) -> str:
 def parse_limit(limit: object, unit: str, *, key: str) -> tuple[Decimal, Unit]:
     """Return the limit as a number, and its unit: USD, tokens or calls.
 
-    A number without a unit is USD unless `unit` says otherwise. Raises ConfigError, naming `key`, for anything
+    A number without a unit is USD unless `unit` says otherwise. Raise ConfigError, naming `key`, for anything
     that is not above zero, is no whole number of tokens or calls, or contradicts `unit`.
     """
     number, written = _split(limit, key)
@@ -108,7 +108,7 @@ def parse_amount(limit: object, unit: str, *, key: str) -> int:
 def raise_amount(amount: int, by_amount: object, unit: Unit, *, key: str) -> int:
     """`amount`, in `unit`, and `by_amount`, as people write it, on top.
 
-    Raises ConfigError, naming `key`, as `parse_limit` does, and where the sum would be more than an account can count.
+    Raise ConfigError, naming `key`, as `parse_limit` does, and where the sum would be more than an account can count.
     """
     raised = amount + parse_amount(by_amount, unit, key=key)
     if raised > AMOUNT_MAX:

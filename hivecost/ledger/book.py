@@ -68,7 +68,7 @@ class AccountBook:
         self.add(budgets)
 
     def add(self, budgets: Iterable[Budget]) -> None:
-        """Count on these budgets too, from now on. Raises ConfigError for the name of one that is there."""
+        """Count on these budgets too, from now on. Raise ConfigError for the name of one that is there."""
         listed = tuple(budgets)
         for name, count in Counter((*self.budgets, *(budget.name for budget in listed))).items():
             if count > 1:
@@ -95,7 +95,7 @@ class AccountBook:
         """Return the accounts that a turn with these attributes counts on at this instant, in the order of the budgets.
 
         Budgets with an account for each execution have one more for each of the `ancestors` that started this one: for
-        them it is as if they took the turn themselves. An Attribution knows its own. Raises ConfigError for attributes
+        them it is as if they took the turn themselves. An Attribution knows its own. Raise ConfigError for attributes
         that are no texts.
         """
         if type(attribution) is Attribution and not ancestors:

@@ -149,7 +149,7 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return parse_amount(limit, self.unit, key=self._key("limit"))
 
     def limit_key(self, scope: Mapping[str, str]) -> LimitKey:
-        """Which accounts a scope names. Raises ConfigError, naming the attributes that it has to."""
+        """Which accounts a scope names. Raise ConfigError, naming the attributes that it has to."""
         return key_of_scope(self.name, self.window, self.account_attributes, scope)
 
     def with_limit(self, limit: Limit) -> Budget:

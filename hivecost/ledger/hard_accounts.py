@@ -38,17 +38,17 @@ class HardAccounts:
         return self._frozen
 
     def freeze(self, budget: str, reason: str) -> None:
-        """Grant nothing more on a budget; what is held may still be settled. Raises ConfigError for no such budget."""
+        """Grant nothing more on a budget; what is held may still be settled. Raise ConfigError for no such budget."""
         self._require(budget)
         self._frozen[budget] = reason
 
     def unfreeze(self, budget: str) -> bool:
-        """Someone has looked: grant again. False if it was not frozen. Raises ConfigError for no such budget."""
+        """Someone has looked: grant again. False if it was not frozen. Raise ConfigError for no such budget."""
         self._require(budget)
         return self._frozen.pop(budget, None) is not None
 
     def add(self, budgets: Iterable[Budget]) -> None:
-        """Hold on these budgets too, from the next reservation on. Raises ConfigError as a new LedgerState does."""
+        """Hold on these budgets too, from the next reservation on. Raise ConfigError as a new LedgerState does."""
         listed = tuple(budgets)
         _require_hard(listed)
         self._book.add(listed)
@@ -60,7 +60,7 @@ class HardAccounts:
         self._book.put(account)
 
     def retire(self, budget: str) -> None:
-        """Hold on a budget no more; what is held there goes on as it did. Raises ConfigError for no such budget."""
+        """Hold on a budget no more; what is held there goes on as it did. Raise ConfigError for no such budget."""
         self._require(budget)
         self._frozen.pop(budget, None)
         self._book.retire(budget)
@@ -68,7 +68,7 @@ class HardAccounts:
     def set_limit(self, budget: str, limit: Limit, *, scope: Mapping[str, str] | None = None) -> None:
         """Give a budget, or with `scope` one value of its attributes, another limit; what was spent stays.
 
-        In its unit if `limit` names none. Raises ConfigError for no such budget, for a scope that names other
+        In its unit if `limit` names none. Raise ConfigError for no such budget, for a scope that names other
         attributes than its accounts have, and for a limit that cannot be.
         """
         known = self._require(budget)
@@ -78,7 +78,7 @@ class HardAccounts:
             self._book.set_own_limit(budget, known.limit_key(scope), known.amount_of(limit))
 
     def unset_limit(self, budget: str, scope: Mapping[str, str]) -> None:
-        """Measure a value of a budget's attributes against the budget's own limit again. Raises ConfigError."""
+        """Measure a value of a budget's attributes against the budget's own limit again. Raise ConfigError."""
         self._book.set_own_limit(budget, self._require(budget).limit_key(scope), None)
 
     def limit_in_force(self, budget: str, scope: Mapping[str, str] | None = None) -> int:

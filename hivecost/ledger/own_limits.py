@@ -32,7 +32,7 @@ def key_of_scope(budget: str, window: Window, attributes: Sequence[str], scope: 
     """Return the key of the accounts that a scope such as `{"agent": "planner"}` names.
 
     It names all account attributes of the budget; that of the window itself, `session` or `execution`, may be left out
-    where there are others: the limit is then that of each of them. Raises ConfigError, naming those attributes.
+    where there are others: the limit is then that of each of them. Raise ConfigError, naming those attributes.
     """
     key = f"budget {budget!r}: scope"
     if not attributes:

@@ -72,7 +72,7 @@ def save_account(account: Account) -> AccountSnapshot:
 def load_account(saved: AccountSnapshot, budget: Budget) -> Account:
     """Return the account under its budget as it is now; warnings that were given are not repeated.
 
-    Raises ConfigError when the budget now counts something else than the sums that were saved.
+    Raise ConfigError when the budget now counts something else than the sums that were saved.
     """
     counted = {
         "limit": (saved.unit, budget.counted_unit),

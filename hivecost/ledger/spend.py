@@ -103,7 +103,7 @@ class SpendAccounts:
     def add_budgets(self, budgets: Iterable[Budget], *, have_past: bool = False) -> None:
         """Count on these too, from now on; `have_past`: they may have been spent on before.
 
-        Raises ConfigError for the name of one that is there.
+        Raise ConfigError for the name of one that is there.
         """
         listed = tuple(budgets)
         self._book.add(listed)

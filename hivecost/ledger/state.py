@@ -67,7 +67,7 @@ class LedgerState(HardAccounts):
         `ancestors` are those of AccountBook. The period is that of `at_ns`, whenever the hold is settled. With a `key`
         that an open hold already has, gives that hold. Of several refusals gives the one that will last longest. With
         `is_partial` more than the amounts may be billed: that is charged, and freezes nothing.
-        The mapping is kept as it is. Raises ConfigError for an attribute or a key that is no text, and for an amount
+        The mapping is kept as it is. Raise ConfigError for an attribute or a key that is no text, and for an amount
         that is no integer from zero, or that a budget counts and nobody gave.
         """
         if key is not None:
@@ -98,7 +98,7 @@ class LedgerState(HardAccounts):
     def extend(self, hold: Hold, amounts: Mapping[Unit, int]) -> Refusal | None:
         """Set more aside on the accounts of a hold, all or none; None when it is done.
 
-        Raises ConfigError for an amount that is no integer from zero, and for a hold that is not held any more.
+        Raise ConfigError for an amount that is no integer from zero, and for a hold that is not held any more.
         """
         if hold.state != "held":
             raise ConfigError(f"hold {hold.hold_id}", "a hold that is still held", got=hold.state)
@@ -119,7 +119,7 @@ class LedgerState(HardAccounts):
         A unit that the bill does not name is charged as it was held. A bill above its hold, or for a hold that
         was released, is charged in full: an Overrun, and the budget is frozen unless the hold is partial. So is what
         a bill is above the amount that the hold was resolved at; of one below that nothing is given back.
-        Raises ConfigError for an amount that is no integer from zero.
+        Raise ConfigError for an amount that is no integer from zero.
         """
         if hold.state == "settled":
             return self._settle_resolved(hold, _checked(amounts)) if hold.is_resolved else None
@@ -151,7 +151,7 @@ class LedgerState(HardAccounts):
     def settle_known(self, hold: Hold, amounts: Mapping[Unit, int]) -> Settlement | None:
         """Charge what is known of the bill; on accounts of a unit that is not named the hold is in doubt.
 
-        None, and nothing changes, for a hold that is not held any more. Raises ConfigError as `settle` does.
+        None, and nothing changes, for a hold that is not held any more. Raise ConfigError as `settle` does.
         """
         if hold.state != "held":
             return None
@@ -207,7 +207,7 @@ class LedgerState(HardAccounts):
 
         Of `budgets`, if they are named, only these are charged. What its accounts have room for pays for it; what is
         above is an Overrun, and freezes the budget. A unit that the bill does not name is charged at nothing, calls at
-        one. Gives the settled hold of the bill, a further answer of one that was settled at nothing. Raises ConfigError
+        one. Gives the settled hold of the bill, a further answer of one that was settled at nothing. Raise ConfigError
         for an amount that is no integer from zero.
         """
         billed = {**_ZEROS, "calls": 1, **_checked(amounts)}
@@ -221,7 +221,7 @@ class LedgerState(HardAccounts):
 
         What earlier bills left of the hold pays for it, as far as its accounts have room; those that are leased are not
         asked. What is above is charged in full: an Overrun, and the budget is frozen. A unit that the bill does
-        not name is charged at nothing, calls at one. Raises ConfigError for an amount that is no integer from zero.
+        not name is charged at nothing, calls at one. Raise ConfigError for an amount that is no integer from zero.
         """
         billed = {**_ZEROS, "calls": 1, **_checked(amounts)}
         another = self._another(hold, hold.made_on, hold.left(), "settled")
@@ -291,7 +291,7 @@ class LedgerState(HardAccounts):
     def resolve(self, hold_id: int, amounts: Mapping[Unit, int]) -> Settlement:
         """Settle a hold that is in doubt at what it really cost; zeros, if it was never sent.
 
-        Raises ConfigError when no hold of this id is in doubt.
+        Raise ConfigError when no hold of this id is in doubt.
         """
         hold = self._open.get(hold_id)
         settlement = self.settle(hold, amounts) if hold is not None and hold.state == "in_doubt" else None
@@ -323,7 +323,7 @@ class LedgerState(HardAccounts):
 
         Single values have the limits of their own that the budgets say, whatever was set since they were made.
         Holds are as they were: `doubt` those whose process is gone.
-        Raises ConfigError for a budget that now counts in another unit, window, time zone or per other attributes.
+        Raise ConfigError for a budget that now counts in another unit, window, time zone or per other attributes.
         """
         state = cls(budgets)
         accounts = [

@@ -48,7 +48,7 @@ def until_ns(moment: Moment | None, zone: tzinfo | None = None) -> int:
 
 
 def range_ns(since: Moment | None, until: Moment | None, zone: tzinfo | None = None) -> tuple[int, int]:
-    """`since_ns` and `until_ns`. Raises ConfigError where the end comes before the beginning."""
+    """`since_ns` and `until_ns`. Raise ConfigError where the end comes before the beginning."""
     first_ns, end_ns = since_ns(since, zone), until_ns(until, zone)
     # A day that ends where the range begins is the day before it, or one that its zone left out.
     is_day_before = end_ns == first_ns and since_ns(until, zone) < first_ns

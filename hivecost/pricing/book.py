@@ -60,7 +60,7 @@ class PriceBook:
         """Load the rates now (0.15 s the first time in a process), so that pricing imports nothing later.
 
         An AgentRuntime does it when it is made: an import in the middle of a turn breaks clients that look through
-        `sys.modules` in other threads, as openai 2 does. Raises ValueError for `data` that is no price table.
+        `sys.modules` in other threads, as openai 2 does. Raise ValueError for `data` that is no price table.
         """
         self._quoter.load()
 
@@ -297,7 +297,7 @@ class PriceBook:
     def calculate_cost(self, model: str, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> USD:
         """USD for these counts; `cached_tokens` are those of the input that were read from cache.
 
-        Raises PriceUnknownError, with near names, for a model without a price, and UsageInvalidError for counts
+        Raise PriceUnknownError, with near names, for a model without a price, and UsageInvalidError for counts
         that cannot be.
         """
         usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens, cache_read_tokens=cached_tokens)

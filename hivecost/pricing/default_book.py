@@ -17,7 +17,7 @@ def default_book() -> PriceBook:
 def calculate_cost(model: str, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> USD:
     """USD for these counts at today's rates; `cached_tokens` are those of the input that were read from cache.
 
-    Raises PriceUnknownError, with near names, for a model without a price, and UsageInvalidError for counts
+    Raise PriceUnknownError, with near names, for a model without a price, and UsageInvalidError for counts
     that cannot be.
     """
     return default_book().calculate_cost(model, input_tokens, output_tokens, cached_tokens)

@@ -40,7 +40,7 @@ def price_line(line: bytes | str | Mapping[str, Any], book: PriceBook) -> dict[s
     `reasoning_usd` of the output's. Amounts are decimal strings, exact to the nano-USD, and None when unknown. `id`
     comes back when it was given, `reason` says why a line is not `priced`, and `notional_usd` what a turn that a
     subscription pays for would have cost. `ignored` names keys that are none of a call's, such as slips; the first 20.
-    Never raises: a line that is no JSON object gives an invalid one.
+    Never raise: a line that is no JSON object gives an invalid one.
     """
     try:
         call = from_json(line) if isinstance(line, bytes | str) else line

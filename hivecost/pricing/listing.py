@@ -44,7 +44,7 @@ class RateChange(msgspec.Struct, frozen=True, kw_only=True):
 def describe(book: PriceBook, model: str, *, provider: str = "", at_ns: int | None = None) -> list[RateRow]:
     """Return what the model costs at an instant (now): one row per tier and long-context step.
 
-    Raises PriceUnknownError, with near names, when the model has no price then.
+    Raise PriceUnknownError, with near names, when the model has no price then.
     """
     rows = list(_rows(book, model, provider, at_ns))
     if not rows:

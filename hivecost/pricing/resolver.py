@@ -61,7 +61,7 @@ class Resolver:
         self._own = OwnRates(own, self._hosts)
 
     def place(self, asked: Asked) -> Placement:
-        """Return whose rates price the turn; without any, the reason. Never raises."""
+        """Return whose rates price the turn; without any, the reason. Never raise."""
         model, provider = self._own.meant(asked.model, asked.provider), asked.provider.strip().lower()
         answered = self._own.meant(asked.answered, asked.provider or asked.answering)
         model, answered = model or answered, "" if answered == model else answered

@@ -57,7 +57,7 @@ class Permit:
     def correct(self, actual: int) -> bool:
         """End the turn, which took `actual` tokens, 0 if it was never sent; return False if it had ended before.
 
-        Raises ConfigError for a count that is no integer from zero.
+        Raise ConfigError for a count that is no integer from zero.
         """
         if actual != 0:
             require_count("actual", actual)
@@ -107,7 +107,7 @@ class TokenPacer:
         self._waited_s = 0.0
 
     async def acquire(self, estimate: int) -> Permit:
-        """Wait until `estimate` tokens may be sent, and count them. Raises ConfigError unless it is above zero."""
+        """Wait until `estimate` tokens may be sent, and count them. Raise ConfigError unless it is above zero."""
         require_count("estimate", estimate)
         taken = _Taken(estimate)
         if not self._line.waiting and self._try_take(taken):

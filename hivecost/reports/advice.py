@@ -99,7 +99,7 @@ async def load_advice(
     """Return what the session, or the newest one, could save.
 
     `to_models` are the cheaper models to compare with; without any, those that the session uses itself.
-    Raises SessionNotFoundError and other StoreErrors, and PriceUnknownError for one of `to_models` without a price.
+    Raise SessionNotFoundError and other StoreErrors, and PriceUnknownError for one of `to_models` without a price.
     """
     for model in to_models:
         if not book.knows(model):

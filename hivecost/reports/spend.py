@@ -48,7 +48,7 @@ async def load_spend(
 ) -> SpendReport:
     """Return what was spent from `since` up to `until` (a date: its whole day in `timezone`), by the groups `by`.
 
-    Raises ConfigError for groups, dates and time zones that are none, and StoreErrors.
+    Raise ConfigError for groups, dates and time zones that are none, and StoreErrors.
     """
     if len(set(by)) < len(by) or not by:
         raise ConfigError("by", "groups, each named once, such as day,user", got=",".join(by))

@@ -133,7 +133,7 @@ class RuntimeBudgets:
         this runtime; turns on their way are settled on it as ever. While the runtime does not run, it is in force from
         the next time on. Budgets that are named neither way stay as they are; a single name needs no list.
 
-        Raises ConfigError for a budget that differs from what is in force in more than its limits: that needs a
+        Raise ConfigError for a budget that differs from what is in force in more than its limits: that needs a
         restart, or a new name. Then nothing has changed.
         """
         listed = tuple(placed(budget, self._prices) for budget in listed_budgets(budgets))
@@ -174,7 +174,7 @@ class RuntimeBudgets:
                     raise ConfigError(f"budget {budget.name!r}.{field}", f"{expected} give it a new name")
 
     async def _limits_of(self, name: str) -> CountedLimits | LedgerStore:
-        """Where the limits of this budget are changed. Raises ConfigError where there is none of this name."""
+        """Where the limits of this budget are changed. Raise ConfigError where there is none of this name."""
         return self._counted if name in self._counted.configured else await self._ledger_of(name)
 
     async def _ledger_of(self, name: str) -> LedgerStore:

@@ -56,7 +56,7 @@ class CappedTurns(Atomic):
     def hold(self, request: TurnRequest, caps: Sequence[Cap]) -> CapHold | Refusal:
         """Set aside the most that the turn can cost, on all caps or on none.
 
-        Raises ConfigError for a turn without bounds, and PriceUnknownError, where a hard cap counts what they bound.
+        Raise ConfigError for a turn without bounds, and PriceUnknownError, where a hard cap counts what they bound.
         """
         return self._reserve(tuple(caps), self._bound(request, caps))
 
@@ -69,7 +69,7 @@ class CappedTurns(Atomic):
         return self._bounds.tokens(request)
 
     def extend(self, request: TurnRequest, hold: CapHold, under_way: tuple[int, int]) -> None:
-        """Set aside what these tokens of input and output can cost, where that is more. Raises BudgetExhaustedError."""
+        """Set aside what these tokens of input and output can cost, where that is more. Raise BudgetExhaustedError."""
         refusal = self._extend(hold, self._bound(request, hold.caps, under_way))
         if refusal is not None:
             raise self.error(request, refusal, "stopped")

@@ -54,7 +54,7 @@ class Charge:
     def settle(self, usd: str | float | Decimal | None = None) -> Cost:
         """Charge this amount, or what was named, and publish CHARGE_SETTLED; again, it changes nothing.
 
-        Synchronous. An amount above what was named is charged in full, and freezes hard budgets. Raises ConfigError for
+        Synchronous. An amount above what was named is charged in full, and freezes hard budgets. Raise ConfigError for
         an amount that cannot be, and HiveCostError outside of its block.
         """
         if self._cost is not None:

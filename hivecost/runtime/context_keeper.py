@@ -97,7 +97,7 @@ class ContextKeeper:
     async def fit(self, prompt: Any, *, model: str, provider: str = "") -> FittedPrompt:
         """Return the prompt within its budget; as it is, where nothing is to be done or it is no conversation.
 
-        Raises ContextBudgetError where what may not go is over the budget and over what the model reads, and where the
+        Raise ContextBudgetError where what may not go is over the budget and over what the model reads, and where the
         provider refused the last two prompts as too long.
         """
         read = None if self.is_idle else read_prompt(prompt, provider=provider)

@@ -202,7 +202,7 @@ class Execution:
         """Hold and charge money that is not tokens: `await ctx.charge("search-api", usd="0.01")`, or `async with`.
 
         `usd` is the most that it can cost. Budgets and caps in USD count it as they count turns, those in tokens and
-        calls do not; `match={"model": "search-api"}` names it. In sums it is among `charges`, not `llm_calls`. Raises
+        calls do not; `match={"model": "search-api"}` names it. In sums it is among `charges`, not `llm_calls`. Raise
         as `turn` does, and ConfigError for a name or an amount that cannot be.
         """
         checked_name("ctx.charge(name)", name)

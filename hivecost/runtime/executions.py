@@ -322,7 +322,7 @@ class Executions:
     async def wait(self, execution_id: str) -> ExecutionResult:
         """Wait for the execution to end, and return its result; at once when it has ended.
 
-        Raises LookupError when nobody knows it (any more), and ReentrancyError in that execution itself.
+        Raise LookupError when nobody knows it (any more), and ReentrancyError in that execution itself.
         """
         execution = self.running.get(execution_id)
         if execution is not None:

@@ -83,7 +83,7 @@ class Gate:
     ) -> AsyncIterator[None]:
         """Open the ledger, if any budget is hard, now or later: without it nothing may be spent on one.
 
-        Raises LedgerUnavailableError.
+        Raise LedgerUnavailableError.
         """
         self._loop, self._hard = current_loop(), None
         if self._budgets and has_tokenizer():
@@ -142,7 +142,7 @@ class Gate:
         """Bring other limits and other hard budgets into force; while closed, from the next opening on.
 
         One that is new binds the next turn, and where there was none before, the ledger is opened for it. All of it, or
-        nothing. Raises LedgerUnavailableError, and ConfigError for budgets that the ledger does not take.
+        nothing. Raise LedgerUnavailableError, and ConfigError for budgets that the ledger does not take.
         """
         before = self._budgets
         known = {budget.name: budget for budget in (*before, *budgets)}
@@ -271,7 +271,7 @@ class Gate:
             return None
 
     async def extend(self, admission: Admission, input_tokens: int, output_tokens: int) -> None:
-        """Hold what so many tokens can cost, where less is held. Raises as `admit` does."""
+        """Hold what so many tokens can cost, where less is held. Raise as `admit` does."""
         if admission.cap_hold is not None:
             self._capped.extend(admission.request, admission.cap_hold, (input_tokens, output_tokens))
         if self._hard is not None:

@@ -87,7 +87,7 @@ class HardBudgets:
 
         Too little left, or past a soft limit: the request comes back with a smaller `max_tokens` or another model, or
         waits, as the budget says. Whoever waits gives its passes back meanwhile, and takes them again before it holds
-        anything. Raises BudgetExhaustedError, BudgetBusyError, PriceUnknownError for a model whose cost nobody can
+        anything. Raise BudgetExhaustedError, BudgetBusyError, PriceUnknownError for a model whose cost nobody can
         bound, and LedgerUnavailableError.
         """
         waiter = Waiter()
@@ -162,7 +162,7 @@ class HardBudgets:
     ) -> None:
         """Return once it could be held, for which it is tried and given back, or once waiting is no use any more.
 
-        Each of the budgets that pause it says so once. Raises BudgetBusyError once its budget's `wait_s` are over.
+        Each of the budgets that pause it says so once. Raise BudgetBusyError once its budget's `wait_s` are over.
         """
         while self._waits(refusal):
             asked = self._asked(request)
@@ -186,7 +186,7 @@ class HardBudgets:
     async def _stand_in_line(
         self, request: TurnRequest, bound: dict[Unit, int], refusal: BudgetBusyError, waiter: Waiter
     ) -> None:
-        """Return when the turn should try again. Raises the refusal when it has waited for long enough."""
+        """Return when the turn should try again. Raise the refusal when it has waited for long enough."""
         budget = self.budgets[refusal.budget]
         account: AccountName = (refusal.budget, refusal.scope, refusal.period)
         may_try = await self._line.wait(
@@ -274,7 +274,7 @@ class HardBudgets:
     async def extend(self, admission: Admission, input_tokens: int, output_tokens: int) -> None:
         """Hold what a turn under way costs with so many tokens, where that is more than is held for it.
 
-        Nothing waits here, because its provider would not. Raises BudgetExceededError and LedgerUnavailableError.
+        Nothing waits here, because its provider would not. Raise BudgetExceededError and LedgerUnavailableError.
         """
         hold, request = admission.hold, admission.request
         if hold is None or hold.state in ("settled", "released"):

@@ -105,7 +105,7 @@ class Intake:
 def admit_turn(turn: LLMTurnComplete, prices: PriceBook) -> LLMTurnComplete:
     """Return the turn with a cost, and with the model and the provider as the price book understands them.
 
-    Usage and costs that cannot be were billed all the same: the turn counts, as `invalid`. Raises EventFormatError,
+    Usage and costs that cannot be were billed all the same: the turn counts, as `invalid`. Raise EventFormatError,
     naming the field, for a turn that nobody could attribute or log.
     """
     if tuple(map(type, astuple(turn))) not in _SHAPES:

@@ -34,7 +34,7 @@ def placed(budget: Budget, prices: PriceBook) -> Budget:
     """Return the budget with its models and providers under the names that the price book has for them.
 
     Those that it matches on are added to those given; `limits` of models and providers are those of the names of their
-    accounts. Raises ConfigError for a provider that nobody knows, for a model that is a slip of a known name, for a
+    accounts. Raise ConfigError for a provider that nobody knows, for a model that is a slip of a known name, for a
     pattern in a key of `limits`, and for a model to downgrade to that has no price where the budget needs one. Another
     model that the book does not know is warned of: the book may be from another day; so is a dearer one to downgrade
     to, and what looks like a pattern where there are none.
@@ -142,7 +142,7 @@ def _price_of_a_turn(model: str, prices: PriceBook) -> float:
 
 
 def _is_known(budget: Budget, field: str, model: str, prices: PriceBook) -> bool:
-    """Whether the price book knows the model. Raises ConfigError for a slip of one that it knows."""
+    """Whether the price book knows the model. Raise ConfigError for a slip of one that it knows."""
     names = {general for _, name in prices.names() for general in general_names(name)}
     names |= {general for _, name in prices.models() for general in general_names(name)}
     known = (

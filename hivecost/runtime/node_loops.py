@@ -80,7 +80,7 @@ class LoopTurn:
     async def enter(self, request: TurnRequest) -> tuple[TurnRequest, int, PromptCount | None]:
         """Return the request, about how long its prompt is, and what of it may still be counted.
 
-        Raises LoopLimitError and ContextBudgetError.
+        Raise LoopLimitError and ContextBudgetError.
         """
         self.is_last, self._is_counted = self._loop.begin_turn(), True
         try:

@@ -41,7 +41,7 @@ class AttachedPlugin:
         self._ready = ready
 
     async def wait_ready(self) -> None:
-        """Return once it runs. Raises PluginError when it could not be started."""
+        """Return once it runs. Raise PluginError when it could not be started."""
         await self._ready.wait()
         if self.error is not None:
             raise self.error
@@ -173,7 +173,7 @@ class PluginRack:
         return any(isinstance(run.plugin, kind) and not run.is_idle for run in self._runs.values())
 
     def register(self, plugin: Plugin) -> AttachedPlugin:
-        """Attach it when the runtime starts, or now if it runs. Raises PluginError when its name is taken."""
+        """Attach it when the runtime starts, or now if it runs. Raise PluginError when its name is taken."""
         if plugin.name in self._runs:
             raise PluginError(plugin.name, "is registered already; give the second one another name")
         run = self._runs[plugin.name] = PluginRun(plugin, is_idle=isinstance(plugin, self._idle))

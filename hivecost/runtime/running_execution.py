@@ -366,7 +366,7 @@ class RunningExecution:
     def run_at_home(self, function: Callable[[], Coroutine[Any, Any, T]]) -> Coroutine[Any, Any, T]:
         """Await an async function on the runtime's loop, from whichever loop this is called on.
 
-        Raises HiveCostError when the runtime's loop has ended, or is blocked.
+        Raise HiveCostError when the runtime's loop has ended, or is blocked.
         """
         return function() if self._loop.is_here() else self._run_there(function)
 
@@ -388,7 +388,7 @@ class RunningExecution:
     def call_from_thread(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Call an async function from the thread of a sync agent, or from one that it started.
 
-        Raises ExecutionCancelledError when the execution is cancelled meanwhile, and HiveCostError on the event loop,
+        Raise ExecutionCancelledError when the execution is cancelled meanwhile, and HiveCostError on the event loop,
         which would wait for itself.
         """
         self.refuse_when_over()

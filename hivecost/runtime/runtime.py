@@ -130,7 +130,7 @@ class AgentRuntime:
     def register_plugin(self, plugin: Plugin | str) -> AttachedPlugin:
         """Attach a plugin, before or while running; a text is the name of an installed one.
 
-        Raises PluginError for what is no plugin. `await runtime.register_plugin(p).wait_ready()` raises it, too, when
+        Raise PluginError for what is no plugin. `await runtime.register_plugin(p).wait_ready()` raises it, too, when
         the plugin fails to start; otherwise that is logged and kept in `runtime.plugins[name].error`.
         """
         candidate = load_plugin_class(plugin)() if isinstance(plugin, str) else plugin
@@ -206,7 +206,7 @@ class AgentRuntime:
         a `session_id`. A `limit` such as `"$0.20"` is a cap of its own, over all that it starts, and needs no budget: a
         turn that does not fit is refused; with `mode="observe"` it only warns, at 90 % and above the limit.
 
-        Raises UnknownEntryPointError, ConfigError for attribution that cannot be used, ExecutionCancelledError inside
+        Raise UnknownEntryPointError, ConfigError for attribution that cannot be used, ExecutionCancelledError inside
         an execution that was cancelled or has ended, in tasks that it left running, too, and HiveCostError when the
         runtime does not run, its block has raised, it closes and this is no execution that still runs, or executions
         are nested too deep.
@@ -269,7 +269,7 @@ class AgentRuntime:
     async def wait(self, execution_id: str) -> ExecutionResult:
         """Return the result of an execution that runs or is among the last 1,000 that ended.
 
-        Raises LookupError for others, and ReentrancyError inside that execution itself, in tasks and threads of it too.
+        Raise LookupError for others, and ReentrancyError inside that execution itself, in tasks and threads of it too.
         """
         return await self._executions.run_at_home(partial(self._executions.wait, execution_id))
 
@@ -307,7 +307,7 @@ class AgentRuntime:
         """Read the configuration file again: its budgets and their limits are in force now, and what was spent stays.
 
         What it does not name any more is retired, as `budgets.configure` does. Everything else that changed is in the
-        answer's `needs_restart`. A file that cannot be used changes nothing. Raises ConfigError, and
+        answer's `needs_restart`. A file that cannot be used changes nothing. Raise ConfigError, and
         LedgerUnavailableError.
         """
         if self._file is None:
@@ -332,7 +332,7 @@ class AgentRuntime:
         return self._parts.gate.for_model(request, model)
 
     async def flush(self) -> None:
-        """Return when everything published so far is in the runtime log. Raises StoreError if it cannot be written."""
+        """Return when everything published so far is in the runtime log. Raise StoreError if it cannot be written."""
         await self._executions.run_at_home(self.log.flush)
 
     def statistics(self) -> RuntimeStatistics:

@@ -73,7 +73,7 @@ def read_spec(spec_type: type[_Spec], values: Mapping[str, Any], *, where: str) 
 
 
 def loop_config_of(owner: str, given: LoopConfig | Mapping[str, Any]) -> LoopConfig:
-    """Return a loop configuration that may be given as a mapping. Raises ConfigError with the path below `owner`."""
+    """Return a loop configuration that may be given as a mapping. Raise ConfigError with the path below `owner`."""
     if isinstance(given, LoopConfig):
         return given
     if not isinstance(given, Mapping):

@@ -39,7 +39,7 @@ class Coverage:
         return self._tokens is None or self._wanted(self._tokens) == self._tokens[:2]
 
     async def extend(self) -> None:
-        """Hold as much more as is wanted. Raises BudgetExceededError and LedgerUnavailableError."""
+        """Hold as much more as is wanted. Raise BudgetExceededError and LedgerUnavailableError."""
         if self._tokens is None:
             return
         wanted = self._wanted(self._tokens)

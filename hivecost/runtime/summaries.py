@@ -40,7 +40,7 @@ async def summarize(
 ) -> Summary:
     """Have a summary written by this model, or "same", within `caps`: it is a turn of the node that it is for.
 
-    Raises as a turn does, and what the function raises.
+    Raise as a turn does, and what the function raises.
     """
     is_same = model == SAME
     prompt = _own_prompt(task) if is_same else _fresh_prompt(task)

@@ -190,7 +190,7 @@ class Turn:
     def observe(self, chunk: object) -> None:
         """Take note of one chunk or event of a stream, as the provider's SDK gives it.
 
-        Raises HiveCostError for a turn that was never entered.
+        Raise HiveCostError for a turn that was never entered.
         """
         self._require_open()
         self._seen().observe(chunk)
@@ -206,7 +206,7 @@ class Turn:
         things cannot be bounded so: what it generates ahead of what was read (half of `stream_tokens` is assumed), and
         reasoning that it bills and hides: that is held for when the provider counts it, and is an overrun where
         nothing is left then. Leave `stream_tokens` out to be strict about both: `max_tokens` are then held in full.
-        Raises HiveCostError for a turn that was never entered.
+        Raise HiveCostError for a turn that was never entered.
         """
         self._require_open()
         seen = self._seen()
@@ -219,12 +219,12 @@ class Turn:
         `observe()`. Settled again with an answer of another id, it publishes a turn of its own, whose cost this gives:
         a hard budget pays for it with what the hold has left, and what is above is an overrun. Without two different
         ids nothing changes, a warning is logged once, and this gives the first cost. A sum over several requests, as a
-        framework's usage of a run is, publishes a turn for each, and gives the cost of all. Never raises for what a
+        framework's usage of a run is, publishes a turn for each, and gives the cost of all. Never raise for what a
         provider sends: impossible counts give a cost with status `invalid`, missing ones are `estimated` from what was
         read of the answer and what was said of the prompt, and `unpriced` where nothing was read. An estimate settles
         no hold. Where nothing was known, also after the turn was left, usage that comes later is its bill: it settles
         what is in doubt, and is published once, beside the turn that was unpriced.
-        Raises HiveCostError for a turn that was never entered.
+        Raise HiveCostError for a turn that was never entered.
         """
         self._require_open()
         *earlier, newest = self._answers_of(response)

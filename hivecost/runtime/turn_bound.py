@@ -50,7 +50,7 @@ class TurnBounds:
     def tokens(self, request: TurnRequest) -> TurnTokens:
         """Return what the request says; else its model's context window, and the longest answer that the model writes.
 
-        Raises ConfigError, saying what to give, where neither is known.
+        Raise ConfigError, saying what to give, where neither is known.
         """
         window, most = self._prices.limits(request.model, request.provider)
         input_tokens = request.input_tokens or window
@@ -97,7 +97,7 @@ class TurnBounds:
         """Return the bound over all attempts, `stream_tokens` of output for the last one.
 
         `under_way` is what the last attempt is known to hold or to need by now, of input and of output. Of an earlier
-        one nobody saw how much was generated, so it counts with the longest answer. Raises ConfigError where nothing
+        one nobody saw how much was generated, so it counts with the longest answer. Raise ConfigError where nothing
         bounds the request, and PriceUnknownError for a model that nobody can bound; in a unit that is counted and not
         `enforced`, if those are named, the bound is 0 then, because shadow budgets refuse none.
         """

@@ -66,7 +66,7 @@ class LogWriter:
                 self._store.close_timeout_s = max(deadline - anyio.current_time(), 0)
 
     async def flush(self) -> None:
-        """Return when everything published so far is committed. Raises StoreError if the log cannot be written.
+        """Return when everything published so far is committed. Raise StoreError if the log cannot be written.
 
         The first flush after a loss raises, too, when the log can be written again.
         """

@@ -131,7 +131,7 @@ class UsageAggregator:
     def by(self, dimension: Dimension) -> Mapping[str, Totals]:
         """Return the sums as they stand, such as `by("model")["gpt-4o"].cost_usd`; a `day` is `2026-11-22`, in UTC.
 
-        Raises ConfigError for a dimension there is none of.
+        Raise ConfigError for a dimension there is none of.
         """
         if dimension not in DIMENSIONS:
             raise ConfigError("dimension", f"one of {', '.join(DIMENSIONS)}", got=dimension)

@@ -108,7 +108,7 @@ def read_bill(path: str | Path) -> list[BillEntry]:
     """Return the entries of a bill file, oldest first.
 
     A last line without its end is left out: its writer died writing, so it never answered.
-    Raises msgspec.DecodeError when anything before it is no bill entry.
+    Raise msgspec.DecodeError when anything before it is no bill entry.
     """
     lines = Path(path).read_bytes().split(b"\n")[:-1]
     return [msgspec.json.decode(line, type=BillEntry) for line in lines]

@@ -49,7 +49,7 @@ class FakeClock:
     def advance(self, seconds: float) -> None:
         """Move time on and wake, in the order of their deadlines, those whose time has come.
 
-        They run at the caller's next `await`. Raises ValueError for a negative step.
+        They run at the caller's next `await`. Raise ValueError for a negative step.
         """
         if seconds < 0:
             raise ValueError(f"time cannot go back: advance({seconds})")

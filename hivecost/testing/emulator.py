@@ -172,7 +172,7 @@ class ProviderEmulator:
     def wait_for_bill(self, count: int, *, timeout_s: float = 10.0) -> None:
         """Return when the bill has so many entries, so that a test can cancel a call which has surely arrived.
 
-        Raises TimeoutError when they do not come.
+        Raise TimeoutError when they do not come.
         """
         if not self._bill.wait_for(count, timeout_s):
             raise TimeoutError(f"{len(self.bill)} of {count} requests reached the emulator in {timeout_s:g} s")

@@ -22,7 +22,7 @@ def tokens_of(size: int) -> int:
 
 
 def size_of_answer(response: object) -> int:
-    """Bytes of UTF-8 that a whole answer brought, in any provider's shape; 0 where nobody can tell. Never raises."""
+    """Bytes of UTF-8 that a whole answer brought, in any provider's shape; 0 where nobody can tell. Never raise."""
     with suppress(Exception):  # a stranger's object may raise anything
         return generated_bytes(view(decoded(response)))
     return 0

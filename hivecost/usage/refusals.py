@@ -48,7 +48,7 @@ def is_unbilled(status: int, said: Iterable[object], names: Iterable[str] = ()) 
     """Whether a call that was refused with this HTTP status costs nothing.
 
     `said` is what the refusal says: mappings, objects or JSON; `names` what it is called besides. A 400 of which
-    nothing can be read may be a filter's, and so may be billed. Never raises.
+    nothing can be read may be a filter's, and so may be billed. Never raise.
     """
     if status not in NOT_BILLED:
         return False

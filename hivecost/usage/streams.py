@@ -109,7 +109,7 @@ class UsageStream:
         return self._finished
 
     def observe(self, chunk: object) -> Self:
-        """Take one chunk: dict, SDK object, JSON text, a line of server-sent events, bare text. Never raises.
+        """Take one chunk: dict, SDK object, JSON text, a line of server-sent events, bare text. Never raise.
 
         Return the stream itself, so that `UsageStream().observe(chunk).reading()` reads a single one.
         """

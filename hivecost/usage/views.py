@@ -38,7 +38,7 @@ class Unreadable:
 def view(value: object) -> Mapping[str, Any]:
     """Return the named parts of a value, one level deep; empty when it has none.
 
-    Raises ValueError for a mapping without end.
+    Raise ValueError for a mapping without end.
     """
     if type(value) is dict:  # most are, and the question below is slow
         return value
@@ -90,7 +90,7 @@ def body_of(payload: object) -> object:
 
 
 def decoded(payload: object) -> object:
-    """JSON text as what it says, everything else as it is. Raises ValueError when text is no JSON."""
+    """JSON text as what it says, everything else as it is. Raise ValueError when text is no JSON."""
     if isinstance(payload, bytes | bytearray | memoryview):
         payload = bytes(payload).decode("utf-8")
     return from_json(payload) if isinstance(payload, str) else payload

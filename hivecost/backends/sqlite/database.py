@@ -89,7 +89,7 @@ def begin(connection: sqlite3.Connection) -> None:
 def open_writer(base_path: Path, *, same_as: Identity | None = None) -> sqlite3.Connection:
     """Connect to the migrated database; open the connection, use it and close it under the OS lock.
 
-    With `same_as` it must be that file. Raises StoreErrors and sqlite3.Error. A file that is not ours, or newer than we
+    With `same_as` it must be that file. Raise StoreErrors and sqlite3.Error. A file that is not ours, or newer than we
     are, is left as it is.
     """
     path = database_path(base_path)
@@ -126,7 +126,7 @@ def open_writer(base_path: Path, *, same_as: Identity | None = None) -> sqlite3.
 def open_reader(base_path: Path) -> sqlite3.Connection:
     """Open a read-only connection that sees one snapshot. A database that is missing or still empty reads as empty.
 
-    Its SQL function `is_gone(runtime_id)` says whether the process of a runtime is gone. Raises StoreErrors.
+    Its SQL function `is_gone(runtime_id)` says whether the process of a runtime is gone. Raise StoreErrors.
     """
     connection = open_snapshot(base_path)
     if connection is None:

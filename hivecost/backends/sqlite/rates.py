@@ -57,7 +57,7 @@ def read_rates(path: Path) -> bytes | None:
 def save_rates(base_path: Path, data: bytes) -> bool:
     """Make these rates the current ones and keep those before them; False when they are the current ones already.
 
-    At every instant both files are whole, also when the machine stops. Raises StoreError.
+    At every instant both files are whole, also when the machine stops. Raise StoreError.
     """
     current = current_rates_path(base_path)
     with named_faults(current):

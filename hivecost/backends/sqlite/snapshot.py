@@ -35,7 +35,7 @@ def database_path(base_path: Path) -> Path:
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is one. Raises OSError for a folder, and for a path that leads through a file."""
+    """Whether there is one. Raise OSError for a folder, and for a path that leads through a file."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
@@ -66,7 +66,7 @@ def is_half_made(path: Path) -> bool:
 
 
 def connect(path: Path, *, mode: str) -> sqlite3.Connection:
-    """Return a connection in this mode of SQLite: `ro`, `rwc`. Raises sqlite3.Error."""
+    """Return a connection in this mode of SQLite: `ro`, `rwc`. Raise sqlite3.Error."""
     uri = f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}"
     connection = sqlite3.connect(
         uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S, cached_statements=256
@@ -77,7 +77,7 @@ def connect(path: Path, *, mode: str) -> sqlite3.Connection:
 
 
 def connect_read_only(path: Path) -> sqlite3.Connection:
-    """Return a read-only connection inside its read transaction. Raises StoreErrors and sqlite3.Error."""
+    """Return a read-only connection inside its read transaction. Raise StoreErrors and sqlite3.Error."""
     try:
         return _begun(connect(path, mode="ro"), path)
     except sqlite3.OperationalError as error:
@@ -108,7 +108,7 @@ def _begun(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
 def open_snapshot(base_path: Path) -> sqlite3.Connection | None:
     """Return a read-only connection that stands in one snapshot; None for a database that is missing or still empty.
 
-    Its SQL function `is_gone(runtime_id)` says whether the process of a runtime is gone. Raises StoreErrors.
+    Its SQL function `is_gone(runtime_id)` says whether the process of a runtime is gone. Raise StoreErrors.
     """
     is_gone = gone_from(base_path)
     path = database_path(base_path)

@@ -84,7 +84,7 @@ class LoggedSpending:
         """Count on these budgets too: what comes, and what was logged in the periods that are open.
 
         Without a path nothing counts at present: what was logged is read when that begins. Accounts of executions have
-        nothing but what comes. Raises ConfigError for the name of a budget that is there.
+        nothing but what comes. Raise ConfigError for the name of a budget that is there.
         """
         listed = tuple(budgets)
         is_first = not self._is_recovered and _oldest_start_ns(listed, 0) is not None

@@ -90,7 +90,7 @@ class BudgetWatcher:
     async def add(self, budgets: Iterable[Budget]) -> None:
         """Watch these budgets too, from the next turn on, by what was spent in their periods so far.
 
-        Raises ConfigError for the name of one that is there, and for a hard one.
+        Raise ConfigError for the name of one that is there, and for a hard one.
         """
         await self._logged.add(_counting(budgets), self._base_path)
         self._soft.set_budgets(self.accounts.budgets.values())

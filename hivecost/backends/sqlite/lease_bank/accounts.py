@@ -54,7 +54,7 @@ def sums_of(connection: sqlite3.Connection, row_id: int, process_id: int) -> Sum
 
 
 def change_lease(connection: sqlite3.Connection, process_id: int, row_id: int, by: int) -> None:
-    """Lend more, or take back. Raises sqlite3.IntegrityError for more than was lent."""
+    """Lend more, or take back. Raise sqlite3.IntegrityError for more than was lent."""
     connection.execute(
         "UPDATE ledger_leases SET amount = amount + ? WHERE process_id = ? AND account_id = ?", [by, process_id, row_id]
     )

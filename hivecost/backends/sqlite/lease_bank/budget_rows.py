@@ -40,7 +40,7 @@ def configure(
 ) -> None:
     """Bring the budgets into force, and take those out of it that are `retire`d; what was spent stays.
 
-    A limit that an operator set stays until another one is configured. Raises ConfigError for a budget that now counts
+    A limit that an operator set stays until another one is configured. Raise ConfigError for a budget that now counts
     in another unit, window, time zone or per other attributes.
     """
     budgets = tuple(budgets)
@@ -115,7 +115,7 @@ def set_limit(
     who: str,
     now_ns: int,
 ) -> int:
-    """Give a budget, or with `scope` one value of its attributes, another limit; that limit. Raises ConfigError.
+    """Give a budget, or with `scope` one value of its attributes, another limit; that limit. Raise ConfigError.
 
     In the budget's unit if `limit` names none.
     """
@@ -138,7 +138,7 @@ def raise_limit(
 ) -> int:
     """Raise the limit in force by an amount, in the budget's unit if that names none. Gives the new limit.
 
-    Raises ConfigError.
+    Raise ConfigError.
     """
     place = _place(connection, budget, scope)
     after = raise_amount(place.limit, by_amount, place.unit, key=f"budget {budget!r}: amount")
@@ -151,7 +151,7 @@ def raise_limit(
 def unset_limit(
     connection: sqlite3.Connection, budget: str, *, scope: Mapping[str, str] | None = None, who: str, now_ns: int
 ) -> int:
-    """Take an operator's limit back: what is configured is in force again; that limit. Raises ConfigError."""
+    """Take an operator's limit back: what is configured is in force again; that limit. Raise ConfigError."""
     place = _place(connection, budget, scope)
     if not place.key:
         done = connection.execute(
@@ -174,7 +174,7 @@ def limit_in_force(connection: sqlite3.Connection, budget: str, *, scope: Mappin
 
 
 def freeze(connection: sqlite3.Connection, budget: str, reason: str, *, who: str, now_ns: int) -> None:
-    """Grant nothing more on a budget. Raises ConfigError for no such budget, and for no reason."""
+    """Grant nothing more on a budget. Raise ConfigError for no such budget, and for no reason."""
     _budget(connection, budget)
     require_text(reason, "reason", "why, for those who find it frozen")
     connection.execute("UPDATE ledger_budgets SET frozen = ? WHERE name = ?", [reason, budget])
@@ -191,7 +191,7 @@ def freeze_for_bill(
 
 
 def unfreeze(connection: sqlite3.Connection, budget: str, *, who: str, now_ns: int) -> bool:
-    """Grant again; False if it was not frozen. Raises ConfigError for no such budget."""
+    """Grant again; False if it was not frozen. Raise ConfigError for no such budget."""
     _budget(connection, budget)
     done = connection.execute(
         "UPDATE ledger_budgets SET frozen = NULL WHERE name = ? AND frozen IS NOT NULL", [budget]
@@ -217,7 +217,7 @@ class _Place(NamedTuple):
 
 
 def _place(connection: sqlite3.Connection, budget: str, scope: Mapping[str, str] | None) -> _Place:
-    """Where the limit of a budget, or of a scope, is, and what it is. Raises ConfigError."""
+    """Where the limit of a budget, or of a scope, is, and what it is. Raise ConfigError."""
     unit, limit, window, attributes = _budget(connection, budget)
     if scope is None:
         return _Place(budget, unit, limit, (), attributes)
@@ -234,7 +234,7 @@ def _put_limit(connection: sqlite3.Connection, place: _Place, amount: int) -> No
 
 
 def _budget(connection: sqlite3.Connection, budget: str) -> tuple[Unit, int, Window, tuple[str, ...]]:
-    """How a budget counts, and its limit in force. Raises ConfigError, naming those there are, for no such budget."""
+    """How a budget counts, and its limit in force. Raise ConfigError, naming those there are, for no such budget."""
     names = [name for (name,) in connection.execute("SELECT name FROM ledger_budgets ORDER BY name")]
     if not isinstance(budget, str) or budget not in names:
         listed = ", ".join(map(repr, names)) or "no budgets: none with mode='hard' was ever configured here"

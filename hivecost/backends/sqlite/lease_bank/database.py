@@ -91,7 +91,7 @@ class LedgerDatabase:
     def sync(self, batch: Batch, operations: Iterable[Operation[Any]]) -> Committed:
         """Commit a batch and do the operations, in one transaction; a HiveCostError of one is its result.
 
-        Raises StoreMovedError where the database is not the one that was opened, and StoreVersionError where a newer
+        Raise StoreMovedError where the database is not the one that was opened, and StoreVersionError where a newer
         hivecost has migrated it: what this process has leased is not its own any more.
         """
         return self._transact(lambda connection, recovery: self._commit(connection, recovery, batch, operations))
@@ -99,7 +99,7 @@ class LedgerDatabase:
     def poll(self) -> Poll:
         """Return the rows that others wait for and this process has leased, and the newest change. Needs no lock.
 
-        Raises as `sync` does.
+        Raise as `sync` does.
         """
         if self._connection is None or self._identity is None:
             return Poll(set(), -1)

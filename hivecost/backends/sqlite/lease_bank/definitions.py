@@ -57,7 +57,7 @@ def _tell_of_change(connection: sqlite3.Connection, budget: Budget) -> None:
 
 
 async def record_definitions(base_path: Path, budgets: Sequence[Budget], now_ns: int) -> None:
-    """Keep what these budgets are now, durably. Raises StoreErrors."""
+    """Keep what these budgets are now, durably. Raise StoreErrors."""
 
     def record() -> None:
         with closing(open_writer(base_path)) as connection:

@@ -138,7 +138,7 @@ def _take_back(connection: sqlite3.Connection, process_id: int, amounts: dict[in
 
 
 def _units(connection: sqlite3.Connection, entry: JournalEntry) -> dict[int, tuple[str, Unit]]:
-    """(budget, unit) by row of the accounts. Raises TornJournalError for one that is not there."""
+    """(budget, unit) by row of the accounts. Raise TornJournalError for one that is not there."""
     found: dict[int, tuple[str, Unit]] = {}
     for row_id in entry.accounts:
         row = connection.execute(

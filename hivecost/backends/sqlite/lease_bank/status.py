@@ -44,7 +44,7 @@ def read_accounts(base_path: Path, now_ns: int) -> list[AccountStatus]:
     """Return the accounts whose period is not over, or that have something held or in doubt.
 
     Never less than is true: a hold that is settled while this reads may be counted at what was held and at its bill,
-    up to what its process has leased. Raises StoreErrors.
+    up to what its process has leased. Raise StoreErrors.
     """
     with _reading(base_path) as ledger:
         rows = {row.id: row for row in ledger.rows(LOAD_ACCOUNTS, {"now_ns": now_ns})}
@@ -57,7 +57,7 @@ def read_accounts(base_path: Path, now_ns: int) -> list[AccountStatus]:
 def read_accounts_of(base_path: Path, accounts: Sequence[Account]) -> dict[Account, AccountStatus]:
     """How the accounts with these budgets, periods and values stand, those included whose period is over.
 
-    One that the ledger does not have is left out. Raises StoreErrors.
+    One that the ledger does not have is left out. Raise StoreErrors.
     """
     found = {}
     with _reading(base_path) as ledger:
@@ -70,7 +70,7 @@ def read_accounts_of(base_path: Path, accounts: Sequence[Account]) -> dict[Accou
 def read_remaining(base_path: Path, accounts: Sequence[Account]) -> dict[Unit, int]:
     """Return the most that a turn on these accounts could hold once all unused leases are back, by unit.
 
-    Raises StoreErrors.
+    Raise StoreErrors.
     """
     most: dict[Unit, int] = {}
     with _reading(base_path) as ledger:
@@ -100,7 +100,7 @@ def _place_of(account: Account) -> dict[str, int | str]:
 
 
 def read_holders(base_path: Path, budget: str) -> dict[tuple[str, str], list[Holder]]:
-    """Who holds what of the budget's accounts, by scope and period. Raises StoreErrors."""
+    """Who holds what of the budget's accounts, by scope and period. Raise StoreErrors."""
     found: dict[tuple[str, str], list[Holder]] = {}
     paths = LedgerPaths(base_path)
     with _reading(base_path) as ledger:

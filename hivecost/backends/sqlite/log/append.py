@@ -52,7 +52,7 @@ class Appended(msgspec.Struct):
 def append(connection: sqlite3.Connection, events: Sequence[Event]) -> Appended:
     """Insert what is new and derive every sum from what was really inserted; committed in full, or nothing.
 
-    One event that cannot be a row never takes others with it. Raises sqlite3.Error for faults of the file, and
+    One event that cannot be a row never takes others with it. Raise sqlite3.Error for faults of the file, and
     StoreVersionError when a newer hivecost has migrated it.
     """
     try:

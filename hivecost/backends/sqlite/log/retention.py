@@ -78,7 +78,7 @@ async def prune(
     In transactions of 2,000 rows, each under the OS lock by itself: other writers wait for one of them at most, and a
     prune that is stopped can be started again. Events from before that reach the log later are not logged, but counted
     as `late`. `vacuum` rewrites the file without its free pages: meanwhile other writers wait, and the disk needs room
-    for twice the file. `dry_run` only reads; it does not even migrate. Raises ConfigError for an instant less than an
+    for twice the file. `dry_run` only reads; it does not even migrate. Raise ConfigError for an instant less than an
     hour ago, and StoreErrors.
     """
     if before_ns > clock.now_ns() - YOUNGEST_NS:

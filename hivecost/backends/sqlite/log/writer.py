@@ -141,7 +141,7 @@ class Store:
     async def write(self, events: Sequence[Event]) -> int:
         """Return after the commit that holds the events, with the number of those that were new.
 
-        Waits for room first. Raises a StoreError when any of them could not be logged; the others are.
+        Waits for room first. Raise a StoreError when any of them could not be logged; the others are.
         """
         if self._is_full:
             await self._wait_for_room(len(events))
@@ -167,7 +167,7 @@ class Store:
     async def flush(self) -> None:
         """Return after the commit that holds all events queued so far.
 
-        Raises a StoreError if any was lost since the last flush, whoever has been told of it.
+        Raise a StoreError if any was lost since the last flush, whoever has been told of it.
         """
         lost_before = self._lost_at_flush
         await self._submit(())

@@ -25,7 +25,7 @@ class Reader(Protocol):
     """Runs SELECTs; a database that is missing answers as an empty one."""
 
     async def rows(self, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
-        """All rows of the answer. Raises ConfigError for a text that no database can hold."""
+        """All rows of the answer. Raise ConfigError for a text that no database can hold."""
         ...
 
     async def close(self) -> None:
