@@ -30,28 +30,44 @@ class Attributed(Protocol):
     """What says whose it is: an event, a request, an Attribution."""
 
     @property
-    def session_id(self) -> str: ...
+    def session_id(self) -> str:
+        """The session, or ""."""
+        ...
 
     @property
-    def execution_id(self) -> str: ...
+    def execution_id(self) -> str:
+        """The execution, or ""."""
+        ...
 
     @property
-    def node_id(self) -> str: ...
+    def node_id(self) -> str:
+        """The node, or ""."""
+        ...
 
     @property
-    def agent_id(self) -> str: ...
+    def agent_id(self) -> str:
+        """The agent, or ""."""
+        ...
 
     @property
-    def user_id(self) -> str: ...
+    def user_id(self) -> str:
+        """The user, or ""."""
+        ...
 
     @property
-    def org_id(self) -> str: ...
+    def org_id(self) -> str:
+        """The org, or ""."""
+        ...
 
     @property
-    def task_id(self) -> str: ...
+    def task_id(self) -> str:
+        """The task, or ""."""
+        ...
 
     @property
-    def tags(self) -> Mapping[str, str]: ...
+    def tags(self) -> Mapping[str, str]:
+        """The tags by name."""
+        ...
 
 
 class Attribution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
@@ -123,15 +139,19 @@ class Attribution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
         return FrozenDict(words_of(self))
 
     def keys(self) -> KeysView[str]:
+        """Return the words that are set, as `words` has them."""
         return self.words.keys()
 
     def values(self) -> ValuesView[str]:
+        """Return the values of the words that are set."""
         return self.words.values()
 
     def items(self) -> ItemsView[str, str]:
+        """Return the words that are set, with their values."""
         return self.words.items()
 
     def get(self, word: str, default: Any = None) -> Any:
+        """Return the value of a word, such as `user`; `default` where it is not set."""
         return self.words.get(word, default)
 
     def __getitem__(self, word: str) -> str:

@@ -28,7 +28,9 @@ ANSWER_TIMEOUT_S: Final = 30.0
 class Task(Protocol):
     """A running coroutine."""
 
-    def cancel(self) -> object: ...
+    def cancel(self) -> object:
+        """Cancel the task."""
+        ...
 
     def was_cancelled(self) -> bool:
         """Tell whether a cancellation seen inside the task was meant for it, not raised by what it called."""
@@ -38,15 +40,21 @@ class Task(Protocol):
 class Timer(Protocol):
     """A call to come."""
 
-    def cancel(self) -> object: ...
+    def cancel(self) -> object:
+        """Cancel the call."""
+        ...
 
 
 class Wakeup(Protocol):
     """One sleeper: `set()` ends its `wait()`, and does nothing when it does not wait. Loop thread only."""
 
-    def set(self) -> None: ...
+    def set(self) -> None:
+        """End the `wait` of the sleeper; without one, do nothing."""
+        ...
 
-    def wait(self) -> Awaitable[None]: ...
+    def wait(self) -> Awaitable[None]:
+        """Sleep until `set` is called."""
+        ...
 
 
 class Here(Protocol):
@@ -64,9 +72,13 @@ class Loop(Protocol):
     #: The loop's own thread.
     here: Here
 
-    def spawn(self, function: Callable[[], Coroutine[Any, Any, None]], name: str) -> Task: ...
+    def spawn(self, function: Callable[[], Coroutine[Any, Any, None]], name: str) -> Task:
+        """Start the function as a task of this name. Loop thread only."""
+        ...
 
-    def new_wakeup(self) -> Wakeup: ...
+    def new_wakeup(self) -> Wakeup:
+        """Return a wakeup for one sleeper."""
+        ...
 
     def call_soon(self, function: Callable[[], object]) -> None:
         """Call it when the loop turns next. Loop thread only."""
@@ -76,7 +88,9 @@ class Loop(Protocol):
         """Call it after so long, if the loop still runs then and nobody cancels that. Loop thread only."""
         ...
 
-    def call_threadsafe(self, function: Callable[[], object]) -> None: ...
+    def call_threadsafe(self, function: Callable[[], object]) -> None:
+        """Call the function on the loop's thread, soon. From any thread."""
+        ...
 
     def is_here(self) -> bool:
         """Tell whether this is the loop's own thread."""

@@ -73,7 +73,9 @@ class AccountView(Protocol):
     """How one account of a budget stands. Amounts are integers in `unit`: nano-USD, tokens or calls."""
 
     @property
-    def budget(self) -> str: ...
+    def budget(self) -> str:
+        """The name of the budget."""
+        ...
 
     @property
     def scope(self) -> str:
@@ -81,19 +83,29 @@ class AccountView(Protocol):
         ...
 
     @property
-    def period(self) -> str: ...
+    def period(self) -> str:
+        """The name of the period, such as `2026-11-22` for a day."""
+        ...
 
     @property
-    def unit(self) -> Literal["usd", "tokens", "calls"]: ...
+    def unit(self) -> Literal["usd", "tokens", "calls"]:
+        """What the budget counts."""
+        ...
 
     @property
-    def limit(self) -> int: ...
+    def limit(self) -> int:
+        """The limit in force."""
+        ...
 
     @property
-    def settled(self) -> int: ...
+    def settled(self) -> int:
+        """What was billed."""
+        ...
 
     @property
-    def held(self) -> int: ...
+    def held(self) -> int:
+        """What is set aside for turns that have not ended."""
+        ...
 
     @property
     def in_doubt(self) -> int:
@@ -101,7 +113,9 @@ class AccountView(Protocol):
         ...
 
     @property
-    def remaining(self) -> int: ...
+    def remaining(self) -> int:
+        """What is left of the limit: it is neither settled, held nor in doubt."""
+        ...
 
     @property
     def reset_at(self) -> datetime | None:
@@ -137,7 +151,9 @@ class UsageView(Protocol):
     """Exact sums, in memory, over what the runtime has seen."""
 
     @property
-    def total(self) -> Totals: ...
+    def total(self) -> Totals:
+        """The sums of all turns."""
+        ...
 
     def by(self, dimension: Dimension) -> Mapping[str, Totals]:
         """Return the sums by the values of a dimension, such as `by("model")["gpt-4o"].cost_usd`."""
@@ -148,7 +164,9 @@ class SessionView(Protocol):
     """A session in the log, and its sums."""
 
     @property
-    def session_id(self) -> str: ...
+    def session_id(self) -> str:
+        """The id of the session."""
+        ...
 
     @property
     def status(self) -> str:
@@ -156,7 +174,9 @@ class SessionView(Protocol):
         ...
 
     @property
-    def metrics(self) -> Totals: ...
+    def metrics(self) -> Totals:
+        """The sums of the session's turns."""
+        ...
 
 
 class LogView(Protocol):
@@ -241,10 +261,14 @@ class PluginHost(Protocol):
     """What a runtime offers to its plugins. All of it belongs to the runtime's event loop, unless it says otherwise."""
 
     @property
-    def bus(self) -> Bus: ...
+    def bus(self) -> Bus:
+        """The bus of the runtime."""
+        ...
 
     @property
-    def clock(self) -> Clock: ...
+    def clock(self) -> Clock:
+        """The clock of the runtime."""
+        ...
 
     @property
     def base_path(self) -> str | Path:
@@ -252,18 +276,28 @@ class PluginHost(Protocol):
         ...
 
     @property
-    def budgets(self) -> BudgetsView: ...
+    def budgets(self) -> BudgetsView:
+        """How budgets stand, and changing their limits."""
+        ...
 
     @property
-    def usage(self) -> UsageView: ...
+    def usage(self) -> UsageView:
+        """The sums of what the runtime has seen."""
+        ...
 
     @property
-    def log(self) -> LogView: ...
+    def log(self) -> LogView:
+        """The runtime log."""
+        ...
 
     @property
-    def prices(self) -> PricesView: ...
+    def prices(self) -> PricesView:
+        """The price book of the runtime."""
+        ...
 
-    def statistics(self) -> HostStatistics: ...
+    def statistics(self) -> HostStatistics:
+        """Return the runtime's counts."""
+        ...
 
     def cancel_execution_nowait(
         self, execution_id: str, reason: str | BaseException | None = None, *, after_turn: bool = False
@@ -301,9 +335,13 @@ class Plugin(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name by which the runtime knows it, unique in one runtime."""
+        ...
 
-    def attached(self, host: PluginHost) -> AbstractAsyncContextManager[None]: ...
+    def attached(self, host: PluginHost) -> AbstractAsyncContextManager[None]:
+        """Return a context that is entered when the runtime starts, and left when it stops."""
+        ...
 
 
 def require_plugin(candidate: object) -> Plugin:

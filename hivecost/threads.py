@@ -145,6 +145,7 @@ class Pauses:
         self._next = self._loop.call_later(_PAUSE_EVERY_S, self._pause)
 
     def close(self) -> None:
+        """End the pauses."""
         self._next.cancel()
 
 

@@ -48,7 +48,9 @@ class Backend(Protocol):
         ...
 
     @property
-    def rates(self) -> Rates: ...
+    def rates(self) -> Rates:
+        """The fetched price tables of the place."""
+        ...
 
     def reader(self) -> LogReader:
         """Return a reader of the log."""

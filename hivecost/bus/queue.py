@@ -32,6 +32,7 @@ class Place:
         self.accepted = 0
 
     def settle(self, accepted: int) -> None:
+        """End the wait of the event, which is in the queue or lost; `accepted` is the queue's count by then."""
         self.accepted = accepted
         self.settled.set()
 
@@ -76,6 +77,7 @@ class Queue:
 
     @property
     def dropped(self) -> int:
+        """How many events were dropped, before they were accepted or after."""
         return self.refused + self.discarded
 
     # -- in ----------------------------------------------------------------------------------------------------

@@ -52,6 +52,7 @@ class Routes:
                 by_value[value] = (*by_value.get(value, ()), subscriber)
 
     def remove(self, subscriber: Subscriber) -> None:
+        """Give the subscriber no more events."""
         for event_type, field, value in self._places.pop(subscriber.id, ()):
             if not field:
                 self._plain[event_type] = tuple(s for s in self._plain[event_type] if s is not subscriber)

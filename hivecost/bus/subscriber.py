@@ -160,6 +160,7 @@ class Subscriber:
         return True
 
     def start(self, loop: Loop) -> None:
+        """Start the subscription's task on the loop, once; an ended subscription stays ended."""
         if self._task is None and not self.ended:
             self._finished = anyio.Event()
             self._loop, self._wakeup = loop, loop.new_wakeup()
@@ -330,6 +331,7 @@ class Subscriber:
         return not self._is_abandoned
 
     def statistics(self) -> SubscriptionStatistics:
+        """Return the counts as they stand."""
         queue = self.queue
         return SubscriptionStatistics(
             subscription_id=self.id,

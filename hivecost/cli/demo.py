@@ -96,6 +96,7 @@ class TurnTicker:
 
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
+        """Print each turn while the runtime runs."""
         from hivecost.events import EventType  # noqa: PLC0415  # as above
 
         subscription = host.bus.subscribe(event_types=[EventType.LLM_TURN_COMPLETE], handler=self._print)

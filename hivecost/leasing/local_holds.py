@@ -103,6 +103,7 @@ class LocalHolds(Atomic):
 
     @property
     def budgets(self) -> Mapping[str, Budget]:
+        """The budgets by name."""
         return self._state.budgets
 
     @atomic(lambda *_: None)

@@ -19,6 +19,7 @@ class LocalLedger(LocalHolds):
 
     @property
     def has_leases(self) -> bool:
+        """Whether the process has any lease."""
         return bool(self._leases)
 
     @property

@@ -116,6 +116,7 @@ class Account(msgspec.Struct, eq=False, weakref=True):
 
     @property
     def key(self) -> AccountKey:
+        """What tells it from other accounts of its budget: the start of its period, and its values."""
         return self.period.start_ns, self.values
 
     @property
@@ -131,6 +132,7 @@ class Account(msgspec.Struct, eq=False, weakref=True):
 
     @property
     def remaining(self) -> int:
+        """What is left of the limit, and not below zero."""
         return max(0, self.limit - self.settled - self.held - self.in_doubt)
 
     @property

@@ -29,19 +29,29 @@ class AnsweredTurn(Attributed, Protocol):
     """A turn that came back, or a sum of some: what it says of its model and its provider besides whose it is."""
 
     @property
-    def model(self) -> str: ...
+    def model(self) -> str:
+        """The model that answered, else the one that was asked for."""
+        ...
 
     @property
-    def provider(self) -> str: ...
+    def provider(self) -> str:
+        """The provider that answered, else the one that was asked."""
+        ...
 
     @property
-    def asked_model(self) -> str: ...
+    def asked_model(self) -> str:
+        """The model as the caller named it; "" where that is `model`."""
+        ...
 
     @property
-    def resolved_model(self) -> str: ...
+    def resolved_model(self) -> str:
+        """The model as the price book understood it, or ""."""
+        ...
 
     @property
-    def resolved_provider(self) -> str: ...
+    def resolved_provider(self) -> str:
+        """The provider as the price book understood it, or ""."""
+        ...
 
 
 def attributes_of(source: AnsweredTurn | TurnRequest, answered: tuple[str, ...] = ()) -> dict[str, str]:

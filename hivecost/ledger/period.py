@@ -32,6 +32,7 @@ class Period(msgspec.Struct, frozen=True, gc=False):
     end_ns: int | None
 
     def contains(self, at_ns: int) -> bool:
+        """Tell whether the instant, in nanoseconds since 1970 UTC, is in the period."""
         return self.start_ns <= at_ns and (self.end_ns is None or at_ns < self.end_ns)
 
 

@@ -51,6 +51,7 @@ class LedgerSnapshot(msgspec.Struct, frozen=True):
 
 
 def save_account(account: Account) -> AccountSnapshot:
+    """Return the account as a snapshot keeps it."""
     budget = account.budget
     return AccountSnapshot(
         budget=budget.name,

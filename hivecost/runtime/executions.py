@@ -379,6 +379,7 @@ class Executions:
         return wait_on(loop, function) if here is None else here.call_from_thread(function)
 
     def cancel_all(self, reason: str) -> None:
+        """Cancel every execution that runs."""
         for execution_id in list(self.running):
             self.cancel(execution_id, reason)
 

@@ -24,6 +24,8 @@ STOP_TIMEOUT_S: Final = 30.0
 
 
 class PluginStatus(StrEnum):
+    """How a plugin fares."""
+
     REGISTERED = "registered"
     RUNNING = "running"
     STOPPED = "stopped"
@@ -111,6 +113,7 @@ class PluginRun:
         _log.error("%s", error, exc_info=cause)
 
     async def start(self, group: anyio.abc.TaskGroup, host: PluginHost) -> None:
+        """Start the plugin as a task of the group. Return once it runs or has failed, after START_TIMEOUT_S at most."""
         group.start_soon(self.run, host, name=f"hivecost plugin {self.plugin.name}")
         try:
             with anyio.move_on_after(START_TIMEOUT_S):

@@ -50,6 +50,7 @@ class CostReporter:
 
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
+        """Report what happens on the bus while the runtime runs."""
         async with host.bus.subscribe(
             event_types=[
                 EventType.EXECUTION_COMPLETED,

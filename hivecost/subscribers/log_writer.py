@@ -46,6 +46,7 @@ class LogWriter:
 
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
+        """Write the events of the bus to the log while the runtime runs."""
         self._host = host
         self._store = open_backend(host.base_path).writer(clock=host.clock)
         async with AsyncExitStack() as stack:

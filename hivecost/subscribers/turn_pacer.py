@@ -63,6 +63,8 @@ class TurnPacer:
 
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
+        """Pace the runtime's turns at the gate while it runs."""
+
         async def check(request: TurnRequest) -> TurnEnd | None:
             if request.is_charge:  # no call of a model
                 return None

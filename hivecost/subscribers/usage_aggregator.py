@@ -69,6 +69,7 @@ class UsageAggregator:
 
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
+        """Add up the turns and charges of the bus while the runtime runs."""
         async with host.bus.subscribe(
             event_types=[EventType.LLM_TURN_COMPLETE, EventType.CHARGE_SETTLED],
             handler=self.add,

@@ -48,6 +48,7 @@ class Block(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> str:
+        """The pieces together."""
         return "".join(self.pieces)
 
 
@@ -69,10 +70,12 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def text(self) -> str:
+        """The text of all blocks that are no tool calls."""
         return "".join(block.text for block in self.blocks if not block.tool)
 
     @property
     def calls_tools(self) -> bool:
+        """Whether any block is a tool call."""
         return any(block.tool for block in self.blocks)
 
     @property

@@ -27,6 +27,7 @@ if sys.platform == "win32":
         msvcrt.locking(descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
 
     def release(descriptor: int) -> None:
+        """Release the lock that this process holds on the file."""
         os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
 
@@ -40,6 +41,7 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def release(descriptor: int) -> None:
+        """Release the lock that this process holds on the file."""
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
     def _share(descriptor: int) -> None:

@@ -103,6 +103,7 @@ class BudgetWatcher:
 
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
+        """Count the turns of the log, then watch those of the bus while the runtime runs."""
         self._logged.is_logged = self._is_logged()
         self.accounts.sessions_max = SESSIONS_MAX if self._logged.is_logged else ACCOUNTS_MAX
         await self._logged.recover(host.base_path, host.clock)

@@ -58,6 +58,7 @@ class LedgerPaths:
         return new_lock_name()
 
     def journal(self, name: str) -> Path:
+        """Return the path of the journal of this name."""
         return self._file(name, ".journal")
 
     def lock(self, name: str) -> list[int] | None:

@@ -33,6 +33,7 @@ class Tally:
             self.lose(error)
 
     def statistics(self, *, queued: int, queue_max: int) -> StoreStatistics:
+        """Return the counts, with the length of the queue and its limit."""
         return StoreStatistics(
             queued=queued,
             queue_max=queue_max,
