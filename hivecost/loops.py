@@ -129,7 +129,7 @@ def here() -> Here:
 
 
 def nowhere() -> Here:
-    """No thread."""
+    """Return a mark of no thread."""
     return threading.RLock()  # type: ignore[return-value]  # Condition lives on its _is_owned() too
 
 
@@ -227,7 +227,7 @@ class _TrioLoop:
 
 
 def is_asyncio() -> bool:
-    """Whether the loop that runs now is asyncio's; else it is trio's. Raise anyio.NoEventLoopError outside of one."""
+    """Tell whether asyncio's loop runs now, and not trio's. Raise anyio.NoEventLoopError outside of both."""
     return not anyio.lowlevel.current_token().backend_class.__module__.endswith("_trio")
 
 
@@ -326,11 +326,11 @@ class _Bridge(Generic[T]):
             self._done()
 
     def withdraw(self) -> bool:
-        """Never begin; False when it has begun."""
+        """Take the work back before it begins; return False when it has begun."""
         return self.outcome.cancel()
 
     def cancel(self) -> None:
-        """On the other loop's thread, after it was sent."""
+        """Cancel the work on the other loop's thread, after it was sent."""
         self._is_cancelled = True
         if self._scope is not None:
             self._scope.cancel()

@@ -40,7 +40,7 @@ class USD(Decimal):
     """An exact amount in USD that also adds to a float, because running totals often start at `0.0`."""
 
     def __add__(self, other: Any) -> Any:
-        """USD with an exact number, a float with a float."""
+        """Return USD for an exact number, a float for a float."""
         if isinstance(other, float):
             return float(self) + other
         total = super().__add__(other)
@@ -81,7 +81,7 @@ def _with_a_point(number: str) -> str:
 
 
 def to_nanousd(amount: str | int | float | Decimal, *, key: str = "amount") -> int:
-    """USD as nano-USD: `"$0.50"`, `"0.50usd"`, `"1,200"`, `0.5`; rounded half-even past nine decimals.
+    """Return USD as nano-USD: `"$0.50"`, `"0.50usd"`, `"1,200"`, `0.5`; rounded half-even past nine decimals.
 
     Raise ConfigError, naming `key`, for anything that is not a finite, non-negative number, and where a comma stands
     before other than three digits.

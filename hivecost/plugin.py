@@ -49,7 +49,7 @@ class Bus(Protocol):
         ...
 
     def unsubscribe(self, subscription_id: str) -> bool:
-        """No more calls after this; False when the id is not known."""
+        """Make no more calls of the handler; return False when the id is not known."""
         ...
 
     async def drain(self, subscription_id: str | None = None) -> None:

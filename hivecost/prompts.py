@@ -60,7 +60,7 @@ CACHE_MARKS: Final = ("cache_control", "cachePoint", "cache_point")
 
 
 def reaches_outside(prompt: Any) -> bool:
-    """Whether the provider reads, or may read, what the bytes of a prompt do not bound.
+    """Tell whether the provider reads, or may read, what the bytes of a prompt do not bound.
 
     That are images, audio and files, what its own tools find (web search, code), what was sent before or is stored
     there, and all that nobody knows. Raise RecursionError for what nests too deep, or in itself.
@@ -98,14 +98,15 @@ def tools_in(prompt: dict[Any, Any]) -> Sequence[Any]:
 
 
 def _is_providers_tool(tool: Any) -> bool:
-    """Whether a tool is none of the caller's own: it has no type, which is looked at elsewhere, and an unknown name."""
+    """Tell whether a tool without a type is the provider's, by a name that none of the caller's own has."""
     return isinstance(tool, dict) and "type" not in tool and not any(name in tool for name in _OWN_TOOLS)
 
 
 def asked_tool_calls(prompt: Any) -> int:
-    """How many calls of the provider's own tools a request may be billed for: at most `max_uses` of each of them.
+    """Return how many calls of the provider's own tools a request may be billed for.
 
-    Of one that says no maximum, TOOL_CALLS; of all of them together at most `max_tool_calls`.
+    A tool counts with its `max_uses`, one that names no maximum with TOOL_CALLS; all together with at most
+    `max_tool_calls`.
     """
     if not isinstance(prompt, dict):
         return 0
@@ -115,7 +116,10 @@ def asked_tool_calls(prompt: Any) -> int:
 
 
 def asked_answers(prompt: Any) -> int:
-    """How many answers a request asks for at once, each of which is billed: OpenAI's `n`, Gemini's `candidateCount`."""
+    """Return how many answers a request asks for at once, each of which is billed.
+
+    They are OpenAI's `n` and Gemini's `candidateCount`.
+    """
     if not isinstance(prompt, dict):
         return 1
     config = prompt.get("generationConfig") or prompt.get("generation_config") or prompt.get("config")

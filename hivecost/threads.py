@@ -86,7 +86,7 @@ _threads: Final = _Threads()
 
 @contextmanager
 def kept_threads() -> Iterator[None]:
-    """Until it ends, threads that have nothing to do wait for more."""
+    """Keep idle threads waiting for more work until this ends."""
     let_go = _threads.keep()
     try:
         yield

@@ -48,7 +48,7 @@ class Tail:
         return segments
 
     def close(self) -> None:
-        """Whoever comes next looks at the queues first. From any thread."""
+        """Make the next publisher look at the queues first. From any thread."""
         self.room = 0
 
 
@@ -85,6 +85,6 @@ class Inbox:
                 yield self._items.popleft()
 
     def drop(self, why: str) -> None:
-        """One event is lost: counted and signalled."""
+        """Count and signal one event as lost."""
         self.dropped += 1
         report_inbox_loss(self._bus, self.dropped, why)

@@ -166,7 +166,7 @@ class EventBus(Publishing):
         return Subscription(subscriber.id, bus=self, statistics=partial(self._statistics_of, subscriber))
 
     def _do_in_order(self, change: Callable[[], None]) -> None:
-        """After what was published before, on the loop's thread."""
+        """Make the change after what was published before, on the loop's thread."""
         if self._loop is None or (self._loop.is_here() and not self._middle):
             self._collect()
             change()
@@ -174,7 +174,7 @@ class EventBus(Publishing):
             self._put_in_inbox(change, self._loop)
 
     def _register(self, subscriber: Subscriber, types: frozenset[EventType], custom_names: frozenset[str]) -> None:
-        """On the loop's thread, where no publisher is counting on the room in the queues there were."""
+        """Register on the loop's thread, where no publisher is counting on the room in the queues there were."""
         if subscriber.id in self._subscribers:
             self._spread()
             self._routes.add(subscriber, types, custom_names)
@@ -183,7 +183,7 @@ class EventBus(Publishing):
                 subscriber.start(self._loop)
 
     def unsubscribe(self, subscription_id: str) -> bool:
-        """No call starts after this; what still waited is counted as dropped. False when the id is not known.
+        """Start no more calls of the handler; count what waits as dropped. Return False when the id is not known.
 
         A call that is under way goes on to its end.
         """
@@ -195,7 +195,7 @@ class EventBus(Publishing):
         return True
 
     def _abandon(self, subscriber: Subscriber) -> None:
-        """Its task ended by itself, because its handler cancelled it."""
+        """Retire a subscription whose task ended by itself, because its handler cancelled it."""
         self._subscribers.pop(subscriber.id, None)
         self._leaving[subscriber.id] = subscriber
         self._retire(subscriber, TASK_ENDED)
@@ -207,7 +207,7 @@ class EventBus(Publishing):
         self._see_off()
 
     def _see_off(self) -> None:
-        """Of those whose handler has returned, only what they lost and how often they failed is kept."""
+        """Forget ended subscriptions whose handler has returned; keep what they lost and how often they failed."""
         for subscriber in [each for each in list(self._leaving.values()) if each.ended and each.is_finished]:
             del self._leaving[subscriber.id]
             figures = subscriber.statistics()

@@ -31,7 +31,7 @@ class _Completed(Coroutine[Any, Any, None]):
         raise kind if value is None else value
 
     def close(self) -> None:
-        """There is nothing to end."""
+        """Do nothing, because there is nothing to end."""
 
 
 COMPLETED: Final[Coroutine[Any, Any, None]] = _Completed()

@@ -102,7 +102,7 @@ class Publishing:
         await anyio.lowlevel.checkpoint()
 
     def _deliver(self, event: Event) -> Coroutine[Any, Any, None]:
-        """Past the tail, because it is this publisher who waits in line where a queue is full."""
+        """Deliver past the tail, because it is this publisher who waits in line where a queue is full."""
         if self._admit is not None:
             event = self._admit(event)
             _require_event(event)
@@ -219,7 +219,7 @@ class Publishing:
         return here if here is not None and here.bus is self and not here.is_finished else None
 
     def _find_room(self) -> bool:
-        """How many events may come without a look at any queue; False: somebody is to be looked at now.
+        """Find how many events may come without a look at any queue; return False if the next one needs a look.
 
         Loop thread only, with all that was published handed on; other threads may subscribe and publish meanwhile.
         """

@@ -105,7 +105,7 @@ class Queue:
         return place
 
     def let_in(self) -> None:
-        """As many of those in line as there is room for, those that wait longest first."""
+        """Let in as many of the events in line as there is room for, those that wait longest first."""
         places = [self.line.popleft() for _ in range(min(self.most - self.pending, len(self.line)))]
         if places:
             before = self.accepted
@@ -141,7 +141,7 @@ class Queue:
         return dropped + waited
 
     def _pass_by(self, count: int) -> None:
-        """So many of those that wait longest wait no more."""
+        """Take off so many of the events that wait longest."""
         self.waiting -= count
         self._offset += count
         while self._segments and self._offset >= len(self._segments[0]):
@@ -165,7 +165,7 @@ class Queue:
         return part
 
     def hand_over(self, part: list[Event]) -> list[Event]:
-        """All of it at once, in a list of the handler's own, to do with as it likes."""
+        """Hand over the whole part at once, in a list of the handler's own, to do with as it likes."""
         self.in_hand = len(part)
         return part.copy()
 

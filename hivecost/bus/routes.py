@@ -25,7 +25,7 @@ class Routes:
         self._places: dict[str, tuple[_Place, ...]] = {}
 
     def matching(self, event: Event) -> Sequence[Subscriber]:
-        """Every subscription that wants the event."""
+        """Return every subscription that wants the event."""
         plain, keyed = self._plain[event.type], self._keyed[event.type]
         return (*plain, *_matching(keyed, event)) if keyed else plain
 

@@ -152,7 +152,7 @@ class Subscriber:
         return self._finished is None or self._finished.is_set()
 
     def reopen(self) -> bool:
-        """Ready for another run of the bus; False while a handler call of the last segment still ignores its end."""
+        """Get ready for another run of the bus; return False while a handler call of the last run has not ended."""
         if not self.is_finished:
             return False
         self.ended, self._is_abandoned, self.awaits_turn = False, False, True
@@ -236,7 +236,7 @@ class Subscriber:
             self._survive_foreign_cancellation(events, error)
 
     def count_failures_like(self, error: Exception) -> int:
-        """How often it has raised an error of this class, this time included."""
+        """Return how often the handler has raised an error of this class, this time included."""
         self._failures[type(error)] += 1
         return self._failures[type(error)]
 
@@ -262,7 +262,7 @@ class Subscriber:
             self._wake_done_waiters()
 
     def _awaited(self) -> int | None:
-        """How many events the next of those who wait waits for."""
+        """Return the count of handled events that the next waiter waits for; None without a waiter."""
         return min(target for target, _ in self._done_waiters) if self._done_waiters else None
 
     def _wake_done_waiters(self) -> None:

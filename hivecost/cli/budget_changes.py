@@ -282,7 +282,7 @@ def _amount(words: list[str], budget: BudgetState, key: str) -> Decimal:
 
 
 def _scope(named: list[str] | None, data: str) -> Mapping[str, str] | None:
-    """Whose limit it is, as `--for` says, a model as its accounts name it; None: the budget's. Raise ConfigError."""
+    """Return whose limit it is, as `--for` says; None for the budget's. Raise ConfigError."""
     scope: dict[str, str] = {}
     for text in named or ():
         attribute, equals, value = text.partition("=")

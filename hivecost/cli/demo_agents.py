@@ -25,7 +25,7 @@ def serve_models() -> ProviderEmulator:
 
 
 def register_agents(runtime: AgentRuntime, provider: ProviderEmulator) -> None:
-    """Async agents, of which one starts another, and one that is a plain function in a thread."""
+    """Register async agents, of which one starts another, and one that is a plain function in a thread."""
     chat_url = f"{provider.openai_base_url}/chat/completions"
     messages_url = f"{provider.anthropic_base_url}/v1/messages"
 

@@ -59,7 +59,7 @@ def outliving_readers() -> Iterator[None]:
 
 
 def is_output_left() -> bool:
-    """Whether nobody reads standard output any more: a program without an end of its own ends then."""
+    """Tell whether nobody reads standard output any more: a program without an end of its own ends then."""
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     return isinstance(raw, _Pipe) and raw.is_left
 

@@ -104,6 +104,6 @@ def _progress() -> Iterator[_Advance]:
 
 
 def _stdin_bytes() -> int | None:
-    """How much is coming, where that can be known."""
+    """Return how many bytes are coming, where that can be known."""
     status = os.fstat(sys.stdin.fileno())
     return status.st_size if stat.S_ISREG(status.st_mode) else None

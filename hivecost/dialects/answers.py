@@ -137,7 +137,7 @@ class Answer:
         return read_usage(self._with_counts(body))
 
     def readings(self) -> list[UsageReading]:
-        """One for each answer that came: some gateways send several in one stream."""
+        """Return a reading for each answer that came: some gateways send several in one stream."""
         if self._framing is None and self._whole is not None:
             return [self.reading()]
         return [answer.reading for answer in self._usage.answers()]

@@ -29,7 +29,7 @@ class AnthropicMessages:
     name = "anthropic.messages"
 
     def recognise(self, target: Target) -> Match | None:
-        """Vertex AI says the model in the path, and whether it is a stream."""
+        """Match the path; Vertex AI names in it the model, and whether the answer is a stream."""
         if target.method != "POST":
             return None
         if _PATH.fullmatch(target.path):
@@ -54,15 +54,15 @@ class AnthropicMessages:
         )
 
     def framing(self, route: Route) -> SseFraming:
-        """Server-sent events."""
+        """Return the framing of server-sent events."""
         return SseFraming()
 
     def ending(self, request: ModelRequest) -> MessageEnding:
-        """Of one message."""
+        """Return the ending of one message."""
         return MessageEnding(request.model)
 
     def refused(self, refusal: Refusal, route: Route, headers: Mapping[str, str]) -> RefusalAnswer:
-        """`{"type": "error", "error": {type, message}}`."""
+        """Return `{"type": "error", "error": {type, message}}`."""
         kind = _ERRORS.get(refusal.kind, "invalid_request_error")
         return answer(refusal, {"type": "error", "error": {"type": kind, "message": refusal.message}})
 
@@ -98,7 +98,7 @@ class MessageEnding:
             self._open.discard(index)
 
     def events(self, usage: Usage) -> list[Event]:
-        """From the end of the block to `message_stop`."""
+        """Return the events from the end of the block to `message_stop`."""
         start = [] if self._has_begun else [_event("message_start", message=self._empty(usage))]
         ends = [_event("content_block_stop", index=index) for index in sorted(self._open)]
         delta = {"stop_reason": "max_tokens", "stop_sequence": None}

@@ -52,15 +52,15 @@ class BedrockConverse:
         )
 
     def framing(self, route: Route) -> EventStreamFraming:
-        """Amazon's event stream."""
+        """Return the framing of Amazon's event stream."""
         return EventStreamFraming()
 
     def ending(self, request: ModelRequest) -> ConverseEnding:
-        """Of one stream."""
+        """Return the ending of one stream."""
         return ConverseEnding()
 
     def refused(self, refusal: Refusal, route: Route, headers: Mapping[str, str]) -> RefusalAnswer:
-        """As Amazon says errors."""
+        """Return the answer in the form of Amazon's errors."""
         return amazon_answer(refusal)
 
 
@@ -88,7 +88,7 @@ class ConverseEnding:
                 self._open.discard(index)
 
     def events(self, usage: Usage) -> list[Event]:
-        """From the end of the block to the metadata, whose time nobody measured."""
+        """Return the events from the end of the block to the metadata, whose time nobody measured."""
         start = [] if self._has_begun else [_event("messageStart", role="assistant")]
         ends = [_event("contentBlockStop", contentBlockIndex=index) for index in sorted(self._open)]
         metadata = _event("metadata", usage=converse_usage(usage), metrics={"latencyMs": 0})

@@ -123,21 +123,21 @@ class BedrockInvoke:
         )
 
     def framing(self, route: Route) -> EventStreamFraming:
-        """Amazon's event stream."""
+        """Return the framing of Amazon's event stream."""
         return EventStreamFraming()
 
     def ending(self, request: ModelRequest) -> InvokeEnding:
-        """Of one stream."""
+        """Return the ending of one stream."""
         family = _family(request.model, request.body)
         return InvokeEnding(family.ending(request) if family else _LastEvent())
 
     def refused(self, refusal: Refusal, route: Route, headers: Mapping[str, str]) -> RefusalAnswer:
-        """As Amazon says errors."""
+        """Return the answer in the form of Amazon's errors."""
         return amazon_answer(refusal)
 
 
 def _family(model: str, body: Body) -> _Family | None:
-    """By the model's name, else by the body; None where neither says it."""
+    """Return the family by the model's name, else by the body; None where neither tells it."""
     value = body.value
     for family in _FAMILIES:
         if family.named and family.named in model and (family.named != "mistral." or "prompt" in value):
@@ -161,7 +161,7 @@ class InvokeEnding:
         self._own.observe(event)
 
     def events(self, usage: Usage) -> list[Event]:
-        """Events without names."""
+        """Return events without names."""
         *before, last = [Event(view(event.fields)) for event in self._own.events(usage) if event.fields]
         metrics = {
             "inputTokenCount": usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens,

@@ -212,11 +212,11 @@ class Dialect(Protocol):
         ...
 
     def framing(self, route: Route) -> Framing:
-        """How a stream is cut where its answer does not say so itself."""
+        """Return how a stream is cut where its answer does not say so itself."""
         ...
 
     def ending(self, request: ModelRequest) -> Ending:
-        """Knows how to end one stream."""
+        """Return what knows how to end one stream."""
         ...
 
     def refused(self, refusal: Refusal, route: Route, headers: Mapping[str, str]) -> RefusalAnswer:

@@ -101,7 +101,7 @@ def _header(name: bytes, value: bytes) -> bytes:
 
 
 def _headers(data: bytes) -> Iterator[tuple[str, str]]:
-    """Those that are text."""
+    """Yield the headers that are text."""
     at = 0
     while at < len(data):
         name_end = at + 1 + data[at]

@@ -58,15 +58,15 @@ class Gemini:
         )
 
     def framing(self, route: Route) -> Framing:
-        """Server-sent events where they were asked for, else a list that comes one by one."""
+        """Return the framing of server-sent events where they were asked for, else of a list that comes one by one."""
         return SseFraming() if route.target.query.get("alt") == "sse" else JsonArrayFraming()
 
     def ending(self, request: ModelRequest) -> GeminiEnding:
-        """Of one stream."""
+        """Return the ending of one stream."""
         return GeminiEnding(request)
 
     def refused(self, refusal: Refusal, route: Route, headers: Mapping[str, str]) -> RefusalAnswer:
-        """`{"error": {code, message, status}}`; in a list where the answer would be one."""
+        """Return `{"error": {code, message, status}}`; in a list where the answer would be one."""
         error = {
             "code": STATUSES[refusal.kind],
             "message": refusal.message,

@@ -52,7 +52,7 @@ class JsonArrayFraming:
         return (("[" if is_first else ",\r\n") + said + "]").encode()
 
     def _element_end(self) -> int:
-        """Where the first element ends; 0 where it has not ended yet."""
+        """Return where the first element ends; 0 where it has not ended yet."""
         while found := (_INSIDE if self._in_text else _OUTSIDE).search(self._pending, self._looked_at):
             sign, self._looked_at = found.group(), found.end()
             if sign == b"\\":

@@ -85,7 +85,7 @@ class JsonBody:
         return json.dumps(inner[()]) if () in inner else self._part(key).edited(inner)
 
     def _end(self) -> int:
-        """Where another member can be added."""
+        """Return where another member can be added."""
         last = next(reversed(self._members.values()), None)
         return last.end if last else self.text.index("{") + 1
 

@@ -24,7 +24,7 @@ class OllamaChat:
     name = "ollama.chat"
 
     def recognise(self, target: Target) -> Match | None:
-        """By its path."""
+        """Match the path."""
         is_chat = target.method == "POST" and target.path == _PATH
         return Match(provider="ollama") if is_chat else None
 
@@ -43,11 +43,11 @@ class OllamaChat:
         return JsonLinesFraming()
 
     def ending(self, request: ModelRequest) -> OllamaEnding:
-        """Of one answer."""
+        """Return the ending of one answer."""
         return OllamaEnding(request.model)
 
     def refused(self, refusal: Refusal, route: Route, headers: Mapping[str, str]) -> RefusalAnswer:
-        """`{"error": message}`."""
+        """Return `{"error": message}`."""
         return answer(refusal, {"error": refusal.message})
 
 

@@ -66,7 +66,7 @@ def read_body(route: Route, headers: Mapping[str, str], body: Body) -> ModelRequ
 
 
 def _cache_write(body: Body) -> CacheWrite:
-    """As the marks say; looked for in every part only where there may be one."""
+    """Return the cache write that the marks ask for, and look for marks only where there may be one."""
     text = body.text if isinstance(body, JsonBody) else None
     if text is not None and not (any(mark in text for mark in CACHE_MARKS) or _ESCAPED_LETTER.search(text)):
         return ""

@@ -76,7 +76,7 @@ class ResponseEnding:
             self._keep_part(key[0], fields)
 
     def _keep_part(self, name: str, fields: dict[str, Any]) -> None:
-        """In its item, which is said again when it is done."""
+        """Keep the part in its item, which is repeated when it is done."""
         holder, _ = _PARTS[name]
         item = self._items.setdefault(fields.get("output_index"), {})
         item[holder] = [*items(item.get(holder)), fields.get("part")]
@@ -90,7 +90,7 @@ class ResponseEnding:
             self._keep_text(key[0], begun[0], text_of(fields.get(name)))
 
     def _keep_text(self, name: str, fields: dict[str, Any], said: str) -> None:
-        """In its part while that is open, else in its item."""
+        """Keep the text in its part while that is open, else in its item."""
         index = fields.get("output_index")
         places = [key for key in self._open_parts if key[1:] == _key(name, fields)[1:]]
         holder = dict(view(self._open_parts[places[0]].get("part"))) if places else self._items.setdefault(index, {})

@@ -178,9 +178,9 @@ class Totals(msgspec.Struct, frozen=True, gc=False):
         return Totals(*map(add, _sums(self), _sums(other)))
 
     def as_metrics(self) -> dict[str, Any]:
-        """Every sum by its name, and `total_tokens`, `cached_tokens` and `cost_usd` (a float).
+        """Return every sum by its name, and `total_tokens`, `cached_tokens` and `cost_usd` (a float).
 
-        `notional_nanousd`, and `notional_usd` with it, only where a subscription pays for any of the turns.
+        `notional_nanousd` and `notional_usd` are there only where a subscription pays for any of the turns.
         """
         metrics = {
             **dict(zip(Totals.__struct_fields__, _sums(self), strict=True)),

@@ -100,7 +100,7 @@ _ONLY_INT: Final = {int}
 
 
 def usage_problem(counts: tuple[object, ...]) -> str:
-    """Why these counts (in the order of USAGE_FIELDS) cannot be one turn's usage; "" when they can."""
+    """Say why these counts (in the order of USAGE_FIELDS) cannot be one turn's usage; "" when they can."""
     if set(map(type, counts)) != _ONLY_INT:
         name, count = next((n, c) for n, c in zip(USAGE_FIELDS, counts, strict=True) if type(c) is not int)
         return f"{name} must be an integer, got {shown(count, 60)}"

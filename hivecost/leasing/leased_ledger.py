@@ -282,5 +282,5 @@ class LeasedLedger(LedgerControls):
 
 
 def _is_durable_in(hold: Hold, budget: str) -> bool:
-    """Whether the bank decides on its account of the budget, which may be retired."""
+    """Tell whether the bank decides on the hold's account of the budget, which may be retired."""
     return any(account.budget.name == budget and is_durable(account) for account in hold.made_on)

@@ -166,7 +166,7 @@ class LedgerHold(msgspec.Struct, eq=False, gc=False):
         return self._local.settle_another(self._entry, amounts_of(usd, **more))
 
     def doubt_another(self, units: Collection[Unit] = UNITS) -> None:
-        """One more answer came for it, and nobody knows its bill in these units.
+        """Put one more answer that came for the hold in doubt: nobody knows its bill in these units.
 
         What is left of the hold there is in doubt as one of its own, as far as the accounts still have room.
         """

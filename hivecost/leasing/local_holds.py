@@ -396,7 +396,7 @@ class LocalHolds(Atomic):
 
 
 def without_own_limits(budgets: Iterable[Budget]) -> list[Budget]:
-    """Single values have the limits that the bank says, whatever the budgets were configured with."""
+    """Return the budgets without limits of single values, for which the bank's limits are in force."""
     return [budget.without_own_limits() for budget in budgets]
 
 

@@ -167,7 +167,7 @@ class Account(msgspec.Struct, eq=False, weakref=True):
         self.set_limit(budget.limit_amount if self.own_limit is None else self.own_limit)
 
     def set_own_limit(self, own_limit: int | None) -> None:
-        """Have a limit of its own, or, with None, that of its budget."""
+        """Set a limit of its own, or, with None, that of its budget."""
         self.own_limit = own_limit
         self.set_budget(self.budget)
 

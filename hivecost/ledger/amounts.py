@@ -106,7 +106,7 @@ def parse_amount(limit: object, unit: str, *, key: str) -> int:
 
 
 def raise_amount(amount: int, by_amount: object, unit: Unit, *, key: str) -> int:
-    """`amount`, in `unit`, and `by_amount`, as people write it, on top.
+    """Return `amount`, in `unit`, raised by `by_amount`, as people write it.
 
     Raise ConfigError, naming `key`, as `parse_limit` does, and where the sum would be more than an account can count.
     """
@@ -118,12 +118,12 @@ def raise_amount(amount: int, by_amount: object, unit: Unit, *, key: str) -> int
 
 
 def format_amount(amount: int, unit: Unit) -> str:
-    """`$0.5000`, `1,000 tokens`, `1 call`: rounded as costs are."""
+    """Return `$0.5000`, `1,000 tokens` or `1 call`: rounded as costs are."""
     return format_usd(amount) if unit == "usd" else f"{amount:,} {unit if amount != 1 else unit.removesuffix('s')}"
 
 
 def format_exactly(amount: int, unit: Unit) -> str:
-    """`$0.5000`, `$0.123456789`, `1,000 tokens`: for the record, nothing is rounded away."""
+    """Return `$0.5000`, `$0.123456789` or `1,000 tokens`: for the record, nothing is rounded away."""
     if unit != "usd":
         return format_amount(amount, unit)
     decimals = next(places for places in range(4, 10) if amount % 10 ** (9 - places) == 0)
@@ -131,7 +131,7 @@ def format_exactly(amount: int, unit: Unit) -> str:
 
 
 def overrun_reason(billed: int, held: int, unit: Unit) -> str:
-    """Why a budget is frozen: `a bill of $0.3000 was above its hold of $0.2500`."""
+    """Say why a budget is frozen: `a bill of $0.3000 was above its hold of $0.2500`."""
     return f"a bill of {format_exactly(billed, unit)} was above its hold of {format_exactly(held, unit)}"
 
 

@@ -99,7 +99,7 @@ class LedgerStoreHold(Protocol):
         ...
 
     def doubt_another(self, units: Collection[Unit] = UNITS) -> None:
-        """One more answer came for it, and nobody knows its bill in these units.
+        """Put one more answer that came for the hold in doubt: nobody knows its bill in these units.
 
         What is left of the hold there is in doubt as one of its own, as far as the accounts still have room.
         """
@@ -212,7 +212,7 @@ class LedgerStore(Protocol):
         ...
 
     async def status(self) -> list[AccountStatus]:
-        """One row for each account, over all processes, and those of this one's executions.
+        """Return a row for each account, over all processes, and those of this one's executions.
 
         Periods that are over are left out, unless something is still held or in doubt there.
         """
@@ -241,7 +241,7 @@ class LedgerStore(Protocol):
         ...
 
     async def budgets(self) -> list[BudgetState]:
-        """All budgets that were ever configured here, as they are in force for all processes, by name."""
+        """Return all budgets that were ever configured here, as they are in force for all processes, by name."""
         ...
 
     async def changes(self, limit: int = 100) -> list[BudgetChange]:
@@ -298,7 +298,7 @@ class LedgerStore(Protocol):
         ...
 
     async def unfreeze(self, budget: str, *, by: str) -> bool:
-        """Someone has looked: grant again. False if it was not frozen. Raise ConfigError."""
+        """Grant again, after someone has looked. Return False if it was not frozen. Raise ConfigError."""
         ...
 
     def forget_execution(self, execution_id: str) -> None:

@@ -137,7 +137,7 @@ class AccountBook:
         return tuple(map(attribution.get, self._attributes))
 
     def accounts(self, budget: str | None = None) -> Iterator[Account]:
-        """All accounts, or those of one budget."""
+        """Yield all accounts, or those of one budget."""
         for entry in self._entries.values() if budget is None else (self._entries[budget],):
             yield from entry.accounts.values()
 

@@ -141,7 +141,7 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return tuple(name for name in self.account_attributes if self.window not in OWN_WINDOWS or name != self.window)
 
     def applies_to(self, attributes: Attributes) -> bool:
-        """Whether a turn with these attributes counts on it."""
+        """Tell whether a turn with these attributes counts on it."""
         return matcher(self.match)(attributes)
 
     def amount_of(self, limit: Limit) -> int:
@@ -149,7 +149,7 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return parse_amount(limit, self.unit, key=self._key("limit"))
 
     def limit_key(self, scope: Mapping[str, str]) -> LimitKey:
-        """Which accounts a scope names. Raise ConfigError, naming the attributes that it has to."""
+        """Return the key of the accounts that a scope names. Raise ConfigError, naming the attributes that it needs."""
         return key_of_scope(self.name, self.window, self.account_attributes, scope)
 
     def with_limit(self, limit: Limit) -> Budget:
@@ -297,7 +297,10 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return limits
 
     def _checked_attributes(self, field: str, names: str | Sequence[str]) -> tuple[str, ...]:
-        """Names of attributes or tags, of which none is a slip of an attribute: a tag of that name is nobody's."""
+        """Return the names of attributes or tags. Raise ConfigError for a slip of an attribute.
+
+        As the name of a tag it would match nothing.
+        """
         checked = self._checked_names(field, names)
         for name in checked:
             if name not in ATTRIBUTES and (meant := _attribute_near(name)):

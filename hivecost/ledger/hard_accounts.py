@@ -43,7 +43,7 @@ class HardAccounts:
         self._frozen[budget] = reason
 
     def unfreeze(self, budget: str) -> bool:
-        """Someone has looked: grant again. False if it was not frozen. Raise ConfigError for no such budget."""
+        """Grant again, after someone has looked; False if it was not frozen. Raise ConfigError for no such budget."""
         self._require(budget)
         return self._frozen.pop(budget, None) is not None
 
@@ -108,7 +108,7 @@ class HardAccounts:
         return accounts if budgets is None else _of_budgets(accounts, budgets)
 
     def accounts(self, budget: str) -> Iterator[Account]:
-        """All accounts of a budget."""
+        """Yield all accounts of a budget."""
         return self._book.accounts(budget)
 
     def forget_execution(self, execution_id: str) -> None:
@@ -116,7 +116,7 @@ class HardAccounts:
         self._book.forget_execution(execution_id)
 
     def status(self) -> list[AccountStatus]:
-        """One row for each account, in the order of the budgets."""
+        """Return a row for each account, in the order of the budgets."""
         return [account.status(frozen=account.budget.name in self._frozen) for account in self._book.accounts()]
 
     def _require(self, budget: str) -> Budget:

@@ -46,12 +46,12 @@ def key_of_scope(budget: str, window: Window, attributes: Sequence[str], scope: 
 
 
 def is_value(value: object) -> bool:
-    """Whether an attribute can have it: a text, and one that is in some encoding. Nothing is one, too."""
+    """Tell whether an attribute can have the value: a text that can be encoded, also an empty one."""
     return isinstance(value, str) and value.encode(errors="ignore").decode() == value
 
 
 def format_key(attributes: Sequence[str], key: LimitKey) -> str:
-    """`agent=planner`, `user=ada,model=gpt-4o`: as the scope of its accounts is shown."""
+    """Return `agent=planner` or `user=ada,model=gpt-4o`, as the scope of its accounts is shown."""
     return ",".join(f"{name}={value}" for name, value in zip(attributes, key, strict=True) if value is not None)
 
 

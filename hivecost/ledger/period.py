@@ -57,7 +57,7 @@ class Calendar:
 
 
 def for_period(name: str) -> str:
-    """` for the day 2026-11-22`, from the name of a period; "" for one that never ends."""
+    """Return ` for the day 2026-11-22`, from the name of a period; "" for one that never ends."""
     if name in WINDOWS:
         return ""
     window = "hour" if "T" in name else "week" if "W" in name else "month" if len(name) == len("2026-11") else "day"
@@ -65,7 +65,7 @@ def for_period(name: str) -> str:
 
 
 def resetting(reset_at: datetime | None) -> str:
-    """`; it resets at 2026-11-22T23:00Z`; "" for None."""
+    """Return `; it resets at 2026-11-22T23:00Z`; "" for None."""
     return "" if reset_at is None else f"; it resets at {reset_at.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
 
 

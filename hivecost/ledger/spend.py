@@ -51,7 +51,7 @@ class SpendAccounts:
         return self._book.evicted.total()
 
     def may_have_past(self, budget: str) -> bool:
-        """Whether an account of the budget that is opened now may be one of those, or one of before it was added."""
+        """Tell whether an account of the budget that is opened now may have spending that is not counted here."""
         return budget in self._added or self._book.evicted[budget] > 0
 
     def add(
@@ -117,12 +117,12 @@ class SpendAccounts:
         return self.sessions_max if "session" in budget.account_attributes else self.accounts_max
 
     def status(self) -> list[AccountStatus]:
-        """One row for each account, in the order of the budgets."""
+        """Return a row for each account, in the order of the budgets."""
         return [account.status() for account in self._book.accounts()]
 
 
 def is_unseen(account: Account, turn: LLMTurnComplete) -> bool:
-    """Whether what the turn spent is not on the account, or not in full, because nobody knows it."""
+    """Tell whether what the turn spent is not on the account, or not in full, because nobody knows it."""
     cost, unit = turn.cost, account.unit
     if unit == "calls" or (unit == "tokens" and type(turn) is ChargeSettled):
         return False

@@ -421,7 +421,7 @@ def _take_further(hold: Hold, amounts: Mapping[Unit, int]) -> None:
 
 
 def _have_room(accounts: tuple[Account, ...], amounts: Mapping[Unit, int]) -> bool:
-    """Whether each account has room for its amount, which is most often so; False where one is not given."""
+    """Tell whether each account has room for its amount; False where an amount is missing."""
     for account in accounts:
         unit = account.unit
         if unit not in amounts or account.settled + account.held + account.in_doubt + amounts[unit] > account.cap:

@@ -16,7 +16,7 @@ Moment = datetime | date | str
 
 
 def local_iso(timestamp_ns: int) -> str:
-    """ISO 8601 in local time with its UTC offset."""
+    """Return ISO 8601 in local time with its UTC offset."""
     return to_datetime(timestamp_ns).astimezone().isoformat()
 
 
@@ -48,7 +48,7 @@ def until_ns(moment: Moment | None, zone: tzinfo | None = None) -> int:
 
 
 def range_ns(since: Moment | None, until: Moment | None, zone: tzinfo | None = None) -> tuple[int, int]:
-    """`since_ns` and `until_ns`. Raise ConfigError where the end comes before the beginning."""
+    """Return `since_ns` and `until_ns`. Raise ConfigError where the end comes before the beginning."""
     first_ns, end_ns = since_ns(since, zone), until_ns(until, zone)
     # A day that ends where the range begins is the day before it, or one that its zone left out.
     is_day_before = end_ns == first_ns and since_ns(until, zone) < first_ns

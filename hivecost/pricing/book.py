@@ -148,7 +148,7 @@ class PriceBook:
         return max(costs, key=lambda one: -1 if one.nanousd is None else one.nanousd)
 
     def _cost_of_passes(self, reading: UsageReading, key: QuoteKey, at: int, reason: str) -> Cost:
-        """Each run at its own model's rates and long-context band, at the host of the whole turn."""
+        """Return the cost of all runs, each at its own model's rates and long-context band, at the turn's host."""
         costs = []
         for one in reading.passes:
             pass_key = (*key[:5], one.model, *key[6:]) if one.model else key
@@ -196,7 +196,7 @@ class PriceBook:
         return self._quoter.providers()
 
     def knows(self, model: str, *, provider: str = "", at_ns: int | None = None) -> bool:
-        """Whether a turn of this model can be priced by its tokens."""
+        """Tell whether a turn of this model can be priced by its tokens."""
         return self.quote(model, provider=provider, at_ns=at_ns).card is not None
 
     def quote(
@@ -283,11 +283,11 @@ class PriceBook:
         yield from self._quoter.catalog.names()
 
     def offers(self, model: str, *, provider: str = "") -> tuple[Offer, ...]:
-        """All that the name may be priced by, at any time and tier; () for a name that is not known."""
+        """Return all that the name may be priced by, at any time and tier; () for a name that is not known."""
         return tuple(offer for rates in self._quoter.rates(model, provider) for offer in rates.offers)
 
     def suggestions(self, model: str) -> tuple[str, ...]:
-        """Up to three names with a price that are near to this one."""
+        """Return up to three names with a price that are near to this one."""
         return self._quoter.suggest(model)
 
     def tiers(self, model: str, *, provider: str = "") -> tuple[str, ...]:
@@ -295,7 +295,7 @@ class PriceBook:
         return tuple(dict.fromkeys(tier for rates in self._quoter.rates(model, provider) for tier in rates.tiers))
 
     def calculate_cost(self, model: str, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> USD:
-        """USD for these counts; `cached_tokens` are those of the input that were read from cache.
+        """Return USD for these counts; `cached_tokens` are those of the input that were read from cache.
 
         Raise PriceUnknownError, with near names, for a model without a price, and UsageInvalidError for counts
         that cannot be.
@@ -372,7 +372,7 @@ def _table_cost(quote: Quote, usage: Usage, snapshot: str, reason: str) -> Cost:
 
 
 def _is_of_pieces(usage: Usage, card: Card | None) -> bool:
-    """Whether a turn has no tokens, and something that the card has a price for."""
+    """Tell whether a turn has no tokens, and something that the card has a price for."""
     return card is not None and not usage.total_tokens and card.counts_pieces(usage)
 
 
@@ -383,7 +383,7 @@ def _rounded(scale: int, first: int, second: int, third: int) -> tuple[int, int,
 
 
 def _subscribed(table: Cost) -> Cost:
-    """Nothing, and beside it what the turn would have cost."""
+    """Return a cost of nothing, and beside it what the turn would have cost."""
     return Cost(
         status=_PRICED,
         nanousd=0,

@@ -133,7 +133,7 @@ class Card(msgspec.Struct, frozen=True):
         return spent_in, spent_out, fees, cached, written, min(reasoning, spent_out), "; ".join(doubts)
 
     def counts_pieces(self, usage: Usage) -> bool:
-        """Whether this turn has something that is priced by the piece."""
+        """Tell whether this turn has something that is priced by the piece."""
         return any(getattr(usage, field) for field, _ in self.fees)
 
     def upper_bound(
@@ -207,7 +207,7 @@ _ORDINARY = ("output_tokens", "cache_read_tokens", "cache_write_tokens", "cache_
 
 
 def _is_ordinary(usage: Usage) -> bool:
-    """Whether nothing is counted but text, what a cache did with it, and reasoning."""
+    """Tell whether nothing is counted but text, what a cache did with it, and reasoning."""
     return not (
         usage.input_audio_tokens
         or usage.output_audio_tokens
@@ -290,7 +290,7 @@ def _of_tokens(prices: dict[str, Price]) -> dict[str, Price]:
 
 
 def _rates(prices: dict[str, Price], input_tokens: int, uplift: Fraction) -> dict[str, Fraction]:
-    """Nano-USD per token of every unit, kinds as differences, and the dearest rates."""
+    """Return nano-USD per token of every unit, kinds as differences, and the dearest rates."""
     rate = {
         unit: Fraction(price.at(input_tokens)) * _NANO_PER_TOKEN * uplift for unit, price in _of_tokens(prices).items()
     }
@@ -349,7 +349,7 @@ def _band(prices: dict[str, Price], above: int, rates: dict[str, int], uplift: F
 
 
 def _readable(prices: dict[str, Price], above: int, uplift: Fraction) -> str:
-    """`input=2.5 output=10` in USD per million tokens; `above=200000` where a long context changed them."""
+    """Return `input=2.5 output=10` in USD per million tokens, with `above=200000` for a long context's rates."""
     input_tokens = above + 1 if above else 0
     rates = [f"{unit}={plain_decimal(prices[unit].at(input_tokens))}" for unit in shown_order(prices)]
     if above:
@@ -367,6 +367,6 @@ def shown_order(prices: dict[str, Price]) -> list[str]:
 
 
 def plain_decimal(number: Decimal) -> str:
-    """`2.5`, never `2.50` or `1E+1`."""
+    """Return `2.5`, never `2.50` or `1E+1`."""
     text = f"{number:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

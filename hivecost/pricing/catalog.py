@@ -132,11 +132,11 @@ class Catalog:
         return CatalogNames(self.names())
 
     def provider_ids(self) -> Iterator[str]:
-        """Every provider there is."""
+        """Yield every provider there is."""
         return (provider.id for provider in self._providers)
 
     def models(self) -> Iterator[tuple[str, str]]:
-        """Every (provider id, model id)."""
+        """Yield every (provider id, model id)."""
         known = set(self.provider_ids())
         yield from ((provider.id, model.id) for provider in self._providers for model in provider.models)
         yield from ((provider, model) for provider, model in more_models() if provider in known)

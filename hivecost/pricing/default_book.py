@@ -15,7 +15,7 @@ def default_book() -> PriceBook:
 
 
 def calculate_cost(model: str, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> USD:
-    """USD for these counts at today's rates; `cached_tokens` are those of the input that were read from cache.
+    """Return USD for these counts at today's rates; `cached_tokens` are those of the input that were read from cache.
 
     Raise PriceUnknownError, with near names, for a model without a price, and UsageInvalidError for counts
     that cannot be.

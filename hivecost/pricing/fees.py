@@ -190,7 +190,7 @@ SAME_RATES: Final = (
 
 
 def _without_region(provider: str, model: str) -> str:
-    """`gpt-5` of `eu/gpt-5`: no model of these providers has a path."""
+    """Return `gpt-5` for `eu/gpt-5`: no model of these providers has a path."""
     return model.rpartition("/")[2] if provider in {"aws", "azure", "google"} else model
 
 

@@ -78,7 +78,7 @@ class HostNames:
         return self._in_path(head, rest) if slash else self._before_colon(name)
 
     def without_host(self, model: str) -> str:
-        """`gpt-4o` of `azure/gpt-4o` and of `azure:gpt-4o`; the same name where no host is in front."""
+        """Return `gpt-4o` for `azure/gpt-4o` and `azure:gpt-4o`; the same name where no host is in front."""
         if not self.in_name(model).in_front:
             return model
         head, slash, rest = model.partition("/")
@@ -114,7 +114,7 @@ class HostNames:
         return named._replace(in_front=True, is_maker=is_maker and named.listed in MAKERS)
 
     def _is_end(self, suffix: str) -> bool:
-        """Whether it is one of OpenRouter's or of Hugging Face's, and no tag of a model."""
+        """Tell whether the suffix is one of OpenRouter's or of Hugging Face's, and no tag of a model."""
         return suffix in VARIANTS | POLICIES or self.provider_id(f"{_HUGGING_FACE}_{suffix}") is not None
 
     def _at_end(self, suffix: str) -> Host:

@@ -140,7 +140,7 @@ def _text(call: Mapping[str, Any], key: str) -> str:
 
 
 def _timestamp_ns(value: object) -> int | None:
-    """RFC 3339, UTC where no zone is named; None means now."""
+    """Return the instant of an RFC 3339 text, in UTC where no zone is named; None means now."""
     if value is None:
         return None
     try:

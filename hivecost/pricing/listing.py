@@ -59,7 +59,7 @@ def list_rates(book: PriceBook, *, at_ns: int | None = None) -> Iterator[RateRow
 
 
 def diff_rates(before: PriceBook, after: PriceBook, *, at_ns: int | None = None) -> Iterator[RateChange]:
-    """Every rate that the two tables disagree on at an instant (now), by provider and model."""
+    """Yield every rate that the two tables disagree on at an instant (now), by provider and model."""
     old, new = _by_unit(before, at_ns), _by_unit(after, at_ns)
     for key in sorted(old.keys() | new.keys()):
         if old.get(key, "") != new.get(key, ""):

@@ -128,12 +128,12 @@ def provider_word(name: str) -> str:
 
 
 def last_parts(names: Iterable[str]) -> dict[str, str]:
-    """Each name by its last part in lower case; of several names for one, the shortest."""
+    """Return each name by its last part in lower case; of several names for one, the shortest."""
     return {name.rsplit("/", 1)[-1].lower(): name for name in sorted(names, key=len, reverse=True)}
 
 
 def near_names(model: str, known: Mapping[str, str]) -> tuple[str, ...]:
-    """Up to three of the names in `last_parts` form that are near to this one, nearest first, and not the same."""
+    """Return up to three of the names in `last_parts` form that are near to this one, nearest first."""
     from difflib import get_close_matches  # noqa: PLC0415  # only an unknown name needs it
 
     last = model.rsplit("/", 1)[-1].lower()[:_NAME_MAX]

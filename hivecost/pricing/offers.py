@@ -59,7 +59,7 @@ class Validity(msgspec.Struct, frozen=True):
     weekdays: frozenset[int] = _EVERY_DAY
 
     def active(self, at_ns: int) -> bool:
-        """Whether the offer applies at this instant."""
+        """Tell whether the offer applies at this instant."""
         if self.from_ns is not None and at_ns < self.from_ns:
             return False
         if self.until_ns is not None and at_ns >= self.until_ns:
@@ -69,7 +69,7 @@ class Validity(msgspec.Struct, frozen=True):
         return self.daily_ns is None or _within_day(at_ns % DAY_NS, *self.daily_ns)
 
     def borders(self, at_ns: int) -> Iterator[int]:
-        """Instants around `at_ns` where the answer of `active` may change."""
+        """Yield instants around `at_ns` where the answer of `active` may change."""
         if self.from_ns is not None:
             yield self.from_ns
         if self.until_ns is not None:
@@ -115,7 +115,7 @@ class ModelRates(msgspec.Struct, frozen=True):
         return tuple(dict.fromkeys(offer.tier for offer in self.offers if offer.tier and offer.prices))
 
     def window(self, at_ns: int, tier: str) -> tuple[int, int]:
-        """[from, until) around `at_ns` in which the same offers apply to this tier."""
+        """Return [from, until) around `at_ns` in which the same offers apply to this tier."""
         offers = [offer for offer in self.offers if offer.tier in {"", tier}]
         borders = [border for offer in offers for border in offer.validity.borders(at_ns)]
         return (

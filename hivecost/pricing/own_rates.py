@@ -70,7 +70,7 @@ class OwnRates:
         return self._given.matching(names, found.name.model or asked.model or asked.answered)
 
     def _is_elsewhere(self, name: str, host: str) -> bool:
-        """Whether a name begins with another host than its own, as `anthropic/claude-…` does at OpenRouter."""
+        """Tell whether a name begins with another host than its own, as `anthropic/claude-…` does at OpenRouter."""
         first = self._hosts.provider_id(name.partition("/")[0]) if host and "/" in name else None
         return first is not None and first != (self._hosts.provider_id(host) or host)
 

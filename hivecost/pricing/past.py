@@ -43,7 +43,7 @@ def at_ratio(prices: Mapping[str, Price], today: Mapping[str, Price], then: Mapp
 
 
 def tiers_reach_back(rates: ModelRates, source: str) -> ModelRates:
-    """Every tier that was listed late, from the model's first day on."""
+    """Return the rates with every tier that was listed late, from the model's first day on."""
     earlier = (offer for tier in rates.tiers for offer in _earlier(rates, tier, source))
     return replace(rates, offers=(*rates.offers, *earlier))
 

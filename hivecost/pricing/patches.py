@@ -36,7 +36,10 @@ def patched(rates: ModelRates, patches: Iterable[Patch]) -> ModelRates:
 
 
 def _deepseek_peak_days(rates: ModelRates) -> ModelRates:
-    """Peak prices are a multiple of the day's own, Monday to Friday and, on V4, from the day they were introduced."""
+    """Return the rates with peak prices that are a multiple of the day's own.
+
+    They hold from Monday to Friday and, on V4, from the day they were introduced.
+    """
     if rates.provider != "deepseek" or not any(rates.model.startswith(name) for name in _WEEKDAY_PEAKS):
         return rates
     periods = list(standard_periods(rates))
@@ -70,7 +73,7 @@ def _peak_days(offer: Offer, period: Offer) -> Iterator[Offer]:
 
 
 def _google_flex(rates: ModelRates) -> ModelRates:
-    """Flex has the batch discount; the shipped data lists batch and mostly leaves flex out."""
+    """Give flex the batch discount; the shipped data lists batch and mostly leaves flex out."""
     if rates.provider != "google" or "flex" in rates.tiers or not rates.model.startswith("gemini"):
         return rates
     flex = tuple(replace(offer, tier="flex", source=SOURCE) for offer in rates.offers if offer.tier == "batch")
@@ -78,7 +81,7 @@ def _google_flex(rates: ModelRates) -> ModelRates:
 
 
 def _late_tiers(rates: ModelRates) -> ModelRates:
-    """Batch, flex and priority were for sale before the shipped data began to list them."""
+    """Give tiers their earlier days: they were for sale before the shipped data began to list them."""
     return tiers_reach_back(rates, SOURCE) if rates.tiers else rates
 
 
@@ -92,7 +95,7 @@ def _openrouter_free(rates: ModelRates) -> ModelRates:
 
 
 def _openai_audio(rates: ModelRates) -> ModelRates:
-    """Sound costs more than text, and the shipped data has text's rates only."""
+    """Add the rates of sound, which costs more than text; the shipped data has text's only."""
     sound = _AUDIO_PREVIEWS.get(rates.model) if rates.provider == "openai" else None
     if sound is None or any("input_audio" in offer.prices for offer in rates.offers):
         return rates
@@ -107,7 +110,7 @@ def _openai_audio(rates: ModelRates) -> ModelRates:
 
 
 def _bedrock_long_context(rates: ModelRates) -> ModelRates:
-    """Long prompts cost more on Bedrock as they do at the makers; the shipped data has one rate for all lengths."""
+    """Add the dearer rates of long prompts on Bedrock, as at the makers; the shipped data has one for all lengths."""
     step = next((step for words, step in _BEDROCK_STEPS.items() if words in rates.model), None)
     if (
         rates.provider != "aws"

@@ -116,7 +116,7 @@ class Quoter:
         return slot.renew(at_ns)
 
     def possible(self, key: QuoteKey, at_ns: int) -> PossibleQuotes:
-        """Everything that may come to apply to a turn that is sent at this instant: what a bound has to cover."""
+        """Return all that may come to apply to a turn that is sent at this instant, which a bound has to cover."""
         return self._slot(key).possible(at_ns)
 
     def resolve(self, model: str, provider: str) -> ModelName:
@@ -124,7 +124,7 @@ class Quoter:
         return self._slot(_key(model, provider)).name
 
     def beside(self, asked: str, provider: str, model: str) -> ModelName:
-        """How to ask for another model at the host that was named for `asked`, if that has it."""
+        """Return how to ask for another model at the host that was named for `asked`, if that has it."""
         return self._resolver.beside(asked, provider, model)
 
     def provider_id(self, name: str) -> str:
@@ -132,7 +132,7 @@ class Quoter:
         return self._resolver.provider_id(name)
 
     def providers(self) -> set[str]:
-        """All that `provider_id` may give."""
+        """Return all that `provider_id` may give."""
         return {*self.catalog.provider_ids(), *GATEWAYS, *self._resolver.hosts()}
 
     def limits(self, model: str, provider: str) -> ModelLimits:
@@ -140,11 +140,11 @@ class Quoter:
         return self._slot(_key(model, provider)).limits
 
     def rates(self, model: str, provider: str) -> tuple[ModelRates, ...]:
-        """All rates that the name may mean, best first; remembered with its quotes."""
+        """Return all rates that the name may mean, best first; cached with its quotes."""
         return self._slot(_key(model, provider)).rates
 
     def suggest(self, model: str) -> tuple[str, ...]:
-        """Names with a price that are near to this one."""
+        """Return names with a price that are near to this one."""
         return near_names(model, self._known_names)
 
     @cached_property

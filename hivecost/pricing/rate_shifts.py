@@ -103,7 +103,7 @@ def _shifts(before: PriceBook, after: PriceBook, provider: str, model: str, at_n
 
 
 def _moments(offers: Sequence[Offer], at_ns: int) -> Iterator[tuple[int, str]]:
-    """Now and each later time at which one of the offers begins or ends, with every tier there is."""
+    """Yield now and each later time at which one of the offers begins or ends, with every tier there is."""
     week = range(at_ns, at_ns + 8 * DAY_NS, DAY_NS)  # an offer may be for some hours, on some days
     borders = {border for offer in offers for day in week for border in offer.validity.borders(day) if border > at_ns}
     tiers = dict.fromkeys(("", *(offer.tier for offer in offers)))

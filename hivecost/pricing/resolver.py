@@ -79,9 +79,9 @@ class Resolver:
         return found._replace(own=(*own, *self._own.by_pattern(asked, found))) if self._own.has_patterns else found
 
     def beside(self, asked: str, provider: str, model: str) -> ModelName:
-        """Whom to ask for another model where a host was named for `asked`, and by which name.
+        """Return whom to ask for another model where a host was named for `asked`, and by which name.
 
-        The model alone where none was named, where that one does not have it, and where it names its own.
+        The model stands alone where no host was named, where that one does not have it, and where it names its own.
         """
         named = self._hosts.named(provider.strip().lower())
         names_own = self._hosts.in_name(self._own.alias(model, "").strip())
@@ -99,7 +99,7 @@ class Resolver:
         yield ModelName(provider or host.listed or host.unlisted, model)
 
     def _has(self, name: ModelName, host: str) -> bool:
-        """Whether a name is understood as that of a model at this host."""
+        """Tell whether a name is understood as that of a model at this host."""
         found = self.place(Asked(name.model, name.provider))
         is_unsure = found.unknown_host and self._hosts.provider_id(host)
         return bool(found.name.model) and found.name.provider == host and not is_unsure
@@ -165,7 +165,7 @@ class Resolver:
         return None, ""
 
     def _says_more(self, host: Host, model: str, answered: str) -> bool:
-        """Whether the name asked for is better: not for a host in front, which the host's own name may have, too."""
+        """Tell whether the name asked for says more than the answered one, not counting a host in front of it."""
         head, _, rest = model.partition("/")
         only_host = rest == answered and self._hosts.named(head.lower()).listed == host.listed
         return not only_host and _says_more(model, answered)
@@ -282,7 +282,7 @@ class Resolver:
         return tuple(at_region(one, region)[0] for one in {one.model: one for one in later}.values())
 
     def _missing(self, host: Host, model: str) -> str:
-        """Why there is no price, with the hosts that have one."""
+        """Say why there is no price, and name the hosts that have one."""
         if any(part in model for part in _OPAQUE_ARNS):
             return f"{model!r} does not say which model it runs: give it an alias"
         at = host.listed or host.unlisted
@@ -303,7 +303,7 @@ class Resolver:
         return self._hosts.provider_id(name) or (name.lower() if name.lower() in {*GATEWAYS, *self.hosts()} else "")
 
     def hosts(self) -> set[str]:
-        """Those of the user's own table, which names models as `host/model`."""
+        """Return the hosts of the user's own table, which names models as `host/model`."""
         return self._own.hosts()
 
     def load(self) -> None:
@@ -316,7 +316,7 @@ class Resolver:
 
 
 def _is_priced(rates: ModelRates) -> bool:
-    """Whether tokens have a price at any time."""
+    """Tell whether tokens have a price at any time."""
     return any("input" in offer.prices for offer in rates.offers)
 
 
@@ -327,7 +327,7 @@ def _is_served(rates: ModelRates, name: str = "") -> bool:
 
 
 def _says_more(asked: str, answered: str) -> bool:
-    """Whether the name asked for is the model that answered, with a maker, a profile or a variant besides."""
+    """Tell whether the name asked for is the model that answered, with a maker, a profile or a variant besides."""
     asked, answered = asked.lower(), answered.lower()
     if asked.endswith((f"/{answered}", f".{answered}")):
         return True

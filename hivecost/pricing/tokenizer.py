@@ -65,14 +65,14 @@ def count_text_tokens(text: str, model: str) -> int:
 
 
 def can_count_tokens(model: str, provider: str = "") -> bool:
-    """Whether `count_tokens` knows this model, asked of this provider, and its package is installed."""
+    """Tell whether `count_tokens` knows this model, asked of this provider, and its package is installed."""
     host = provider.lower()
     return PROVIDER_NAMES.get(host, host) in _HOSTS and _vocabulary_of(model) is not None and has_tokenizer()
 
 
 @cache
 def has_tokenizer() -> bool:
-    """Whether the package that `count_tokens` counts with is installed."""
+    """Tell whether the package that `count_tokens` counts with is installed."""
     return find_spec(_PACKAGE) is not None
 
 

@@ -71,7 +71,7 @@ class Gcra:
         return take
 
     def correct(self, take: Take, amount: int) -> bool:
-        """As if `amount` had been taken; False, and nothing changes, if the take was corrected before."""
+        """Count as if `amount` had been taken; return False, and change nothing, if it was corrected before."""
         if take not in self._open:
             return False
         more_s = (amount - take.amount) * self._unit_s

@@ -98,7 +98,7 @@ class SlidingWindow:
         return self._newest
 
     def correct(self, grants: Grants, more: int) -> None:
-        """As if so much more, or less, had been granted then; what has left the window does not come back."""
+        """Count as if so much more, or less, had been granted then; what has left the window does not come back."""
         if grants[0] == _GONE_S:
             self._gone += more
         else:

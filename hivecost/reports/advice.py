@@ -155,7 +155,10 @@ def _downgrades(steps: Sequence[Step], book: PriceBook, to_models: Sequence[str]
 
 
 def _models_that_answer(steps: Sequence[Step]) -> list[tuple[str, str]]:
-    """(model, provider) of what the session uses itself; embeddings and the like write nothing and replace nothing."""
+    """Return (model, provider) of what the session itself uses to write.
+
+    Embeddings and the like write nothing and replace nothing.
+    """
     return list(dict.fromkeys((step.counted_model, step.counted_provider) for step in steps if step.output_tokens))
 
 
@@ -203,7 +206,7 @@ def _batchings(steps: Sequence[Step], book: PriceBook) -> list[Batching]:
 
 
 def _batching(model: str, steps: Sequence[Step], book: PriceBook) -> Batching | None:
-    """None where the table has no batch rate that is below what was paid."""
+    """Return what batching would save; None where the table has no batch rate below what was paid."""
     calls = cost = batch = 0
     for step in steps:
         there = book.price(model, step.usage, provider=step.counted_provider, at_ns=step.timestamp_ns, batch=True)
@@ -231,5 +234,5 @@ def _grouped(steps: Iterable[Step], key: Callable[[Step], Key]) -> dict[Key, lis
 
 
 def _usd(nanousd: int) -> str:
-    """In full: what is worked out before the reader's eyes adds up to the last digit."""
+    """Return the amount in full: what is worked out before the reader's eyes adds up to the last digit."""
     return format_exactly(nanousd, "usd")

@@ -84,7 +84,7 @@ class InDoubt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def load_budget_report(place: Place, *, clock: Clock = SYSTEM_CLOCK) -> BudgetReport:
-    """How every budget that was used here stands. Reads only.
+    """Return how every budget that was used here stands. Write nothing.
 
     Hard ones as the ledger has them, what other processes hold included; `stop_after` and `observe` ones as they were
     written down last, with what the log says was spent in the present period. Raise LedgerUnavailableError where no
@@ -128,7 +128,7 @@ async def load_doubts(place: Place, *, clock: Clock = SYSTEM_CLOCK) -> list[Doub
 
 
 async def load_budget_changes(place: Place, *, limit: int = 100) -> list[BudgetChange]:
-    """Who changed budgets and resolved holds, the newest first. Raise as `load_doubts`, and ConfigError."""
+    """Return who changed budgets and resolved holds, the newest first. Raise as `load_doubts`, and ConfigError."""
     await require_ledger(place)
     return await read_log(place, lambda log: log.audit(limit=limit))
 

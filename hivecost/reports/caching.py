@@ -43,7 +43,7 @@ def caching_lines(steps: Iterable[Step]) -> list[CachingLine]:
 
 
 def _rates(rate: str) -> dict[str, Decimal]:
-    """`input=2.5 output=10` by unit; empty when it was written by somebody else in another form."""
+    """Return `input=2.5 output=10` by unit; empty when somebody else wrote it in another form."""
     try:
         return {unit: Decimal(amount) for unit, amount in (pair.split("=", 1) for pair in rate.split())}
     except (ValueError, ArithmeticError):
@@ -78,5 +78,5 @@ def _line(model: str, usd: dict[str, Decimal], steps: Sequence[Step]) -> Caching
 
 
 def _usd(nanousd: int) -> str:
-    """In full: what is worked out before the reader's eyes adds up to the last digit."""
+    """Return the amount in full: what is worked out before the reader's eyes adds up to the last digit."""
     return format_exactly(nanousd, "usd")

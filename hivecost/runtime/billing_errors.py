@@ -42,7 +42,7 @@ def refusal_status(error: BaseException) -> int | None:
 
 
 def is_context_overflow(error: BaseException) -> bool:
-    """Whether a provider refused the call because its prompt is longer than the model reads."""
+    """Tell whether a provider refused the call because its prompt is longer than the model reads."""
     said = [text for cause in _causes(error) for text in (*_names(cause), *map(str, _said(cause, None)))]
     letters = "".join(said).lower()
     return any(mark in letters for mark in _OVERFLOW_MARKS)
@@ -69,7 +69,7 @@ def _json_of(response: object) -> Any:
 
 
 def _names(error: BaseException) -> list[str]:
-    """Its classes and its message."""
+    """Return the error's classes and its message."""
     try:
         message = str(error)
     except Exception:
@@ -89,7 +89,10 @@ def retry_after_s(error: BaseException) -> float | None:
 
 
 def _attribute(holder: object, name: str) -> Any:
-    """None where there is none, or asking for it raises: the error that ended the turn is what the agent must see."""
+    """Return the attribute; None where there is none, or asking for it raises.
+
+    The error that ended the turn is what the agent must see.
+    """
     try:
         return getattr(holder, name, None)
     except Exception:

@@ -66,7 +66,7 @@ class RuntimeBudgets:
         self._configuring = anyio.Lock()
 
     async def status(self) -> list[AccountStatus]:
-        """One row for each account: those of hard budgets, over all processes, then those that this runtime counts.
+        """Return a row for each account: those of hard budgets, over all processes, then those counted here.
 
         Periods that are over are left out. Turns that still wait on the bus are counted after `bus.drain()`.
         """
@@ -103,7 +103,7 @@ class RuntimeBudgets:
         await (await self._ledger_of(name)).freeze(name, reason, by=by)
 
     async def unfreeze(self, name: str, *, by: str) -> bool:
-        """Someone has looked: grant again. False if it was not frozen."""
+        """Grant again, after someone has looked. Return False if it was not frozen."""
         return await (await self._ledger_of(name)).unfreeze(name, by=by)
 
     async def in_doubt(self) -> list[DoubtfulHold]:
@@ -154,7 +154,7 @@ class RuntimeBudgets:
             await self._record()
 
     def has(self, name: str) -> bool:
-        """Whether a budget of this name is in force, of whatever mode."""
+        """Tell whether a budget of this name is in force, of whatever mode."""
         return name in self._counted.configured or any(budget.name == name for budget in self._gate.budgets)
 
     def _require_configurable(self, budgets: tuple[Budget, ...], retired: tuple[str, ...]) -> None:
@@ -174,7 +174,7 @@ class RuntimeBudgets:
                     raise ConfigError(f"budget {budget.name!r}.{field}", f"{expected} give it a new name")
 
     async def _limits_of(self, name: str) -> CountedLimits | LedgerStore:
-        """Where the limits of this budget are changed. Raise ConfigError where there is none of this name."""
+        """Return where the limits of this budget are changed. Raise ConfigError where there is none of this name."""
         return self._counted if name in self._counted.configured else await self._ledger_of(name)
 
     async def _ledger_of(self, name: str) -> LedgerStore:

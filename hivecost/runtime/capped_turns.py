@@ -44,7 +44,7 @@ class CappedTurns(Atomic):
         self._policy: BudgetPolicy
 
     def open(self, loop: Loop, publish: Callable[[Event], None]) -> None:
-        """Those who wait do so on this loop."""
+        """Open on this loop, where those who wait will do so."""
         self._loop, self._freed = loop, anyio.Event()
         self._policy = BudgetPolicy(self, self._clock, publish)
 
@@ -120,7 +120,7 @@ class CappedTurns(Atomic):
     def _bound(
         self, request: TurnRequest, caps: Sequence[Cap], under_way: tuple[int, int] | None = None
     ) -> dict[Unit, int]:
-        """Of every unit that a cap counts; a cap that only warns holds nothing."""
+        """Return the bound in every unit that a cap counts; a cap that only warns holds nothing."""
         bound = self._bounds.of(request, {cap.unit for cap in caps if cap.mode == "hard"}, under_way=under_way)
         return {cap.unit: bound.get(cap.unit, 0) for cap in caps}
 

@@ -170,6 +170,6 @@ def _read_budget(document: TomlDocument, place: int, table: dict[str, Any]) -> B
 
 
 def _owner(place: int, table: Mapping[str, Any]) -> str:
-    """How to call a budget: by its name, or by its place where that says more."""
+    """Return what to call a budget: its name, or its place in the file where it has none."""
     name = table.get("name")
     return f'budget "{name}"' if isinstance(name, str) and name.strip() else f"budget[{place}]"

@@ -314,7 +314,7 @@ class _Edit:
         return max(1, min(tokens for tokens in known if tokens is not None) // 2)
 
     def is_stalled(self, budget: int) -> bool:
-        """Whether a compaction was of no use just before, and too little has come since."""
+        """Tell whether a compaction was of no use just before, and too little has come since."""
         stalled_at, stalls = self.conversation.stalled_at, self.conversation.stalls
         if stalled_at is None or any(entry.has_words for entry in self._new):
             return False

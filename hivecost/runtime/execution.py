@@ -118,7 +118,7 @@ class Execution:
         limit: Limit | None = None,
         loop_config: LoopConfig | Mapping[str, Any] | None = None,
     ) -> Node:
-        """`async with ctx.node("plan"):` (or `with`): turns inside belong to this node, in child tasks too.
+        """Return a node: in `async with ctx.node("plan"):` (or `with`), turns belong to it, in child tasks too.
 
         With a `limit` such as `"$0.20"` those turns, and those of executions that are started inside, have no more than
         that, and no more than what the budgets around it have left: one that does not fit raises BudgetExhaustedError.

@@ -124,7 +124,7 @@ class Executions:
         self._group = None
 
     def disown(self) -> bool:
-        """In a forked child: what runs does so in the parent. False when nothing could run there."""
+        """Disown, in a forked child, what runs in the parent. Return False when nothing could run there."""
         if self._group is not None or self.running:
             self._is_forked = True
             self._group = self._loop = None
@@ -394,7 +394,7 @@ def _unless_gone(execution: RunningExecution) -> Iterator[None]:
 
 
 def _tree_metrics(execution: RunningExecution) -> dict[str, Any]:
-    """Its figures and those of all executions inside of it, as far as they came."""
+    """Return the execution's figures and those of all executions inside of it, as far as they came."""
     totals = execution.tree_totals
     metrics = {
         "tree_cost_usd": float(totals.cost_usd),

@@ -313,7 +313,7 @@ class Gate:
             self._hard.bills.settle_another(admission, usage, cost, is_final=is_final, answered=answered)
 
     def release(self, admission: Admission) -> None:
-        """Nothing was sent."""
+        """Release the admission, because nothing was sent."""
         self._release(admission)
         self._end(admission.ends, NOT_SENT)
 

@@ -143,7 +143,10 @@ class HardBudgets:
                 request = await self._alternative(request, refusal, downgraded)
 
     def _passed_by(self, hold: LedgerStoreHold, waiter: Waiter) -> BudgetExceededError | None:
-        """Why the turn may not have its hold yet, and has it no more: it came later than others that wait for it."""
+        """Give the hold back, and return the refusal, if the turn came later than others that wait for the same money.
+
+        Return None if it may keep the hold.
+        """
         if waiter.state != "new":
             return None
         account = self._line.stands_before(hold.status(), hold.amounts)
@@ -263,7 +266,7 @@ class HardBudgets:
         return self._for_model(request, step.budget.soft_model)
 
     async def _accounts(self, request: TurnRequest, asked: Asked) -> Sequence[AccountDetails]:
-        """All that a turn counts on, as they stand; none where one of them is frozen."""
+        """Return all accounts that a turn counts on, as they stand; none where one of them is frozen."""
         try:
             hold = await self._hold(request, asked, dict.fromkeys(UNITS, 0))
         except BudgetExceededError:
@@ -348,7 +351,7 @@ class HardBudgets:
         return replace(request, max_tokens=low) if low >= CLAMP_TOKENS_MIN else None
 
     def _waits(self, refusal: BudgetExceededError) -> bool:
-        """Whether its budget wants the turn to wait: until others settle, or until somebody raises the limit."""
+        """Tell whether its budget wants the turn to wait: until others settle, or until somebody raises the limit."""
         budget = self.budgets.get(refusal.budget)  # None: it was retired meanwhile
         waits_for_others = isinstance(refusal, BudgetBusyError) and budget is not None and budget.on_short == "wait"
         return waits_for_others or self._pauses(refusal)

@@ -157,7 +157,7 @@ def _require_types(turn: LLMTurnComplete) -> None:
 
 
 def _cost_problem(cost: object) -> str:
-    """Why this cannot be the cost of one turn; "" when it can."""
+    """Say why this cannot be the cost of one turn; "" when it can."""
     if not isinstance(cost, Cost) or not isinstance(cost.status, CostStatus):
         return f"cost must be a hivecost.Cost with a CostStatus, got {cost!r:.100}"
     nanousd = cost.nanousd

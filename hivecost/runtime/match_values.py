@@ -82,7 +82,7 @@ def _placed_key(budget: Budget, text: str, prices: PriceBook) -> str:
 
 
 def _warn_of_patterns(budget: Budget) -> None:
-    """Of attributes but the model and the provider, `ac*` is a value like any other."""
+    """Warn of `ac*` in attributes other than the model and the provider, where it is a value like any other."""
     values = [(name, value) for name, given in budget.match.items() for value in given]
     names = [name for name in budget.account_attributes if name != budget.window]
     for text in budget.limits:
@@ -136,13 +136,13 @@ def _check_downgrade(budget: Budget, field: str, instead: str, prices: PriceBook
 
 
 def _price_of_a_turn(model: str, prices: PriceBook) -> float:
-    """In nano-USD; NaN, which is less and more than nothing, where nobody knows."""
+    """Return nano-USD; where nobody knows, NaN, which compares as neither less nor more."""
     price = prices.upper_bound_nanousd(model, input_tokens=1_000, output_tokens=1_000)
     return math.nan if price is None else price
 
 
 def _is_known(budget: Budget, field: str, model: str, prices: PriceBook) -> bool:
-    """Whether the price book knows the model. Raise ConfigError for a slip of one that it knows."""
+    """Tell whether the price book knows the model. Raise ConfigError for a slip of one that it knows."""
     names = {general for _, name in prices.names() for general in general_names(name)}
     names |= {general for _, name in prices.models() for general in general_names(name)}
     known = (

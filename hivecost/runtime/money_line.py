@@ -44,12 +44,12 @@ class Waiter(msgspec.Struct, eq=False):
     turn: anyio.Event | None = None
 
     def left_s(self, now_s: float) -> float:
-        """How much longer it is willing to stand there."""
+        """Return how much longer the turn may wait."""
         is_there = self.state in ("standing", "trying")
         return self.wait_s - self.waited_s - (now_s - self.since_s if is_there else 0.0)
 
     def is_due(self, now_s: float) -> bool:
-        """Whether nobody may pass it any more."""
+        """Tell whether nobody may pass the waiter any more."""
         return self.left_s(now_s) <= self.wait_s * _PATIENT_PART
 
 
@@ -176,7 +176,7 @@ class MoneyLine:
 
 
 def _passes_nobody(waiter: Waiter, needed: Mapping[AccountName, float]) -> bool:
-    """Whether it needs less than those before it, as far as they need the same."""
+    """Tell whether the waiter needs less than those before it, as far as they need the same."""
     for name, need in waiter.needs.items():  # noqa: SIM110  # all(…) takes twice as long
         if need >= needed.get(name, math.inf):
             return False

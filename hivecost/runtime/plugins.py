@@ -69,7 +69,7 @@ class PluginRun:
         return self.attached.plugin
 
     def fresh(self) -> PluginRun:
-        """Itself if it has not run yet, else another run of the same plugin."""
+        """Return this run if it has not begun yet, else another run of the same plugin."""
         is_new = self.attached.status is PluginStatus.REGISTERED
         return self if is_new else PluginRun(self.plugin, is_idle=self.is_idle)
 
@@ -123,7 +123,7 @@ class PluginRun:
                 self._scope.cancel()
 
     def ask_to_stop(self, timeout_s: float) -> None:
-        """Once: it is cancelled after so long, and at once if it has not even started."""
+        """Ask the plugin to stop, once; it is cancelled after so long, and at once if it has not even started."""
         if self._stop.is_set():
             return
         self._stop.set()
@@ -136,7 +136,7 @@ class PluginRun:
             self._scope.cancel()
 
     async def wait_stopped(self) -> None:
-        """Until it has ended, or was cancelled."""
+        """Wait until the plugin has ended, or was cancelled."""
         with anyio.CancelScope(deadline=self._deadline, shield=True):
             await self._finished.wait()
 
@@ -172,7 +172,7 @@ class PluginRack:
         self.attached = AttachedPlugins(self._runs)
 
     def has_active(self, kind: type) -> bool:
-        """Whether a plugin of this type is registered, and not idle."""
+        """Tell whether a plugin of this type is registered, and not idle."""
         return any(isinstance(run.plugin, kind) and not run.is_idle for run in self._runs.values())
 
     def register(self, plugin: Plugin) -> AttachedPlugin:

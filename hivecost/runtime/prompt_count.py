@@ -59,7 +59,7 @@ class PromptCount:
         )
 
     def can_count(self, request: TurnRequest) -> bool:
-        """Whether anybody knows better than its bytes."""
+        """Tell whether anybody can count the prompt better than by its bytes."""
         return self._count is not None or self._is_tokenized(request)
 
     async def counted(self, request: TurnRequest) -> TurnRequest:
@@ -77,7 +77,7 @@ class PromptCount:
         return not self._is_outside and can_count_tokens(request.model, request.provider)
 
     def _tokenized(self, model: str) -> int | None:
-        """In a thread: the first one has to load a vocabulary, and a long prompt takes its time."""
+        """Return the tokens; in a thread, because the first call loads a vocabulary, and a long prompt takes time."""
         return count_tokens(self._prompt, model) if import_tokenizer() else None
 
     async def _asked(self, count: Count) -> int | None:

@@ -89,7 +89,7 @@ class Body:
 
     @contextmanager
     def running(self, execution: RunningExecution) -> Iterator[None]:
-        """Around the code, where it runs."""
+        """Wrap the code of the execution, in the place where it runs."""
         try:
             with execution.entered(), self._scope or nullcontext(), execution.ending_forked_children():
                 yield
@@ -176,7 +176,7 @@ class RunningExecution:
         return self.caps if node is None else (*node.caps, *self.caps)
 
     def request_here(self) -> TurnRequest:
-        """Whose request it is that is made at this point of the agent; what is asked for is still open."""
+        """Return a request with the attribution of this point of the agent; what is asked for is still open."""
         node = _node_here.get()
         if node is None:
             return self._request
@@ -185,7 +185,7 @@ class RunningExecution:
     def enter_node(
         self, node_id: str, agent_id: str | None, cap: Cap | None, loop_config: LoopConfig | None
     ) -> Token[NodeHere | None]:
-        """From here on the agent is in this node, until `leave_node`."""
+        """Enter this node, in which the agent is until `leave_node`."""
         around = _node_here.get()
         caps = () if cap is None else (cap,)
         self._open_caps += caps
@@ -231,13 +231,13 @@ class RunningExecution:
         )
 
     def leave_node(self, entered: Token[NodeHere | None], cap: Cap | None) -> None:
-        """Be where the agent was before."""
+        """Leave the node, and be where the agent was before."""
         _node_here.reset(entered)
         if cap is not None:
             self._open_caps.remove(cap)
 
     def enter_context(self) -> tuple[Token[RunningExecution | None], Token[NodeHere | None]]:
-        """From here on this execution is the current one, in none of its nodes."""
+        """Make this execution the current one, in none of its nodes."""
         return _running_here.set(self), _node_here.set(None)
 
     @contextmanager
@@ -340,7 +340,7 @@ class RunningExecution:
 
     @contextmanager
     def ending_forked_children(self) -> Iterator[None]:
-        """Around the agent. A child forked inside it ends where the agent does: nobody is there to return to."""
+        """End a child that was forked inside the agent where the agent ends: nobody is there to return to."""
         try:
             yield
         except BaseException as error:
@@ -351,7 +351,7 @@ class RunningExecution:
             end_child(None)
 
     def is_of(self, host: ExecutionHost) -> bool:
-        """Whether this runtime started it."""
+        """Tell whether this runtime started the execution."""
         return self._host is host
 
     def refuse_when_over(self) -> None:

@@ -51,7 +51,7 @@ class Coverage:
         self._host.call_from_thread(self.extend)
 
     def _wanted(self, held: TurnTokens) -> tuple[int, int]:
-        """Input and output tokens."""
+        """Return the input and output tokens to hold."""
         seen, counted = self._seen, self._seen.counted
         output = max(held.output, counted.output_tokens)
         may_grow = not seen.is_finished and held.output < held.output_max

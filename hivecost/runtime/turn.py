@@ -196,7 +196,7 @@ class Turn:
         self._seen().observe(chunk)
 
     def stream(self, response: AsyncIterable[Chunk] | Iterable[Chunk]) -> TurnStream[Chunk]:
-        """`async for chunk in turn.stream(response):` (or `for` in a sync agent) reads what is paid for.
+        """Return the answer's chunks as they are paid for: `async for chunk in turn.stream(response):` (sync: `for`).
 
         Each chunk is observed. Before more is read the turn's hold covers what was seen, with half of `stream_tokens`
         ahead; where no hard budget can pay for that, the provider's stream is closed and BudgetExceededError raised:
@@ -237,7 +237,7 @@ class Turn:
         return self._price(newest)
 
     def release(self) -> None:
-        """Nothing was sent: the turn leaves no trace."""
+        """Release the turn, because nothing was sent: it leaves no trace."""
         self._released = True
         if self._loop is not None:
             self._loop.leave()
@@ -262,7 +262,10 @@ class Turn:
             )
 
     def _answers_of(self, response: object) -> list[UsageReading]:
-        """All that came since it was settled last; of a stream that `response` is the end of, only that."""
+        """Return all answers that came since the turn was settled last.
+
+        Of a stream that `response` is the end of, only that one is returned.
+        """
         stream, self._stream = self._stream, None
         streamed = [] if stream is None else stream.answers()
         if response is None:
@@ -295,7 +298,7 @@ class Turn:
         return self._answers.get(answer_id, first)
 
     def _is_late(self, reading: UsageReading) -> bool:
-        """Whether it is the bill of an answer of which nothing was known, and of no other one."""
+        """Tell whether it is the bill of an answer of which nothing was known, and of no other one."""
         is_same = reading.answer_id in self._answers or "" in (reading.answer_id, *self._answers)
         return self._is_unknown and is_same and reading.status is _OK
 

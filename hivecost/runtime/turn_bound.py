@@ -75,7 +75,7 @@ class TurnBounds:
         return refusal
 
     def is_partial(self, request: TurnRequest) -> bool:
-        """Whether its answer can be longer than `stream_tokens`, with which it is held."""
+        """Tell whether the answer can be longer than `stream_tokens`, with which it is held."""
         if not request.stream_tokens:
             return False
         most = self._prices.limits(request.model, request.provider).output_tokens_max
@@ -137,7 +137,7 @@ class TurnBounds:
         return nanousd + (request.attempts - 1) * self._nanousd(request, *longest) if request.attempts > 1 else nanousd
 
     def _attempts(self, request: TurnRequest, under_way: tuple[int, int] | None) -> _Attempts | ConfigError:
-        """Input and output tokens of the last attempt, and of any earlier one; or why nothing bounds them."""
+        """Return input and output tokens of the last attempt, and of any earlier one; or why nothing bounds them."""
         try:
             tokens = self.tokens(request)
         except ConfigError as error:

@@ -121,7 +121,7 @@ class Wiring:
 
     @asynccontextmanager
     async def _living(self) -> AsyncIterator[None]:
-        """Those who read the log can tell that it runs."""
+        """Show to those who read the log that the runtime runs, until this ends."""
         if self._is_disabled or not self._config.log:
             yield
             return

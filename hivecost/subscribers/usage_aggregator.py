@@ -151,7 +151,7 @@ class UsageAggregator:
         return sorted(self.by(dimension).items(), key=lambda item: (-getattr(item[1], key), item[0]))[:n]
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, as plain numbers: `total`, then `by_agent`, `by_model` and so on."""
+        """Return everything, as plain numbers: `total`, then `by_agent`, `by_model` and so on."""
         with self._lock:
             self._count(everything=True)
             total, sums = self._total, {dimension: dict(sums) for dimension, sums in self._sums.items()}
@@ -186,7 +186,7 @@ _AT_ONCE: Final = 1_000
 
 
 def _counted(whose: tuple[str, ...]) -> tuple[str, ...]:
-    """By the model that sums go by."""
+    """Return the values with the model that sums go by."""
     *values, resolved = whose
     return (*values[:_MODEL], resolved or values[_MODEL], *values[_MODEL + 1 :])
 

@@ -68,7 +68,7 @@ def answer(made: Generation) -> dict[str, Any]:
 
 
 def stream(made: Generation) -> Frames:
-    """From `message_start`, which knows the input, to `message_delta`, whose counts are cumulative."""
+    """Return frames from `message_start`, which has the input, to `message_delta`, whose counts are cumulative."""
 
     def frame(kind: str, **fields: Any) -> bytes:
         return sse({"type": kind, **fields}, event=kind)
@@ -100,7 +100,7 @@ def stream(made: Generation) -> Frames:
 
 
 def error(status: int, message: str, request_id: str) -> dict[str, Any]:
-    """`{"type": "error", "error": {type, message}, "request_id"}`."""
+    """Return `{"type": "error", "error": {type, message}, "request_id"}`."""
     kind = _ERRORS.get(status, "api_error" if status >= 500 else "invalid_request_error")
     return {"type": "error", "error": {"type": kind, "message": message}, "request_id": f"req_{request_id}"}
 
@@ -128,7 +128,7 @@ def _content(made: Generation, index: int, block: Block) -> dict[str, Any]:
 
 
 def _whole_object(arguments: str) -> Any:
-    """Arguments that `max_tokens` cut off are no JSON any more: an empty object."""
+    """Return the arguments as an object; an empty one where `max_tokens` cut them off, so that they are no JSON."""
     try:
         return json.loads(arguments)
     except ValueError:

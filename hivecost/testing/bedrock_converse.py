@@ -82,7 +82,7 @@ def answer(made: Generation) -> dict[str, Any]:
 
 
 def stream(made: Generation) -> Frames:
-    """From `messageStart` to `metadata`, which has the usage; text begins without an event of its own."""
+    """Return frames from `messageStart` to `metadata`, which has the usage; text begins without an event of its own."""
 
     def opened(index: int, block: Block) -> list[bytes]:
         if not block.tool:
@@ -112,7 +112,7 @@ def stream(made: Generation) -> Frames:
 
 
 def error(status: int, message: str, request_id: str) -> dict[str, Any]:
-    """`{"__type": …, "message": …}`, which clients read as they do the header with the error's name."""
+    """Return `{"__type": …, "message": …}`, which clients read as they do the header with the error's name."""
     kind = _ERRORS.get(status, "InternalServerException" if status >= 500 else "ValidationException")
     return {"__type": kind, "message": f"{message} (request {request_id})"}
 

@@ -92,12 +92,12 @@ class Script:
         self._default = default
 
     def queue(self, *behaviours: Behaviour) -> None:
-        """One for each of the next requests, in the order of their arrival."""
+        """Queue one behaviour for each of the next requests, in the order of their arrival."""
         with self._lock:
             self._queue.extend(behaviours)
 
     def always(self, behaviour: Behaviour, *, model: str = "") -> None:
-        """From now on, for this model, or for all that have none of their own."""
+        """Set the behaviour from now on, for this model, or for all that have none of their own."""
         with self._lock:
             if model:
                 self._by_model[model] = behaviour

@@ -69,7 +69,7 @@ class TokenRates(msgspec.Struct, frozen=True):
         return cls(input, output, input, input, input)
 
     def cost_nanousd(self, usage: Usage) -> int:
-        """Each token at the rate of its kind; reasoning is output."""
+        """Return the cost in nano-USD, each token at the rate of its kind; reasoning is output."""
         plain = usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens
         return (
             plain * self.input

@@ -82,7 +82,7 @@ def framed(
 
 
 def sse(data: dict[str, Any], *, event: str = "") -> bytes:
-    """One server-sent event."""
+    """Return one server-sent event."""
     name = f"event: {event}\n" if event else ""
     return f"{name}data: {json.dumps(data)}\n\n".encode()
 

@@ -226,7 +226,7 @@ class ProviderEmulator:
 
 
 def _routed(request: Request) -> tuple[Dialect | None, Place]:
-    """Whose route it is, and what the path says."""
+    """Return the dialect of the route, and what the path says."""
     if dialect := _ROUTES.get(f"{request.method} {request.path}"):
         return dialect, Place()
     for path, dialect in _PATHS if request.method == "POST" else ():

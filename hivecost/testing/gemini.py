@@ -69,10 +69,10 @@ def answer(made: Generation) -> dict[str, Any]:
 
 
 def stream(made: Generation) -> Frames:
-    """One chunk for each token of text, and one for each tool call, which is never cut into pieces.
+    """Return a chunk for each token of text, and one for each tool call, which is never cut into pieces.
 
-    Each has the usage so far, the last one all of it and the reason to end. The list of a stream that nobody asked
-    events for is the same, element by element.
+    Each has the usage so far, the last one all of it and the reason to end. A stream that is a list, because nobody
+    asked for events, has the same elements.
     """
     encode = _element if made.call.as_list else sse
     bodies = [
@@ -96,7 +96,7 @@ def stream(made: Generation) -> Frames:
 
 
 def error(status: int, message: str, request_id: str) -> dict[str, Any]:
-    """`{"error": {code, message, status}}`."""
+    """Return `{"error": {code, message, status}}`."""
     kind = _STATUSES.get(status, "INTERNAL" if status >= 500 else "FAILED_PRECONDITION")
     return {"error": {"code": status, "message": f"{message} (request {request_id})", "status": kind}}
 

@@ -84,7 +84,7 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
         return sum(len(block.pieces) for block in self.blocks) * self.call.choices
 
     def report(self, usage: dict[str, Any], key: str = "usage") -> dict[str, Any]:
-        """`{key: …}` with the override laid over it, or nothing where it is to be omitted."""
+        """Return `{key: …}` with the override laid over the usage, or nothing where it is to be omitted."""
         return {} if self.omit_usage else {key: usage | self.usage_override}
 
 

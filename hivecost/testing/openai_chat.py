@@ -69,7 +69,10 @@ def answer(made: Generation) -> dict[str, Any]:
 
 
 def stream(made: Generation) -> Frames:
-    """`chat.completion.chunk`s: role, text, tool calls, finish reason, usage if it was asked for, `[DONE]`."""
+    """Return `chat.completion.chunk`s.
+
+    They are the role, text, tool calls, the finish reason, usage if it was asked for, and `[DONE]`.
+    """
     envelope = _envelope(made, "chat.completion.chunk")
     include_usage = made.call.include_usage
     if include_usage:
@@ -91,7 +94,7 @@ def stream(made: Generation) -> Frames:
 
 
 def _deltas(made: Generation) -> Iterator[dict[str, Any]]:
-    """One for each token; the first of a tool call also names the tool."""
+    """Yield a delta for each token; the first of a tool call also names the tool."""
     yield from ({"content": piece} for block in made.blocks if not block.tool for piece in block.pieces)
     for index, block in _tools(made):
         first, *further = block.pieces

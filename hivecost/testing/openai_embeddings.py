@@ -54,7 +54,7 @@ def answer(made: Generation) -> dict[str, Any]:
 
 
 def stream(made: Generation) -> Frames:
-    """Nothing: no request for embeddings asks for a stream."""
+    """Return no frames: no request for embeddings asks for a stream."""
     return Frames(opening=[], chunks=[], closing=[])
 
 

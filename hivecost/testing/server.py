@@ -136,7 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_PATCH = do_DELETE = do_POST  # noqa: N815  # the names that http.server calls
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing: stderr belongs to the test that runs us."""
+        """Log nothing: stderr belongs to the test that runs us."""
 
     def _body_length(self) -> int | None:
         text = self.headers.get("content-length", "0")
@@ -199,7 +199,7 @@ class _Handler(BaseHTTPRequestHandler):
         return is_due(reply.cut_after_chunks) or self._is_left(reply)
 
     def _is_left(self, reply: Reply) -> bool:
-        """Whether the reply is to stop when its client hangs up, and it has."""
+        """Tell whether the reply is to stop when its client hangs up, and it has."""
         if reply.on_end is None:
             return False
         try:

@@ -15,7 +15,7 @@ _LOREM: Final = (
 
 
 def count_tokens(text: str) -> int:
-    """Four characters are a token; a begun one counts."""
+    """Return the number of tokens: four characters are one, and a begun one counts."""
     return -(-len(text) // CHARACTERS_PER_TOKEN)
 
 

@@ -108,7 +108,10 @@ def _of_models(table: Mapping[str, Mapping[str, Any]]) -> UsageReading:
 
 
 def _of_our_own(reading: UsageReading, usage: Mapping[str, Any]) -> UsageReading:
-    """Whoever says that the names are ours means no others: a slip of one must not pass for a count of zero."""
+    """Return the reading of usage whose flavor is said to be ours, invalid where a name is not.
+
+    A slip of a name must not pass for a count of zero.
+    """
     strange = next((name for name, count in usage.items() if name not in _COUNT_FIELDS and count is not None), None)
     texts = [
         f"{name} must be a whole number, got {spoken_value(count)}"
@@ -258,7 +261,7 @@ def _runs_around(runs: Runs, response: Mapping[str, Any], flavor: str) -> Runs:
 
 
 def _iterations(around: Usage, iterations: list[Mapping[str, Any]]) -> Runs:
-    """Anthropic's passes; what is counted around them are the messages, which must be among them."""
+    """Return Anthropic's passes; the counts around them are those of the messages, which must be among them."""
     readings = [_run("anthropic", run) for run in iterations]
     doubt = next((one.reason for one in readings if one.status is not _OK), "")
     passes = [UsagePass(one.usage, model_of(run)) for one, run in zip(readings, iterations, strict=True)]

@@ -206,7 +206,7 @@ def _is_search(kind: str, item: Mapping[str, Any]) -> bool:
 
 
 def is_billed_by_prompt(model: str) -> bool:
-    """Whether it is a Gemini whose searches are billed once for a prompt, however many there are."""
+    """Tell whether the model is a Gemini whose searches are billed once for a prompt, however many there are."""
     version = _GEMINI_VERSION.search(model)
     return version is not None and int(version[1]) in _PER_PROMPT
 

@@ -32,7 +32,10 @@ _SSE_LINE: Final = re.compile(r"event:\s*[\w.]+|data:\s*\[DONE\]|\[DONE\]")
 
 
 def answer_bytes(event: Mapping[str, Any]) -> int:
-    """Text, reasoning, refusals and tool calls that the event adds; of an event of no known shape, all its text."""
+    """Return the bytes of text, reasoning, refusals and tool calls that the event adds.
+
+    Of an event of no known shape, all its text counts.
+    """
     kind = text(event.get("type"))
     if kind.startswith("response."):
         delta = event.get("delta")

@@ -219,7 +219,7 @@ def answer_id_of(response: Mapping[str, Any]) -> str:
 
 
 def why_no_turn(found: Found) -> str:
-    """Why usage that was found is that of no call: a span around calls, or a count that was asked for; else ""."""
+    """Say why usage is not that of a call: it is of a span around calls, or a count that was asked for; else ""."""
     usage, response = found.usage, found.response
     if not (_SPAN_FACTS.isdisjoint(usage) and _SPAN_FACTS.isdisjoint(response)):
         parts = response if usage is response else {**response, **usage}
@@ -368,7 +368,7 @@ def _tokens_flavor(found: Found) -> str:
 
 
 def _chat_flavor(found: Found, shape: str) -> str:
-    """Of `chat xai openrouter` and such: whose names there are besides, and whose model answered."""
+    """Return the flavor for `chat xai openrouter` and such, by the other names, and by the model that answered."""
     model = text(found.response.get("model")).lower()
     has_bill = "openrouter" in shape and _has_bill(found.usage)
     if "xai" in shape or "grok" in model.rsplit("/", 1)[-1]:

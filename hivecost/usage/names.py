@@ -280,7 +280,7 @@ def snake_name(name: str) -> str:
 
 @lru_cache(maxsize=4_096)
 def is_count(path: str) -> bool:
-    """Whether a name says that it counts tokens, or something else."""
+    """Tell whether a name says that it counts tokens, or something else."""
     return _COUNTS.search(path) is not None and _MEASURES.search(path) is None
 
 
@@ -295,7 +295,7 @@ def _is_known(key: str) -> bool:
 
 
 def _is_new(key: str) -> bool:
-    """Whether a key that nobody knows yet says that it counts something, or is a part with counts."""
+    """Tell whether a key that nobody knows yet says that it counts something, or is a part with counts."""
     name = snake_name(key)
     if len(name) > _NAME_LENGTH_MAX or _NEW_NAME.fullmatch(name) is None:
         return False

@@ -45,7 +45,7 @@ def _read_chunks(chunks: list[Any] | tuple[Any, ...], flavor: str | None) -> Usa
 
 
 def _summed(readings: list[UsageReading]) -> UsageReading:
-    """Several answers, each of which is billed, as one reading; its facts are those of the newest."""
+    """Return several answers, each of which is billed, as one reading; its facts are those of the newest."""
     newest = readings[-1]
     found = {one.status for one in readings}
     status = next((status for status in _WORST_FIRST if status in found), UsageStatus.OK)

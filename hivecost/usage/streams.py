@@ -165,7 +165,7 @@ class UsageStream:
             return unreadable(error)
 
     def answers(self) -> list[StreamedAnswer]:
-        """All that came, the newest last."""
+        """Return all answers that came, the newest last."""
         return [*self._earlier, StreamedAnswer(self.reading(), self._newest_bound)]
 
     def _observe(self, event: Mapping[str, Any]) -> None:
@@ -210,9 +210,9 @@ class UsageStream:
         self._answer_id = self._answer_id or answer_id
 
     def _take_count(self) -> bool:
-        """Whether there is a new count, which stands for all that came before it.
+        """Tell whether there is a new count, which stands for all that came before it.
 
-        One that is only said again, or that cannot be, does not.
+        A count that is only repeated, or that cannot be, is not new.
         """
         reading = self._said()
         if reading.status not in (UsageStatus.OK, UsageStatus.ESTIMATED):
@@ -229,7 +229,7 @@ class UsageStream:
         return flavor_of(found) or None
 
     def _keep_grounding(self, event: Mapping[str, Any]) -> None:
-        """Gemini names its searches in some chunk, which need not be the last."""
+        """Keep the searches that Gemini names in some chunk, which need not be the last."""
         if found := list(queries_of(event)):
             self._facts["grounding"] = [*self._facts.get("grounding", ()), *found]
 
@@ -249,7 +249,7 @@ class UsageStream:
 
 
 def _says_stop(response: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
-    """Anthropic and Bedrock say it in the event, Ollama and Llama beside the counts."""
+    """Tell whether it has a stop reason: Anthropic's and Bedrock's in the event, Ollama's and Llama's beside counts."""
     if "serverContent" in event and view(event["serverContent"]).get("turnComplete") is True:
         return True
     places = (event, response, *(view(event.get(name)) for name in _STOP_HOLDERS))

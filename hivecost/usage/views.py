@@ -90,7 +90,7 @@ def body_of(payload: object) -> object:
 
 
 def decoded(payload: object) -> object:
-    """JSON text as what it says, everything else as it is. Raise ValueError when text is no JSON."""
+    """Return JSON text as the value it has, everything else as it is. Raise ValueError when text is no JSON."""
     if isinstance(payload, bytes | bytearray | memoryview):
         payload = bytes(payload).decode("utf-8")
     return from_json(payload) if isinstance(payload, str) else payload

@@ -142,7 +142,7 @@ class MemoryLog:
         return str(self._changes)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing, because nothing is open."""
 
     def as_of(self) -> int | None:
         return max((event.timestamp_ns for _, event in self._logged(Event)), default=None)

@@ -178,7 +178,10 @@ def require_wal_room(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def rest_between_commits_s(wal_size_bytes: int) -> float:
-    """How long to gather events before the next commit: the larger the write-ahead log is, the rarer it is added to."""
+    """Return how long to gather events before the next commit.
+
+    The larger the write-ahead log is, the less often it is added to.
+    """
     return min(1.0, 0.1 * (wal_size_bytes // _WAL_LARGE_BYTES))
 
 

@@ -54,7 +54,7 @@ def new_lock_name() -> str:
 
 
 def is_lock_name(name: str) -> bool:
-    """Whether `new_lock_name` can have given it. Any other name in a file is not ours, and might lead elsewhere."""
+    """Tell whether `new_lock_name` can have given the name. Any other in a file is not ours, and may lead elsewhere."""
     return _NAME.fullmatch(name) is not None
 
 
@@ -67,7 +67,7 @@ def lock_for_life(path: Path) -> int | None:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether somebody holds a lock for life on the file. Make and write nothing; those who ask hinder nobody."""
+    """Tell whether somebody holds a lock for life on the file. Make and write nothing, and hinder nobody."""
     try:
         descriptor = open_private(path, os.O_RDONLY)
     except FileNotFoundError:

@@ -193,7 +193,7 @@ class _LockQueue:
             self._is_waiting = True
 
     def withdraw(self, outcome: Future[Any]) -> bool:
-        """Never do the work of this outcome; False when that has begun."""
+        """Take back the work of this outcome; return False when it has begun."""
         with self._lock:
             self._works.pop(outcome, None)
         return outcome.cancel()

@@ -36,12 +36,12 @@ class FolderRates:
 
 
 def current_rates_path(base_path: Path) -> Path:
-    """Where the rates of the last update are."""
+    """Return where the rates of the last update are."""
     return base_path / _FOLDER / _CURRENT
 
 
 def previous_rates_path(base_path: Path) -> Path:
-    """Where the rates of the update before it are."""
+    """Return where the rates of the update before the last are."""
     return base_path / _FOLDER / _PREVIOUS
 
 

@@ -29,7 +29,7 @@ _STRANGE: Final = """
 
 @cache
 def migrations() -> tuple[tuple[int, str], ...]:
-    """(version, SQL) of every migration, in order."""
+    """Return (version, SQL) of every migration, in order."""
     files = sorted((Path(__file__).parent / "migrations").glob("*.sql"))
     return tuple((int(file.name[:4]), file.read_text(encoding="utf-8")) for file in files)
 

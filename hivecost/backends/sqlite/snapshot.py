@@ -30,12 +30,12 @@ _JOURNAL_MAGIC: Final = bytes.fromhex("d9d505f920a163d7")
 
 
 def database_path(base_path: Path) -> Path:
-    """Where the runtime log of this base path is."""
+    """Return where the runtime log of this base path is."""
     return base_path / DATABASE_NAME
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is one. Raise OSError for a folder, and for a path that leads through a file."""
+    """Tell whether there is a file. Raise OSError for a folder, and for a path that leads through a file."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
@@ -54,7 +54,7 @@ def wal_bytes(path: Path) -> int:
 
 
 def is_half_made(path: Path) -> bool:
-    """Whether SQLite's first write to the file was cut short: its journal says that there was nothing before.
+    """Tell whether SQLite's first write to the file was cut short: by its journal, nothing was there before.
 
     A connection that may write makes the file empty again; until then no other can read it.
     """

@@ -11,7 +11,7 @@ from hivecost.reports import InDoubt
 
 
 def counted(number: int, what: str) -> str:
-    """`1 call`, `2 calls`."""
+    """Return `1 call` or `2 calls`."""
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
@@ -26,7 +26,7 @@ def amount_of(nanousd: int, unknown_calls: int, calls: int) -> str:
 
 
 def missing_calls(sums: Totals) -> str:
-    """How many turns are missing from that cost."""
+    """Return how many turns are missing from the known cost."""
     missing = sums.unpriced_calls + sums.invalid_calls
     return f"[yellow]{missing:,}[/yellow]" if missing else "0"
 
@@ -56,7 +56,7 @@ def in_doubt_note(doubt: InDoubt) -> str:
 
 
 def _amount(doubt: InDoubt) -> str:
-    """In USD where any of it is, else in tokens or calls."""
+    """Return the amount in USD where any of it is, else in tokens or calls."""
     if doubt.nanousd:
         return format_amount(doubt.nanousd, "usd")
     return format_amount(doubt.tokens, "tokens") if doubt.tokens else format_amount(doubt.calls, "calls")

@@ -57,15 +57,15 @@ class DroppedAccounts:
                 self._known.pop((name, key), None)
 
     def unread(self) -> list[Account]:
-        """Those of which the past is not read yet."""
+        """Return the accounts whose past is not read yet."""
         return list(self._unread)
 
     def are_read(self, accounts: Iterable[Account]) -> bool:
-        """Whether the past of all these is known."""
+        """Tell whether the past of all these accounts is known."""
         return not self._unread or not any(account in self._unread for account in accounts)
 
     def forget_unread(self) -> None:
-        """Nobody knows how far the log is counted."""
+        """Forget the accounts to read, because nobody knows how far the log is counted."""
         self._unread.clear()
 
     async def read_back(self, base_path: Place) -> None:
@@ -85,7 +85,7 @@ class DroppedAccounts:
                 self._unread.pop(account, None)
 
     async def _read(self, base_path: Place, accounts: list[Account], until: str) -> None:
-        """Of accounts of one budget and one period."""
+        """Read the past of accounts of one budget and one period."""
         budget, period = accounts[0].budget, accounts[0].period
         by_values = {account.values: account for account in accounts}
         found: defaultdict[Account, list[Spending]] = defaultdict(list)

@@ -138,7 +138,10 @@ class LoggedSpending:
         await self._read_all_back(base_path)
 
     async def _read_all_back(self, base_path: Place) -> None:
-        """Of accounts that were dropped while the log was read a part is counted already."""
+        """Read back all accounts that are not read yet, from zero.
+
+        Of those that were dropped while the log was read, a part is counted already.
+        """
         for account in self._dropped.unread():
             account.settled = account.unpriced_calls = 0
         await self._dropped.read_back(base_path)
@@ -222,6 +225,6 @@ def _next_turns(log: LogReader, after: str) -> tuple[Page[TurnSum], str]:
 
 
 def _oldest_start_ns(budgets: Iterable[Budget], now_ns: int) -> int | None:
-    """Where the oldest open period of these budgets begins; None when none outlives its execution."""
+    """Return where the oldest open period of these budgets begins; None when none outlives its execution."""
     lasting = [budget for budget in budgets if budget.window != "execution"]
     return min((Calendar(b.window, b.timezone).period_at(now_ns).start_ns for b in lasting), default=None)

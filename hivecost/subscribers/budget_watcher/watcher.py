@@ -163,14 +163,14 @@ class BudgetWatcher:
                 looking.cancel_scope.cancel()
 
     def status(self) -> list[AccountStatus]:
-        """One row for each account that was spent on."""
+        """Return a row for each account that was spent on."""
         return self.accounts.status()
 
     def _opened(self, account: Account) -> Account:
         return self._logged.opened(account)
 
     def _details(self, accounts: Iterable[Account]) -> list[AccountDetails]:
-        """How those stand that soft limits go by."""
+        """Return the details of the accounts that soft limits look at."""
         return [account.details() for account in accounts if account.budget.name in self._soft.budgets]
 
     def _handle(self, host: PluginHost, policy: BudgetPolicy, event: Event) -> None:

@@ -84,7 +84,7 @@ def raises(expected: type[E]) -> Iterator[Raised[E]]:
 
 
 def same(found: object, expected: object) -> None:
-    """They must be equal."""
+    """Fail unless the two are equal."""
     if found != expected:
         raise AssertionError(f"expected {expected!r}, found {found!r}")
 
@@ -120,7 +120,10 @@ async def hold_of(ledger: LedgerStore, attribution: Mapping[str, str] = ACME, **
 async def until_refused(
     ledger: LedgerStore, attribution: Mapping[str, str] = ACME, **amounts: Any
 ) -> BudgetExhaustedError:
-    """Why nothing is granted any more, once the ledger knows what another one of the place does."""
+    """Wait until nothing is granted any more, once the ledger knows what others of the place did.
+
+    Return the refusal.
+    """
     async with in_time("nothing more is granted"):
         while True:
             try:

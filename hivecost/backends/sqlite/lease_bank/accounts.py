@@ -42,7 +42,7 @@ def register(connection: sqlite3.Connection, account: Account, process_id: int) 
 
 
 def sums_of(connection: sqlite3.Connection, row_id: int, process_id: int) -> Sums:
-    """How the account stands, and what of it this process has leased."""
+    """Return how the account stands, and how much of it this process has leased."""
     row = connection.execute(
         "SELECT settled, in_doubt,"
         " (SELECT coalesce(sum(amount), 0) FROM ledger_leases WHERE account_id = id AND process_id = ?),"

@@ -42,14 +42,14 @@ def change_of(row: Sequence[Any]) -> BudgetChange:
 
 
 def checked_count(limit: object) -> int:
-    """How many entries to read at most. Raise ConfigError: to SQLite, a limit below zero is none."""
+    """Return how many entries to read at most. Raise ConfigError below 1, which SQLite would take for no limit."""
     if type(limit) is not int or limit < 1:
         raise ConfigError("limit", "a whole number, 1 or more", got=limit)
     return min(limit, 2**63 - 1)  # SQLite knows 64 bits
 
 
 def is_text(text: object) -> bool:
-    """Whether it says something, and SQLite would take it: bytes that were no text are in no encoding."""
+    """Tell whether the text is not blank and can be encoded, as SQLite needs it."""
     return isinstance(text, str) and bool(text.strip()) and text.encode(errors="ignore").decode() == text
 
 

@@ -107,7 +107,7 @@ class SqliteLeaseBank:
         self._database.let_go()
 
     def _close(self, batch: Batch | None) -> None:
-        """Whatever fails here is recovered from the journal by whoever comes next."""
+        """Leave the bank; whatever fails is logged, and recovered from the journal when the ledger is next opened."""
         try:
             self._database.leave(batch)
         except (HiveCostError, sqlite3.Error, OSError) as error:

@@ -72,7 +72,7 @@ def configure(
 
 
 def list_budgets(connection: sqlite3.Connection) -> list[BudgetState]:
-    """All hard budgets that were ever configured, by name."""
+    """Return all hard budgets that were ever configured, by name."""
     return [budget_of(row) for row in connection.execute(LOAD_BUDGETS)]
 
 
@@ -93,13 +93,13 @@ def budget_of(row: Sequence[Any]) -> BudgetState:
 
 
 def budget_rows(connection: sqlite3.Connection) -> dict[str, BudgetRow]:
-    """All budgets that were ever configured."""
+    """Return all budgets that were ever configured."""
     rows = connection.execute(LOAD_BUDGET_ROWS)
     return {name: BudgetRow(limit, frozen, bool(has_own)) for name, limit, frozen, has_own in rows}
 
 
 def first_configured_ns(connection: sqlite3.Connection, budget: str) -> int:
-    """When the budget first came into force here, from which on it counts; 0 where the audit trail has it not."""
+    """Return when the budget first came into force here, to count since then; 0 where the audit trail lacks that."""
     row = connection.execute(
         "SELECT at_ns FROM ledger_changes WHERE what = 'configure' AND subject = ? ORDER BY id LIMIT 1", [budget]
     ).fetchone()
@@ -217,7 +217,7 @@ class _Place(NamedTuple):
 
 
 def _place(connection: sqlite3.Connection, budget: str, scope: Mapping[str, str] | None) -> _Place:
-    """Where the limit of a budget, or of a scope, is, and what it is. Raise ConfigError."""
+    """Return where the limit of a budget, or of a scope, is, and what it is. Raise ConfigError."""
     unit, limit, window, attributes = _budget(connection, budget)
     if scope is None:
         return _Place(budget, unit, limit, (), attributes)
@@ -234,7 +234,10 @@ def _put_limit(connection: sqlite3.Connection, place: _Place, amount: int) -> No
 
 
 def _budget(connection: sqlite3.Connection, budget: str) -> tuple[Unit, int, Window, tuple[str, ...]]:
-    """How a budget counts, and its limit in force. Raise ConfigError, naming those there are, for no such budget."""
+    """Return how a budget counts, and its limit in force.
+
+    Raise ConfigError, naming those there are, where there is no such budget.
+    """
     names = [name for (name,) in connection.execute("SELECT name FROM ledger_budgets ORDER BY name")]
     if not isinstance(budget, str) or budget not in names:
         listed = ", ".join(map(repr, names)) or "no budgets: none with mode='hard' was ever configured here"

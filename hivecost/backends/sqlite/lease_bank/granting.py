@@ -134,7 +134,7 @@ class LeaseGrantor:
         )
 
     def _note(self, request: LeaseRequest) -> None:
-        """Whoever has leases that this reservation lacks is to return what it does not need."""
+        """Ask the processes that lease what this reservation lacks to return what they do not need."""
         for account in self._lacking(request):
             self._connection.execute(
                 "INSERT OR IGNORE INTO ledger_requests VALUES (?, ?)", [self._process_id, self._row_ids[account]]

@@ -36,12 +36,12 @@ def doubt(
 
 
 def is_known(connection: sqlite3.Connection, hold_id: str) -> bool:
-    """Whether the hold is, or ever was, one in doubt."""
+    """Tell whether the hold is in doubt, or ever was."""
     return connection.execute("SELECT 1 FROM ledger_doubts WHERE hold_id = ?", [hold_id]).fetchone() is not None
 
 
 def paid_of(connection: sqlite3.Connection, hold_id: str) -> tuple[bool, dict[int, int]] | None:
-    """Whether a hold is in doubt still, and what is charged for it by row of its accounts; None if it never was."""
+    """Tell whether a hold is still in doubt, and what is charged for it by its accounts' rows; None if it never was."""
     sql = "SELECT resolved_ns FROM ledger_doubts WHERE hold_id = ?"
     row = connection.execute(sql, [hold_id]).fetchone()
     amounts = "SELECT account_id, amount FROM ledger_doubt_amounts WHERE hold_id = ?"

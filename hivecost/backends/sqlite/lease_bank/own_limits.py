@@ -123,5 +123,5 @@ def unset_own(connection: sqlite3.Connection, budget: str, key: LimitKey) -> boo
 
 
 def delete_own(connection: sqlite3.Connection, budget: str, packed: str) -> None:
-    """From now on the budget's limit is in force for these values."""
+    """Delete the limit of these values, for which the budget's own is in force then."""
     connection.execute("DELETE FROM ledger_own_limits WHERE budget = ? AND account_values = ?", [budget, packed])

@@ -78,11 +78,11 @@ class LedgerPaths:
         return held
 
     def is_alive(self, name: str) -> bool:
-        """Whether the journal's process lives. Makes no file."""
+        """Tell whether the journal's process lives. Make no file."""
         return any(is_locked(self._file(name, suffix)) for suffix in _SUFFIXES)
 
     def remove(self, name: str) -> None:
-        """Both files, if they are there."""
+        """Remove both files, if they are there."""
         for suffix in _SUFFIXES:
             self._file(name, suffix).unlink(missing_ok=True)
 

@@ -111,7 +111,7 @@ class Recovery:
             freeze_for_bill(connection, budget, unit, billed=bill, held=held[row_id], now_ns=self._now_ns)
 
     def _doubt_leases(self, connection: sqlite3.Connection, process_id: int, reason: str) -> None:
-        """All that it had leased may be spent: one doubt per account."""
+        """Put all that the process had leased in doubt, one doubt per account, because it may be spent."""
         for row_id, amount in connection.execute(
             "SELECT account_id, amount FROM ledger_leases WHERE process_id = ? AND amount > 0", [process_id]
         ).fetchall():
@@ -138,7 +138,7 @@ def _take_back(connection: sqlite3.Connection, process_id: int, amounts: dict[in
 
 
 def _units(connection: sqlite3.Connection, entry: JournalEntry) -> dict[int, tuple[str, Unit]]:
-    """(budget, unit) by row of the accounts. Raise TornJournalError for one that is not there."""
+    """Return (budget, unit) by row of the accounts. Raise TornJournalError for a row that is missing."""
     found: dict[int, tuple[str, Unit]] = {}
     for row_id in entry.accounts:
         row = connection.execute(

@@ -55,7 +55,7 @@ def read_accounts(base_path: Path, now_ns: int) -> list[AccountStatus]:
 
 
 def read_accounts_of(base_path: Path, accounts: Sequence[Account]) -> dict[Account, AccountStatus]:
-    """How the accounts with these budgets, periods and values stand, those included whose period is over.
+    """Return how the accounts with these budgets, periods and values stand, also those whose period is over.
 
     One that the ledger does not have is left out. Raise StoreErrors.
     """
@@ -100,7 +100,7 @@ def _place_of(account: Account) -> dict[str, int | str]:
 
 
 def read_holders(base_path: Path, budget: str) -> dict[tuple[str, str], list[Holder]]:
-    """Who holds what of the budget's accounts, by scope and period. Raise StoreErrors."""
+    """Return who holds what of the budget's accounts, by scope and period. Raise StoreErrors."""
     found: dict[tuple[str, str], list[Holder]] = {}
     paths = LedgerPaths(base_path)
     with _reading(base_path) as ledger:
@@ -174,7 +174,7 @@ def _processes(connection: sqlite3.Connection) -> list[_Process]:
 
 
 def _read(paths: LedgerPaths, process: _Process) -> _Journal:
-    """As recovery would find it."""
+    """Return the process's journal as recovery would find it."""
     over = "" if paths.is_alive(process.journal) else "its process died"
     restart = how_restarted(process.boot_id, boot_id())
     if over and restart:
@@ -259,7 +259,10 @@ class _Reading:
                     )
 
     def holders(self) -> Iterator[tuple[_Process, int, Holder]]:
-        """(process, row of the account, what it holds there) of those that live and hold or were lent anything."""
+        """Yield what each living process holds.
+
+        An item is (process, row of the account, holder); a process without holds and leases is left out.
+        """
         for process in self._processes:
             entries, over = self._journals[process.id]
             if over:
@@ -310,7 +313,7 @@ class _Reading:
         )
 
     def _fresh(self, process: _Process, entries: Sequence[JournalEntry]) -> Iterator[JournalEntry]:
-        """Those that are not in the accounts yet, neither as settled nor as in doubt."""
+        """Yield the entries that are not in the accounts yet, neither as settled nor as in doubt."""
         for entry in entries:
             is_new = entry.settlement == 0 or entry.settlement > process.settled_number
             if is_new and not is_known(self.connection, f"{process.id}-{entry.hold_number}"):
@@ -319,9 +322,9 @@ class _Reading:
     def _late(
         self, process: _Process, entries: Sequence[JournalEntry]
     ) -> Iterator[tuple[JournalEntry, bool, dict[int, int]]]:
-        """Those that are or were in doubt in the accounts, and whose bill is known by now.
+        """Yield the entries that are or were in doubt in the accounts, and whose bill is known by now.
 
-        With whether they still are, and what is charged for them by row.
+        With each stands whether it still is in doubt, and what is charged for it by row.
         """
         for entry in entries:
             if entry.settlement > process.settled_number:
@@ -330,7 +333,7 @@ class _Reading:
                     yield entry, *paid
 
     def _parts(self, entry: JournalEntry) -> Iterator[tuple[int, int, int, bool]]:
-        """(row, what is held, what is billed, whether that is the bill) for each of its accounts."""
+        """Yield (row, what is held, what is billed, whether that is the bill) for each of the entry's accounts."""
         for row_id in entry.accounts:
             unit = self._unit(row_id)
             if unit is not None:

@@ -121,7 +121,7 @@ def _insert(connection: sqlite3.Connection, events: Sequence[Event]) -> Appended
 def _really_inserted(
     connection: sqlite3.Connection, events: Sequence[Event], last_turn: int, last_event: int
 ) -> list[bool]:
-    """For each event, whether its row is new; of several with one id in a batch, the first is."""
+    """Return for each event whether its row is new; of several with one id in a batch, the first is."""
     new_turns = _new_ids(connection, "turns", last_turn)
     new_others = _new_ids(connection, "events", last_event)
     inserted = []

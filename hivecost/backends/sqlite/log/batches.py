@@ -47,7 +47,7 @@ class Batch:
             done.set()
 
     def inserted(self, start: int, stop: int) -> int:
-        """How many of these events were new. Raise the StoreError of the first that could not be logged."""
+        """Return how many of these events were new. Raise the StoreError of the first that could not be logged."""
         if self._errors:
             for index in range(start, stop):
                 if index in self._errors:

@@ -137,7 +137,7 @@ def _accounts_before(before_ns: int, clock: Clock) -> int:
 
 
 async def _prune_accounts(base_path: Path, before_ns: int, clock: Clock) -> int:
-    """How many were deleted."""
+    """Delete accounts in batches until none is left, and return how many were deleted."""
     deleted = wal_bytes = 0
     while True:
         batch = partial(_prune_accounts_batch, path=database_path(base_path), before_ns=before_ns, wal_bytes=wal_bytes)
@@ -151,7 +151,7 @@ async def _prune_accounts(base_path: Path, before_ns: int, clock: Clock) -> int:
 def _prune_accounts_batch(
     connection: sqlite3.Connection, *, path: Path, before_ns: int, wal_bytes: int
 ) -> tuple[int, int]:
-    """(accounts deleted, from which size of the WAL on to checkpoint next)."""
+    """Delete one batch; return how many accounts were deleted, and the size of the WAL at which to checkpoint next."""
     connection.execute("BEGIN IMMEDIATE")
     ids = connection.execute(OLDEST_ACCOUNTS, {"before_ns": before_ns, "rows": BATCH_ROWS}).fetchall()
     for table in ("ledger_leases", "ledger_requests", "ledger_doubt_amounts"):
@@ -178,7 +178,7 @@ def _would_prune(base_path: Path, before_ns: int, accounts_before_ns: int) -> Pr
 
 
 def _sizes(connection: sqlite3.Connection) -> tuple[int, int]:
-    """(bytes free in the file, bytes of the file)."""
+    """Return the free bytes in the file, and the bytes of the file."""
     names = ("freelist_count", "page_count", "page_size")
     free, pages, page_bytes = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
     return free * page_bytes, pages * page_bytes

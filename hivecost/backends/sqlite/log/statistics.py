@@ -17,7 +17,7 @@ class Tally:
         self.last_error: StoreError | None = None
 
     def lose(self, error: StoreError) -> None:
-        """One event is lost."""
+        """Count one event as lost."""
         self.lost += 1
         self.last_error = error
 

@@ -280,7 +280,10 @@ class Store:
                 self._give_up()
 
     async def _move_old_rows(self, scope: anyio.CancelScope) -> None:
-        """Until it closes: whoever opens it next goes on. Nothing depends on it, because readers see them as well."""
+        """Move the rows of older versions until the store closes; the next one to be opened goes on.
+
+        Nothing depends on it, because readers see old rows as well.
+        """
         try:
             with scope:
                 await self._appender.move_old_rows()

@@ -239,7 +239,7 @@ class BillPromises(OpensLedgers):
         await self._doubted_in_part(tmp_path / "in part")
 
     async def _doubted_in_part(self, place: Path) -> None:
-        """Of an answer that comes for a hold whose bill is known in part, too."""
+        """Check an answer that comes for a hold whose bill is known in part."""
         async with self.opened(place, total(), Budget("tokens", "100 tokens", mode="hard")) as ledger:
             hold = await hold_of(ledger, usd="0.10", tokens=10)
             hold.settle_known(tokens=4, calls=1)
