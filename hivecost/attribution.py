@@ -123,7 +123,7 @@ class Attribution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
 
     @property
     def ancestors(self) -> tuple[Attribution, ...]:
-        """Those of all executions that it is inside of, the nearest first."""
+        """The attributions of all executions that this one is inside of, the nearest first."""
         parent = self.parent
         if parent is None:  # as it is most often
             return ()
@@ -192,7 +192,7 @@ def words_of(source: Attributed) -> dict[str, str]:
 
 @lru_cache(maxsize=4_096)
 def words_of_ids(ids: tuple[str, ...]) -> dict[str, str]:
-    """Return the same of values in the order of ATTRIBUTION_FIELDS. Remembered and shared: take a copy to change it."""
+    """Return the words of values in the order of ATTRIBUTION_FIELDS. Cached and shared: take a copy to change it."""
     return {word: value for word, value in zip(FIELD_OF, ids, strict=True) if value}
 
 
@@ -213,7 +213,7 @@ def checked_text(key: str, value: object) -> str:
 
 
 def checked_name(key: str, value: object) -> str:
-    """Return the same of a text that must not be empty."""
+    """Return the value as plain text. Raise ConfigError as `checked_text` does, and for an empty text."""
     if not value:
         raise ConfigError(key, "a name that is not empty", got=value)
     return checked_text(key, value)

@@ -31,7 +31,7 @@ class Rates(Protocol):
         ...
 
     def previous(self) -> bytes | None:
-        """Return those before them."""
+        """Return the rates of the update before the last; None: there was none."""
         ...
 
     def save(self, data: bytes) -> bool:

@@ -121,7 +121,7 @@ class Subscriber:
 
     @property
     def is_tight(self) -> bool:
-        """It only waits for its turn, and soon has to drop: worth a turn of those who can wait."""
+        """Whether its queue is nearly full only because its task has had no turn; publishers that can wait then do."""
         return self.awaits_turn and self.queue.free < self.queue.spare
 
     def lines_up(self) -> bool:

@@ -68,7 +68,7 @@ class Answer:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Those for the client: a stream is not encoded any more, and nobody knows how long it is."""
+        """The headers for the client: a stream is not encoded any more, and nobody knows how long it is."""
         if self._framing is None:
             return self._headers
         return {name: value for name, value in self._headers.items() if name.lower() not in _ABOUT_BYTES}
@@ -80,7 +80,7 @@ class Answer:
 
     @property
     def is_finished(self) -> bool:
-        """Of a stream: whether the provider has said the final counts."""
+        """Whether the provider has sent the final counts of a stream."""
         return self._usage.is_finished
 
     def feed(self, data: bytes) -> bytes:

@@ -110,7 +110,7 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def model(self) -> str:
-        """As the caller named it."""
+        """The model as the caller named it."""
         return self.asked.model
 
     @property

@@ -107,7 +107,7 @@ class LedgerHold(msgspec.Struct, eq=False, gc=False):
 
     @property
     def units(self) -> frozenset[Unit]:
-        """In which units they count it."""
+        """The units in which its budgets count it."""
         return self._entry.units
 
     def status(self, budgets: Collection[str] | None = None) -> tuple[AccountDetails, ...]:

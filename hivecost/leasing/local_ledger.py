@@ -130,7 +130,7 @@ class LocalLedger(LocalHolds):
         self.closed = why
 
     def _arrive(self, batch: Batch) -> None:
-        """Raise before a batch is taken in twice, which would free its places in the journal for two holds each."""
+        """Raise RuntimeError for a batch that was applied before, whose places in the journal would be freed twice."""
         if self._under_way is not batch:
             raise RuntimeError("this batch was applied or put back before")
         self._under_way = None

@@ -142,7 +142,7 @@ class Account(msgspec.Struct, eq=False, weakref=True):
 
     @property
     def is_spent(self) -> bool:
-        """Nothing is left, or less than that; what is held does not count."""
+        """Whether nothing of the limit is left; what is held does not count."""
         return self.settled >= self.limit
 
     @property

@@ -74,7 +74,7 @@ def ancestry(request: TurnRequest, answered: Sequence[str] = ()) -> tuple[dict[s
 
 
 def ancestry_of(turn: LLMTurnComplete, ancestors: Sequence[Attribution]) -> tuple[dict[str, str], ...]:
-    """Return the same for a turn that came back."""
+    """Return the attributes of a turn's ancestors, each as if it had taken the turn itself."""
     if not ancestors:
         return ()
     models = _models(turn, ())
@@ -95,7 +95,7 @@ def looked_at(attributes: Sequence[str]) -> tuple[str, ...]:
 
 
 def key_reader(attributes: Sequence[str]) -> Callable[[LLMTurnComplete], Hashable]:
-    """Return what gives the same for turns that agree in these attributes, and only for them; quick without tags."""
+    """Return a function whose result is equal for turns that agree in these attributes, and only for them."""
     known, listed = {**FIELD_OF, **_MODEL_FIELDS}, looked_at(attributes)
     fields = [known[name] for name in listed if name in known]
     if len(fields) < len(listed) or not fields:

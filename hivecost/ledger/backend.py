@@ -49,7 +49,7 @@ class LedgerStoreHold(Protocol):
 
     @property
     def units(self) -> Set[Unit]:
-        """In which units they count it."""
+        """The units in which its budgets count it."""
         ...
 
     def status(self, budgets: Collection[str] | None = None) -> Sequence[AccountDetails]:

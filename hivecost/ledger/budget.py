@@ -137,7 +137,7 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def _limit_attributes(self) -> tuple[str, ...]:
-        """Those whose values `limits` names."""
+        """The attributes whose values `limits` names."""
         return tuple(name for name in self.account_attributes if self.window not in OWN_WINDOWS or name != self.window)
 
     def applies_to(self, attributes: Attributes) -> bool:

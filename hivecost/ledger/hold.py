@@ -133,7 +133,7 @@ class Hold(msgspec.Struct, eq=False, gc=False):
 
     @property
     def units(self) -> frozenset[Unit]:
-        """In which units its budgets count it."""
+        """The units in which its budgets count it."""
         return frozenset(account.unit for account in self.made_on)
 
     @property
@@ -148,7 +148,7 @@ class Hold(msgspec.Struct, eq=False, gc=False):
 
     @property
     def doubted(self) -> tuple[Account, ...]:
-        """Those of all its accounts whose part of the bill is not charged on its own."""
+        """The accounts in whose unit the bill is not known."""
         known = self.known
         return self.made_on if known is None else tuple(a for a in self.made_on if a.unit not in known)
 

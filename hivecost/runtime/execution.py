@@ -57,7 +57,7 @@ class Execution:
 
     @property
     def execution_id(self) -> str:
-        """Its id."""
+        """The id of the execution."""
         return self._running.attribution.execution_id
 
     @property

@@ -132,7 +132,7 @@ class MoneyLine:
         self._begin_round()  # whoever is the first now asks for what other processes hold
 
     def spent(self) -> None:
-        """Let the waiters try again, because money that one of them waited for is gone for good."""
+        """Let the waiters try again, because money that one of them waited for was spent."""
         self._begin_round()
 
     def _begin_round(self) -> None:

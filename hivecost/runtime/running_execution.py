@@ -160,7 +160,7 @@ class RunningExecution:
 
     @property
     def execution_id(self) -> str:
-        """Its id, by which all else knows it."""
+        """The id of the execution, by which everything else refers to it."""
         return self.attribution.execution_id
 
     # -- where the agent is ------------------------------------------------------------------------------------

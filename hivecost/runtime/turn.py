@@ -105,7 +105,7 @@ class Turn:
 
     @property
     def prompt(self) -> Any:
-        """The same as it was given: with what stands around the messages, where that was a whole request."""
+        """The prompt in the form in which it was given: a whole request is returned as one."""
         return self._given if self._loop is None else self._loop.prompt
 
     @property

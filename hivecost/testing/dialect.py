@@ -39,7 +39,7 @@ class Dialect(Protocol):
 
     @property
     def FLAVOR(self) -> str:  # noqa: N802  # a module's constant
-        """Its name on the bill."""
+        """The name of the dialect on the bill."""
         ...
 
     def read(self, body: bytes, place: Place) -> Call:

@@ -85,7 +85,7 @@ async def run_locked(
 
 
 def do_locked(base_path: Path, work: Callable[[], T], *, timeout_s: float = LOCK_TIMEOUT_S) -> T:
-    """Do the same in this thread, or in another where the lock has to be waited for."""
+    """Do the work under the lock as `run_locked` does, in this thread, or in another if it has to wait for the lock."""
     outcome: Future[T] = Future()
     if not _attempt(base_path, work, outcome, make=True):
         waiting, done = _LockQueue.of(base_path), threading.Event()

@@ -102,7 +102,7 @@ class SqliteLeaseBank:
             await run_in_thread(close)  # nobody else opens that file any more
 
     def _abandon(self, error: StoreError) -> None:
-        """Leave everything to whoever comes next, who takes this process for dead."""
+        """Release the journal's lock, so that the next process to open the ledger recovers this one as a dead one."""
         _log.error("the ledger could not be closed in order, and will be recovered: %s", error)
         self._database.let_go()
 

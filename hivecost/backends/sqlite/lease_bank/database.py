@@ -124,7 +124,7 @@ class LedgerDatabase:
             connection.close()
 
     def let_go(self) -> None:
-        """Give the lock of the journal up: whoever comes next may recover it."""
+        """Release the lock of the journal, so that the next process to open the ledger recovers it."""
         close_all(self._locks)
 
     def _transact(self, work: Callable[[sqlite3.Connection, Recovery], T]) -> T:
