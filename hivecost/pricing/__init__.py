@@ -1,14 +1,7 @@
 """What usage costs, to the nano-USD."""
 
 from hivecost.pricing.book import PriceBook
-from hivecost.pricing.bounds import (
-    asked_answers,
-    asked_cache_write,
-    asked_tier,
-    asked_tool_calls,
-    input_token_bound,
-    reaches_outside,
-)
+from hivecost.pricing.bounds import input_token_bound
 from hivecost.pricing.cards import Band, Card, InputKind
 from hivecost.pricing.default_book import calculate_cost, default_book
 from hivecost.pricing.jsonl import price_line
@@ -39,10 +32,6 @@ __all__ = [
     "RateRow",
     "RateShift",
     "Validity",
-    "asked_answers",
-    "asked_cache_write",
-    "asked_tier",
-    "asked_tool_calls",
     "believable_book",
     "calculate_cost",
     "can_count_tokens",
@@ -56,7 +45,6 @@ __all__ = [
     "list_rates",
     "price_line",
     "rate_shifts",
-    "reaches_outside",
     "reprice_turn",
     "select_model",
 ]

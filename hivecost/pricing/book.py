@@ -12,13 +12,14 @@ from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.errors import PriceUnknownError
 from hivecost.events import Cost, CostStatus, Usage
 from hivecost.money import TURN_COST_MAX_NANOUSD, USD, to_usd
-from hivecost.pricing.cards import CacheWrite, Card, half_even
+from hivecost.pricing.cards import Card, half_even
 from hivecost.pricing.model_limits import ModelLimits
 from hivecost.pricing.offers import Offer
 from hivecost.pricing.passes import sum_of_costs
 from hivecost.pricing.placement import ModelName
 from hivecost.pricing.quotes import Quote, QuoteKey, Quoter
 from hivecost.pricing.user_table import SUBSCRIPTION
+from hivecost.prompts import CacheWrite
 from hivecost.usage.reading import UsageReading, UsageStatus
 
 #: A request sent now may be billed later; a bound looks this far ahead for a dearer hour.

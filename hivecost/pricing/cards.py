@@ -12,13 +12,13 @@ from collections.abc import Collection
 from decimal import Decimal
 from fractions import Fraction
 from math import lcm
-from typing import Literal
 
 import msgspec
 
 from hivecost.events import Usage
 from hivecost.pricing.offers import Price
 from hivecost.pricing.units import FEE_UNITS, INPUT_UNITS, OUTPUT_UNITS, PIECE_UNITS, UNPRICED, is_for_tokens
+from hivecost.prompts import CacheWrite
 
 #: USD per million tokens to nano-USD per token, and USD per piece to nano-USD.
 _NANO_PER_TOKEN = 1000
@@ -43,10 +43,6 @@ _TEXT = "dearest_text_"
 
 #: What a provider's own tools bill by the call.
 _OF_TOOLS = ("web_search_requests", "file_search_calls", "code_containers")
-
-CacheWrite = Literal["", "5m", "1h"]
-#: From the cheapest to the dearest.
-CACHE_WRITES: tuple[CacheWrite, ...] = ("", "5m", "1h")
 
 #: What a turn costs, in nano-USD x scale: input, output and fees, then what of the input was read from a cache and
 #: written to one, and what of the output was reasoning; last what is in doubt, "" for nothing. A tuple for its speed.

@@ -12,18 +12,9 @@ from msgspec.structs import replace
 
 from hivecost.gate_contract import TurnRequest
 from hivecost.plain_text import shown
-from hivecost.pricing import (
-    asked_answers,
-    asked_cache_write,
-    asked_tier,
-    asked_tool_calls,
-    can_count_tokens,
-    count_tokens,
-    import_tokenizer,
-    input_token_bound,
-    reaches_outside,
-)
+from hivecost.pricing import can_count_tokens, count_tokens, import_tokenizer, input_token_bound
 from hivecost.pricing.bounds import TEMPLATE_TOKENS
+from hivecost.prompts import asked_answers, asked_cache_write, asked_tier, asked_tool_calls, reaches_outside
 
 _log = logging.getLogger("hivecost.budgets")
 

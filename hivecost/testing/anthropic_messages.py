@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 
 from hivecost.events import Usage
-from hivecost.testing.dialect import Frames, PositiveInt, as_text, framed, sse
+from hivecost.testing.dialect import Frames, Place, PositiveInt, as_text, framed, sse
 from hivecost.testing.generation import Block, Call, Generation
 from hivecost.testing.tokens import prompt_tokens
 
@@ -42,7 +42,7 @@ class _Request(_Prompt, frozen=True, kw_only=True):
     metadata: dict[str, Any] | None = None
 
 
-def read(body: bytes) -> Call:
+def read(body: bytes, place: Place) -> Call:
     """Counts messages, system prompt and tools; `max_tokens` is required."""
     request = msgspec.json.decode(body, type=_Request)
     return Call(

@@ -18,7 +18,8 @@ class BillEntry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One request that reached a model's route."""
 
     request_id: str
-    #: `openai.chat`, `openai.responses`, `openai.embeddings` or `anthropic.messages`.
+    #: `openai.chat`, `openai.responses`, `openai.embeddings`, `anthropic.messages`, `google.gemini` or
+    #: `bedrock.converse`.
     flavor: str
     #: The model that answered; "" when the request could not be read.
     model: str = ""

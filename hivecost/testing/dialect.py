@@ -14,11 +14,22 @@ PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Frames(msgspec.Struct, frozen=True):
-    """A stream in server-sent events. Only `chunks` carry output, and only they are counted by cuts and stalls."""
+    """A stream, most often in server-sent events. Only `chunks` carry output, and only they are counted by cuts and
+    stalls."""
 
     opening: list[bytes]
     chunks: list[bytes]
     closing: list[bytes]
+    content_type: str = "text/event-stream; charset=utf-8"
+
+
+class Place(msgspec.Struct, frozen=True):
+    """What the path of a request says, where its dialect says it there."""
+
+    model: str = ""
+    stream: bool = False
+    #: Whether a stream shall come in server-sent events.
+    as_events: bool = False
 
 
 class Dialect(Protocol):
@@ -29,7 +40,7 @@ class Dialect(Protocol):
         """Its name on the bill."""
         ...
 
-    def read(self, body: bytes) -> Call:
+    def read(self, body: bytes, place: Place) -> Call:
         """The request. Raises msgspec.DecodeError, with words for the client, for one that cannot be read."""
         ...
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
+from urllib.parse import unquote
 
 import msgspec
 from msgspec.structs import replace
@@ -15,6 +17,8 @@ from msgspec.structs import replace
 from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.testing import (
     anthropic_messages,
+    bedrock_converse,
+    gemini,
     models,
     openai_chat,
     openai_embeddings,
@@ -23,7 +27,7 @@ from hivecost.testing import (
 )
 from hivecost.testing.behaviour import BEHAVIOUR_HEADER, Behaviour, Script
 from hivecost.testing.bill import Bill, BilledTokens, BillEntry, TokenRates, sum_nanousd, sum_tokens
-from hivecost.testing.dialect import Dialect
+from hivecost.testing.dialect import Dialect, Place
 from hivecost.testing.generation import Call, Generation, billed_usage, generate
 from hivecost.testing.server import HOST, LoopbackServer, Reply, Request
 
@@ -36,16 +40,27 @@ _ROUTES: Final[dict[str, Dialect]] = {
     "POST /v1/embeddings": openai_embeddings,
     "POST /v1/messages": anthropic_messages,
 }
+#: Those that have the model in the path, and what a count of its prompt's tokens is called.
+_PATHS: Final[tuple[tuple[re.Pattern[str], Dialect], ...]] = (
+    (
+        re.compile(r"/v1(?:beta\d*)?/(?:.+/)?models/(?P<model>[^/:]+):(?P<call>generateContent|streamGenerateContent)"),
+        gemini,
+    ),
+    (re.compile(r"/model/(?P<model>[^/]+)/(?P<call>converse|converse-stream)"), bedrock_converse),
+)
 
 #: What costs nothing.
 _COUNT_TOKENS: Final = "/v1/messages/count_tokens"
+_GEMINI_COUNT: Final = re.compile(r"/v1(?:beta\d*)?/(?:.+/)?models/[^/:]+:countTokens")
+_BEDROCK_COUNT: Final = re.compile(r"/model/[^/]+/count-tokens")
 _MODELS: Final = "/v1/models"
 
 
 class ReceivedRequest(msgspec.Struct, frozen=True):
     """A request on a model's route that could be read."""
 
-    #: `openai.chat`, `openai.responses`, `openai.embeddings` or `anthropic.messages`.
+    #: `openai.chat`, `openai.responses`, `openai.embeddings`, `anthropic.messages`, `google.gemini` or
+    #: `bedrock.converse`.
     flavor: str
     #: The body as its client sent it.
     body: bytes
@@ -58,7 +73,9 @@ Decide = Callable[[ReceivedRequest], Behaviour | None]
 
 
 class ProviderEmulator:
-    """Serves OpenAI's chat, responses and embeddings and Anthropic's messages on 127.0.0.1, streams included.
+    """Serves OpenAI's chat, responses and embeddings, Anthropic's messages, Gemini and Bedrock's Converse on 127.0.0.1.
+
+    Streams included.
 
     with ProviderEmulator() as provider:
         provider.script(Behaviour(status=429, retry_after_s=0.01))          # the next request only
@@ -68,8 +85,8 @@ class ProviderEmulator:
 
     Tokens are four characters each (`prompt_tokens`, `count_tokens`), so counts are the same in every run. Each request
     is billed, in `bill` and in the file at `bill_path`, before the first byte of its answer. Only a stream that stops
-    when its client hangs up (`Behaviour.on_hang_up`) is billed when it has ended. `/v1/models` and
-    `/v1/messages/count_tokens` are free.
+    when its client hangs up (`Behaviour.on_hang_up`) is billed when it has ended. `/v1/models` and counts of tokens are
+    free.
 
     `decide` is asked first what a request meets, from several threads at once: for answers that depend on what was
     sent, and to record it. `aliases` are the models that answer to other names: `aliases=DATED_MODELS` answers `gpt-4o`
@@ -129,6 +146,16 @@ class ProviderEmulator:
         """The `base_url` of an Anthropic client."""
         return self.url
 
+    @property
+    def gemini_base_url(self) -> str:
+        """The `base_url` of a client of google-genai: `http_options={"base_url": …}`."""
+        return self.url
+
+    @property
+    def bedrock_endpoint_url(self) -> str:
+        """The `endpoint_url` of boto3's client for `bedrock-runtime`."""
+        return self.url
+
     def script(self, *behaviours: Behaviour) -> None:
         """Use each for one of the next requests, in the order of their arrival."""
         self._script.queue(*behaviours)
@@ -160,7 +187,7 @@ class ProviderEmulator:
 
     def _respond(self, request: Request) -> Reply:
         request_id = secrets.token_hex(12)
-        dialect = _ROUTES.get(f"{request.method} {request.path}")
+        dialect, place = _routed(request)
         if dialect is None:
             return _free_reply(request, request_id)
         entry = BillEntry(
@@ -170,7 +197,7 @@ class ProviderEmulator:
             idempotency_key=request.headers.get("idempotency-key", ""),
         )
         try:
-            call = dialect.read(request.body)
+            call = dialect.read(request.body, place)
             behaviour = self._behaviour_for(request, dialect, call)
         except (msgspec.DecodeError, RecursionError) as error:
             self._bill.add(replace(entry, status=400, billed=False))
@@ -198,6 +225,17 @@ class ProviderEmulator:
         return replace(reply, on_end=lambda sent: self._bill.add(_charged(entry, made, behaviour, sent_chunks=sent)))
 
 
+def _routed(request: Request) -> tuple[Dialect | None, Place]:
+    """Whose route it is, and what the path says."""
+    if dialect := _ROUTES.get(f"{request.method} {request.path}"):
+        return dialect, Place()
+    for path, dialect in _PATHS if request.method == "POST" else ():
+        if found := path.fullmatch(request.path):
+            call, as_events = found["call"], "alt=sse" in request.query.split("&")
+            return dialect, Place(unquote(found["model"]), stream="stream" in call, as_events=as_events)
+    return None, Place()
+
+
 def _free_reply(request: Request, request_id: str) -> Reply:
     """What is on no bill: counts, models, and routes that there are not."""
     anthropic = request.path == _COUNT_TOKENS or "anthropic-version" in request.headers
@@ -207,7 +245,8 @@ def _free_reply(request: Request, request_id: str) -> Reply:
     except (msgspec.DecodeError, RecursionError) as fault:
         return _reply(error(400, f"invalid request: {fault}", request_id), request_id, status=400)
     if body is None:
-        routes = ", ".join([*_ROUTES, f"POST {_COUNT_TOKENS}", f"GET {_MODELS}"])
+        more = ("POST /v1beta/models/MODEL:generateContent", "POST /model/MODEL/converse")
+        routes = ", ".join([*_ROUTES, *more, f"POST {_COUNT_TOKENS}", f"GET {_MODELS}"])
         message = f"not found: {request.method} {request.path}; there are {routes}"
         return _reply(error(404, message, request_id), request_id, status=404)
     return _reply(body, request_id)
@@ -216,6 +255,10 @@ def _free_reply(request: Request, request_id: str) -> Reply:
 def _free_answer(request: Request, *, anthropic: bool) -> dict[str, Any] | None:
     if request.method == "POST" and request.path == _COUNT_TOKENS:
         return anthropic_messages.count(request.body)
+    if request.method == "POST" and _GEMINI_COUNT.fullmatch(request.path):
+        return gemini.count(request.body)
+    if request.method == "POST" and _BEDROCK_COUNT.fullmatch(request.path):
+        return bedrock_converse.count(request.body)
     if request.method == "GET" and request.path == _MODELS:
         return models.listing(anthropic=anthropic)
     if request.method == "GET" and request.path.startswith(f"{_MODELS}/"):

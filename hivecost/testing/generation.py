@@ -31,6 +31,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     #: Those of the vectors that are asked for, one per choice, instead of text; 0 where it is text.
     dimensions: int = 0
     base64_vectors: bool = False
+    #: A stream comes as one list.
+    as_list: bool = False
     #: Whether tools can be called with a text.
     custom_tools: bool = False
 
@@ -78,9 +80,9 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
         """How many chunks a stream of it has."""
         return sum(len(block.pieces) for block in self.blocks) * self.call.choices
 
-    def report(self, usage: dict[str, Any]) -> dict[str, Any]:
-        """`{"usage": …}` with the override laid over it, or nothing where it is to be omitted."""
-        return {} if self.omit_usage else {"usage": usage | self.usage_override}
+    def report(self, usage: dict[str, Any], key: str = "usage") -> dict[str, Any]:
+        """`{key: …}` with the override laid over it, or nothing where it is to be omitted."""
+        return {} if self.omit_usage else {key: usage | self.usage_override}
 
 
 def generate(call: Call, behaviour: Behaviour, *, request_id: str, created_s: int) -> Generation:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 import msgspec
 
 from hivecost.events import Usage
-from hivecost.testing.dialect import Frames, PositiveInt, as_text, sse
+from hivecost.testing.dialect import Frames, Place, PositiveInt, as_text, sse
 from hivecost.testing.generation import Block, Call, Generation
 from hivecost.testing.openai_errors import error
 from hivecost.testing.tokens import prompt_tokens
@@ -35,7 +35,7 @@ class _Request(msgspec.Struct, frozen=True):
     metadata: dict[str, Any] | None = None
 
 
-def read(body: bytes) -> Call:
+def read(body: bytes, place: Place) -> Call:
     """Counts messages and tools; usage is part of a stream only if `stream_options` asks for it."""
     request = msgspec.json.decode(body, type=_Request)
     return Call(

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
-from hivecost.testing.dialect import Frames
+from hivecost.testing.dialect import Frames, Place
 from hivecost.testing.generation import Call, Generation
 from hivecost.testing.openai_errors import error
 from hivecost.testing.tokens import count_tokens
@@ -28,7 +28,7 @@ class _Request(msgspec.Struct, frozen=True):
     encoding_format: Literal["float", "base64"] | None = None
 
 
-def read(body: bytes) -> Call:
+def read(body: bytes, place: Place) -> Call:
     """Counts each text, or the tokens that are given as numbers."""
     request = msgspec.json.decode(body, type=_Request)
     whole = isinstance(request.input, str) or all(isinstance(item, int) for item in request.input)

@@ -48,6 +48,7 @@ class Request(msgspec.Struct, frozen=True):
     path: str
     headers: Mapping[str, str]
     body: bytes
+    query: str = ""
 
 
 Respond = Callable[[Request], Reply]
@@ -122,8 +123,9 @@ class _Handler(BaseHTTPRequestHandler):
         length = self._body_length()
         if length is None:
             return
-        path = self.path.partition("?")[0]
-        request = Request(self.command, path, self.headers, self.rfile.read(length))  # type: ignore[arg-type]  # Message has get()
+        path, _, query = self.path.partition("?")
+        body = self.rfile.read(length)
+        request = Request(self.command, path, self.headers, body, query)  # type: ignore[arg-type]  # Message has get()
         if len(request.body) == length:
             self._deliver(self.server.respond(request))
 
@@ -167,8 +169,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_stream(reply, reply.frames)
 
     def _send_stream(self, reply: Reply, frames: Frames) -> None:
-        self._send_head(reply, {"content-type": "text/event-stream; charset=utf-8", "transfer-encoding": "chunked"})
-        self._send_chunk(b"".join(frames.opening))
+        self._send_head(reply, {"content-type": frames.content_type, "transfer-encoding": "chunked"})
+        if frames.opening:  # an empty chunk would be the end
+            self._send_chunk(b"".join(frames.opening))
         for frame in [*frames.chunks, b"".join(frames.closing)]:
             if self._is_paced(reply) or self._is_interrupted(reply):
                 self.close_connection = True

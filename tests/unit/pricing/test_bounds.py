@@ -8,15 +8,14 @@ from hypothesis import strategies as st
 
 from hivecost.errors import ConfigError
 from hivecost.pricing import input_token_bound
-from hivecost.pricing.bounds import (
-    TEMPLATE_TOKENS,
+from hivecost.pricing.bounds import TEMPLATE_TOKENS, template_bound
+from hivecost.prompts import (
     TOOL_CALLS,
     asked_answers,
     asked_cache_write,
     asked_tier,
     asked_tool_calls,
     reaches_outside,
-    template_bound,
 )
 
 texts = st.text(st.characters(codec="utf-8"), max_size=50)
@@ -130,11 +129,15 @@ def test_a_request_says_how_often_the_providers_tools_are_called(prompt, calls):
         ({"generationConfig": {"candidateCount": 3}, "serviceTier": {"type": "flex"}}, 3, "flex"),
         ({"config": {"candidate_count": 2}, "service_tier": "auto"}, 2, ""),
         ({"n": None, "service_tier": 5}, 1, ""),
+        ({"n": 2.0}, 2, ""),
+        ({"n": "3"}, 3, ""),
+        ({"n": "9" * 40}, 1, ""),
+        ({"n": float("inf")}, 1, ""),
         ([{"role": "user", "content": "n"}], 1, ""),
     ],
 )
 def test_a_request_says_how_many_answers_and_which_tier_it_asks_for(prompt, answers, tier):
-    """Every answer is billed; `auto` may be the standard tier."""
+    """Every answer is billed, and lenient servers read numbers in any form; `auto` may be the standard tier."""
     assert (asked_answers(prompt), asked_tier(prompt)) == (answers, tier)
 
 
