@@ -15,7 +15,7 @@ from hivecost.plain_text import printable
 #: Where the files of this package are.
 _HOME: Final = f"{Path(__file__).parents[1]}/"
 #: Commands that read their own arguments, each in the module of its name.
-QUICK: Final = ("statusline", "today")
+QUICK: Final = ("run", "statusline", "today")
 #: The exit status of a program that Ctrl-C ended, as shells say it.
 _INTERRUPTED: Final = 130
 
