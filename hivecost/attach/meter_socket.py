@@ -15,6 +15,7 @@ from typing import Final
 
 from hivecost.attach.meter import Attempt, Meter, Pass, Refused
 from hivecost.attach.wire import LINE_MAX_BYTES, VERSION, Message, read_message, written
+from hivecost.errors import ExecutionCancelledError
 
 _log = logging.getLogger("hivecost.attach")
 #: Opens the meter of a process, which the script's name tells apart in reports.
@@ -60,9 +61,10 @@ class MeterSocket:
         try:
             if _is_own(writer.get_extra_info("socket")):
                 await self._serve(reader, writer)
-        except (EOFError, ValueError, OSError) as error:  # EOFError: also in the middle of a message
-            if not isinstance(error, EOFError):
-                _log.warning("a process of the agent was cut off: %s", error)
+        except (EOFError, ExecutionCancelledError):  # also in the middle of a message; also when the program ends
+            pass
+        except (ValueError, OSError) as error:
+            _log.warning("a process of the agent was cut off: %s", error)
         finally:
             del self._connections[task]
             writer.close()

@@ -93,12 +93,19 @@ class Attachment:
         stored, caps = _in_force(limits, self.place)
         self._caps = caps
         self._is_hard = bool(limits) or any(budget.mode == "hard" for budget in (config.budgets if config else ()))
-        self._runtime = _runtime(self.place, stored, config)
+        self.runtime = _runtime(self.place, stored, config)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Path]:
         """Give the path of the socket. On leaving, what ended processes said is counted, and the log is written."""
-        async with self._runtime as runtime, AsyncExitStack() as stack:
+        async with self.runtime, self.serving() as path:
+            yield path
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[Path]:
+        """Do the same in a runtime that runs."""
+        runtime = self.runtime
+        async with AsyncExitStack() as stack:
             outermost = await stack.enter_async_context(runtime.execution(agent_id=self._agent))
             for cap in self._caps:
                 await stack.enter_async_context(runtime.execution(agent_id=self._agent, limit=cap))
@@ -111,7 +118,7 @@ class Attachment:
     async def _open_meter(self, script: str) -> AsyncIterator[ExecutionMeter]:
         """Each process is an execution inside of the command's."""
         self.tally.clients += 1
-        async with self._runtime.execution(agent_id=script or None) as execution:
+        async with self.runtime.execution(agent_id=script or None) as execution:
             yield ExecutionMeter(execution, self.tally, is_hard=self._is_hard)
 
 

@@ -66,8 +66,10 @@ def run_attached(
     flags = [word for budget in budgets for word in ("--budget", budget)]
     with ProviderEmulator(behaviour) as provider:
         finished = subprocess.run(
-            [sys.executable, "-m", "hivecost", "run", *flags, "--data", str(folder / "data"), *options]
-            + ["--receipt", str(receipt), "--", python, *command],
+            [
+                *(sys.executable, "-m", "hivecost", "run", *flags, "--data", str(folder / "data"), *options),
+                *("--receipt", str(receipt), "--", python, *command),
+            ],
             cwd=folder,
             env={**os.environ, "PROVIDER": provider.url, **(environment or {})},
             capture_output=True,

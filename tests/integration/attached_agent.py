@@ -95,7 +95,29 @@ async def in_tasks(name, calls):
         return sum(await asyncio.gather(*(call() for _ in range(calls))))
 
 
+async def in_trio_tasks(name, calls):
+    import trio
+
+    client, refused = make(name)
+    counts = []
+
+    async def call():
+        try:
+            counts.append(bool(await globals()[name](client)))
+        except refused:
+            counts.append(False)
+
+    async with client, trio.open_nursery() as nursery:
+        for _ in range(calls):
+            nursery.start_soon(call)
+    return sum(counts)
+
+
 def answers(name, calls):
+    if name.startswith("trio_"):
+        import trio
+
+        return trio.run(in_trio_tasks, name.replace("trio", "async"), calls)
     return asyncio.run(in_tasks(name, calls)) if name.startswith("async_") else in_threads(name, calls)
 
 

@@ -12,8 +12,10 @@ import pytest
 
 from hivecost.testing import Behaviour, ProviderEmulator
 
-from .attached import AGENT, CLAUDE, GPT, RATES, run_attached
+from .attached import AGENT, CLAUDE, GPT, PRICES, RATES, run_attached
 
+#: As in pyproject.toml.
+BPE_OPENAIS = "ignore:open_binary is deprecated:DeprecationWarning"
 REFUSED = """
 import os, openai
 import hivecost
@@ -124,6 +126,39 @@ def test_the_budget_of_a_command_ends_with_its_parent(tmp_path: Path) -> None:
         assert provider.bill_nanousd(RATES) == 0
     assert said.startswith("402 "), said
     assert "hivecost cannot be asked" in said
+
+
+INSTALLED = """
+import asyncio, os, openai
+import hivecost as hc
+hc.install({budget!r}, data="data")
+CHAT = dict(model="gpt-4o", max_tokens=1995, messages=[{{"role": "user", "content": "word " * 20}}])
+async def main():
+    async with openai.AsyncOpenAI(base_url=os.environ["PROVIDER"] + "/v1", api_key="any") as client:
+        with hc.node("plan"):
+            done = await asyncio.gather(*(client.chat.completions.create(**CHAT) for _ in range(50)), return_exceptions=True)
+    print(sum(isinstance(one, hc.BudgetExceededError) for one in done), sum(hasattr(one, "choices") for one in done))
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("budget", ["$0.50", "$0.50/day"])
+def test_one_line_in_a_program_holds_as_well(budget: str, tmp_path: Path) -> None:
+    """`install` meters its own process, in its own loop; the program ends when it is at its end."""
+    (tmp_path / "hivecost.toml").write_text(PRICES)
+    with ProviderEmulator(GPT) as provider:
+        finished = subprocess.run(
+            [sys.executable, "-W", "error", "-W", BPE_OPENAIS, "-c", INSTALLED.format(budget=budget)],
+            cwd=tmp_path,
+            env={**os.environ, "PROVIDER": provider.url},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        billed = provider.bill_nanousd(RATES)
+    assert (finished.stdout, finished.returncode, finished.stderr) == ("26 24\n", 0, "")
+    assert billed == 24 * 20_015_000
 
 
 def _project() -> Path:

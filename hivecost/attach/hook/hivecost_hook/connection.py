@@ -18,10 +18,10 @@ DEADLINE_S = float(os.environ.get("HIVECOST_DEADLINE_S") or 90)
 #: How long the other side may take to read.
 SEND_S = 10
 #: Raised before a single byte of a request went out.
-NOT_SENT = frozenset(
-    """ConnectError ConnectTimeout ConnectTimeoutError ConnectionRefusedError PoolTimeout gaierror NewConnectionError
-    ClientConnectorError UnsupportedProtocol InvalidURL MissingSchema""".split()
-)
+NOT_SENT = {
+    *("ConnectError", "ConnectTimeout", "ConnectTimeoutError", "ConnectionRefusedError", "NewConnectionError"),
+    *("ClientConnectorError", "PoolTimeout", "gaierror", "UnsupportedProtocol", "InvalidURL", "MissingSchema"),
+}
 #: Answers that come event by event, whatever was asked for.
 STREAMS = ("text/event-stream", "application/x-ndjson", "application/vnd.amazon.eventstream")
 #: So many bytes of a stream are told at once, where nobody waits for them.
