@@ -136,7 +136,8 @@ CHAT = dict(model="gpt-4o", max_tokens=1995, messages=[{{"role": "user", "conten
 async def main():
     async with openai.AsyncOpenAI(base_url=os.environ["PROVIDER"] + "/v1", api_key="any") as client:
         with hc.node("plan"):
-            done = await asyncio.gather(*(client.chat.completions.create(**CHAT) for _ in range(50)), return_exceptions=True)
+            calls = [client.chat.completions.create(**CHAT) for _ in range(50)]
+            done = await asyncio.gather(*calls, return_exceptions=True)
     print(sum(isinstance(one, hc.BudgetExceededError) for one in done), sum(hasattr(one, "choices") for one in done))
 asyncio.run(main())
 """
