@@ -17,7 +17,7 @@ test: $(VENV)/.test
 # What takes longer: what is released; the site of docs/; clients of other major versions, each in an environment of its own; everything again with its coverage.
 test-more: dist $(VENV)/.more $(VENV)-openai2/.done
 	$(VENV)-openai2/bin/python -m pytest tests/more/openai2 tests/integration/test_sdk_turns.py tests/integration/test_dialects_sdks.py
-	$(BIN)/pytest -q tests/more/site
+	$(BIN)/pytest -q tests/more/install tests/more/site
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -q -n 2 --dist worksteal
 	$(BIN)/coverage combine -q

@@ -17,7 +17,7 @@ from benchmarks.figure import ratio_of
 from benchmarks.store import seconds_in_sqlite
 from benchmarks.suite import in_process
 from hivecost.events import Event
-from hivecost.runtime.turn_checks import admit_turn
+from hivecost.runtime.intake import admit_turn
 
 Result = tuple[str, float, float, bool]
 

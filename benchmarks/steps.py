@@ -76,7 +76,7 @@ async def _held(provider: ProviderEmulator, data: str, step_tokens: int) -> int:
 
     async with runtime:
         result = await runtime.trigger_and_wait("agent")
-        (account,) = await runtime.gate.ledger.status()
+        (account,) = await runtime._parts.gate.ledger.status()
     assert isinstance(result.error, hc.BudgetExhaustedError), result.error
     return account.in_doubt
 

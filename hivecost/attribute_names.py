@@ -19,6 +19,8 @@ ATTRIBUTES: Final = ("model", "provider", *FIELD_OF)
 #: Further names of the model and of the provider: an account is that of `model` and `provider`, and a budget matches
 #: any of them.
 OTHER_NAMES: Final = {"model": ("asked_model", "answered_model"), "provider": ("asked_provider",)}
+#: What goes by several names, in any case, and may be asked for by a pattern.
+PATTERNED: Final = OTHER_NAMES.keys()
 #: What no tag may be called.
 RESERVED: Final = frozenset((*ATTRIBUTES, *(name for names in OTHER_NAMES.values() for name in names)))
 

@@ -30,6 +30,7 @@ class SystemClock:
     monotonic_s = staticmethod(time.monotonic)
 
     async def sleep(self, seconds: float) -> None:
+        """Return after `seconds`, or at once for zero and less."""
         import anyio  # noqa: PLC0415  # what only reads the time starts quicker without
 
         await anyio.sleep(max(0.0, seconds))

@@ -18,6 +18,8 @@ HiveCostError
 │   └── SessionNotFoundError     nothing was ever logged under this id
 ├── ConfigError                  names file, key and what was expected
 ├── PluginError                  names the plugin
+├── ContextBudgetError           a conversation cannot be made to fit its context budget
+├── LoopLimitError               a node's loop has had as many turns as it may
 ├── BusClosedError               publish() or wait_for() on a bus that is not open
 ├── ReentrancyError              a handler or an execution waits for itself
 ├── UnknownEntryPointError       trigger() of a name nobody registered
@@ -152,6 +154,37 @@ class PluginError(HiveCostError):
     def __init__(self, plugin: str, problem: str) -> None:
         super().__init__(f"plugin {plugin!r}: {problem}")
         self.plugin = plugin
+
+
+class ContextBudgetError(HiveCostError):
+    """A conversation needs more tokens than its context budget, and what is left of it may not go.
+
+    `need` and `budget` are tokens; `largest` names the largest messages that stay, as (index, tokens).
+    """
+
+    def __init__(self, *, need: int, budget: int, largest: tuple[tuple[int, int], ...] = ()) -> None:
+        parts = ", ".join(f"message {index}: {tokens:,}" for index, tokens in largest)
+        super().__init__(
+            f"the conversation needs {need:,} tokens, and its context budget is {budget:,}; the largest parts that "
+            f"stay are {parts or 'outside of its messages'}; raise max_history_tokens, or shorten them"
+        )
+        self.need = need
+        self.budget = budget
+        self.largest = largest
+
+
+class LoopLimitError(HiveCostError):
+    """A node's loop has had as many turns as it may; the execution that this ends is `completed`.
+
+    `limit` is the key of the loop configuration, `value` what it says, and `node_id` whose it is ("" for none's).
+    """
+
+    def __init__(self, limit: str, value: int, *, node_id: str = "") -> None:
+        where = f"node {node_id!r}" if node_id else "the agent's loop"
+        super().__init__(printable(f"{where} has {limit} = {value:,}, and has had them all"))
+        self.limit = limit
+        self.value = value
+        self.node_id = node_id
 
 
 class BusClosedError(HiveCostError):

@@ -96,7 +96,9 @@ class AccountView(Protocol):
     def held(self) -> int: ...
 
     @property
-    def in_doubt(self) -> int: ...
+    def in_doubt(self) -> int:
+        """What is held by turns of which nobody knows the bill."""
+        ...
 
     @property
     def remaining(self) -> int: ...
@@ -215,10 +217,14 @@ class HostStatistics(Protocol):
     """Counts since the runtime was made."""
 
     @property
-    def running(self) -> int: ...
+    def running(self) -> int:
+        """Executions that run now."""
+        ...
 
     @property
-    def started(self) -> int: ...
+    def started(self) -> int:
+        """Executions that were started."""
+        ...
 
     @property
     def foreign_turns(self) -> int:

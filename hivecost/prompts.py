@@ -52,6 +52,9 @@ _SCHEMAS: Final = frozenset({"responseSchema", "response_schema", "responseJsonS
 TOOL_CALLS: Final = 10
 #: A number that is longer counts nothing.
 _DIGITS_MAX: Final = 18
+#: What nests deeper no provider reads; without a bound of its own, a list in itself would overflow the interpreter's
+#: stack where a program has raised the limit of recursion.
+_DEPTH_MAX: Final = 200
 #: What marks a part that is to be kept in a cache: Anthropic's, and Bedrock's.
 CACHE_MARKS: Final = ("cache_control", "cachePoint", "cache_point")
 
@@ -60,8 +63,13 @@ def reaches_outside(prompt: Any) -> bool:
     """Whether the provider reads, or may read, what the bytes of a prompt do not bound.
 
     That are images, audio and files, what its own tools find (web search, code), what was sent before or is stored
-    there, and all that nobody knows.
+    there, and all that nobody knows. Raises RecursionError for what nests too deep, or in itself.
     """
+    return _reaches_outside(prompt, _DEPTH_MAX)
+
+
+def _reaches_outside(prompt: Any, depth: int) -> bool:
+    _require_depth(depth)
     if isinstance(prompt, dict):
         kind = prompt.get("type")
         if isinstance(kind, str) and kind not in _TEXT_TYPES and not kind.startswith(_DATED_TYPES):
@@ -73,8 +81,13 @@ def reaches_outside(prompt: Any) -> bool:
         stored = prompt.get("prompt")
         if (isinstance(stored, dict) and "id" in stored) or any(map(_is_providers_tool, tools_in(prompt))):
             return True
-        return any(map(reaches_outside, parts_in(prompt)))
-    return isinstance(prompt, list | tuple) and any(map(reaches_outside, prompt))
+        return any(_reaches_outside(part, depth - 1) for part in parts_in(prompt))
+    return isinstance(prompt, list | tuple) and any(_reaches_outside(part, depth - 1) for part in prompt)
+
+
+def _require_depth(depth: int) -> None:
+    if depth < 0:
+        raise RecursionError(f"a prompt is nested more than {_DEPTH_MAX} deep")
 
 
 def tools_in(prompt: dict[Any, Any]) -> Sequence[Any]:
@@ -127,7 +140,15 @@ def _count(number: Any, otherwise: int) -> int:
 
 
 def asked_cache_write(prompt: Any) -> CacheWrite:
-    """The dearest cache write that a prompt asks for: "" for none, "5m" or "1h" by the `ttl` of its cache marks."""
+    """The dearest cache write that a prompt asks for: "" for none, "5m" or "1h" by the `ttl` of its cache marks.
+
+    Raises RecursionError for what nests too deep, or in itself.
+    """
+    return _asked_cache_write(prompt, _DEPTH_MAX)
+
+
+def _asked_cache_write(prompt: Any, depth: int) -> CacheWrite:
+    _require_depth(depth)
     asked: CacheWrite = ""
     if isinstance(prompt, dict):
         for mark in CACHE_MARKS:
@@ -136,7 +157,7 @@ def asked_cache_write(prompt: Any) -> CacheWrite:
         parts = parts_in(prompt)
     else:
         parts = prompt if isinstance(prompt, list | tuple) else ()
-    return max((asked, *map(asked_cache_write, parts)), key=CACHE_WRITES.index)
+    return max((asked, *(_asked_cache_write(part, depth - 1) for part in parts)), key=CACHE_WRITES.index)
 
 
 def parts_in(prompt: dict[Any, Any]) -> Iterable[Any]:

@@ -7,7 +7,7 @@ from hivecost.backends.places import Place, as_place
 from hivecost.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from hivecost.backends.contract import Backend, Rates
+    from hivecost.backends.contract import Backend, Lends, Rates
     from hivecost.backends.ledger import Ledger
     from hivecost.backends.price_book import open_price_book
     from hivecost.backends.reading import read_log, read_place
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Backend",
     "Ledger",
+    "Lends",
     "Place",
     "Rates",
     "RuntimeLogStore",
@@ -32,7 +33,7 @@ __all__ = [
 
 #: Where each name lives that not everybody needs.
 _MODULES: Final = {
-    "hivecost.backends.contract": ("Backend", "Rates"),
+    "hivecost.backends.contract": ("Backend", "Lends", "Rates"),
     "hivecost.backends.ledger": ("Ledger",),
     "hivecost.backends.price_book": ("open_price_book",),
     "hivecost.backends.reading": ("read_log", "read_place"),

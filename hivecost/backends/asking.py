@@ -1,13 +1,17 @@
-"""What callers ask with: places in a log as opaque text, limits, kinds of alerts."""
+"""What callers ask with: places in a log as opaque text, limits, kinds of alerts, entries of its state."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from hivecost.errors import ConfigError
+from hivecost.log import StateTable
+from hivecost.plain_text import encodable
 
 ALERTS: Final = ("alert_raised", "budget_warning", "budget_exceeded")
+#: Of one value.
+STATE_BYTES_MAX: Final = 2**24
 
 
 def checked_alerts(types: Sequence[str]) -> tuple[str, ...]:
@@ -50,3 +54,13 @@ def checked_limit(limit: int) -> int:
     if type(limit) is not int or limit < 1:
         raise ConfigError("limit", "a whole number, 1 or more", got=limit)
     return min(limit, 2**63 - 1)
+
+
+def checked_entry(table: StateTable, key: str, value: bytes | None = None) -> None:
+    """Raise ConfigError for a table that is none, an empty key, and a value that is too large."""
+    if table not in get_args(StateTable):
+        raise ConfigError("table", f"one of {', '.join(get_args(StateTable))}", got=table)
+    if not key or encodable(key) != key:
+        raise ConfigError("key", "a text of UTF-8 that is not empty", got=key)
+    if value is not None and len(value) > STATE_BYTES_MAX:
+        raise ConfigError(f"value of {key!r}", f"at most {STATE_BYTES_MAX:,} bytes", got=f"{len(value):,} of them")

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 from hivecost.clock import Clock
 
 if TYPE_CHECKING:
+    from hivecost.leasing import LeaseBank
     from hivecost.ledger import Budget, LedgerReader, LedgerStore
-    from hivecost.log import LogReader, LogWriter
+    from hivecost.log import LogReader, LogState, LogWriter
 
 
 #: The published data is about 3 MB.
@@ -57,6 +58,10 @@ class Backend(Protocol):
         """Return a writer of the log, to be opened with `async with`."""
         ...
 
+    def state(self, *, clock: Clock = ...) -> LogState:
+        """Return the small tables beside the log."""
+        ...
+
     def ledger(self, budgets: Iterable[Budget] = (), *, clock: Clock = ...) -> LedgerStore:
         """Return the ledger of these budgets, all `mode="hard"`, to be opened with `async with`.
 
@@ -70,4 +75,16 @@ class Backend(Protocol):
 
     def living(self) -> AbstractAsyncContextManager[str]:
         """Give an id by which readers of the log can tell, until this ends, that the process lives; "": they cannot."""
+        ...
+
+
+@runtime_checkable
+class Lends(Protocol):
+    """What a backend may have besides: a bank that lends to processes, which decide within their leases in memory.
+
+    `Ledger.open` then makes the ledger of it, with the limits and the LeasePolicy that it is given.
+    """
+
+    def lease_bank(self, clock: Clock) -> LeaseBank:
+        """Return the bank of the ledger's accounts, which is not open yet."""
         ...

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Self, cast
 
+from hivecost.backends.contract import Lends
 from hivecost.backends.opening import open_backend
-from hivecost.backends.places import as_place
-from hivecost.backends.sqlite.lease_bank import SqliteLeaseBank
+from hivecost.backends.places import Place
 from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.leasing import DEFAULT_POLICY, LeasedLedger, LeasePolicy
 from hivecost.ledger import Budget, listed_budgets
@@ -29,7 +28,7 @@ class Ledger(LeasedLedger):
     @classmethod
     def open(
         cls,
-        base_path: str | Path,
+        base_path: Place,
         *,
         budgets: Budget | Iterable[Budget] = (),
         clock: Clock = SYSTEM_CLOCK,
@@ -37,19 +36,21 @@ class Ledger(LeasedLedger):
         close_timeout_s: float = 30.0,
         policy: LeasePolicy = DEFAULT_POLICY,
     ) -> Self:
-        """The ledger of a base path, open inside `async with`: budgets come into force, the dead are recovered.
+        """The ledger of a base path, a folder or a URL, open inside `async with`: budgets come into force, the dead
+        are recovered.
 
         `holds_max` bounds the holds that are open at once, and those that are settled and not committed yet. `policy`
-        says how often it syncs, and how much it leases at a time.
+        says how often it syncs, and how much it leases at a time. A place that lends nothing, such as `memory://NAME`,
+        has no use for these.
         Opening raises LedgerUnavailableError, and ConfigError for budgets that are not `mode="hard"`, or that count
         otherwise than they did.
         """
-        place = as_place(base_path)
-        if isinstance(place, str):
-            # What another backend gives has the same methods, whatever it is.
-            return cast("Self", open_backend(place).ledger(listed_budgets(budgets), clock=clock))
+        backend = open_backend(base_path)
+        if not isinstance(backend, Lends):
+            # What it gives has the same methods, whatever it is.
+            return cast("Self", backend.ledger(listed_budgets(budgets), clock=clock))
         return cls(
-            SqliteLeaseBank(place, clock),
+            backend.lease_bank(clock),
             listed_budgets(budgets),
             clock,
             holds_max=holds_max,

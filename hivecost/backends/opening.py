@@ -29,7 +29,7 @@ def register_backend(scheme: str, opener: OpenBackend) -> None:
 
     Raise ConfigError for what is no scheme.
     """
-    if scheme_of(f"{scheme}://") != scheme:
+    if not scheme or scheme_of(f"{scheme}://") != scheme:
         raise ConfigError("scheme", "small letters, such as 'postgres'", got=scheme)
     _registered[scheme] = opener
 
@@ -66,7 +66,7 @@ def _opener(scheme: str, url: str) -> OpenBackend:
     installed = _installed()
     if scheme not in installed:
         known = ", ".join(f"{name}://" for name in sorted({"memory", *_registered, *installed}))
-        expected = f"a folder, or a URL of {known}; install the package that serves {scheme}://"
+        expected = f"a folder, or a URL of {known} (installed); pip install hivecost-{scheme.partition('+')[0]}"
         raise ConfigError("base_path", expected, got=url)
     try:
         opener: OpenBackend = installed[scheme].load()

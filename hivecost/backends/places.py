@@ -9,13 +9,14 @@ from typing import Final
 
 Place = str | os.PathLike[str]
 
-_URL: Final = re.compile(r"([a-z][a-z0-9+.-]*)://")
+#: One letter is a drive of Windows.
+_URL: Final = re.compile(r"([a-z][a-z0-9+.-]+)://", re.IGNORECASE)
 
 
 def scheme_of(place: Place) -> str:
     """Return the scheme of a URL, such as `memory`; "" for a path."""
     found = _URL.match(os.fspath(place))
-    return found[1] if found else ""
+    return found[1].lower() if found else ""
 
 
 def as_place(place: Place) -> str | Path:

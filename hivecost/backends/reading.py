@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from hivecost.backends.opening import open_backend
 from hivecost.backends.places import Place
+from hivecost.errors import StoreError
 from hivecost.ledger import LedgerReader
 from hivecost.log import LogReader
 from hivecost.threads import run_in_thread
@@ -17,7 +18,7 @@ T = TypeVar("T")
 async def read_place(place: Place, question: Callable[[LogReader, LedgerReader], T]) -> T:
     """Return what a question finds in the log, which stands in one snapshot, and in the ledger.
 
-    Raise what it raises.
+    Raise what it raises, and StoreError when no thread can be started for it.
     """
 
     def read() -> T:
@@ -29,7 +30,10 @@ async def read_place(place: Place, question: Callable[[LogReader, LedgerReader],
         finally:
             log.close()
 
-    return await run_in_thread(read)
+    try:
+        return await run_in_thread(read)
+    except OSError as error:
+        raise StoreError(f"{place}: {error}") from error
 
 
 async def read_log(place: Place, question: Callable[[LogReader], T]) -> T:

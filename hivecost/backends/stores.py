@@ -7,32 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
 
 from hivecost.backends.opening import open_backend
 from hivecost.backends.places import Place, as_place
 from hivecost.backends.reading import read_log
 from hivecost.backends.sqlite.reading.runtime_log import EmbeddedRuntimeLog
 from hivecost.backends.sqlite.reading.sessions import EmbeddedSessions
-from hivecost.errors import ConfigError
 from hivecost.log import Filter, LogReader, Window
 from hivecost.log.details import node_details
-from hivecost.log.instants import Moment, find_zone, range_ns
-from hivecost.log.periods import PERIODS
-from hivecost.log.records import ModelTotals, NodeTotals, Run, SessionDetails, SessionState, SpendRow
+from hivecost.log.instants import Moment, range_ns
+from hivecost.log.records import ModelTotals, NodeTotals, Run, SessionDetails, SessionState, SpendRow, model_totals
+from hivecost.log.spend import spend_rows, spend_window
 from hivecost.log.steps import Step
-
-_OF_ONE_SESSION: Final = "; `hivecost report SESSION` has them for one session"
-#: What turns are logged with and time is not summed by, and where it is to be had.
-_ELSEWHERE: Final = {
-    "node": _OF_ONE_SESSION,
-    "session": "; `hivecost sessions` lists what each came to",
-    "execution": "; `RuntimeLogStore.list_runs` lists what each came to",
-    "task": "; what was spent on a task is not summed over time yet, a budget counts it: per='task'",
-    "tags": "; what was spent by a tag is not summed over time yet, a budget counts it: per='TAG'",
-    "tag": "; what was spent by a tag is not summed over time yet, a budget counts it: per='TAG'",
-}
-_GROUPS: Final = (*PERIODS, "model", "provider", "agent", "user", "org")
 
 
 class SessionStore:
@@ -124,7 +110,9 @@ class RuntimeLogStore:
 
     async def load_models(self, session_id: str) -> list[ModelTotals]:
         """Return the session's sums by model and provider, by name. Raise StoreErrors."""
-        return await read_log(self._place, lambda log: model_totals(log, session_id))
+        of_session = Filter(session=session_id)
+        rows = await read_log(self._place, lambda log: log.sums(["model", "provider"], filter=of_session))
+        return [model_totals(row) for row in rows]
 
     async def list_runs(
         self,
@@ -176,16 +164,6 @@ class SpendStore:
         `until` (a date: its whole day in `timezone`) are widened to whole quarter-hours.
         Raise ConfigError for names and dates that are none, and for an `until` before `since`, and StoreErrors.
         """
-        window = Window(*range_ns(since, until, find_zone(timezone))).widened()
-        unknown = [name for name in by if name not in _GROUPS]
-        if unknown:
-            raise ConfigError("by", f"some of {', '.join(_GROUPS)}{_ELSEWHERE.get(unknown[0], '')}", got=unknown[0])
+        window = spend_window(by, since, until, timezone)
         wanted = Filter(model=model, provider=provider, agent=agent_id, user=user_id, org=org_id)
-        rows = await read_log(self._place, lambda log: log.sums(by, window, timezone, wanted))
-        return [SpendRow(*row[1:], group=dict(zip(by, row.group, strict=True))) for row in rows]
-
-
-def model_totals(log: LogReader, session_id: str) -> list[ModelTotals]:
-    """Return a session's sums by model and provider, by name."""
-    rows = log.sums(["model", "provider"], filter=Filter(session=session_id))
-    return [ModelTotals(*row[1:], model=row.group[0], provider=row.group[1]) for row in rows]
+        return await read_log(self._place, lambda log: spend_rows(log, by, window, timezone, wanted))

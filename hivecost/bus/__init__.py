@@ -1,7 +1,7 @@
 """The event bus."""
 
 from hivecost.bus.buffers import INBOX_MAX
-from hivecost.bus.bus import MAX_QUEUE, EventBus
+from hivecost.bus.bus import MAX_QUEUE, EventBus, collect, refuse_in_handler
 from hivecost.bus.overflow import Block, DropNewest, DropOldest, Overflow
 from hivecost.bus.queue import LINE_MAX
 from hivecost.bus.subscriber import BATCH_MAX
@@ -20,4 +20,6 @@ __all__ = [
     "Overflow",
     "Subscription",
     "SubscriptionStatistics",
+    "collect",
+    "refuse_in_handler",
 ]

@@ -83,7 +83,7 @@ class EventBus(Publishing):
 
         Waits for handlers for `timeout_s`, or `close_timeout_s`, at most. Raises ReentrancyError inside a handler.
         """
-        self.refuse_in_handler("aclose()")
+        self._refuse_in_handler("aclose()")
         if not self._accepting or self._closing:
             return
         self._closing = True
@@ -96,7 +96,7 @@ class EventBus(Publishing):
                 for subscriber in list(self._leaving.values()):
                     await subscriber.wait_finished()
                 await self._settle_down()  # what those published at the end
-            self.collect()
+            self._collect()
             self._accepting = False
             async with anyio.create_task_group() as stopping:
                 for subscriber in (*list(self._subscribers.values()), *list(self._leaving.values())):
@@ -104,7 +104,7 @@ class EventBus(Publishing):
         self._see_off()
         self._loop = None
 
-    def refuse_in_handler(self, what: str) -> None:
+    def _refuse_in_handler(self, what: str) -> None:
         """Raise ReentrancyError in a handler of this bus, and in tasks of it, which `what` would wait for."""
         if self._own_handler() is not None:
             raise ReentrancyError(f"{what} inside a handler would wait for that handler itself; close it from outside")
@@ -168,7 +168,7 @@ class EventBus(Publishing):
     def _do_in_order(self, change: Callable[[], None]) -> None:
         """After what was published before, on the loop's thread."""
         if self._loop is None or (self._loop.is_here() and not self._middle):
-            self.collect()
+            self._collect()
             change()
         else:
             self._put_in_inbox(change, self._loop)
@@ -230,17 +230,17 @@ class EventBus(Publishing):
         if subscription_id is None:
             await self._settle_down()
         elif (subscriber := self._subscribers.get(subscription_id)) is not None:
-            self.collect()
+            self._collect()
             await subscriber.wait_done()
 
     async def _settle_down(self) -> None:
-        self.collect()
+        self._collect()
         while busy := [subscriber for subscriber in list(self._subscribers.values()) if subscriber.is_busy]:
             for subscriber in busy:
                 await subscriber.wait_done()
             # On asyncio a scope cannot cancel who is woken each time the loop turns, unless it asks.
             await anyio.lowlevel.checkpoint_if_cancelled()
-            self.collect()
+            self._collect()
 
     async def wait_for(
         self,
@@ -305,6 +305,16 @@ class EventBus(Publishing):
             failed=self._ended_failed + sum(f.failed for f in (*figures, *leaving)),
             subscriptions=tuple(figures),
         )
+
+
+def collect(bus: EventBus) -> None:
+    """Admit what other threads published so far."""
+    bus._collect()  # noqa: SLF001  # the bus does so by itself, but not before whoever counts asks
+
+
+def refuse_in_handler(bus: EventBus, what: str) -> None:
+    """Raise ReentrancyError in a handler of this bus, and in tasks of it, which `what` would wait for."""
+    bus._refuse_in_handler(what)  # noqa: SLF001  # the same words as for closing the bus itself
 
 
 def _checked_types(event_types: Iterable[EventType | str] | None) -> tuple[frozenset[EventType], frozenset[str]]:

@@ -16,7 +16,7 @@ from hivecost.bus.reporting import report_loss
 from hivecost.bus.routes import Routes
 from hivecost.bus.subscriber import CLOSED, QUEUE_FULL, Subscriber, current_subscriber
 from hivecost.errors import BusClosedError
-from hivecost.events import Event
+from hivecost.events import Event, EventType
 from hivecost.forking import tell_children
 from hivecost.loops import Loop, nowhere
 
@@ -26,6 +26,7 @@ _SEGMENT_MAX: Final = 1_024
 _LOOK_PAUSE: Final = 64
 #: A publisher yields this often to a subscriber that has nearly no room left; waking up takes one or two.
 _TURNS_GRANTED: Final = 3
+_TYPES: Final = frozenset(EventType)
 
 
 class Publishing:
@@ -82,7 +83,7 @@ class Publishing:
 
     def _publish_carefully(self, event: Event) -> Coroutine[Any, Any, None]:
         loop = self._require_open()
-        self._routes.require_event(event)
+        _require_event(event)
         if self._middle or not loop.is_here():
             self._put_in_inbox(event, loop)
             return COMPLETED
@@ -90,7 +91,7 @@ class Publishing:
         if 0 < len(tail.segment) == tail.room and self._since_turn + tail.room >= _SEGMENT_MAX - 1:
             self._accept(event)  # at the last of the places that were found: one segment with those before
             return Later(self._yield)
-        self.collect()
+        self._collect()
         if self._find_room():
             self._accept(event)
             return Later(self._yield) if self._since_turn >= _SEGMENT_MAX else COMPLETED
@@ -104,7 +105,7 @@ class Publishing:
         """Past the tail, because it is this publisher who waits in line where a queue is full."""
         if self._admit is not None:
             event = self._admit(event)
-            self._routes.require_event(event)
+            _require_event(event)
             self._spread()  # what was published by who admits it
         self._published += 1
         self._since_turn += 1
@@ -128,7 +129,7 @@ class Publishing:
             if not any(subscriber.is_tight for subscriber in tight):
                 break
             await self._yield()
-            self.collect()
+            self._collect()
         for subscriber, place in places:
             await subscriber.wait_for_room(place)
 
@@ -142,9 +143,9 @@ class Publishing:
             tail.segment.append(event) if type(event) is tail.kind else self._begin_segment(event)
             return
         loop = self._require_open()
-        self._routes.require_event(event)
+        _require_event(event)
         if loop.is_here() and not self._middle:
-            self.collect()
+            self._collect()
             self._find_room()
             self._accept(event)
         else:
@@ -159,7 +160,7 @@ class Publishing:
 
     def _begin_segment(self, event: Event) -> None:
         """The event is of another class than the one before, or the first since the tail was handed on."""
-        self._routes.require_event(event)
+        _require_event(event)
         with self._middle:
             self._tail.begin(event)
             if self._inbox:  # another thread may have closed the tail just while it was begun
@@ -269,7 +270,7 @@ class Publishing:
             except Exception as error:  # the edge: its publisher is gone, and those behind it must go on
                 self._inbox.drop(f"{error!r}")
 
-    def collect(self) -> None:
+    def _collect(self) -> None:
         """Take in at once what was published so far, by other threads too. Loop thread only.
 
         In the middle of the bus's own work, which a finalizer may come into, it is taken in a moment later.
@@ -277,6 +278,12 @@ class Publishing:
         if not self._middle:
             self._take_inbox()
             self._spread()
+
+
+def _require_event(event: Event) -> None:
+    """Raise TypeError for what is no event."""
+    if getattr(type(event), "type", None) not in _TYPES:
+        raise TypeError(f"the bus carries hivecost events, got {event!r:.100}")
 
 
 class _Middle:

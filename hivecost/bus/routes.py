@@ -24,11 +24,6 @@ class Routes:
         self._keyed: dict[EventType, dict[str, _ByValue]] = {event_type: {} for event_type in EventType}
         self._places: dict[str, tuple[_Place, ...]] = {}
 
-    def require_event(self, event: Event) -> None:
-        """Raises TypeError for what is no event."""
-        if getattr(type(event), "type", None) not in self._plain:
-            raise TypeError(f"the bus carries hivecost events, got {event!r:.100}")
-
     def matching(self, event: Event) -> Sequence[Subscriber]:
         """Every subscription that wants the event."""
         plain, keyed = self._plain[event.type], self._keyed[event.type]

@@ -9,6 +9,7 @@ import typer
 from hivecost.cli.advise import advise
 from hivecost.cli.budget import budget
 from hivecost.cli.demo import demo
+from hivecost.cli.graph import graph
 from hivecost.cli.help import ABOUT
 from hivecost.cli.price import price
 from hivecost.cli.prices import prices
@@ -28,6 +29,7 @@ app = typer.Typer(
 app.command()(advise)
 app.add_typer(budget)
 app.command()(demo)
+app.add_typer(graph)
 app.command()(price)
 app.add_typer(prices)
 app.command()(prune)

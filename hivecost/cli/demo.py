@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from hivecost.events import LLMTurnComplete
     from hivecost.plugin import PluginHost
 
-DEMO_DATA = Path("hivecost-demo")
+DEMO_DATA = "hivecost-demo"
 
 
 def demo(
-    data: Annotated[Path, typer.Option("--data", "-d", help="Where the demo's runtime log goes.")] = DEMO_DATA,
+    data: Annotated[
+        str, typer.Option("--data", "-d", metavar="PATH", help="Where the demo's runtime log goes.")
+    ] = DEMO_DATA,
 ) -> None:
     """Run small agents against a provider emulator; budgets stop one that loops, a customer's day and a sub-agent."""
     import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
@@ -51,7 +53,7 @@ def demo(
     anyio.run(run)
 
 
-async def _run_agents(data: Path) -> str:
+async def _run_agents(data: str) -> str:
     import anyio  # noqa: PLC0415  # as above
 
     import hivecost as hc  # noqa: PLC0415  # as above
@@ -109,10 +111,10 @@ class TurnTicker:
         )
 
 
-def _show_commands(commands: dict[str, list[str]], data: Path) -> None:
+def _show_commands(commands: dict[str, list[str]], data: str) -> None:
     typer.echo()
     for purpose, words in commands.items():
-        typer.echo(f"{purpose}:  {shlex.join([_own_command(), *words, '--data', str(data)])}")
+        typer.echo(f"{purpose}:  {shlex.join([_own_command(), *words, '--data', data])}")
 
 
 def _own_command() -> str:

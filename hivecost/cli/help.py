@@ -11,6 +11,7 @@ COMMANDS: Final = {
     "advise": "Show what caching saved, what compaction did, and what cheaper models or batching would save.",
     "budget": "How budgets stand, and changing hard ones while agents run.",
     "demo": "Run small agents against a provider emulator.",
+    "graph": "What the loops of a graph's nodes obey.",
     "price": "Price calls from stdin, one JSON object a line, to stdout: line N of the output is line N of the input.",
     "prices": "The rates in use: show, list, update, diff.",
     "prune": "Delete old turns and events; the sums of sessions, nodes and days stay exactly as they are.",

@@ -23,7 +23,9 @@ class Option(NamedTuple):
 
 #: What all of them take.
 SHARED: Final = {
-    "data": Option("FOLDER", "The folder of the runtime log; HIVECOST_DATA stands for it."),
+    "data": Option(
+        "PATH", "The folder of the runtime log, or the URL of where else it is; HIVECOST_DATA stands for it."
+    ),
     "timezone": Option("ZONE", "Whose day, such as Europe/Berlin; this machine's own without."),
     "json": Option("", "Machine-readable, one JSON document."),
     "help": Option("", "Show this message."),

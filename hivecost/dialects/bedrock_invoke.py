@@ -99,9 +99,13 @@ class BedrockInvoke:
         return Match(found["model"], stream=found["call"] != "invoke", provider="aws") if found else None
 
     def read(self, route: Route, body: Body, headers: Mapping[str, str]) -> Asked:
-        """Raises ValueError for a body of no known maker."""
+        """Raises ValueError for a body of no known maker; at a host that nobody knows it is no call of a model."""
         model = route.match.model
         family = _family(model, body)
+        if family is None and not route.is_known_host:
+            return Asked(model="")
+        if family is None:
+            raise ValueError("its body is that of no maker of models that is known")
         is_text = "embed" not in model and "rerank" not in model
         said = read_messages(body) if family.named == "anthropic." else None
         found = [(path, limit) for path in family.limits if (limit := _at(body, path)) is not None]
@@ -121,23 +125,21 @@ class BedrockInvoke:
 
     def ending(self, request: ModelRequest) -> InvokeEnding:
         """Of one stream."""
-        return InvokeEnding(_family(request.model, request.body).ending(request))
+        family = _family(request.model, request.body)
+        return InvokeEnding(family.ending(request) if family else _LastEvent())
 
     def refused(self, refusal: Refusal, route: Route, headers: Mapping[str, str]) -> RefusalAnswer:
         """As Amazon says errors."""
         return amazon_answer(refusal)
 
 
-def _family(model: str, body: Body) -> _Family:
-    """By the model's name, else by the body. Raises ValueError."""
+def _family(model: str, body: Body) -> _Family | None:
+    """By the model's name, else by the body; None where neither says it."""
     value = body.value
     for family in _FAMILIES:
         if family.named and family.named in model and (family.named != "mistral." or "prompt" in value):
             return family
-    for family in _FAMILIES:
-        if any(mark in value for mark in family.marks):
-            return family
-    raise ValueError("its body is that of no maker of models that is known")
+    return next((family for family in _FAMILIES if any(mark in value for mark in family.marks)), None)
 
 
 def _at(body: Body, path: KeyPath) -> Any:

@@ -1,15 +1,13 @@
 """Frozen Structs of what happened, and the codec that takes them to bytes and back."""
 
-from hivecost.events.base import Event
+from hivecost.events.base import Event, EventType, new_event_id, new_execution_id, new_session_id
 from hivecost.events.codec import decode, decode_json, encode, encode_json
+from hivecost.events.compactions import CompactionTrigger, ContextCompacted
 from hivecost.events.controls import AlertRaised, BudgetExceeded, BudgetWarning, RateLimited
 from hivecost.events.cost import FROM_ALL, FROM_ANSWER, Cost, CostStatus
 from hivecost.events.custom import CustomEvent, UnknownEvent
 from hivecost.events.executions import ExecutionCompleted, ExecutionStarted, ExecutionStatus
-from hivecost.events.ids import new_event_id, new_execution_id, new_session_id
-from hivecost.events.totals import Totals
-from hivecost.events.turns import ChargeSettled, ContextCompacted, LLMTurnComplete, ToolCallCompleted
-from hivecost.events.types import EventType
+from hivecost.events.turns import ChargeSettled, LLMTurnComplete, ToolCallCompleted, Totals
 from hivecost.events.usage import TOKENS_PER_TURN_MAX, USAGE_FIELDS, Usage, usage_problem
 
 __all__ = [
@@ -21,6 +19,7 @@ __all__ = [
     "BudgetExceeded",
     "BudgetWarning",
     "ChargeSettled",
+    "CompactionTrigger",
     "ContextCompacted",
     "Cost",
     "CostStatus",

@@ -11,12 +11,12 @@ import msgspec
 
 from hivecost.attribute_names import ATTRIBUTION_FIELDS
 from hivecost.errors import EventFormatError
-from hivecost.events.base import Event
+from hivecost.events.base import Event, EventType
+from hivecost.events.compactions import ContextCompacted
 from hivecost.events.controls import AlertRaised, BudgetExceeded, BudgetWarning, RateLimited
 from hivecost.events.custom import CustomEvent, UnknownEvent
 from hivecost.events.executions import ExecutionCompleted, ExecutionStarted
-from hivecost.events.turns import ChargeSettled, ContextCompacted, LLMTurnComplete, ToolCallCompleted
-from hivecost.events.types import EventType
+from hivecost.events.turns import ChargeSettled, LLMTurnComplete, ToolCallCompleted
 
 KnownEvent = (
     LLMTurnComplete

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from hivecost.events.base import Event
-from hivecost.events.types import EventType
+from hivecost.events.base import Event, EventType
 
 
 class BudgetWarning(Event, frozen=True, kw_only=True, tag=EventType.BUDGET_WARNING.value):

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, ClassVar
 
-from hivecost.events.base import Event, freeze_field
-from hivecost.events.types import EventType
+from hivecost.events.base import Event, EventType, freeze_field
 from hivecost.frozen import EMPTY
 
 

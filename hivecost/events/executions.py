@@ -5,8 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Any, ClassVar
 
-from hivecost.events.base import Event
-from hivecost.events.types import EventType
+from hivecost.events.base import Event, EventType
 from hivecost.money import to_usd
 
 
@@ -43,6 +42,8 @@ class ExecutionCompleted(Event, frozen=True, kw_only=True, tag=EventType.EXECUTI
     entry_point: str = ""
     #: Type and message of what ended it; "" when it completed.
     error: str = ""
+    #: The limit of a loop that ended it, such as `max_iterations`; "" for none.
+    stop_reason: str = ""
     duration_ms: int = 0
     llm_calls: int = 0
     #: Turns whose cost is unknown, and so missing from `cost_nanousd`.

@@ -34,12 +34,12 @@ class Bill(msgspec.Struct, gc=False):
     slot: int | None
     #: The hold was, or is just being, transferred to the bank as one in doubt.
     late: bool
-    #: Of a further answer, by row of its accounts.
+    #: Of a further answer, by number of its accounts.
     shares: Mapping[int, Share] | None = None
 
 
 class BillSums(NamedTuple):
-    """By row of the accounts."""
+    """By number of the accounts."""
 
     billed: dict[int, int]
     #: What of it the holds had set aside.
@@ -47,9 +47,9 @@ class BillSums(NamedTuple):
     #: What is charged besides, out of what is lent to nobody.
     unleased: dict[int, int]
 
-    def not_leased(self, row_id: int) -> int:
+    def not_leased(self, bank_id: int) -> int:
         """What of the bills takes nothing of the lease."""
-        return self.billed.get(row_id, 0) - self.held.get(row_id, 0) + self.unleased.get(row_id, 0)
+        return self.billed.get(bank_id, 0) - self.held.get(bank_id, 0) + self.unleased.get(bank_id, 0)
 
 
 def sums_of_bills(bills: Iterable[Bill], *, above: int = 0) -> BillSums:
@@ -60,13 +60,13 @@ def sums_of_bills(bills: Iterable[Bill], *, above: int = 0) -> BillSums:
             continue
         billed = bill.billed
         for account in bill.accounts:
-            row_id, unit = account.row_id, account.unit
-            if row_id:
+            bank_id, unit = account.bank_id, account.unit
+            if bank_id:
                 amount = billed[unit]
-                share = Share(min(amount, bill.held[unit]), 0) if bill.shares is None else bill.shares[row_id]
-                sums.billed[row_id] = sums.billed.get(row_id, 0) + amount - share.unleased
-                sums.held[row_id] = sums.held.get(row_id, 0) + share.leased
-                sums.unleased[row_id] = sums.unleased.get(row_id, 0) + share.unleased
+                share = Share(min(amount, bill.held[unit]), 0) if bill.shares is None else bill.shares[bank_id]
+                sums.billed[bank_id] = sums.billed.get(bank_id, 0) + amount - share.unleased
+                sums.held[bank_id] = sums.held.get(bank_id, 0) + share.leased
+                sums.unleased[bank_id] = sums.unleased.get(bank_id, 0) + share.unleased
     return sums
 
 
@@ -117,7 +117,7 @@ class BudgetRow(msgspec.Struct, frozen=True):
 class AccountRow(msgspec.Struct, frozen=True):
     """An account as the bank has it, and this process's lease on it."""
 
-    row_id: int
+    bank_id: int
     settled: int
     leased: int
     own_limit: int | None

@@ -56,9 +56,9 @@ def key_bytes(key: str | None) -> bytes:
     return key.encode(errors="replace")[:_KEY_SIZE] if key else b""
 
 
-def pack_accounts(row_ids: Sequence[int]) -> bytes:
+def pack_accounts(bank_ids: Sequence[int]) -> bytes:
     """Return the accounts as `Journal` takes them."""
-    return struct.pack(f"<{len(row_ids)}q", *row_ids)
+    return struct.pack(f"<{len(bank_ids)}q", *bank_ids)
 
 
 class _Layout:

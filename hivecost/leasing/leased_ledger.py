@@ -25,6 +25,7 @@ from hivecost.ledger import (
     AccountStatus,
     Amounts,
     Budget,
+    Hold,
     LedgerState,
     Refusal,
     Settlement,
@@ -81,7 +82,9 @@ class LeasedLedger(LedgerControls):
             opened = await self._bank.open(self._budgets, holds_max=self._holds_max, policy=self._policy)
         except StoreError as error:
             raise LedgerUnavailableError(str(error)) from error
-        local = LocalLedger(self, self._budgets, opened.journal, opened.process_id, self._clock)
+        local = LocalLedger(
+            self._budgets, opened.journal, opened.process_id, self._clock, sender=self, extend=self._extend
+        )
         sync = LedgerSync(self._bank, local, self._policy, self._clock)
         self._opened = local, sync
         self._tasks = await anyio.create_task_group().__aenter__()
@@ -196,14 +199,13 @@ class LeasedLedger(LedgerControls):
             await sync.request(local.request_for(attribution, ancestors, named, {"calls": 0}))
         return charged
 
-    async def extend(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> None:
-        """Do what `LedgerHold.extend` does, with amounts by unit."""
+    async def _extend(self, hold: Hold, amounts: Mapping[Unit, int]) -> None:
         local, sync = self._require_open()
         asked = False
         while (short := local.extend(hold, amounts)) is not None:
             if asked and not _is_durable_in(hold, short.budget):
                 raise short.error()
-            refusal = await sync.request(LeaseRequest(hold.entry.accounts, amounts))
+            refusal = await sync.request(LeaseRequest(hold.accounts, amounts))
             if refusal is not None:
                 raise refusal.error()
             asked = True
@@ -279,6 +281,6 @@ class LeasedLedger(LedgerControls):
             sync.orphan()
 
 
-def _is_durable_in(hold: LedgerHold, budget: str) -> bool:
+def _is_durable_in(hold: Hold, budget: str) -> bool:
     """Whether the bank decides on its account of the budget, which may be retired."""
-    return any(account.budget.name == budget and is_durable(account) for account in hold.entry.made_on)
+    return any(account.budget.name == budget and is_durable(account) for account in hold.made_on)

@@ -76,7 +76,7 @@ class Leases:
         packed = self._packed.get(accounts)
         if packed is not None:
             return packed
-        durable = [account.row_id for account in accounts if is_durable(account)]
+        durable = [account.bank_id for account in accounts if is_durable(account)]
         if 0 in durable:
             return None
         if len(self._packed) >= _PACKED_MAX:
@@ -86,8 +86,8 @@ class Leases:
 
     def take(self, account: Account, row: AccountRow, settled_then: int) -> None:
         """Take in an account as it is in the bank now, without what was settled since `settled_then`."""
-        is_new = not account.row_id
-        account.row_id = row.row_id
+        is_new = not account.bank_id
+        account.bank_id = row.bank_id
         account.settled += row.settled - settled_then
         if is_new or row.own_limit != account.own_limit:
             account.set_own_limit(row.own_limit)  # warnings that were given elsewhere are not repeated
@@ -102,7 +102,7 @@ class Leases:
 
     def asked_for(self, contested: Container[int]) -> list[Account]:
         """Return the accounts with these leases, and those of dropped accounts."""
-        return [account for account in self._leased if account.row_id in contested or account in self._dropped]
+        return [account for account in self._leased if account.bank_id in contested or account in self._dropped]
 
     def give_back(self, contested: Container[int]) -> list[Account]:
         """Hold nothing more on these leases, and those of dropped accounts, than is held already.
@@ -117,7 +117,7 @@ class Leases:
     def idle_rows(self) -> set[int]:
         """Return the rows of the leases that nobody has used since this was asked last."""
         idle = {
-            account.row_id
+            account.bank_id
             for account, seen in self._leased.items()
             if seen == (account.settled, account.held) and room_of(account) > 0
         }
@@ -127,7 +127,7 @@ class Leases:
 
     def rows(self) -> set[int]:
         """Return the rows of the accounts that this process has leases on."""
-        return {account.row_id for account in self._leased}
+        return {account.bank_id for account in self._leased}
 
 
 def accounts_max(budget: Budget) -> int | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from types import TracebackType
 from typing import Protocol, Self, Unpack
 
@@ -22,11 +22,8 @@ from hivecost.ledger import (
     amounts_of,
 )
 
-
-class ExtendsHolds(Protocol):
-    """The ledger that made a hold, which may have to ask the bank to extend it."""
-
-    async def extend(self, hold: LedgerHold, amounts: Mapping[Unit, int]) -> None: ...
+#: Sets more aside on a hold. Raises as `Ledger.reserve` does.
+ExtendHold = Callable[[Hold, Mapping[Unit, int]], Awaitable[None]]
 
 
 class SettlesHolds(Protocol):
@@ -34,17 +31,17 @@ class SettlesHolds(Protocol):
 
     process_id: int
 
-    def settle(self, hold: LedgerHold, amounts: Mapping[Unit, int], /) -> Settlement | None: ...
+    def settle(self, hold: Hold, amounts: Mapping[Unit, int], /) -> Settlement | None: ...
 
-    def settle_known(self, hold: LedgerHold, amounts: Mapping[Unit, int], /) -> Settlement | None: ...
+    def settle_known(self, hold: Hold, amounts: Mapping[Unit, int], /) -> Settlement | None: ...
 
-    def settle_another(self, hold: LedgerHold, amounts: Mapping[Unit, int], /) -> Settlement | None: ...
+    def settle_another(self, hold: Hold, amounts: Mapping[Unit, int], /) -> Settlement | None: ...
 
-    def doubt_another(self, hold: LedgerHold, units: Collection[Unit], /) -> None: ...
+    def doubt_another(self, hold: Hold, units: Collection[Unit], /) -> None: ...
 
-    def release(self, hold: LedgerHold, /) -> bool: ...
+    def release(self, hold: Hold, /) -> bool: ...
 
-    def doubt(self, hold: LedgerHold, /) -> bool: ...
+    def doubt(self, hold: Hold, /) -> bool: ...
 
     def drop(self, hold: Hold, /) -> None: ...
 
@@ -59,56 +56,59 @@ class LedgerHold(msgspec.Struct, eq=False, gc=False):
     Nothing that it refers to keeps it, so that the garbage collector need not look at the many of them.
     """
 
-    _ledger: ExtendsHolds
+    #: The ledger that made it may have to ask its bank.
+    _extend: ExtendHold
     _local: SettlesHolds
     #: The hold as the ledger knows it, also when nobody has this one any more.
-    entry: Hold
+    _entry: Hold
 
     def __del__(self, is_finalizing: Callable[[], bool] = sys.is_finalizing) -> None:
         # At the end of the interpreter the journal says the same, and whoever opens the ledger next reads it.
-        if self.entry.state == "held" and not is_finalizing():
-            self._local.drop(self.entry)
+        if self._entry.state == "held" and not is_finalizing():
+            self._local.drop(self._entry)
 
     def __repr__(self) -> str:
-        billed = self.entry.billed if self.state == "settled" else None
+        billed = self._entry.billed if self.state == "settled" else None
         return f"<LedgerHold {self.hold_id} {self.state} {dict(self.amounts if billed is None else billed)}>"
 
     @property
     def hold_id(self) -> str:
         """Unique in this base path; what `Ledger.resolve` takes."""
-        return f"{self._local.process_id}-{self.entry.hold_id}"
+        return f"{self._local.process_id}-{self._entry.hold_id}"
 
     @property
     def key(self) -> str | None:
-        return self.entry.key
+        """What it was reserved with, so that an attempt is not held twice."""
+        return self._entry.key
 
     @property
     def state(self) -> HoldState:
-        return self.entry.state
+        """`held`, `in_doubt`, `settled` or `released`."""
+        return self._entry.state
 
     @property
     def budgets(self) -> frozenset[str]:
         """The names of the budgets that it counts on."""
-        return self.entry.budgets
+        return self._entry.budgets
 
     @property
     def units(self) -> frozenset[Unit]:
         """In which units they count it."""
-        return self.entry.units
+        return self._entry.units
 
     def status(self, budgets: Collection[str] | None = None) -> tuple[AccountDetails, ...]:
         """Return how its accounts stand by now, or those of `budgets` alone, as far as this process knows."""
-        return self.entry.status(budgets)
+        return self._entry.status(budgets)
 
     @property
     def amounts(self) -> Mapping[Unit, int]:
         """What is set aside, by unit."""
-        return self.entry.amounts
+        return self._entry.amounts
 
     @property
     def shadowed(self) -> tuple[Refusal, ...]:
         """What shadow budgets would have refused."""
-        return self.entry.shadowed
+        return self._entry.shadowed
 
     def settle(  # spelled out, because `**more` costs each turn a mapping
         self,
@@ -124,7 +124,7 @@ class LedgerHold(msgspec.Struct, eq=False, gc=False):
         at, is charged in full, and freezes the budget unless the hold is partial: `Settlement.incidents`, or
         `hivecost.signals.settled_late` where only the bank knows. Raises ConfigError for an amount that cannot be.
         """
-        return self._local.settle(self, amounts_of(usd, nanousd, tokens, calls))
+        return self._local.settle(self._entry, amounts_of(usd, nanousd, tokens, calls))
 
     def settle_known(
         self,
@@ -136,7 +136,7 @@ class LedgerHold(msgspec.Struct, eq=False, gc=False):
         Named once, a unit stays as it was charged. None, and nothing changes, for a hold that is not held any more.
         Otherwise as `settle`, but that a closed ledger gives None.
         """
-        return self._local.settle_known(self, amounts_of(usd, **more))
+        return self._local.settle_known(self._entry, amounts_of(usd, **more))
 
     def settle_another(
         self,
@@ -149,22 +149,22 @@ class LedgerHold(msgspec.Struct, eq=False, gc=False):
         is anybody's. What is above is charged in full and freezes the budget, as in `settle`. A unit that is not named
         is charged at nothing, calls at one. Each call is another answer. None, and `settled_late`, as in `settle`.
         """
-        return self._local.settle_another(self, amounts_of(usd, **more))
+        return self._local.settle_another(self._entry, amounts_of(usd, **more))
 
     def doubt_another(self, units: Collection[Unit] = UNITS) -> None:
         """One more answer came for it, and nobody knows its bill in these units.
 
         What is left of the hold there is in doubt as one of its own, as far as the accounts still have room.
         """
-        self._local.doubt_another(self, units)
+        self._local.doubt_another(self._entry, units)
 
     def release(self) -> bool:
         """Give the whole hold back, because it is sure that nothing was sent; False if it is not held any more."""
-        return self._local.release(self)
+        return self._local.release(self._entry)
 
     def doubt(self) -> bool:
         """It may have been sent, and nobody knows the bill; False if it is not held any more."""
-        return self._local.doubt(self)
+        return self._local.doubt(self._entry)
 
     async def extend(
         self,
@@ -172,7 +172,7 @@ class LedgerHold(msgspec.Struct, eq=False, gc=False):
         **more: Unpack[Amounts],
     ) -> None:
         """Set more aside, on all accounts of the hold or on none. Raises as `Ledger.reserve` does."""
-        await self._ledger.extend(self, amounts_of(usd, **more))
+        await self._extend(self._entry, amounts_of(usd, **more))
 
     async def observe(
         self,
@@ -188,7 +188,7 @@ class LedgerHold(msgspec.Struct, eq=False, gc=False):
         short = {unit: amount for unit, amount in seen.items() if amount + amount // 8 > self.amounts.get(unit, 0)}
         if short:
             lacking = {unit: amount + amount // 4 - self.amounts.get(unit, 0) for unit, amount in short.items()}
-            await self._ledger.extend(self, lacking)
+            await self._extend(self._entry, lacking)
 
     async def __aenter__(self) -> Self:
         return self
@@ -196,5 +196,5 @@ class LedgerHold(msgspec.Struct, eq=False, gc=False):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        if self.entry.state == "held":
-            self._local.doubt(self)
+        if self._entry.state == "held":
+            self._local.doubt(self._entry)

@@ -97,8 +97,8 @@ class Account(msgspec.Struct, eq=False, weakref=True):
     cap: int = 0
     #: Whoever lends the leases sets `cap`, not the limit.
     leased: bool = False
-    #: Its row in the durable ledger; 0: there is none.
-    row_id: int = 0
+    #: Its number at the bank that lends; 0: it has none.
+    bank_id: int = 0
     #: When it was first spent on, as far as whoever counts on it knows; 0: nobody does.
     since_ns: int = 0
 

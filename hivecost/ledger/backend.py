@@ -33,10 +33,14 @@ class LedgerStoreHold(Protocol):
         ...
 
     @property
-    def key(self) -> str | None: ...
+    def key(self) -> str | None:
+        """What it was reserved with, so that an attempt is not held twice."""
+        ...
 
     @property
-    def state(self) -> HoldState: ...
+    def state(self) -> HoldState:
+        """`held`, `in_doubt`, `settled` or `released`."""
+        ...
 
     @property
     def budgets(self) -> Collection[str]:

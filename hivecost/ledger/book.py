@@ -268,7 +268,7 @@ class _BudgetAccounts:
         account.over = False  # a turn came after all
         if account.budget is not self.budget:  # it got another limit while it was dropped
             account.set_budget(self.budget)
-        if not account.row_id and account.own_limit != own:  # where it has a row, that says it
+        if not account.bank_id and account.own_limit != own:  # what a bank has, that says
             account.set_own_limit(own)
         return account
 

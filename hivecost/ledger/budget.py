@@ -114,6 +114,7 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def counted_unit(self) -> Unit:
+        """What its accounts count: `usd` (in nano-USD), `tokens` or `calls`."""
         return self.unit  # type: ignore[return-value]  # checked when the budget was made
 
     @property

@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import Final
 
+from hivecost.attribute_names import PATTERNED
 from hivecost.attribution import Attributes
 from hivecost.ledger.attributes import names_of
 from hivecost.model_names import general_names
 
 #: Whether a turn with these attributes counts.
 Matches = Callable[[Attributes], bool]
-
-#: What goes by several names, in any case, and may be asked for by a pattern.
-_PATTERNED: Final = ("model", "provider")
 
 
 def matcher(match: Mapping[str, Sequence[str]]) -> Matches:
@@ -24,8 +21,8 @@ def matcher(match: Mapping[str, Sequence[str]]) -> Matches:
     A model matches by any of its names, a date, a host and a region left out or not, and by patterns of them; so does a
     provider. What a turn does not say, it does not match.
     """
-    plain = [(name, frozenset(values)) for name, values in match.items() if name not in _PATTERNED]
-    patterned = [(name, tuple(values)) for name, values in match.items() if name in _PATTERNED]
+    plain = [(name, frozenset(values)) for name, values in match.items() if name not in PATTERNED]
+    patterned = [(name, tuple(values)) for name, values in match.items() if name in PATTERNED]
     if not match:
         return _matches_all
     if not patterned:

@@ -224,22 +224,29 @@ StateTable = Literal["alerts", "outbox", "import_keys", "forward_cursors", "resp
 
 
 class LogState(Protocol):
-    """Small tables of keys and values beside a log, for what must be known after a restart and in other processes."""
+    """Small tables of keys and values beside a log: what must be known after a restart, and in other processes.
+
+    Synchronous, as a reader is. A value whose time is over is not there, by the clock that it was opened with.
+    """
 
     def get(self, table: StateTable, key: str) -> bytes | None:
-        """Return the value; None where there is none, or its time is over."""
+        """Return the value; None where there is none."""
         ...
 
     def put(self, table: StateTable, key: str, value: bytes, *, until_ns: int | None = None) -> None:
-        """Set the value, durably; None keeps it for ever."""
+        """Set the value, durably, whatever is there; without `until_ns` it stays for ever.
+
+        Raise ConfigError for a table that is none, an empty key, and a value of more than 16 MiB.
+        """
         ...
 
-    def add(self, table: StateTable, key: str, value: bytes, *, until_ns: int | None = None) -> bool:
-        """Set it where there is none; True for exactly one of all who try at once."""
-        ...
+    def swap(
+        self, table: StateTable, key: str, before: bytes | None, value: bytes | None, *, until_ns: int | None = None
+    ) -> bool:
+        """Set the value where the present one is `before`; True for exactly one of all who try at once.
 
-    def remove(self, table: StateTable, key: str) -> bool:
-        """Take the value away; False where there was none."""
+        None is no value: `before=None` sets what is not there yet, `value=None` takes it away. Raise as `put` does.
+        """
         ...
 
     def items(self, table: StateTable, after: str = "", *, limit: int = 200) -> Page[tuple[str, bytes]]:

@@ -42,7 +42,7 @@ def to_turn(row: Row | list[Any]) -> LLMTurnComplete:
     try:
         usage, cost = Usage(*row[_USAGE], **_other_counts(row)), _cost(row[_COST])
     except ValueError as error:
-        raise StoreCorruptError(f"a turn in the log is damaged: {error}; restore a backup of hivecost.db") from error
+        raise StoreCorruptError(f"a turn in the log is damaged: {error}; restore a backup of the log") from error
     event_type = ChargeSettled if values["kind"] else LLMTurnComplete
     return event_type(
         **{name: values[name] for name in (*_DIRECT, *_NAMES)},
@@ -73,4 +73,4 @@ def decoded(text: str) -> dict[str, Any]:
     try:
         return msgspec.json.decode(text, type=dict[str, Any])
     except msgspec.DecodeError as error:
-        raise StoreCorruptError(f"a turn in the log holds no JSON: {error}; restore a backup of hivecost.db") from error
+        raise StoreCorruptError(f"a turn in the log holds no JSON: {error}; restore a backup of the log") from error

@@ -6,6 +6,7 @@ import msgspec
 
 from hivecost.events import Totals
 from hivecost.ledger import Budget
+from hivecost.log.rows import SumRow
 from hivecost.log.steps import Step
 from hivecost.money import USD, to_usd
 
@@ -103,6 +104,12 @@ class ModelTotals(Totals, frozen=True, kw_only=True):
 
     model: str
     provider: str
+
+
+def model_totals(row: SumRow) -> ModelTotals:
+    """Return a row of `LogReader.sums` by model and provider as a record."""
+    model, provider = row.group
+    return ModelTotals(*row[1:], model=model, provider=provider)
 
 
 class Run(Totals, frozen=True, kw_only=True):

@@ -54,7 +54,7 @@ EVENT_COLUMNS: Final = (
 
 _turn_fields: Final[Callable[[Any], Row]] = attrgetter(*_TURN_FIELDS)
 _event_head: Final[Callable[[Any], Row]] = attrgetter(*EVENT_COLUMNS[:-2])
-#: Plain texts: sqlite3 asks its adapters first about every subclass, which costs more than the insert of the value.
+#: Plain texts: a database's driver asks its adapters about every subclass, which costs more than the insert itself.
 _STATUS_TEXTS: Final = {status: str(status) for status in CostStatus}
 _NO_COST: Final[Row] = (None, None, "", "", "", "", *[None] * (len(COST_COLUMNS) - 6))
 _to_json: Final = msgspec.json.Encoder().encode

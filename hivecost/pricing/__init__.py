@@ -14,7 +14,13 @@ from hivecost.pricing.quotes import Quote
 from hivecost.pricing.rate_shifts import RateShift, rate_shifts
 from hivecost.pricing.repricing import Kept, reprice_turn
 from hivecost.pricing.selection import ModelChoice, select_model
-from hivecost.pricing.tokenizer import can_count_tokens, count_tokens, has_tokenizer, import_tokenizer
+from hivecost.pricing.tokenizer import (
+    can_count_tokens,
+    count_text_tokens,
+    count_tokens,
+    has_tokenizer,
+    import_tokenizer,
+)
 
 __all__ = [
     "Band",
@@ -35,6 +41,7 @@ __all__ = [
     "believable_book",
     "calculate_cost",
     "can_count_tokens",
+    "count_text_tokens",
     "count_tokens",
     "default_book",
     "describe",

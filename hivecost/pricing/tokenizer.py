@@ -56,6 +56,14 @@ def count_tokens(prompt: Any, model: str) -> int:
     return min(tokens, len(sent)) + template_bound(prompt)
 
 
+def count_text_tokens(text: str, model: str) -> int:
+    """The tokens of a text alone, without what a chat template adds; its bytes where the tokenizer does not take it.
+
+    Raises ConfigError as `count_tokens` does.
+    """
+    return _tokens(text, _vocabulary(model))
+
+
 def can_count_tokens(model: str, provider: str = "") -> bool:
     """Whether `count_tokens` knows this model, asked of this provider, and its package is installed."""
     host = provider.lower()

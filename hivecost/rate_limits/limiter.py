@@ -64,10 +64,12 @@ class RateLimiter:
 
     @property
     def max_calls(self) -> int:
+        """How many calls pass in any window."""
         return self._window.limit
 
     @property
     def window_seconds(self) -> float:
+        """How long a window is."""
         return self._window.window_s
 
     async def acquire(self, amount: int = 1) -> float:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Container, Iterable, Sequence
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from hivecost.backends import Place, as_place, read_log, read_place
+from hivecost.backends import Place, read_log, read_place
 from hivecost.clock import SYSTEM_CLOCK, Clock, to_datetime
 from hivecost.errors import LedgerUnavailableError
 from hivecost.ledger import (
@@ -161,10 +160,6 @@ def _added(holds: Sequence[DoubtfulHold]) -> InDoubt:
 
 
 def _no_budgets(place: Place, *, has_log: bool) -> LedgerUnavailableError:
-    if isinstance(as_place(place), Path) and not Path(place).exists():
-        return LedgerUnavailableError(
-            f"{place}: there is no ledger yet, nor such a folder; --data names another folder"
-        )
     logged = "What was logged there is shown by `hivecost report` and `hivecost spend`. " if has_log else ""
     return LedgerUnavailableError(
         f"{place}: there is no ledger yet: a runtime makes one when it runs with a hard budget there "

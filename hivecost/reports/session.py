@@ -11,14 +11,13 @@ import msgspec
 from msgspec.structs import replace
 
 from hivecost.backends import Place, read_place
-from hivecost.backends.stores import model_totals
 from hivecost.clock import SYSTEM_CLOCK, to_ns
 from hivecost.errors import SessionNotFoundError
 from hivecost.events import FROM_ANSWER, AlertRaised, BudgetExceeded, BudgetWarning, Event, EventType
 from hivecost.ledger import UNSEEN, LedgerReader
 from hivecost.log import Filter, LogReader
 from hivecost.log.instants import local_iso
-from hivecost.log.records import ModelTotals, NodeTotals, RepricedTotals, Run, SessionState
+from hivecost.log.records import ModelTotals, NodeTotals, RepricedTotals, Run, SessionState, model_totals
 from hivecost.reports.budgets import InDoubt, in_doubt_of
 from hivecost.reports.missing import is_logged, nothing_logged
 from hivecost.reports.session_budgets import BudgetLine, budget_lines
@@ -106,7 +105,7 @@ def session_report(log: LogReader, ledger: LedgerReader, state: SessionState) ->
     return SessionReport(
         session=state,
         nodes=log.nodes(name),
-        models=model_totals(log, name),
+        models=[model_totals(row) for row in log.sums(["model", "provider"], filter=Filter(session=name))],
         budgets=budget_lines(
             log, ledger, state, runs, [e for e in events if isinstance(e, BudgetWarning | BudgetExceeded)]
         ),

@@ -8,13 +8,16 @@ from operator import add
 
 import msgspec
 
-from hivecost.backends import Place, SpendStore, read_place
+from hivecost.backends import Place, read_place
 from hivecost.clock import SYSTEM_CLOCK
 from hivecost.errors import ConfigError
 from hivecost.events import Totals
+from hivecost.ledger import LedgerReader
+from hivecost.log import Filter, LogReader
 from hivecost.log.instants import Moment
 from hivecost.log.records import SpendRow
 from hivecost.log.rows import PERIOD_DIMENSIONS
+from hivecost.log.spend import spend_rows, spend_window
 from hivecost.reports.budgets import InDoubt, in_doubt_of
 
 
@@ -49,15 +52,22 @@ async def load_spend(
     """
     if len(set(by)) < len(by) or not by:
         raise ConfigError("by", "groups, each named once, such as day,user", got=",".join(by))
-    rows = await SpendStore(place).totals(
-        by=by, since=since, until=until, timezone=timezone, model=model, agent_id=agent, user_id=user, org_id=org
-    )
+    window = spend_window(by, since, until, timezone)
+    wanted = Filter(model=model, agent=agent, user=user, org=org)
+
+    def report(log: LogReader, ledger: LedgerReader) -> SpendReport:
+        rows = spend_rows(log, by, window, timezone, wanted)
+        return _report(by, timezone, rows, in_doubt_of(ledger, SYSTEM_CLOCK.now_ns()))
+
+    return await read_place(place, report)
+
+
+def _report(by: Sequence[str], timezone: str, rows: list[SpendRow], in_doubt: InDoubt | None) -> SpendReport:
     in_time = _places(rows, [name for name in by if name in PERIOD_DIMENSIONS])
     rows.sort(key=lambda row: (*in_time(row), -row.cost_nanousd))
     sums = (Totals(**{name: getattr(row, name) for name in Totals.__struct_fields__}) for row in rows)
     total = reduce(add, sums, Totals())
-    doubt = await read_place(place, lambda _, ledger: in_doubt_of(ledger, SYSTEM_CLOCK.now_ns()))
-    return SpendReport(by=list(by), timezone=timezone, rows=rows, total=total, in_doubt=doubt)
+    return SpendReport(by=list(by), timezone=timezone, rows=rows, total=total, in_doubt=in_doubt)
 
 
 def _places(rows: Sequence[SpendRow], periods: Sequence[str]) -> Callable[[SpendRow], tuple[int, ...]]:

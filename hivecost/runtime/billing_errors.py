@@ -8,6 +8,11 @@ from typing import Any, Final
 
 from hivecost.usage import is_unbilled
 
+#: How a prompt is called too long: the code of OpenAI and most hosts, and what Anthropic, Gemini and Bedrock say.
+_OVERFLOW_MARKS: Final = (
+    *("context_length_exceeded", "maximum context length", "context window", "prompt is too long"),
+    *("exceeds the maximum number of tokens", "input is too long"),
+)
 #: Raised by httpx, httpx2, requests and the standard library before a single byte of the request went out.
 _NOT_SENT: Final = frozenset({"ConnectError", "ConnectTimeout", "ConnectionRefusedError", "PoolTimeout", "gaierror"})
 
@@ -34,6 +39,13 @@ def refusal_status(error: BaseException) -> int | None:
     except Exception:  # a stranger's object may raise even when it is asked for its class
         return None
     return None
+
+
+def is_context_overflow(error: BaseException) -> bool:
+    """Whether a provider refused the call because its prompt is longer than the model reads."""
+    said = [text for cause in _causes(error) for text in (*_names(cause), *map(str, _said(cause, None)))]
+    letters = "".join(said).lower()
+    return any(mark in letters for mark in _OVERFLOW_MARKS)
 
 
 def _said(error: BaseException, response: object) -> list[object]:

@@ -7,11 +7,11 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from hivecost.attribute_names import PATTERNED
 from hivecost.errors import ConfigError
 from hivecost.gate_contract import TurnRequest
 from hivecost.ledger import Ancestors, Budget, Matches, Unit, ancestry, attributes_of, matcher
 
-_NAMES: Final = {"model", "provider"}
 _ARGUMENTS: Final = {
     "provider": (
         "ctx.turn(provider=…)",
@@ -61,7 +61,7 @@ class BindingBudgets:
             if budget.match
         ]
         #: Those that match on a model or a provider.
-        self._named = [budget for budget in listed if not budget.shadow and not _NAMES.isdisjoint(budget.match)]
+        self._named = [budget for budget in listed if not budget.shadow and not PATTERNED.isdisjoint(budget.match)]
 
     def asked(self, request: TurnRequest, answered: tuple[str, ...]) -> Asked:
         """Return who asks, and by what they are bound, also by the names of models that `answered`.
@@ -88,7 +88,7 @@ class BindingBudgets:
         if all(known.values()):
             return
         for budget in self._named:
-            unknown = [name for name in _NAMES if name in budget.match and not known[name]]
+            unknown = [name for name in PATTERNED if name in budget.match and not known[name]]
             rest = {name: values for name, values in budget.match.items() if name not in unknown}
             whose = everybody if "execution" in budget.account_attributes else everybody[:1]
             for who in whose if unknown else ():

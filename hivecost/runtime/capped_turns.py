@@ -35,17 +35,18 @@ WAIT_S: Final = 60.0
 class CappedTurns(Atomic):
     """Thread-safe, and in memory only. To be opened on the runtime's loop before it is asked."""
 
-    def __init__(self, prices: PriceBook, clock: Clock, publish: Callable[[Event], None]) -> None:
+    def __init__(self, prices: PriceBook, clock: Clock) -> None:
         super().__init__()
         self._bounds = TurnBounds(prices, clock)
         self._clock = clock
-        self._policy = BudgetPolicy(self, clock, publish)
         self._loop: Loop | None = None
         self._freed: anyio.Event
+        self._policy: BudgetPolicy
 
-    def open(self, loop: Loop) -> None:
+    def open(self, loop: Loop, publish: Callable[[Event], None]) -> None:
         """Those who wait do so on this loop."""
         self._loop, self._freed = loop, anyio.Event()
+        self._policy = BudgetPolicy(self, self._clock, publish)
 
     @property
     def freed(self) -> anyio.Event:

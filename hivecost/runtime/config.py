@@ -8,14 +8,16 @@ from typing import Any, Literal
 import msgspec
 
 from hivecost.errors import ConfigError
-from hivecost.runtime.specs import read_spec
+from hivecost.runtime.specs import GraphSpec, read_spec
 from hivecost.subscribers import RunawayRules
 
 
 class RuntimeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """All of it has working defaults."""
 
-    #: Write every event to `<base_path>/hivecost.db`.
+    #: What the loops of agents obey, node by node.
+    graph: GraphSpec | None = None
+    #: Write every event to the runtime log of `base_path`.
     log: bool = True
     #: What happens to an execution that looks like a runaway.
     runaway: Literal["warn", "throttle", "cancel", "off"] = "warn"
@@ -46,6 +48,8 @@ class RuntimeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         interval_s = self.switch_interval_s
         if interval_s is not None and not (isinstance(interval_s, int | float) and 1e-6 <= interval_s <= 1):
             raise ConfigError("config.switch_interval_s", "seconds from 0.000001 to 1, or None", got=interval_s)
+        if not isinstance(self.graph, GraphSpec | None):
+            raise ConfigError("config.graph", "a GraphSpec, or a dict of one", got=self.graph)
         if not isinstance(self.runaway_rules, RunawayRules):
             raise ConfigError("config.runaway_rules", "RunawayRules, or a dict of them", got=self.runaway_rules)
 

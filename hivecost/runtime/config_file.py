@@ -1,4 +1,4 @@
-"""`hivecost.toml`: budgets, the runtime's settings, thresholds for runaways and prices, in one file.
+"""`hivecost.toml`: budgets, the runtime's settings, what loops obey, thresholds for runaways and prices, in one file.
 
 data = "spent"          # where `hivecost run` keeps it, beside this file; or a URL
 
@@ -14,6 +14,13 @@ cancel_grace_s = 10
 
 [runaway]
 repeats = 40
+
+[graph.loop_config]
+max_history_tokens = 128_000
+
+[[graph.nodes]]
+id = "researcher"
+loop_config = { max_history_tokens = 100_000, max_iterations = 50 }
 
 [prices."my-model"]
 input = 3.00          # USD per 1M tokens
@@ -33,14 +40,16 @@ from hivecost.errors import ConfigError
 from hivecost.ledger import Budget
 from hivecost.pricing import PriceBook
 from hivecost.runtime.config import RuntimeConfig
-from hivecost.runtime.specs import read_spec
+from hivecost.runtime.loop_config import LoopConfig
+from hivecost.runtime.specs import GraphSpec, NodeSpec, read_spec
 from hivecost.subscribers import RunawayRules
-from hivecost.toml_document import TomlDocument
+from hivecost.toml_document import KeyPath, TomlDocument
 
 _PRICES: Final[tuple[str, ...]] = ("prices", "aliases")
 _DATA: Final = "data"
-_KEYS: Final = (_DATA, "budget", "runtime", "runaway", *_PRICES)
-_RULES: Final = "runaway_rules"
+_KEYS: Final = (_DATA, "budget", "runtime", "graph", "runaway", *_PRICES)
+#: What a RuntimeConfig has, and the file in tables of their own.
+_ELSEWHERE: Final = ("runaway_rules", "graph")
 _Spec = TypeVar("_Spec", bound=msgspec.Struct)
 
 
@@ -70,14 +79,13 @@ def read_config_file(path: str | os.PathLike[str]) -> ConfigFile:
     if prices:
         PriceBook(document.path)  # it says itself what is wrong with them, and where
     rules = _read_table(document, "runaway", RunawayRules, RunawayRules.__struct_fields__)
-    known = [name for name in RuntimeConfig.__struct_fields__ if name != _RULES]
+    known = [name for name in RuntimeConfig.__struct_fields__ if name not in _ELSEWHERE]
     runtime = _read_table(document, "runtime", RuntimeConfig, known)
+    runtime = msgspec.structs.replace(runtime, runaway_rules=rules, graph=_read_graph(document))
     data = document.values.get(_DATA, "")
     if not isinstance(data, str):
         raise document.error((_DATA,), "the path of a folder, or a URL, in quotes", got=data)
-    return ConfigFile(
-        document.path, _read_budgets(document), msgspec.structs.replace(runtime, runaway_rules=rules), prices, data
-    )
+    return ConfigFile(document.path, _read_budgets(document), runtime, prices, data)
 
 
 def require_distinct(budgets: Iterable[Budget]) -> tuple[Budget, ...]:
@@ -96,11 +104,46 @@ def _read_table(document: TomlDocument, name: str, spec_type: type[_Spec], known
     if not isinstance(values, dict):
         raise document.error((name,), f"a table [{name}]", got=values)
     document.require_keys((name,), values, known)
+    return _read(document, (name,), spec_type, values)
+
+
+def _read_graph(document: TomlDocument) -> GraphSpec | None:
+    if "graph" not in document.values:
+        return None
+    table = document.values["graph"]
+    if not isinstance(table, dict):
+        raise document.error(("graph",), "a table [graph]", got=table)
+    document.require_keys(("graph",), table, GraphSpec.__struct_fields__)
+    nodes = table.get("nodes", [])
+    if not isinstance(nodes, list) or not all(isinstance(node, dict) for node in nodes):
+        raise document.error(("graph", "nodes"), "a list of tables, each under [[graph.nodes]] in double brackets")
+    read = tuple(_read_node(document, place, node) for place, node in enumerate(nodes))
+    table = {"id": "graph", **table, "nodes": read, "loop_config": _read_loop(document, ("graph",), table)}
+    return _read(document, ("graph",), GraphSpec, table)
+
+
+def _read_node(document: TomlDocument, place: int, table: dict[str, Any]) -> NodeSpec:
+    where = ("graph", "nodes", place)
+    document.require_keys(where, table, NodeSpec.__struct_fields__)
+    return _read(document, where, NodeSpec, {"id": "", **table, "loop_config": _read_loop(document, where, table)})
+
+
+def _read_loop(document: TomlDocument, where: KeyPath, table: dict[str, Any]) -> LoopConfig:
+    where, values = (*where, "loop_config"), table.get("loop_config", {})
+    if not isinstance(values, dict):
+        raise document.error(where, "a table", got=values)
+    document.require_keys(where, values, LoopConfig.__struct_fields__)
+    return _read(document, where, LoopConfig, values)
+
+
+def _read(document: TomlDocument, where: KeyPath, spec_type: type[_Spec], values: dict[str, Any]) -> _Spec:
+    """The spec of a table whose keys are known."""
     try:
-        return read_spec(spec_type, values, where=name)
+        return read_spec(spec_type, values, where="")
     except ConfigError as error:
-        key = error.key.rpartition(".")[2]
-        raise document.error((name, key), error.expected, got=values.get(key)) from None
+        key = error.key.removeprefix(".").partition(".")[0].partition("[")[0]  # what is in its value has no line
+        got = values.get(key)  # as it stands there: tables in it were read before, into a tuple
+        raise document.error((*where, key), error.expected, got=None if isinstance(got, tuple) else got) from None
 
 
 def _read_budgets(document: TomlDocument) -> tuple[Budget, ...]:

@@ -15,7 +15,6 @@ from hivecost.events import Event, LLMTurnComplete
 from hivecost.gate_contract import TurnRequest
 from hivecost.ledger import Budget, LedgerStore, Limit
 from hivecost.ledger.caps import Cap, CapMode
-from hivecost.pricing import PriceBook
 from hivecost.runtime.admission import Admission
 from hivecost.runtime.closing import Closing
 from hivecost.runtime.gate import Gate
@@ -68,7 +67,7 @@ class PassThroughGate(Gate):
 
     @asynccontextmanager
     async def open(
-        self, base_path: str | Path, *, prices: PriceBook, publish: Callable[[Event], None], closing: Closing
+        self, base_path: str | Path, *, publish: Callable[[Event], None], closing: Closing
     ) -> AsyncIterator[None]:
         """Open nothing."""
         yield
@@ -89,7 +88,7 @@ class PassThroughGate(Gate):
 
     def admit_nowait(self, request: TurnRequest, caps: Sequence[Cap] = ()) -> Admission:
         """Do the same."""
-        return Admission(self._resolved(request))
+        return Admission(self.resolved(request))
 
     def tell_unasked(self, turn: LLMTurnComplete) -> None:
         """Say nothing: no turn counts on a hard budget."""

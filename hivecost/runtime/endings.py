@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from typing import Final
+from typing import Final, NamedTuple
 
-from hivecost.errors import BudgetExceededError, ExecutionCancelledError
+from hivecost.errors import BudgetExceededError, ExecutionCancelledError, LoopLimitError
 from hivecost.events import ExecutionStatus
 from hivecost.plain_text import plain_str
-from hivecost.runtime.execution import Execution
+from hivecost.runtime.running_execution import RunningExecution
 
 #: Groups in groups, and causes of causes, are looked through down to here.
 _DEPTH_MAX: Final = 50
@@ -25,21 +25,35 @@ def reason_for(reason: str | BaseException | None) -> BaseException:
     return NO_REASON_GIVEN if reason is None else ExecutionCancelledError(plain_str(reason))
 
 
-def ending(execution: Execution) -> tuple[ExecutionStatus, BaseException | None]:
-    """Return how an execution ended whose body did, and what ended it; None when it completed."""
+class Ending(NamedTuple):
+    """How an execution ended."""
+
+    status: ExecutionStatus
+    #: What ended it; None when it completed.
+    error: BaseException | None = None
+    #: The limit of a loop that it ended by; "" for none.
+    stop_reason: str = ""
+
+
+def ending(execution: RunningExecution) -> Ending:
+    """Return how an execution ended whose body did."""
     body = execution.body
     if execution.cancel_reason is not None and not (body.is_complete and not body.is_stopped):
         # One of its own: what all share would keep the traceback of everybody who raises it.
         is_shared = execution.cancel_reason is NO_REASON_GIVEN
-        return ExecutionStatus.CANCELLED, ExecutionCancelledError("cancelled") if is_shared else execution.cancel_reason
+        error = ExecutionCancelledError("cancelled") if is_shared else execution.cancel_reason
+        return Ending(ExecutionStatus.CANCELLED, error)
     if body.is_complete:
-        return ExecutionStatus.COMPLETED, None
+        return Ending(ExecutionStatus.COMPLETED)
+    if isinstance(body.error, LoopLimitError):
+        return Ending(ExecutionStatus.COMPLETED, stop_reason=body.error.limit)
     stop = None if body.error is None else stopped_by(body.error, execution.execution_id)
     if isinstance(stop, BudgetExceededError | ExecutionCancelledError):
-        return ExecutionStatus.CANCELLED, stop
+        return Ending(ExecutionStatus.CANCELLED, stop)
     if body.error is None or stop is not None:
-        return ExecutionStatus.CANCELLED, ExecutionCancelledError("the runtime, or what it awaited, was cancelled")
-    return ExecutionStatus.FAILED, body.error
+        why = ExecutionCancelledError("the runtime, or what it awaited, was cancelled")
+        return Ending(ExecutionStatus.CANCELLED, why)
+    return Ending(ExecutionStatus.FAILED, body.error)
 
 
 def stopped_by(error: BaseException, execution_id: str, depth: int = 0) -> BaseException | None:

@@ -12,7 +12,8 @@ import msgspec
 
 from hivecost.attribution import checked_name, checked_text
 from hivecost.errors import ConfigError
-from hivecost.runtime.execution import Execution
+from hivecost.runtime.execution import Execution, face_of
+from hivecost.runtime.running_execution import RunningExecution
 
 #: Sync agents that run at once; further ones wait for a thread.
 THREADS_MAX: Final = 256
@@ -31,17 +32,17 @@ class EntryPoint(msgspec.Struct, frozen=True):
         if not callable(self.function):
             raise ConfigError(f"entry_point {self.name!r}", "a function of (ctx, input)", got=self.function)
 
-    async def run(self, execution: Execution, value: Any, threads: anyio.CapacityLimiter) -> Any:
+    async def run(self, execution: RunningExecution, value: Any, threads: anyio.CapacityLimiter) -> Any:
         """Call the function: on the loop when it is async, in a thread of its own when it is not."""
         if inspect.iscoroutinefunction(self.function) or inspect.iscoroutinefunction(
             getattr(self.function, "__call__", None)  # noqa: B004  # the method itself is inspected, not callability
         ):
             with execution.ending_forked_children():
-                return await self.function(execution, value)
+                return await self.function(face_of(execution), value)
         (result,) = await anyio.to_thread.run_sync(self._call, execution, value, limiter=threads)
         return await result if inspect.isawaitable(result) else result
 
-    def _call(self, execution: Execution, value: Any) -> tuple[Any]:
+    def _call(self, execution: RunningExecution, value: Any) -> tuple[Any]:
         """In a tuple, because trio takes a function whose result can be awaited for a mistake."""
         with execution.ending_forked_children():
-            return (self.function(execution, value),)
+            return (self.function(face_of(execution), value),)

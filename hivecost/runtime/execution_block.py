@@ -11,17 +11,18 @@ import anyio
 
 from hivecost.errors import HiveCostError
 from hivecost.loops import current_loop
-from hivecost.runtime.execution import Body, Execution
+from hivecost.runtime.execution import Execution, face_of
 from hivecost.runtime.executions import Executions
+from hivecost.runtime.running_execution import Body, RunningExecution
 
 
 class ExecutionBlock:
     """`async with runtime.execution(...) as ctx:` or, in sync code, `with`: the code in the block is the agent."""
 
-    def __init__(self, executions: Executions, start: Callable[[Body], Execution]) -> None:
+    def __init__(self, executions: Executions, start: Callable[[Body], RunningExecution]) -> None:
         self._executions = executions
         self._start = start
-        self._execution: Execution | None = None
+        self._execution: RunningExecution | None = None
         self._on_loop: AbstractAsyncContextManager[Execution] | None = None
         self._in_thread: AbstractContextManager[Execution] | None = None
 
@@ -56,7 +57,7 @@ class ExecutionBlock:
         try:
             execution = await self._executions.run_at_home(partial(self._begin, body))
             with body.running(execution):
-                yield execution
+                yield face_of(execution)
         finally:
             if self._execution is not None:  # also when whoever started it was cancelled meanwhile
                 await self._executions.finish(self._execution)
@@ -69,11 +70,11 @@ class ExecutionBlock:
         try:
             execution = self._executions.wait_at_home(partial(self._begin, body))
             with body.running(execution):
-                yield execution
+                yield face_of(execution)
         finally:
             if self._execution is not None:
                 self._executions.finish_from_thread(self._execution)
 
-    async def _begin(self, body: Body) -> Execution:
+    async def _begin(self, body: Body) -> RunningExecution:
         self._execution = self._start(body)
         return self._execution

@@ -1,34 +1,36 @@
-"""The executions of one runtime, from trigger to EXECUTION_COMPLETED, and how they are cancelled."""
+"""The executions of one runtime, from trigger to EXECUTION_COMPLETED."""
 
 from __future__ import annotations
 
 import logging
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import anyio
 import anyio.abc
 
 from hivecost.attribution import DEPTH_MAX, Attribution
+from hivecost.clock import Clock
 from hivecost.errors import HiveCostError, ReentrancyError
 from hivecost.events import ExecutionCompleted, ExecutionStarted, ExecutionStatus, new_execution_id, new_session_id
 from hivecost.ledger import Lineage
 from hivecost.ledger.caps import Cap
 from hivecost.loops import Loop, current_loop, run_on, wait_on
-from hivecost.runtime.endings import NO_REASON_GIVEN, ending, leaves_runtime, reason_for
+from hivecost.pricing import PriceBook
+from hivecost.runtime.cancelling import Cancelling
+from hivecost.runtime.endings import ending, leaves_runtime
 from hivecost.runtime.entry_point import THREADS_MAX, EntryPoint
-from hivecost.runtime.execution import PARENTS, Body, Execution, current_execution
-from hivecost.runtime.hosts import ExecutionsHost
+from hivecost.runtime.gate import Gate
+from hivecost.runtime.intake import Intake
+from hivecost.runtime.registry import Registry
 from hivecost.runtime.result import ExecutionResult, described, without_traceback
-from hivecost.signals import cancellation_ignored, execution_cancelled
+from hivecost.runtime.running_execution import PARENTS, Body, RunningExecution, running_here
+from hivecost.runtime.specs import GraphSpec
+from hivecost.runtime.summaries import Summarizer
 
 T = TypeVar("T")
-
-#: Results that can still be asked for after their execution has ended.
-RESULTS_KEPT: Final = 1_000
 
 _log = logging.getLogger("hivecost.runtime")
 
@@ -36,17 +38,32 @@ _log = logging.getLogger("hivecost.runtime")
 class Executions:
     """Starts executions, of entry points in the runtime's task group, and sees each of them to its one end."""
 
-    def __init__(self, host: ExecutionsHost, *, cancel_grace_s: float) -> None:
-        self.running: dict[str, Execution] = {}
-        self._results: OrderedDict[str, ExecutionResult] = OrderedDict()
-        self.started = 0
+    def __init__(
+        self,
+        registry: Registry,
+        intake: Intake,
+        gate: Gate,
+        prices: PriceBook,
+        clock: Clock,
+        *,
+        sender: object,
+        cancel_grace_s: float,
+        graph: GraphSpec | None,
+    ) -> None:
+        """`sender` is who the signals come from; `graph` says what the loops of nodes obey."""
+        self.gate, self.prices, self.clock, self.graph = gate, prices, clock, graph
+        self.publish = intake.publish
+        #: Who writes summaries of conversations.
+        self.summarizer: Summarizer | None = None
+        self.running = registry.running
         #: By which readers of the log can tell whether the process lives; "": they cannot.
         self.runtime_id = ""
         #: What the runtime raises when it has closed: what an agent raised to leave the program, such as SystemExit,
         #: or else what its block raised.
         self.failure: BaseException | None = None
-        self._host = host
-        self._cancel_grace_s = cancel_grace_s
+        self._registry = registry
+        self._intake = intake
+        self._cancelling = Cancelling(clock, sender, cancel_grace_s)
         self._group: anyio.abc.TaskGroup | None = None
         self._loop: Loop | None = None
         self._threads: anyio.CapacityLimiter | None = None
@@ -55,10 +72,6 @@ class Executions:
         self._lineage = Lineage()
         self._closing = False  # only running executions may start others
         self._ending = ""  # why nothing may be started any more
-
-    def knows(self, execution_id: str) -> bool:
-        """Whether it runs here, or ran and is remembered."""
-        return execution_id in self.running or execution_id in self._results
 
     def terminate(self) -> None:
         """Cancel what runs, and the runtime's block, from anywhere."""
@@ -131,7 +144,7 @@ class Executions:
         given: Mapping[str, str | None],
         tags: Mapping[str, str],
         cap: Cap | None,
-    ) -> Execution:
+    ) -> RunningExecution:
         """Start an execution of an entry point, in a task of its own."""
         group, loop = self._require_open()
         body = Body(loop, anyio.CancelScope())
@@ -149,25 +162,24 @@ class Executions:
         tags: Mapping[str, str],
         cap: Cap | None,
         entry_point: str = "",
-    ) -> Execution:
+    ) -> RunningExecution:
         """Begin the execution of a body, with what the one has that this is called in, where nothing is given."""
         _, loop = self._require_open()
         parent = self._parent()
         if parent is None and given["session_id"] is None:
-            given = {**given, "session_id": new_session_id(self._host.clock.now_ns())}
+            given = {**given, "session_id": new_session_id(self.clock.now_ns())}
         whose_parent = None if parent is None else parent.attribution
         attribution = Attribution.begin(new_execution_id(), whose_parent, given, tags)
-        execution = Execution(self._host, loop, entry_point, attribution, body=body, parent=parent)
+        execution = RunningExecution(self, loop, entry_point, attribution, body=body, parent=parent)
         self._lineage.started(attribution, attribution.parent_execution_id)
         execution.caps = (*(() if cap is None else (cap,)), *(() if parent is None else parent.caps_here()))
-        self.running[execution.execution_id] = execution
-        self.started += 1
+        self._registry.add(execution)
         if parent is not None:
             parent.children.add(execution)
         started = ExecutionStarted(
             entry_point=entry_point,
             runtime_id=self.runtime_id,
-            parent_execution_id=execution.parent_execution_id,
+            parent_execution_id=execution.attribution.parent_execution_id,
             **execution.attributed(),
         )
         execution.publish_as_is(started)
@@ -179,7 +191,7 @@ class Executions:
         if here is not None and here.result is not None:
             here.refuse_when_over()
 
-    def _parent(self) -> Execution | None:
+    def _parent(self) -> RunningExecution | None:
         """The execution that starts another one now. Raises for one that is over, or too deep inside others."""
         parent = self._here()
         if parent is None:
@@ -199,20 +211,17 @@ class Executions:
             raise HiveCostError("the runtime is closing; only executions that still run may start others")
         return self._group, self._loop
 
-    def _here(self) -> Execution | None:
+    def _here(self) -> RunningExecution | None:
         """The execution of this runtime that the calling code belongs to, also when it is over."""
-        try:
-            here = current_execution()
-        except LookupError:
-            return None
-        return here if here.is_of(self._host) else None
+        here = running_here()
+        return here if here is not None and here.is_of(self) else None
 
-    def _current(self) -> Execution | None:
+    def _current(self) -> RunningExecution | None:
         """The same while it runs."""
         here = self._here()
         return here if here is not None and self.running.get(here.execution_id) is here else None
 
-    async def _run(self, execution: Execution, entry: EntryPoint, value: Any) -> None:
+    async def _run(self, execution: RunningExecution, entry: EntryPoint, value: Any) -> None:
         assert self._group is not None  # noqa: S101  # set before anything can be started
         assert self._threads is not None  # noqa: S101  # the same
         body = execution.body
@@ -230,7 +239,7 @@ class Executions:
         finally:
             self._finish(execution)
 
-    async def finish(self, execution: Execution) -> None:
+    async def finish(self, execution: RunningExecution) -> None:
         """Bring about the end of an execution whose body has ended, from whichever loop. Nothing cancels that."""
         if self._loop is None or self._loop.is_here():
             self._finish(execution)
@@ -238,7 +247,7 @@ class Executions:
         with _unless_gone(execution), anyio.CancelScope(shield=True):
             await run_on(self._loop, partial(self._finish_at_home, execution), withdraws=False)
 
-    def finish_from_thread(self, execution: Execution) -> None:
+    def finish_from_thread(self, execution: RunningExecution) -> None:
         """Do the same from a thread, and wait for it."""
         if self._loop is None or self._loop.is_here():
             self._finish(execution)
@@ -246,22 +255,23 @@ class Executions:
         with _unless_gone(execution):
             wait_on(self._loop, partial(self._finish_at_home, execution), withdraws=False)
 
-    async def _finish_at_home(self, execution: Execution) -> None:
+    async def _finish_at_home(self, execution: RunningExecution) -> None:
         self._finish(execution)
 
-    def _finish(self, execution: Execution) -> None:
+    def _finish(self, execution: RunningExecution) -> None:
         """The one end of every execution: exactly one EXECUTION_COMPLETED, whatever happened."""
-        self._host.collect_turns()
-        status, reason = ending(execution)
-        duration_ms = round(1_000 * (self._host.clock.monotonic_s() - execution.started_s))
+        self._intake.collect()
+        status, reason, stop_reason = ending(execution)
+        duration_ms = round(1_000 * (self.clock.monotonic_s() - execution.started_s))
         totals = execution.totals
         unknown_calls = totals.unpriced_calls + totals.invalid_calls
         result = ExecutionResult(
             execution_id=execution.execution_id,
-            session_id=execution.session_id,
+            session_id=execution.attribution.session_id,
             status=status,
             output=execution.body.output,
             error=reason,
+            stop_reason=stop_reason,
             statistics=execution.breakdown.statistics(totals),
             refusals=execution.refusals,
             metrics={
@@ -276,6 +286,7 @@ class Executions:
                 status=status,
                 entry_point=execution.entry_point,
                 error="" if reason is None else described(reason),
+                stop_reason=stop_reason,
                 duration_ms=duration_ms,
                 llm_calls=totals.llm_calls,
                 unpriced_calls=unknown_calls,
@@ -283,36 +294,29 @@ class Executions:
                 output_tokens=totals.output_tokens,
                 cost_nanousd=totals.cost_nanousd,
                 notional_nanousd=totals.notional_nanousd,
-                parent_execution_id=execution.parent_execution_id,
+                parent_execution_id=execution.attribution.parent_execution_id,
                 **execution.attributed(),
             )
         )
         if status is ExecutionStatus.CANCELLED and not execution.is_cancel_announced:
-            self._announce_cancelled(execution, reason)  # a turn was refused, and nobody asked it to stop before
+            self._cancelling.announce(execution, reason)  # a turn was refused, and nobody asked it to stop before
         self._leave(execution, status, reason)
-        del self.running[execution.execution_id]
-        kept = self._results[execution.execution_id] = without_traceback(result)
+        kept = without_traceback(result)
+        self._registry.end(kept)
         execution.result = result if execution.waiters else kept
         execution.body.error = None  # its traceback would keep all that the agent had
-        if len(self._results) > RESULTS_KEPT:
-            self._results.popitem(last=False)
         execution.finished.set()
         if not self.running:
             self._idle.set()
 
-    def _leave(self, execution: Execution, status: ExecutionStatus, why: BaseException | None) -> None:
+    def _leave(self, execution: RunningExecution, status: ExecutionStatus, why: BaseException | None) -> None:
         """End what a cancelled one started, and forget whose accounts nothing counts on any more."""
         if execution.parent is not None:
             execution.parent.children.discard(execution)
-        if status is ExecutionStatus.CANCELLED:
-            self._cancel_children(execution, why, after_turn=False)
+        if status is ExecutionStatus.CANCELLED and self._loop is not None:
+            self._cancelling.cancel_children(execution, self._loop, why, after_turn=False)
         for execution_id in self._lineage.ended(execution.execution_id):
-            self._host.gate.forget_execution(execution_id)
-
-    def _cancel_children(self, execution: Execution, why: BaseException | None, *, after_turn: bool) -> None:
-        for child in list(execution.children):
-            reason = f"execution {execution.execution_id}, which started it, was cancelled: {why}"
-            self.cancel(child.execution_id, reason, after_turn=after_turn)
+            self.gate.forget_execution(execution_id)
 
     async def wait(self, execution_id: str) -> ExecutionResult:
         """The result, at once when it has ended.
@@ -327,11 +331,9 @@ class Executions:
                 _log.error("%r", error)  # raised into the agent, it may end in a result that nobody looks at
                 raise error
             return await self._wait_for(execution)
-        if execution_id not in self._results:
-            raise LookupError(f"no execution {execution_id!r} runs here, nor is it among the last {RESULTS_KEPT:,}")
-        return self._results[execution_id]
+        return self._registry.result(execution_id)
 
-    async def _wait_for(self, execution: Execution) -> ExecutionResult:
+    async def _wait_for(self, execution: RunningExecution) -> ExecutionResult:
         """The result with the error as it was raised; when nobody waits any more, nobody keeps its traceback."""
         execution.waiters += 1
         try:
@@ -352,21 +354,12 @@ class Executions:
     # -- cancelling --------------------------------------------------------------------------------------------
 
     def cancel(self, execution_id: str, reason: str | BaseException | None, *, after_turn: bool = False) -> bool:
-        """Ask an execution to stop, from any thread: its next turn is refused, its next await is cancelled.
-
-        With `after_turn` only the former, until somebody asks without it.
-        """
+        """Ask an execution to stop, from any thread; False when it does not run. See `Cancelling.cancel`."""
         self._require_own_process()
         execution, loop = self.running.get(execution_id), self._loop
         if execution is None or loop is None:
             return False
-        is_first, is_harder = execution.cancel_reason is None, not (after_turn or execution.is_stopped)
-        if is_first or (reason is not None and (is_harder or execution.cancel_reason is NO_REASON_GIVEN)):
-            execution.cancel_reason = reason_for(reason)
-        execution.is_stopped |= is_harder
-        if is_first or is_harder:
-            loop.call_threadsafe(lambda: self._cancel(execution, loop, at_once=is_harder))
-            self._cancel_children(execution, execution.cancel_reason, after_turn=after_turn)
+        self._cancelling.cancel(execution, loop, reason, after_turn=after_turn)
         return True
 
     async def run_at_home(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -388,51 +381,9 @@ class Executions:
         for execution_id in list(self.running):
             self.cancel(execution_id, reason)
 
-    def _cancel(self, execution: Execution, loop: Loop, *, at_once: bool) -> None:
-        if execution.result is not None:
-            return
-        if at_once:
-            execution.body.stop()
-            # Not in the task group: outside of a task, where this runs, anyio can start nothing.
-            execution.watchdog = loop.spawn(lambda: self._watch_cancelled(execution), "hivecost watchdog")
-        execution.let_go_of_waiters()
-        self._announce_cancelled(execution, execution.cancel_reason)
-
-    def _announce_cancelled(self, execution: Execution, reason: BaseException | None) -> None:
-        execution.is_cancel_announced = True
-        execution_cancelled.announce(self._host, execution_id=execution.execution_id, reason=reason)
-
-    async def _watch_cancelled(self, execution: Execution) -> None:
-        """Report an execution that goes on after it was cancelled, each time the wait has doubled."""
-        waited_s, pause_s = 0.0, self._cancel_grace_s
-        while not await self._finishes_within(execution, pause_s):
-            waited_s += pause_s
-            pause_s = waited_s
-            _log.error(
-                "execution %s (%s) still runs %.1f s after it was cancelled",
-                execution.execution_id,
-                execution.entry_point,
-                waited_s,
-            )
-            cancellation_ignored.announce(
-                self._host, execution_id=execution.execution_id, entry_point=execution.entry_point, waited_s=waited_s
-            )
-
-    async def _finishes_within(self, execution: Execution, seconds: float) -> bool:
-        async with anyio.create_task_group() as group:
-
-            async def stop_waiting() -> None:
-                await execution.finished.wait()
-                group.cancel_scope.cancel()
-
-            group.start_soon(stop_waiting)
-            await self._host.clock.sleep(seconds)
-            group.cancel_scope.cancel()
-        return execution.result is not None
-
 
 @contextmanager
-def _unless_gone(execution: Execution) -> Iterator[None]:
+def _unless_gone(execution: RunningExecution) -> Iterator[None]:
     """Say that nobody is left to hear of the end of an execution, when the runtime's loop is no more."""
     try:
         yield
@@ -440,7 +391,7 @@ def _unless_gone(execution: Execution) -> Iterator[None]:
         _log.error("the end of execution %s is lost: %s", execution.execution_id, error)
 
 
-def _tree_metrics(execution: Execution) -> dict[str, Any]:
+def _tree_metrics(execution: RunningExecution) -> dict[str, Any]:
     """Its figures and those of all executions inside of it, as far as they came."""
     totals = execution.tree_totals
     metrics = {

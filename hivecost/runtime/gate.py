@@ -40,17 +40,14 @@ class Gate:
         hard: Iterable[Budget],
         open_ledger: OpenLedger,
         *,
-        resolved: Callable[[TurnRequest], TurnRequest],
-        for_model: Callable[[TurnRequest, str], TurnRequest],
-        capped: CappedTurns,
+        prices: PriceBook,
         clock: Clock,
     ) -> None:
         self._budgets = tuple(hard)
         self._open_ledger = open_ledger
-        self._resolved = resolved
-        self._for_model = for_model
-        self._capped = capped
+        self._prices = prices
         self._clock = clock
+        self._capped = CappedTurns(prices, clock)
         self._checks: dict[object, GateCheck] = {}
         self._ledger: LedgerStore | None = None
         self._hard: HardBudgets | None = None
@@ -79,7 +76,7 @@ class Gate:
 
     @asynccontextmanager
     async def open(
-        self, base_path: str | Path, *, prices: PriceBook, publish: Callable[[Event], None], closing: Closing
+        self, base_path: str | Path, *, publish: Callable[[Event], None], closing: Closing
     ) -> AsyncIterator[None]:
         """Open the ledger, if any budget is hard, now or later: without it nothing may be spent on one.
 
@@ -88,14 +85,14 @@ class Gate:
         self._loop, self._hard = current_loop(), None
         if self._budgets and has_tokenizer():
             await anyio.to_thread.run_sync(import_tokenizer)  # turns import nothing
-        self._capped.open(self._loop)
-        opened = partial(self._opened, base_path, prices, publish, closing)
+        self._capped.open(self._loop, publish)
+        opened = partial(self._opened, base_path, publish, closing)
         async with opened() if self._budgets else self._openable(opened):
             yield
 
     @asynccontextmanager
     async def _opened(
-        self, base_path: str | Path, prices: PriceBook, publish: Callable[[Event], None], closing: Closing
+        self, base_path: str | Path, publish: Callable[[Event], None], closing: Closing
     ) -> AsyncIterator[None]:
         async with _closed_in_time(
             self._open_ledger(base_path, budgets=self._budgets, clock=self._clock), closing
@@ -103,10 +100,10 @@ class Gate:
             hard = HardBudgets(
                 ledger,
                 self._budgets,
-                prices=prices,
+                prices=self._prices,
                 clock=self._clock,
                 publish=publish,
-                for_model=self._for_model,
+                for_model=self.for_model,
                 loop=current_loop(),
             )
             try:
@@ -194,15 +191,29 @@ class Gate:
 
         return remove
 
+    def resolved(self, request: TurnRequest) -> TurnRequest:
+        """The request with the model and the provider as the price book understands them."""
+        if request.is_charge:
+            return request
+        provider, model = self._prices.resolve(request.model, request.provider)
+        if (provider, model) == (request.resolved_provider, request.resolved_model):
+            return request
+        return replace(request, resolved_provider=provider, resolved_model=model)
+
+    def for_model(self, request: TurnRequest, model: str) -> TurnRequest:
+        """The request as another model would be asked, at the host that was named for it if that has the model."""
+        provider, model = self._prices.beside(request.model, model, request.provider)
+        return self.resolved(request.for_model(model, provider))
+
     def cap(self, name: str, limit: Limit, *, mode: CapMode = "hard") -> Cap | None:
         """A new cap for `admit`; None where nothing is held. Raises ConfigError for a limit that cannot be."""
         return new_cap(name, limit, mode=mode)
 
     async def admit(self, request: TurnRequest, caps: Sequence[Cap] = ()) -> Admission:
         """Return when the turn may be sent, as it may be sent, with money held on `caps`; raise when it may not."""
-        passes = Passes(self._checks.values(), self._end, self._resolved)
+        passes = Passes(self._checks.values(), self._end, self.resolved)
         try:
-            request = await passes.take(self._resolved(request))
+            request = await passes.take(self.resolved(request))
             hold = self._hold_capped(request, caps, passes) if caps else self._hold(request, passes)
             admission = await hold
         except BaseException:
@@ -214,7 +225,7 @@ class Gate:
         """Do as `admit` does where no check is asked and memory alone can decide; None elsewhere."""
         if self._checks or caps:
             return None
-        request = self._resolved(request)
+        request = self.resolved(request)
         return Admission(request) if self._hard is None else self._hard.admit_nowait(request)
 
     async def _hold(self, request: TurnRequest, passes: Passes) -> Admission:

@@ -1,4 +1,4 @@
-"""What the parts of a running agent need of whoever they are part of, from the inside out."""
+"""What the parts of a running agent need of whoever they are part of."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from hivecost.ledger.caps import Cap
 from hivecost.pricing import PriceBook
 from hivecost.runtime.admission import Admission
 from hivecost.runtime.gate import Gate
+from hivecost.runtime.specs import GraphSpec
 
 T = TypeVar("T")
 
@@ -60,6 +61,16 @@ class ExecutionHost(Protocol):
     """What an execution needs of its runtime."""
 
     @property
+    def graph(self) -> GraphSpec | None:
+        """What the loops of its nodes obey; None where nobody said."""
+        ...
+
+    @property
+    def summarizer(self) -> Callable[..., Any] | None:
+        """Who writes summaries of conversations; None: nobody does."""
+        ...
+
+    @property
     def clock(self) -> Clock: ...
 
     @property
@@ -68,14 +79,6 @@ class ExecutionHost(Protocol):
     @property
     def gate(self) -> Gate: ...
 
-    def publish_for_agent(self, event: Event) -> None:
+    def publish(self, event: Event) -> None:
         """Publish without waiting, from any thread; a loss is counted, never raised into the agent."""
-        ...
-
-
-class ExecutionsHost(ExecutionHost, Protocol):
-    """What running executions need of their runtime, besides what each of them does."""
-
-    def collect_turns(self) -> None:
-        """Count the turns that other threads settled so far."""
         ...

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from hivecost.attribute_names import PATTERNED
 from hivecost.errors import ConfigError
 from hivecost.ledger import Budget
 from hivecost.ledger.own_limits import format_key, split_key
@@ -27,7 +28,6 @@ _PROVIDER_RATIO: Final = 0.7
 #: Less of a pattern than this many letters is too like anything.
 _STEM_MIN: Final = 5
 _WILDCARDS: Final = re.compile(r"[*?\[]")
-_NAMES: Final = {"model", "provider"}
 
 
 def placed(budget: Budget, prices: PriceBook) -> Budget:
@@ -50,14 +50,14 @@ def placed(budget: Budget, prices: PriceBook) -> Budget:
         given = budget.match["provider"]
         named = (name for one in given for name in (one, _provider_id(budget, "match.provider", one, prices)))
         changed["match"] = {**budget.match, "provider": tuple(dict.fromkeys(named))}
-    if budget.limits and not _NAMES.isdisjoint(budget.account_attributes):
+    if budget.limits and not PATTERNED.isdisjoint(budget.account_attributes):
         changed["limits"] = {_placed_key(budget, key, prices): limit for key, limit in budget.limits.items()}
     return replace(budget, **changed) if changed else budget
 
 
 def placed_scope(scope: Mapping[str, str] | None, prices: PriceBook) -> Mapping[str, str] | None:
     """Return the scope with its model and provider as accounts name them; None stays None."""
-    if not isinstance(scope, Mapping) or _NAMES.isdisjoint(scope):
+    if not isinstance(scope, Mapping) or PATTERNED.isdisjoint(scope):
         return scope
     provider, model = prices.resolve(scope.get("model", ""), scope.get("provider", ""))
     found = {"provider": provider, "model": model}
@@ -88,7 +88,7 @@ def _warn_of_patterns(budget: Budget) -> None:
     for text in budget.limits:
         values += zip(names, split_key(names, text) or (), strict=False)
     for name, value in values:
-        if name not in _NAMES and "*" in value:
+        if name not in PATTERNED and "*" in value:
             _log.warning(
                 "budget %r names %s %r, and counts that very value alone: patterns are for models and providers",
                 *(budget.name, name, value),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import nullcontext
 from enum import StrEnum
 from typing import Final
@@ -33,27 +33,43 @@ class PluginStatus(StrEnum):
 class AttachedPlugin:
     """One plugin and how it fares. A failure stays here, named; it never reaches the agents or other plugins."""
 
-    def __init__(self, plugin: Plugin, *, is_idle: bool = False) -> None:
+    def __init__(self, plugin: Plugin, ready: anyio.Event) -> None:
         self.plugin = plugin
-        #: It is started and stopped as others are, and does nothing.
-        self.is_idle = is_idle
         self.status = PluginStatus.REGISTERED
+        #: Why it does not run; None unless its status is `failed`.
         self.error: PluginError | None = None
-        self._ready = anyio.Event()
-        self._stop = anyio.Event()
-        self._finished = anyio.Event()
-        self._scope: anyio.CancelScope | None = None
-        self._deadline = math.inf
-
-    def fresh(self) -> AttachedPlugin:
-        """Itself if it has not run yet, else the same plugin for another run."""
-        return self if self.status is PluginStatus.REGISTERED else AttachedPlugin(self.plugin, is_idle=self.is_idle)
+        self._ready = ready
 
     async def wait_ready(self) -> None:
         """Return once it runs. Raises PluginError when it could not be started."""
         await self._ready.wait()
         if self.error is not None:
             raise self.error
+
+
+class PluginRun:
+    """One run of a plugin: a task of its own, from start to stop."""
+
+    def __init__(self, plugin: Plugin, *, is_idle: bool = False) -> None:
+        self._ready = anyio.Event()
+        #: What users see of it.
+        self.attached = AttachedPlugin(plugin, self._ready)
+        #: It is started and stopped as others are, and does nothing.
+        self.is_idle = is_idle
+        self._stop = anyio.Event()
+        self._finished = anyio.Event()
+        self._scope: anyio.CancelScope | None = None
+        self._deadline = math.inf
+
+    @property
+    def plugin(self) -> Plugin:
+        """The plugin that runs."""
+        return self.attached.plugin
+
+    def fresh(self) -> PluginRun:
+        """Itself if it has not run yet, else another run of the same plugin."""
+        is_new = self.attached.status is PluginStatus.REGISTERED
+        return self if is_new else PluginRun(self.plugin, is_idle=self.is_idle)
 
     async def run(self, host: PluginHost) -> None:
         """The plugin's whole life, in one task, as its cancel scopes need it.
@@ -65,10 +81,10 @@ class AttachedPlugin:
         try:
             with self._scope:
                 async with nullcontext() if self.is_idle else self.plugin.attached(host):
-                    self.status = PluginStatus.RUNNING
+                    self.attached.status = PluginStatus.RUNNING
                     self._ready.set()
                     await self._stop.wait()
-            self.status = PluginStatus.STOPPED
+            self.attached.status = PluginStatus.STOPPED
         except Exception as error:  # the edge: a plugin's fault is its own
             self._fail_at_work(error)
         except anyio.get_cancelled_exc_class() as error:
@@ -89,10 +105,10 @@ class AttachedPlugin:
         return "start" if not self._ready.is_set() else "stop" if self._stop.is_set() else "run on"
 
     def _fail(self, problem: str, cause: BaseException | None = None) -> None:
-        self.status = PluginStatus.FAILED
-        self.error = PluginError(self.plugin.name, problem)
-        self.error.__cause__ = cause
-        _log.error("%s", self.error, exc_info=cause)
+        self.attached.status = PluginStatus.FAILED
+        error = self.attached.error = PluginError(self.plugin.name, problem)
+        error.__cause__ = cause
+        _log.error("%s", error, exc_info=cause)
 
     async def start(self, group: anyio.abc.TaskGroup, host: PluginHost) -> None:
         group.start_soon(self.run, host, name=f"hivecost plugin {self.plugin.name}")
@@ -122,52 +138,66 @@ class AttachedPlugin:
             await self._finished.wait()
 
 
+class AttachedPlugins:
+    """`runtime.plugins`: how each plugin fares, by name, in the order they were registered."""
+
+    def __init__(self, runs: Mapping[str, PluginRun]) -> None:
+        self._runs = runs
+
+    def __iter__(self) -> Iterator[AttachedPlugin]:
+        return (run.attached for run in self._runs.values())
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def __getitem__(self, name: str) -> AttachedPlugin:
+        """Raises PluginError when nothing is registered under `name`."""
+        try:
+            return self._runs[name].attached
+        except KeyError:
+            raise PluginError(name, f"is not registered (registered: {', '.join(self._runs) or 'none'})") from None
+
+
 class PluginRack:
     """The plugins of one runtime, by name, in the order they were registered; those of the types `idle` do nothing."""
 
     def __init__(self, host: PluginHost, *, idle: tuple[type, ...] = ()) -> None:
         self._host = host
         self._idle = idle
-        self._attached: dict[str, AttachedPlugin] = {}
+        self._runs: dict[str, PluginRun] = {}
         self._group: anyio.abc.TaskGroup | None = None
+        self.attached = AttachedPlugins(self._runs)
 
-    def __iter__(self) -> Iterator[AttachedPlugin]:
-        return iter(self._attached.values())
-
-    def __getitem__(self, name: str) -> AttachedPlugin:
-        """Raises PluginError when nothing is registered under `name`."""
-        try:
-            return self._attached[name]
-        except KeyError:
-            raise PluginError(name, f"is not registered (registered: {', '.join(self._attached) or 'none'})") from None
+    def has_active(self, kind: type) -> bool:
+        """Whether a plugin of this type is registered, and not idle."""
+        return any(isinstance(run.plugin, kind) and not run.is_idle for run in self._runs.values())
 
     def register(self, plugin: Plugin) -> AttachedPlugin:
         """Attach it when the runtime starts, or now if it runs. Raises PluginError when its name is taken."""
-        if plugin.name in self._attached:
+        if plugin.name in self._runs:
             raise PluginError(plugin.name, "is registered already; give the second one another name")
-        attached = AttachedPlugin(plugin, is_idle=isinstance(plugin, self._idle))
-        self._attached[plugin.name] = attached
+        run = self._runs[plugin.name] = PluginRun(plugin, is_idle=isinstance(plugin, self._idle))
         if self._group is not None:
-            self._group.start_soon(attached.start, self._group, self._host)
-        return attached
+            self._group.start_soon(run.start, self._group, self._host)
+        return run.attached
 
     async def start(self, group: anyio.abc.TaskGroup) -> None:
         """Start all in order; one that fails is logged and leaves the others alone."""
-        self._attached = {name: attached.fresh() for name, attached in self._attached.items()}
-        in_order = list(self._attached.values())
+        self._runs.update({name: run.fresh() for name, run in self._runs.items()})
+        in_order = list(self._runs.values())
         self._group = group  # so that a plugin which registers another one finds it started
-        for attached in in_order:
-            await attached.start(group, self._host)
+        for run in in_order:
+            await run.start(group, self._host)
 
     async def stop(self, closing: Closing) -> None:
         """Stop all in reverse order, one after the other; those that are left when time is up all at once."""
         self._group = None
-        in_reverse = list(reversed(self._attached.values()))
+        in_reverse = list(reversed(self._runs.values()))
         deadline = anyio.current_time() + closing.left_s()
-        for attached in in_reverse:
+        for run in in_reverse:
             left_s = deadline - anyio.current_time()
             if left_s <= 0:
                 for other in in_reverse:
                     other.ask_to_stop(GRACE_S)
-            attached.ask_to_stop(left_s)
-            await attached.wait_stopped()
+            run.ask_to_stop(left_s)
+            await run.wait_stopped()

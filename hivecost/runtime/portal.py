@@ -20,9 +20,9 @@ from hivecost.forking import leave_child, tell_children
 from hivecost.loops import Loop, current_loop
 from hivecost.runtime.budgets import RuntimeBudgets
 from hivecost.runtime.closing import GRACE_S
-from hivecost.runtime.execution import PARENTS, current_execution
 from hivecost.runtime.plugins import AttachedPlugin
-from hivecost.runtime.runtime import AgentRuntime
+from hivecost.runtime.running_execution import PARENTS
+from hivecost.runtime.runtime import AgentRuntime, executions_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -129,6 +129,7 @@ class BackgroundRuntime(_Face[AgentRuntime]):
             self._life.cancel()
             self._thread.stop()
             raise
+        #: The runtime itself, for code on its own loop.
         self.agent_runtime = self._target
         #: How the budgets stand, and changing them while agents run.
         self.budgets = BackgroundBudgets(self._target.budgets, self._thread)
@@ -149,6 +150,7 @@ class BackgroundRuntime(_Face[AgentRuntime]):
 
     execution = _direct(AgentRuntime.execution)
     entry_point = _direct(AgentRuntime.entry_point)
+    summarizer = _direct(AgentRuntime.summarizer)
     trigger = _waiting(AgentRuntime.trigger)
     trigger_and_wait = _waiting(AgentRuntime.trigger_and_wait)
     wait = _waiting(AgentRuntime.wait)
@@ -212,14 +214,11 @@ class BackgroundRuntime(_Face[AgentRuntime]):
 
     async def _end(self, why: str) -> None:
         if why:
-            self._target.end_executions(why)
+            executions_of(self._target).end(why)
         self._over.set()
 
     def _refuse_inside(self) -> None:
-        with suppress(LookupError):
-            here = current_execution()
-            if here.is_of(self.agent_runtime) and here.result is None:
-                raise ReentrancyError("closing the runtime inside an execution would wait for that execution itself")
+        executions_of(self._target).refuse_inside("closing the runtime")
         if self._thread.loop.is_here():
             raise ReentrancyError("closing the runtime on its own event loop would wait for that loop itself")
 

@@ -31,6 +31,8 @@ class ExecutionResult(msgspec.Struct, frozen=True, kw_only=True):
     #: Whoever waits when the execution ends gets it with its traceback, whoever asks later a copy without.
     error: BaseException | None
     metrics: dict[str, Any]
+    #: The limit of a loop that ended it, such as `max_iterations`; "" for none.
+    stop_reason: str = ""
     #: The same by agent and by model: `total_calls`, `total_tokens`, `total_cost_usd`, `unpriced_calls`,
     #: `average_tokens_per_call`, `average_cost_per_call`, and `by_agent` and `by_model`, with a row for each name, as
     #: `{"planner": {"calls": 1, "tokens": 2340, "cost_usd": 0.002106}}`, and `unpriced_calls` and `notional_usd` where

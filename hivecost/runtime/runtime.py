@@ -1,34 +1,26 @@
-"""The runtime: the one place that wires bus, prices, gate, plugins and executions together."""
+"""The runtime, as whoever runs agents sees it."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Self, TypeVar
 
 import anyio
-import anyio.abc
 import msgspec
-from msgspec.structs import replace
 
-from hivecost.backends import Ledger, as_place, open_backend, open_price_book
-from hivecost.bus import EventBus
+from hivecost.backends import Ledger, as_place, open_price_book
+from hivecost.bus import EventBus, refuse_in_handler
 from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.discovery import load_plugin_class
 from hivecost.errors import (
-    BudgetExceededError,
-    BusClosedError,
     ConfigError,
     HiveCostError,
-    PluginError,
-    StoreError,
     UnknownEntryPointError,
 )
-from hivecost.events import Event, LLMTurnComplete
 from hivecost.forking import leave_child, tell_children
 from hivecost.gate_contract import GateCheck, TurnRequest
 from hivecost.ledger import Budget, Limit, OpenLedger, listed_budgets
@@ -36,32 +28,23 @@ from hivecost.ledger.caps import Cap, CapMode
 from hivecost.plugin import Plugin, require_plugin
 from hivecost.pricing import PriceBook
 from hivecost.runtime.budgets import RuntimeBudgets
-from hivecost.runtime.capped_turns import CappedTurns
-from hivecost.runtime.closing import Closing
 from hivecost.runtime.config import RuntimeConfig, read_config
 from hivecost.runtime.config_file import ConfigFile, read_config_file, require_distinct
 from hivecost.runtime.config_reload import ConfigReload, compare, in_force_after
-from hivecost.runtime.disabled import IDLE_PLUGINS, PassThroughGate, is_disabled, tell_disabled
 from hivecost.runtime.entry_point import EntryPoint
-from hivecost.runtime.execution import Execution
 from hivecost.runtime.execution_block import ExecutionBlock
 from hivecost.runtime.executions import Executions
-from hivecost.runtime.gate import Gate
 from hivecost.runtime.log import ReadableLog
 from hivecost.runtime.match_values import placed
-from hivecost.runtime.plugins import AttachedPlugin, PluginRack
+from hivecost.runtime.plugins import AttachedPlugin, AttachedPlugins
 from hivecost.runtime.result import ExecutionResult
-from hivecost.runtime.switch_interval import switch_interval
-from hivecost.runtime.termination import Termination, ending_on_sigterm, pass_on
-from hivecost.runtime.turn_checks import admit_turn, with_plain_names
-from hivecost.signals import subscriber_failed
-from hivecost.subscribers import BudgetWatcher, LogWriter, RunawayBreaker, UsageAggregator
+from hivecost.runtime.running_execution import RunningExecution
+from hivecost.runtime.summaries import Summarizer
+from hivecost.runtime.wiring import Wiring
+from hivecost.subscribers import UsageAggregator
 
-#: What plugins and the ledger say last is handed on for so long, however late it is.
-_LAST_EVENTS_S: Final = 0.1
-
-_log = logging.getLogger("hivecost.runtime")
 _Function = TypeVar("_Function", bound=Callable[..., Any])
+_Summarizer = TypeVar("_Summarizer", bound=Summarizer)
 
 
 class RuntimeStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -97,10 +80,8 @@ class AgentRuntime:
         clock: Clock = SYSTEM_CLOCK,
         open_ledger: OpenLedger = Ledger.open,
     ) -> None:
-        self._is_disabled = is_disabled()
         #: A folder, or the URL of another place.
         self.base_path = as_place(base_path)
-        self._backend = open_backend(base_path)
         self.clock = clock
         self._own_budgets = listed_budgets(budgets)
         self._file: ConfigFile | None = None
@@ -110,74 +91,26 @@ class AgentRuntime:
         self.config = read_config(config)
         self.prices = prices if isinstance(prices, PriceBook) else open_price_book(base_path, prices, clock=clock)
         self.prices.load()
-        self.bus = EventBus(admit=self._admit, close_timeout_s=self.config.close_timeout_s)
-        #: Sums over everything this runtime has seen, by execution, session, node, agent, model, user, task and day.
-        self.usage = UsageAggregator()
-        #: The runtime log: `log.error` and `log.lost` say when it cannot be written, `log.sums` what is in it.
-        self.log = ReadableLog(self.base_path)
         listed = require_distinct((*(self._file.budgets if self._file else ()), *self._own_budgets))
         budgets = tuple(placed(budget, self.prices) for budget in listed)
-        #: What turns pass before they are sent; `gate.ledger` is that of the hard budgets.
-        self.gate = (PassThroughGate if self._is_disabled else Gate)(
-            (budget for budget in budgets if budget.mode == "hard"),
-            open_ledger,
-            resolved=self.resolved,
-            for_model=self.for_model,
-            capped=CappedTurns(self.prices, clock, self.publish_for_agent),
-            clock=clock,
-        )
-        self._watcher = BudgetWatcher(
-            (budget for budget in budgets if budget.mode != "hard"), is_logged=self._writes_a_log, prices=self.prices
-        )
+        parts = self._parts = Wiring(self, self.config, budgets, self.prices, open_ledger)
+        self.bus: EventBus = parts.bus
+        #: How each plugin fares, by name.
+        self.plugins: AttachedPlugins = parts.rack.attached
+        #: Sums over everything this runtime has seen, by execution, session, node, agent, model, user, task and day.
+        self.usage: UsageAggregator = parts.own.usage
+        #: The runtime log: `log.error` and `log.lost` say when it cannot be written, `log.sums` what is in it.
+        self.log: ReadableLog = parts.own.log
         #: How the budgets stand, and changing them while agents run.
-        self.budgets = RuntimeBudgets(
-            self.gate,
-            self._watcher,
-            clock=clock,
-            prices=self.prices,
-            watch=self._watch,
-            record=self._record_budgets_again,
-        )
-        self.plugins = PluginRack(self, idle=IDLE_PLUGINS if self._is_disabled else ())
+        self.budgets: RuntimeBudgets = parts.budgets
+        self._executions = parts.executions
         self._entry_points: dict[str, EntryPoint] = {}
-        self._executions = Executions(self, cancel_grace_s=self.config.cancel_grace_s)
         self._lifecycle: AbstractAsyncContextManager[None] | None = None
         self._opened_in: anyio.TaskInfo | None = None
         self._is_forked = False
         tell_children(self)
-        self._foreign_turns = 0
-        self._events_lost = 0
-        self._register_own_plugins()
         for plugin in plugins:
             self.register_plugin(plugin)
-
-    def _register_own_plugins(self) -> None:
-        if self.config.log:
-            self.plugins.register(self.log)
-        self.plugins.register(self.usage)
-        if self.config.runaway != "off":
-            self.plugins.register(
-                RunawayBreaker(
-                    self.config.runaway_rules,
-                    action=self.config.runaway,
-                    throttle_s=self.config.runaway_throttle_s,
-                )
-            )
-        if self._watcher.accounts.budgets:
-            self.plugins.register(self._watcher)
-
-    async def _watch(self) -> None:
-        """Attach the watcher of budgets that are not hard, where there were none. Raises PluginError."""
-        attached = next((attached for attached in self.plugins if attached.plugin is self._watcher), None)
-        if attached is None:
-            attached = self.plugins.register(self._watcher)
-            if self._lifecycle is not None:
-                await attached.wait_ready()
-        elif attached.error is not None:
-            raise attached.error
-
-    def _writes_a_log(self) -> bool:
-        return any(isinstance(attached.plugin, LogWriter) and not attached.is_idle for attached in self.plugins)
 
     # -- registering -------------------------------------------------------------------------------------------
 
@@ -201,11 +134,21 @@ class AgentRuntime:
         the plugin fails to start; otherwise that is logged and kept in `runtime.plugins[name].error`.
         """
         candidate = load_plugin_class(plugin)() if isinstance(plugin, str) else plugin
-        return self.plugins.register(require_plugin(candidate))
+        return self._parts.rack.register(require_plugin(candidate))
 
     def add_gate_check(self, check: GateCheck) -> Callable[[], None]:
         """Await `check(request)` before each turn is sent: it may wait, or refuse by raising."""
-        return self.gate.add_check(check)
+        return self._parts.gate.add_check(check)
+
+    def summarizer(self, function: _Summarizer) -> _Summarizer:
+        """Register the decorated function, async or sync, which writes summaries where a conversation is compacted.
+
+        It is given a turn that budgets let pass, with the node's attribution and the tag `purpose=compaction`: it sends
+        `turn.prompt` to `turn.model` with `turn.max_tokens`, settles the turn, and returns the text of the answer.
+        Where it raises, or a budget refuses the turn, the conversation is compacted without a summary.
+        """
+        self._parts.executions.summarizer = function
+        return function
 
     # -- lifecycle ---------------------------------------------------------------------------------------------
 
@@ -213,7 +156,7 @@ class AgentRuntime:
         if self._lifecycle is not None:
             where = "in the parent process" if self._is_forked else "already"
             raise HiveCostError(f"this runtime is running {where}; make a second AgentRuntime for another loop")
-        self._lifecycle, self._opened_in = self._run(), anyio.get_current_task()
+        self._lifecycle, self._opened_in = self._parts.run(), anyio.get_current_task()
         try:
             await self._lifecycle.__aenter__()
         except BaseException:
@@ -227,7 +170,7 @@ class AgentRuntime:
         if self._is_forked:
             leave_child(error)
             return None
-        self.bus.refuse_in_handler("leaving the runtime")
+        refuse_in_handler(self.bus, "leaving the runtime")
         self._executions.refuse_inside("leaving the runtime")
         if self._lifecycle is not None and self._opened_in != anyio.get_current_task():
             raise HiveCostError(
@@ -239,102 +182,7 @@ class AgentRuntime:
 
     def _forked(self) -> None:
         """This process is a child of the one where it runs."""
-        self._is_forked = self._executions.disown() or self._lifecycle is not None
-
-    @asynccontextmanager
-    async def _run(self) -> AsyncIterator[None]:
-        """Open until the block ends; then wait for running executions, drain the bus and stop the plugins."""
-        if self._is_disabled:
-            tell_disabled()
-        failure: BaseException | None = None
-        closing = Closing(self.config.close_timeout_s)
-        with self._outside() as termination:
-            async with (
-                self._living(),
-                self._open_bus(closing),
-                self.gate.open(
-                    self.base_path,
-                    prices=self.prices,
-                    publish=self.publish_for_agent,
-                    closing=closing,
-                ),
-                anyio.create_task_group() as plugin_tasks,
-            ):
-                try:
-                    await self.plugins.start(plugin_tasks)
-                    await self._record_budgets()
-                    failure = self._unwatched_budgets()
-                    if failure is None:
-                        async with self._executions.hosted():
-                            if termination.received:
-                                self._executions.terminate()
-                            yield
-                finally:
-                    with anyio.CancelScope(shield=True):
-                        await self._wind_down(plugin_tasks, closing)
-        if failure is None:
-            failure, self._executions.failure = self._executions.failure, None
-        if failure is not None:
-            raise failure
-        if termination.received:
-            pass_on()
-
-    @asynccontextmanager
-    async def _living(self) -> AsyncIterator[None]:
-        """Those who read the log can tell that it runs."""
-        if self._is_disabled or not self.config.log:
-            yield
-            return
-        async with self._backend.living() as self._executions.runtime_id:
-            yield
-
-    @contextmanager
-    def _outside(self) -> Iterator[Termination]:
-        """What is different outside of the runtime while it runs."""
-        subscriber_failed.connect(self._on_subscriber_failed, sender=self.bus)
-        try:
-            with (
-                switch_interval(self.config.switch_interval_s),
-                ending_on_sigterm(self.config.handle_signals, self._executions.terminate) as termination,
-            ):
-                yield termination
-        finally:
-            # From this sender alone, blinker would keep the receiver, and with it the runtime, for ever.
-            subscriber_failed.disconnect(self._on_subscriber_failed)
-
-    def _unwatched_budgets(self) -> PluginError | None:
-        """Budgets that are not watched would be none: their watcher is the one plugin that must start."""
-        watcher = next((attached for attached in self.plugins if attached.plugin.name == BudgetWatcher.name), None)
-        return None if watcher is None else watcher.error
-
-    async def _record_budgets_again(self) -> None:
-        """Some of them changed; while the runtime does not run, its next start says so."""
-        if self._lifecycle is not None:
-            await self._record_budgets()
-
-    async def _record_budgets(self) -> None:
-        """Keep what the budgets are beside what is spent on them, for those who only look at the log."""
-        budgets = (*self.gate.budgets, *self._watcher.accounts.budgets.values())
-        if not budgets or not self._writes_a_log() or self.log.error is not None:
-            return
-        try:
-            await self._backend.writer(clock=self.clock).define(budgets, self.clock.now_ns())
-        except StoreError as error:
-            _log.error("`hivecost budget status` will not know these budgets: %s", error)
-
-    async def _wind_down(self, plugin_tasks: anyio.abc.TaskGroup, closing: Closing) -> None:
-        with anyio.move_on_after(closing.left_s(at_least_s=0)):
-            await self.bus.drain()
-        await self.plugins.stop(closing)
-        plugin_tasks.cancel_scope.cancel()
-
-    @asynccontextmanager
-    async def _open_bus(self, closing: Closing) -> AsyncIterator[None]:
-        async with self.bus:
-            try:
-                yield
-            finally:
-                await self.bus.aclose(timeout_s=closing.left_s(at_least_s=_LAST_EVENTS_S))
+        self._is_forked = self._parts.intake.is_forked = self._executions.disown() or self._lifecycle is not None
 
     # -- executions --------------------------------------------------------------------------------------------
 
@@ -368,7 +216,7 @@ class AgentRuntime:
         cap = self._cap(f"cap of {entry.name}", "trigger", limit, mode)
         given = {"session_id": session_id, "user_id": user_id, "org_id": org_id, "task_id": task_id}
 
-        async def start() -> Execution:
+        async def start() -> RunningExecution:
             return self._executions.trigger(entry, input, given=given, tags=tags or {}, cap=cap)
 
         return (await self._executions.run_at_home(start)).execution_id
@@ -428,7 +276,7 @@ class AgentRuntime:
     def _cap(self, name: str, method: str, limit: Limit | None, mode: CapMode) -> Cap | None:
         if limit is None and mode != "hard":
             raise ConfigError(f"{method}(limit=…)", f"the limit that mode={mode!r} is about")
-        return None if limit is None else self.gate.cap(name, limit, mode=mode)
+        return None if limit is None else self._parts.gate.cap(name, limit, mode=mode)
 
     def _entry_point(self, name: str) -> EntryPoint:
         entry = self._entry_points.get(name)
@@ -455,19 +303,6 @@ class AgentRuntime:
         """The same without await, from anywhere: threads and signal handlers included."""
         return self._executions.cancel(execution_id, reason, after_turn=after_turn)
 
-    def _on_subscriber_failed(self, sender: Any, *, event: Event | list[Event], error: Exception, **_: Any) -> None:
-        """A BudgetExceededError that a handler raises cancels the execution it is about."""
-        if self._is_disabled or not isinstance(error, BudgetExceededError):
-            return
-        events = event if isinstance(event, list) else [event]
-        ids = {error.execution_id} if error.execution_id else {one.execution_id for one in events}
-        if len(ids) == 1:
-            self._executions.cancel(ids.pop(), error)
-        else:
-            _log.error(
-                "%r names no execution_id, and its batch is of %d executions: none is cancelled", error, len(ids)
-            )
-
     async def reload_config(self) -> ConfigReload:
         """Read the configuration file again: its budgets and their limits are in force now, and what was spent stays.
 
@@ -486,52 +321,15 @@ class AgentRuntime:
         self._file = in_force_after(self._file, reload)
         return reload
 
-    # -- for executions and plugins ----------------------------------------------------------------------------
-
-    def publish_for_agent(self, event: Event) -> None:
-        """Publish without waiting, from any thread; a loss is counted and logged, never raised into the agent."""
-        try:
-            self.bus.publish_nowait(event)
-        except BusClosedError as error:
-            self._events_lost += 1
-            why = error if self._is_forked else "it came after the runtime closed"
-            _log.error("%s of execution %s is lost: %s", event.type, event.execution_id, why)
+    # -- for plugins ----------------------------------------------------------------------------
 
     def resolved(self, request: TurnRequest) -> TurnRequest:
         """The request with the model and the provider as the price book understands them."""
-        if request.is_charge:
-            return request
-        provider, model = self.prices.resolve(request.model, request.provider)
-        if (provider, model) == (request.resolved_provider, request.resolved_model):
-            return request
-        return replace(request, resolved_provider=provider, resolved_model=model)
+        return self._parts.gate.resolved(request)
 
     def for_model(self, request: TurnRequest, model: str) -> TurnRequest:
         """The request as another model would be asked, at the host that was named for it if that has the model."""
-        provider, model = self.prices.beside(request.model, model, request.provider)
-        return self.resolved(request.for_model(model, provider))
-
-    def end_executions(self, why: str) -> None:
-        """Cancel what runs, and start nothing any more. On the runtime's loop."""
-        self._executions.end(why)
-
-    def collect_turns(self) -> None:
-        """Count the turns that other threads settled so far."""
-        self.bus.collect()
-
-    def _admit(self, event: Event) -> Event:
-        """Price a turn that came without a cost, and count it with its execution."""
-        if not isinstance(event, LLMTurnComplete):
-            return with_plain_names(event)
-        event = admit_turn(event, self.prices)
-        execution = self._executions.running.get(event.execution_id)
-        if execution is None:
-            self._foreign_turns += 1
-            if not self._executions.knows(event.execution_id):
-                self.gate.tell_unasked(event)
-        else:
-            execution.count(event)
-        return event
+        return self._parts.gate.for_model(request, model)
 
     async def flush(self) -> None:
         """Return when everything published so far is in the runtime log. Raises StoreError if it cannot be written."""
@@ -540,8 +338,13 @@ class AgentRuntime:
     def statistics(self) -> RuntimeStatistics:
         """Counts of executions, and of what was out of the ordinary; `bus.statistics()` has the queues."""
         return RuntimeStatistics(
-            running=len(self._executions.running),
-            started=self._executions.started,
-            foreign_turns=self._foreign_turns,
-            events_lost=self._events_lost,
+            running=len(self._parts.registry.running),
+            started=self._parts.registry.started,
+            foreign_turns=self._parts.intake.foreign_turns,
+            events_lost=self._parts.intake.events_lost,
         )
+
+
+def executions_of(runtime: AgentRuntime) -> Executions:
+    """Return what runs in a runtime, for whoever ends it from outside of its loop."""
+    return runtime._executions  # noqa: SLF001  # no agent is to see them

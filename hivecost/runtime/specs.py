@@ -2,36 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Final, Literal, TypeVar, get_args
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from types import NoneType
+from typing import Any, Final, TypeVar, get_args
 
 import msgspec
 
 from hivecost.errors import ConfigError
+from hivecost.runtime.loop_config import LoopConfig, LoopRules, rules_of
 
-ContextOverflow = Literal["prune_old_tool_results", "summarize", "keep_recent"]
-_OVERFLOWS: Final = ("prune_old_tool_results", "summarize", "keep_recent")
+#: How to call the values of a type.
+_KINDS: Final[Mapping[Any, str]] = {int: "a whole number", float: "a number", bool: "true, false", str: "a text"}
 _Spec = TypeVar("_Spec", bound=msgspec.Struct)
-
-
-class LoopConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Limits of an agent's loop; None means no limit."""
-
-    #: The context budget of a conversation, in tokens.
-    max_history_tokens: int | None = None
-    max_iterations: int | None = None
-    max_tool_calls_per_turn: int | None = None
-    #: What to do first when the context is full.
-    context_overflow_strategy: ContextOverflow = "prune_old_tool_results"
-
-    def __post_init__(self) -> None:
-        for key in ("max_history_tokens", "max_iterations", "max_tool_calls_per_turn"):
-            value = getattr(self, key)
-            if value is not None and (type(value) is not int or not 0 < value < 2**63):
-                raise ConfigError(f"loop_config.{key}", "a whole number, 1 or more", got=value)
-        if self.context_overflow_strategy not in _OVERFLOWS:
-            expected = f"one of {', '.join(_OVERFLOWS)}"
-            raise ConfigError("loop_config.context_overflow_strategy", expected, got=self.context_overflow_strategy)
 
 
 class NodeSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -40,11 +23,11 @@ class NodeSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     id: str
     node_type: str = "event_loop"
     model: str = ""
-    loop_config: LoopConfig | Mapping[str, Any] = LoopConfig()
+    loop_config: Any = LoopConfig()  # a LoopConfig, once it is made: no type of msgspec's says "or what it is made of"
 
     def __post_init__(self) -> None:
         _require_id("NodeSpec", self.id)
-        msgspec.structs.force_setattr(self, "loop_config", _loop_config(f"NodeSpec {self.id!r}", self.loop_config))
+        msgspec.structs.force_setattr(self, "loop_config", loop_config_of(f"NodeSpec {self.id!r}", self.loop_config))
 
 
 class GraphSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -52,15 +35,24 @@ class GraphSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
     id: str
     nodes: tuple[NodeSpec, ...] = ()
-    loop_config: LoopConfig | Mapping[str, Any] = LoopConfig()
+    loop_config: Any = LoopConfig()  # as above
 
     def __post_init__(self) -> None:
         _require_id("GraphSpec", self.id)
-        msgspec.structs.force_setattr(self, "loop_config", _loop_config(f"GraphSpec {self.id!r}", self.loop_config))
+        msgspec.structs.force_setattr(self, "loop_config", loop_config_of(f"GraphSpec {self.id!r}", self.loop_config))
         msgspec.structs.force_setattr(self, "nodes", tuple(self.nodes))
-        ids = [node.id for node in self.nodes]
-        if len(set(ids)) != len(ids):
-            raise ConfigError(f"GraphSpec {self.id!r}.nodes", "node ids that differ", got=ids)
+        twice = next((id_ for id_, times in Counter(node.id for node in self.nodes).items() if times > 1), None)
+        if twice is not None:
+            raise ConfigError(f"GraphSpec {self.id!r}.nodes", f"node ids that differ, and {twice!r} comes twice")
+
+    def rules(self, node_id: str, own: LoopConfig | None = None) -> LoopRules:
+        """Return what the loop of a node obeys: key by key its own, else the graph's, else the default.
+
+        A node that is not named in the graph has nothing of its own but `own`, which comes before what the graph says
+        of the node.
+        """
+        named = next((node.loop_config for node in self.nodes if node.id == node_id), LoopConfig())
+        return rules_of(self.loop_config, named, own or LoopConfig())
 
 
 def read_spec(spec_type: type[_Spec], values: Mapping[str, Any], *, where: str) -> _Spec:
@@ -77,7 +69,8 @@ def read_spec(spec_type: type[_Spec], values: Mapping[str, Any], *, where: str) 
         raise ConfigError(place, _expected(spec_type, problem, path.strip(".`"))) from None
 
 
-def _loop_config(owner: str, given: LoopConfig | Mapping[str, Any]) -> LoopConfig:
+def loop_config_of(owner: str, given: LoopConfig | Mapping[str, Any]) -> LoopConfig:
+    """Return a loop configuration that may be given as a mapping. Raises ConfigError with the path below `owner`."""
     if isinstance(given, LoopConfig):
         return given
     if not isinstance(given, Mapping):
@@ -87,13 +80,23 @@ def _loop_config(owner: str, given: LoopConfig | Mapping[str, Any]) -> LoopConfi
 
 def _expected(spec_type: type[msgspec.Struct], problem: str, key: str) -> str:
     """msgspec's complaint about `key`, or the spec itself, as an expectation that names the keys or words there are."""
-    kind = next((field.type for field in msgspec.structs.fields(spec_type) if field.name == key), spec_type)
+    name = key.partition("[")[0]
+    kind = next((field.type for field in msgspec.structs.fields(spec_type) if field.name == name), spec_type)
     if "unknown field" in problem:
         unknown = problem.rpartition("field ")[2]
         return f"no key {unknown}, but some of {', '.join(kind.__struct_fields__)}"
     if "enum value" in problem:
-        return f"one of {', '.join(get_args(kind))}"
+        return f"one of {', '.join(dict.fromkeys(_choices(kind)))}"
     return problem.removeprefix("Expected ")
+
+
+def _choices(kind: Any) -> Iterator[str]:
+    """What may stand there, by the type: its words, and the kinds of other values."""
+    for one in get_args(kind):
+        if isinstance(one, str):
+            yield one
+        elif one not in (NoneType, Ellipsis):
+            yield from _choices(one) if get_args(one) else (_KINDS.get(one, one.__name__),)
 
 
 def _require_id(kind: str, value: object) -> None:

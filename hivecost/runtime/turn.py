@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import AsyncIterable, Callable, Iterable
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from msgspec.structs import replace
 
@@ -18,6 +18,7 @@ from hivecost.plain_text import plain_str
 from hivecost.runtime.admission import Admission
 from hivecost.runtime.billing_errors import refusal_status, retry_after_s, was_never_sent
 from hivecost.runtime.hosts import TurnHost
+from hivecost.runtime.node_loops import LoopTurn
 from hivecost.runtime.prompt_count import PromptCount
 from hivecost.runtime.streaming import Chunk, Coverage, TurnStream
 from hivecost.usage import UsageReading, UsageStatus, UsageStream, each_request, estimated, read_usage, size_of_answer
@@ -49,6 +50,9 @@ class Turn:
         prompt_tokens: int = 0,
         caps: tuple[Cap, ...] = (),
         prompt: PromptCount | None = None,
+        *,
+        given: Any = None,
+        loop: LoopTurn | None = None,
     ) -> None:
         self._caps = caps
         self._admission = Admission(request)
@@ -56,6 +60,9 @@ class Turn:
         self._prompt_tokens = prompt_tokens
         #: What may still be counted.
         self._prompt = prompt
+        self._given = given
+        #: Of a node whose loop has limits.
+        self._loop = loop
         self._host = host
         self._stream: UsageStream | None = None
         self._settled: Cost | None = None
@@ -88,6 +95,24 @@ class Turn:
         return self.request.max_tokens or None
 
     @property
+    def messages(self) -> Any:
+        """The messages to send: those of the `prompt`, compacted where its node has a context budget they were over."""
+        if self._loop is not None:
+            return self._loop.messages
+        prompt = self._given
+        return prompt.get("messages", prompt.get("input", prompt)) if isinstance(prompt, Mapping) else prompt
+
+    @property
+    def prompt(self) -> Any:
+        """The same as it was given: with what stands around the messages, where that was a whole request."""
+        return self._given if self._loop is None else self._loop.prompt
+
+    @property
+    def is_last(self) -> bool:
+        """Whether the loop of its node may take no further turn: the time to come to an end."""
+        return self._loop is not None and self._loop.is_last
+
+    @property
     def cost(self) -> Cost | None:
         """What its first answer cost; None until it is settled."""
         return self._settled
@@ -95,11 +120,17 @@ class Turn:
     async def __aenter__(self) -> Self:
         self._require_new()
         self._state = "entering"
+        is_begun = False
         try:
+            if self._loop is not None:
+                await self._host.run_at_home(self._begin)
+                is_begun = True
             if self._prompt is not None:
                 await self._count(self._prompt)
             await self._host.run_at_home(self._pass_gate)
         except BaseException:
+            if is_begun and self._loop is not None:
+                self._loop.leave()
             # It may have passed the gate while the loop that asked was told to stop.
             self._host.gate.release(self._admission)
             self._admission = Admission(self.request)
@@ -108,6 +139,12 @@ class Turn:
         self._state = "open"
         self._started_s = self._host.clock.monotonic_s()
         return self
+
+    async def _begin(self) -> None:
+        """Take this as a turn of its loop, with a prompt that fits."""
+        assert self._loop is not None  # noqa: S101  # asked for where there is one
+        request, self._prompt_tokens, self._prompt = await self._loop.enter(self.request)
+        self._admission = Admission(request)
 
     async def _count(self, prompt: PromptCount) -> None:
         """Count the prompt, where money is held for it. On the loop of the caller, whose client counts."""
@@ -251,6 +288,8 @@ class Turn:
     def _leave(self, error: BaseException | None) -> None:
         if self._state != "open" or self._released:
             return
+        if error is not None and self._loop is not None:
+            self._loop.failed(error)
         stop_reason = "" if error is None else _stop_reason(error)
         if self._stream is not None:
             for reading in self._answers_of(None):
@@ -314,6 +353,8 @@ class Turn:
             self._settled = cost
             self._answers.clear()
         self._answers[reading.answer_id], self._started_s = cost, now_s
+        if self._loop is not None and is_first and reading.status is _OK:
+            self._loop.report(reading.usage.input_tokens)
         provider, model = self._name(reading)
         hint = reading.hinted_provider if reading.hinted_provider == provider else ""
         event = LLMTurnComplete(

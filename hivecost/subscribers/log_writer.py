@@ -35,6 +35,7 @@ class LogWriter:
     name = "log-writer"
 
     def __init__(self, *, max_queue: int = LOG_QUEUE_MAX) -> None:
+        #: Why the log is not written now; None while it is.
         self.error: StoreError | None = None
         self._max_queue = max_queue
         self._store: contract.LogWriter | None = None

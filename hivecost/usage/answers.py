@@ -11,18 +11,16 @@ from msgspec.structs import replace
 from hivecost.errors import ConfigError, UsageInvalidError
 from hivecost.events import TOKENS_PER_TURN_MAX, USAGE_FIELDS, Usage
 from hivecost.plain_text import shown
-from hivecost.usage.bills import reported_nanousd
-from hivecost.usage.counts import Counts
+from hivecost.usage.bills import Fees, is_billed_by_prompt, reported_nanousd
+from hivecost.usage.counts import Counts, placed
 from hivecost.usage.deltas import generated_bytes
 from hivecost.usage.detection import Found, answer_id_of, by_model, find_usage, flavor_of, why_no_turn
 from hivecost.usage.estimates import tokens_of
-from hivecost.usage.fees import Fees, is_billed_by_prompt
 from hivecost.usage.identity import identity_of
 from hivecost.usage.passes import AROUND, BY_MODEL, ENTRIES, ITERATIONS, STEPS, model_of, runs_around, runs_in, split
 from hivecost.usage.raw import raw_of, spoken_value
 from hivecost.usage.reading import UsagePass, UsageReading, UsageStatus
 from hivecost.usage.refusals import why_unbilled
-from hivecost.usage.totals import placed
 from hivecost.usage.views import view
 
 #: The shapes that are known, by name. A shape says what stands beside what where no total does; counts go by one table.

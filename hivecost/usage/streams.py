@@ -10,10 +10,10 @@ from msgspec.structs import replace
 
 from hivecost.events import TOKENS_PER_TURN_MAX, Usage
 from hivecost.usage.answers import ALL_ZERO, read_answer, require_flavor, unreadable, with_output
+from hivecost.usage.bills import queries_of
 from hivecost.usage.deltas import answer_bytes, plain_text_bytes
 from hivecost.usage.detection import Found, answer_id_of, find_usage, flavor_of
 from hivecost.usage.estimates import tokens_of
-from hivecost.usage.fees import queries_of
 from hivecost.usage.raw import raw_of
 from hivecost.usage.reading import UsageReading, UsageStatus
 from hivecost.usage.views import decoded, items, snake, text, view

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 import hivecost as hc
+from hivecost.backends import open_backend
 from hivecost.backends.memory import ledger as memory
 from hivecost.testing import LedgerContract
 from hivecost.testing.contracts import checking
@@ -37,12 +38,11 @@ class TestLedger(LedgerContract):
 class TestMemoryLedger(LedgerContract):
     """Another one: nothing in the contract knows of files, leases or journals."""
 
-    @pytest.fixture(autouse=True)
-    def places(self):
-        self.places = defaultdict(memory.Place)
-
     def open(self, place, budgets, clock):
-        return memory.MemoryLedger(self.places[place], budgets, clock)
+        return hc.Ledger.open(f"memory://{place}", budgets=budgets, clock=clock)
+
+    def open_elsewhere(self, place, budgets, clock):
+        return open_backend(f"memory://{place}").ledger(budgets, clock=clock)
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
@@ -82,7 +82,6 @@ async def test_a_wrong_ledger_does_not_pass(name, anyio_backend, monkeypatch, tm
     monkeypatch.setattr(checking, "PATIENCE_S", 0.2)
     for test in tests:
         contract = TestMemoryLedger()
-        contract.places = defaultdict(memory.Place)
         with monkeypatch.context() as patch:
             mistake(patch, memory)
             with pytest.raises(BaseException) as failed:
@@ -96,7 +95,7 @@ async def test_a_ledger_may_say_how_late_it_knows_others(test, anyio_backend, mo
     """The same that is wrong otherwise passes: what others did shows within the time that it names."""
     wrong.MISTAKES["shows_others_late"][0](monkeypatch, memory)
     contract = TestMemoryLedger()
-    contract.places, contract.knows_others_within_s = defaultdict(memory.Place), 10.0
+    contract.knows_others_within_s = 10.0
     await getattr(contract, test)(tmp_path)
 
 
@@ -111,7 +110,6 @@ async def test_another_machine_opens_the_place_as_it_does(anyio_backend, tmp_pat
             return self.open(place, budgets, clock)
 
     contract = Contract()
-    contract.places = defaultdict(memory.Place)
     await contract.test_what_another_ledger_holds_is_busy(tmp_path)
     assert elsewhere == [tmp_path]
 

@@ -1,4 +1,4 @@
-"""The contract of a log's reader holds for the embedded one, and a wrong one does not pass it."""
+"""The contract of a log holds for the embedded one and for the one in memory, and a wrong one does not pass it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 import hivecost as hc
 from hivecost.backends import open_backend, open_log
-from hivecost.backends.sqlite import Store
+from hivecost.backends.sqlite import SQLiteLogReader, Store
 from hivecost.backends.sqlite.backend import SQLiteBackend
 from hivecost.testing.contracts.log import LogContract
 
@@ -43,12 +43,12 @@ class TestMemoryLog(LogContract):
         return open_backend(f"memory://{place}")
 
 
-class WrongWriting(SQLiteBackend):
-    """A place that is written by another writer."""
+class Wrong(SQLiteBackend):
+    """A place with another writer, or another state beside its log."""
 
-    def __init__(self, place, writer):
+    def __init__(self, place, mistake):
         super().__init__(place)
-        self.writer = partial(writer, place)
+        setattr(self, "writer" if issubclass(mistake, Store) else "state", partial(mistake, place))
 
 
 @pytest.mark.parametrize("name", wrong.MISTAKES)
@@ -57,10 +57,10 @@ def test_a_wrong_log_does_not_pass(name, tmp_path):
     mistake, tests = wrong.MISTAKES[name]
     for test in tests:
         contract = TestSQLiteLog()
-        if issubclass(mistake, Store):
-            contract.backend = lambda place: WrongWriting(place, mistake)
-        else:
+        if issubclass(mistake, SQLiteLogReader):
             contract.open = mistake
+        else:
+            contract.backend = lambda place, mistake=mistake: Wrong(place, mistake)
         place = tmp_path / test
         place.mkdir()
         with pytest.raises((AssertionError, hc.HiveCostError)):

@@ -130,3 +130,25 @@ print("done", flush=True)
     assert done.stdout.endswith("done\n")
     assert done.returncode == 0
     assert done.stderr == ""
+
+
+SWAPPER = """
+import sys
+from hivecost.backends import open_backend
+state = open_backend(sys.argv[1]).state()
+print("ready", flush=True)
+sys.stdin.readline()
+print(*(number for number in range(30) if state.swap("import_keys", f"{number}", None, b"mine")))
+"""
+
+
+def test_of_all_processes_that_swap_a_value_one_does(tmp_path):
+    """S1: each key is won once, and by nobody a second time."""
+    processes = [start(SWAPPER, tmp_path) for _ in range(3)]
+    for process in processes:
+        assert process.stdout.readline() == "ready\n"
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+    won = [number for process in processes for number in process.communicate(timeout=60)[0].split()]
+    assert sorted(map(int, won)) == list(range(30))

@@ -1,4 +1,4 @@
-"""Mistakes of a log: each is the embedded reader or writer, wrong in one way, and names tests that say so."""
+"""Mistakes of a log: each is the embedded reader, writer or state, wrong in one way, and names tests that say so."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from contextlib import contextmanager
 from msgspec.structs import replace
 
 from hivecost.backends.sqlite import SQLiteLogReader, Store
+from hivecost.backends.sqlite.log_state import SQLiteLogState
 from hivecost.log import ALWAYS, EVERYTHING, LatencyRow, Page, Window
 from hivecost.log.periods import QUARTER_HOUR_NS
 from hivecost.log.records import RepricedTotals
 
-#: name → (the reader or the writer of a place, the tests that catch it)
+#: name → (the reader, the writer or the state of a place, the tests that catch it)
 MISTAKES = {}
 
 
@@ -248,3 +249,42 @@ class KeepsTheFirstDefinition(Store):
     async def define(self, budgets, at_ns):
         if not SQLiteLogReader(self._base_path).budgets():
             await super().define(budgets, at_ns)
+
+
+@caught_by("test_what_is_put_is_there", "test_values_are_listed_by_key")
+class HasOneTable(SQLiteLogState):
+    def _named(self, table, key):
+        return super()._named("outbox", key)
+
+
+@caught_by("test_reading_no_state_makes_none")
+class MakesAPlaceToRead(SQLiteLogState):
+    def get(self, table, key):
+        self._source.path.parent.mkdir(exist_ok=True)
+        return super().get(table, key)
+
+
+@caught_by("test_of_all_who_swap_at_once_one_does")
+class SwapsWithoutALook(SQLiteLogState):
+    def swap(self, table, key, before, value, *, until_ns=None):
+        super().swap(table, key, self.get(table, key), value, until_ns=until_ns)
+        return True
+
+
+@caught_by("test_a_value_whose_time_is_over_is_not_there")
+class KeepsEverythingForEver(SQLiteLogState):
+    def put(self, table, key, value, *, until_ns=None):
+        super().put(table, key, value)
+
+
+@caught_by("test_values_are_listed_by_key")
+class SkipsAValueBetweenPages(SQLiteLogState):
+    def items(self, table, after="", *, limit=200):
+        page = super().items(table, after, limit=limit + 1)
+        return Page(page.rows[:limit], page.cursor)
+
+
+@caught_by("test_state_that_cannot_be_is_named")
+class TakesAnyKey(SQLiteLogState):
+    def put(self, table, key, value, *, until_ns=None):
+        super().put(table, key or "none", value, until_ns=until_ns)

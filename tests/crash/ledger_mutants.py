@@ -10,7 +10,7 @@ from hivecost.backends.sqlite.lease_bank import accounts, budget_rows, database,
 from hivecost.backends.sqlite.lease_bank.database import LedgerDatabase
 from hivecost.backends.sqlite.lease_bank.granting import LeaseGrantor
 from hivecost.backends.sqlite.lease_bank.in_doubt import doubt
-from hivecost.leasing import local_ledger
+from hivecost.leasing import local_holds, local_ledger
 from hivecost.leasing.journal import Journal
 from hivecost.leasing.leases import Leases
 from hivecost.leasing.local_ledger import LocalLedger
@@ -72,7 +72,7 @@ def lease_counts_before_its_commit(real):
         real(self, batch)
         for request in batch.requests:
             for account in request.accounts:
-                account.cap += request.amounts[account.unit] if account.row_id and account.leased else 0
+                account.cap += request.amounts[account.unit] if account.bank_id and account.leased else 0
 
     return put_back
 
@@ -185,7 +185,7 @@ def period_is_taken_at_settle(real):
 
     def charge(self, hold, held, *shares):
         by_period = sorted(self._state._book.accounts(), key=lambda account: account.period.start_ns)
-        newest = {(account.budget.name, account.values): account for account in by_period if account.row_id}
+        newest = {(account.budget.name, account.values): account for account in by_period if account.bank_id}
         hold.made_on = tuple(newest.get((one.budget.name, one.values), one) for one in hold.made_on)
         return real(self, hold, held, *shares)
 
@@ -244,7 +244,7 @@ def further_answer_is_no_overrun(real):
     return charge_unleased
 
 
-@mutant((local_ledger, "_shares_of"), shown_by=("settle another",))
+@mutant((local_holds, "_shares_of"), shown_by=("settle another",))
 def further_answer_is_paid_by_no_lease(real):
     return lambda another, rooms: real(another, dict.fromkeys(rooms, 10**9))
 

@@ -216,7 +216,7 @@ class Process:
         except BaseException:
             self.database.close()
             raise
-        self.local = LocalLedger(self, BUDGETS, self.journal, self.database.process_id, world.clock)
+        self.local = LocalLedger(BUDGETS, self.journal, self.database.process_id, world.clock, sender=self, extend=None)
         self.turns, self.wishes, self.asked = [], [], []
         self.batch = self.committed = None
         self.last_change = -1
@@ -419,7 +419,7 @@ class World:
             place = account.scope, account.period
             require(scopes.get(account.budget, place) == place, "another account than was asked for", place, day)
             held[account.budget, *place] = account.unit, amounts[account.unit]
-        turn = Turn(hold, hold.hold_id, held, is_partial=hold.entry.is_partial)
+        turn = Turn(hold, hold.hold_id, held, is_partial=hold._entry.is_partial)
         process.turns.append(turn)
         self.turns.append(turn)
 
@@ -439,13 +439,13 @@ class World:
         return True
 
     def charge(self, process, turn):
-        settlement = process.local.settle(turn.hold, turn.bill)
+        settlement = process.local.settle(turn.hold._entry, turn.bill)
         require(settlement is not None, "a bill was taken for known", turn.hold_id)
         self.charged(process, turn)
 
     def charged(self, process, turn):
         turn.state, turn.is_charged = "settled", True
-        turn.is_there_twice = turn.hold.entry.transferred and process.committed is None
+        turn.is_there_twice = turn.hold._entry.transferred and process.committed is None
         self.note_overruns(process, turn, set(turn.bill) - set(turn.known))
 
     def note_overruns(self, process, turn, units):
@@ -472,7 +472,7 @@ class World:
         if turn is None:
             return False
         known = self.chance.choice([("usd",), ("calls",), ("usd", "calls"), ()])
-        settlement = process.local.settle_known(turn.hold, {unit: turn.bill[unit] for unit in known})
+        settlement = process.local.settle_known(turn.hold._entry, {unit: turn.bill[unit] for unit in known})
         require(settlement is not None, "a bill was taken for known", turn.hold_id)
         units = {unit for unit, _ in turn.held.values()}
         turn.known, turn.is_charged = known, units <= set(known)
@@ -494,7 +494,7 @@ class World:
         turn = self.pick([turn for turn in process.all_turns("settled") if turn.hold.state == "settled"])
         if turn is None:
             return False
-        require(process.local.settle(turn.hold, turn.bill) is None, "charged twice", turn.hold_id)
+        require(process.local.settle(turn.hold._entry, turn.bill) is None, "charged twice", turn.hold_id)
         return True
 
     def settle_what_was_resolved(self, process):
@@ -523,7 +523,7 @@ class World:
         if turn is None:
             return False
         bill = self.another_bill(turn)
-        self.answered_again(process, turn, process.local.settle_another(turn.hold, bill), bill)
+        self.answered_again(process, turn, process.local.settle_another(turn.hold._entry, bill), bill)
         return True
 
     def charge_what_was_not_held(self, process):
@@ -549,7 +549,7 @@ class World:
 
     def another_bill(self, turn):
         """Of what the hold has left, but for a mistake in the price."""
-        left = turn.hold.entry.left()["usd"]
+        left = turn.hold._entry.left()["usd"]
         if self.chance.random() < 0.05:
             return {"usd": left + self.chance.randrange(1_000), "calls": 1}
         return {"usd": self.chance.choice([left, self.chance.randrange(left + 1)]), "calls": 0}
@@ -570,9 +570,9 @@ class World:
         if turn is None:
             return False
         units = self.chance.choice([UNITS, UNITS, ("usd", "tokens")])
-        process.local.doubt_another(turn.hold, units)
-        another = max(process.local._in_doubt.values(), key=lambda hold: hold.hold_id, default=turn.hold.entry)
-        require(another.further_of is turn.hold.entry, "a further answer is not in doubt", turn.hold_id)
+        process.local.doubt_another(turn.hold._entry, units)
+        another = max(process.local._in_doubt.values(), key=lambda hold: hold.hold_id, default=turn.hold._entry)
+        require(another.further_of is turn.hold._entry, "a further answer is not in doubt", turn.hold_id)
         held = {account: (unit, another.amounts[unit]) for account, (unit, _) in turn.held.items() if unit in units}
         loose = Counter({unit: wanted - another.amounts[unit] for unit, wanted in another.wanted.items()})
         hold_id = f"{process.local.process_id}-{another.hold_id}"
@@ -585,7 +585,7 @@ class World:
         turn = self.pick([turn for turn in process.all_turns("held") if turn.bill is None])
         if turn is None:
             return False
-        require(process.local.release(turn.hold), "not released", turn.hold_id)
+        require(process.local.release(turn.hold._entry), "not released", turn.hold_id)
         turn.state, turn.is_partial = "released", False
         return True
 
@@ -593,7 +593,7 @@ class World:
         turn = self.pick(process.all_turns("held"))
         if turn is None:
             return False
-        require(process.local.doubt(turn.hold), "not doubted", turn.hold_id)
+        require(process.local.doubt(turn.hold._entry), "not doubted", turn.hold_id)
         turn.state = "in_doubt"
         return True
 
@@ -602,7 +602,7 @@ class World:
         turn = self.pick(process.all_turns("held"))
         if turn is None:
             return False
-        entry = turn.hold.entry
+        entry = turn.hold._entry
         turn.drop()
         require(entry.state == "in_doubt", "held by nobody", turn.hold_id)
         turn.state = "in_doubt"
@@ -610,7 +610,7 @@ class World:
 
     def extend(self, process):
         turn, more = self.pick(process.all_turns("held")), self.chance.choice([10, 5_000])
-        if turn is None or process.local.extend(turn.hold, {"usd": more}) is not None:
+        if turn is None or process.local.extend(turn.hold._entry, {"usd": more}) is not None:
             return False
         turn.held = {key: (unit, held + (more if unit == "usd" else 0)) for key, (unit, held) in turn.held.items()}
         return True
@@ -628,11 +628,11 @@ class World:
         names = ["reserve", "settle", "settle what is known", "release", "doubt", "settle late"]
         names.append("collect" if process.batch is None else "apply")
         step = getattr(self, self.chance.choice(names).replace(" ", "_"))
-        self.busy, entry = turn, turn.hold.entry
+        self.busy, entry = turn, turn.hold._entry
         how, bill = self.chance.choice(["settle", "settle", "drop", "settle another"]), self.another_bill(turn)
         finalize = {
-            "settle": partial(process.local.settle, turn.hold, turn.bill),
-            "settle another": partial(process.local.settle_another, turn.hold, bill),
+            "settle": partial(process.local.settle, entry, turn.bill),
+            "settle another": partial(process.local.settle_another, entry, bill),
             "drop": turn.drop,
         }.pop(how)
         with Finalizer(self.chance.randrange(1, 120), finalize) as finalizer:

@@ -101,7 +101,7 @@ def lease_before_its_commit():
     request, transact = ledger_sync.LedgerSync.request, database.LedgerDatabase._transact
 
     async def early(self, wish):
-        if any(account.row_id == 0 and account.budget.window != "execution" for account in wish.accounts):
+        if any(account.bank_id == 0 and account.budget.window != "execution" for account in wish.accounts):
             return await request(self, wish)
         for account in wish.accounts:
             if account.leased:

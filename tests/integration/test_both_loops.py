@@ -80,7 +80,7 @@ async def test_every_budget_and_every_plugin(tmp_path):
         assert {each.plugin.name: each.error for each in runtime.plugins} == dict.fromkeys(
             [each.plugin.name for each in runtime.plugins]
         )
-        rows = {row.budget: row.settled for row in runtime._watcher.accounts.status() if "day" in row.budget}
+        rows = {row.budget: row.settled for row in runtime._parts.own.watcher.accounts.status() if "day" in row.budget}
         assert rows["stop_after day"] == restart * 6 * 20_000
     assert len(said) == 4
 

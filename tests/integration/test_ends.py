@@ -188,14 +188,14 @@ def nested(runtime, agent, inside, place):
 
         async def capped(ctx, value):
             async with ctx.node("work", limit="1000 calls") as node:
-                agent.cap = node.caps[0]
+                agent.cap = node._cap
                 result = work(ctx, value)
                 await (result if asyncio.iscoroutine(result) else asyncio.sleep(0))
 
         # A sync agent enters its node in its own thread.
         def capped_sync(ctx, value):
             with ctx.node("work", limit="1000 calls") as node:
-                agent.cap = node.caps[0]
+                agent.cap = node._cap
                 work(ctx, value)
 
         runtime.entry_point("agent")(capped if place == "async" else capped_sync)

@@ -35,6 +35,7 @@ SAYS = {
         "researcher 3: cancelled, 1 calls: budget 'per run'",
         "manager: completed, 0.015 USD itself, 0.0975 USD with all",
     ],
+    "own_backend.py": ["first start: 1 calls, 0.002 USD", "second start: 2 calls, 0.004 USD"],
     "own_plugin.py": [
         "per run: $0.010 are spent, $0.02 are granted",
         "per run: $0.020 are spent, $0.03 are granted",

@@ -41,7 +41,7 @@ async def run(runtime: hc.AgentRuntime, agent, executions: int = 1) -> list[hc.E
         async with anyio.create_task_group() as group:
             for _ in range(executions):
                 group.start_soon(one)
-        runtime.final_status = await runtime.gate.ledger.status()
+        runtime.final_status = await runtime._parts.gate.ledger.status()
     return results
 
 
@@ -157,7 +157,7 @@ async def test_a_paused_execution_goes_on_when_the_budget_is_raised(tmp_path):
         execution_id = await runtime.trigger("agent")
         await runtime.bus.wait_for(hc.EventType.BUDGET_EXCEEDED, timeout_s=10)
         await anyio.sleep(3 * PAUSE_POLL_S)
-        await runtime.gate.ledger.set_limit("b", "$0.02", by="ada")
+        await runtime._parts.gate.ledger.set_limit("b", "$0.02", by="ada")
         with anyio.fail_after(10):
             result = await runtime.wait(execution_id)
     assert (result.status, result.metrics["llm_calls"]) == ("completed", 2)
@@ -260,7 +260,7 @@ async def test_a_refusal_says_how_the_account_stands_now(tmp_path):
 
     async with runtime:
         await runtime.trigger_and_wait("agent")
-        await runtime.gate.ledger.set_limit("b", "$0.012", by="ada")
+        await runtime._parts.gate.ledger.set_limit("b", "$0.012", by="ada")
         await runtime.trigger_and_wait("agent")
     assert [(e.used, e.limit, e.action, e.needed, e.remaining) for e in events] == [
         (5_000_000, 5_000_000, "refused", 5_000_000, 0),
@@ -331,7 +331,7 @@ async def test_past_the_soft_limit_turns_pass_one_by_one(tmp_path):
         cancelled = await runtime.trigger("spend", 1)
         await clock.wait_for_sleepers()
         await anyio.wait_all_tasks_blocked()
-        (account,) = await runtime.gate.ledger.status()
+        (account,) = await runtime._parts.gate.ledger.status()
         assert (account.settled, account.held) == (4, 0)
         await runtime.cancel_execution(cancelled, "enough")
         clock.advance(2.0)
@@ -339,7 +339,7 @@ async def test_past_the_soft_limit_turns_pass_one_by_one(tmp_path):
             assert (await runtime.wait(waiting)).metrics["llm_calls"] == 1
             assert (await runtime.wait(cancelled)).metrics["llm_calls"] == 0
         await runtime.bus.drain()
-        (account,) = await runtime.gate.ledger.status()
+        (account,) = await runtime._parts.gate.ledger.status()
     assert [(event.limiter, event.waited_ms, event.execution_id) for event in limited] == [("b", 2_000, waiting)]
     assert (account.settled, account.held, account.in_doubt) == (5, 0, 0)
 
@@ -365,7 +365,7 @@ async def test_past_the_soft_limit_only_running_executions_go_on(tmp_path):
         go.set()
         finished = await runtime.wait(execution_id)
         again = await runtime.trigger_and_wait("patient")
-        (account,) = await runtime.gate.ledger.status()
+        (account,) = await runtime._parts.gate.ledger.status()
     assert isinstance(refused.error, hc.BudgetExhaustedError)
     assert refused.error.reset_at is not None
     assert (finished.status, finished.metrics["llm_calls"]) == ("completed", 6)
@@ -379,7 +379,7 @@ async def test_past_the_soft_limit_turns_take_the_cheaper_model(tmp_path):
     runtime = soft_runtime(tmp_path, soft("downgrade:cheap"), hc.Budget("usd", "$1", mode="hard"))
     async with runtime:
         result = await runtime.trigger_and_wait("spend", 5)
-        usd = next(row for row in await runtime.gate.ledger.status() if row.budget == "usd")
+        usd = next(row for row in await runtime._parts.gate.ledger.status() if row.budget == "usd")
     assert result.output == ["m"] * 3 + ["cheap"] * 2
     assert (usd.settled, usd.held) == (3 * 50_000 + 2 * 5_000, 0)
 

@@ -148,9 +148,7 @@ async def test_monitor_of_context_compaction(runtime):
     @runtime.entry_point("api")
     async def api(ctx, _):
         ctx.publish(
-            hc.ContextCompacted(
-                **ctx.attributed(node_id="research"), tokens_before=120_000, tokens_after=30_000, strategy="summarize"
-            )
+            hc.ContextCompacted(node_id="research", tokens_before=120_000, tokens_after=30_000, strategy="summarize")
         )
 
     async with runtime:

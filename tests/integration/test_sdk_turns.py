@@ -398,7 +398,7 @@ def run_readers(base_path, prices, make_clients):
                 async with anyio.create_task_group() as group:
                     for _ in range(executions):
                         group.start_soon(one)
-            (account,) = await runtime.gate.ledger.status()
+            (account,) = await runtime._parts.gate.ledger.status()
         return results, account, counts
 
     return run

@@ -83,7 +83,7 @@ async def test_an_overrun_that_the_database_finds_is_told(tmp_path):
             async with ctx.turn("m", input_tokens=1_000, max_tokens=1_000) as other:
                 turn.settle(answer("a2", 200))
                 with anyio.fail_after(30):
-                    while not (await ctx.gate.ledger.budgets())[0].frozen:
+                    while not (await ctx._running.gate.ledger.budgets())[0].frozen:
                         await anyio.sleep(0.02)
                 other.settle(answer("a3"))
 

@@ -6,7 +6,7 @@ import inspect
 import io
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -36,6 +36,11 @@ def crossed_by_report() -> set[str]:
             files.clear()
             _run_command("report", "latest", "--data", folder)
         return set(files)
+
+
+def behind_the_log(files: Collection[str]) -> set[str]:
+    """Return those of the embedded backend, behind the contracts that a report asks."""
+    return {file for file in files if file.startswith("backends/sqlite/")}
 
 
 async def _settle(folder: str) -> set[str]:

@@ -2,5 +2,6 @@
 
 from hivecost.backends.memory.backend import MemoryBackend, memory_backend
 from hivecost.backends.memory.log import MemoryLog
+from hivecost.backends.memory.writer import MemoryWriter
 
-__all__ = ["MemoryBackend", "MemoryLog", "memory_backend"]
+__all__ = ["MemoryBackend", "MemoryLog", "MemoryWriter", "memory_backend"]

@@ -8,6 +8,7 @@ from typing import Final
 
 from hivecost.backends.memory.ledger import MemoryLedger, MemoryLedgerReader, Place
 from hivecost.backends.memory.log import MemoryLog
+from hivecost.backends.memory.state import MemoryLogState, Tables
 from hivecost.backends.memory.writer import MemoryWriter
 from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.ledger import Budget
@@ -43,6 +44,7 @@ class MemoryBackend:
         self.name = name
         self._ledger = Place()
         self._log = MemoryLog(self._ledger)
+        self._tables = Tables()
         self.rates = MemoryRates(name)
 
     def reader(self) -> MemoryLog:
@@ -50,6 +52,9 @@ class MemoryBackend:
 
     def writer(self, *, clock: Clock = SYSTEM_CLOCK) -> MemoryWriter:
         return MemoryWriter(self._log, clock)
+
+    def state(self, *, clock: Clock = SYSTEM_CLOCK) -> MemoryLogState:
+        return MemoryLogState(self._tables, clock)
 
     def ledger(self, budgets: Iterable[Budget] = (), *, clock: Clock = SYSTEM_CLOCK) -> MemoryLedger:
         return MemoryLedger(self._ledger, budgets, clock)

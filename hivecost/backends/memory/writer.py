@@ -9,7 +9,7 @@ from typing import Self
 import anyio.lowlevel
 
 from hivecost.backends.memory.log import MemoryLog
-from hivecost.clock import Clock
+from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.errors import ConfigError
 from hivecost.events import Event
 from hivecost.ledger import Budget
@@ -24,7 +24,7 @@ class MemoryWriter:
 
     close_timeout_s = 0.0
 
-    def __init__(self, log: MemoryLog, clock: Clock) -> None:
+    def __init__(self, log: MemoryLog, clock: Clock = SYSTEM_CLOCK) -> None:
         self._log, self._clock = log, clock
         self._written = self._duplicates = self._late = self._commits = 0
 

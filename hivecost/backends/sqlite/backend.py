@@ -10,6 +10,7 @@ from pathlib import Path
 from hivecost.backends.sqlite.lease_bank import SqliteLeaseBank
 from hivecost.backends.sqlite.liveness import living
 from hivecost.backends.sqlite.log.writer import Store
+from hivecost.backends.sqlite.log_state import SQLiteLogState
 from hivecost.backends.sqlite.rates import FolderRates
 from hivecost.backends.sqlite.reading.ledger_reader import SQLiteLedgerReader
 from hivecost.backends.sqlite.reading.log_reader import SQLiteLogReader
@@ -19,7 +20,7 @@ from hivecost.ledger import Budget, listed_budgets
 
 
 class SQLiteBackend:
-    """A `hivecost.backends.Backend`."""
+    """A `hivecost.backends.Backend` that lends."""
 
     def __init__(self, base_path: Path) -> None:
         self._base_path = base_path
@@ -38,11 +39,21 @@ class SQLiteBackend:
     def writer(self, *, clock: Clock = SYSTEM_CLOCK) -> Store:
         return Store(self._base_path, clock=clock)
 
+    def state(self, *, clock: Clock = SYSTEM_CLOCK) -> SQLiteLogState:
+        return SQLiteLogState(self._base_path, clock)
+
     def ledger(self, budgets: Iterable[Budget] = (), *, clock: Clock = SYSTEM_CLOCK) -> LeasedLedger:
-        bank = SqliteLeaseBank(self._base_path, clock)
         return LeasedLedger(
-            bank, listed_budgets(budgets), clock, holds_max=8192, close_timeout_s=30.0, policy=DEFAULT_POLICY
+            self.lease_bank(clock),
+            listed_budgets(budgets),
+            clock,
+            holds_max=8192,
+            close_timeout_s=30.0,
+            policy=DEFAULT_POLICY,
         )
+
+    def lease_bank(self, clock: Clock) -> SqliteLeaseBank:
+        return SqliteLeaseBank(self._base_path, clock)
 
     def ledger_reader(self) -> SQLiteLedgerReader:
         return SQLiteLedgerReader(self._base_path)

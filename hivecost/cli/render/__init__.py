@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from hivecost.cli.render.budgets import render_budgets, render_changes, render_doubts
     from hivecost.cli.render.documents import spend_csv, to_json
     from hivecost.cli.render.explanation import render_explanation
+    from hivecost.cli.render.graph import render_graph
     from hivecost.cli.render.progress import pricing_progress
     from hivecost.cli.render.rates import render_rate_changes, render_rate_list, render_rates
     from hivecost.cli.render.repricing import render_repricing
@@ -22,6 +23,7 @@ __all__ = [
     "render_changes",
     "render_doubts",
     "render_explanation",
+    "render_graph",
     "render_rate_changes",
     "render_rate_list",
     "render_rates",
@@ -39,6 +41,7 @@ _MODULES: Final = {
     "hivecost.cli.render.budgets": ("render_budgets", "render_changes", "render_doubts"),
     "hivecost.cli.render.documents": ("spend_csv", "to_json"),
     "hivecost.cli.render.explanation": ("render_explanation",),
+    "hivecost.cli.render.graph": ("render_graph",),
     "hivecost.cli.render.progress": ("pricing_progress",),
     "hivecost.cli.render.rates": ("render_rate_changes", "render_rate_list", "render_rates"),
     "hivecost.cli.render.repricing": ("render_repricing",),

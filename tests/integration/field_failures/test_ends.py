@@ -93,7 +93,7 @@ async def test_a_cancellation_loses_no_money(base_path, prices, hard, sums, how,
         with anyio.fail_after(30):
             result = await runtime.trigger_and_wait("agent")
         assert (result.status, recorded) == ("completed", [])
-        assert await sums(runtime.gate.ledger) == ((1_040_000, 0, 0) if settles else (0, 0, 5_000_000))
+        assert await sums(runtime._parts.gate.ledger) == ((1_040_000, 0, 0) if settles else (0, 0, 5_000_000))
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")

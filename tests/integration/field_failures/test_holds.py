@@ -35,7 +35,7 @@ async def test_timeouts_leak_no_holds(base_path, prices, hard, sums, provider, c
         executions = [await runtime.trigger("agent") for _ in range(20)]
         results = [await runtime.wait(execution_id) for execution_id in executions]
         assert {type(result.error) for result in results} == {httpx2.ReadTimeout}
-        ledger = runtime.gate.ledger
+        ledger = runtime._parts.gate.ledger
         assert await sums(ledger) == (0, 0, 20 * 5_000_000)
         for hold in await ledger.in_doubt():
             await ledger.resolve(hold.hold_id, usd="0.002", by="the bill")

@@ -25,13 +25,13 @@ async def test_a_hold_is_never_shrunk_without_max_tokens(base_path, prices, hard
     @runtime.entry_point("agent")
     async def agent(ctx, _):
         async with ctx.turn("m", input_tokens=1_000, max_tokens=2_000) as turn:
-            _, held, _ = await sums(runtime.gate.ledger)
+            _, held, _ = await sums(runtime._parts.gate.ledger)
             sent.append((turn.max_tokens, held))
             turn.settle(hc.Usage(1_000, turn.max_tokens))
 
     async with runtime:
         result = await runtime.trigger_and_wait("agent")
-        settled, _, _ = await sums(runtime.gate.ledger)
+        settled, _, _ = await sums(runtime._parts.gate.ledger)
     if on_short == "clamp":
         assert sent == [(1_000, nanousd(hc.Usage(1_000, 1_000)))]
         assert settled == 5_000_000

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from hivecost.backends.sqlite.reading.source import Source
-from hivecost.backends.sqlite.reading.statements import statements
+from hivecost.backends.sqlite.statements import statements
 from hivecost.events import LLMTurnComplete
 from hivecost.log import Filter, Window
 
@@ -115,7 +115,8 @@ def test_reading_searches(log, write, monkeypatch, name):
     ]
 
 
-def test_every_statement_says_what_it_is_for():
+@pytest.mark.parametrize("file_name", ["lease_bank/ledger.sql", "log_state.sql", "reading/reading.sql"])
+def test_every_statement_says_what_it_is_for(file_name):
     """A sentence between its name and itself."""
-    for name, sql in statements("reading.sql").items():
+    for name, sql in statements(file_name).items():
         assert re.match(r"-- [A-Z].*\.\n", sql), name

@@ -100,7 +100,7 @@ async def test_whatever_is_combined_each_event_is_handled_waits_or_is_counted_as
             if ending == "drain":
                 with anyio.move_on_after(timeout_s):
                     await bus.drain()
-            bus.collect()  # what threads have published
+            bus._collect()  # what threads have published
             figures, others = bus.statistics().subscriptions
             assert figures.published == others.published == bus.statistics().published == len(begun)
             assert figures.published == figures.handled + figures.dropped + figures.queued + figures.in_line

@@ -29,7 +29,7 @@ STEPS = {
     "first of its kind": lambda bus: bus.publish_nowait(note("mine")),
     "after another kind": lambda bus: (bus.publish_nowait(turn("before")), bus.publish_nowait(note("mine"))),
     "awaited": lambda bus: bus.publish(note("mine")),
-    "handed on": lambda bus: (bus.publish_nowait(note("mine")), bus.collect()),
+    "handed on": lambda bus: (bus.publish_nowait(note("mine")), bus._collect()),
     "full": lambda bus: [bus.publish_nowait(note(f"mine {number}")) for number in range(7)],
     "subscribed": lambda bus: bus.unsubscribe(bus.subscribe(handler=len, name="another")),
 }

@@ -18,20 +18,6 @@ from hivecost.cli import main
 from hivecost.events import LLMTurnComplete
 
 
-@pytest.fixture
-def hivecost(monkeypatch, capsys):
-    """Run the command line; (exit status, stdout, stderr)."""
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["hivecost", *arguments])
-        with pytest.raises(SystemExit) as left:
-            main()
-        shown = capsys.readouterr()
-        return int(left.value.code or 0), shown.out, shown.err
-
-    return run
-
-
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

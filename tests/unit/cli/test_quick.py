@@ -13,7 +13,7 @@ import pytest
 
 import hivecost as hc
 from hivecost.backends.sqlite import Store
-from hivecost.cli import app, main, quick
+from hivecost.cli import app, quick
 from hivecost.cli.dispatch import QUICK
 from hivecost.cli.help import COMMANDS
 from hivecost.clock import to_ns
@@ -37,19 +37,9 @@ def noon(monkeypatch):
     time.tzset()
 
 
-@pytest.fixture
-def hivecost(monkeypatch, capsys, tmp_path):
-    """Run the command line on the data folder; (exit status, stdout, stderr)."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["hivecost", *arguments])
-        monkeypatch.setenv("HIVECOST_DATA", str(tmp_path))
-        with pytest.raises(SystemExit) as left:
-            main()
-        shown = capsys.readouterr()
-        return int(left.value.code or 0), shown.out, shown.err
-
-    return run
+@pytest.fixture(autouse=True)
+def _in_the_data_folder(monkeypatch, tmp_path):
+    monkeypatch.setenv("HIVECOST_DATA", str(tmp_path))
 
 
 def turn(ago: timedelta, cents: int | None, **who):
@@ -105,7 +95,7 @@ def test_a_line_without_budgets_and_without_prices(hivecost, tmp_path):
         ((), "nothing was logged in"),
         (("--data", "typo"), "nothing was logged in typo yet; name another folder with --data"),
         (("--nope",), "statusline: expected options that `hivecost statusline --help` lists, got '--nope'"),
-        (("--data",), "statusline --data: expected a folder"),
+        (("--data",), "statusline --data: expected a path"),
         (("--json=1",), "got '--json=1'"),
     ],
 )

@@ -115,6 +115,7 @@ def test_others_have_such_paths_too(path):
     assert isinstance(read("api.example.com", path, {"to": "me", "text": "hi"}), Unknown)
     form = {"content-type": "application/x-www-form-urlencoded"}
     assert isinstance(read("api.example.com", path, b"a=b", form), Unknown)
+    assert isinstance(read("api.example.com", "/model/mine/invoke", {"instances": []}), Unknown)
     assert isinstance(read("api.example.com", path, {"model": "m"}), ModelRequest)
     assert isinstance(read("api.example.com", path, b'{"model": "m", "model": "n"}'), Unreadable)
 

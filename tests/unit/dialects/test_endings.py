@@ -6,6 +6,8 @@ import base64
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from hivecost.dialects import Answer
 from hivecost.dialects.event_stream import chunk_frame
@@ -193,3 +195,27 @@ def test_what_is_no_stream_is_not_ended():
     embeddings = read("api.openai.com", "/v1/embeddings", {"model": "e", "input": "x"})
     assert Answer(embeddings, headers={}).end_at_limit(USED) == b""
     assert joined(sample.frames())
+
+
+WORDS = [
+    "type", "index", "choices", "finish_reason", "response", "output_index", "content_index", "item", "item_id", "part",
+    "delta", "text", "sequence_number", "candidates", "contentBlockStart", "contentBlockIndex", "usage", "model",
+    "response.output_item.added", "response.output_text.delta", "response.content_part.added", "message_start",
+    "response.output_text.done", "response.content_part.done", "content_block_start", "response.output_item.done",
+]  # fmt: skip
+strange = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.sampled_from(WORDS),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(WORDS), inner, max_size=5),
+    max_leaves=10,
+)
+
+
+@settings(deadline=None)
+@given(st.sampled_from(SAMPLES), st.lists(st.dictionaries(st.sampled_from(WORDS), strange, max_size=6), max_size=5))
+def test_any_events_can_be_ended(sample, events):
+    """Whatever a provider sent before: there is an end, and nothing raises."""
+    answer = Answer(sample.request(), headers={"content-type": "text/event-stream"})
+    for event in events:
+        answer.feed(b"data: " + json.dumps(event).encode() + b"\n\n")
+    assert answer.end_at_limit(USED).endswith(b"\n\n")
+    assert answer.end_at_limit()

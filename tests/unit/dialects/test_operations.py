@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -126,3 +128,21 @@ def test_events_that_botocore_decoded_are_read():
     answer.observe({"metadata": {"usage": {"inputTokens": 7, "outputTokens": 2, "totalTokens": 9}}})
     assert answer.is_finished
     assert (answer.reading().usage.input_tokens, answer.reading().usage.output_tokens) == (7, 2)
+
+
+def test_what_is_nested_in_itself_is_too_deep_for_any_interpreter():
+    """Also for one whose limit of recursion was raised beyond its stack."""
+    code = """
+import sys
+from hivecost.prompts import asked_cache_write, reaches_outside
+sys.setrecursionlimit(10**6)
+endless = []
+endless.append({"content": endless})
+for read in (asked_cache_write, reaches_outside):
+    try:
+        read(endless)
+    except RecursionError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "a prompt is nested more than 200 deep\n" * 2

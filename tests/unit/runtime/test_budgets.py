@@ -48,7 +48,7 @@ async def spend(runtime: hc.AgentRuntime, tokens: int = 9_000) -> str:
 async def test_a_single_budget_needs_no_list(tmp_path):
     """`budgets=Budget(…)` is that budget, for a runtime and for a ledger; what is none is named."""
     runtime = hc.AgentRuntime(tmp_path, budgets=HARD)
-    assert [budget.name for budget in runtime.gate.budgets] == ["hard"]
+    assert [budget.name for budget in runtime._parts.gate.budgets] == ["hard"]
     async with hc.Ledger.open(tmp_path, budgets=HARD) as ledger:
         await ledger.configure(HARD.with_limit("$0.02"))
         assert [(budget.name, budget.limit) for budget in await ledger.budgets()] == [("hard", 20_000_000)]
@@ -156,7 +156,7 @@ async def test_who_changed_a_limit_is_on_record(make, caplog):
         with caplog.at_level(logging.INFO, logger="hivecost.budgets"):
             for name in ("hard", "soft"):
                 await runtime.budgets.raise_limit(name, "$5", by="ada")
-        (change, _) = await runtime.gate.ledger.changes()
+        (change, _) = await runtime._parts.gate.ledger.changes()
     assert (change.who, change.what, change.subject) == ("ada", "raise_limit", "hard")
     assert caplog.messages == ["budget 'soft': its limit is $5.0100 now, by ada"]
 

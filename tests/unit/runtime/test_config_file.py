@@ -94,7 +94,7 @@ def test_one_file_holds_all(tmp_path):
     assert runtime.config == hc.RuntimeConfig(cancel_grace_s=10, runaway_rules=hc.RunawayRules(repeats=40))
     assert runtime.prices.calculate_cost("our-model", 1_000_000, 0) == 1
     assert runtime.prices.calculate_cost("our-deployment", 1_000_000, 0) == hc.calculate_cost("gpt-4o", 1_000_000, 0)
-    assert list(runtime._watcher.accounts.budgets.values()) == [second, third, own]
+    assert list(runtime._parts.own.watcher.accounts.budgets.values()) == [second, third, own]
 
 
 def test_soft_limits_are_read(tmp_path):
@@ -221,7 +221,7 @@ B = '[[budget]]\nname = "a"\nlimit = "$1"\n[[budget]]\n'
         ),
         (B + 'name = "b"\nlimit = 1\nwindwo = "day"', ':7: budget "b".windwo: expected no such key, but some of name'),
         ("[budget]\nname = 1", ":1: budget: expected a list of tables, each under [[budget]]"),
-        ("[[budgets]]", ":1: budgets: expected no such key, but some of budget, runtime, runaway, prices, aliases"),
+        ("[[budgets]]", ":1: budgets: expected no such key, but some of budget, runtime, graph, runaway, "),
         ("[runtime]\nlogg = true", ":2: runtime.logg: expected no such key, but some of log, runaway"),
         ("[runtime]\nrunaway_rules = {}", ":2: runtime.runaway_rules: expected no such key"),
         ('\n[runtime]\nlog = "yes"', ":3: runtime.log: expected `bool`, got `str`"),
@@ -313,7 +313,7 @@ async def test_an_operators_limit_outlives_a_reload_that_does_not_touch_it(make,
     """Only a limit that was changed in the file overrules what was set by hand."""
     runtime = make("$1", "hard")
     async with runtime:
-        await runtime.gate.ledger.set_limit("b", "$3", by="ada")
+        await runtime._parts.gate.ledger.set_limit("b", "$3", by="ada")
         assert (await runtime.reload_config()).limits == ()
         assert await limit_in_force(tmp_path) == "$3"
 
@@ -330,7 +330,7 @@ async def test_what_waits_for_a_restart_is_said_until_then(make, write):
     for _ in range(2):
         reload = await runtime.reload_config()
         assert reload == type(reload)(needs_restart=waiting)
-    assert runtime._watcher.accounts.budgets["b"] == hc.Budget("b", limit="$0.01", mode="stop_after")
+    assert runtime._parts.own.watcher.accounts.budgets["b"] == hc.Budget("b", limit="$0.01", mode="stop_after")
 
 
 @pytest.mark.anyio

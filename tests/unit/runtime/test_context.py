@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import threading
+import weakref
 
 import anyio
 import anyio.to_thread
@@ -51,6 +53,28 @@ async def test_child_tasks_belong_to_the_execution_and_node_that_started_them(ru
     for turn in seen:
         base = ids[turn.execution_id]
         assert turn.usage.input_tokens == base + {"left": 0, "right": 1, "": 2}[turn.node_id]
+
+
+async def test_an_agent_has_one_ctx_and_it_goes_with_the_agent(runtime):
+    """Whoever asks for it gets the same object; nothing keeps it, and what hangs on it, for the collector to find."""
+    references = []
+
+    @runtime.entry_point("api")
+    async def api(ctx, _):
+        references.extend([weakref.ref(ctx), weakref.ref(ctx._running)])
+        assert hc.current_execution() is ctx
+        del ctx
+        await deep_call(1)
+        assert hc.current_execution().totals.llm_calls == 1
+
+    async with runtime:
+        gc.disable()
+        try:
+            assert (await runtime.trigger_and_wait("api")).error is None
+            await runtime.bus.drain()
+            assert [reference() for reference in references] == [None, None]
+        finally:
+            gc.enable()
 
 
 async def test_nodes_nest_and_end(runtime, collect):

@@ -59,7 +59,7 @@ async def test_a_budget_that_says_no_mode_is_held(tmp_path, written):
     async with runtime:
         result = await runtime.trigger_and_wait("agent")
         (row,) = await runtime.budgets.status()
-    assert [budget.mode for budget in runtime.gate.budgets] == ["hard"]
+    assert [budget.mode for budget in runtime._parts.gate.budgets] == ["hard"]
     assert (result.status, len(sent), row.settled, row.remaining) == ("cancelled", 3, 3, 0)
     assert isinstance(result.error, hc.BudgetExhaustedError)
 

@@ -33,7 +33,7 @@ def test_the_documented_specs_work():
         (
             lambda: hc.NodeSpec(id="n", loop_config={"max_iterations": "fifty"}),
             "NodeSpec 'n'.loop_config.max_iterations",
-            "int",
+            "a whole number",
         ),
         (
             lambda: hc.NodeSpec(id="n", loop_config={"max_history_tokens": 0}),

@@ -93,7 +93,7 @@ def run(make_runtime, collect):
                 async with anyio.create_task_group() as group:
                     for _ in range(executions):
                         group.start_soon(one)
-            rows = await runtime.gate.ledger.status() if budgets else []
+            rows = await runtime._parts.gate.ledger.status() if budgets else []
         account = next((row for row in rows if row.budget == budgets[0].name), None)
         return results if executions > 1 else results[0], account, seen
 
@@ -349,7 +349,7 @@ async def test_retries_that_nobody_saw_are_held_in_full(run):
             turn.release()
 
     async def runtime_ledger(ctx):
-        return await ctx.gate.ledger.status()
+        return await ctx._running.gate.ledger.status()
 
     await run(agent, hard("$1"))
     assert held == [2 * 100 * IN + 1_000 * OUT + 50 * OUT]

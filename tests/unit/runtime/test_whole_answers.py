@@ -22,6 +22,7 @@ from hivecost.pricing import PriceBook, can_count_tokens
 from hivecost.runtime.prompt_count import PromptCount
 from hivecost.runtime.turn_bound import TurnBounds
 from hivecost.testing import Behaviour, FakeClock, ToolCall, anthropic_messages, openai_chat, openai_responses
+from hivecost.testing.dialect import Place
 from hivecost.testing.generation import billed_usage, generate
 from hivecost.testing.models import DATED_MODELS
 from hivecost.usage import UsageStream, read_usage
@@ -165,7 +166,7 @@ def drawn_usage(asked, request, data):
 
 def settled(asked, body, usage, data):
     """(what the turn is settled at, what the emulator bills, in nano-USD and in tokens)"""
-    call = asked.dialect.read(json.dumps(body).encode())
+    call = asked.dialect.read(json.dumps(body).encode(), Place())
     behaviour = Behaviour(
         text=data.draw(st.sampled_from([None, "", "word " * 40])),
         tool_calls=(ToolCall("look", {"where": "there"}),) if asked.uses_tools else (),

@@ -30,7 +30,7 @@ def register(connection: sqlite3.Connection, account: Account, process_id: int) 
     connection.execute(
         "INSERT OR IGNORE INTO ledger_accounts (id, budget, scope, account_values, period, start_ns, end_ns)"
         " VALUES (nullif(?, 0), ?, ?, ?, ?, ?, ?)",
-        [account.row_id, account.budget.name, account.scope, values, period.name, period.start_ns, period.end_ns],
+        [account.bank_id, account.budget.name, account.scope, values, period.name, period.start_ns, period.end_ns],
     )
     (row_id,) = connection.execute(
         "SELECT id FROM ledger_accounts WHERE budget = ? AND start_ns = ? AND account_values = ?",

@@ -6,12 +6,12 @@ import sqlite3
 from collections.abc import Sequence
 from typing import Any, Final
 
+from hivecost.backends.sqlite.statements import LEDGER, statement
 from hivecost.clock import to_datetime
 from hivecost.errors import ConfigError
 from hivecost.ledger import BudgetChange
 
-LOAD_CHANGES: Final = """
-    SELECT at_ns, who, what, subject, detail FROM ledger_changes ORDER BY id DESC LIMIT :limit"""
+LOAD_CHANGES: Final = statement(LEDGER, "changes")
 
 
 def record_change(

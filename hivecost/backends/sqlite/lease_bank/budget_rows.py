@@ -11,12 +11,13 @@ from hivecost.backends.sqlite.lease_bank.audit import record_change, require_tex
 from hivecost.backends.sqlite.lease_bank.definitions import define
 from hivecost.backends.sqlite.lease_bank.own_limits import (
     HAS_OWN_LIMITS,
-    attributes_of,
+    account_attributes_of,
     configure_own,
     own_limit,
     set_own,
     unset_own,
 )
+from hivecost.backends.sqlite.statements import LEDGER, statement
 from hivecost.errors import ConfigError
 from hivecost.leasing.batch import BudgetRow
 from hivecost.ledger import Budget, BudgetState, Unit
@@ -25,10 +26,8 @@ from hivecost.ledger.budget import Limit
 from hivecost.ledger.own_limits import LimitKey, format_key, key_of_scope
 from hivecost.ledger.period import Window
 
-LOAD_BUDGETS: Final = """
-    SELECT name, limit_amount, configured_amount, unit, time_window, timezone, attributes, shadow, coalesce(frozen, '')
-    FROM ledger_budgets ORDER BY name"""
-LOAD_BUDGET_ROWS: Final = f"SELECT name, limit_amount, frozen, {HAS_OWN_LIMITS} FROM ledger_budgets"
+LOAD_BUDGETS: Final = statement(LEDGER, "budgets")
+LOAD_BUDGET_ROWS: Final = statement(LEDGER, "budget_rows", has_own_limits=HAS_OWN_LIMITS)
 
 
 def configure(
@@ -87,7 +86,7 @@ def budget_of(row: Sequence[Any]) -> BudgetState:
         unit=unit,
         window=window,
         timezone=timezone,
-        attributes=attributes_of(attributes),
+        attributes=account_attributes_of(attributes),
         shadow=bool(shadow),
         frozen=frozen,
     )
@@ -243,7 +242,7 @@ def _budget(connection: sqlite3.Connection, budget: str) -> tuple[Unit, int, Win
     unit, limit, window, attributes = connection.execute(
         "SELECT unit, limit_amount, time_window, attributes FROM ledger_budgets WHERE name = ?", [budget]
     ).fetchone()
-    return unit, limit, window, attributes_of(attributes)
+    return unit, limit, window, account_attributes_of(attributes)
 
 
 def _check_counts_alike(name: str, before: tuple[str, ...], now: tuple[str, ...]) -> None:

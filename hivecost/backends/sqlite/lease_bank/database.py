@@ -204,7 +204,7 @@ class LedgerDatabase:
         """
         now_ns, known = self._clock.now_ns(), self._require_known(connection)
         for hold in batch.in_doubt:
-            amounts = {account.row_id: hold.amounts[account.unit] for account in hold.doubted if account.row_id}
+            amounts = {account.bank_id: hold.amounts[account.unit] for account in hold.doubted if account.bank_id}
             hold_id, reason, more = self._id_of(hold), "left unsettled", _wanted_more(connection, hold)
             charged = {row_id: amount + more.get(row_id, 0) for row_id, amount in amounts.items()}
             key = (hold.further_of or hold).key or ""
@@ -288,7 +288,7 @@ def _wanted_more(connection: sqlite3.Connection, hold: Hold) -> dict[int, int]:
     if wanted is None:
         return {}
     return {
-        account.row_id: min(wanted[account.unit] - held[account.unit], unleased(connection, account.row_id))
+        account.bank_id: min(wanted[account.unit] - held[account.unit], unleased(connection, account.bank_id))
         for account in hold.made_on
         if account.leased
     }

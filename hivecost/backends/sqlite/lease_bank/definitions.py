@@ -14,6 +14,7 @@ import msgspec
 from hivecost.backends.sqlite.database import begin, database_path, open_writer
 from hivecost.backends.sqlite.faults import named_faults
 from hivecost.backends.sqlite.os_lock import run_locked
+from hivecost.backends.sqlite.statements import LEDGER, statement
 from hivecost.errors import ConfigError, StoreCorruptError
 from hivecost.ledger import Budget
 from hivecost.log.records import BudgetDefinition
@@ -24,10 +25,7 @@ _log = logging.getLogger("hivecost.budgets")
 #: with a limit that was changed meanwhile, no budget that could be written down.
 _READ: Final = ("name", "limit", "unit", "window", "timezone", "match", "per", "limits", "mode", "shadow")
 
-LOAD_DEFINITIONS: Final = """
-    SELECT definition, first_seen_ns, last_seen_ns,
-        (SELECT max(at_ns) FROM ledger_changes WHERE what = 'retire' AND subject = name)
-    FROM budget_definitions ORDER BY name"""
+LOAD_DEFINITIONS: Final = statement(LEDGER, "definitions")
 _DEFINED_MODE: Final = """
     SELECT iif(json_valid(definition), json_extract(definition, '$.mode'), NULL)
     FROM budget_definitions WHERE name = ?"""

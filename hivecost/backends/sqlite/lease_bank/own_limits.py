@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from hivecost.backends.sqlite.lease_bank.audit import record_change
+from hivecost.backends.sqlite.statements import LEDGER, statement
 from hivecost.errors import StoreCorruptError
 from hivecost.ledger import Budget, OwnLimit
 from hivecost.ledger.account import Account
@@ -19,18 +20,12 @@ from hivecost.ledger.period import Window
 
 #: Whether values of a budget have limits of their own at all: most often none has, and none is looked for.
 HAS_OWN_LIMITS: Final = "EXISTS (SELECT 1 FROM ledger_own_limits WHERE budget = name)"
-LOAD_OWN_LIMIT: Final = """
-    SELECT limit_amount FROM ledger_own_limits WHERE budget = :budget AND account_values = :account_values"""
-LOAD_CONFIGURED: Final = """
-    SELECT account_values, configured_amount FROM ledger_own_limits INDEXED BY ledger_own_limits_configured
-    WHERE budget = :budget AND configured_amount IS NOT NULL"""
-LOAD_OVERRULED: Final = """
-    SELECT own.budget, own.account_values, b.attributes, b.unit, own.limit_amount, own.configured_amount
-    FROM ledger_own_limits AS own JOIN ledger_budgets AS b ON b.name = own.budget
-    WHERE own.limit_amount IS NOT own.configured_amount ORDER BY own.budget, own.account_values LIMIT :limit"""
+LOAD_OWN_LIMIT: Final = statement(LEDGER, "own_limit")
+LOAD_CONFIGURED: Final = statement(LEDGER, "configured_limits")
+LOAD_OVERRULED: Final = statement(LEDGER, "overruled_limits")
 
 
-def attributes_of(text: str) -> tuple[str, ...]:
+def account_attributes_of(text: str) -> tuple[str, ...]:
     """The account attributes of a budget, as its row has them. Raises StoreCorruptError."""
     try:
         return msgspec.json.decode(text, type=tuple[str, ...])
@@ -56,7 +51,7 @@ def unpack_key(packed: str) -> LimitKey:
 def overruled_of(row: Sequence[Any]) -> OwnLimit:
     """What a row of LOAD_OVERRULED says. Raises StoreCorruptError."""
     budget, packed, attributes, unit, limit, configured_limit = row
-    key, names = unpack_key(packed), attributes_of(attributes)
+    key, names = unpack_key(packed), account_attributes_of(attributes)
     if len(key) != len(names):
         raise StoreCorruptError(
             f"a limit of budget {budget!r} in the ledger is damaged; restore a backup of hivecost.db"

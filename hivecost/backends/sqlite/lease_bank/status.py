@@ -21,6 +21,7 @@ from hivecost.backends.sqlite.file_locks import holder_of
 from hivecost.backends.sqlite.lease_bank.in_doubt import is_known, list_in_doubt, paid_of
 from hivecost.backends.sqlite.lease_bank.own_limits import own_limit, own_limit_of_account, unpack_key
 from hivecost.backends.sqlite.lease_bank.paths import LedgerPaths, boot_id, how_restarted
+from hivecost.backends.sqlite.statements import LEDGER, statement
 from hivecost.clock import to_datetime
 from hivecost.leasing.journal import JournalEntry, TornJournalError, read_journal
 from hivecost.leasing.leases import is_durable
@@ -31,21 +32,12 @@ from hivecost.ledger.period import Window
 #: How often the journals are read again because settlements were committed meanwhile.
 _ATTEMPTS_MAX: Final = 10
 
-_COLUMNS: Final = """
-    SELECT a.id, a.budget, a.scope, a.period, a.start_ns, a.end_ns, a.settled, a.in_doubt,
-        b.unit, b.limit_amount, b.frozen, b.time_window, a.account_values,
-        EXISTS (SELECT 1 FROM ledger_own_limits WHERE budget = a.budget)
-    FROM ledger_accounts AS a JOIN ledger_budgets AS b ON b.name = a.budget"""
-LOAD_ACCOUNTS: Final = f"{_COLUMNS} WHERE a.end_ns IS NULL OR a.end_ns > :now_ns OR a.in_doubt > 0"
-LOAD_ACCOUNT: Final = f"{_COLUMNS} WHERE a.id = :id"
-LOAD_ACCOUNT_OF: Final = (
-    f"{_COLUMNS} WHERE a.budget = :budget AND a.start_ns = :start_ns AND a.account_values = :account_values"
+LOAD_ACCOUNTS: Final = statement(LEDGER, "accounts", where="a.end_ns IS NULL OR a.end_ns > :now_ns OR a.in_doubt > 0")
+LOAD_ACCOUNT: Final = statement(LEDGER, "accounts", where="a.id = :id")
+LOAD_ACCOUNT_OF: Final = statement(
+    LEDGER, "accounts", where="a.budget = :budget AND a.start_ns = :start_ns AND a.account_values = :account_values"
 )
-LOAD_REMAINING: Final = """
-    SELECT b.limit_amount, b.frozen, coalesce(a.id, 0), coalesce(a.settled, 0), coalesce(a.in_doubt, 0)
-    FROM ledger_budgets AS b LEFT JOIN ledger_accounts AS a
-        ON a.budget = b.name AND a.start_ns = :start_ns AND a.account_values = :account_values
-    WHERE b.name = :budget"""
+LOAD_REMAINING: Final = statement(LEDGER, "room")
 
 
 def read_accounts(base_path: Path, now_ns: int) -> list[AccountStatus]:

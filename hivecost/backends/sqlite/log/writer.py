@@ -69,6 +69,7 @@ class Store:
         self._clock = clock
         self._appender = Appender(Path(base_path), clock)
         self._queue_max = queue_max
+        #: How long leaving the block waits for what is queued; then it is counted as lost.
         self.close_timeout_s = close_timeout_s
         self._batches = Batches()
         self._tally = Tally()

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 from hivecost.attribute_names import fields_of
 from hivecost.backends.asking import checked_alerts, checked_limit, cursor_of, not_a_cursor, place_of
 from hivecost.backends.sqlite.log.rollups import COUNTED
-from hivecost.backends.sqlite.reading.source import Row, Source, Watch
+from hivecost.backends.sqlite.reading.source import FROM_THE_NEWEST, Row, Source, Watch
 from hivecost.backends.sqlite.reading.sums import (
     FILTERED,
+    STORED_SUMS,
     Asked,
     added_sums,
     bound,
@@ -49,8 +50,6 @@ if TYPE_CHECKING:
     from hivecost.log.steps import Step
 
 _OF_EVENTS: Final = fields_of(EVENT_ATTRIBUTES)
-#: Before the first place of what is read from the newest on: later than any log goes.
-_FROM_THE_NEWEST: Final = (2**63 - 1, "", "")
 
 
 class SQLiteLogReader:
@@ -100,10 +99,10 @@ class SQLiteLogReader:
         from hivecost.backends.sqlite.reading.sessions import SESSION_COLUMNS, SESSIONS, state_of  # noqa: PLC0415  # as the module says
 
         wanted = {"status": status, "agent_id": agent, "user_id": user}
-        after_ns, after_id = place_of(after, "sessions", int, str) if after else _FROM_THE_NEWEST[:2]
+        place = zip(FROM_THE_NEWEST, place_of(after, "sessions", int, str), strict=True) if after else FROM_THE_NEWEST
         rows = self._source.rows(
             "sessions",
-            {**wanted, **window._asdict(), "after_ns": after_ns, "after_id": after_id, "limit": checked_limit(limit)},
+            {**wanted, **window._asdict(), **dict(place), "limit": checked_limit(limit)},
             columns=f"started_ns, {SESSION_COLUMNS}",
             sessions=SESSIONS,
             where=conditions(wanted, {name: name for name in wanted}),
@@ -123,29 +122,22 @@ class SQLiteLogReader:
         from hivecost.backends.sqlite.reading.runtime_log import RUN_COLUMNS, RUNS, run_of  # noqa: PLC0415  # as the module says
 
         wanted = {"session_id": session_id, "status": status}
-        place = place_of(after, "executions", int, str, str) if after else _FROM_THE_NEWEST
+        place = zip(FROM_THE_NEWEST, place_of(after, "executions", int, int), strict=True) if after else FROM_THE_NEWEST
         rows = self._source.rows(
             "executions",
-            {
-                **wanted,
-                **window._asdict(),
-                **dict(zip(("after_ns", "after_session", "after_id"), place, strict=True)),
-                "limit": checked_limit(limit),
-            },
+            {**wanted, **window._asdict(), **dict(place), "limit": checked_limit(limit)},
             columns=", ".join(RUN_COLUMNS),
             runs=RUNS,
             where=conditions(wanted, {name: name for name in wanted}),
         )
-        runs = tuple(run_of(row[1:]) for row in rows)
-        cursor = cursor_of("executions", rows[-1][0], runs[-1].session_id, runs[-1].execution_id) if rows else after
-        return Page(runs, cursor)
+        cursor = cursor_of("executions", rows[-1][1 + RUN_COLUMNS.index("started_ns")], rows[-1][0]) if rows else after
+        return Page(tuple(run_of(row[1:]) for row in rows), cursor)
 
     def nodes(self, session_id: str) -> list[NodeTotals]:
-        from hivecost.backends.sqlite.reading.totals import SUMS_OF_ROLLUPS, sums  # noqa: PLC0415  # as the module says
         from hivecost.log.records import NodeTotals  # noqa: PLC0415  # as the module says
 
-        rows = self._source.rows("nodes", {"session_id": session_id}, sums=SUMS_OF_ROLLUPS)
-        return [NodeTotals(node_id=node_id, **sums(values)) for node_id, *values in rows]
+        rows = self._source.rows("nodes", {"session_id": session_id}, sums=STORED_SUMS)
+        return [NodeTotals(*values, node_id=node_id) for node_id, *values in rows]
 
     def steps(self, session_id: str, *, node_id: str | None = None, limit: int | None = None) -> list[Step]:
         from hivecost.log.logged_turns import COLUMNS, to_step  # noqa: PLC0415  # as the module says

@@ -5,6 +5,29 @@
 SELECT max(newest_ns) FROM (
     SELECT max(timestamp_ns) AS newest_ns FROM turns UNION ALL SELECT max(timestamp_ns) FROM events)
 
+-- name: abandoned
+-- Of a session: executions are logged as running, and the process of each of them is gone.
+sessions.status = 'running' AND NOT EXISTS (
+    SELECT 1 FROM executions AS e
+    WHERE e.session_id = sessions.session_id AND e.ended_ns IS NULL AND e.status = 'running' AND NOT is_gone(e.runtime_id))
+
+-- name: sessions_as_they_stand
+-- What is logged of sessions, but for those that are abandoned: these are what their last execution is.
+(SELECT session_id, agent_id, user_id, org_id, started_ns, updated_ns, executions, {sums},
+    CASE WHEN {abandoned} THEN (
+        SELECT iif(e.ended_ns IS NULL, 'interrupted', e.status) FROM executions AS e
+        WHERE e.session_id = sessions.session_id AND e.status <> 'unknown'
+        ORDER BY coalesce(e.ended_ns, e.started_ns) DESC LIMIT 1) ELSE sessions.status END AS status,
+    CASE WHEN {abandoned} THEN (
+        SELECT e.ended_ns FROM executions AS e
+        WHERE e.session_id = sessions.session_id AND e.status <> 'unknown'
+        ORDER BY coalesce(e.ended_ns, e.started_ns) DESC LIMIT 1) ELSE sessions.ended_ns END AS ended_ns
+FROM sessions)
+
+-- name: executions_as_they_stand
+-- What is logged of executions, but for those whose processes are gone.
+(SELECT id, {columns}, iif(status = 'running' AND is_gone(runtime_id), 'interrupted', status) AS status FROM executions)
+
 -- name: session
 -- One session, as it stands.
 SELECT {columns} FROM {sessions} WHERE session_id = :session_id
@@ -17,14 +40,17 @@ ORDER BY started_ns DESC, session_id DESC LIMIT :limit
 
 -- name: executions
 -- Executions by the time of their start, the newest first, from a place in that order on.
-SELECT started_ns, {columns} FROM {runs}
-WHERE started_ns >= :first_ns AND started_ns < :end_ns
-    AND (started_ns, session_id, execution_id) < (:after_ns, :after_session, :after_id) {where}
-ORDER BY started_ns DESC, session_id DESC, execution_id DESC LIMIT :limit
+SELECT id, {columns} FROM {runs}
+WHERE started_ns >= :first_ns AND started_ns < :end_ns AND (started_ns, id) < (:after_ns, :after_id) {where}
+ORDER BY started_ns DESC, id DESC LIMIT :limit
 
 -- name: nodes
 -- The sums of a session by node.
 SELECT node_id, {sums} FROM nodes WHERE session_id = :session_id GROUP BY node_id ORDER BY node_id
+
+-- name: models_of_nodes
+-- Which models each node of a session used.
+SELECT node_id, model FROM nodes WHERE session_id = :session_id
 
 -- name: steps
 -- A session's turns in the order they were logged.

@@ -6,31 +6,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from hivecost.backends.sqlite.reading.connection import Reader, Row, reading
-from hivecost.backends.sqlite.reading.filters import matching, row_limit
+from hivecost.backends.sqlite.reading.connection import Reader, Row, matching, reading, row_limit
 from hivecost.backends.sqlite.reading.sessions import session_state
-from hivecost.backends.sqlite.reading.totals import SUM_NAMES, SUMS_OF_ROLLUPS, sums
-from hivecost.log import Window
+from hivecost.backends.sqlite.reading.source import FROM_THE_NEWEST
+from hivecost.backends.sqlite.reading.sums import STORED_SUMS
+from hivecost.backends.sqlite.statements import READING, statement
+from hivecost.log import SUM_NAMES, Window
 from hivecost.log.details import node_details
 from hivecost.log.instants import local_iso
 from hivecost.log.logged_turns import COLUMNS, to_step
 from hivecost.log.records import NodeTotals, Run, SessionDetails
 from hivecost.log.steps import Step
 
-LOAD_NODES: Final = f"""
-    SELECT node_id, {SUMS_OF_ROLLUPS} FROM nodes WHERE session_id = :session_id GROUP BY node_id"""
-LOAD_NODE_MODELS: Final = "SELECT node_id, model FROM nodes WHERE session_id = :session_id"
+NODES: Final = statement(READING, "nodes", sums=STORED_SUMS)
 RUN_COLUMNS: Final = (
     *("session_id", "execution_id", "status", "entry_point", "error", "agent_id", "user_id", "org_id", "duration_ms"),
     *("started_ns", "ended_ns", "parent_execution_id"),
     *SUM_NAMES,
 )
 
-#: The executions as they stand: what is logged of them, but for those whose processes are gone.
-RUNS: Final = f"""(
-    SELECT id, {", ".join(column for column in RUN_COLUMNS if column != "status")},
-        iif(status = 'running' AND is_gone(runtime_id), 'interrupted', status) AS status
-    FROM executions)"""
+#: Where they are read from.
+RUNS: Final = statement(
+    READING, "executions_as_they_stand", columns=", ".join(name for name in RUN_COLUMNS if name != "status")
+)
 
 
 class EmbeddedRuntimeLog:
@@ -43,8 +41,8 @@ class EmbeddedRuntimeLog:
         """Return the session's nodes with their steps. Raise SessionNotFoundError, and StoreErrors."""
         async with reading(self._base_path) as log:
             await session_state(log, self._base_path, session_id)
-            nodes = await log.rows(LOAD_NODES, {"session_id": session_id})
-            models = await log.rows(LOAD_NODE_MODELS, {"session_id": session_id})
+            nodes = await log.rows(NODES, {"session_id": session_id})
+            models = await log.rows(statement(READING, "models_of_nodes"), {"session_id": session_id})
             steps = await _steps(log, session_id, None, None)
         details = node_details([_node(row) for row in nodes], [(node, model) for node, model in models], steps)
         return SessionDetails(session_id=session_id, nodes=details)
@@ -57,37 +55,38 @@ class EmbeddedRuntimeLog:
     async def load_nodes(self, session_id: str) -> list[NodeTotals]:
         """Return the session's sums by node, by name. Raise StoreErrors."""
         async with reading(self._base_path) as log:
-            return [_node(row) for row in await log.rows(LOAD_NODES, {"session_id": session_id})]
+            return [_node(row) for row in await log.rows(NODES, {"session_id": session_id})]
 
     async def list_runs(self, wanted: Mapping[str, str | None], window: Window, limit: int) -> list[Run]:
         """Return the executions that started in the window, by these columns, newest first. Raise StoreErrors."""
-        bounds = {"since_ns": window.first_ns, "until_ns": window.end_ns, "limit": row_limit(limit)}
+        bounds = {
+            **window._asdict(),
+            **FROM_THE_NEWEST,
+            "limit": row_limit(limit),
+        }
         async with reading(self._base_path) as log:
-            return [run_of(row) for row in await log.rows(list_runs_sql(wanted), {**wanted, **bounds})]
+            return [run_of(row[1:]) for row in await log.rows(list_runs_sql(wanted), {**wanted, **bounds})]
 
 
 def load_steps_sql(wanted: Mapping[str, str | None]) -> str:
-    """Turns in the order they were logged."""
-    return f"SELECT {COLUMNS} FROM turns WHERE true {matching(wanted)} ORDER BY id LIMIT :limit"
+    """Return the statement that gives turns in the order they were logged."""
+    return statement(READING, "steps", columns=COLUMNS, where=matching(wanted))
 
 
 def list_runs_sql(wanted: Mapping[str, str | None]) -> str:
-    """Executions by the time of their start, newest first."""
-    return f"""
-        SELECT {", ".join(RUN_COLUMNS)} FROM {RUNS}
-        WHERE started_ns >= :since_ns AND started_ns < :until_ns {matching(wanted)}
-        ORDER BY started_ns DESC, id DESC LIMIT :limit"""
+    """Return the statement that lists executions by the time of their start, newest first."""
+    return statement(READING, "executions", columns=", ".join(RUN_COLUMNS), runs=RUNS, where=matching(wanted))
 
 
 async def _steps(log: Reader, session_id: str, node_id: str | None, limit: int | None) -> list[Step]:
-    wanted = {"session_id": session_id, "node_id": node_id}
-    rows = await log.rows(load_steps_sql(wanted), {**wanted, "limit": row_limit(limit)})
+    bound = {"session_id": session_id, "node_id": node_id, "limit": row_limit(limit)}
+    rows = await log.rows(load_steps_sql({"node_id": node_id}), bound)
     return [to_step(row) for row in rows]
 
 
 def _node(row: Row) -> NodeTotals:
     node_id, *values = row
-    return NodeTotals(node_id=node_id, **sums(values))
+    return NodeTotals(*values, node_id=node_id)
 
 
 def run_of(row: Row) -> Run:

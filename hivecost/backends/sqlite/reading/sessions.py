@@ -7,32 +7,19 @@ from pathlib import Path
 from typing import Final
 
 from hivecost.backends.sqlite.database import database_path
-from hivecost.backends.sqlite.reading.connection import Reader, Row, reading
-from hivecost.backends.sqlite.reading.filters import matching, row_limit
-from hivecost.backends.sqlite.reading.totals import SUM_COLUMNS, sums
+from hivecost.backends.sqlite.reading.connection import Reader, Row, matching, reading, row_limit
+from hivecost.backends.sqlite.reading.source import FROM_THE_NEWEST
+from hivecost.backends.sqlite.statements import READING, statement
 from hivecost.errors import SessionNotFoundError
-from hivecost.log import Window
+from hivecost.log import SUM_NAMES, Window
 from hivecost.log.instants import local_iso
 from hivecost.log.records import SessionMetrics, SessionState, SessionTimestamps
 
+_SUMS: Final = ", ".join(SUM_NAMES)
 SESSION_COLUMNS: Final = f"""session_id, status, agent_id, user_id, org_id, started_ns, updated_ns, ended_ns,
-    executions, {SUM_COLUMNS}"""
-
-_THAT_RUN: Final = """FROM executions AS e
-        WHERE e.session_id = sessions.session_id AND e.ended_ns IS NULL AND e.status = 'running'"""
-_LAST: Final = """FROM executions AS e WHERE e.session_id = sessions.session_id AND e.status <> 'unknown'
-        ORDER BY coalesce(e.ended_ns, e.started_ns) DESC LIMIT 1"""
-#: Sessions of which some execution is logged as running, and the process of each such one is gone.
-_ABANDONED: Final = f"sessions.status = 'running' AND NOT EXISTS (SELECT 1 {_THAT_RUN} AND NOT is_gone(e.runtime_id))"
-#: The sessions as they stand: what is logged of them, but for those whose processes are gone.
-SESSIONS: Final = f"""(
-    SELECT session_id, agent_id, user_id, org_id, started_ns, updated_ns, executions, {SUM_COLUMNS},
-        CASE WHEN {_ABANDONED} THEN (SELECT iif(e.ended_ns IS NULL, 'interrupted', e.status) {_LAST})
-             ELSE sessions.status END AS status,
-        CASE WHEN {_ABANDONED} THEN (SELECT e.ended_ns {_LAST}) ELSE sessions.ended_ns END AS ended_ns
-    FROM sessions)"""
-
-READ_SESSION: Final = f"SELECT {SESSION_COLUMNS} FROM {SESSIONS} WHERE session_id = :session_id"
+    executions, {_SUMS}"""
+#: Where they are read from.
+SESSIONS: Final = statement(READING, "sessions_as_they_stand", sums=_SUMS, abandoned=statement(READING, "abandoned"))
 
 
 class EmbeddedSessions:
@@ -48,14 +35,15 @@ class EmbeddedSessions:
 
     async def list_sessions(self, wanted: Mapping[str, str | None], window: Window, limit: int) -> list[SessionState]:
         """Return the sessions that started in the window, by these columns, newest first. Raise StoreErrors."""
-        bounds = {"since_ns": window.first_ns, "until_ns": window.end_ns, "limit": row_limit(limit)}
+        bounds = {**window._asdict(), **FROM_THE_NEWEST, "limit": row_limit(limit)}
         async with reading(self._base_path) as log:
             return [state_of(row) for row in await log.rows(list_sessions_sql(wanted), {**wanted, **bounds})]
 
 
 async def session_state(log: Reader, base_path: Path, session_id: str) -> SessionState:
     """The session in this snapshot. Raises SessionNotFoundError."""
-    rows = await log.rows(READ_SESSION, {"session_id": session_id})
+    sql = statement(READING, "session", columns=SESSION_COLUMNS, sessions=SESSIONS)
+    rows = await log.rows(sql, {"session_id": session_id})
     if not rows:
         raise SessionNotFoundError(
             f"no session {session_id!r} is logged in {database_path(base_path)}; "
@@ -65,11 +53,8 @@ async def session_state(log: Reader, base_path: Path, session_id: str) -> Sessio
 
 
 def list_sessions_sql(wanted: Mapping[str, str | None]) -> str:
-    """Sessions by the time of their start, newest first."""
-    return f"""
-        SELECT {SESSION_COLUMNS} FROM {SESSIONS}
-        WHERE started_ns >= :since_ns AND started_ns < :until_ns {matching(wanted)}
-        ORDER BY started_ns DESC, session_id DESC LIMIT :limit"""
+    """Return the statement that lists sessions by the time of their start, newest first."""
+    return statement(READING, "sessions", columns=SESSION_COLUMNS, sessions=SESSIONS, where=matching(wanted))
 
 
 def state_of(row: Row) -> SessionState:
@@ -81,7 +66,7 @@ def state_of(row: Row) -> SessionState:
         agent_id=agent_id,
         user_id=user_id,
         org_id=org_id,
-        metrics=SessionMetrics(executions=executions, **sums(values)),
+        metrics=SessionMetrics(*values, executions=executions),
         timestamps=SessionTimestamps(
             started_at=local_iso(started_ns),
             updated_at=local_iso(updated_ns),

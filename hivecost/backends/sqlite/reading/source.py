@@ -6,10 +6,9 @@ import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from hivecost.backends.sqlite.faults import named_faults
-from hivecost.backends.sqlite.reading.statements import statements
 from hivecost.backends.sqlite.snapshot import (
     connect_read_only,
     database_path,
@@ -18,8 +17,11 @@ from hivecost.backends.sqlite.snapshot import (
     open_snapshot,
     require_text,
 )
+from hivecost.backends.sqlite.statements import READING, statements
 
 Row = tuple[Any, ...]
+#: The place before the first of what is read from the newest on: later than any log goes.
+FROM_THE_NEWEST: Final = {"after_ns": 2**63 - 1, "after_id": 0}
 
 
 class Source:
@@ -31,7 +33,7 @@ class Source:
 
     def rows(self, name: str, parameters: Mapping[str, Any], **places: str) -> list[Row]:
         """Return the rows of a statement of `reading.sql`, its `{places}` filled. Raise what `select` raises."""
-        return self.select(statements("reading.sql")[name].format(**places), parameters)
+        return self.select(statements(READING)[name].format(**places), parameters)
 
     def select(self, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
         """Return the rows of a statement. Raise StoreErrors, and ConfigError for a text that no database can hold."""

@@ -43,7 +43,7 @@ _OF_PRUNED: Final = {**OF_TURNS, "execution": "''", "reason": "''", "pruned": "'
 _OF_QUARTER_HOURS: Final = fields_of(KEPT_DIMENSIONS)
 #: The same for the sums of nodes, which are kept by session and by no time.
 _OF_NODES: Final = fields_of(("session", "node", *COUNTED))
-_STORED_SUMS: Final = ", ".join(f"sum({name})" for name in SUM_NAMES)
+STORED_SUMS: Final = ", ".join(f"sum({name})" for name in SUM_NAMES)
 _SUMS_OF_TURNS: Final = ", ".join(SUMS[name] for name in SUM_NAMES)
 
 
@@ -113,7 +113,7 @@ def _read(rows: Rows, values: Sequence[str], asked: Asked, *, is_by_time: bool) 
     wanted = {name: value for name, value in asked.wanted._asdict().items() if value is not None}
     looks_at = {*values, *wanted}
     if asked.has_nodes and wanted.get("session") and not is_by_time and looks_at <= _OF_NODES.keys():
-        yield from rows("sums_of_nodes", bound(wanted), **_places(values, wanted, _OF_NODES, "0", _STORED_SUMS))
+        yield from rows("sums_of_nodes", bound(wanted), **_places(values, wanted, _OF_NODES, "0", STORED_SUMS))
         return
     first, end = -(-first_ns // QUARTER_HOUR_NS), end_ns // QUARTER_HOUR_NS
     cuts = [asked.window]
@@ -121,7 +121,7 @@ def _read(rows: Rows, values: Sequence[str], asked: Asked, *, is_by_time: bool) 
         yield from rows(
             "sums_of_quarter_hours",
             {**bound(wanted), "first": first, "end": end},
-            **_places(values, wanted, _OF_QUARTER_HOURS, "quarter_hour" if is_by_time else "0", _STORED_SUMS),
+            **_places(values, wanted, _OF_QUARTER_HOURS, "quarter_hour" if is_by_time else "0", STORED_SUMS),
         )
         cuts = [Window(first_ns, first * QUARTER_HOUR_NS), Window(end * QUARTER_HOUR_NS, end_ns)]
     # Sessions have an index of their own, which is better than that of time; nobody else has.
@@ -142,7 +142,7 @@ def _read(rows: Rows, values: Sequence[str], asked: Asked, *, is_by_time: bool) 
                     "first": -(-cut.first_ns // QUARTER_HOUR_NS),
                     "end": -(-cut.end_ns // QUARTER_HOUR_NS),
                 },
-                **_places(values, wanted, _OF_PRUNED, "quarter_hour" if is_by_time else "0", _STORED_SUMS),
+                **_places(values, wanted, _OF_PRUNED, "quarter_hour" if is_by_time else "0", STORED_SUMS),
                 time=f"{no_index}quarter_hour",
             )
 

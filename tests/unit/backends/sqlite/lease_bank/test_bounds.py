@@ -34,7 +34,7 @@ def alive():
 
     class Alive:
         def note(self, hold):
-            noted.extend(map(weakref.ref, hold.entry.made_on))
+            noted.extend(map(weakref.ref, hold._entry.made_on))
 
         def __call__(self):
             there = {id(account): account for reference in noted if (account := reference()) is not None}
@@ -157,7 +157,7 @@ async def test_a_raised_limit_reaches_an_account_that_was_dropped(base_path, mon
         (await ledger.reserve({"user": "bob"})).settle()
         await ledger.set_limit("b", "10 calls", by="ada")
         hold = await ledger.reserve({"user": "ada"})
-        assert hold.entry.made_on == kept.entry.made_on
+        assert hold._entry.made_on == kept._entry.made_on
         assert hold.settle().crossings == ()  # 3 of 10 are nothing to warn of
 
 

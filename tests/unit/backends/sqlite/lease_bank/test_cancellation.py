@@ -133,7 +133,7 @@ async def test_usage_that_arrives_late_settles_what_was_in_doubt(base_path, budg
 
 #: What the ledger decides in memory.
 FILES = (
-    *(f"leasing/{name}.py" for name in ("local_ledger", "journal", "hold")),
+    *(f"leasing/{name}.py" for name in ("local_holds", "local_ledger", "journal", "ledger_hold")),
     *(f"ledger/{name}.py" for name in ("state", "book", "hold")),
 )
 

@@ -20,7 +20,7 @@ pytestmark = pytest.mark.anyio
 HELD = 10_000_000
 #: Those that the ledger runs through.
 FILES = (
-    *(f"leasing/{name}.py" for name in ("atomic", "local_ledger", "journal", "leases")),
+    *(f"leasing/{name}.py" for name in ("atomic", "local_holds", "local_ledger", "journal", "leases")),
     *(f"ledger/{name}.py" for name in ("state", "book", "account")),
 )
 

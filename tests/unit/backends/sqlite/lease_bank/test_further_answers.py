@@ -18,7 +18,7 @@ pytestmark = pytest.mark.anyio
 LIMIT, HELD, BILL = 100_000, 90_000, 30_000
 #: Those that the ledger runs through.
 FILES = (
-    *(f"leasing/{name}.py" for name in ("atomic", "local_ledger", "journal", "leases", "hold")),
+    *(f"leasing/{name}.py" for name in ("atomic", "local_holds", "local_ledger", "journal", "leases", "ledger_hold")),
     *(f"ledger/{name}.py" for name in ("state", "book", "hold", "account")),
 )
 
@@ -38,7 +38,7 @@ async def answered(ledger, user="ada"):
 async def until_lent_to_nobody(hold):
     """Nobody has used the leases for a while: they are back."""
     with anyio.fail_after(30):
-        while any(account.room for account in hold.entry.made_on):
+        while any(account.room for account in hold._entry.made_on):
             await anyio.sleep(0.05)
 
 

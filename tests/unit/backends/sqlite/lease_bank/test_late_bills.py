@@ -110,7 +110,7 @@ async def test_a_bill_that_comes_while_its_doubt_is_handed_over(base_path, budge
         hold = await ledger.reserve({}, nanousd=HELD)
         hold.doubt()
         await ledger.status()
-        assert overtaken == [hold.entry]
+        assert overtaken == [hold._entry]
         (row,) = await ledger.status()
         assert (row.settled, row.held, row.in_doubt) == (BILL, 0, 0)
     assert stand(base_path) == (BILL, 0, 0)

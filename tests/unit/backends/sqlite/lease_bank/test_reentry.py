@@ -33,7 +33,7 @@ def anyio_backend():
 
 #: Those that the ledger runs through.
 FILES = (
-    *(f"leasing/{name}.py" for name in ("atomic", "local_ledger", "journal", "leases", "hold")),
+    *(f"leasing/{name}.py" for name in ("atomic", "local_holds", "local_ledger", "journal", "leases", "ledger_hold")),
     *(f"ledger/{name}.py" for name in ("state", "book", "hold", "account")),
 )
 
@@ -109,7 +109,7 @@ async def test_what_a_finalizer_settled_late_is_told(at_line, base_path, budgets
                 other.doubt()
         assert answers == [None]
         (late,) = told
-        assert late["hold"] is theirs
+        assert late["hold"].hold_id == theirs.hold_id
         assert {incident.budget for incident in late["settlement"].incidents} == {"all", "run"}
         assert set(local._state.frozen) == {"all", "run"}
 

@@ -7,23 +7,37 @@ import pytest
 from hivecost.backends.sqlite import open_reader
 from hivecost.backends.sqlite.log import lifecycles, rollups
 from hivecost.backends.sqlite.reading import runtime_log, sessions
+from hivecost.backends.sqlite.statements import READING, statement
 
 SESSION = {"session_id": "s"}
 NAMES = (
-    *("session_id", "status", "agent_id", "node_id", "since_ns", "until_ns", "limit"),
+    *(
+        "session_id",
+        "status",
+        "agent_id",
+        "node_id",
+        "first_ns",
+        "end_ns",
+        "limit",
+        "after_ns",
+        "after_id",
+    ),
     *("last_turn", "last_event", "last_execution"),
 )
 QUERIES = {
-    "read a session": (sessions.READ_SESSION, "sessions USING PRIMARY KEY (session_id=?)"),
+    "read a session": (
+        statement(READING, "session", columns=sessions.SESSION_COLUMNS, sessions=sessions.SESSIONS),
+        "sessions USING PRIMARY KEY (session_id=?)",
+    ),
     "list sessions": (sessions.list_sessions_sql({}), "sessions_by_start (started_ns>? AND started_ns<?)"),
     "list an agent's": (
         sessions.list_sessions_sql({"agent_id": "a"}),
         "sessions_by_start (started_ns>? AND started_ns<?)",
     ),
-    "load nodes": (runtime_log.LOAD_NODES, "nodes USING PRIMARY KEY (session_id=?)"),
-    "load steps": (runtime_log.load_steps_sql(SESSION), "turns_by_session (session_id=?)"),
-    "load a node's": (runtime_log.load_steps_sql({**SESSION, "node_id": "n"}), "turns_by_session (session_id=?)"),
-    "models of nodes": (runtime_log.LOAD_NODE_MODELS, "nodes USING PRIMARY KEY (session_id=?)"),
+    "load nodes": (runtime_log.NODES, "nodes USING PRIMARY KEY (session_id=?)"),
+    "load steps": (runtime_log.load_steps_sql({}), "turns_by_session (session_id=?)"),
+    "load a node's": (runtime_log.load_steps_sql({"node_id": "n"}), "turns_by_session (session_id=?)"),
+    "models of nodes": (statement(READING, "models_of_nodes"), "nodes USING PRIMARY KEY (session_id=?)"),
     "list runs": (runtime_log.list_runs_sql({}), "executions_by_start (started_ns>? AND started_ns<?)"),
     "list a session's": (runtime_log.list_runs_sql(SESSION), "executions_by_end (session_id=?)"),
     "fold time": (rollups._FOLD_TIME, "turns USING INTEGER PRIMARY KEY (rowid>?)"),

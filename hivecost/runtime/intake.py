@@ -1,7 +1,8 @@
-"""What comes to the bus as a turn is checked and priced once, so that nobody behind the bus has to."""
+"""Where what agents report comes in: turns are checked, priced and counted once, for all behind the bus."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import cache
 from operator import attrgetter
@@ -10,13 +11,16 @@ from typing import Any, Final, TypeVar
 from msgspec.structs import astuple, fields, replace
 
 from hivecost.attribute_names import ATTRIBUTION_FIELDS
-from hivecost.errors import EventFormatError
+from hivecost.bus import EventBus, collect
+from hivecost.errors import BusClosedError, EventFormatError
 from hivecost.events import ChargeSettled, Cost, CostStatus, Event, LLMTurnComplete, Usage
 from hivecost.frozen import FrozenDict
 from hivecost.money import TURN_COST_MAX_NANOUSD
 from hivecost.plain_text import plain_str
 from hivecost.pricing import PriceBook
+from hivecost.runtime.registry import Registry
 
+_log = logging.getLogger("hivecost.runtime")
 _Event = TypeVar("_Event", bound=Event)
 
 #: The fields by which a turn is attributed and logged, and what each of them must be.
@@ -43,6 +47,59 @@ _SHAPES: Final = frozenset(
 _INTEGER_MAX: Final = 2**63 - 1
 _ONLY_STR: Final = {str}
 _WITHOUT_AMOUNT: Final = frozenset({CostStatus.UNPRICED, CostStatus.INVALID})
+
+
+class Intake:
+    """The bus of a runtime, which counts each turn with its execution; from any thread.
+
+    `tell_unasked` is told of turns of executions that are not known here.
+    """
+
+    def __init__(
+        self,
+        registry: Registry,
+        prices: PriceBook,
+        tell_unasked: Callable[[LLMTurnComplete], None],
+        *,
+        close_timeout_s: float,
+    ) -> None:
+        self.bus = EventBus(admit=self._admit, close_timeout_s=close_timeout_s)
+        #: Turns that belong to no execution running here.
+        self.foreign_turns = 0
+        #: Events that agents reported when the bus was closed already.
+        self.events_lost = 0
+        #: This process is a child of the one where the runtime runs.
+        self.is_forked = False
+        self._registry = registry
+        self._prices = prices
+        self._tell_unasked = tell_unasked
+
+    def publish(self, event: Event) -> None:
+        """Publish without waiting, from any thread; a loss is counted and logged, never raised into the agent."""
+        try:
+            self.bus.publish_nowait(event)
+        except BusClosedError as error:
+            self.events_lost += 1
+            why = error if self.is_forked else "it came after the runtime closed"
+            _log.error("%s of execution %s is lost: %s", event.type, event.execution_id, why)
+
+    def collect(self) -> None:
+        """Count the turns that other threads settled so far."""
+        collect(self.bus)
+
+    def _admit(self, event: Event) -> Event:
+        """Price a turn that came without a cost, and count it with its execution."""
+        if not isinstance(event, LLMTurnComplete):
+            return with_plain_names(event)
+        event = admit_turn(event, self._prices)
+        execution = self._registry.running.get(event.execution_id)
+        if execution is None:
+            self.foreign_turns += 1
+            if not self._registry.knows(event.execution_id):
+                self._tell_unasked(event)
+        else:
+            execution.count(event)
+        return event
 
 
 def admit_turn(turn: LLMTurnComplete, prices: PriceBook) -> LLMTurnComplete:

@@ -1,0 +1,1 @@
+"""How a conversation is made smaller, one file for each way."""
