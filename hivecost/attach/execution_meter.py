@@ -34,6 +34,7 @@ from hivecost.errors import (
 )
 from hivecost.runtime.execution import Execution
 from hivecost.runtime.turn import Turn
+from hivecost.usage import UsageStatus
 
 #: What a path means that nobody knows, at a host that bills.
 _UNMETERED: Final = "{host} bills, and nobody here knows what {path} costs: a hard budget cannot hold for it"
@@ -126,8 +127,8 @@ def _answer(refusal: Refusal, route: Route | None, headers: Mapping[str, str]) -
 class TurnPass:
     """An attempt that passed the gate."""
 
-    def __init__(self, turn: Turn, request: ModelRequest, told: Callable[[Turn], None]) -> None:
-        """`told` is called when its end is known."""
+    def __init__(self, turn: Turn, request: ModelRequest, told: Callable[[Turn, bool], None]) -> None:
+        """`told` is called at its end, with whether what was billed is in doubt."""
         self._turn = turn
         self._request = request
         self._told = told
@@ -169,6 +170,8 @@ class TurnPass:
 
     def end(self) -> bytes:
         """Settle by what the answer said."""
+        if self._answer is None:
+            self.doubt("its answer ended before it began")
         if self._is_over or self._answer is None:
             return b""
         rest = self._answer.close()
@@ -197,4 +200,4 @@ class TurnPass:
             self._turn.settle(reading)
         error = None if readings else AttemptLostError(why)
         self._turn.__exit__(type(error) if error else None, error, None)
-        self._told(self._turn)
+        self._told(self._turn, not readings or any(reading.status is not UsageStatus.OK for reading in readings))

@@ -57,4 +57,4 @@ def receipt_values(tally: Tally, totals: Totals, place: Place, status: int) -> d
 
 
 def _values(sums: Sums) -> dict[str, int]:
-    return {"calls": sums.calls, "cost_nanousd": sums.nanousd, "in_doubt": sums.in_doubt}
+    return {"calls": sums.calls, "cost_nanousd": sums.nanousd, "in_doubt": sums.in_doubt, "unpriced": sums.unpriced}

@@ -154,7 +154,7 @@ def _stored(place: Place) -> dict[str, Budget]:
         return {}
     try:
         with open_log(place).snapshot() as log:
-            return {one.budget.name: one.budget for one in log.budgets()}
+            return {one.budget.name: one.budget for one in log.budgets() if one.budget.mode == "hard"}
     except StoreError:  # the runtime says what is wrong with it
         return {}
 

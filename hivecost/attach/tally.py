@@ -16,16 +16,20 @@ class Sums:
         self.nanousd = 0
         #: Of which nobody knows what was billed: their holds stay.
         self.in_doubt = 0
+        #: Whose tokens are known, and no price for them.
+        self.unpriced = 0
 
-    def add(self, nanousd: int | None) -> None:
+    def add(self, nanousd: int | None, *, in_doubt: bool) -> None:
         """Count an attempt."""
         self.calls += 1
         self.nanousd += nanousd or 0
-        self.in_doubt += nanousd is None
+        self.in_doubt += in_doubt
+        self.unpriced += nanousd is None and not in_doubt
 
     def __str__(self) -> str:
         doubt = f", {self.in_doubt:,} in doubt" if self.in_doubt else ""
-        return f"{self.calls:,} calls, {format_usd(self.nanousd)}{doubt}"
+        unpriced = f", {self.unpriced:,} unpriced" if self.unpriced else ""
+        return f"{self.calls:,} calls, {format_usd(self.nanousd)}{doubt}{unpriced}"
 
 
 class Tally:
@@ -50,10 +54,10 @@ class Tally:
         self.refused[kind] += 1
         self.reasons.setdefault(kind, message)
 
-    def end(self, turn: Turn, *, where: str) -> None:
+    def end(self, turn: Turn, in_doubt: bool, *, where: str) -> None:
         """Count an attempt whose end is known, as far as it can be."""
         request, cost = turn.request, turn.cost
         nanousd = None if cost is None else cost.nanousd
         places = (self.by_model, request.model), (self.by_node, request.node_id), (self.by_line, where)
         for sums in (self.total, *(by[name] for by, name in places)):
-            sums.add(nanousd)
+            sums.add(nanousd, in_doubt=in_doubt)

@@ -243,3 +243,39 @@ def test_another_user_is_not_served() -> None:
 
     assert _is_own(Peer(os.getuid()))
     assert not _is_own(Peer(os.getuid() + 1))
+
+
+async def test_clients_that_are_not_metered_pay_for_nothing(gate) -> None:
+    """What is refused without its body raises; what is free, and what another client has asked for, is sent."""
+    from types import SimpleNamespace
+
+    from hivecost_hook.attribution import is_metered
+    from hivecost_hook.unmetered_clients import patch_aiohttp, patch_urllib3
+
+    import hivecost
+
+    class ClientSession:
+        async def _request(self, method, url, **options):
+            return url
+
+    class HTTPConnectionPool:
+        host, port = "api.openai.com", 443
+
+        def urlopen(self, method, url, body=None):
+            return url
+
+    patch_aiohttp(SimpleNamespace(ClientSession=ClientSession), gate)
+    patch_urllib3(SimpleNamespace(HTTPConnectionPool=HTTPConnectionPool), gate)
+    session, pool = ClientSession(), HTTPConnectionPool()
+    paid = "https://api.openai.com/refuse"
+    with pytest.raises(hivecost.BudgetExceededError, match="aiohttp"):
+        await session._request("POST", paid)
+    with pytest.raises(hivecost.BudgetExceededError, match="urllib3"):
+        await anyio.to_thread.run_sync(pool.urlopen, "POST", "/refuse")
+    assert await session._request("POST", "https://example.org/free") == "https://example.org/free"
+    assert await anyio.to_thread.run_sync(pool.urlopen, "POST", "/free") == "/free"
+    token = is_metered.set(True)
+    try:
+        assert await session._request("POST", paid) == paid
+    finally:
+        is_metered.reset(token)
