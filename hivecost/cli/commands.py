@@ -8,6 +8,7 @@ import typer
 
 from hivecost.cli.advise import advise
 from hivecost.cli.budget import budget
+from hivecost.cli.compact import compact
 from hivecost.cli.demo import demo
 from hivecost.cli.graph import graph
 from hivecost.cli.help import ABOUT
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 app.command()(advise)
 app.add_typer(budget)
+app.command()(compact)
 app.command()(demo)
 app.add_typer(graph)
 app.command()(price)

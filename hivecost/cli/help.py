@@ -10,6 +10,7 @@ ABOUT: Final = "Cost control for agent runtimes: what was spent, by whom, and wh
 COMMANDS: Final = {
     "advise": "Show what caching saved, what compaction did, and what cheaper models or batching would save.",
     "budget": "How budgets stand, and changing hard ones while agents run.",
+    "compact": "Make a conversation fit its context budget: calls keep their results, and the user's last words stay.",
     "demo": "Run small agents against a provider emulator.",
     "graph": "What the loops of a graph's nodes obey.",
     "price": "Price calls from stdin, one JSON object a line, to stdout: line N of the output is line N of the input.",

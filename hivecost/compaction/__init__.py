@@ -1,8 +1,8 @@
 """Context budgets: counting a conversation, and making it smaller without breaking it or its prompt's cache."""
 
-from hivecost.compaction.arrival import cut_long_results
+from hivecost.compaction.arrival import cut_long_results, whole_results
 from hivecost.compaction.break_even import BreakEven, CacheState, Rates, break_even
-from hivecost.compaction.cache_marks import with_cache_marks
+from hivecost.compaction.cache_marks import needs_cache_marks, with_cache_marks
 from hivecost.compaction.compact import Summarizer, compact
 from hivecost.compaction.config import CompactionConfig, StrategyName
 from hivecost.compaction.counting import ContextCount, Counter, CountSource
@@ -38,11 +38,13 @@ __all__ = [
     "break_even",
     "compact",
     "cut_long_results",
+    "needs_cache_marks",
     "plan_compaction",
     "problems",
     "prune_tool_results",
     "read_conversation",
     "read_prompt",
     "units",
+    "whole_results",
     "with_cache_marks",
 ]

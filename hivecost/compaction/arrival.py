@@ -1,11 +1,15 @@
-"""Results of tools that are too long are cut when they come: nobody has them in a cache yet."""
+"""Results of tools, when they come: how many there are, and those that are too long are cut.
+
+Nobody has them in a cache yet.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from hivecost.compaction.counting import Counter
-from hivecost.compaction.markers import cut_at_both_ends
+from hivecost.compaction.markers import cut_at_both_ends, is_placeholder
 from hivecost.compaction.reading import ShapeName, read_conversation
 from hivecost.compaction.shapes import Message, Shape, text_of
 
@@ -23,6 +27,13 @@ def cut_long_results(
         if entry.answers:
             cut[since + place] = _shortened(known.shape, known.messages[place], tokens, counter) or cut[since + place]
     return cut if any(new is not old for new, old in zip(cut, messages, strict=True)) else messages
+
+
+def whole_results(messages: Sequence[Any], shape: ShapeName) -> int:
+    """Return how many results of tools there are that were not replaced by a note."""
+    known = read_conversation(messages, shape)
+    answering = (message for message, entry in zip(known.messages, known.entries, strict=True) if entry.answers)
+    return sum(not is_placeholder(result.content) for message in answering for result in known.shape.results(message))
 
 
 def _shortened(shape: Shape, message: Message, tokens: int, counter: Counter) -> Message | None:

@@ -19,10 +19,8 @@ def with_cache_marks(prompt: Prompt, *, anchor: int | None = None) -> Any:
     """Return the prompt with marks: behind the system message, before `anchor`, and at the last two messages.
 
     `anchor` is the index of the first message that a compaction changed: what is before it is in the cache, and found
-    there only by a mark. As it is, where the caller set marks, where the shape has none, or nothing can be marked.
+    there only by a mark. Ask `needs_cache_marks` first.
     """
-    if prompt.shape != "anthropic" or _has_marks(prompt):
-        return prompt.with_messages(prompt.messages)
     count = len(prompt.messages)
     places = {place for place in (count - 1, count - 2, (anchor or 0) - 1) if place >= 0}
     messages = [_marked(message) if place in places else message for place, message in enumerate(prompt.messages)]
@@ -32,11 +30,14 @@ def with_cache_marks(prompt: Prompt, *, anchor: int | None = None) -> Any:
     return request
 
 
-def _has_marks(prompt: Prompt) -> bool:
+def needs_cache_marks(prompt: Prompt) -> bool:
+    """Return whether marks are ours to set: the prompt is of a shape that has them, and its caller set none."""
+    if prompt.shape != "anthropic":
+        return False
     request = prompt.request or {}
     if request.get("cache_control") or any(is_marked(parts_of(request.get(name))) for name in ("system", "tools")):
-        return True
-    return any(is_marked(parts_of(plain_message(message).get("content"))) for message in prompt.messages)
+        return False
+    return not any(is_marked(parts_of(plain_message(message).get("content"))) for message in prompt.messages)
 
 
 def _marked(message: Any) -> Any:

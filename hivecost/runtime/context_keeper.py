@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
+from functools import cached_property
 from typing import Any, Final
 
 import msgspec
@@ -25,12 +26,13 @@ from hivecost.compaction import (
     prune_tool_results,
     read_conversation,
     read_prompt,
-    with_cache_marks,
+    whole_results,
 )
 from hivecost.errors import BudgetExceededError, ContextBudgetError
 from hivecost.events import CompactionTrigger
 from hivecost.plain_text import shown
 from hivecost.pricing import PriceBook
+from hivecost.runtime.conversation import SKIPS_TOLD_EVERY, Conversation, FittedPrompt
 from hivecost.runtime.loop_config import LoopRules
 
 
@@ -60,75 +62,10 @@ _SHARE_SAVED_MIN: Final = 0.1
 _SHARE_NEW_MIN: Final = 0.2
 #: A summariser that failed so often is not asked again.
 _FAILURES_MAX: Final = 3
-#: Turns between two events that say that an edit would not pay.
-_SKIPS_TOLD_EVERY: Final = 10
 #: Prompts that the provider called too long, one after the other, until that is an error.
 _OVERFLOWS_MAX: Final = 2
 
 _log = logging.getLogger("hivecost.compaction")
-
-
-class FittedPrompt:
-    """A prompt that is ready to be sent. Tell what came of it: the next count begins there."""
-
-    def __init__(self, prompt: Any, messages: Any, conversation: _Conversation | None = None) -> None:
-        #: As it was given, with the messages that are to be sent.
-        self.prompt = prompt
-        #: The messages to send; of what is no conversation, all of it.
-        self.messages = messages
-        self._conversation = conversation
-        self._kept = [] if conversation is None else conversation.kept
-
-    def report(self, input_tokens: int) -> None:
-        """Take what the provider counted for it."""
-        if self._conversation is not None and input_tokens > 0:
-            self._conversation.overflows = 0
-            self._conversation.counter.report(self._kept, input_tokens)
-
-    def overflow(self) -> None:
-        """The provider refused it as too long: the next prompt of this conversation has half of the budget."""
-        if self._conversation is not None:
-            self._conversation.overflows += 1
-
-
-class _Conversation:
-    """What is known of one conversation between its turns."""
-
-    def __init__(self, model: str, provider: str, prompt: Prompt) -> None:
-        self.model = model
-        self.counter = Counter(model, provider=provider, around=prompt.around)
-        #: The messages as the agent gave them last, and as they were sent.
-        self.given: list[Any] = []
-        self.kept: list[Any] = []
-        self.sent_s: float | None = None
-        #: Results of tools that were not replaced yet.
-        self.results = 0
-        #: How many tokens there were when a compaction was of no use.
-        self.stalled_at: int | None = None
-        #: How often, one after the other.
-        self.stalls = 0
-        #: What was wrong then.
-        self.error: ContextBudgetError | None = None
-        self.overflows = 0
-        #: Turns since it was said last that an edit would not pay.
-        self.turns_since_skip = _SKIPS_TOLD_EVERY
-        #: How many messages were as before after the last compaction.
-        self.anchor: int | None = None
-
-    def stall(self, tokens: int, error: ContextBudgetError | None) -> None:
-        """Note that a compaction was of no use."""
-        self.stalled_at, self.error = tokens, error
-        self.stalls += 1
-
-    def continues(self, messages: Sequence[Any]) -> list[Any] | None:
-        """Return what is to be sent for these messages, before any edit; None where they are of another conversation.
-
-        They go on from what the agent gave before, or from what it was given back.
-        """
-        for known in (self.given, self.kept):
-            if known and len(known) <= len(messages) and list(messages[: len(known)]) == known:
-                return [*self.kept, *messages[len(known) :]]
-        return None
 
 
 class ContextKeeper:
@@ -149,7 +86,7 @@ class ContextKeeper:
         self._publish = publish
         self._summarize = summarize
         self._failures = 0
-        self._conversations: list[_Conversation] = []
+        self._conversations: list[Conversation] = []
 
     @property
     def is_idle(self) -> bool:
@@ -176,40 +113,25 @@ class ContextKeeper:
                 since=new,
                 counter=conversation.counter,
             )
-        edit = _Edit(
-            self._rules, self._prices, conversation, replace(read, messages=messages), new=new, provider=provider
-        )
+        fitted = replace(read, messages=messages)
+        edit = _Edit(self._rules, self._prices, conversation, fitted, new=new, model=model, provider=provider)
         compaction = await self._compacted(edit, self._cache(conversation, model))
-        self._take(edit, read, compaction, model)
-        sent = with_cache_marks(replace(read, messages=conversation.kept), anchor=conversation.anchor)
-        return FittedPrompt(sent, sent if read.request is None else sent[read.key], conversation)
+        conversation.model, conversation.sent_s = model, self._clock.monotonic_s()
+        if conversation in self._conversations:
+            self._conversations.remove(conversation)
+        self._conversations = [*self._conversations[1 - CONVERSATIONS_MAX :], conversation]
+        return conversation.send(read, fitted, edit.results, compaction)
 
-    def _find(self, read: Prompt, model: str, provider: str) -> tuple[_Conversation, list[Any]]:
+    def _find(self, read: Prompt, model: str, provider: str) -> tuple[Conversation, list[Any]]:
         for conversation in self._conversations:
             messages = conversation.continues(read.messages)
             if messages is not None:
                 if conversation.model != model:
                     conversation.counter = Counter(model, provider=provider, around=read.around)
                 return conversation, messages
-        return _Conversation(model, provider, read), list(read.messages)
+        return Conversation(model, provider, read), list(read.messages)
 
-    def _take(self, edit: _Edit, read: Prompt, compaction: Compaction | None, model: str) -> None:
-        """Note what is sent now, all at once."""
-        conversation = edit.conversation
-        done = compaction is not None and compaction.status == "done"
-        conversation.given = list(read.messages)
-        conversation.kept = compaction.messages if compaction is not None else edit.prompt.messages
-        conversation.results = edit.results
-        if compaction is not None and done:
-            conversation.anchor = compaction.first_changed
-            conversation.results = min(edit.results, self._rules.compaction.keep_tool_results)
-        conversation.model, conversation.sent_s = model, self._clock.monotonic_s()
-        conversation.turns_since_skip += 1
-        if conversation in self._conversations:
-            self._conversations.remove(conversation)
-        self._conversations = [*self._conversations[1 - CONVERSATIONS_MAX :], conversation]
-
-    def _cache(self, conversation: _Conversation, model: str) -> CacheState:
+    def _cache(self, conversation: Conversation, model: str) -> CacheState:
         """What of the conversation's prompt the provider has in its cache, if it has one."""
         rested_s = None if conversation.sent_s is None else self._clock.monotonic_s() - conversation.sent_s
         return "cold" if rested_s is None or rested_s > CACHE_TTL_S or conversation.model != model else "warm"
@@ -279,7 +201,7 @@ class ContextKeeper:
         if compaction.status == "done":
             self._tell(edit, "tool_results", compaction, status="done")
             return compaction
-        if compaction.status == "skipped" and conversation.turns_since_skip >= _SKIPS_TOLD_EVERY:
+        if compaction.status == "skipped" and conversation.turns_since_skip >= SKIPS_TOLD_EVERY:
             conversation.turns_since_skip = 0
             self._tell(edit, "tool_results", compaction, status="skipped", reason=compaction.reason)
         return None
@@ -288,7 +210,7 @@ class ContextKeeper:
         try:
             request = next(plan)
             while True:
-                task = SummaryTask(request, edit.prompt, edit.conversation.model, edit.provider)
+                task = SummaryTask(request, edit.prompt, edit.model, edit.provider)
                 request = plan.send(await self._summary(task))
         except StopIteration as stop:
             result: Compaction = stop.value
@@ -320,34 +242,28 @@ class ContextKeeper:
         reason: str = "",
     ) -> None:
         """Publish what was done, or why nothing was."""
-        tokens, messages = edit.count.tokens, len(edit.prompt.messages)
-        if compaction is None:
-            self._publish(
-                tokens_before=tokens,
-                tokens_after=tokens,
-                trigger=trigger,
-                count_source=edit.count.source,
-                messages_before=messages,
-                messages_after=messages,
-                status=status,
-                reason=reason,
-            )
-            return
+        tokens, messages = edit.count.tokens, edit.prompt.messages
+        came_of_it: dict[str, Any] = {}
+        if compaction is not None:
+            tokens, messages = compaction.tokens_after, compaction.messages
+            came_of_it = {
+                "strategy": compaction.strategy,
+                "steps": tuple(step.strategy for step in compaction.steps if step.status == "done"),
+                "cost_nanousd": compaction.summary_nanousd,
+                "cache_rewrite_nanousd": compaction.cache_rewrite_nanousd,
+                "saves_per_turn_nanousd": compaction.saves_per_turn_nanousd,
+                "breaks_even_after_turns": compaction.breaks_even_after,
+            }
         self._publish(
-            tokens_before=compaction.tokens_before,
-            tokens_after=compaction.tokens_after,
-            strategy=compaction.strategy,
-            steps=tuple(step.strategy for step in compaction.steps if step.status == "done"),
+            tokens_before=edit.count.tokens,
+            tokens_after=tokens,
+            messages_before=len(edit.prompt.messages),
+            messages_after=len(messages),
             trigger=trigger,
-            count_source=compaction.count_source,
-            messages_before=messages,
-            messages_after=len(compaction.messages),
-            cost_nanousd=compaction.summary_nanousd,
-            cache_rewrite_nanousd=compaction.cache_rewrite_nanousd,
-            saves_per_turn_nanousd=compaction.saves_per_turn_nanousd,
-            breaks_even_after_turns=compaction.breaks_even_after,
+            count_source=edit.count.source,
             status=status,
             reason=reason,
+            **came_of_it,
         )
 
 
@@ -358,12 +274,14 @@ class _Edit:
         self,
         rules: LoopRules,
         prices: PriceBook,
-        conversation: _Conversation,
+        conversation: Conversation,
         prompt: Prompt,
         *,
         new: int,
+        model: str,
         provider: str,
     ) -> None:
+        self.model = model
         self.conversation = conversation
         self.prompt = prompt
         self.count: ContextCount = conversation.counter.count(prompt.messages)
@@ -371,12 +289,13 @@ class _Edit:
         self._prices = prices
         self.provider = provider
         self._new = read_conversation(prompt.messages[new:], prompt.shape).entries
-        self.results = conversation.results + sum(len(entry.answers) for entry in self._new)
+        #: Results of tools that were not replaced.
+        self.results = conversation.results + whole_results(prompt.messages[new:], prompt.shape)
 
-    @property
+    @cached_property
     def rates(self) -> Rates:
         """What its tokens cost."""
-        quote = self._prices.quote(self.conversation.model, provider=self.provider)
+        quote = self._prices.quote(self.model, provider=self.provider)
         return Rates.of(quote, self.count.tokens)
 
     def cache(self, state: CacheState) -> CacheState:
@@ -386,7 +305,7 @@ class _Edit:
 
     @property
     def _window(self) -> int | None:
-        return self._prices.limits(self.conversation.model, self.provider).context_window
+        return self._prices.limits(self.model, self.provider).context_window
 
     @property
     def overflow_budget(self) -> int:

@@ -304,6 +304,7 @@ class Executions:
         kept = without_traceback(result)
         self._registry.end(kept)
         execution.result = result if execution.waiters else kept
+        execution.forget_loops()
         execution.body.error = None  # its traceback would keep all that the agent had
         execution.finished.set()
         if not self.running:

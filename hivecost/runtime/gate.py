@@ -35,6 +35,9 @@ _log = logging.getLogger("hivecost.runtime")
 class Gate:
     """Awaits the checks that plugins added, then holds money on the hard budgets."""
 
+    #: Whether every turn passes as it is asked for, and so nothing of it is changed on the way here either.
+    passes_all = False
+
     def __init__(
         self,
         hard: Iterable[Budget],

@@ -44,9 +44,9 @@ class LoopConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
     #: The context budget of a conversation, in tokens: one of more is compacted before the next turn.
     max_history_tokens: int | Unlimited | None = None
-    #: Turns; after the last one the execution ends as `on_limit` says.
+    #: Turns; the one behind the last raises LoopLimitError, which completes the execution.
     max_iterations: int | Unlimited | None = None
-    #: Of the calls that one answer asks for, so many run; each of the others gets a result that says so.
+    #: Of the calls that one answer asks for, so many are to run: the agent finds it in `turn.max_tool_calls`.
     max_tool_calls_per_turn: int | Unlimited | None = None
     #: A result of more tokens is cut in the middle when it comes.
     max_tool_result_tokens: int | Unlimited | None = None
@@ -64,7 +64,7 @@ class LoopConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     protected_tools: tuple[str, ...] | None = None
     #: Whether long arguments of old calls are replaced, too.
     clear_tool_inputs: bool | None = None
-    #: Where the agent keeps results that were replaced, such as a folder.
+    #: Where the agent keeps results that were replaced, such as a folder: it finds them in `turn.spilled`.
     spill: str | None = None
     #: Who writes summaries: a model, or "same", the agent's own. "" is the cheapest of the user's tiers that fits.
     summary_model: str | None = None
@@ -72,7 +72,7 @@ class LoopConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     summary_share: float | None = None
     #: Within how many turns an edit has to pay that is made to save money.
     turns_ahead: int | None = None
-    #: What happens at `max_iterations`: the execution ends, or one more turn is told to come to an end.
+    #: With `wind_down` there is one turn more than `max_iterations`, to come to an end in: its `turn.is_last` is true.
     on_limit: OnLimit | None = None
 
     def __post_init__(self) -> None:

@@ -2,28 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Mapping
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any
 
 from hivecost.errors import LoopLimitError
+from hivecost.frozen import EMPTY
 from hivecost.gate_contract import TurnRequest
 from hivecost.runtime.billing_errors import is_context_overflow
-from hivecost.runtime.context_keeper import ContextKeeper, FittedPrompt
-from hivecost.runtime.loop_config import LoopConfig, LoopRules
+from hivecost.runtime.context_keeper import ContextKeeper
+from hivecost.runtime.conversation import FittedPrompt
+from hivecost.runtime.loop_config import LoopRules
 from hivecost.runtime.prompt_count import Count, PromptCount
 from hivecost.usage import tokens_of
 
-MakeKeeper = Callable[[LoopRules], ContextKeeper]
-
 
 class NodeLoop:
-    """The loop of one node in one execution. On the runtime's loop, but for `report` and `failed`."""
+    """The loop of one node in one execution."""
 
-    def __init__(self, node_id: str, rules: LoopRules, make_keeper: MakeKeeper) -> None:
+    def __init__(self, node_id: str, rules: LoopRules, keeper: ContextKeeper) -> None:
         self.rules = rules
-        self.keeper = make_keeper(rules)
+        self.keeper = keeper
         self._node_id = node_id
+        self._lock = threading.Lock()  # a turn may be left in any thread
         self._turns = 0
 
     def max_tokens(self, asked: int) -> int:
@@ -34,14 +36,17 @@ class NodeLoop:
     def begin_turn(self) -> bool:
         """Count a turn, and return whether it is the last one. Raise LoopLimitError behind that."""
         limit = self.rules.max_iterations
-        if limit is not None and self._turns >= limit:
-            raise LoopLimitError("max_iterations", limit, node_id=self._node_id)
-        self._turns += 1
-        return self._turns == limit
+        most = None if limit is None else limit + (self.rules.on_limit == "wind_down")
+        with self._lock:
+            if limit is not None and self._turns == most:
+                raise LoopLimitError("max_iterations", limit, node_id=self._node_id)
+            self._turns += 1
+            return self._turns == most
 
     def undo_turn(self) -> None:
         """It was not sent."""
-        self._turns -= 1
+        with self._lock:
+            self._turns -= 1
 
 
 class LoopTurn:
@@ -53,7 +58,9 @@ class LoopTurn:
         self._count = partial(PromptCount, tools=tools, count=count)
         self._input_tokens = input_tokens
         self._fitted: FittedPrompt | None = None
+        self._is_counted = False
         self.is_last = False
+        self.max_tool_calls = loop.rules.max_tool_calls_per_turn
 
     @property
     def prompt(self) -> Any:
@@ -65,16 +72,21 @@ class LoopTurn:
         """Return the messages to send."""
         return self._given if self._fitted is None else self._fitted.messages
 
+    @property
+    def spilled(self) -> Mapping[str, Any]:
+        """Return the results that were just replaced, by the place that their note names."""
+        return EMPTY if self._fitted is None else self._fitted.spilled
+
     async def enter(self, request: TurnRequest) -> tuple[TurnRequest, int, PromptCount | None]:
         """Return the request, about how long its prompt is, and what of it may still be counted.
 
         Raises LoopLimitError and ContextBudgetError.
         """
-        self.is_last = self._loop.begin_turn()
+        self.is_last, self._is_counted = self._loop.begin_turn(), True
         try:
             return await self._enter(request)
         except BaseException:
-            self._loop.undo_turn()
+            self.leave()
             raise
 
     async def _enter(self, request: TurnRequest) -> tuple[TurnRequest, int, PromptCount | None]:
@@ -84,8 +96,10 @@ class LoopTurn:
         return described(request, self._count(self._fitted.prompt), self._input_tokens)
 
     def leave(self) -> None:
-        """It was not sent."""
-        self._loop.undo_turn()
+        """It was not sent; a second time changes nothing."""
+        if self._is_counted:
+            self._is_counted = False
+            self._loop.undo_turn()
 
     def report(self, input_tokens: int) -> None:
         """Take the provider's count of the prompt."""
@@ -104,26 +118,3 @@ def described(
     """Return the request with what its prompt says, about how long that is, and what of it may still be counted."""
     about = input_tokens or tokens_of(prompt.byte_bound)
     return prompt.described(request), about, None if input_tokens else prompt
-
-
-class _Place(NamedTuple):
-    node_id: str
-    own: LoopConfig | None
-
-
-class NodeLoops:
-    """Those of one execution, each made when it is first asked for."""
-
-    def __init__(
-        self, rules: Callable[[str, LoopConfig | None], LoopRules], make_keeper: Callable[..., ContextKeeper]
-    ) -> None:
-        self._rules = rules
-        self._make_keeper = make_keeper
-        self._loops: dict[_Place, NodeLoop] = {}
-
-    def of(self, node_id: str, own: LoopConfig | None) -> NodeLoop:
-        """Return the loop of a node, with what was said where the node was entered."""
-        place = _Place(node_id, own)
-        if place not in self._loops:
-            self._loops[place] = NodeLoop(node_id, self._rules(node_id, own), self._make_keeper)
-        return self._loops[place]

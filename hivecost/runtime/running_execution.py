@@ -27,7 +27,7 @@ from hivecost.runtime.breakdown import Breakdown, Tally
 from hivecost.runtime.context_keeper import ContextKeeper, SummaryTask
 from hivecost.runtime.hosts import ExecutionHost
 from hivecost.runtime.loop_config import LoopConfig, LoopRules
-from hivecost.runtime.node_loops import NodeLoop, NodeLoops
+from hivecost.runtime.node_loops import NodeLoop
 from hivecost.runtime.result import ExecutionResult
 from hivecost.runtime.specs import GraphSpec
 from hivecost.runtime.summaries import model_for_summaries, summarize
@@ -153,7 +153,8 @@ class RunningExecution:
         self._loop = loop
         #: The caps of the nodes that the agent is in, wherever.
         self._open_caps: list[Cap] = []
-        self._loops = NodeLoops(self._rules, self._keeper)
+        #: Those that were asked for, by node and by what was said of it there.
+        self._loops: dict[tuple[str, LoopConfig | None], NodeLoop] = {}
         #: Turns that wait at the gate.
         self._waiting: set[anyio.CancelScope] = set()
 
@@ -195,18 +196,31 @@ class RunningExecution:
         """The loop of the node that the agent is in, or its own outside of nodes; None where nothing is said of it."""
         node = _node_here.get()
         own = None if node is None else node.loop_config
-        if own is None and self._host.graph is None:
+        if (own is None and self._host.graph is None) or self.gate.passes_all:
             return None
-        return self._loops.of("" if node is None else node.node_id, own)
+        node_id = "" if node is None else node.node_id
+        loop = self._loops.get((node_id, own))
+        if loop is None:
+            rules = (self._host.graph or _NO_GRAPH).rules(node_id, own)
+            loop = self._loops[node_id, own] = NodeLoop(node_id, rules, self._keeper(rules))
+        return loop
 
-    def _rules(self, node_id: str, own: LoopConfig | None) -> LoopRules:
-        return (self._host.graph or _NO_GRAPH).rules(node_id, own)
+    def forget_loops(self) -> None:
+        """It is over: its loops refer to it, and it to them."""
+        self._loops.clear()
 
     def _keeper(self, rules: LoopRules) -> ContextKeeper:
         async def write(task: SummaryTask) -> Summary:
             assert self._host.summarizer is not None  # noqa: S101  # else nobody is asked
             model = model_for_summaries(rules.summary_model, self.prices, task)
-            return await summarize(self._host.summarizer, task, host=self, whose=self.request_here(), model=model)
+            return await summarize(
+                self._host.summarizer,
+                task,
+                host=self,
+                whose=self.request_here(),
+                caps=self.caps_here(),
+                model=model,
+            )
 
         return ContextKeeper(
             rules,

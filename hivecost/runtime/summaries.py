@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from hivecost.compaction import Rates, Summary
 from hivecost.frozen import frozen
 from hivecost.gate_contract import TurnRequest
+from hivecost.ledger.caps import Cap
 from hivecost.pricing import PriceBook
 from hivecost.runtime.context_keeper import SummaryTask
 from hivecost.runtime.hosts import TurnHost
@@ -29,9 +30,15 @@ _PURPOSE: Final = {"purpose": "compaction"}
 
 
 async def summarize(
-    function: Summarizer, task: SummaryTask, *, host: TurnHost, whose: TurnRequest, model: str
+    function: Summarizer,
+    task: SummaryTask,
+    *,
+    host: TurnHost,
+    whose: TurnRequest,
+    caps: tuple[Cap, ...],
+    model: str,
 ) -> Summary:
-    """Have a summary written by this model, or "same".
+    """Have a summary written by this model, or "same", within `caps`: it is a turn of the node that it is for.
 
     Raises as a turn does, and what the function raises.
     """
@@ -45,7 +52,7 @@ async def summarize(
         tags=frozen({**whose.tags, **_PURPOSE}),
     )
     count = PromptCount(prompt, None, None)
-    async with Turn(host, count.described(request), tokens_of(count.byte_bound), (), count, given=prompt) as turn:
+    async with Turn(host, count.described(request), tokens_of(count.byte_bound), caps, count, given=prompt) as turn:
         text = await _written(function, turn)
     cost = turn.cost
     return Summary(text, None if cost is None else cost.nanousd)

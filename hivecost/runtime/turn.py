@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from hivecost.errors import BudgetExceededError, HiveCostError
 from hivecost.events import FROM_ALL, FROM_ANSWER, Cost, CostStatus, LLMTurnComplete, Usage
+from hivecost.frozen import EMPTY
 from hivecost.gate_contract import TurnRequest
 from hivecost.ledger.caps import Cap
 from hivecost.plain_text import plain_str
@@ -113,6 +114,19 @@ class Turn:
         return self._loop is not None and self._loop.is_last
 
     @property
+    def max_tool_calls(self) -> int | None:
+        """How many calls of its answer the agent is to run; None: no limit. The others need a result, too."""
+        return None if self._loop is None else self._loop.max_tool_calls
+
+    @property
+    def spilled(self) -> Mapping[str, Any]:
+        """Results that were replaced for this turn, by the place that their note names: for the agent to keep there.
+
+        Empty where the loop's configuration has no `spill`.
+        """
+        return EMPTY if self._loop is None else self._loop.spilled
+
+    @property
     def cost(self) -> Cost | None:
         """What its first answer cost; None until it is settled."""
         return self._settled
@@ -120,16 +134,14 @@ class Turn:
     async def __aenter__(self) -> Self:
         self._require_new()
         self._state = "entering"
-        is_begun = False
         try:
             if self._loop is not None:
                 await self._host.run_at_home(self._begin)
-                is_begun = True
             if self._prompt is not None:
                 await self._count(self._prompt)
             await self._host.run_at_home(self._pass_gate)
         except BaseException:
-            if is_begun and self._loop is not None:
+            if self._loop is not None:
                 self._loop.leave()
             # It may have passed the gate while the loop that asked was told to stop.
             self._host.gate.release(self._admission)
@@ -227,6 +239,8 @@ class Turn:
     def release(self) -> None:
         """Nothing was sent: the turn leaves no trace."""
         self._released = True
+        if self._loop is not None:
+            self._loop.leave()
         self._host.gate.release(self._admission)
 
     def _seen(self) -> UsageStream:

@@ -24,7 +24,8 @@ SHOWN = {
     "ctx": """agent_id attribution charge entry_point execution_id is_cancelled node parent_execution_id publish result
         session_id tags totals tree_totals turn""",
     "node": "agent_id node_id",
-    "turn": "cost is_last max_tokens messages model observe prompt release request settle stream",
+    "turn": """cost is_last max_tokens max_tool_calls messages model observe prompt release request settle spilled
+        stream""",
     "charge": "cost settle",
     "block": "",
     "runtime": """add_gate_check base_path budgets bus cancel_execution cancel_execution_nowait clock config entry_point

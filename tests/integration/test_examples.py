@@ -35,6 +35,7 @@ SAYS = {
         "researcher 3: cancelled, 1 calls: budget 'per run'",
         "manager: completed, 0.015 USD itself, 0.0975 USD with all",
     ],
+    "context_budget.py": ["search: 16,037 → 5,355 tokens, pays after 0.5 turns", "sent 155,541 tokens for $0.3969"],
     "own_backend.py": ["first start: 1 calls, 0.002 USD", "second start: 2 calls, 0.004 USD"],
     "own_plugin.py": [
         "per run: $0.010 are spent, $0.02 are granted",

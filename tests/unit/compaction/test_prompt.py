@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from hivecost.compaction import cut_long_results, problems, read_prompt, with_cache_marks
+from hivecost.compaction import cut_long_results, needs_cache_marks, problems, read_prompt, with_cache_marks
 
 USER = {"role": "user", "content": "Go on."}
 CALL = {"role": "assistant", "content": [{"type": "tool_use", "id": "a", "name": "read", "input": {}}]}
@@ -96,6 +96,7 @@ def test_marks_are_at_the_system_the_anchor_and_the_last_two_messages():
         ("messages", 5, "content", 0),
     ]
     assert marks(request) == []
+    assert needs_cache_marks(read_prompt(request))
     assert not problems(marked["messages"], "anthropic")
     assert marks(with_cache_marks(read_prompt(messages))) == [(4, "content", 0), (5, "content", 0)]
 
@@ -115,7 +116,7 @@ def test_marks_are_at_the_system_the_anchor_and_the_last_two_messages():
     ],
 )
 def test_who_sets_marks_or_needs_none_gets_none(request_):
-    assert with_cache_marks(read_prompt(request_)) == request_
+    assert not needs_cache_marks(read_prompt(request_))
 
 
 def test_thinking_and_empty_text_cannot_be_marked():

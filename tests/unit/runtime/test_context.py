@@ -63,7 +63,10 @@ async def test_an_agent_has_one_ctx_and_it_goes_with_the_agent(runtime):
     async def api(ctx, _):
         references.extend([weakref.ref(ctx), weakref.ref(ctx._running)])
         assert hc.current_execution() is ctx
-        del ctx
+        node = ctx.node("loop", loop_config={"max_iterations": 1, "max_history_tokens": 100})
+        async with node, ctx.turn("gpt-4o", prompt=[{"role": "user", "content": "Go on."}]) as turn:
+            turn.release()
+        del ctx, node, turn
         await deep_call(1)
         assert hc.current_execution().totals.llm_calls == 1
 

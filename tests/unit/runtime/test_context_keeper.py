@@ -11,7 +11,8 @@ import pytest
 
 import hivecost as hc
 from hivecost.compaction import Summary, SummaryRequest, problems
-from hivecost.runtime.context_keeper import CACHE_TTL_S, ContextKeeper, FittedPrompt, SummaryTask
+from hivecost.runtime.context_keeper import CACHE_TTL_S, ContextKeeper, SummaryTask
+from hivecost.runtime.conversation import FittedPrompt
 from hivecost.runtime.loop_config import LoopConfig, rules_of
 from hivecost.testing import FakeClock
 
@@ -264,3 +265,58 @@ async def test_cancelled_anywhere_the_conversation_stays_as_it_was():
         assert agent.messages == before
         assert len(agent.events) - events in (0, 1)
         assert not problems((await agent.keeper.fit(agent.messages, model=MODEL)).messages, "openai_chat")
+
+
+@pytest.mark.parametrize("as_request", [False, True])
+async def test_marks_for_claudes_cache_move_on_with_the_conversation(as_request):
+    """Also where the agent goes on with the messages that it was given back, which have our marks."""
+    agent = Agent(max_history_tokens=100_000)
+    sent: list[list[bool]] = []
+    messages: list[Any] = [{"role": "user", "content": "Go on."}]
+    prompt: Any = {"system": "Be brief.", "messages": messages} if as_request else messages
+    for turn in range(5):
+        fitted = await agent.keeper.fit(prompt, model=MODEL, provider="anthropic")
+        fitted.report(1_000 * (turn + 1))
+        sent.append(["cache_control" in str(message) for message in fitted.messages])
+        more = [{"role": "assistant", "content": "Done."}, {"role": "user", "content": "And then?"}]
+        messages = [*fitted.messages, *more]
+        prompt = {**fitted.prompt, "messages": messages} if as_request else messages
+    assert [marks[-2:] for marks in sent[1:]] == [[True, True]] * 4
+    assert [sum(marks) for marks in sent] == [1, 2, 2, 2, 2]
+    assert len(agent.keeper._conversations) == 1
+
+
+async def test_results_are_counted_until_they_are_replaced():
+    """Not by how many a compaction may not touch: eight stay, and the next prune comes soon behind them."""
+    agent = Agent(tool_result_budget=8)
+    for _ in range(9):
+        await agent.turn("word " * 1_000)
+    agent.clock.advance(CACHE_TTL_S + 1)
+    await agent.turn("word " * 1_000)
+    assert len(agent.done()) == 1
+    agent.clock.advance(CACHE_TTL_S + 1)
+    await agent.turn("word " * 1_000)
+    assert len(agent.done()) == 2
+
+
+async def test_another_model_is_priced_and_measured_by_itself():
+    """What it costs and reads is its own from the first turn on, not that of the model before."""
+    window = {"large": {"input": 1, "output": 1}, "small": {"input": 1, "output": 1, "context_window": 1_500}}
+    agent = Agent(max_history_tokens=500, prices=window, model="large")
+    agent.messages[0] = {"role": "system", "content": "word " * 4_000}
+    await agent.turn()
+    agent.model = "small"
+    with pytest.raises(hc.ContextBudgetError):
+        await agent.turn()
+
+
+async def test_what_is_replaced_is_handed_out_once_for_the_agent_to_keep():
+    agent = Agent(max_history_tokens=4_000, spill="kept", context_overflow_strategy="prune_old_tool_results")
+    kept: dict[str, Any] = {}
+    for number in range(14):
+        fitted = await agent.turn(f"{number} " * 800)
+        assert not {*kept} & {*fitted.spilled}
+        kept |= fitted.spilled
+        assert all(f"it is kept in {place}]" in str(fitted.messages) for place in kept)
+    assert kept
+    assert all(place.startswith("kept/read-") for place in kept)

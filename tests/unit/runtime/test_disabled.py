@@ -280,3 +280,16 @@ def test_commands_that_read_go_on(tmp_path, monkeypatch):
     before = CliRunner().invoke(app, command)
     monkeypatch.setenv("HIVECOST_DISABLE", "1")
     assert (before.exit_code, CliRunner().invoke(app, command).output) == (0, before.output)
+
+
+async def test_no_loop_is_limited(disabled, tmp_path):
+    """Prompts are sent as they are, answers are as long as they may be, and there is no last turn."""
+    limits = {"max_history_tokens": 10, "max_iterations": 1, "max_output_tokens": 1, "max_tool_result_tokens": 1}
+    messages = [{"role": "user", "content": "word " * 1_000}, {"role": "user", "content": "Go on."}]
+    runtime = hc.AgentRuntime(tmp_path, config={"graph": {"id": "g", "loop_config": limits}})
+    async with runtime, runtime.execution() as ctx, ctx.node("n", loop_config=limits):
+        for _ in range(3):
+            async with ctx.turn("m", prompt=messages, max_tokens=50) as turn:
+                assert turn.messages is messages
+                assert (turn.max_tokens, turn.is_last) == (50, False)
+                turn.settle(USAGE)

@@ -266,6 +266,27 @@ async def test_a_summary_that_no_budget_pays_for_is_no_error_of_the_agent(tmp_pa
         assert len(written) == asked
 
 
+async def test_a_summary_counts_on_the_caps_around_it(tmp_path):
+    """Of its node and of its execution: one that they cannot pay for is not written."""
+    config = {"max_history_tokens": 3_000, "context_overflow_strategy": ("summarize", "keep_recent")}
+    tight = {"limit": "10 tokens"}
+    for of_execution, of_node, expected in (({}, {}, 1), (tight, {}, 0), ({}, tight, 0)):
+        written: list[hc.Turn] = []
+        runtime = hc.AgentRuntime(tmp_path, config=CONFIG)
+
+        def write(turn: hc.Turn, written: list[hc.Turn] = written) -> str:
+            written.append(turn)
+            turn.settle(answer("It goes on."))
+            return "It goes on."
+
+        runtime.summarizer(write)
+        node = {"loop_config": config, **of_node}
+        async with runtime, runtime.execution(**of_execution) as ctx, ctx.node("search", **node):
+            with suppress(hc.BudgetExceededError):  # the turn itself does not fit either
+                (await ctx.turn("gpt-4o", prompt=conversation(12)).__aenter__()).release()
+        assert len(written) == expected
+
+
 async def test_who_writes_is_the_cheapest_of_the_users_own_models_that_reads_it(tmp_path):
     """None that is dearer than the agent's; without one, the agent's own, after the prompt that it has in its cache."""
     small = {"input": 0.1, "output": 0.2, "context_window": 500}
@@ -289,3 +310,31 @@ async def test_who_writes_is_the_cheapest_of_the_users_own_models_that_reads_it(
             (await ctx.turn("gpt-4o", prompt=messages).__aenter__()).release()
         assert [turn.model for turn in asked] == [expected]
         assert (asked[0].messages[:-1] == messages) == (expected == "gpt-4o")
+
+
+async def test_with_wind_down_there_is_one_turn_more_to_come_to_an_end_in(tmp_path):
+    """Without, the last one is that one."""
+    loop_config = {"max_iterations": 2, "on_limit": "wind_down", "max_tool_calls_per_turn": 4}
+    runtime = hc.AgentRuntime(tmp_path, config=CONFIG)
+    async with runtime, runtime.execution() as ctx, ctx.node("search", loop_config=loop_config):
+        last = []
+        for _ in range(3):
+            async with ctx.turn("gpt-4o", input_tokens=10) as turn:
+                last.append((turn.is_last, turn.max_tool_calls))
+                turn.settle(hc.Usage(10, 5))
+        with pytest.raises(hc.LoopLimitError):
+            await ctx.turn("gpt-4o", input_tokens=10).__aenter__()
+        assert last == [(False, 4), (False, 4), (True, 4)]
+
+
+async def test_a_turn_that_is_released_is_no_iteration(tmp_path):
+    """Nothing was sent, however often that is said."""
+    runtime = hc.AgentRuntime(tmp_path, config=CONFIG)
+    async with runtime, runtime.execution() as ctx, ctx.node("search", loop_config={"max_iterations": 1}):
+        for _ in range(3):
+            async with ctx.turn("gpt-4o", input_tokens=10) as turn:
+                turn.release()
+                turn.release()
+        async with ctx.turn("gpt-4o", input_tokens=10) as turn:
+            assert turn.is_last
+            turn.settle(hc.Usage(10, 5))
