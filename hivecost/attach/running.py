@@ -19,7 +19,7 @@ from hivecost.attach.places import data_place, find_settings
 from hivecost.attach.receipt import receipt_lines, receipt_values
 from hivecost.attach.tally import Tally
 from hivecost.backends import open_log
-from hivecost.backends.places import Place, scheme_of
+from hivecost.backends.places import Place
 from hivecost.errors import ConfigError, StoreError
 from hivecost.events import Totals
 from hivecost.ledger import Budget
@@ -150,8 +150,6 @@ def _in_force(limits: Iterable[WrittenLimit], place: Place) -> tuple[list[Budget
 
 def _stored(place: Place) -> dict[str, Budget]:
     """The budgets that are kept there, by name."""
-    if not scheme_of(place) and not Path(place).exists():
-        return {}
     try:
         with open_log(place).snapshot() as log:
             return {one.budget.name: one.budget for one in log.budgets() if one.budget.mode == "hard"}
