@@ -32,6 +32,8 @@ from hivecost.errors import (
     HiveCostError,
     PriceUnknownError,
 )
+from hivecost.pricing import can_count_tokens, input_token_bound
+from hivecost.prompts import reaches_outside
 from hivecost.runtime.execution import Execution
 from hivecost.runtime.turn import Turn
 from hivecost.usage import UsageStatus
@@ -90,7 +92,7 @@ class ExecutionMeter:
             return self._execution.turn(
                 asked.model,
                 provider=request.provider,
-                input_tokens=asked.input_tokens,
+                input_tokens=asked.input_tokens or _byte_bound(request),
                 max_tokens=asked.max_tokens,
                 prompt=dict(request.prompt),
                 cache_write=request.cache_write,
@@ -117,6 +119,17 @@ class ExecutionMeter:
         return Refused(
             kind=kind, message=message, retry_after_s=retry_after_s, answer=_answer(refusal, route, attempt.headers)
         )
+
+
+def _byte_bound(request: ModelRequest) -> int:
+    """A token for each byte, at a host that nobody knows: its tokenizer is not told by the model's name.
+
+    0 where the gate counts the prompt, or bounds it the same way.
+    """
+    asked = request.asked
+    if request.route.is_known_host or not can_count_tokens(asked.model, request.provider):
+        return 0
+    return 0 if reaches_outside(request.prompt) else input_token_bound(request.prompt)
 
 
 def _answer(refusal: Refusal, route: Route | None, headers: Mapping[str, str]) -> RefusalAnswer:

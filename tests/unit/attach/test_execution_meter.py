@@ -94,6 +94,17 @@ async def test_what_nobody_can_price_is_refused(meter: ExecutionMeter, tally: Ta
     assert await meter.ask(Attempt(method="GET", host="api.openai.com", path="/v1/models")) is None
 
 
+async def test_a_host_that_nobody_knows_may_count_by_another_tokenizer(meter: ExecutionMeter) -> None:
+    """There each byte is held as a token; at OpenAI's own, what its tokenizer says."""
+    prompt = "word " * 240
+    inputs = []
+    for host in ("api.openai.com", "127.0.0.1:8000"):
+        refused = await meter.ask(chat(host, max_tokens=10_000, messages=[{"role": "user", "content": prompt}]))
+        assert isinstance(refused, Refused)
+        inputs.append((refused.needed - 10_000 * 10_000) // 2_500)
+    assert 240 < inputs[0] < len(prompt) < inputs[1]
+
+
 async def test_a_stream_is_asked_for_its_usage(meter: ExecutionMeter, tally: Tally) -> None:
     """The chunk that is there because of us is taken out again; one that is cut stays in doubt."""
     passed, cut = await meter.ask(chat(stream=True)), await meter.ask(chat(stream=True))
