@@ -14,8 +14,9 @@ from hivecost.plain_text import printable
 
 #: Where the files of this package are.
 _HOME: Final = f"{Path(__file__).parents[1]}/"
-#: Commands that read their own arguments, each in the module of its name.
+#: Commands that read their own arguments, each in the module of its name; those here are waited for.
 QUICK: Final = ("statusline", "today")
+_OWN_ARGUMENTS: Final = (*QUICK, "run")
 #: The exit status of a program that Ctrl-C ended, as shells say it.
 _INTERRUPTED: Final = 130
 
@@ -50,7 +51,7 @@ def _run(arguments: Sequence[str]) -> NoReturn:
 
             print(__version__)  # noqa: T201  # what was asked for
             sys.exit(0)
-        case [name, *rest] if name in QUICK:
+        case [name, *rest] if name in _OWN_ARGUMENTS:
             import_module(f"hivecost.cli.{name}").run(rest)
             sys.exit(0)
         case _:

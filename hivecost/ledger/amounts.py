@@ -1,4 +1,4 @@
-"""What a limit is counted in, and how people write and read it: `"$0.50"`, `"1_000_000 tokens"`, `"200 calls"`."""
+"""What a limit is counted in, and how people write and read it: `"$0.50"`, `"200k tokens"`, `"200 calls"`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ class Amounts(TypedDict, total=False):
 
 
 _EXPECTED: Final = 'an amount above zero such as "$0.50", "1_000_000 tokens" or "200 calls"'
-_LIMIT: Final = re.compile(r"(?P<dollar>\$?)\s*(?P<number>[\d.,_]+)\s*(?P<unit>[a-z]*)", re.IGNORECASE)
+_LIMIT: Final = re.compile(
+    r"(?P<dollar>\$?)\s*(?P<number>[\d.,_]+)\s*(?P<scale>[km](?![a-z]))?\s*(?P<unit>[a-z]*)", re.IGNORECASE
+)
+_SCALES: Final = {"": 1, "k": 10**3, "m": 10**6}
 _UNIT_NAMES: Final[dict[str, Unit]] = {
     "usd": "usd",
     "token": "tokens",
@@ -141,15 +144,16 @@ def _split(limit: object, key: str) -> tuple[Decimal, str]:
         raise ConfigError(key, _EXPECTED, got=limit)
     if isinstance(limit, int) and abs(limit) > AMOUNT_MAX:  # Python writes no integer of thousands of digits
         raise ConfigError(key, _EXPECTED)
-    text, written = (plain_str(limit) if isinstance(limit, str) else str(limit)).strip(), ""
+    text, written, scale = (plain_str(limit) if isinstance(limit, str) else str(limit)).strip(), "", 1
     if isinstance(limit, str):
         require_no_leftover(text, key=key)
     if isinstance(limit, str) and (match := _LIMIT.fullmatch(text)):
         text = without_separators(match["number"], key=key)
+        scale = _SCALES[(match["scale"] or "").lower()]
         written = match["unit"] or ("usd" if match["dollar"] else "")
         if match["dollar"] and written.lower() != "usd":
             raise ConfigError(key, _EXPECTED, got=limit)
     try:
-        return Decimal(text), written
+        return Decimal(text) * scale, written
     except InvalidOperation:
         raise ConfigError(key, _EXPECTED, got=limit) from None

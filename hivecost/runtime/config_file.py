@@ -1,5 +1,7 @@
 """`hivecost.toml`: budgets, the runtime's settings, what loops obey, thresholds for runaways and prices, in one file.
 
+data = "spent"          # where `hivecost run` keeps it, beside this file; or a URL
+
 [[budget]]
 name = "org day"
 limit = "$50"
@@ -44,7 +46,8 @@ from hivecost.subscribers import RunawayRules
 from hivecost.toml_document import KeyPath, TomlDocument
 
 _PRICES: Final[tuple[str, ...]] = ("prices", "aliases")
-_TABLES: Final = ("budget", "runtime", "graph", "runaway", *_PRICES)
+_DATA: Final = "data"
+_KEYS: Final = (_DATA, "budget", "runtime", "graph", "runaway", *_PRICES)
 #: What a RuntimeConfig has, and the file in tables of their own.
 _ELSEWHERE: Final = ("runaway_rules", "graph")
 _Spec = TypeVar("_Spec", bound=msgspec.Struct)
@@ -58,6 +61,8 @@ class ConfigFile(msgspec.Struct, frozen=True):
     runtime: RuntimeConfig = RuntimeConfig()
     #: The tables `prices` and `aliases` as they stand there, checked; a PriceBook reads them from the path.
     prices: Mapping[str, Any] = {}
+    #: Where a command keeps what it spent: a folder beside the file, or a URL; "" where it does not say.
+    data: str = ""
 
     def prices_or(self, given: Any) -> Any:
         """Return the table for a PriceBook. Raise ConfigError for prices both in the file and in Python."""
@@ -69,7 +74,7 @@ class ConfigFile(msgspec.Struct, frozen=True):
 def read_config_file(path: str | os.PathLike[str]) -> ConfigFile:
     """Return the file's content, checked. Raise ConfigError with file, line, key and what was expected there."""
     document = TomlDocument(path)
-    document.require_keys((), document.values, _TABLES)
+    document.require_keys((), document.values, _KEYS)
     prices = {name: document.values[name] for name in _PRICES if name in document.values}
     if prices:
         PriceBook(document.path)  # it says itself what is wrong with them, and where
@@ -77,7 +82,10 @@ def read_config_file(path: str | os.PathLike[str]) -> ConfigFile:
     known = [name for name in RuntimeConfig.__struct_fields__ if name not in _ELSEWHERE]
     runtime = _read_table(document, "runtime", RuntimeConfig, known)
     runtime = msgspec.structs.replace(runtime, runaway_rules=rules, graph=_read_graph(document))
-    return ConfigFile(document.path, _read_budgets(document), runtime, prices)
+    data = document.values.get(_DATA, "")
+    if not isinstance(data, str):
+        raise document.error((_DATA,), "the path of a folder, or a URL, in quotes", got=data)
+    return ConfigFile(document.path, _read_budgets(document), runtime, prices, data)
 
 
 def require_distinct(budgets: Iterable[Budget]) -> tuple[Budget, ...]:
