@@ -7,16 +7,17 @@ from datetime import UTC, tzinfo
 from typing import Any, Final, NamedTuple
 
 from hivecost.attribute_names import FIELD_OF, fields_of
+from hivecost.backends.asking import checked_dimensions
 from hivecost.backends.sqlite.log.rollups import COUNTED, QUARTER_HOUR, SUMS
 from hivecost.errors import ConfigError
 from hivecost.log.instants import find_zone
 from hivecost.log.periods import QUARTER_HOUR_NS, period_labels
 from hivecost.log.rows import (
     ALWAYS,
-    DIMENSIONS,
     KEPT_DIMENSIONS,
     PERIOD_DIMENSIONS,
     SUM_NAMES,
+    TAG,
     Filter,
     SumRow,
     Wanted,
@@ -27,18 +28,27 @@ Row = tuple[Any, ...]
 #: Runs a statement of `reading.sql`: its name, what is bound, and `{places}`.
 Rows = Callable[..., list[Row]]
 
+#: Of the execution of a turn; "" where it has none.
+ENTRY_POINT: Final = """coalesce((
+    SELECT e.entry_point FROM executions AS e
+    WHERE e.session_id = turns.session_id AND e.execution_id = turns.execution_id), '')"""
 #: Dimension, and field of a Filter → its column in the log, or what it is counted by there.
 OF_TURNS: Final[Mapping[str, str]] = {
     **FIELD_OF,
     **COUNTED,
-    **{name: name for name in ("tags", "asked_model", "resolved_model", "resolved_provider", "reason")},
+    **{name: name for name in ("tags", "asked_model", "resolved_model", "resolved_provider", "reason", "kind")},
+    "entry_point": ENTRY_POINT,
     "answered_model": "model",
     "answered_provider": "provider",
     "pruned": "''",
 }
 #: What can be asked for in a Filter.
 FILTERED: Final = {name: OF_TURNS[name] for name in Filter._fields}
-_OF_PRUNED: Final = {**OF_TURNS, "execution": "''", "reason": "''", "pruned": "'yes'"}
+_OF_PRUNED: Final = {
+    **OF_TURNS,
+    **dict.fromkeys(("execution", "reason", "entry_point", "kind"), "''"),
+    "pruned": "'yes'",
+}
 #: The same for the sums of quarter-hours, which have no others.
 _OF_QUARTER_HOURS: Final = fields_of(KEPT_DIMENSIONS)
 #: The same for the sums of nodes, which are kept by session and by no time.
@@ -61,15 +71,9 @@ class Asked(NamedTuple):
         return self.until_id is None and self.window == ALWAYS
 
 
-def require_dimensions(dimensions: Sequence[str]) -> None:
-    """Raise ConfigError for one that is none, and for one that is named twice."""
-    if not {*dimensions} <= {*DIMENSIONS} or len({*dimensions}) < len(dimensions):
-        raise ConfigError("dimensions", f"some of {', '.join(DIMENSIONS)}, each once", got=",".join(dimensions))
-
-
 def added_sums(rows: Rows, dimensions: Sequence[str], zone: str, asked: Asked) -> list[SumRow]:
     """Return the sums of a `LogReader`."""
-    require_dimensions(dimensions)
+    checked_dimensions(dimensions)
     in_zone = UTC if zone == "UTC" else find_zone(zone)
     periods = tuple(name for name in dimensions if name in PERIOD_DIMENSIONS)
     values = tuple(name for name in dimensions if name not in PERIOD_DIMENSIONS)
@@ -98,10 +102,10 @@ def sums_of_turn(row: Row, dimensions: Sequence[str], zone: tzinfo) -> SumRow:
     return SumRow(tuple(named[name] for name in dimensions), *row_values[len(values) :])
 
 
-def keys_of_turns(dimensions: Sequence[str]) -> dict[str, str]:
-    """Return what stands in the places of `turn_sums`."""
-    values = [name for name in dimensions if name not in PERIOD_DIMENSIONS]
-    keys = "".join(f"{OF_TURNS[name]}, " for name in values)
+def keys_of_turns(values: Sequence[str]) -> dict[str, str]:
+    """Return what stands in the places of `turn_sums`, for dimensions that are no periods."""
+    columns = with_tags(values, OF_TURNS)
+    keys = "".join(f"{columns[name]}, " for name in values)
     return {"quarter_hour": QUARTER_HOUR, "keys": keys, "sums": _SUMS_OF_TURNS}
 
 
@@ -130,8 +134,10 @@ def _read(rows: Rows, values: Sequence[str], asked: Asked, *, is_by_time: bool) 
         if cut.first_ns < cut.end_ns:
             yield from rows(
                 "sums_of_turns",
-                {**bound(wanted), **cut._asdict(), "until_id": until_id},
-                **_places(values, wanted, OF_TURNS, QUARTER_HOUR if is_by_time else "0", _SUMS_OF_TURNS),
+                {**bound(wanted), **bound_tags(values), **cut._asdict(), "until_id": until_id},
+                **_places(
+                    values, wanted, with_tags(values, OF_TURNS), QUARTER_HOUR if is_by_time else "0", _SUMS_OF_TURNS
+                ),
                 time=f"{no_index}timestamp_ns",
                 until="" if until_id is None else "AND +id <= :until_id",
             )
@@ -139,10 +145,13 @@ def _read(rows: Rows, values: Sequence[str], asked: Asked, *, is_by_time: bool) 
                 "sums_of_pruned_turns",
                 {
                     **bound(wanted),
+                    **bound_tags(values),
                     "first": -(-cut.first_ns // QUARTER_HOUR_NS),
                     "end": -(-cut.end_ns // QUARTER_HOUR_NS),
                 },
-                **_places(values, wanted, _OF_PRUNED, "quarter_hour" if is_by_time else "0", STORED_SUMS),
+                **_places(
+                    values, wanted, with_tags(values, _OF_PRUNED), "quarter_hour" if is_by_time else "0", STORED_SUMS
+                ),
                 time=f"{no_index}quarter_hour",
             )
 
@@ -159,6 +168,21 @@ def _places(
         "where": conditions(wanted, columns),
         "group": f"GROUP BY {', '.join(str(number + 1) for number in range(1 + len(values)))}",
     }
+
+
+def with_tags(values: Sequence[str], columns: Mapping[str, str]) -> dict[str, str]:
+    """Return the columns, and what the tags among some values are read by."""
+    of_tags = {
+        name: f"coalesce((SELECT CAST(value AS TEXT) FROM json_each(tags) WHERE key = :tag{place}), '')"
+        for place, name in enumerate(values)
+        if name.startswith(TAG)
+    }
+    return {**columns, **of_tags}
+
+
+def bound_tags(values: Sequence[str]) -> dict[str, str]:
+    """Return the names of these tags, by their names in `with_tags`."""
+    return {f"tag{place}": name.removeprefix(TAG) for place, name in enumerate(values) if name.startswith(TAG)}
 
 
 def conditions(wanted: Mapping[str, Wanted], columns: Mapping[str, str]) -> str:
