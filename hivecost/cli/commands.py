@@ -18,7 +18,6 @@ from hivecost.cli.prune import prune
 from hivecost.cli.report import report
 from hivecost.cli.reprice import reprice
 from hivecost.cli.sessions import sessions
-from hivecost.cli.spend import spend
 
 app = typer.Typer(
     name="hivecost",
@@ -38,7 +37,6 @@ app.command()(prune)
 app.command()(report)
 app.command()(reprice)
 app.command()(sessions)
-app.command()(spend)
 
 
 @app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
@@ -47,6 +45,14 @@ def run(context: typer.Context) -> None:
     from hivecost.cli.run import run as run_command  # noqa: PLC0415  # `hivecost --help` is quicker without
 
     run_command(context.args)
+
+
+@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def spend(context: typer.Context) -> None:
+    """Show who spent what: per day and user unless --by says otherwise."""
+    from hivecost.cli.spend import run as run_spend  # noqa: PLC0415  # `hivecost --help` is quicker without
+
+    run_spend(context.args)
 
 
 @app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -32,14 +32,32 @@ SHARED: Final = {
 }
 
 
-def parsed(command: str, arguments: Sequence[str], options: Mapping[str, Option]) -> dict[str, str]:
-    """Return the options that are given, by name; "" is the value of one that takes none.
+class Given(dict[str, str]):
+    """The options that are given, by name; "" is the value of one that takes none, and the last of several counts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: Option → all its values, in their order.
+        self.every: dict[str, list[str]] = {}
+        #: What is no option.
+        self.words: list[str] = []
+
+    def all(self, name: str) -> list[str]:
+        """Return the values of an option that may be repeated; [] where it is not given."""
+        return self.every.get(name, [])
+
+
+def parsed(command: str, arguments: Sequence[str], options: Mapping[str, Option], *, words: int = 0) -> Given:
+    """Return what is given: options, and up to `words` words that are none.
 
     argparse would take longer than the rest of a prompt's line. Raise ConfigError for what the command does not take.
     """
-    found: dict[str, str] = {}
+    given = Given()
     rest = iter(arguments)
     for argument in rest:
+        if not argument.startswith("-") and len(given.words) < words:
+            given.words.append(argument)
+            continue
         name, separator, value = ("--data" if argument == "-d" else argument).partition("=")
         option = options.get(name.removeprefix("--")) if name.startswith("--") else None
         if option is None or (separator and not option.value):
@@ -47,17 +65,20 @@ def parsed(command: str, arguments: Sequence[str], options: Mapping[str, Option]
         if option.value and not separator:
             value = next(rest, "")
             if not value:
-                raise ConfigError(f"{command} {name}", f"a {option.value.lower()}")
-        found[name.removeprefix("--")] = value
-    return found
+                raise ConfigError(f"{command} {name}", f"a {option.value.lower().removesuffix('s')}")
+        given[name.removeprefix("--")] = value
+        given.every.setdefault(name.removeprefix("--"), []).append(value)
+    return given
 
 
-def usage(command: str, about: str, options: Mapping[str, Option]) -> str:
-    """Return what a command says of itself."""
+def usage(command: str, about: str, options: Mapping[str, Option], *, words: str = "", more: Sequence[str] = ()) -> str:
+    """Return what a command says of itself: what it does, what it takes, and paragraphs besides."""
     named = {f"--{name} {option.value}".strip(): option.help for name, option in options.items()}
     width = max(map(len, named))
     lines = (f"  {name.ljust(width)}  {text}" for name, text in named.items())
-    return "\n".join((f"Usage: hivecost {command} [OPTIONS]", "", f"  {about}", "", "Options:", *lines))
+    said = (line for paragraph in more for line in ("", f"  {paragraph}"))
+    head = f"Usage: hivecost {command} [OPTIONS]{f' {words}' if words else ''}"
+    return "\n".join((head, "", f"  {about}", *said, "", "Options:", *lines))
 
 
 @contextmanager
