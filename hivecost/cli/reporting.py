@@ -111,9 +111,14 @@ def selected(given: Given, *, since: str | None = None) -> Selection:
         until=given.get("until"),
         during=given.get("during"),
         timezone=given.get("timezone"),
-        filter=Filter(**{name: wanted(given.all(name)) for name in Filter._fields}),
-        tags=_tags(given.all("tag")),
+        filter=whose_of(given),
+        tags=dict(tags_of(given)),
     )
+
+
+def whose_of(given: Given) -> Filter:
+    """Return whose turns are asked for."""
+    return Filter(**{name: wanted(given.all(name)) for name in Filter._fields})
 
 
 def groups(given: Given, otherwise: str) -> list[str]:
@@ -158,11 +163,12 @@ def sums_of(row: Any) -> dict[str, object]:
     return {"cost_usd": f"{to_usd(row.cost_nanousd):f}", **sums}
 
 
-def _tags(texts: Sequence[str]) -> dict[str, list[str]]:
-    tags: dict[str, list[str]] = {}
-    for text in texts:
+def tags_of(given: Given) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Return each tag that is asked for, with its values. Raise ConfigError for a text that is none."""
+    tags: dict[str, tuple[str, ...]] = {}
+    for text in given.all("tag"):
         name, equals, value = text.partition("=")
         if not name or not equals:
             raise ConfigError("--tag", "NAME=VALUE, such as feature=search", got=text)
-        tags.setdefault(name, []).append(value)
-    return tags
+        tags[name] = (*tags.get(name, ()), value)
+    return tuple(tags.items())

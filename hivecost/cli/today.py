@@ -8,15 +8,19 @@ from typing import Any, Final
 
 from hivecost.cli.help import COMMANDS
 from hivecost.cli.quick import SHARED, Option, amount, logged, now_ns, parsed, reset_of, usage
+from hivecost.cli.reporting import SHOWN, TOP, WHOSE, groups, sums_of, tags_of, whole_number, whose_of
+from hivecost.errors import ConfigError
 from hivecost.log import SUM_NAMES, SumRow
-from hivecost.log.rows import VALUE_DIMENSIONS
 from hivecost.plain_text import printable
-from hivecost.reports.today import Today, load_today
+from hivecost.reports.today import DAY_DIMENSIONS, Today, load_today
 from hivecost.usd_text import format_usd
 
 _OPTIONS: Final = {
     **SHARED,
-    "by": Option("GROUPS", f"Some of {', '.join(VALUE_DIMENSIONS)}; model without."),
+    "by": Option("GROUPS", f"Some of {', '.join(DAY_DIMENSIONS)} and tag:NAME; model without."),
+    **TOP,
+    **WHOSE,
+    **SHOWN,
 }
 _NUMBERS: Final = ("Calls", "Tokens in", "Tokens out", "Cached", "Cost")
 
@@ -31,10 +35,22 @@ def _text(arguments: Sequence[str]) -> str:
     if "help" in options:
         return usage("today", COMMANDS["today"], _OPTIONS)
     at_ns = now_ns()
-    by = tuple(name.strip() for name in options.get("by", "model").split(","))
+    if "csv" in options and "json" in options:
+        raise ConfigError("today", "one of --csv and --json")
+    by, whose, tags = tuple(groups(options, "model")), whose_of(options), tags_of(options)
+    top = whole_number(options, "top")
     with logged(options) as log:
-        today = load_today(log, at_ns, timezone=options.get("timezone"), by=by)
+        today = load_today(log, at_ns, timezone=options.get("timezone"), by=by, whose=whose, tags=tags, top=top)
+    if "csv" in options:
+        return _csv(today)
     return json.dumps(_document(today), indent=2) if "json" in options else "\n".join(_lines(today, at_ns))
+
+
+def _csv(today: Today) -> str:
+    from hivecost.cli.render.documents import to_csv  # noqa: PLC0415  # most often nobody asks
+
+    records = [{**dict(zip(today.by, row.group, strict=True)), **sums_of(row)} for row in today.rows]
+    return to_csv(records, (*today.by, *sums_of(today.total))).rstrip("\n")
 
 
 def _document(today: Today) -> dict[str, Any]:
@@ -48,6 +64,8 @@ def _document(today: Today) -> dict[str, Any]:
         "yesterday_by_now": _sums(today.yesterday),
         "last_hour": _sums(today.last_hour),
         "tightest": None if account is None else account._asdict(),
+        "others": today.others,
+        "in_doubt_accounts": today.in_doubt,
     }
 
 
@@ -69,9 +87,28 @@ def _lines(today: Today, at_ns: int) -> Iterator[str]:
         cells = [[*(printable(value) or "(none)" for value in row.group), *_cells(row)] for row in today.rows]
         total = ["Total", *[""] * (len(headings) - 1), *_cells(today.total)]
         yield from _table([[*headings, *_NUMBERS], *cells, total], names=len(headings))
+    yield from _missing(today)
+
+
+def _missing(today: Today) -> Iterator[str]:
     if missing := today.total.unknown_calls:
         yield ""
-        yield f"{_counted(missing, 'call')} without a known cost: missing from the sums."
+        names = (
+            {row.group[today.by.index("model")] for row in today.rows if row.unknown_calls} if _by_model(today) else ()
+        )
+        named = f": {', '.join(printable(name) or '(none)' for name in sorted(names))}" if names else ""
+        invalid = f" ({today.total.invalid_calls:,} invalid)" if today.total.invalid_calls else ""
+        yield f"{_counted(missing, 'call')} without a known cost{invalid}: missing from the sums{named}."
+    if estimated := today.total.estimated_calls:
+        yield f"The cost of {_counted(estimated, 'call')} is an estimate."
+    if today.in_doubt:
+        yield f"In doubt: holds of {_counted(today.in_doubt, 'account')} (`hivecost budget doubts`)."
+    if today.others:
+        yield f"(other): {today.others:,} more."
+
+
+def _by_model(today: Today) -> bool:
+    return "model" in today.by
 
 
 def _against_yesterday(today: Today) -> str:

@@ -21,7 +21,7 @@ from hivecost.events import LLMTurnComplete
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["sessions", "--since", "2026-13-01"], "since: expected an ISO date or time"),
+        (["sessions", "--since", "2026-13-01"], "since: expected 'today', 'yesterday', '24h', '7d'"),
         (["sessions", "--status", "broken"], "'broken' is not one of 'running', 'completed', 'failed', 'cancelled'"),
         (["sessions", "--nope"], "No such option: --nope"),
         (
