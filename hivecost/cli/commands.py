@@ -10,8 +10,9 @@ from hivecost.cli.advise import advise
 from hivecost.cli.budget import budget
 from hivecost.cli.compact import compact
 from hivecost.cli.demo import demo
+from hivecost.cli.direct import DIRECT, run_directly
 from hivecost.cli.graph import graph
-from hivecost.cli.help import ABOUT
+from hivecost.cli.help import ABOUT, COMMANDS
 from hivecost.cli.price import price
 from hivecost.cli.prices import prices
 from hivecost.cli.prune import prune
@@ -39,36 +40,19 @@ app.command()(reprice)
 app.command()(sessions)
 
 
-@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def run(context: typer.Context) -> None:
-    """Run an agent that knows nothing of hivecost under budgets."""
-    from hivecost.cli.run import run as run_command  # noqa: PLC0415  # `hivecost --help` is quicker without
+def _delegate(name: str) -> None:
+    """Register a command that reads its own arguments, for who calls this app rather than the command line."""
 
-    run_command(context.args)
+    def command(context: typer.Context) -> None:
+        run_directly(name, context.args)
 
-
-@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def spend(context: typer.Context) -> None:
-    """Show who spent what: per day and user unless --by says otherwise."""
-    from hivecost.cli.spend import run as run_spend  # noqa: PLC0415  # `hivecost --help` is quicker without
-
-    run_spend(context.args)
+    command.__name__, command.__doc__ = name, COMMANDS[name]
+    settings = {"allow_extra_args": True, "ignore_unknown_options": True}
+    app.command(name, add_help_option=False, context_settings=settings)(command)
 
 
-@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def statusline(context: typer.Context) -> None:
-    """Print what today cost, in one line for a prompt."""
-    from hivecost.cli.statusline import run  # noqa: PLC0415  # `hivecost --help` is quicker without
-
-    run(context.args)
-
-
-@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def today(context: typer.Context) -> None:
-    """Show what today cost so far, against yesterday by this time."""
-    from hivecost.cli.today import run  # noqa: PLC0415  # the same
-
-    run(context.args)
+for _name in DIRECT:
+    _delegate(_name)
 
 
 def _show_version(wanted: bool) -> None:

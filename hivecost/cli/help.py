@@ -11,8 +11,10 @@ COMMANDS: Final = {
     "advise": "Show what caching saved, what compaction did, and what cheaper models or batching would save.",
     "budget": "How budgets stand, and changing hard ones while agents run.",
     "compact": "Make a conversation fit its context budget: calls keep their results, and the user's last words stay.",
+    "daily": "Show what each day cost, against the day before.",
     "demo": "Run small agents against a provider emulator.",
     "graph": "What the loops of a graph's nodes obey.",
+    "monthly": "Show what each month cost, against the month before.",
     "price": "Price calls from stdin, one JSON object a line, to stdout: line N of the output is line N of the input.",
     "prices": "The rates in use: show, list, update, diff.",
     "prune": "Delete old turns and events; the sums of sessions, nodes and days stay exactly as they are.",
@@ -23,6 +25,7 @@ COMMANDS: Final = {
     "spend": "Show who spent what: per day and user unless --by says otherwise.",
     "statusline": "Print what today cost, in one line for a prompt.",
     "today": "Show what today cost so far, against yesterday by this time.",
+    "weekly": "Show what each week cost, against the week before.",
 }
 
 

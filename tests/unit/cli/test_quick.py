@@ -14,7 +14,7 @@ import pytest
 import hivecost as hc
 from hivecost.backends.sqlite import Store
 from hivecost.cli import app, quick
-from hivecost.cli.dispatch import QUICK
+from hivecost.cli.direct import QUICK
 from hivecost.cli.help import COMMANDS
 from hivecost.clock import to_ns
 from hivecost.events import Cost, CostStatus
