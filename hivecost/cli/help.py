@@ -25,6 +25,7 @@ COMMANDS: Final = {
     "spend": "Show who spent what: per day and user unless --by says otherwise.",
     "statusline": "Print what today cost, in one line for a prompt.",
     "today": "Show what today cost so far, against yesterday by this time.",
+    "top": "Show who or what costs most: agents, models, users, tasks, tags, nodes, turns.",
     "weekly": "Show what each week cost, against the week before.",
 }
 
