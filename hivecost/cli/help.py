@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "run": "Run an agent that knows nothing of hivecost under budgets.",
     "sessions": "List sessions, the newest first, with what each of them cost.",
     "spend": "Show who spent what: per day and user unless --by says otherwise.",
+    "statistics": "Print calls, tokens and cost in all, by agent and by model, of a session or of any time.",
     "statusline": "Print what today cost, in one line for a prompt.",
     "today": "Show what today cost so far, against yesterday by this time.",
     "top": "Show who or what costs most: agents, models, users, tasks, tags, nodes, turns.",

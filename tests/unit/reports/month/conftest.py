@@ -209,7 +209,7 @@ def hivecost(month, monkeypatch, capsys) -> Callable[..., str]:
     """Run a command on the month; what it prints."""
 
     def run(command: str, *arguments: str, status: int = 0) -> str:
-        monkeypatch.setattr(sys, "argv", ["hivecost", command, *arguments, "--data", month[0]])
+        monkeypatch.setattr(sys, "argv", ["hivecost", command, "--data", month[0], *arguments])
         with pytest.raises(SystemExit) as left:
             main()
         shown = capsys.readouterr()
