@@ -13,6 +13,7 @@ COMMANDS: Final = {
     "compact": "Make a conversation fit its context budget: calls keep their results, and the user's last words stay.",
     "daily": "Show what each day cost, against the day before.",
     "demo": "Run small agents against a provider emulator.",
+    "executions": "Show what an execution costs: how many, mean, median and 95th percentile, by entry point.",
     "graph": "What the loops of a graph's nodes obey.",
     "monthly": "Show what each month cost, against the month before.",
     "price": "Price calls from stdin, one JSON object a line, to stdout: line N of the output is line N of the input.",
@@ -26,6 +27,7 @@ COMMANDS: Final = {
     "statistics": "Print calls, tokens and cost in all, by agent and by model, of a session or of any time.",
     "statusline": "Print what today cost, in one line for a prompt.",
     "today": "Show what today cost so far, against yesterday by this time.",
+    "tokens": "Show what input, caching, output, reasoning and fees cost.",
     "top": "Show who or what costs most: agents, models, users, tasks, tags, nodes, turns.",
     "weekly": "Show what each week cost, against the week before.",
 }
