@@ -14,6 +14,7 @@ COMMANDS: Final = {
     "daily": "Show what each day cost, against the day before.",
     "demo": "Run small agents against a provider emulator.",
     "executions": "Show what an execution costs: how many, mean, median and 95th percentile, by entry point.",
+    "forecast": "Show what each budget is on course for at the end of its period.",
     "graph": "What the loops of a graph's nodes obey.",
     "monthly": "Show what each month cost, against the month before.",
     "price": "Price calls from stdin, one JSON object a line, to stdout: line N of the output is line N of the input.",

@@ -73,12 +73,16 @@ def parsed(command: str, arguments: Sequence[str], options: Mapping[str, Option]
 
 def usage(command: str, about: str, options: Mapping[str, Option], *, words: str = "", more: Sequence[str] = ()) -> str:
     """Return what a command says of itself: what it does, what it takes, and paragraphs besides."""
+    from textwrap import wrap  # noqa: PLC0415  # a prompt needs none
+
     named = {f"--{name} {option.value}".strip(): option.help for name, option in options.items()}
     width = max(map(len, named))
     lines = (f"  {name.ljust(width)}  {text}" for name, text in named.items())
-    said = (line for paragraph in more for line in ("", f"  {paragraph}"))
+    said = [
+        line for paragraph in more for line in ("", *wrap(paragraph, 100, initial_indent="  ", subsequent_indent="  "))
+    ]
     head = f"Usage: hivecost {command} [OPTIONS]{f' {words}' if words else ''}"
-    return "\n".join((head, "", f"  {about}", *said, "", "Options:", *lines))
+    return "\n".join((head, "", f"  {about}", *said, "", "Options:", *shown))
 
 
 @contextmanager

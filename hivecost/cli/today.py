@@ -64,6 +64,8 @@ def _document(today: Today) -> dict[str, Any]:
         "yesterday_by_now": _sums(today.yesterday),
         "last_hour": _sums(today.last_hour),
         "tightest": None if account is None else account._asdict(),
+        "on_course_for_nanousd": today.course.projected,
+        "on_course_by": today.course.method,
         "others": today.others,
         "in_doubt_accounts": today.in_doubt,
     }
@@ -77,6 +79,9 @@ def _lines(today: Today, at_ns: int) -> Iterator[str]:
     """Give the report for a terminal."""
     yield f"Today, {today.day} ({today.timezone}): {amount(today.total)}{_against_yesterday(today)}"
     yield f"The last hour: {amount(today.last_hour)} in {_counted(today.last_hour.llm_calls, 'call')}"
+    if today.course.projected is not None:
+        by = "the days before" if today.course.method == "profile" else "a straight line"
+        yield f"On course for {format_usd(today.course.projected, decimals=2)} today, by {by}"
     if (account := today.tightest) is not None:
         name = printable(" ".join(filter(None, (account.budget, account.scope))))
         reset = reset_of(account, at_ns)

@@ -8,8 +8,10 @@ from hivecost.clock import to_datetime, to_ns
 from hivecost.errors import ConfigError
 from hivecost.log import AccountRow, LogReader, SumRow, Window
 from hivecost.log.instants import find_zone, since_ns, until_ns
+from hivecost.log.periods import QUARTER_HOUR_NS
 from hivecost.log.rows import EVERYTHING, TAG, VALUE_DIMENSIONS, Filter
 from hivecost.log.spans import local_zone
+from hivecost.reports.course import DAY_QUARTERS, PROFILE_DAYS, Course, course
 from hivecost.reports.selection import Selection, dearest_first, folded, total
 
 #: What a day is summed by; a tag is `tag:NAME`.
@@ -34,6 +36,8 @@ class Today(NamedTuple):
     last_hour: SumRow
     #: Of the hard budgets' accounts, as they are committed; None: there is none.
     tightest: AccountRow | None
+    #: What the day is on course for.
+    course: Course = Course("", None)
     #: How many values are added up in the row `(other)`.
     others: int = 0
     #: Accounts of hard budgets with an amount in doubt.
@@ -75,10 +79,23 @@ def load_today(
             total=total(found),
             yesterday=total(asked.during(_yesterday(now, zone)).sums(view)),
             last_hour=total(asked.during(Window(now_ns - _HOUR_NS, now_ns)).sums(view)),
+            course=_course(asked, view, found, now_ns, zone),
             others=others,
             in_doubt=sum(account.in_doubt > 0 for account in accounts),
             tightest=next((account for account in accounts[:1] if not account.is_shadow), None),
         )
+
+
+def _course(asked: Selection, log: LogReader, found: Sequence[SumRow], now_ns: int, zone: tzinfo) -> Course:
+    """Return what the day is on course for, from the seven days before it."""
+    day = _day(to_datetime(now_ns).astimezone(zone).date(), zone)
+    rows = asked.during(Window(day.first_ns - PROFILE_DAYS * DAY_QUARTERS * QUARTER_HOUR_NS, now_ns))
+    spent: dict[int, int] = {}
+    for row in rows.sums(log, ("quarter_hour",)):
+        quarter = to_ns(datetime.fromisoformat(row.group[0])) // QUARTER_HOUR_NS
+        spent[quarter] = spent.get(quarter, 0) + row.cost_nanousd
+    whole = total(found)
+    return course(whole.cost_nanousd, whole.llm_calls, *day, now_ns, day.first_ns, spent)
 
 
 def _day(day: date, zone: tzinfo | None) -> Window:
