@@ -9,6 +9,7 @@ import typer
 from hivecost.cli.advise import advise
 from hivecost.cli.budget import budget
 from hivecost.cli.compact import compact
+from hivecost.cli.completion import completion
 from hivecost.cli.demo import demo
 from hivecost.cli.direct import DIRECT, run_directly
 from hivecost.cli.graph import graph
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.command()(advise)
 app.add_typer(budget)
 app.command()(compact)
+app.command()(completion)
 app.command()(demo)
 app.add_typer(graph)
 app.command()(price)

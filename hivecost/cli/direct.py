@@ -11,12 +11,18 @@ QUICK: Final = ("statusline", "today")
 #: Commands that share a module, which is told which of them it is.
 _SHARED: Final = dict.fromkeys(("daily", "weekly", "monthly"), "periods")
 #: Every other is in the module of its name.
-DIRECT: Final = (*QUICK, "executions", "forecast", "run", "spend", "statistics", "tokens", "top", *_SHARED)
+DIRECT: Final = (*QUICK, "ask", "executions", "forecast", "run", "spend", "statistics", "tokens", "top", *_SHARED)
+
+
+def module_of(name: str) -> str:
+    """Return the module of a command."""
+    return f"hivecost.cli.{_SHARED.get(name, name)}"
 
 
 def run_directly(name: str, arguments: Sequence[str]) -> None:
     """Run a command. Raise what it raises."""
+    run = import_module(module_of(name)).run
     if name in _SHARED:
-        import_module(f"hivecost.cli.{_SHARED[name]}").run(name, arguments)
+        run(name, arguments)
     else:
-        import_module(f"hivecost.cli.{name}").run(arguments)
+        run(arguments)

@@ -14,14 +14,14 @@ from hivecost.usd_text import usd_column
 if TYPE_CHECKING:
     from hivecost.reports.executions import ExecutionLine, ExecutionReport
 
-_OPTIONS: Final = {"by": Option("GROUPS", f"Of {', '.join(GROUPS)} and tag:NAME; entry_point without."), **OF_REPORTS}
+OPTIONS: Final = {"by": Option("GROUPS", f"Of {', '.join(GROUPS)} and tag:NAME; entry_point without."), **OF_REPORTS}
 _COSTS: Final = ("cost_nanousd", "mean_nanousd", "p50_nanousd", "p95_nanousd", "max_nanousd")
 
 
 def run(arguments: Sequence[str]) -> None:
     """Print what executions cost. Raise ConfigError for what was asked wrongly, and StoreErrors."""
     more = ("Of the last seven days unless another time is named; what an execution spent outside it is not counted.",)
-    run_report("executions", arguments, _OPTIONS, _asked, more=more)
+    run_report("executions", arguments, OPTIONS, _asked, more=more)
 
 
 def _asked(given: Given) -> Report:

@@ -12,7 +12,7 @@ from hivecost.cli.sheet import Grid, Sheet, percent
 if TYPE_CHECKING:
     from hivecost.reports.forecast import ForecastLine, ForecastReport
 
-_OPTIONS: Final = {"data": SHARED["data"], "json": SHARED["json"], **SHOWN, "help": SHARED["help"]}
+OPTIONS: Final = {"data": SHARED["data"], "json": SHARED["json"], **SHOWN, "help": SHARED["help"]}
 _HOW: Final = (
     "To what is used comes, for each quarter-hour left, the mean of the same one of the seven days before, times how "
     "today compares with them so far. With fewer than three days before it is a straight line; in the first 24th "
@@ -22,7 +22,7 @@ _HOW: Final = (
 
 def run(arguments: Sequence[str]) -> None:
     """Print the forecast. Raise ConfigError for what was asked wrongly, and StoreErrors."""
-    run_report("forecast", arguments, _OPTIONS, _asked, more=(_HOW,))
+    run_report("forecast", arguments, OPTIONS, _asked, more=(_HOW,))
 
 
 def _asked(given: Given) -> Report:

@@ -9,8 +9,10 @@ ABOUT: Final = "Cost control for agent runtimes: what was spent, by whom, and wh
 #: Command → what it does; a test compares them with the commands themselves.
 COMMANDS: Final = {
     "advise": "Show what caching saved, what compaction did, and what cheaper models or batching would save.",
+    "ask": "Print the command that answers a question in words, and run it where it only shows something.",
     "budget": "How budgets stand, and changing hard ones while agents run.",
     "compact": "Make a conversation fit its context budget: calls keep their results, and the user's last words stay.",
+    "completion": "Print a script that completes commands and options.",
     "daily": "Show what each day cost, against the day before.",
     "demo": "Run small agents against a provider emulator.",
     "executions": "Show what an execution costs: how many, mean, median and 95th percentile, by entry point.",

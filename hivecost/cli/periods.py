@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 #: Command → what it counts by.
 UNITS: Final[dict[str, PeriodUnit]] = {"daily": "day", "weekly": "week", "monthly": "month"}
 _NO_PERIODS: Final = tuple(name for name in GROUPS if name not in ("hour", "day", "week", "month"))
-_OPTIONS: Final = {"by": Option("GROUPS", f"Of {', '.join(_NO_PERIODS)} and tag:NAME."), **TOP, **OF_REPORTS}
+OPTIONS: Final = {"by": Option("GROUPS", f"Of {', '.join(_NO_PERIODS)} and tag:NAME."), **TOP, **OF_REPORTS}
 _MORE: Final = (
     "Periods are whole, also where --since begins inside one. Δ is against the period before; of the present one,",
     "marked with *, against the one before up to the same time of day.",
@@ -26,7 +26,7 @@ _MORE: Final = (
 
 def run(command: str, arguments: Sequence[str]) -> None:
     """Print the periods. Raise ConfigError for what was asked wrongly, and StoreErrors."""
-    run_report(command, arguments, _OPTIONS, partial(_asked, command), more=(" ".join(_MORE),))
+    run_report(command, arguments, OPTIONS, partial(_asked, command), more=(" ".join(_MORE),))
 
 
 def _asked(command: str, given: Given) -> Report:

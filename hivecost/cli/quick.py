@@ -77,10 +77,9 @@ def usage(command: str, about: str, options: Mapping[str, Option], *, words: str
 
     named = {f"--{name} {option.value}".strip(): option.help for name, option in options.items()}
     width = max(map(len, named))
-    lines = (f"  {name.ljust(width)}  {text}" for name, text in named.items())
-    said = [
-        line for paragraph in more for line in ("", *wrap(paragraph, 100, initial_indent="  ", subsequent_indent="  "))
-    ]
+    shown = [f"  {name.ljust(width)}  {text}" for name, text in named.items()]
+    wrapped = (wrap(paragraph, 100, initial_indent="  ", subsequent_indent="  ") for paragraph in more)
+    said = [line for lines in wrapped for line in ("", *lines)]
     head = f"Usage: hivecost {command} [OPTIONS]{f' {words}' if words else ''}"
     return "\n".join((head, "", f"  {about}", *said, "", "Options:", *shown))
 

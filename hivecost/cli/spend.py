@@ -23,7 +23,7 @@ from hivecost.log.spend import GROUPS, require_groups
 if TYPE_CHECKING:
     from hivecost.reports.spend import SpendReport
 
-_OPTIONS: Final = {
+OPTIONS: Final = {
     "by": Option("GROUPS", f"Of {', '.join(GROUPS)} and tag:NAME; day,user without. May be repeated."),
     **TOP,
     **OF_REPORTS,
@@ -36,7 +36,7 @@ _MORE: Final = (
 
 def run(arguments: Sequence[str]) -> None:
     """Print who spent what. Raise ConfigError for what was asked wrongly, and StoreErrors."""
-    run_report("spend", arguments, _OPTIONS, _asked, more=_MORE)
+    run_report("spend", arguments, OPTIONS, _asked, more=_MORE)
 
 
 def _asked(given: Given) -> Report:

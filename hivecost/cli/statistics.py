@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from hivecost.log.statistics import Statistics
     from hivecost.reports.selection import Selection
 
-_OPTIONS: Final = {
+OPTIONS: Final = {
     "export": Option("FILE", "Write the statistics, and every turn behind them, to this file, as JSON."),
     **OF_REPORTS,
 }
@@ -26,7 +26,7 @@ _COLUMNS: Final = ("by", "name", "calls", "tokens", "cost_usd", "cost_nanousd", 
 def run(arguments: Sequence[str]) -> None:
     """Print the statistics. Raise ConfigError for what was asked wrongly, StoreErrors, and OSError for the file."""
     more = ("SESSION is an id, or `latest`; without it they are of all sessions, of the time that is named.",)
-    run_report("statistics", arguments, _OPTIONS, _asked, words="[SESSION]", more=more)
+    run_report("statistics", arguments, OPTIONS, _asked, words="[SESSION]", more=more)
 
 
 def _asked(given: Given) -> Report:

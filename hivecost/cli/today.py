@@ -15,7 +15,7 @@ from hivecost.plain_text import printable
 from hivecost.reports.today import DAY_DIMENSIONS, Today, load_today
 from hivecost.usd_text import format_usd
 
-_OPTIONS: Final = {
+OPTIONS: Final = {
     **SHARED,
     "by": Option("GROUPS", f"Some of {', '.join(DAY_DIMENSIONS)} and tag:NAME; model without."),
     **TOP,
@@ -31,9 +31,9 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _text(arguments: Sequence[str]) -> str:
-    options = parsed("today", arguments, _OPTIONS)
+    options = parsed("today", arguments, OPTIONS)
     if "help" in options:
-        return usage("today", COMMANDS["today"], _OPTIONS)
+        return usage("today", COMMANDS["today"], OPTIONS)
     at_ns = now_ns()
     if "csv" in options and "json" in options:
         raise ConfigError("today", "one of --csv and --json")

@@ -13,13 +13,14 @@ from hivecost.usd_text import format_usd, usd_column
 if TYPE_CHECKING:
     from hivecost.reports.token_kinds import KindReport
 
+OPTIONS: Final = OF_REPORTS
 _COLUMNS: Final = ("kind", "tokens", "cost_usd", "cost_nanousd", "share")
 
 
 def run(arguments: Sequence[str]) -> None:
     """Print what kinds of tokens cost. Raise ConfigError for what was asked wrongly, and StoreErrors."""
     more = ("Of the last seven days unless another time is named.",)
-    run_report("tokens", arguments, OF_REPORTS, _asked, more=more)
+    run_report("tokens", arguments, OPTIONS, _asked, more=more)
 
 
 def _asked(given: Given) -> Report:

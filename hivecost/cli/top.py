@@ -27,14 +27,14 @@ _DIMENSIONS: Final = {
     "entry-points": "entry_point",
 }
 WHAT: Final = (*_DIMENSIONS, "tags", "turns", "steps")
-_OPTIONS: Final = {**TOP, **OF_REPORTS}
+OPTIONS: Final = {**TOP, **OF_REPORTS}
 _SHOWN: Final = 10
 
 
 def run(arguments: Sequence[str]) -> None:
     """Print who or what costs most. Raise ConfigError for what was asked wrongly, and StoreErrors."""
     more = (f"WHAT is one of {', '.join(WHAT)}; agents without. Of the last seven days unless another time is named.",)
-    run_report("top", arguments, _OPTIONS, _asked, words="[WHAT]", more=more)
+    run_report("top", arguments, OPTIONS, _asked, words="[WHAT]", more=more)
 
 
 def _asked(given: Given) -> Report:

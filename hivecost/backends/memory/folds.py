@@ -15,12 +15,10 @@ from hivecost.backends.asking import checked_dimensions
 from hivecost.events import ChargeSettled, Event, ExecutionCompleted, ExecutionStarted, LLMTurnComplete, Totals
 from hivecost.log import SUM_NAMES, SumRow, Window
 from hivecost.log.instants import find_zone, local_iso
-from hivecost.log.logged_turns import COLUMNS, to_step
 from hivecost.log.periods import QUARTER_HOUR_NS, period_labels
 from hivecost.log.records import Run, SessionMetrics, SessionState, SessionTimestamps
 from hivecost.log.rows import EVENT_ATTRIBUTES, PERIOD_DIMENSIONS, TAG
-from hivecost.log.steps import Step
-from hivecost.log.turn_rows import CHARGE, TURN_COLUMNS, turn_row
+from hivecost.log.turn_rows import CHARGE
 
 #: Field of a Filter, and dimension → where an event has it; a turn has more of them.
 OF_EVENTS: Final = {name: attrgetter(FIELD_OF[name]) for name in EVENT_ATTRIBUTES}
@@ -159,9 +157,3 @@ def sums_of(turns: Sequence[LLMTurnComplete]) -> dict[str, int]:
     """Return what turns add up to, by the names of Totals."""
     totals = reduce(Totals.plus, turns, Totals())
     return {name: getattr(totals, name) for name in SUM_NAMES}
-
-
-def step_of(turn: LLMTurnComplete) -> Step:
-    """Return a turn as a log keeps it."""
-    row = dict(zip(TURN_COLUMNS, turn_row(turn), strict=True))
-    return to_step([row[name] for name in COLUMNS.split(", ")])

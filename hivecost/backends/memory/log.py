@@ -19,7 +19,6 @@ from hivecost.backends.memory.folds import (
     grouped_sums,
     run_of,
     state_of,
-    step_of,
     sums_of,
 )
 from hivecost.backends.memory.ledger import Place
@@ -39,6 +38,7 @@ from hivecost.log import (
     Window,
     latency_bucket,
 )
+from hivecost.log.logged_turns import step_of
 from hivecost.log.periods import QUARTER_HOUR_NS
 from hivecost.log.records import BudgetDefinition, NodeTotals, Pruned, RepricedTotals, Repricing, Run, SessionState
 from hivecost.log.steps import Step

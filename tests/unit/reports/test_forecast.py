@@ -112,8 +112,8 @@ def test_limits_from_dearest_days(tmp_path, places):
     assert report.unpriced_agents == ("free",)
     budgets = [hc.Budget(**written) for written in tomllib.loads(suggestion_toml(report))["budget"]]
     assert [(budget.match["agent"], budget.limit_amount) for budget in budgets] == [
-        ("planner", 15 * CENT),
-        (HOSTILE, 5 * CENT),
+        (("planner",), 15 * CENT),
+        ((HOSTILE,), 5 * CENT),
     ]
     assert {(budget.window, budget.timezone) for budget in budgets} == {("day", "Europe/Berlin")}
 
