@@ -41,8 +41,8 @@ def _sheet(report: ForecastReport) -> Sheet:
         lines = ["No budget has an account with a period that ends (hour, day, week or month).", *filter(None, [rest])]
         return Sheet(report, (), (), lines=lines, columns=columns)
     grid = Grid(
-        names=("Budget", "Of", "Period"),
-        numbers=("Used", "Limit", "On course for", "", "Resets"),
+        names=("Budget", "Account", "Period"),
+        numbers=("Used", "Limit", "On course for", "Of limit", "Resets"),
         rows=[_cells(row) for row in report.rows],
         bars=[row.projected_share or 0.0 for row in report.rows],
     )
@@ -68,7 +68,7 @@ def _cells(row: ForecastLine) -> list[str]:
     reset = f"{row.reset_at.astimezone():%a %H:%M}"
     return [
         row.budget,
-        row.scope or "everything",
+        row.scope or "(one)",
         row.period,
         shown(row.used),
         shown(row.limit),

@@ -21,6 +21,9 @@ class Option(NamedTuple):
     help: str
 
 
+#: Help is no wider.
+_HELP_WIDTH: Final = 110
+
 #: What all of them take.
 SHARED: Final = {
     "data": Option(
@@ -73,15 +76,20 @@ def parsed(command: str, arguments: Sequence[str], options: Mapping[str, Option]
 
 def usage(command: str, about: str, options: Mapping[str, Option], *, words: str = "", more: Sequence[str] = ()) -> str:
     """Return what a command says of itself: what it does, what it takes, and paragraphs besides."""
-    from textwrap import wrap  # noqa: PLC0415  # a prompt needs none
-
     named = {f"--{name} {option.value}".strip(): option.help for name, option in options.items()}
-    width = max(map(len, named))
-    shown = [f"  {name.ljust(width)}  {text}" for name, text in named.items()]
-    wrapped = (wrap(paragraph, 100, initial_indent="  ", subsequent_indent="  ") for paragraph in more)
-    said = [line for lines in wrapped for line in ("", *lines)]
+    column = 4 + max(map(len, named))
     head = f"Usage: hivecost {command} [OPTIONS]{f' {words}' if words else ''}"
-    return "\n".join((head, "", f"  {about}", *said, "", "Options:", *shown))
+    said = (line for paragraph in (about, *more) for line in (*_wrapped(f"  {paragraph}", 2), ""))
+    shown = (line for name, text in named.items() for line in _wrapped(f"  {name}".ljust(column) + text, column))
+    return "\n".join((head, "", *said, "Options:", *shown))
+
+
+def _wrapped(line: str, indent: int) -> list[str]:
+    from shutil import get_terminal_size  # noqa: PLC0415  # a prompt needs no help
+    from textwrap import wrap  # noqa: PLC0415  # the same
+
+    width = min(max(get_terminal_size((_HELP_WIDTH, 0)).columns, indent + 20), _HELP_WIDTH)
+    return wrap(line, width, subsequent_indent=" " * indent, break_on_hyphens=False)
 
 
 @contextmanager

@@ -9,6 +9,8 @@ from hivecost.usd_text import usd_column
 
 _BLOCKS: Final = " ▏▎▍▌▋▊▉█"
 _BAR_CELLS: Final = 12
+#: Columns that a terminal does without where the table is wider, in this order.
+DROPPED: Final = ("Cached", "Out", "In", "Share", "Calls")
 
 
 class Grid(NamedTuple):
@@ -21,6 +23,16 @@ class Grid(NamedTuple):
     title: str = ""
     #: For each row the fraction that its bar is long; (): there are none.
     bars: Sequence[float] = ()
+
+
+def without(grid: Grid, heading: str) -> Grid:
+    """Return the table without a column of numbers; itself where it has none of that name."""
+    if heading not in grid.numbers:
+        return grid
+    place = len(grid.names) + list(grid.numbers).index(heading)
+    rows, total = ([[*row[:place], *row[place + 1 :]] for row in rows] for rows in (grid.rows, [grid.total]))
+    numbers = [name for name in grid.numbers if name != heading]
+    return grid._replace(numbers=numbers, rows=rows, total=total[0] if grid.total else ())
 
 
 class Sheet(NamedTuple):

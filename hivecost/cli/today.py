@@ -11,6 +11,7 @@ from hivecost.cli.quick import SHARED, Option, amount, logged, now_ns, parsed, r
 from hivecost.cli.reporting import SHOWN, TOP, WHOSE, groups, sums_of, tags_of, whole_number, whose_of
 from hivecost.errors import ConfigError
 from hivecost.log import SUM_NAMES, SumRow
+from hivecost.log.spans import local_zone
 from hivecost.plain_text import printable
 from hivecost.reports.today import DAY_DIMENSIONS, Today, load_today
 from hivecost.usd_text import format_usd
@@ -39,8 +40,9 @@ def _text(arguments: Sequence[str]) -> str:
         raise ConfigError("today", "one of --csv and --json")
     by, whose, tags = tuple(groups(options, "model")), whose_of(options), tags_of(options)
     top = whole_number(options, "top")
+    zone = options.get("timezone") or local_zone()
     with logged(options) as log:
-        today = load_today(log, at_ns, timezone=options.get("timezone"), by=by, whose=whose, tags=tags, top=top)
+        today = load_today(log, at_ns, timezone=zone, by=by, whose=whose, tags=tags, top=top, in_full=True)
     if "csv" in options:
         return _csv(today)
     return json.dumps(_document(today), indent=2) if "json" in options else "\n".join(_lines(today, at_ns))

@@ -59,6 +59,8 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     by_model: dict[str, UsageShare]
     #: Of the limit that all of this counts on; None without one.
     budget_limit_usd: float | None = None
+    #: What was spent of it in its own period, by whomever.
+    budget_spent_usd: float | None = None
     budget_utilization_percent: float | None = None
     #: None where it is of no one session.
     session_duration_seconds: float | None = None
@@ -74,11 +76,16 @@ def statistics_of(
     by_model: Mapping[str, Sums],
     *,
     limit_nanousd: int | None = None,
+    spent_nanousd: int | None = None,
     agent_limits: Mapping[str, UsageLimit] | None = None,
     model_limits: Mapping[str, UsageLimit] | None = None,
     duration_s: float | None = None,
 ) -> Statistics:
-    """Return the statistics of sums. Averages are by call, 0 without any."""
+    """Return the statistics of sums. Averages are by call, 0 without any.
+
+    Of the limit `spent_nanousd` is spent; without it, the total.
+    """
+    spent = total.cost_nanousd if spent_nanousd is None else spent_nanousd
     calls, tokens = total.llm_calls, total.input_tokens + total.output_tokens
     return Statistics(
         total_calls=calls,
@@ -94,7 +101,8 @@ def statistics_of(
         by_agent=_shares(by_agent, agent_limits or {}),
         by_model=_shares(by_model, model_limits or {}),
         budget_limit_usd=None if limit_nanousd is None else _usd(limit_nanousd),
-        budget_utilization_percent=round(100 * total.cost_nanousd / limit_nanousd, 1) if limit_nanousd else None,
+        budget_spent_usd=None if limit_nanousd is None else _usd(spent),
+        budget_utilization_percent=round(100 * spent / limit_nanousd, 1) if limit_nanousd else None,
         session_duration_seconds=duration_s,
     )
 
@@ -119,9 +127,9 @@ def _lines(statistics: Statistics) -> Iterator[str]:
     }
     if statistics.session_duration_seconds is not None:
         facts["Session Duration"] = f"{statistics.session_duration_seconds:.1f}s"
-    if statistics.budget_limit_usd is not None:
-        limit = round(statistics.budget_limit_usd * 10**9)
-        facts["Budget"] = f"{format_usd(total)} / {format_usd(limit)} ({statistics.budget_utilization_percent:.1f}%)"
+    if statistics.budget_limit_usd and statistics.budget_spent_usd is not None:
+        spent, limit = (round(usd * 10**9) for usd in (statistics.budget_spent_usd, statistics.budget_limit_usd))
+        facts["Budget"] = f"{format_usd(spent)} / {format_usd(limit)} ({statistics.budget_utilization_percent:.1f}%)"
     if statistics.unpriced_calls:
         facts["Without a price"] = f"{statistics.unpriced_calls:,} calls, missing from the cost"
     if statistics.estimated_calls:

@@ -16,7 +16,7 @@ from hivecost.log import ALWAYS, LogReader, SumRow, Window
 from hivecost.log.instants import find_zone
 from hivecost.log.spend import require_groups
 from hivecost.reports.gaps import Gaps, find_gaps
-from hivecost.reports.selection import OTHERS, Selection, dearest_first, folded, total
+from hivecost.reports.selection import OTHERS, Selection, folded, others_last, total
 
 PeriodUnit = Literal["day", "week", "month"]
 
@@ -81,7 +81,7 @@ def period_report(
     periods = _periods(calendar, first, last, [row.group[0] for row in rows])
     lines: list[PeriodLine] = []
     for period in periods:
-        found = sorted((row for row in rows if row.group[0] == period.name), key=dearest_first)
+        found = sorted((row for row in rows if row.group[0] == period.name), key=others_last)
         old = so_far if period == running else sums
         for row in found or ([] if by else [_NOTHING._replace(group=(period.name,))]):
             key = (calendar.period_at(period.start_ns - 1).name, *row.group[1:])

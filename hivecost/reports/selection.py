@@ -124,6 +124,11 @@ def dearest_first(row: SumRow) -> tuple[int, int, tuple[str, ...]]:
     return -row.cost_nanousd, -row.total_tokens, row.group
 
 
+def others_last(row: SumRow) -> tuple[bool, int, int, tuple[str, ...]]:
+    """Return what to show rows by: as `dearest_first`, with the rest at the end."""
+    return OTHERS in row.group, *dearest_first(row)
+
+
 def folded(rows: Sequence[SumRow], limit: int | None, *, periods: int = 0) -> tuple[list[SumRow], int]:
     """Return the rows of the dearest `limit` values, the rest as one row `(other)`, and how many values that are.
 

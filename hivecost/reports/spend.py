@@ -16,7 +16,7 @@ from hivecost.log.rows import PERIOD_DIMENSIONS, Filter
 from hivecost.log.spend import require_groups
 from hivecost.reports.budgets import InDoubt
 from hivecost.reports.gaps import Gaps, find_gaps
-from hivecost.reports.selection import Selection, dearest_first, folded, select, total
+from hivecost.reports.selection import Selection, folded, others_last, select, total
 
 
 class SpendLine(SpendRow, frozen=True, kw_only=True):
@@ -87,7 +87,7 @@ def spend_report(
     whole = total(found)
     rows, others = folded(found, top, periods=len(periods))
     in_time = {label: place for place, label in enumerate(dict.fromkeys(row.group[: len(periods)] for row in found))}
-    rows.sort(key=lambda row: (in_time[row.group[: len(periods)]], *dearest_first(row)))
+    rows.sort(key=lambda row: (in_time[row.group[: len(periods)]], *others_last(row)))
     gaps = find_gaps(log, ledger, selection, whole, by)
     return SpendReport(
         by=list(by),

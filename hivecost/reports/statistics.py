@@ -29,6 +29,7 @@ def usage_statistics(log: LogReader, ledger: LedgerReader, selection: Selection)
         {row.group[0]: row for row in agents},
         {row.group[0]: row for row in models},
         limit_nanousd=None if nearest is None else nearest.limit,
+        spent_nanousd=None if nearest is None else nearest.settled + nearest.held + nearest.in_doubt,
         agent_limits=_limits(accounts, "agent"),
         model_limits=_limits(accounts, "model"),
         duration_s=_duration_s(log, selection),

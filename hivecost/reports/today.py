@@ -10,9 +10,8 @@ from hivecost.log import AccountRow, LogReader, SumRow, Window
 from hivecost.log.instants import find_zone, since_ns, until_ns
 from hivecost.log.periods import QUARTER_HOUR_NS
 from hivecost.log.rows import EVERYTHING, TAG, VALUE_DIMENSIONS, Filter
-from hivecost.log.spans import local_zone
 from hivecost.reports.course import DAY_QUARTERS, PROFILE_DAYS, Course, course
-from hivecost.reports.selection import Selection, dearest_first, folded, total
+from hivecost.reports.selection import Selection, folded, others_last, total
 
 #: What a day is summed by; a tag is `tag:NAME`.
 DAY_DIMENSIONS: Final = (*VALUE_DIMENSIONS, "entry_point", "kind")
@@ -23,7 +22,7 @@ class Today(NamedTuple):
     """The day so far."""
 
     day: str
-    #: Whose day: an IANA name.
+    #: Whose day: an IANA name, or what this machine calls its own.
     timezone: str
     #: What the rows are by.
     by: tuple[str, ...]
@@ -53,40 +52,40 @@ def load_today(
     whose: Filter = EVERYTHING,
     tags: tuple[tuple[str, tuple[str, ...]], ...] = (),
     top: int | None = None,
+    in_full: bool = False,
 ) -> Today:
     """Return the day of this instant in a time zone (None: local), summed by these dimensions of a log.
 
     Only turns of `whose`, with one of the values of each of the tags; of the values by themselves the dearest `top`.
-
+    `in_full` also says what it is on course for, from the seven days before, and how many accounts are in doubt.
     All figures are of one snapshot. Raise ConfigError for a dimension or a zone that is none, and StoreErrors.
     """
     known = [name for name in by if name in DAY_DIMENSIONS or (name.startswith(TAG) and name != TAG)]
     if len({*known}) < len(by):
         raise ConfigError("by", f"some of {', '.join(DAY_DIMENSIONS)}, {TAG}NAME, each once", got=",".join(by))
-    named = timezone or local_zone()
-    zone = find_zone(named)
-    asked = Selection(Window(), named, now_ns, whose, tags)
+    zone = None if timezone is None else find_zone(timezone)
+    asked = Selection(Window(), "UTC", now_ns, whose, tags)
     now = to_datetime(now_ns).astimezone(zone)
     with log.snapshot() as view:
         found = asked.during(_day(now.date(), zone)).sums(view, by)
         rows, others = folded(found, top)
-        accounts = view.accounts(now_ns)
+        accounts = view.accounts(now_ns, limit=None if in_full else 1)
         return Today(
             day=f"{now:%Y-%m-%d}",
-            timezone=named,
+            timezone=timezone or f"{now:%Z}",
             by=tuple(by),
-            rows=tuple(sorted(rows, key=dearest_first)),
+            rows=tuple(sorted(rows, key=others_last)),
             total=total(found),
             yesterday=total(asked.during(_yesterday(now, zone)).sums(view)),
             last_hour=total(asked.during(Window(now_ns - _HOUR_NS, now_ns)).sums(view)),
-            course=_course(asked, view, found, now_ns, zone),
+            course=_course(asked, view, found, now_ns, zone) if in_full else Course("", None),
             others=others,
             in_doubt=sum(account.in_doubt > 0 for account in accounts),
             tightest=next((account for account in accounts[:1] if not account.is_shadow), None),
         )
 
 
-def _course(asked: Selection, log: LogReader, found: Sequence[SumRow], now_ns: int, zone: tzinfo) -> Course:
+def _course(asked: Selection, log: LogReader, found: Sequence[SumRow], now_ns: int, zone: tzinfo | None) -> Course:
     """Return what the day is on course for, from the seven days before it."""
     day = _day(to_datetime(now_ns).astimezone(zone).date(), zone)
     rows = asked.during(Window(day.first_ns - PROFILE_DAYS * DAY_QUARTERS * QUARTER_HOUR_NS, now_ns))

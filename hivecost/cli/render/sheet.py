@@ -7,7 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hivecost.cli.render.console import print_table, report_console, report_table, safe, table_width
-from hivecost.cli.sheet import Grid, Sheet, bar
+from hivecost.cli.sheet import DROPPED, Grid, Sheet, bar, without
 
 
 def render_sheet(sheet: Sheet, *, color: bool = True, console: Console | None = None) -> None:
@@ -19,16 +19,29 @@ def render_sheet(sheet: Sheet, *, color: bool = True, console: Console | None = 
         console.print()
     for grid in sheet.grids:
         if grid.rows:
-            if grid.title:
-                console.print(f"[bold]{safe(grid.title)}[/bold]")
-            print_table(console, _table(grid, console))
+            _print_grid(console, grid)
     for note in sheet.notes:
         console.print(Text(_plain(note), style="yellow"))
 
 
-def _table(grid: Grid, console: Console) -> Table:
+def _print_grid(console: Console, grid: Grid) -> None:
+    """Print a table with its bars, or without them, or without columns, as far as it fits then; else row by row."""
+    if grid.title:
+        console.print(f"[bold]{safe(grid.title)}[/bold]")
     table = _filled(grid, with_bars=bool(grid.bars) and console.is_terminal)
-    return table if table_width(table) <= console.width else _filled(grid, with_bars=False)
+    narrower, left_out = grid, []
+    for heading in (None, *DROPPED):
+        if table_width(table) <= console.width:
+            break
+        if heading is not None:
+            left_out += [heading] if heading in narrower.numbers else []
+            narrower = without(narrower, heading)
+        table = _filled(narrower, with_bars=False)
+    if table_width(table) > console.width:
+        table, left_out = _filled(grid, with_bars=False), []
+    print_table(console, table)
+    if left_out:
+        console.print(f"Too narrow for {', '.join(left_out)}; --json and --csv have all.", style="dim")
 
 
 def _filled(grid: Grid, *, with_bars: bool) -> Table:

@@ -147,3 +147,15 @@ def test_a_session_that_called_nothing_cost_nothing():
     console = terminal(160)
     render_sessions([session("agent", llm_calls=0)], Path("data"), console)
     assert "$0.0000" in printed(console)
+
+
+@pytest.mark.parametrize("width", range(30, 130, 10))
+def test_a_report_drops_columns_before_it_is_stacked(width):
+    """Tokens and shares first, never the cost or what is missing in it, and it says which."""
+    console = terminal(width)
+    render_sheet(spend_sheet(spending([SpendLine(group={"user": "ada"}, share=1.0, **SUMS)]), "data"), console=console)
+    shown = printed(console)
+    assert {"$3.98", "Cost", "Unpriced"} <= set(shown.split())
+    assert all(len(line) <= width for line in shown.splitlines())
+    for heading in ("Cached", "Out", "In", "Share", "Calls"):
+        assert heading in shown
