@@ -33,6 +33,7 @@ from hivecost.compaction import (
     Rates as Rates,
     Summary as Summary,
     SummaryRequest as SummaryRequest,
+    ToolCalls as ToolCalls,
     compact as compact,
 )
 from hivecost.discovery import (

@@ -12,6 +12,7 @@ from hivecost.compaction.problems import Problem, problems
 from hivecost.compaction.prompt import Prompt, read_prompt
 from hivecost.compaction.reading import Conversation, ShapeName, read_conversation
 from hivecost.compaction.strategies.summarize import Summary, SummaryRequest
+from hivecost.compaction.tool_calls import ToolCalls, limit_tool_calls
 from hivecost.compaction.units import Unit, units
 
 __all__ = [
@@ -34,10 +35,12 @@ __all__ = [
     "Summarizer",
     "Summary",
     "SummaryRequest",
+    "ToolCalls",
     "Unit",
     "break_even",
     "compact",
     "cut_long_results",
+    "limit_tool_calls",
     "needs_cache_marks",
     "plan_compaction",
     "problems",

@@ -10,6 +10,7 @@ from typing import Any, Final, Literal, Self
 
 from msgspec.structs import replace
 
+from hivecost.compaction import ToolCalls, limit_tool_calls
 from hivecost.errors import BudgetExceededError, HiveCostError
 from hivecost.events import FROM_ALL, FROM_ANSWER, Cost, CostStatus, LLMTurnComplete, Usage
 from hivecost.frozen import EMPTY
@@ -115,8 +116,16 @@ class Turn:
 
     @property
     def max_tool_calls(self) -> int | None:
-        """How many calls of its answer the agent is to run; None: no limit. The others need a result, too."""
+        """How many calls of its answer the agent is to run; None: no limit. `tool_calls()` picks them."""
         return None if self._loop is None else self._loop.max_tool_calls
+
+    def tool_calls(self, answer: object) -> ToolCalls:
+        """Return the calls of its answer that are to run, and an error result for each that its node's loop is past.
+
+        `answer` is the provider's response, or its message: an SDK's object or JSON values. Raises HiveCostError for
+        one whose calls nobody can find.
+        """
+        return limit_tool_calls(answer, self.max_tool_calls)
 
     @property
     def spilled(self) -> Mapping[str, Any]:

@@ -327,6 +327,24 @@ async def test_with_wind_down_there_is_one_turn_more_to_come_to_an_end_in(tmp_pa
         assert last == [(False, 4), (False, 4), (True, 4)]
 
 
+async def test_a_turn_says_which_calls_of_its_answer_run(tmp_path):
+    """So many as its node's loop lets run, and all where it has no limit."""
+    [answer] = [message for message in conversation(1) if message["role"] == "assistant"]
+    answer["tool_calls"] = [{**answer["tool_calls"][0], "id": f"call_{number}"} for number in range(3)]
+    runtime = hc.AgentRuntime(tmp_path, config=CONFIG)
+    async with runtime, runtime.execution() as ctx, ctx.node("search", loop_config={"max_tool_calls_per_turn": 2}):
+        async with ctx.turn("gpt-4o", input_tokens=10) as turn:
+            calls = turn.tool_calls({"choices": [{"message": answer}]})
+            turn.release()
+        async with ctx.node("other"), ctx.turn("gpt-4o", input_tokens=10) as turn:
+            every = turn.tool_calls(answer)
+            turn.release()
+    assert isinstance(calls, hc.ToolCalls)
+    assert calls.to_run == (*answer["tool_calls"][:2],)
+    assert [result["tool_call_id"] for result in calls.refused] == ["call_2"]
+    assert every == hc.ToolCalls((*answer["tool_calls"],))
+
+
 async def test_a_turn_that_is_released_is_no_iteration(tmp_path):
     """Nothing was sent, however often that is said."""
     runtime = hc.AgentRuntime(tmp_path, config=CONFIG)
