@@ -7,6 +7,7 @@ from hivecost.events.controls import AlertRaised, BudgetExceeded, BudgetWarning,
 from hivecost.events.cost import FROM_ALL, FROM_ANSWER, Cost, CostStatus
 from hivecost.events.custom import CustomEvent, UnknownEvent
 from hivecost.events.executions import ExecutionCompleted, ExecutionStarted, ExecutionStatus
+from hivecost.events.sent_prompts import CarriedResults, SentPrompt
 from hivecost.events.turns import ChargeSettled, LLMTurnComplete, ToolCallCompleted, Totals
 from hivecost.events.usage import TOKENS_PER_TURN_MAX, USAGE_FIELDS, Usage, usage_problem
 
@@ -18,6 +19,7 @@ __all__ = [
     "AlertRaised",
     "BudgetExceeded",
     "BudgetWarning",
+    "CarriedResults",
     "ChargeSettled",
     "CompactionTrigger",
     "ContextCompacted",
@@ -31,6 +33,7 @@ __all__ = [
     "ExecutionStatus",
     "LLMTurnComplete",
     "RateLimited",
+    "SentPrompt",
     "ToolCallCompleted",
     "Totals",
     "UnknownEvent",

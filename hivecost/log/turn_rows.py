@@ -9,7 +9,17 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import astuple, replace
 
-from hivecost.events import USAGE_FIELDS, ChargeSettled, Cost, CostStatus, Event, LLMTurnComplete, UnknownEvent, Usage
+from hivecost.events import (
+    USAGE_FIELDS,
+    ChargeSettled,
+    Cost,
+    CostStatus,
+    Event,
+    LLMTurnComplete,
+    SentPrompt,
+    UnknownEvent,
+    Usage,
+)
 from hivecost.events import encode_json as event_to_json
 from hivecost.money import TURN_COST_MAX_NANOUSD, format_usd
 from hivecost.usage.raw import raw_of
@@ -67,7 +77,7 @@ def turn_row(turn: LLMTurnComplete) -> Row:
     (
         event_id, timestamp_ns, session_id, execution_id, node_id, agent_id, user_id, org_id, task_id, tags,
         model, provider, usage, cost, latency_ms, stop_reason, service_tier, raw_usage,
-        asked_model, resolved_model, resolved_provider,
+        asked_model, resolved_model, resolved_provider, prompt,
     ) = astuple(turn) if type(turn) is LLMTurnComplete else _turn_fields(turn)  # a subclass has its own between them
     (
         tokens_in, tokens_out, cache_read, cache_write, cache_write_1h, reasoning, audio_in, audio_out, cache_audio,
@@ -96,7 +106,8 @@ def turn_row(turn: LLMTurnComplete) -> Row:
         notional_nanousd,
         latency_ms if type(latency_ms) is int and 0 <= latency_ms <= LATENCY_MS_MAX else _bounded(latency_ms),
         stop_reason, service_tier, None if raw_usage is None else _to_json(raw_of(raw_usage)).decode(),
-        asked_model, resolved_model, resolved_provider, CHARGE if type(turn) is ChargeSettled else "",
+        asked_model, resolved_model, resolved_provider, None if prompt is None else _prompt_json(prompt),
+        CHARGE if type(turn) is ChargeSettled else "",
     )
     # fmt: on
 
@@ -105,6 +116,12 @@ def event_row(event: Event) -> Row:
     """Any other event in the order of EVENT_COLUMNS."""
     kind = event.fields.get("type", "unknown") if isinstance(event, UnknownEvent) else event.type.value
     return (*_event_head(event), kind, event_to_json(event).decode())
+
+
+def _prompt_json(prompt: Any) -> str:
+    if type(prompt) is not SentPrompt:
+        raise TypeError(f"prompt must be a hivecost.SentPrompt, got {prompt!r:.100}")
+    return _to_json(prompt).decode()
 
 
 def _named(usage: Usage) -> str:
