@@ -3,6 +3,7 @@
 from hivecost.compaction.arrival import cut_long_results, whole_results
 from hivecost.compaction.break_even import BreakEven, CacheState, Rates, break_even
 from hivecost.compaction.cache_marks import needs_cache_marks, with_cache_marks
+from hivecost.compaction.carrying import PromptBill, PromptLayout, ResultPlace, carried_results, shared_out
 from hivecost.compaction.compact import Summarizer, compact
 from hivecost.compaction.config import CompactionConfig, StrategyName
 from hivecost.compaction.counting import ContextCount, Counter, CountSource
@@ -29,7 +30,10 @@ __all__ = [
     "Counter",
     "Problem",
     "Prompt",
+    "PromptBill",
+    "PromptLayout",
     "Rates",
+    "ResultPlace",
     "ShapeName",
     "StrategyName",
     "Summarizer",
@@ -38,6 +42,7 @@ __all__ = [
     "ToolCalls",
     "Unit",
     "break_even",
+    "carried_results",
     "compact",
     "cut_long_results",
     "limit_tool_calls",
@@ -47,6 +52,7 @@ __all__ = [
     "prune_tool_results",
     "read_conversation",
     "read_prompt",
+    "shared_out",
     "units",
     "whole_results",
     "with_cache_marks",

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from hivecost.errors import LoopLimitError
+from hivecost.events import Cost, SentPrompt, Usage
 from hivecost.frozen import EMPTY
 from hivecost.gate_contract import TurnRequest
 from hivecost.runtime.billing_errors import is_context_overflow
@@ -105,6 +106,11 @@ class LoopTurn:
         """Take the provider's count of the prompt."""
         if self._fitted is not None:
             self._fitted.report(input_tokens)
+
+    def billed(self, usage: Usage, cost: Cost) -> SentPrompt | None:
+        """Return what is known of its prompt, now that its bill has come."""
+        known = None if self._fitted is None else self._fitted.known
+        return None if known is None else known.billed(usage, cost)
 
     def failed(self, error: BaseException) -> None:
         """The call failed: where it did because the prompt is too long, the next one will be shorter."""

@@ -376,7 +376,9 @@ class Turn:
             self._settled = cost
             self._answers.clear()
         self._answers[reading.answer_id], self._started_s = cost, now_s
-        if self._loop is not None and is_first and reading.status is _OK:
+        prompt = None
+        if self._loop is not None and (is_first or is_late) and reading.status is _OK:
+            prompt = self._loop.billed(reading.usage, cost)
             self._loop.report(reading.usage.input_tokens)
         provider, model = self._name(reading)
         hint = reading.hinted_provider if reading.hinted_provider == provider else ""
@@ -402,6 +404,7 @@ class Turn:
             stop_reason=plain_str(stop_reason) if stop_reason else reading.stop_reason,
             service_tier=reading.service_tier or ("batch" if reading.batch else ""),
             raw_usage=reading.raw,
+            prompt=prompt,
         )
         gate, (usage, bill), answered = host.gate, self._told(reading, cost), reading.model
         if is_first:
