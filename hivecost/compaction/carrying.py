@@ -11,16 +11,12 @@ rounded down at each border, and all parts of a prompt add up to its bill to the
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from hivecost.compaction.counting import Counter
 from hivecost.compaction.markers import is_placeholder
 from hivecost.compaction.reading import Conversation
-from hivecost.events import CarriedResults, Cost, Usage
-
-#: The newest results of a prompt that a compaction keeps by default.
-NEWEST_RESULTS: Final = 3
-_TOOL_NAME_MAX: Final = 200
+from hivecost.events import NEWEST_RESULTS, TOOL_NAME_MAX, CarriedResults, Cost, Usage
 
 
 class ResultPlace(NamedTuple):
@@ -48,7 +44,7 @@ class PromptLayout:
             for which, result in enumerate(shape.results(message)) if entry.answers else ():
                 stop = min(end, start + counter.content_size(result.content))
                 if not is_placeholder(result.content):
-                    tool = tools.get((index, which), "")[:_TOOL_NAME_MAX]
+                    tool = tools.get((index, which), "")[:TOOL_NAME_MAX]
                     self.results.append(ResultPlace(tool, start, stop))
                 start = stop
             self.size = end

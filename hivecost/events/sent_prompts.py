@@ -9,7 +9,10 @@ import msgspec
 from hivecost.events.usage import TOKENS_PER_TURN_MAX
 from hivecost.money import TURN_COST_MAX_NANOUSD
 
-_NAME_MAX: Final = 200
+#: The newest results of a prompt are counted apart: pruning leaves as many by default.
+NEWEST_RESULTS: Final = 3
+#: Longer names of tools are cut.
+TOOL_NAME_MAX: Final = 200
 
 
 class CarriedResults(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -25,8 +28,8 @@ class CarriedResults(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     old_nanousd: int | None = None
 
     def __post_init__(self) -> None:
-        if type(self.tool) is not str or len(self.tool) > _NAME_MAX:
-            raise ValueError(f"tool must be a text of at most {_NAME_MAX} letters")
+        if type(self.tool) is not str or len(self.tool) > TOOL_NAME_MAX:
+            raise ValueError(f"tool must be a text of at most {TOOL_NAME_MAX} letters")
         _require_counts(self.results, self.tokens)
         _require_amounts(self.nanousd, self.old_nanousd)
 
