@@ -98,7 +98,7 @@ def shared_out(layout: Sequence[ResultPlace], size: float, bill: PromptBill) -> 
 
     The places are scaled to the tokens that the provider counted.
     """
-    scale = bill.tokens / size if size > 0 else 0.0
+    scale = bill.tokens / size if size >= 1 else 0.0
     tokens_left, nanousd_left = bill.tokens, bill.upto(bill.tokens)
     for place in layout:
         start, end = (min(bill.tokens, round(at * scale)) for at in (place.start, place.end))

@@ -5,18 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hivecost.errors import LoopLimitError
 from hivecost.events import Cost, SentPrompt, Usage
 from hivecost.frozen import EMPTY
 from hivecost.gate_contract import TurnRequest
 from hivecost.runtime.billing_errors import is_context_overflow
-from hivecost.runtime.context_keeper import ContextKeeper
-from hivecost.runtime.conversation import FittedPrompt
 from hivecost.runtime.loop_config import LoopRules
 from hivecost.runtime.prompt_count import Count, PromptCount
 from hivecost.usage import tokens_of
+
+if TYPE_CHECKING:
+    from hivecost.runtime.context_keeper import ContextKeeper
+    from hivecost.runtime.conversation import FittedPrompt
 
 
 class NodeLoop:

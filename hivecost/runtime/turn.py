@@ -6,11 +6,10 @@ import logging
 import sys
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from msgspec.structs import replace
 
-from hivecost.compaction import ToolCalls, limit_tool_calls
 from hivecost.errors import BudgetExceededError, HiveCostError
 from hivecost.events import FROM_ALL, FROM_ANSWER, Cost, CostStatus, LLMTurnComplete, Usage
 from hivecost.frozen import EMPTY
@@ -24,6 +23,9 @@ from hivecost.runtime.node_loops import LoopTurn
 from hivecost.runtime.prompt_count import PromptCount
 from hivecost.runtime.streaming import Chunk, Coverage, TurnStream
 from hivecost.usage import UsageReading, UsageStatus, UsageStream, each_request, estimated, read_usage, size_of_answer
+
+if TYPE_CHECKING:
+    from hivecost.compaction import ToolCalls
 
 _log = logging.getLogger("hivecost.runtime")
 _REFUSED: Final = "refused"
@@ -125,6 +127,8 @@ class Turn:
         `answer` is the provider's response, or its message: an SDK's object or JSON values. Raises HiveCostError for
         one whose calls nobody can find.
         """
+        from hivecost.compaction import limit_tool_calls  # noqa: PLC0415  # few agents limit them
+
         return limit_tool_calls(answer, self.max_tool_calls)
 
     @property
