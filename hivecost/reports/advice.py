@@ -164,7 +164,7 @@ def _compression(events: Sequence[ContextCompacted]) -> Compression:
 
 
 def _prunings(carried: Sequence[CarriedTotals]) -> list[Pruning]:
-    """The tools whose old results cost anything, the dearest first."""
+    """Return the tools whose old results cost anything, the dearest first."""
     found = [
         Pruning(
             node_id=one.node_id,

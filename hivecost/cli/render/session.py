@@ -120,7 +120,7 @@ def render_sessions(sessions: Sequence[SessionState], place: Place, console: Con
 
 
 def _compactions(report: SessionReport) -> str:
-    """What compactions took out, what that saved in later turns, and what it cost."""
+    """Return what compactions took out, what that saved in later turns, and what it cost."""
     nodes = report.compactions
     net = sum(node.net_nanousd for node in nodes)
     cost, rewrite = sum(node.cost_nanousd for node in nodes), sum(node.cache_rewrite_nanousd for node in nodes)
