@@ -43,6 +43,7 @@ TURN_COLUMNS: Final = (
     *(
         column
         for field in _TURN_FIELDS
+        if field != "prompt"  # which few turns have: it is added to their rows
         for column in {"usage": (*USAGE_COLUMNS, "other_usage"), "cost": COST_COLUMNS}.get(field, (field,))
     ),
     "kind",
@@ -77,7 +78,7 @@ def turn_row(turn: LLMTurnComplete) -> Row:
     (
         event_id, timestamp_ns, session_id, execution_id, node_id, agent_id, user_id, org_id, task_id, tags,
         model, provider, usage, cost, latency_ms, stop_reason, service_tier, raw_usage,
-        asked_model, resolved_model, resolved_provider, prompt,
+        asked_model, resolved_model, resolved_provider, _,
     ) = astuple(turn) if type(turn) is LLMTurnComplete else _turn_fields(turn)  # a subclass has its own between them
     (
         tokens_in, tokens_out, cache_read, cache_write, cache_write_1h, reasoning, audio_in, audio_out, cache_audio,
@@ -106,8 +107,7 @@ def turn_row(turn: LLMTurnComplete) -> Row:
         notional_nanousd,
         latency_ms if type(latency_ms) is int and 0 <= latency_ms <= LATENCY_MS_MAX else _bounded(latency_ms),
         stop_reason, service_tier, None if raw_usage is None else _to_json(raw_of(raw_usage)).decode(),
-        asked_model, resolved_model, resolved_provider, None if prompt is None else _prompt_json(prompt),
-        CHARGE if type(turn) is ChargeSettled else "",
+        asked_model, resolved_model, resolved_provider, CHARGE if type(turn) is ChargeSettled else "",
     )
     # fmt: on
 
@@ -118,7 +118,8 @@ def event_row(event: Event) -> Row:
     return (*_event_head(event), kind, event_to_json(event).decode())
 
 
-def _prompt_json(prompt: Any) -> str:
+def prompt_json(prompt: Any) -> str:
+    """Return what is known of a turn's prompt, for its row. Raise TypeError for anything else."""
     if type(prompt) is not SentPrompt:
         raise TypeError(f"prompt must be a hivecost.SentPrompt, got {prompt!r:.100}")
     return _to_json(prompt).decode()

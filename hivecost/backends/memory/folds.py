@@ -21,7 +21,7 @@ from hivecost.log.periods import QUARTER_HOUR_NS, period_labels
 from hivecost.log.records import Run, SessionMetrics, SessionState, SessionTimestamps
 from hivecost.log.rows import EVENT_ATTRIBUTES, PERIOD_DIMENSIONS
 from hivecost.log.steps import Step
-from hivecost.log.turn_rows import TURN_COLUMNS, turn_row
+from hivecost.log.turn_rows import TURN_COLUMNS, prompt_json, turn_row
 
 #: Field of a Filter, and dimension → where an event has it; a turn has more of them.
 OF_EVENTS: Final = {name: attrgetter(FIELD_OF[name]) for name in EVENT_ATTRIBUTES}
@@ -205,4 +205,5 @@ def sums_of(turns: Sequence[LLMTurnComplete]) -> dict[str, int]:
 def step_of(turn: LLMTurnComplete) -> Step:
     """Return a turn as a log keeps it."""
     row = dict(zip(TURN_COLUMNS, turn_row(turn), strict=True))
+    row["prompt"] = None if turn.prompt is None else prompt_json(turn.prompt)
     return to_step([row[name] for name in COLUMNS.split(", ")])

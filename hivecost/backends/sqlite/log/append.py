@@ -10,7 +10,7 @@ from typing import Final
 import msgspec
 
 from hivecost.backends.sqlite.database import begin
-from hivecost.backends.sqlite.log.contexts import fold_compactions, fold_prompts
+from hivecost.backends.sqlite.log.contexts import add_prompts, fold_compactions, fold_prompts
 from hivecost.backends.sqlite.log.inserts import EVENTS, TURNS, insert
 from hivecost.backends.sqlite.log.lifecycles import count_executions, fold_events, settle_sessions
 from hivecost.backends.sqlite.log.rollups import fold_turns
@@ -114,6 +114,7 @@ def _insert(connection: sqlite3.Connection, events: Sequence[Event]) -> Appended
         count += insert(connection, TURNS, turns)
         fold_turns(connection, last_turn)
         if any(map(_prompt_of, turns)):
+            add_prompts(connection, turns, last_turn)
             fold_prompts(connection, last_turn)
     count_executions(connection, last_execution)
     if others:

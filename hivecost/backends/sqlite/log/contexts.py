@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Final
 
+from hivecost.events import LLMTurnComplete
 from hivecost.log.contexts import CARRIED_NAMES, COMPACTION_NAMES
+from hivecost.log.turn_rows import prompt_json
 
 _OF_COMPACTIONS: Final = (
     "compactions",
@@ -66,6 +69,16 @@ assert {*_OF_COMPACTIONS, *_OF_TURNS} == {*COMPACTION_NAMES}  # noqa: S101  # ea
 def fold_compactions(connection: sqlite3.Connection, last_event: int) -> None:
     """Add the compactions after this id to the sums; inside the transaction that inserted them."""
     connection.execute(_FOLD_COMPACTIONS, {"last_event": last_event})
+
+
+def add_prompts(connection: sqlite3.Connection, turns: Sequence[LLMTurnComplete], last_turn: int) -> None:
+    """Add what is known of the prompts of the turns after this id to their rows: few have any, which most need not pay.
+
+    Of several turns with one id the first was inserted.
+    """
+    first = {turn.event_id: turn.prompt for turn in reversed(turns)}
+    known = [(prompt_json(prompt), event_id, last_turn) for event_id, prompt in first.items() if prompt is not None]
+    connection.executemany("UPDATE turns SET prompt = ? WHERE event_id = ? AND id > ?", known)
 
 
 def fold_prompts(connection: sqlite3.Connection, last_turn: int) -> None:
