@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 INSTALL_ARGUMENTS := python -m pip --disable-pip-version-check install -q --no-deps --no-build-isolation
 INSTALL := $(BIN)/$(INSTALL_ARGUMENTS) --require-hashes
 
+# Else each of the hundreds of processes that tests start would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-more dist lint types house bench profile instructions soak docs site lock clean
 
 demo: $(VENV)/.core
