@@ -11,9 +11,9 @@ from typing import Any, Final, NamedTuple
 from hivecost.events import Event
 from hivecost.log.turn_rows import EVENT_COLUMNS, TURN_COLUMNS, Row, event_row, turn_row
 
-#: Rows of a statement, the most first: a turn has 48 values, and a statement takes up to 32,766. Each statement lets
-#: Python's lock go, and a busy loop makes the writer wait for it: the fewer, and the longer, the better.
-_ROWS_AT_ONCE: Final = (640, 320, 160, 80, 40, 20, 10, 5, 2, 1)
+#: Rows of a statement, the most first. Fewer statements take less time, and let Python's lock go less often, for which
+#: a busy loop makes the writer wait; larger ones take megabytes.
+_ROWS_AT_ONCE: Final = (320, 160, 80, 40, 20, 10, 5, 2, 1)
 #: What None is bound as: SQLite stores whatever is not a number as NULL, and sqlite3 looks for adapters of each None,
 #: which takes twenty times as long as binding it.
 _NULL: Final = math.nan
