@@ -131,14 +131,14 @@ async def _offered(rate: int, latency_goal_ms: float, cpu_goal_us: float) -> lis
     took_ns: list[int] = []
     with tempfile.TemporaryDirectory() as folder:
         runtime = _runtime(folder)
-        commit = runtime.log._commit
+        write = runtime.log._write
 
         async def timed(events: list[Event]) -> None:
-            await commit(events)
+            await write(events)
             now_ns = time.time_ns()
             latencies_ms.extend((now_ns - event.timestamp_ns) / 1e6 for event in events)
 
-        runtime.log._commit = timed  # type: ignore[method-assign]  # where commits return
+        runtime.log._write = timed  # type: ignore[method-assign]  # where commits return
         async with runtime:
             used_s = process_time()
             await _publish_at(runtime, rate, took_ns)

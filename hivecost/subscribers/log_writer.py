@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
 
 import anyio
-from anyio.abc import TaskGroup
 
 from hivecost.backends import open_backend
 from hivecost.bus import DropNewest
@@ -21,9 +20,6 @@ from hivecost.plugin import PluginHost
 
 #: Events that may wait for the disk: minutes of a busy runtime, some 100 MB.
 LOG_QUEUE_MAX: Final = 100_000
-#: While so many events are committed, the next ones are handed to the store: their commit follows at once. Of fewer,
-#: all that come meanwhile make one commit.
-_AHEAD_MIN: Final = 256
 #: How long stopping waits for the disk, where nobody says when the plugin is given up.
 STOP_TIMEOUT_S: Final = 20.0
 
@@ -45,9 +41,6 @@ class LogWriter:
         self._store: contract.LogWriter | None = None
         self._host: PluginHost | None = None
         self._subscription = ""
-        self._tasks: TaskGroup | None = None
-        #: Is set when all that was handed on is committed, or lost; None: all is.
-        self._committed: anyio.Event | None = None
         #: What the next flush has to say.
         self._loss: StoreError | None = None
 
@@ -64,17 +57,13 @@ class LogWriter:
             self._subscription = host.bus.subscribe(
                 handler=self._write, batch=True, overflow=DropNewest(), max_queue=self._max_queue, name=self.name
             )
-            self._tasks = await stack.enter_async_context(anyio.create_task_group())
             try:
                 yield
             finally:
                 deadline = _deadline()
                 with anyio.CancelScope(deadline=deadline, shield=True):
                     await host.bus.drain(self._subscription)
-                    await self._wait_committed()
                 host.bus.unsubscribe(self._subscription)
-                self._tasks.cancel_scope.cancel()  # what waits still is the store's to commit
-                self._tasks = None
                 self._store.close_timeout_s = max(deadline - anyio.current_time(), 0)
 
     async def flush(self) -> None:
@@ -85,7 +74,6 @@ class LogWriter:
         before = self.error
         if self._host is not None:
             await self._host.bus.drain(self._subscription)
-        await self._wait_committed()
         if self._store is not None and self.error is before and isinstance(before, StoreLockedError):
             await self._store.flush()  # it raises the same again, or what waited is committed now
             self.error = None
@@ -104,31 +92,6 @@ class LogWriter:
         return None if self._store is None else self._store.statistics()
 
     async def _write(self, events: list[Event]) -> None:
-        """Return when they are committed; of many, when those before are."""
-        if self._tasks is None or len(events) < _AHEAD_MIN:
-            await self._wait_committed()
-            await self._commit(events)
-            return
-        before, committed = self._committed, anyio.Event()
-        self._committed = committed
-        self._tasks.start_soon(self._commit_ahead, events, committed)
-        if before is not None:
-            await before.wait()
-
-    async def _wait_committed(self) -> None:
-        if self._committed is not None:
-            await self._committed.wait()
-
-    async def _commit_ahead(self, events: list[Event], committed: anyio.Event) -> None:
-        try:
-            await self._commit(events)
-        except Exception:
-            # A fault of the store's costs these events, never the writer.
-            _log.exception("%d events may be lost", len(events))
-        finally:
-            committed.set()
-
-    async def _commit(self, events: list[Event]) -> None:
         assert self._store is not None  # noqa: S101  # set before anything is subscribed
         lost_before = self.lost
         try:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import anyio.lowlevel
 import pytest
 
 import hivecost as hc
-from hivecost.backends import read_log
 from hivecost.backends.sqlite import os_lock
 
 pytestmark = pytest.mark.anyio
@@ -37,52 +35,6 @@ async def test_everything_published_is_in_the_log_after_flush(make_logged):
         assert state.status == "completed"
     assert (runtime.log.lost, runtime.log.error) == (0, None)
     assert runtime.log.statistics.written == 5
-
-
-async def test_of_many_events_each_is_logged_once_in_order(make_logged):
-    """Parts of any size, of which one waits while another is committed: flush() returns after the last commit."""
-    runtime, sizes = make_logged(), (1, 700, 300, 2, 1_500, 1_500, 1, 256, 255)
-    async with runtime:
-        ids = []
-        for size in sizes:
-            events = [hc.LLMTurnComplete(session_id="s", model="gpt-4o") for _ in range(size)]
-            ids += [event.event_id for event in events]
-            for event in events:
-                runtime.bus.publish_nowait(event)
-            await anyio.lowlevel.checkpoint()
-        await runtime.flush()
-        page = await read_log(runtime.base_path, lambda log: log.turns(limit=10_000))
-        assert [turn.event_id for turn in page.rows] == ids
-    assert (runtime.log.lost, runtime.log.statistics.written) == (0, sum(sizes))
-
-
-async def test_closing_commits_what_was_published_last(make_logged):
-    """Without a flush: many events that come right before the end are in the log, too."""
-    runtime = make_logged()
-    async with runtime:
-        for _ in range(5_000):
-            runtime.bus.publish_nowait(hc.LLMTurnComplete(session_id="s", model="gpt-4o"))
-    assert (runtime.log.lost, runtime.log.statistics.written) == (0, 5_000)
-
-
-async def test_a_fault_of_the_store_costs_the_agents_nothing(make_logged, caplog):
-    """What a store raises that no store should is said, and what comes next is logged again."""
-    runtime = make_logged()
-    async with runtime:
-        write = runtime.log._store.write
-
-        async def fails(events):
-            raise RuntimeError("as no store should")
-
-        runtime.log._store.write = fails
-        for _ in range(1_000):
-            runtime.bus.publish_nowait(hc.LLMTurnComplete(session_id="s", model="gpt-4o"))
-        await runtime.flush()
-        runtime.log._store.write = write
-        result = await runtime.trigger_and_wait("spend", [TURN] * 3)
-        await runtime.flush()
-    assert (result.status, runtime.log.statistics.written) == ("completed", 5)
-    assert "as no store should" in caplog.text
 
 
 async def test_a_log_that_cannot_be_opened_does_not_stop_the_agents(make_logged, tmp_path, caplog):
