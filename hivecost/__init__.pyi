@@ -1,5 +1,9 @@
 """The public names, and the room that each comes from; `hivecost/__init__.py` imports them when they are first used."""
 
+from hivecost.attach import (
+    install as install,
+    node as node,
+)
 from hivecost.attribution import (
     Attributed as Attributed,
     Attribution as Attribution,

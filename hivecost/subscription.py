@@ -70,6 +70,7 @@ class Subscription(str):
         statistics: Callable[[], SubscriptionStatistics],
         handle_waiting: Callable[[], bool],
     ) -> Self:
+        """Return the id, which knows its bus and how to get its statistics."""
         subscription = super().__new__(cls, subscription_id)
         subscription._bus = bus
         subscription._statistics = statistics

@@ -159,7 +159,9 @@ async def test_a_turn_of_the_loop_comes_after_what_was_asked_for_before():
     loop, called = current_loop(), []
     for number in range(50):
         loop.call_soon(lambda number=number: called.append(number))
-        await anyio.to_thread.run_sync(loop.call_threadsafe, lambda number=number: called.append(-number))
+        thread = threading.Thread(target=loop.call_threadsafe, args=(lambda number=number: called.append(-number),))
+        thread.start()
+        thread.join()
         await loop.turn()
         assert called == [number, -number]
         called.clear()
