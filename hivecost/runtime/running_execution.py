@@ -11,7 +11,6 @@ from weakref import ReferenceType
 
 import anyio
 import anyio.from_thread
-import anyio.lowlevel
 from msgspec.structs import replace
 
 from hivecost.attribution import Attribution, attribution_fields
@@ -283,9 +282,11 @@ class RunningExecution:
     async def pass_gate(self, request: TurnRequest, caps: Sequence[Cap]) -> Admission:
         """Ask the gate to let a turn be sent; on the runtime's loop."""
         self.refuse_when_over()
-        await anyio.lowlevel.checkpoint()  # an agent that never waits would keep handlers from stopping it
+        await self._loop.turn()  # an agent that never waits would keep handlers from stopping it
         self.refuse_when_over()
-        return self.gate.admit_nowait(request, caps) or await self._wait_at_gate(request, caps)
+        admission = self.gate.admit_nowait(request, caps)
+        self._release_when_over(admission)  # what the gate looked at may have cancelled it
+        return admission or await self._wait_at_gate(request, caps)
 
     async def _wait_at_gate(self, request: TurnRequest, caps: Sequence[Cap]) -> Admission:
         """Wait at the gate in a scope that cancelling the execution cancels, whichever task or thread waits."""
@@ -299,14 +300,18 @@ class RunningExecution:
                 raise
             finally:
                 self._waiting.discard(waiting)
+        self._release_when_over(admission)
+        assert admission is not None  # noqa: S101  # only a cancelled execution lets go of who waits
+        return admission
+
+    def _release_when_over(self, admission: Admission | None) -> None:
+        """Raise, as `refuse_when_over` does, with nothing held."""
         try:
             self.refuse_when_over()
         except ExecutionCancelledError:
             if admission is not None:
                 self.gate.release(admission)
             raise
-        assert admission is not None  # noqa: S101  # only a cancelled execution lets go of who waits
-        return admission
 
     async def extend(self, admission: Admission, input_tokens: int, output_tokens: int) -> None:
         """Hold what so many tokens can cost, from any loop. Raise BudgetExceededError and LedgerUnavailableError."""

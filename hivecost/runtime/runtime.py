@@ -22,7 +22,7 @@ from hivecost.errors import (
     UnknownEntryPointError,
 )
 from hivecost.forking import leave_child, tell_children
-from hivecost.gate_contract import GateCheck, TurnRequest
+from hivecost.gate_contract import GateCheck, GatePass, TurnRequest
 from hivecost.ledger import Budget, Limit, OpenLedger, listed_budgets
 from hivecost.ledger.caps import Cap, CapMode
 from hivecost.plugin import Plugin, require_plugin
@@ -138,9 +138,12 @@ class AgentRuntime:
         candidate = load_plugin_class(plugin)() if isinstance(plugin, str) else plugin
         return self._parts.rack.register(require_plugin(candidate))
 
-    def add_gate_check(self, check: GateCheck) -> Callable[[], None]:
-        """Await `check(request)` before each turn is sent: it may wait, or refuse by raising."""
-        return self._parts.gate.add_check(check)
+    def add_gate_check(self, check: GateCheck, *, passes: GatePass | None = None) -> Callable[[], None]:
+        """Await `check(request)` before each turn is sent: it may wait, or refuse by raising.
+
+        Where `passes(request)` is True, known at once, the check would do nothing about the turn and is not awaited.
+        """
+        return self._parts.gate.add_check(check, passes)
 
     def summarizer(self, function: _Summarizer) -> _Summarizer:
         """Register the decorated function, async or sync, which writes summaries where a conversation is compacted.
