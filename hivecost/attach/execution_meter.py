@@ -164,17 +164,13 @@ class TurnPass:
         return self._request.asked.stream
 
     @property
-    def is_read_only(self) -> bool:
-        """Whether the client gets the very bytes of the answer."""
-        answer = self._answer
-        if answer is None or not answer.is_stream:
-            return True
-        return not self._request.asked.usage_key and answer.headers.keys() == self._headers.keys()
+    def asks_usage(self) -> bool:
+        """As `Pass` says."""
+        return bool(self._request.asked.usage_key)
 
     def answer(self, status: int, headers: Mapping[str, str]) -> Mapping[str, str]:
         """As `Pass` says."""
-        self._headers = {name.lower(): value for name, value in headers.items()}
-        self._answer = Answer(self._request, status=status, headers=self._headers)
+        self._answer = Answer(self._request, status=status, headers=headers)
         return self._answer.headers
 
     def data(self, data: bytes) -> bytes:

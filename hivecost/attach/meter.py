@@ -58,13 +58,13 @@ class Pass(Protocol):
         """Whether a stream was asked for."""
         ...
 
-    def answer(self, status: int, headers: Mapping[str, str]) -> Mapping[str, str]:
-        """Tell that an answer has begun, and return the headers for the client."""
+    @property
+    def asks_usage(self) -> bool:
+        """Whether `body` asks for usage, of which the client did not: the chunk that says it is none of its own."""
         ...
 
-    @property
-    def is_read_only(self) -> bool:
-        """Of an answer that has begun: whether the client gets its very bytes."""
+    def answer(self, status: int, headers: Mapping[str, str]) -> Mapping[str, str]:
+        """Tell that an answer has begun, and return the headers for the client."""
         ...
 
     def data(self, data: bytes) -> bytes:

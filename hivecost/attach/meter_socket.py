@@ -106,21 +106,20 @@ class _Connection:
 
     def _tell(self, attempt: Pass, message: Message, body: bytes) -> None:
         match message.op:
-            case "answer":
-                headers = dict(attempt.answer(message.status, message.headers))
-                self._reply(id=message.id, headers=headers, verbatim=attempt.is_read_only)
-            case "pass":
+            case "told":
+                if message.status:
+                    attempt.answer(message.status, message.headers)
                 attempt.data(body)
+                if message.last:
+                    del self._passes[message.id]
+                    attempt.end()
+            case "answer":
+                self._reply(id=message.id, headers=dict(attempt.answer(message.status, message.headers)))
             case "data":
                 self._reply(attempt.data(body), id=message.id)
             case "end":
                 del self._passes[message.id]
                 self._reply(attempt.end(), id=message.id)
-            case "whole":
-                attempt.answer(message.status, message.headers)
-                attempt.data(body)
-                attempt.end()
-                del self._passes[message.id]
             case "doubt":
                 self._passes.pop(message.id).doubt(message.why)
             case _:
@@ -168,7 +167,7 @@ class _Connection:
             )
         else:
             self._passes[number] = decided
-            self._reply(decided.body, id=number, op="pass", stream=decided.asks_stream)
+            self._reply(decided.body, id=number, op="pass", stream=decided.asks_stream, asks_usage=decided.asks_usage)
 
     def _take_back(self, number: int) -> None:
         """Whoever asked does not wait any more, or did not send it."""

@@ -5,11 +5,10 @@ A hook says `hello` first, with its version. After that it sends, with an `id` o
 | op | with | answered by |
 |---|---|---|
 | `ask` | method, host, path, headers, node, where; body (no `size`: unreadable) | `pass`, `free` or `refuse` |
-| `answer` | status, headers | `headers`, `verbatim` |
-| `data`, `end` | the next bytes | the bytes for the client |
-| `pass` | the next bytes, which the client has already | nothing |
-| `whole` | status, headers; an answer that is no stream | nothing |
+| `told` | the next bytes, which the client has already; status and headers at first; `last` | nothing |
 | `unsent`, `doubt` | why | nothing |
+| `answer` | status, headers of an answer of which the client gets what is answered | `headers` |
+| `data`, `end` | the next bytes | the bytes for the client |
 """
 
 from __future__ import annotations
@@ -42,6 +41,8 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
     path: str = ""
     headers: Mapping[str, str] = EMPTY
     status: int = 0
+    #: It is all of the answer.
+    last: bool = False
     why: str = ""
     node: str = ""
     where: str = ""

@@ -172,7 +172,8 @@ class UsageStream:
         found = find_usage(event)
         self._take_id(found, event)
         for facts in (found.response, *(view(event.get(name)) for name in _FACT_HOLDERS)):
-            self._facts.update({name: facts[name] for name in _FACTS if _is_said(facts.get(name))})
+            if facts:
+                self._facts.update({name: facts[name] for name in _FACTS if name in facts and _is_said(facts[name])})
         counts = {name: count for name, count in found.usage.items() if count is not None}
         if text(event.get("type")) == _CHUNK:
             counts = _added(self._usage, counts)
@@ -250,7 +251,7 @@ def _says_stop(response: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
     if "serverContent" in event and view(event["serverContent"]).get("turnComplete") is True:
         return True
     places = (event, response, *(view(event.get(name)) for name in _STOP_HOLDERS))
-    return any(text(place.get(name)) for place in places for name in _STOPS)
+    return any(text(place.get(name)) for place in places if place for name in _STOPS)
 
 
 def _is_said(fact: object) -> bool:
@@ -270,7 +271,9 @@ def _added(before: Mapping[str, Any], counts: Mapping[str, Any]) -> dict[str, An
 
 def _stop(event: Mapping[str, Any], key: str) -> dict[str, Any]:
     """The choices of this chunk, when one of them says why it stopped."""
-    choices = [snake(view(choice)) for choice in items(event.get(key))]
+    if key not in event:
+        return {}
+    choices = [snake(view(choice)) for choice in items(event[key])]
     stopped = [
         {"finish_reason": text(choice.get("finish_reason"))} for choice in choices if choice.get("finish_reason")
     ]

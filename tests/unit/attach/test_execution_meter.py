@@ -116,7 +116,7 @@ async def test_a_stream_is_asked_for_its_usage(meter: ExecutionMeter, tally: Tal
     usage = b"data: " + answered(prompt_tokens=10, completion_tokens=20, total_tokens=30) + b"\n\n"
     for one in (passed, cut):
         one.answer(200, events)
-        assert not one.is_read_only
+        assert one.asks_usage
         assert one.data(text) == text
     assert (passed.data(usage), passed.end()) == (b"", b"")
     cut.doubt("closed")

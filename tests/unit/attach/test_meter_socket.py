@@ -30,7 +30,7 @@ class FakePass:
 
     body = b"changed"
     asks_stream = True
-    is_read_only = False
+    asks_usage = True
 
     def __init__(self) -> None:
         self.told: list[object] = []
@@ -110,19 +110,46 @@ def question(path: str, body: bytes | None = b"body"):
 STREAM = {"content-type": "text/event-stream"}
 
 
+USAGE = b'data: {"choices": [], "usage": {"total_tokens": 3}}\n\n'
+
+
 async def test_an_attempt_passes_and_is_told_of(meter: FakeMeter, gate) -> None:
-    """Its body is the meter's; a stream goes through it, but for whole events without usage, which it hears of."""
+    """Its body is the meter's; its stream reaches the client at once, without the chunk that was asked for."""
     attempt = await gate.ask_async(*question("/pass"))
     assert attempt.body == b"changed"
-    assert await attempt.begin_async(200, STREAM) == STREAM
+    assert await attempt.begin_async(200, {**STREAM, "content-length": "9"}) == STREAM
     assert await attempt.take_async(b"data: a\n\n") == b"data: a\n\n"
-    assert await attempt.take_async(b"data: b") == b"DATA: B"
-    assert await attempt.take_async(b'\n\ndata: {"usage": {}}\n\n') == b'\n\nDATA: {"USAGE": {}}\n\n'
-    assert await attempt.end_async() == b"REST"
-    told = meter.passes[0].told
-    assert told == [("answer", 200), b"data: a\n\n", b"data: b", b'\n\ndata: {"usage": {}}\n\n', "end"]
+    assert await attempt.take_async(b"data: b") == b""
+    assert await attempt.take_async(b"\n\n" + USAGE) == b"data: b\n\n"
+    assert await attempt.take_async(b"data: [DONE]") == b""
+    assert await attempt.end_async() == b"data: [DONE]"
+    await told(meter, "end")
+    assert meter.passes[0].told == [("answer", 200), b"data: a\n\ndata: b\n\n" + USAGE + b"data: [DONE]", "end"]
     assert meter.asked[0].body == b"body"
     assert meter.scripts == ["pytest"] or meter.scripts[0].endswith(("py", "pytest", "python"))
+
+
+async def test_a_stream_that_is_left_is_told_as_far_as_it_came(meter: FakeMeter, gate) -> None:
+    """Then nobody knows the rest; a long one is told of on the way."""
+    attempt = await gate.ask_async(*question("/pass"))
+    attempt.begin(200, STREAM)
+    attempt.take(b"x" * 65_536)
+    await told(meter, b"x" * 65_536)
+    attempt.take(b"y")
+    attempt.doubt()
+    attempt.end()
+    await told(meter, "doubt")
+    assert meter.passes[0].told == [("answer", 200), b"x" * 65_536, b"y", "doubt"]
+
+
+async def test_a_compressed_stream_is_decoded_on_the_other_side(meter: FakeMeter, gate) -> None:
+    """Each of its pieces is answered."""
+    attempt = await gate.ask_async(*question("/pass"))
+    headers = {**STREAM, "content-encoding": "gzip"}
+    assert await attempt.begin_async(200, headers) == headers
+    assert await attempt.take_async(b"abc") == b"ABC"
+    assert await attempt.end_async() == b"REST"
+    assert meter.passes[0].told == [("answer", 200), b"abc", "end"]
 
 
 async def test_threads_ask_in_the_same_way(meter: FakeMeter, gate) -> None:
@@ -209,7 +236,7 @@ async def test_a_socket_that_is_gone_is_a_refusal(tmp_path) -> None:
         b'{"op": "hello"',
         b'{"op": "x", "size": -1}\n',
         b"x" * 2_000_000,
-        b'{"op": "hello", "version": 1}\n{"op": "whole", "id": 5}\n{"op": "ask", "size": 1e99}\n',
+        b'{"op": "hello", "version": 1}\n{"op": "told", "id": 5}\n{"op": "ask", "size": 1e99}\n',
     ],
 )
 async def test_nonsense_ends_its_connection_alone(meter: FakeMeter, gate, said: bytes) -> None:

@@ -4,7 +4,7 @@ import datetime as dt
 import functools
 
 from hivecost_hook.attribution import is_metered
-from hivecost_hook.connection import Refusal
+from hivecost_hook.attempt import Refusal
 
 
 def patch(module, gate):

@@ -4,7 +4,7 @@ import functools
 from urllib.parse import urlsplit
 
 from hivecost_hook.attribution import is_metered
-from hivecost_hook.connection import Refusal
+from hivecost_hook.attempt import Refusal
 from hivecost_hook.httpx_client import _lower
 
 
