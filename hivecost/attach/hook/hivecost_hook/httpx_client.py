@@ -3,8 +3,8 @@
 import datetime as dt
 import functools
 
-from hivecost_hook.attribution import is_metered
 from hivecost_hook.attempt import Refusal
+from hivecost_hook.attribution import is_metered
 
 
 def patch(module, gate):

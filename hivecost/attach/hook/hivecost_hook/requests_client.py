@@ -3,8 +3,8 @@
 import functools
 from urllib.parse import urlsplit
 
-from hivecost_hook.attribution import is_metered
 from hivecost_hook.attempt import Refusal
+from hivecost_hook.attribution import is_metered
 from hivecost_hook.httpx_client import _lower
 
 

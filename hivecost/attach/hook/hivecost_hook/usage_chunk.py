@@ -46,7 +46,7 @@ def _without_usage_chunk(data):
     if _USAGE.search(data) is None:
         return data
     ends = [found.end() for found in _END.finditer(data)]
-    events = [data[start:end] for start, end in zip([0] + ends, ends + [len(data)])]
+    events = [data[start:end] for start, end in zip([0, *ends], [*ends, len(data)])]
     return b"".join(event for event in events if not _is_usage_chunk(event))
 
 
