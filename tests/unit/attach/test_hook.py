@@ -12,7 +12,7 @@ from hivecost.attach.command import HOOK
 
 FILES = sorted(HOOK.rglob("*.py"))
 #: Clients that it patches, which are imported where they are loaded already.
-CLIENTS = {"requests"}
+CLIENTS = {"requests", "urllib3", "aiohttp", "multidict", "botocore"}
 #: Of the standard library since Python 3.10.
 NEWER = {"aiter", "anext", "slots", "kw_only", "ExceptionGroup", "TaskGroup", "removesuffix_", "pairwise", "tomllib"}
 

@@ -272,37 +272,31 @@ def test_another_user_is_not_served() -> None:
     assert not _is_own(Peer(os.getuid() + 1))
 
 
-async def test_clients_that_are_not_metered_pay_for_nothing(gate) -> None:
-    """What is refused without its body raises; what is free, and what another client has asked for, is sent."""
+async def test_a_client_that_is_too_old_pays_for_nothing(gate) -> None:
+    """What it pays for raises; what is free, and what another client has asked for, is sent."""
     from types import SimpleNamespace
 
     from hivecost_hook.attribution import is_metered
-    from hivecost_hook.unmetered_clients import patch_aiohttp, patch_urllib3
+    from hivecost_hook.urllib3_client import patch
 
     import hivecost
-
-    class ClientSession:
-        async def _request(self, method, url, **options):
-            return url
 
     class HTTPConnectionPool:
         host, port = "api.openai.com", 443
 
+        def _make_request(self, conn, method, url):
+            """As version 1 has it."""
+
         def urlopen(self, method, url, body=None):
             return url
 
-    patch_aiohttp(SimpleNamespace(ClientSession=ClientSession), gate)
-    patch_urllib3(SimpleNamespace(HTTPConnectionPool=HTTPConnectionPool), gate)
-    session, pool = ClientSession(), HTTPConnectionPool()
-    paid = "https://api.openai.com/refuse"
-    with pytest.raises(hivecost.BudgetExceededError, match="aiohttp"):
-        await session._request("POST", paid)
-    with pytest.raises(hivecost.BudgetExceededError, match="urllib3"):
+    patch(SimpleNamespace(HTTPConnectionPool=HTTPConnectionPool), gate)
+    pool = HTTPConnectionPool()
+    with pytest.raises(hivecost.BudgetExceededError, match="urllib3 1"):
         await anyio.to_thread.run_sync(pool.urlopen, "POST", "/refuse")
-    assert await session._request("POST", "https://example.org/free") == "https://example.org/free"
     assert await anyio.to_thread.run_sync(pool.urlopen, "POST", "/free") == "/free"
     token = is_metered.set(True)
     try:
-        assert await session._request("POST", paid) == paid
+        assert await anyio.to_thread.run_sync(pool.urlopen, "POST", "/refuse") == "/refuse"
     finally:
         is_metered.reset(token)

@@ -15,6 +15,8 @@ from hivecost_hook.waiting import ThreadWaiter, async_waiter
 VERSION = 1
 #: Longer than any budget waits for money that others hold.
 DEADLINE_S = float(os.environ.get("HIVECOST_DEADLINE_S") or 90)
+#: A longer body that says it is no JSON stays here.
+_FOREIGN_MAX_BYTES = 1024 * 1024
 _FREE_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "DELETE"))
 
 
@@ -131,7 +133,9 @@ class Gate:
         attempt = Attempt(next(self._numbers))
         try:
             attempt.connection = self._connected()
-            attempt.connection.send(_question(attempt.number, method, host, path, headers), body, waiter)
+            attempt.connection.send(
+                _question(attempt.number, method, host, path, headers), _kept(body, headers), waiter
+            )
             came = waiter.wait(DEADLINE_S)
         except OSError as error:
             return lost(error, headers)
@@ -148,7 +152,9 @@ class Gate:
         attempt = Attempt(next(self._numbers))
         try:
             attempt.connection = self._connected()
-            attempt.connection.send(_question(attempt.number, method, host, path, headers), body, waiter)
+            attempt.connection.send(
+                _question(attempt.number, method, host, path, headers), _kept(body, headers), waiter
+            )
             came = await waiter.wait(DEADLINE_S)
         except OSError as error:
             return lost(error, headers)
@@ -156,6 +162,11 @@ class Gate:
             attempt.unsent()
             raise
         return attempt.decided(waiter.reply, came, headers)
+
+
+def _kept(body, headers):
+    is_foreign = body is not None and "json" not in headers.get("content-type", "json").lower()
+    return None if is_foreign and len(body) > _FOREIGN_MAX_BYTES else body
 
 
 def _question(number, method, host, path, headers):

@@ -5,6 +5,7 @@ import functools
 
 from hivecost_hook.attempt import Refusal
 from hivecost_hook.attribution import is_metered
+from hivecost_hook.described import answer_headers, headers_of
 
 
 def patch(module, gate):
@@ -16,7 +17,7 @@ def patch(module, gate):
 
     @functools.wraps(send)
     def metered_send(self, request, *, stream=False, **options):
-        if is_metered.get():
+        if is_metered.get() or self.is_closed:  # it raises then
             return send(self, request, stream=stream, **options)
         attempt = gate.ask(*_described(module, request))
         if attempt is None:
@@ -32,7 +33,7 @@ def patch(module, gate):
         finally:
             is_metered.reset(token)
         response.request = request
-        _keep_headers(response, attempt.begin(response.status_code, _lower(response.headers)))
+        _keep_headers(response, attempt.begin(response.status_code, answer_headers(response.headers.items())))
         response.stream = streams[0](response.stream, attempt)
         if not stream:
             try:
@@ -46,7 +47,7 @@ def patch(module, gate):
 
     @functools.wraps(send_async)
     async def metered_send_async(self, request, *, stream=False, **options):
-        if is_metered.get():
+        if is_metered.get() or self.is_closed:
             return await send_async(self, request, stream=stream, **options)
         attempt = await gate.ask_async(*_described(module, request))
         if attempt is None:
@@ -63,7 +64,9 @@ def patch(module, gate):
             is_metered.reset(token)
         response.request = request
         try:
-            _keep_headers(response, await attempt.begin_async(response.status_code, _lower(response.headers)))
+            _keep_headers(
+                response, await attempt.begin_async(response.status_code, answer_headers(response.headers.items()))
+            )
             response.stream = streams[1](response.stream, attempt)
             if not stream:
                 await response.aread()
@@ -127,15 +130,7 @@ def _described(module, request):
         body = request.content
     except Exception:  # RequestNotRead: it is a stream
         body = None
-    return request.method, host, url.raw_path.decode("ascii", "replace"), _lower(request.headers), body
-
-
-def _lower(headers):
-    """Without what is secret, which nobody needs."""
-    return {name.lower(): value for name, value in headers.items() if name.lower() not in _SECRET}
-
-
-_SECRET = frozenset(("authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "proxy-authorization"))
+    return request.method, host, url.raw_path.decode("ascii", "replace"), headers_of(request.headers.raw), body
 
 
 def _changed(request, body):
