@@ -97,6 +97,7 @@ class ExecutionMeter:
                 prompt=dict(request.prompt),
                 cache_write=request.cache_write,
                 service_tier=asked.service_tier,
+                tags=attempt.tags,
             )
 
     def _exceeded(self, attempt: Attempt, route: Route, error: BudgetExceededError) -> Refused:

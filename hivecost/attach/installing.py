@@ -15,6 +15,7 @@ import anyio
 
 from hivecost.attach.command import HOOK, SOCKET
 from hivecost.attach.running import Attachment, agent_name
+from hivecost.attribution import checked_tags
 from hivecost.errors import ConfigError
 from hivecost.runtime.portal import BackgroundRuntime
 
@@ -63,6 +64,15 @@ def install(budget: str | Iterable[str], *, data: str = "") -> None:
 def node(name: str) -> AbstractContextManager[None]:
     """Calls inside `with node("plan"):` belong to that step, here and under `hivecost run`; a decorator, too."""
     named: AbstractContextManager[None] = _hook().node(name)
+    return named
+
+
+def tag(**tags: str) -> AbstractContextManager[None]:
+    """Calls inside `with tag(customer="acme"):` have these tags, here and under `hivecost run`; a decorator, too.
+
+    Raise ConfigError for what is no text, and for the name of an attribute, such as `user`.
+    """
+    named: AbstractContextManager[None] = _hook().tag(**checked_tags(tags))
     return named
 
 

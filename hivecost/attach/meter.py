@@ -28,6 +28,8 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     body: bytes | None = None
     #: The step of the agent that it is part of, where the hook knows.
     node: str = ""
+    #: What the program says of it besides, such as `{"customer": "acme"}`.
+    tags: Mapping[str, str] = EMPTY
     #: The line of code that made it, as `agent.py:12`.
     where: str = ""
 

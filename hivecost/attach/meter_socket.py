@@ -133,6 +133,7 @@ class _Connection:
             headers=message.headers,
             body=body,
             node=message.node,
+            tags=message.tags,
             where=message.where,
         )
         try:

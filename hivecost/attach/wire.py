@@ -4,7 +4,7 @@ A hook says `hello` first, with its version. After that it sends, with an `id` o
 
 | op | with | answered by |
 |---|---|---|
-| `ask` | method, host, path, headers, node, where; body (no `size`: unreadable) | `pass`, `free` or `refuse` |
+| `ask` | method, host, path, headers, node, tags, where; body (no `size`: unreadable) | `pass`, `free` or `refuse` |
 | `told` | the next bytes, which the client has already; status and headers at first; `last` | nothing |
 | `unsent`, `doubt` | why | nothing |
 | `answer` | status, headers of an answer of which the client gets what is answered | `headers` |
@@ -45,6 +45,7 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
     last: bool = False
     why: str = ""
     node: str = ""
+    tags: Mapping[str, str] = EMPTY
     where: str = ""
     #: None: there is no body.
     size: int | None = None

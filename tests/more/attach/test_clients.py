@@ -1,4 +1,4 @@
-"""Clients below the SDKs, and SDKs over them. Run by `make test-more`, in an environment with requirements/attach.txt."""
+"""Clients below the SDKs, and SDKs over them. Run by `make test-more`, with requirements/attach.txt."""
 
 from __future__ import annotations
 

@@ -6,12 +6,12 @@ What a call costs and whether it may be made is decided on the other side of a u
 
 import os
 
-from hivecost_hook.attribution import node
+from hivecost_hook.attribution import node, tag
 from hivecost_hook.connection import Gate
 from hivecost_hook.importing import when_imported
 from hivecost_hook.refusals import BudgetExceeded
 
-__all__ = ["BudgetExceeded", "node", "start"]
+__all__ = ["BudgetExceeded", "node", "start", "tag"]
 
 
 def start(socket_path):

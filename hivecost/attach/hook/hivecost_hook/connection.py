@@ -9,7 +9,7 @@ import sys
 import threading
 
 from hivecost_hook.attempt import SEND_S, Attempt, lost
-from hivecost_hook.attribution import current_node, where
+from hivecost_hook.attribution import current_node, current_tags, where
 from hivecost_hook.waiting import ThreadWaiter, async_waiter
 
 VERSION = 1
@@ -178,6 +178,7 @@ def _question(number, method, host, path, headers):
         "path": path,
         "headers": headers,
         "node": current_node(),
+        "tags": current_tags(),
         "where": where(),
     }
 

@@ -17,7 +17,7 @@ _OLD = (
 def patch(module, gate):
     """Patch `urllib3.connectionpool`."""
     pool = module.HTTPConnectionPool
-    if "preload_content" not in pool._make_request.__code__.co_varnames:
+    if not hasattr(module, "BaseHTTPResponse"):
         _patch_old(pool, gate)
         return
     make_request = pool._make_request
