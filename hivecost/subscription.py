@@ -60,6 +60,7 @@ class Subscription(str):
     _statistics: Callable[[], SubscriptionStatistics]
 
     def __new__(cls, subscription_id: str, *, bus: _Bus, statistics: Callable[[], SubscriptionStatistics]) -> Self:
+        """Return the id, which knows its bus and how to get its statistics."""
         subscription = super().__new__(cls, subscription_id)
         subscription._bus = bus
         subscription._statistics = statistics

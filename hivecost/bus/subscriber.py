@@ -98,7 +98,7 @@ class Subscriber:
     # -- its queue ---------------------------------------------------------------------------------------------
 
     def wants(self, event: Event) -> bool:
-        """True when every filter matches; what is no text matches none."""
+        """Tell whether every filter matches the event; a field that is no text matches none."""
         return all(
             isinstance(found := getattr(event, field), str) and found == value for field, value in self.filters.items()
         )
@@ -121,11 +121,11 @@ class Subscriber:
 
     @property
     def is_tight(self) -> bool:
-        """It only waits for its turn, and soon has to drop: worth a turn of those who can wait."""
+        """Whether its queue is nearly full only because its task has had no turn; publishers that can wait then do."""
         return self.awaits_turn and self.queue.free < self.queue.spare
 
     def lines_up(self) -> bool:
-        """True when an event that finds this queue full should wait for room."""
+        """Tell whether an event that finds this queue full should wait for room."""
         queue = self.queue
         return (
             self.may_block
@@ -152,7 +152,7 @@ class Subscriber:
         return self._finished is None or self._finished.is_set()
 
     def reopen(self) -> bool:
-        """Ready for another run of the bus; False while a handler call of the last segment still ignores its end."""
+        """Get ready for another run of the bus; return False while a handler call of the last run has not ended."""
         if not self.is_finished:
             return False
         self.ended, self._is_abandoned, self.awaits_turn = False, False, True
@@ -160,6 +160,7 @@ class Subscriber:
         return True
 
     def start(self, loop: Loop) -> None:
+        """Start the subscription's task on the loop, once; an ended subscription stays ended."""
         if self._task is None and not self.ended:
             self._finished = anyio.Event()
             self._loop, self._wakeup = loop, loop.new_wakeup()
@@ -235,7 +236,7 @@ class Subscriber:
             self._survive_foreign_cancellation(events, error)
 
     def count_failures_like(self, error: Exception) -> int:
-        """How often it has raised an error of this class, this time included."""
+        """Return how often the handler has raised an error of this class, this time included."""
         self._failures[type(error)] += 1
         return self._failures[type(error)]
 
@@ -244,7 +245,10 @@ class Subscriber:
         self._on_failure(self, event, error)
 
     def _survive_foreign_cancellation(self, event: Event | list[Event], error: BaseException) -> None:
-        """A handler that awaited something cancelled raises like one that is cancelled; only the latter ends us."""
+        """Report a CancelledError that a handler got from something that it awaited, as a failure of the handler.
+
+        Raise the error where this subscription's task itself is cancelled.
+        """
         if self._task is None or self._task.was_cancelled():
             raise error
         self._report_failure(event, RuntimeError(f"the handler awaited something that was cancelled: {error!r}"))
@@ -258,7 +262,7 @@ class Subscriber:
             self._wake_done_waiters()
 
     def _awaited(self) -> int | None:
-        """How many events the next of those who wait waits for."""
+        """Return the count of handled events that the next waiter waits for; None without a waiter."""
         return min(target for target, _ in self._done_waiters) if self._done_waiters else None
 
     def _wake_done_waiters(self) -> None:
@@ -327,6 +331,7 @@ class Subscriber:
         return not self._is_abandoned
 
     def statistics(self) -> SubscriptionStatistics:
+        """Return the counts as they stand."""
         queue = self.queue
         return SubscriptionStatistics(
             subscription_id=self.id,

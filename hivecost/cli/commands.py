@@ -79,4 +79,4 @@ def _options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which.")
     ] = False,
 ) -> None:
-    """Options before the command."""
+    """Take the options before the command."""

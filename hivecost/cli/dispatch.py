@@ -68,7 +68,7 @@ def _fail(problem: str, status: int) -> NoReturn:
 
 
 def _with_its_place(error: Exception) -> str:
-    """What was raised, and the last line of ours that it came through."""
+    """Return the error as text, with the last line of hivecost that it came through."""
     from traceback import extract_tb  # noqa: PLC0415  # nothing is wrong, most often
 
     ours = [frame for frame in extract_tb(error.__traceback__) if frame.filename.startswith(_HOME)]

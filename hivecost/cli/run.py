@@ -45,7 +45,7 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _read(arguments: Sequence[str]) -> dict[str, Any] | None:
-    """The options and the command; None for `--help`. Raise ConfigError."""
+    """Return the options and the command; None for `--help`. Raise ConfigError."""
     budgets: list[str] = []
     given: dict[str, Any] = {}
     rest = list(arguments)

@@ -51,7 +51,7 @@ def compact(
     strategies that need it are passed over; a summary that is empty, no shorter, or fails with an exception is
     discarded.
 
-    Raises ContextBudgetError where what may not go is over the budget, and ConfigError for a value that cannot be.
+    Raise ContextBudgetError where what may not go is over the budget, and ConfigError for a value that cannot be.
     """
     plan = plan_compaction(
         messages,

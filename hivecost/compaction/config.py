@@ -65,7 +65,7 @@ class CompactionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 def read_config(given: Any) -> CompactionConfig:
     """Return a configuration from one, a mapping, or whatever has some of its fields, as a node's loop config.
 
-    A field that is missing or None has its default. Raises ConfigError for a value that cannot be, and for a key of a
+    A field that is missing or None has its default. Raise ConfigError for a value that cannot be, and for a key of a
     mapping that there is not.
     """
     if given is None:

@@ -91,7 +91,7 @@ def prune_tool_results(
 ) -> Compaction:
     """Replace all results of tools but the newest `keep`, if that pays within `turns_ahead` turns; see `compact`.
 
-    Raises ConfigError as `compact` does.
+    Raise ConfigError as `compact` does.
     """
     if type(keep) is not int or keep < 0:
         raise ConfigError("keep", "a whole number, 0 or more", got=keep)

@@ -32,7 +32,7 @@ class Conversation(msgspec.Struct, frozen=True):
 
 
 def read_conversation(messages: Sequence[Any], shape: str) -> Conversation:
-    """Read the messages of a shape. Raises ConfigError for a shape that nobody knows, and never for a message."""
+    """Read the messages of a shape. Raise ConfigError for a shape that nobody knows, and never for a message."""
     if shape not in _SHAPES:
         raise ConfigError("shape", f"one of {', '.join(get_args(ShapeName))}", got=shape)
     known = _SHAPES[shape]

@@ -145,7 +145,7 @@ class Totals(msgspec.Struct, frozen=True, gc=False):
         return to_usd(self.notional_nanousd)
 
     def plus(self, turn: LLMTurnComplete) -> Totals:
-        """The sums with one more turn."""
+        """Return the sums with one more turn."""
         usage, cost = turn.usage, turn.cost
         nanousd = None if cost is None else cost.nanousd
         unpriced_calls, invalid_calls, estimated_calls = self.unpriced_calls, self.invalid_calls, self.estimated_calls
@@ -174,13 +174,13 @@ class Totals(msgspec.Struct, frozen=True, gc=False):
         )
 
     def __add__(self, other: Totals) -> Totals:
-        """The sums of both."""
+        """Return the sums of both."""
         return Totals(*map(add, _sums(self), _sums(other)))
 
     def as_metrics(self) -> dict[str, Any]:
-        """Every sum by its name, and `total_tokens`, `cached_tokens` and `cost_usd` (a float).
+        """Return every sum by its name, and `total_tokens`, `cached_tokens` and `cost_usd` (a float).
 
-        `notional_nanousd`, and `notional_usd` with it, only where a subscription pays for any of the turns.
+        `notional_nanousd` and `notional_usd` are there only where a subscription pays for any of the turns.
         """
         metrics = {
             **dict(zip(Totals.__struct_fields__, _sums(self), strict=True)),

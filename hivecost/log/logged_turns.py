@@ -28,7 +28,7 @@ _NAMES: Final = ("asked_model", "resolved_model", "resolved_provider")
 
 
 def to_step(row: Row | list[Any]) -> Step:
-    """The row, in the order of COLUMNS, as a step."""
+    """Return the row, in the order of COLUMNS, as a step."""
     values = dict(zip(_FIELDS, row, strict=False))
     values["tags"] = decoded(row[_TAGS])
     values["cost_status"] = row[_STATUS] or CostStatus.UNPRICED.value
@@ -36,7 +36,7 @@ def to_step(row: Row | list[Any]) -> Step:
 
 
 def to_turn(row: Row | list[Any]) -> LLMTurnComplete:
-    """The row, in the order of COLUMNS, as the event it was. Raises StoreCorruptError."""
+    """Return the row, in the order of COLUMNS, as the event it was. Raise StoreCorruptError where it is damaged."""
     values = dict(zip(_FIELDS, row, strict=False))
     raw_usage = row[-1]
     try:
@@ -69,7 +69,7 @@ def _cost(row: Row | list[Any]) -> Cost | None:
 
 
 def decoded(text: str) -> dict[str, Any]:
-    """A JSON object of the log. Raises StoreCorruptError for anything else."""
+    """Return a JSON object of the log. Raise StoreCorruptError for anything else."""
     try:
         return msgspec.json.decode(text, type=dict[str, Any])
     except msgspec.DecodeError as error:

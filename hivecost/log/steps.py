@@ -99,10 +99,12 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def total_tokens(self) -> int:
+        """Input and output tokens together."""
         return self.input_tokens + self.output_tokens
 
     @property
     def cached_tokens(self) -> int:
+        """The same as `cache_read_tokens`."""
         return self.cache_read_tokens
 
     @property
@@ -111,6 +113,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         return None if self.cost_nanousd is None else float(to_usd(self.cost_nanousd))
 
     def keys(self) -> tuple[str, ...]:
+        """Return the names of the fields."""
         return _KEYS
 
     def __getitem__(self, key: str) -> Any:
@@ -128,12 +131,15 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         return len(_KEYS)
 
     def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of a field; `default` for a name that is none."""
         return getattr(self, key) if key in _KEYS else default
 
     def items(self) -> list[tuple[str, Any]]:
+        """Return the fields with their values."""
         return [(key, getattr(self, key)) for key in _KEYS]
 
     def values(self) -> list[Any]:
+        """Return the values of the fields."""
         return [getattr(self, key) for key in _KEYS]
 
 

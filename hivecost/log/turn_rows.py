@@ -61,7 +61,7 @@ _to_json: Final = msgspec.json.Encoder().encode
 
 
 def turn_row(turn: LLMTurnComplete) -> Row:
-    """The turn in the order of TURN_COLUMNS."""
+    """Return the turn as a row in the order of TURN_COLUMNS."""
     # Field by field, because every turn that is logged comes here: slices of tuples take a third more.
     # fmt: off
     (
@@ -102,7 +102,7 @@ def turn_row(turn: LLMTurnComplete) -> Row:
 
 
 def event_row(event: Event) -> Row:
-    """Any other event in the order of EVENT_COLUMNS."""
+    """Return any other event as a row in the order of EVENT_COLUMNS."""
     kind = event.fields.get("type", "unknown") if isinstance(event, UnknownEvent) else event.type.value
     return (*_event_head(event), kind, event_to_json(event).decode())
 
@@ -117,7 +117,10 @@ def _bounded(latency_ms: Any) -> int:
 
 
 def _possible(cost: Cost) -> Cost:
-    """One absurd bill must not spoil every sum it goes into; the turn itself is kept."""
+    """Return the cost; an absurd one as invalid, without its amount.
+
+    The turn itself is kept, and does not spoil every sum it goes into.
+    """
     if cost.nanousd is None or 0 <= cost.nanousd <= TURN_COST_MAX_NANOUSD:
         return replace(cost, notional_nanousd=None)
     reason = f"a cost of {format_usd(cost.nanousd)} for one turn cannot be"

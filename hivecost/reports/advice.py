@@ -96,10 +96,10 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
 async def load_advice(
     place: Place, book: PriceBook, session_id: str = "latest", *, to_models: Sequence[str] = ()
 ) -> Advice:
-    """What the session, or the newest one, could save.
+    """Return what the session, or the newest one, could save.
 
     `to_models` are the cheaper models to compare with; without any, those that the session uses itself.
-    Raises SessionNotFoundError and other StoreErrors, and PriceUnknownError for one of `to_models` without a price.
+    Raise SessionNotFoundError and other StoreErrors, and PriceUnknownError for one of `to_models` without a price.
     """
     for model in to_models:
         if not book.knows(model):
@@ -155,7 +155,10 @@ def _downgrades(steps: Sequence[Step], book: PriceBook, to_models: Sequence[str]
 
 
 def _models_that_answer(steps: Sequence[Step]) -> list[tuple[str, str]]:
-    """(model, provider) of what the session uses itself; embeddings and the like write nothing and replace nothing."""
+    """Return (model, provider) of what the session itself uses to write.
+
+    Embeddings and the like write nothing and replace nothing.
+    """
     return list(dict.fromkeys((step.counted_model, step.counted_provider) for step in steps if step.output_tokens))
 
 
@@ -187,7 +190,7 @@ def _downgrade(
 
 
 def _charge_elsewhere(steps: Sequence[Step], book: PriceBook, model: str, provider: str) -> int | None:
-    """The same tokens on another model, each at its own time; None when any of them would have no price."""
+    """Return what the same tokens cost on another model, each at its own time; None when any has no price."""
     charge = 0
     for step in steps:
         cost = book.price(model, step.usage, provider=provider, at_ns=step.timestamp_ns)
@@ -203,7 +206,7 @@ def _batchings(steps: Sequence[Step], book: PriceBook) -> list[Batching]:
 
 
 def _batching(model: str, steps: Sequence[Step], book: PriceBook) -> Batching | None:
-    """None where the table has no batch rate that is below what was paid."""
+    """Return what batching would save; None where the table has no batch rate below what was paid."""
     calls = cost = batch = 0
     for step in steps:
         there = book.price(model, step.usage, provider=step.counted_provider, at_ns=step.timestamp_ns, batch=True)
@@ -231,5 +234,5 @@ def _grouped(steps: Iterable[Step], key: Callable[[Step], Key]) -> dict[Key, lis
 
 
 def _usd(nanousd: int) -> str:
-    """In full: what is worked out before the reader's eyes adds up to the last digit."""
+    """Return the amount in full: what is worked out before the reader's eyes adds up to the last digit."""
     return format_exactly(nanousd, "usd")

@@ -89,7 +89,7 @@ class SessionReport(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def load_session_report(place: Place, session_id: str = "latest") -> SessionReport:
-    """The report of a session, or of the newest one. Raises SessionNotFoundError, and other StoreErrors."""
+    """Return the report of a session, or of the newest one. Raise SessionNotFoundError, and other StoreErrors."""
 
     def report(log: LogReader, ledger: LedgerReader) -> SessionReport:
         return session_report(log, ledger, find_session(log, session_id, place))
@@ -167,7 +167,7 @@ def _without_cost(log: LogReader, session_id: str) -> tuple[dict[str, int], int]
 
 
 def _pruned_before(log: LogReader, state: SessionState) -> str | None:
-    """A session whose time does not reach back that far lost nothing."""
+    """Return the instant before which turns were pruned; None where the session began later, and so lost nothing."""
     before_ns = log.pruned_before()
     if before_ns is None or before_ns <= to_ns(datetime.fromisoformat(state.timestamps.started_at)):
         return None
@@ -182,7 +182,7 @@ def _people(log: LogReader, session_id: str, runs: Sequence[Run]) -> SessionPeop
 
 
 def _errors(runs: Sequence[Run]) -> list[SessionError]:
-    """What ended executions, in the order of their starts; the same counted once."""
+    """Return what ended executions, in the order of their starts; the same error is counted in one line."""
     counts: Counter[tuple[str, str, str]] = Counter()
     for run in reversed(runs):
         if run.error:

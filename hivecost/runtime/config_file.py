@@ -65,14 +65,14 @@ class ConfigFile(msgspec.Struct, frozen=True):
     data: str = ""
 
     def prices_or(self, given: Any) -> Any:
-        """The table for a PriceBook. Raises ConfigError for prices both here and in Python: which would win?"""
+        """Return the table for a PriceBook. Raise ConfigError for prices both in the file and in Python."""
         if self.prices and given is not None:
             raise ConfigError("prices", "prices in this file or in Python, not in both", file=str(self.path))
         return self.path if self.prices else given
 
 
 def read_config_file(path: str | os.PathLike[str]) -> ConfigFile:
-    """The file, checked. Raises ConfigError with file, line, key and what was expected there."""
+    """Return the file's content, checked. Raise ConfigError with file, line, key and what was expected there."""
     document = TomlDocument(path)
     document.require_keys((), document.values, _KEYS)
     prices = {name: document.values[name] for name in _PRICES if name in document.values}
@@ -89,7 +89,7 @@ def read_config_file(path: str | os.PathLike[str]) -> ConfigFile:
 
 
 def require_distinct(budgets: Iterable[Budget]) -> tuple[Budget, ...]:
-    """The budgets. Raises ConfigError when two of them, of whatever mode, have one name."""
+    """Return the budgets. Raise ConfigError when two of them, of whatever mode, have one name."""
     listed = tuple(budgets)
     names: set[str] = set()
     for budget in listed:
@@ -137,7 +137,7 @@ def _read_loop(document: TomlDocument, where: KeyPath, table: dict[str, Any]) ->
 
 
 def _read(document: TomlDocument, where: KeyPath, spec_type: type[_Spec], values: dict[str, Any]) -> _Spec:
-    """The spec of a table whose keys are known."""
+    """Return the spec of a table whose keys are known."""
     try:
         return read_spec(spec_type, values, where="")
     except ConfigError as error:
@@ -178,6 +178,6 @@ def _read_budget(document: TomlDocument, place: int, table: dict[str, Any]) -> B
 
 
 def _owner(place: int, table: Mapping[str, Any]) -> str:
-    """How to call a budget: by its name, or by its place where that says more."""
+    """Return what to call a budget: its name, or its place in the file where it has none."""
     name = table.get("name")
     return f'budget "{name}"' if isinstance(name, str) and name.strip() else f"budget[{place}]"

@@ -96,6 +96,6 @@ class FittedPrompt:
             self._conversation.counter.report(self._kept, input_tokens)
 
     def overflow(self) -> None:
-        """The provider refused it as too long: the next prompt of this conversation has half of the budget."""
+        """Halve the budget of the conversation's next prompt, because the provider refused this one as too long."""
         if self._conversation is not None:
             self._conversation.overflows += 1

@@ -83,7 +83,7 @@ class Gate:
     ) -> AsyncIterator[None]:
         """Open the ledger, if any budget is hard, now or later: without it nothing may be spent on one.
 
-        Raises LedgerUnavailableError.
+        Raise LedgerUnavailableError.
         """
         self._loop, self._hard = current_loop(), None
         if self._budgets and has_tokenizer():
@@ -120,7 +120,7 @@ class Gate:
 
     @asynccontextmanager
     async def _openable(self, opened: Callable[[], AbstractAsyncContextManager[None]]) -> AsyncIterator[None]:
-        """The ledger may be opened until this ends, in a task of its own: whoever asks for it may end before."""
+        """Keep the ledger ready to be opened until this ends, in a task of its own: who asks for it may end before."""
         over = anyio.Event()
         tasks = await anyio.create_task_group().__aenter__()
 
@@ -142,7 +142,7 @@ class Gate:
         """Bring other limits and other hard budgets into force; while closed, from the next opening on.
 
         One that is new binds the next turn, and where there was none before, the ledger is opened for it. All of it, or
-        nothing. Raises LedgerUnavailableError, and ConfigError for budgets that the ledger does not take.
+        nothing. Raise LedgerUnavailableError, and ConfigError for budgets that the ledger does not take.
         """
         before = self._budgets
         known = {budget.name: budget for budget in (*before, *budgets)}
@@ -195,7 +195,7 @@ class Gate:
         return remove
 
     def resolved(self, request: TurnRequest) -> TurnRequest:
-        """The request with the model and the provider as the price book understands them."""
+        """Return the request with the model and the provider as the price book understands them."""
         if request.is_charge:
             return request
         provider, model = self._prices.resolve(request.model, request.provider)
@@ -204,12 +204,12 @@ class Gate:
         return replace(request, resolved_provider=provider, resolved_model=model)
 
     def for_model(self, request: TurnRequest, model: str) -> TurnRequest:
-        """The request as another model would be asked, at the host that was named for it if that has the model."""
+        """Return the request for another model, at the host that was named for it if that has the model."""
         provider, model = self._prices.beside(request.model, model, request.provider)
         return self.resolved(request.for_model(model, provider))
 
     def cap(self, name: str, limit: Limit, *, mode: CapMode = "hard") -> Cap | None:
-        """A new cap for `admit`; None where nothing is held. Raises ConfigError for a limit that cannot be."""
+        """Return a new cap for `admit`; None where nothing is held. Raise ConfigError for a limit that cannot be."""
         return new_cap(name, limit, mode=mode)
 
     async def admit(self, request: TurnRequest, caps: Sequence[Cap] = ()) -> Admission:
@@ -257,7 +257,7 @@ class Gate:
             request = await passes.take(request)
 
     def tokens_held(self, admission: Admission) -> TurnTokens | None:
-        """The tokens with which a turn begins; None where nothing is held that counts them, or nothing bounds them."""
+        """Return the tokens with which a turn begins; None where no hold counts them, or nothing bounds them."""
         units: set[Unit] = set()
         if admission.hold is not None:
             units |= admission.hold.units
@@ -271,7 +271,7 @@ class Gate:
             return None
 
     async def extend(self, admission: Admission, input_tokens: int, output_tokens: int) -> None:
-        """Hold what so many tokens can cost, where less is held. Raises as `admit` does."""
+        """Hold what so many tokens can cost, where less is held. Raise as `admit` does."""
         if admission.cap_hold is not None:
             self._capped.extend(admission.request, admission.cap_hold, (input_tokens, output_tokens))
         if self._hard is not None:
@@ -300,20 +300,20 @@ class Gate:
             self._end(admission.ends, TurnOutcome(total_tokens=tokens, retry_after_s=retry_after_s))
 
     def settle_late(self, admission: Admission, usage: Usage, cost: Cost, *, answered: str = "") -> None:
-        """The bill of what was settled as in doubt: its checks have been told of its end. From any thread."""
+        """Charge the bill of what was settled as in doubt, whose end its checks know already. From any thread."""
         self.settle(replace(admission, ends=()), usage, cost, is_final=True, answered=answered)
 
     def settle_another(
         self, admission: Admission, usage: Usage, cost: Cost, *, is_final: bool, answered: str = ""
     ) -> None:
-        """The same of one more answer: its checks have been told of its end. Synchronous, from any thread."""
+        """Charge one more answer of an admission, whose end its checks know already. Synchronous, from any thread."""
         if admission.cap_hold is not None:
             self._capped.settle_another(admission.request, admission.cap_hold, usage, cost, is_final=is_final)
         if self._hard is not None:
             self._hard.bills.settle_another(admission, usage, cost, is_final=is_final, answered=answered)
 
     def release(self, admission: Admission) -> None:
-        """Nothing was sent."""
+        """Release the admission, because nothing was sent."""
         self._release(admission)
         self._end(admission.ends, NOT_SENT)
 
@@ -333,7 +333,7 @@ class Gate:
                 self._loop.call_threadsafe(lambda: _call_each(ends, outcome))
 
     def forget_execution(self, execution_id: str) -> None:
-        """It is over: its own accounts are not asked for again."""
+        """Drop the accounts of an execution that is over; they are not asked for again."""
         if self._hard is not None:
             self._hard.forget_execution(execution_id)
         if self._ledger is not None:
@@ -342,7 +342,7 @@ class Gate:
 
 @asynccontextmanager
 async def _closed_in_time(ledger: LedgerStore, closing: Closing) -> AsyncIterator[LedgerStore]:
-    """The ledger, open; closing it is cancelled when it takes longer than is left."""
+    """Open the ledger; closing it is cancelled when it takes longer than is left."""
     error: BaseException | None = None
     with anyio.CancelScope() as scope:
         async with ledger as opened:

@@ -103,9 +103,9 @@ class Intake:
 
 
 def admit_turn(turn: LLMTurnComplete, prices: PriceBook) -> LLMTurnComplete:
-    """The turn with a cost, and with the model and the provider as the price book understands them.
+    """Return the turn with a cost, and with the model and the provider as the price book understands them.
 
-    Usage and costs that cannot be were billed all the same: the turn counts, as `invalid`. Raises EventFormatError,
+    Usage and costs that cannot be were billed all the same: the turn counts, as `invalid`. Raise EventFormatError,
     naming the field, for a turn that nobody could attribute or log.
     """
     if tuple(map(type, astuple(turn))) not in _SHAPES:
@@ -130,7 +130,10 @@ def admit_turn(turn: LLMTurnComplete, prices: PriceBook) -> LLMTurnComplete:
 
 
 def with_plain_names(event: _Event) -> _Event:
-    """The event with plain texts in its fields, whatever subclasses of `str` they are of: the log knows no others."""
+    """Return the event with plain texts in its fields, whatever subclasses of `str` they are.
+
+    The log knows no others.
+    """
     names, read = _text_fields(type(event))
     texts = read(event)
     if set(map(type, texts)) == _ONLY_STR:
@@ -141,7 +144,7 @@ def with_plain_names(event: _Event) -> _Event:
 
 @cache
 def _text_fields(kind: type[Event]) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
-    """The names of a class's fields that are texts, and what reads them."""
+    """Return the names of a class's fields that are texts, and a function that reads them."""
     names = tuple(field.name for field in fields(kind) if field.type is str)
     return names, attrgetter(*names)
 
@@ -154,7 +157,7 @@ def _require_types(turn: LLMTurnComplete) -> None:
 
 
 def _cost_problem(cost: object) -> str:
-    """Why this cannot be the cost of one turn; "" when it can."""
+    """Say why this cannot be the cost of one turn; "" when it can."""
     if not isinstance(cost, Cost) or not isinstance(cost.status, CostStatus):
         return f"cost must be a hivecost.Cost with a CostStatus, got {cost!r:.100}"
     nanousd = cost.nanousd

@@ -44,7 +44,7 @@ class NodeLoop:
             return self._turns == most
 
     def undo_turn(self) -> None:
-        """It was not sent."""
+        """Take back the count of a turn that was not sent."""
         with self._lock:
             self._turns -= 1
 
@@ -80,7 +80,7 @@ class LoopTurn:
     async def enter(self, request: TurnRequest) -> tuple[TurnRequest, int, PromptCount | None]:
         """Return the request, about how long its prompt is, and what of it may still be counted.
 
-        Raises LoopLimitError and ContextBudgetError.
+        Raise LoopLimitError and ContextBudgetError.
         """
         self.is_last, self._is_counted = self._loop.begin_turn(), True
         try:
@@ -96,7 +96,7 @@ class LoopTurn:
         return described(request, self._count(self._fitted.prompt), self._input_tokens)
 
     def leave(self) -> None:
-        """It was not sent; a second time changes nothing."""
+        """Take back the count of the turn, which was not sent; a second call changes nothing."""
         if self._is_counted:
             self._is_counted = False
             self._loop.undo_turn()
@@ -107,7 +107,7 @@ class LoopTurn:
             self._fitted.report(input_tokens)
 
     def failed(self, error: BaseException) -> None:
-        """The call failed: where it did because the prompt is too long, the next one will be shorter."""
+        """Note that the call failed: if the prompt was too long, the next one will be shorter."""
         if self._fitted is not None and is_context_overflow(error):
             self._fitted.overflow()
 

@@ -142,7 +142,7 @@ class MemoryLog:
         return str(self._changes)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing, because nothing is open."""
 
     def as_of(self) -> int | None:
         return max((event.timestamp_ns for _, event in self._logged(Event)), default=None)
@@ -392,7 +392,7 @@ def _page(rows: str, found: Sequence[tuple[int, E]], after: str, limit: int) -> 
 
 
 def _newest_first(rows: str, found: dict[tuple[Any, ...], T], after: str, window: Window, limit: int) -> Page[T]:
-    """Return those from a place on, by (when they started, their names)."""
+    """Return a page of records by (when they started, their names), the newest first."""
     places = sorted(found, reverse=True)
     if after:
         last = tuple(place_of(after, rows, int, *[str] * (2 if rows == "executions" else 1)))

@@ -142,14 +142,14 @@ def _who_and_when(state: SessionState, people: SessionPeople | None) -> str:
 
 
 def _named(kind: str, names: Sequence[str]) -> str:
-    """`agent planner`, `agents planner, runaway`, `120 agents`."""
+    """Return `agent planner`, `agents planner, runaway` or `120 agents`."""
     if len(names) > _NAMES_SHOWN:
         return counted(len(names), kind)
     return f"{kind if len(names) == 1 else f'{kind}s'} {safe(', '.join(names))}"
 
 
 def _moment(iso: str) -> str:
-    """`2026-11-22 08:00:00 +01:00` of what ISO 8601 writes in local time."""
+    """Return `2026-11-22 08:00:00 +01:00` for an ISO 8601 text in local time."""
     return f"{iso[:19].replace('T', ' ')} {iso[-6:]}"
 
 
@@ -189,7 +189,7 @@ def _error(one: SessionError) -> str:
 
 
 def _unexplained(report: SessionReport) -> Iterator[SessionError]:
-    """Cancellations that no line about a budget explains."""
+    """Yield the cancellations that no line about a budget explains."""
     said = [f": budget {line.budget!r}" for line in report.budgets if line.outcome]
     for one in report.errors:
         if one.status != "failed" and not any(words in one.error for words in said):

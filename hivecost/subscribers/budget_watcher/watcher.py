@@ -90,7 +90,7 @@ class BudgetWatcher:
     async def add(self, budgets: Iterable[Budget]) -> None:
         """Watch these budgets too, from the next turn on, by what was spent in their periods so far.
 
-        Raises ConfigError for the name of one that is there, and for a hard one.
+        Raise ConfigError for the name of one that is there, and for a hard one.
         """
         await self._logged.add(_counting(budgets), self._base_path)
         self._soft.set_budgets(self.accounts.budgets.values())
@@ -103,6 +103,7 @@ class BudgetWatcher:
 
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
+        """Count the turns of the log, then watch those of the bus while the runtime runs."""
         self._logged.is_logged = self._is_logged()
         self.accounts.sessions_max = SESSIONS_MAX if self._logged.is_logged else ACCOUNTS_MAX
         await self._logged.recover(host.base_path, host.clock)
@@ -162,14 +163,14 @@ class BudgetWatcher:
                 looking.cancel_scope.cancel()
 
     def status(self) -> list[AccountStatus]:
-        """One row for each account that was spent on."""
+        """Return a row for each account that was spent on."""
         return self.accounts.status()
 
     def _opened(self, account: Account) -> Account:
         return self._logged.opened(account)
 
     def _details(self, accounts: Iterable[Account]) -> list[AccountDetails]:
-        """How those stand that soft limits go by."""
+        """Return the details of the accounts that soft limits look at."""
         return [account.details() for account in accounts if account.budget.name in self._soft.budgets]
 
     def _handle(self, host: PluginHost, policy: BudgetPolicy, event: Event) -> None:
@@ -218,7 +219,7 @@ class BudgetWatcher:
 
 
 def _counting(budgets: Budget | Iterable[Budget]) -> tuple[Budget, ...]:
-    """The budgets. Raises ConfigError for a hard one, which would stop nobody here."""
+    """Return the budgets. Raise ConfigError for a hard one, which would stop nobody here."""
     listed = listed_budgets(budgets)
     for budget in listed:
         if budget.mode == "hard":

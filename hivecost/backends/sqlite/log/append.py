@@ -52,7 +52,7 @@ class Appended(msgspec.Struct):
 def append(connection: sqlite3.Connection, events: Sequence[Event]) -> Appended:
     """Insert what is new and derive every sum from what was really inserted; committed in full, or nothing.
 
-    One event that cannot be a row never takes others with it. Raises sqlite3.Error for faults of the file, and
+    One event that cannot be a row never takes others with it. Raise sqlite3.Error for faults of the file, and
     StoreVersionError when a newer hivecost has migrated it.
     """
     try:
@@ -78,7 +78,7 @@ def _in_transaction(
 
 
 def _insert_each(connection: sqlite3.Connection, events: Sequence[Event]) -> Appended:
-    """The slow way, for a batch with a culprit in it."""
+    """Insert the events one by one, for a batch in which one of them fails."""
     total = Appended([], {}, 0)
     for index, event in enumerate(events):
         connection.execute("SAVEPOINT one")
@@ -121,7 +121,7 @@ def _insert(connection: sqlite3.Connection, events: Sequence[Event]) -> Appended
 def _really_inserted(
     connection: sqlite3.Connection, events: Sequence[Event], last_turn: int, last_event: int
 ) -> list[bool]:
-    """For each event, whether its row is new; of several with one id in a batch, the first is."""
+    """Return for each event whether its row is new; of several with one id in a batch, the first is."""
     new_turns = _new_ids(connection, "turns", last_turn)
     new_others = _new_ids(connection, "events", last_event)
     inserted = []

@@ -17,7 +17,7 @@ _TABLES: Final = ("turns", "pruned_turns", "repricings", "events", "executions",
 
 
 async def delete_session(base_path: Path, session_id: str) -> bool:
-    """Delete all that is logged of a session; False when nothing was. Raises StoreErrors.
+    """Delete all that is logged of a session; False when nothing was. Raise StoreErrors.
 
     An event of it that is published again afterwards counts as new.
     """

@@ -42,7 +42,7 @@ def insert(connection: sqlite3.Connection, table: Table, events: Sequence[Event]
 
 @cache
 def insert_sql(table: Table, rows: int = 1) -> str:
-    """Inserts so many rows."""
+    """Return the SQL that inserts so many rows."""
     marks = ", ".join([f"({', '.join('?' * len(table.columns))})"] * rows)
     # Only a known event id is passed over; any other conflict is a fault that must be heard.
     return f"INSERT INTO {table.name} ({', '.join(table.columns)}) VALUES {marks} ON CONFLICT (event_id) DO NOTHING"

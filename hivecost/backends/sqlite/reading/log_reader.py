@@ -71,6 +71,7 @@ class SQLiteLogReader:
         return self._watch.version()
 
     def close(self) -> None:
+        """Close the connection that watches for changes."""
         self._watch.close()
 
     def as_of(self) -> int | None:

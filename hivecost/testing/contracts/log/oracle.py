@@ -119,7 +119,7 @@ def sum_row(group: tuple[str, ...], turns: Iterable[LLMTurnComplete]) -> SumRow:
 
 
 def _period(local: datetime, name: str) -> str:
-    """`2025-10-26T02:00+01:00`, `2025-10-26`, `2025-W43`, `2025-10`."""
+    """Return `2025-10-26T02:00+01:00`, `2025-10-26`, `2025-W43` or `2025-10`."""
     year, week, _ = local.isocalendar()
     return {
         "quarter_hour": local.replace(minute=local.minute // 15 * 15, second=0, microsecond=0).isoformat(
