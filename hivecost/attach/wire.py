@@ -4,11 +4,11 @@ A hook says `hello` first, with its version. After that it sends, with an `id` o
 
 | op | with | answered by |
 |---|---|---|
-| `ask` | method, host, path, headers, node, tags, where; body (no `size`: unreadable) | `pass`, `free` or `refuse` |
+| `ask` | what `Attempt` has; body (no `size`: unreadable) | `pass`, `free` or `refuse` |
 | `told` | the next bytes, which the client has already; status and headers at first; `last` | nothing |
 | `unsent`, `doubt` | why | nothing |
 | `answer` | status, headers of an answer of which the client gets what is answered | `headers` |
-| `data`, `end` | the next bytes | the bytes for the client |
+| `data`, `end` | the next bytes | the bytes for the client; `ended`: no more may be read |
 """
 
 from __future__ import annotations
@@ -41,6 +41,8 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
     path: str = ""
     headers: Mapping[str, str] = EMPTY
     status: int = 0
+    #: The client can end a stream.
+    steps: bool = False
     #: It is all of the answer.
     last: bool = False
     why: str = ""

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+
+def _place(given: str) -> str:
+    from hivecost.backends.data_place import told_place  # noqa: PLC0415  # `hivecost --help` is quicker without
+
+    return os.fspath(told_place(given))
+
 
 DataOption = Annotated[
     str,
@@ -14,6 +22,8 @@ DataOption = Annotated[
         "-d",
         metavar="PATH",
         envvar="HIVECOST_DATA",
+        callback=_place,
+        show_default="data of hivecost.toml, else where something is",
         help="The folder of the runtime log, or the URL of where else it is (an AgentRuntime's base_path).",
     ),
 ]
@@ -23,4 +33,4 @@ PricesOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable, one JSON document.")]
 
-DEFAULT_DATA = "data"
+DEFAULT_DATA = ""

@@ -212,6 +212,14 @@ class Turn:
         seen = self._seen()
         return TurnStream(response, seen, Coverage(self._host, self._admission, seen))
 
+    def covering(self, seen: UsageStream) -> Coverage:
+        """Return what the hold covers of a stream that somebody else reads and observes.
+
+        Raise HiveCostError for a turn that was never entered.
+        """
+        self._require_open()
+        return Coverage(self._host, self._admission, seen)
+
     def settle(self, response: object = None, *, stop_reason: str = "") -> Cost:
         """Count and price the turn, and publish LLM_TURN_COMPLETE. Synchronous, so no cancellation can divide it.
 

@@ -28,7 +28,8 @@ QUIET = {"LITELLM_LOCAL_MODEL_COST_MAP": "True"}
 def test_the_bill_stays_under_the_limit(mode: str, tmp_path: Path) -> None:
     """Each attempt is asked for once, whatever is built on what; five go one after another over one connection."""
     behaviour = CLAUDE if "converse" in mode else GPT
-    ran = run_attached(tmp_path, str(AGENT), mode, "50", behaviour=behaviour, environment=QUIET)
+    options = ("--whole-answers",)
+    ran = run_attached(tmp_path, str(AGENT), mode, "50", behaviour=behaviour, environment=QUIET, options=options)
     ran.require_held()
 
 
@@ -44,7 +45,7 @@ def test_without_a_limit_all_pass(mode: str, tmp_path: Path) -> None:
 INSTALLED = """
 import runpy, sys
 import hivecost as hc
-hc.install("$0.50", data="data")
+hc.install("$0.50", data="data", whole_answers=True)
 sys.argv = sys.argv[1:]
 runpy.run_path(sys.argv[0], run_name="__main__")
 """

@@ -24,7 +24,8 @@ MODES = [
 def test_the_bill_stays_under_the_limit(mode: str, tmp_path: Path) -> None:
     """Threads, asyncio, streams, and four processes, forked or spawned: one limit for all."""
     behaviour = CLAUDE if "message" in mode else GPT
-    run_attached(tmp_path, str(AGENT), mode, "50", behaviour=behaviour).require_held()
+    options = ("--whole-answers",)
+    run_attached(tmp_path, str(AGENT), mode, "50", behaviour=behaviour, options=options).require_held()
 
 
 KILLED = """

@@ -31,6 +31,7 @@ class FakePass:
     body = b"changed"
     asks_stream = True
     asks_usage = True
+    is_stepped = False
 
     def __init__(self) -> None:
         self.told: list[object] = []

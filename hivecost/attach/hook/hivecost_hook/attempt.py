@@ -49,8 +49,8 @@ def lost(why, headers):
 class Attempt:
     """An attempt that may be sent. Nothing here raises: what cannot be told stays in doubt on the other side.
 
-    Bytes of an answer reach the client at once, and the other side later, in batches: it waits for no reply. A stream
-    that came compressed is decoded on the other side, which is waited for.
+    Bytes of an answer reach the client at once, and the other side later, in batches: it waits for no reply. It does
+    where the other side decodes a stream that came compressed, and where it pays for one in steps.
     """
 
     def __init__(self, number):
@@ -59,6 +59,10 @@ class Attempt:
         #: What to send instead of the body; None: as it is.
         self.body = None
         self.is_stream = False
+        #: The budget has ended the stream: nothing more of it is read.
+        self.is_ended = False
+        #: Its hold grows with what is read.
+        self._is_stepped = False
         self._asks_usage = False
         self._filter = None
         self._is_over = False
@@ -80,6 +84,7 @@ class Attempt:
             self.body = reply["body"]
             self.is_stream = reply["stream"]
             self._asks_usage = reply["asks_usage"]
+            self._is_stepped = reply["steps"]
             return self
         if reply["op"] == "refuse":
             return Refusal(reply)
@@ -144,7 +149,8 @@ class Attempt:
         self.is_stream = status < 300 and kind != "application/json" and (self.is_stream or kind in STREAMS)
         if self.is_stream:
             is_plain = headers.get("content-encoding", "identity").strip().lower() in ("", "identity")
-            self._is_exchanged = not is_plain or (self._asks_usage and kind != _EVENTS)
+            is_changed = self._asks_usage and kind != _EVENTS
+            self._is_exchanged = self._is_stepped or is_changed or not is_plain
             self._filter = UsageChunkFilter() if self._asks_usage and not self._is_exchanged else None
         if not self._is_exchanged:
             self._beginning = {"status": status, "headers": headers}
@@ -154,14 +160,18 @@ class Attempt:
         """Bytes of the answer have come: return those for the client."""
         if not self._is_exchanged:
             return self._note(data)
-        reply = self._exchange(data, op="data")
-        return data if reply is None else reply["body"]
+        return self._answered(self._exchange(data, op="data"), data)
 
     async def take_async(self, data):
         """Do the same without blocking."""
         if not self._is_exchanged:
             return self._note(data)
-        reply = await self._exchange_async(data, op="data")
+        return self._answered(await self._exchange_async(data, op="data"), data)
+
+    def _answered(self, reply, data):
+        """Return the bytes for the client, and note whether more may be read: not where nobody can be asked."""
+        self.is_ended = self._is_stepped and (reply is None or reply["ended"])
+        self._is_over = self._is_over or self.is_ended
         return data if reply is None else reply["body"]
 
     def end(self):

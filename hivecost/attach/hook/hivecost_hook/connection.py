@@ -125,8 +125,8 @@ class Gate:
                 self._connection = _Connection(self._path)
             return self._connection
 
-    def ask(self, method, host, path, headers, body):
-        """Return an Attempt, a Refusal, or None for what is no paid call."""
+    def ask(self, method, host, path, headers, body, *, steps=False):
+        """Return an Attempt, a Refusal, or None for what is no paid call. With `steps` its stream can be ended."""
         if method in _FREE_METHODS:
             return None
         waiter = ThreadWaiter()
@@ -134,7 +134,7 @@ class Gate:
         try:
             attempt.connection = self._connected()
             attempt.connection.send(
-                _question(attempt.number, method, host, path, headers), _kept(body, headers), waiter
+                _question(attempt.number, (method, host, path), headers, steps), _kept(body, headers), waiter
             )
             came = waiter.wait(DEADLINE_S)
         except OSError as error:
@@ -144,7 +144,7 @@ class Gate:
             raise
         return attempt.decided(waiter.reply, came, headers)
 
-    async def ask_async(self, method, host, path, headers, body):
+    async def ask_async(self, method, host, path, headers, body, *, steps=False):
         """Do the same without blocking the event loop."""
         if method in _FREE_METHODS:
             return None
@@ -153,7 +153,7 @@ class Gate:
         try:
             attempt.connection = self._connected()
             attempt.connection.send(
-                _question(attempt.number, method, host, path, headers), _kept(body, headers), waiter
+                _question(attempt.number, (method, host, path), headers, steps), _kept(body, headers), waiter
             )
             came = await waiter.wait(DEADLINE_S)
         except OSError as error:
@@ -169,7 +169,8 @@ def _kept(body, headers):
     return None if is_foreign and len(body) > _FOREIGN_MAX_BYTES else body
 
 
-def _question(number, method, host, path, headers):
+def _question(number, address, headers, steps):
+    method, host, path = address
     return {
         "op": "ask",
         "id": number,
@@ -177,6 +178,7 @@ def _question(number, method, host, path, headers):
         "host": host,
         "path": path,
         "headers": headers,
+        "steps": steps,
         "node": current_node(),
         "tags": current_tags(),
         "where": where(),

@@ -19,7 +19,7 @@ def patch(module, gate):
     def metered_send(self, request, *, stream=False, **options):
         if is_metered.get() or self.is_closed:  # it raises then
             return send(self, request, stream=stream, **options)
-        attempt = gate.ask(*_described(module, request))
+        attempt = gate.ask(*_described(module, request), steps=True)
         if attempt is None:
             return send(self, request, stream=stream, **options)
         if isinstance(attempt, Refusal):
@@ -49,7 +49,7 @@ def patch(module, gate):
     async def metered_send_async(self, request, *, stream=False, **options):
         if is_metered.get() or self.is_closed:
             return await send_async(self, request, stream=stream, **options)
-        attempt = await gate.ask_async(*_described(module, request))
+        attempt = await gate.ask_async(*_described(module, request), steps=True)
         if attempt is None:
             return await send_async(self, request, stream=stream, **options)
         if isinstance(attempt, Refusal):
@@ -93,6 +93,9 @@ def _streams(module):
                 passed = attempt.take(data)
                 if passed:
                     yield passed
+                if attempt.is_ended:
+                    self._stream.close()
+                    return
             rest = attempt.end()
             if rest:
                 yield rest
@@ -112,6 +115,9 @@ def _streams(module):
                 passed = await attempt.take_async(data)
                 if passed:
                     yield passed
+                if attempt.is_ended:
+                    await self._stream.aclose()
+                    return
             rest = await attempt.end_async()
             if rest:
                 yield rest
