@@ -75,7 +75,10 @@ class LogReader(Protocol):
         status: str | None = None,
         limit: int = 50,
     ) -> Page[Run]:
-        """Return the executions that started in the window, the newest first."""
+        """Return the executions that started in the window, the newest first.
+
+        Of those whose starts name one instant, the start that was logged last comes first.
+        """
         ...
 
     def nodes(self, session_id: str) -> list[NodeTotals]:

@@ -200,6 +200,13 @@ class ForgetsTheSession(Wrong):
         return super().executions(after, **asked)
 
 
+@caught_by("test_executions_of_one_instant_are_in_the_order_of_the_log")
+class OrdersExecutionsByName(Wrong):
+    def executions(self, after="", **asked):
+        page = super().executions(after, **asked)
+        return Page(tuple(sorted(page.rows, key=lambda run: run.execution_id, reverse=True)), page.cursor)
+
+
 @caught_by("test_nodes_and_steps_of_a_session")
 class HasOneNode(Wrong):
     def nodes(self, session_id):
