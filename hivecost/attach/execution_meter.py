@@ -35,7 +35,7 @@ from hivecost.pricing import can_count_tokens, input_token_bound
 from hivecost.prompts import reaches_outside
 from hivecost.runtime.execution import Execution
 from hivecost.runtime.streaming import Coverage
-from hivecost.runtime.turn import Turn
+from hivecost.runtime.turn import Turn, coverage_of
 from hivecost.usage import UsageStatus
 
 #: Of an answer that is paid for in steps so many tokens are held at first, and then ahead of what was read.
@@ -192,7 +192,7 @@ class TurnPass:
     def answer(self, status: int, headers: Mapping[str, str]) -> Mapping[str, str]:
         """As `Pass` says."""
         self._answer = Answer(self._request, status=status, headers=headers)
-        self._coverage = self._turn.covering(self._answer.seen) if self.is_stepped else None
+        self._coverage = coverage_of(self._turn, self._answer.seen) if self.is_stepped else None
         return self._answer.headers
 
     def data(self, data: bytes) -> bytes:

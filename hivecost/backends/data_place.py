@@ -33,9 +33,9 @@ def data_place(given: str = "", *, folder: Path | None = None, environment: Mapp
     return _USUAL if has_log(here / _USUAL) else state_folder(environment)
 
 
-def told_place(given: str = "") -> Place:
-    """Return the same, and say it to people at a terminal where nobody named one."""
-    place = data_place(given)
+def told_place(given: str = "") -> str:
+    """Return the same as a text, and say it to people at a terminal where nobody named one."""
+    place = os.fspath(data_place(given))
     if not (given or os.environ.get("HIVECOST_DATA")) and sys.stderr.isatty():
         sys.stderr.write(f"hivecost: data in {place}\n")
     return place

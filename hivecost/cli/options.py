@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-
-def _place(given: str) -> str:
-    from hivecost.backends.data_place import told_place  # noqa: PLC0415  # `hivecost --help` is quicker without
-
-    return os.fspath(told_place(given))
-
+from hivecost.backends.data_place import told_place
 
 DataOption = Annotated[
     str,
@@ -22,7 +16,7 @@ DataOption = Annotated[
         "-d",
         metavar="PATH",
         envvar="HIVECOST_DATA",
-        callback=_place,
+        callback=told_place,
         show_default="data of hivecost.toml, else where something is",
         help="The folder of the runtime log, or the URL of where else it is (an AgentRuntime's base_path).",
     ),

@@ -212,14 +212,6 @@ class Turn:
         seen = self._seen()
         return TurnStream(response, seen, Coverage(self._host, self._admission, seen))
 
-    def covering(self, seen: UsageStream) -> Coverage:
-        """Return what the hold covers of a stream that somebody else reads and observes.
-
-        Raise HiveCostError for a turn that was never entered.
-        """
-        self._require_open()
-        return Coverage(self._host, self._admission, seen)
-
     def settle(self, response: object = None, *, stop_reason: str = "") -> Cost:
         """Count and price the turn, and publish LLM_TURN_COMPLETE. Synchronous, so no cancellation can divide it.
 
@@ -423,3 +415,8 @@ def _stop_reason(error: BaseException) -> str:
     if isinstance(error, BudgetExceededError):
         return "budget"
     return "error" if isinstance(error, Exception) else "cancelled"
+
+
+def coverage_of(turn: Turn, seen: UsageStream) -> Coverage:
+    """Return what the hold of a turn covers of a stream that somebody else reads and observes."""
+    return Coverage(turn._host, turn._admission, seen)  # noqa: SLF001  # what an agent has shows what agents need
