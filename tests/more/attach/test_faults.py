@@ -17,7 +17,8 @@ from attached import run_attached  # it stands with those of `make test`
 AGENT = """
 import asyncio, json, os, sys, openai
 kind, headers = sys.argv[1], json.loads(sys.argv[2])
-options = dict(base_url=os.environ["PROVIDER"] + "/v1", api_key="any", max_retries=1, timeout=1, default_headers=headers)
+options = dict(base_url=os.environ["PROVIDER"] + "/v1", api_key="any", max_retries=1, timeout=1)
+options["default_headers"] = headers
 CHAT = dict(model="gpt-4o", max_tokens=1995, messages=[{"role": "user", "content": "word " * 20}])
 def whole():
     openai.OpenAI(**options).chat.completions.create(**CHAT)

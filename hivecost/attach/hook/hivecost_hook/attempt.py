@@ -129,25 +129,28 @@ class Attempt:
 
     # -- the answer --------------------------------------------------------------------------------------------
 
-    def begin(self, status, headers):
-        """An answer has begun: return its headers for the client, in lower case."""
-        if self._begin(status, headers):
+    def begin(self, status, headers, is_raw=False):
+        """An answer has begun: return its headers for the client, in lower case.
+
+        With `is_raw` the client reads what came compressed without decoding it: nothing of that can be taken out.
+        """
+        if self._begin(status, headers, is_raw):
             reply = self._exchange(None, op="answer", status=status, headers=headers)
             return headers if reply is None else reply["headers"]
         return _without_length(headers) if self._filter else headers
 
     async def begin_async(self, status, headers):
         """Do the same without blocking."""
-        if self._begin(status, headers):
+        if self._begin(status, headers, False):
             reply = await self._exchange_async(None, op="answer", status=status, headers=headers)
             return headers if reply is None else reply["headers"]
         return _without_length(headers) if self._filter else headers
 
-    def _begin(self, status, headers):
+    def _begin(self, status, headers, is_raw):
         """Return whether the other side makes what the client gets."""
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         self.is_stream = status < 300 and kind != "application/json" and (self.is_stream or kind in STREAMS)
-        if self.is_stream:
+        if self.is_stream and not is_raw:
             is_plain = headers.get("content-encoding", "identity").strip().lower() in ("", "identity")
             is_changed = self._asks_usage and kind != _EVENTS
             self._is_exchanged = self._is_stepped or is_changed or not is_plain

@@ -84,26 +84,25 @@ class _Told:
 
     def whole(self, body):
         """An answer that was read before it was returned, and decoded by its own wish."""
-        self._begin(None)
+        self._begin(self._decodes(None))
         return self._attempt.take(body) + self._attempt.end()
 
-    def _begin(self, decode_content):
+    def _begin(self, decodes):
         """Bytes are told of as the reader gets them, decoded or not."""
         if self._has_begun:
             return
         self._has_begun = True
-        response = self._response
-        headers = answer_headers(response.headers.items())
-        decodes = response.decode_content if decode_content is None else decode_content
+        headers = answer_headers(self._response.headers.items())
         if decodes:
             headers.pop("content-encoding", None)
-        kept = self._attempt.begin(response.status, headers)
-        if "content-encoding" in headers and "content-encoding" not in kept:
-            del response.headers["content-encoding"]
+        self._attempt.begin(self._response.status, headers, is_raw="content-encoding" in headers)
+
+    def _decodes(self, decode_content):
+        return self._response.decode_content if decode_content is None else decode_content
 
     def read(self, amt=None, decode_content=None, cache_content=False):
         """As the answer's own."""
-        self._begin(decode_content)
+        self._begin(self._decodes(decode_content))
         takes_all = amt is None or amt < 0
         data = self._passed(functools.partial(self._own_read, amt, decode_content, cache_content), takes_all, amt == 0)
         if takes_all and cache_content and self._response._body is not None:
@@ -112,7 +111,7 @@ class _Told:
 
     def read1(self, amt=None, decode_content=None):
         """As the answer's own."""
-        self._begin(decode_content)
+        self._begin(self._decodes(decode_content))
         return self._passed(functools.partial(self._own_read1, amt, decode_content), False, amt == 0)
 
     def _passed(self, read, takes_all, takes_none):
@@ -138,7 +137,7 @@ class _Told:
             raise
 
     def read_chunked(self, amt=None, decode_content=None):
-        """As the answer's own."""
+        """As the answer's own, which decodes only where it is told to."""
         self._begin(decode_content)
         chunks = self._own_read_chunked(amt, decode_content)
         try:
