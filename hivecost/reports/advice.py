@@ -10,9 +10,10 @@ import msgspec
 
 from hivecost.backends import Place, read_log
 from hivecost.errors import PriceUnknownError
-from hivecost.events import ContextCompacted, CostStatus, EventType
+from hivecost.events import NEWEST_RESULTS, ContextCompacted, CostStatus, EventType
 from hivecost.ledger.amounts import format_exactly
 from hivecost.log import LogReader
+from hivecost.log.contexts import CarriedTotals
 from hivecost.log.records import SessionState
 from hivecost.log.steps import Step
 from hivecost.pricing import PriceBook
@@ -69,6 +70,21 @@ class Batching(msgspec.Struct, frozen=True, kw_only=True):
     arithmetic: str
 
 
+class Pruning(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool whose results were sent again, and what a `tool_result_budget` would have kept out of prompts."""
+
+    node_id: str
+    tool: str
+    turns: int
+    #: What its results cost after the turn that brought them.
+    cost_nanousd: int
+    #: How many of the newest results of a prompt would stay.
+    keep: int
+    #: What the others cost.
+    saved_nanousd: int
+    arithmetic: str
+
+
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
     """All that `hivecost advise` shows. Savings of different kinds overlap: do not add them up."""
 
@@ -83,6 +99,7 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     cache_saved_nanousd: int
     caching: list[CachingLine]
     compression: Compression
+    pruning: list[Pruning] = []
     could_downgrade: list[Downgrade]
     downgrade_rule: str = DOWNGRADE_RULE
     batching: list[Batching]
@@ -126,6 +143,7 @@ def _advice(log: LogReader, state: SessionState, book: PriceBook, to_models: Seq
         cache_saved_nanousd=sum(line.saved_nanousd for line in caching),
         caching=caching,
         compression=_compression([event for event in events if isinstance(event, ContextCompacted)]),
+        pruning=_prunings(log.carried_results(state.session_id)),
         could_downgrade=_downgrades(known, book, to_models),
         batching=_batchings(known, book),
         left_out_calls=len(steps) - len(known),
@@ -135,6 +153,7 @@ def _advice(log: LogReader, state: SessionState, book: PriceBook, to_models: Seq
 
 
 def _compression(events: Sequence[ContextCompacted]) -> Compression:
+    events = [event for event in events if event.status == "done"]
     before, after = sum(event.tokens_before for event in events), sum(event.tokens_after for event in events)
     return Compression(
         compactions=len(events),
@@ -142,6 +161,25 @@ def _compression(events: Sequence[ContextCompacted]) -> Compression:
         tokens_after=after,
         compression_ratio=round(after / before, 4) if before else 1.0,
     )
+
+
+def _prunings(carried: Sequence[CarriedTotals]) -> list[Pruning]:
+    """Return the tools whose old results cost anything, the dearest first."""
+    found = [
+        Pruning(
+            node_id=one.node_id,
+            tool=one.tool,
+            turns=one.turns,
+            cost_nanousd=one.nanousd,
+            keep=NEWEST_RESULTS,
+            saved_nanousd=one.old_nanousd,
+            arithmetic=f"{one.tokens:,} tokens of {one.results:,} results sent again: {_usd(one.nanousd)} "
+            f"- {_usd(one.nanousd - one.old_nanousd)} of the newest {NEWEST_RESULTS} = {_usd(one.old_nanousd)}",
+        )
+        for one in carried
+        if one.old_nanousd
+    ]
+    return sorted(found, key=lambda one: -one.saved_nanousd)
 
 
 def _downgrades(steps: Sequence[Step], book: PriceBook, to_models: Sequence[str]) -> list[Downgrade]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar, Token
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from weakref import ReferenceType
 
 import anyio
@@ -15,7 +15,6 @@ import anyio.lowlevel
 from msgspec.structs import replace
 
 from hivecost.attribution import Attribution, attribution_fields
-from hivecost.compaction import Summary
 from hivecost.errors import BudgetExceededError, ExecutionCancelledError, HiveCostError
 from hivecost.events import ContextCompacted, Event, LLMTurnComplete, Totals
 from hivecost.forking import end_child
@@ -24,13 +23,15 @@ from hivecost.ledger.caps import Cap
 from hivecost.loops import Loop, Task, run_on, wait_on
 from hivecost.runtime.admission import Admission
 from hivecost.runtime.breakdown import Breakdown, Tally
-from hivecost.runtime.context_keeper import ContextKeeper, SummaryTask
 from hivecost.runtime.hosts import ExecutionHost
 from hivecost.runtime.loop_config import LoopConfig, LoopRules
 from hivecost.runtime.node_loops import NodeLoop
 from hivecost.runtime.result import ExecutionResult
 from hivecost.runtime.specs import GraphSpec
-from hivecost.runtime.summaries import model_for_summaries, summarize
+
+if TYPE_CHECKING:
+    from hivecost.compaction import Summary
+    from hivecost.runtime.context_keeper import ContextKeeper, SummaryTask
 
 T = TypeVar("T")
 
@@ -210,6 +211,10 @@ class RunningExecution:
         self._loops.clear()
 
     def _keeper(self, rules: LoopRules) -> ContextKeeper:
+        # Only where a loop is configured: compaction takes as long to import as the rest of the runtime.
+        from hivecost.runtime.context_keeper import ContextKeeper  # noqa: PLC0415  # as said above
+        from hivecost.runtime.summaries import model_for_summaries, summarize  # noqa: PLC0415  # the same
+
         async def write(task: SummaryTask) -> Summary:
             assert self._host.summarizer is not None  # noqa: S101  # else nobody is asked
             model = model_for_summaries(rules.summary_model, self.prices, task)

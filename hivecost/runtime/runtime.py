@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
 import msgspec
@@ -39,12 +39,14 @@ from hivecost.runtime.match_values import placed
 from hivecost.runtime.plugins import AttachedPlugin, AttachedPlugins
 from hivecost.runtime.result import ExecutionResult
 from hivecost.runtime.running_execution import RunningExecution
-from hivecost.runtime.summaries import Summarizer
 from hivecost.runtime.wiring import Wiring
 from hivecost.subscribers import UsageAggregator
 
+if TYPE_CHECKING:
+    from hivecost.runtime.summaries import Summarizer
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-_Summarizer = TypeVar("_Summarizer", bound=Summarizer)
+_Summarizer = TypeVar("_Summarizer", bound="Summarizer")
 
 
 class RuntimeStatistics(msgspec.Struct, frozen=True, kw_only=True):

@@ -16,6 +16,8 @@ from hivecost.backends.memory.folds import (
     OF_EVENTS,
     OF_TURNS,
     Counted,
+    carried_totals,
+    compaction_totals,
     grouped_sums,
     require_dimensions,
     run_of,
@@ -40,6 +42,7 @@ from hivecost.log import (
     Window,
     latency_bucket,
 )
+from hivecost.log.contexts import CarriedTotals, CompactionTotals
 from hivecost.log.periods import QUARTER_HOUR_NS
 from hivecost.log.records import BudgetDefinition, NodeTotals, Pruned, RepricedTotals, Repricing, Run, SessionState
 from hivecost.log.steps import Step
@@ -205,6 +208,12 @@ class MemoryLog:
         ]
         return _page("turns", found, after, limit)
 
+    def compactions(self, session_id: str) -> list[CompactionTotals]:
+        return compaction_totals(self._of_session(session_id))
+
+    def carried_results(self, session_id: str) -> list[CarriedTotals]:
+        return carried_totals(self._of_session(session_id))
+
     def turn_sums(self, after: str = "", dimensions: Sequence[str] = (), *, limit: int = 200) -> Page[TurnSum]:
         require_dimensions(dimensions)
         (last,) = place_of(after, "turns", int) if after else (0,)
@@ -310,6 +319,10 @@ class MemoryLog:
     def _all(self) -> list[tuple[int, Event]]:
         with self._lock:
             return list(self._events)
+
+    def _of_session(self, session_id: str) -> list[Event]:
+        """Return its turns and events, pruned ones too."""
+        return [event for _, event in self._all() if session_id and event.session_id == session_id]
 
     def _logged(self, kind: type[E]) -> list[tuple[int, E]]:
         """Return what is in the log and was not pruned, in the order it was logged."""
