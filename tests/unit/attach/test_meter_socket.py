@@ -153,6 +153,35 @@ async def test_a_compressed_stream_is_decoded_on_the_other_side(meter: FakeMeter
     assert meter.passes[0].told == [("answer", 200), b"abc", "end"]
 
 
+class SteppedPass(FakePass):
+    """Pays for two pieces."""
+
+    is_stepped = True
+
+    async def step(self, data):
+        self.told.append(data)
+        return data.upper(), data == b"second"
+
+
+async def test_a_stream_in_steps_is_read_as_far_as_it_is_paid(
+    meter: FakeMeter, gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each piece is answered, and the last one ends it; where nobody answers any more, it ends in doubt."""
+    monkeypatch.setitem(globals(), "FakePass", SteppedPass)
+    attempt, lost = [await gate.ask_async(*question("/pass"), steps=True) for _ in range(2)]
+    assert [asked.can_step for asked in meter.asked] == [True, True]
+    for one in (attempt, lost):
+        await one.begin_async(200, STREAM)
+        assert (await one.take_async(b"first"), one.is_ended) == (b"FIRST", False)
+    assert (await attempt.take_async(b"second"), attempt.is_ended) == (b"SECOND", True)
+    attempt.doubt()
+    assert meter.passes[0].told == [("answer", 200), b"first", b"second"]
+    gate._connection.lose()
+    assert (await lost.take_async(b"third"), lost.is_ended) == (b"third", True)
+    await told(meter, "doubt")
+    assert meter.passes[1].told == [("answer", 200), b"first", "doubt"]
+
+
 async def test_threads_ask_in_the_same_way(meter: FakeMeter, gate) -> None:
     """Whole answers are told of at their end; what cannot be read is asked for without a body."""
 

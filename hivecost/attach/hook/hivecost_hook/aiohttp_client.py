@@ -23,8 +23,11 @@ def patch(module, gate):
     async def metered_request(self, method, str_or_url, **options):
         if is_metered.get():
             return await request(self, method, str_or_url, **options)
-        described = _described(self, method, str_or_url, options)
-        attempt = await gate.ask_async(*described)
+        try:
+            self._build_url(str_or_url)
+        except (ValueError, TypeError):
+            return await request(self, method, str_or_url, **options)  # it raises in its own words
+        attempt = await gate.ask_async(*_described(self, method, str_or_url, options))
         if attempt is None:
             return await request(self, method, str_or_url, **options)
         if isinstance(attempt, Refusal):

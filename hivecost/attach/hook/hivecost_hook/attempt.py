@@ -7,6 +7,8 @@ from hivecost_hook.waiting import ThreadWaiter, async_waiter
 
 #: How long the other side may take to read.
 SEND_S = 10
+#: How long it may take to pay for the next step of a stream: longer than any budget waits for money that others hold.
+STEP_S = 90
 #: Raised before a single byte of a request went out.
 NOT_SENT = {
     *("ConnectError", "ConnectTimeout", "ConnectTimeoutError", "ConnectionRefusedError", "NewConnectionError"),
@@ -174,7 +176,7 @@ class Attempt:
     def _answered(self, reply, data):
         """Return the bytes for the client, and note whether more may be read: not where nobody can be asked."""
         self.is_ended = self._is_stepped and (reply is None or reply["ended"])
-        self._is_over = self._is_over or self.is_ended
+        self._is_over = self._is_over or (self.is_ended and reply is not None)
         return data if reply is None else reply["body"]
 
     def end(self):
@@ -217,14 +219,18 @@ class Attempt:
         if fields or untold:
             self._send(untold, op="told", **fields)
 
+    @property
+    def _wait_s(self):
+        return STEP_S if self._is_stepped else SEND_S
+
     def _exchange(self, body, **fields):
         """Return the reply; None where none came."""
         waiter = ThreadWaiter()
-        return waiter.reply if self._send(body, waiter, **fields) and waiter.wait(SEND_S) else None
+        return waiter.reply if self._send(body, waiter, **fields) and waiter.wait(self._wait_s) else None
 
     async def _exchange_async(self, body, **fields):
         waiter = async_waiter()
-        return waiter.reply if self._send(body, waiter, **fields) and await waiter.wait(SEND_S) else None
+        return waiter.reply if self._send(body, waiter, **fields) and await waiter.wait(self._wait_s) else None
 
 
 def _without_length(headers):

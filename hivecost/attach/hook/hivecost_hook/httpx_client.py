@@ -94,7 +94,7 @@ def _streams(module):
                 if passed:
                     yield passed
                 if attempt.is_ended:
-                    self._stream.close()
+                    self.close()
                     return
             rest = attempt.end()
             if rest:
@@ -116,7 +116,7 @@ def _streams(module):
                 if passed:
                     yield passed
                 if attempt.is_ended:
-                    await self._stream.aclose()
+                    await self.aclose()
                     return
             rest = await attempt.end_async()
             if rest:
