@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Any, Final
@@ -82,9 +82,8 @@ class Subscriber:
         self._on_failure = on_failure
         self._on_drop = on_drop
         self._on_end = on_end
-        self._hand_on: Callable[[list[Event]], Coroutine[Any, Any, None]] = (
-            self._as_list if batch else self._await_each if _is_async(handler) else self._call_each
-        )
+        self._hand_on = self._as_list if batch else self._one_by_one
+        self._hand_each = self._await_each if _is_async(handler) else self._call_each
         self._part_max = BATCH_MAX if batch else _YIELD_EVERY
         self._failed = 0
         self._failures: Counter[type[Exception]] = Counter()
@@ -198,21 +197,28 @@ class Subscriber:
             if self._finished is not None:
                 self._finished.set()
 
-    async def _await_each(self, part: list[Event]) -> None:
-        handler, line = self._handler, self.queue.line
-        for event in self.queue.one_by_one(part):
+    async def _one_by_one(self, part: list[Event]) -> None:
+        events = self.queue.one_by_one(part)
+        if not self.queue.is_watched:
+            await self._hand_each(events)
+            return
+        for event in events:
+            await self._hand_each((event,))
+            self._report_progress()
+
+    async def _await_each(self, events: Iterable[Event]) -> None:
+        handler = self._handler
+        for event in events:
             try:
                 await handler(event)
             except Exception as error:  # the edge: a handler's fault is its own
                 self._report_failure(event, error)
             except anyio.get_cancelled_exc_class() as error:
                 self._survive_foreign_cancellation(event, error)
-            if line:
-                self._report_progress()
 
-    async def _call_each(self, part: list[Event]) -> None:
-        handler, line = self._handler, self.queue.line
-        for event in self.queue.one_by_one(part):
+    async def _call_each(self, events: Iterable[Event]) -> None:
+        handler = self._handler
+        for event in events:
             try:
                 result = handler(event)
                 if result is not None and inspect.isawaitable(result):
@@ -221,8 +227,6 @@ class Subscriber:
                 self._report_failure(event, error)
             except anyio.get_cancelled_exc_class() as error:
                 self._survive_foreign_cancellation(event, error)
-            if line:
-                self._report_progress()
 
     async def _as_list(self, part: list[Event]) -> None:
         events = self.queue.hand_over(part)
