@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 INSTALL_ARGUMENTS := python -m pip --disable-pip-version-check install -q --no-deps --no-build-isolation
 INSTALL := $(BIN)/$(INSTALL_ARGUMENTS) --require-hashes
 
+# Else each of the hundreds of processes that tests start would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-more dist lint types house bench profile instructions soak docs site lock clean
 
 demo: $(VENV)/.core
@@ -15,8 +18,9 @@ test: $(VENV)/.test
 	$(BIN)/pytest -q -n 2 --dist worksteal
 
 # What takes longer: what is released; the site of docs/; clients of other major versions, each in an environment of its own; everything again with its coverage.
-test-more: dist $(VENV)/.more $(VENV)-openai2/.done
+test-more: dist $(VENV)/.more $(VENV)-openai2/.done $(VENV)-attach/.done
 	$(VENV)-openai2/bin/python -m pytest tests/more/openai2 tests/integration/test_sdk_turns.py tests/integration/test_dialects_sdks.py
+	$(VENV)-attach/bin/python -m pytest -q tests/more/attach
 	$(BIN)/pytest -q tests/more/install tests/more/site
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -q -n 2 --dist worksteal
@@ -55,8 +59,8 @@ profile: $(VENV)/.bench
 instructions: $(VENV)/.core
 	$(BIN)/python -m benchmarks.instructions
 
-# Crash tests and fuzzing in their long form: how many processes are killed, power cuts, runtimes on a full disk, examples,
-# histories of the ledger, rounds of failing system calls.
+# Crash tests and fuzzing in their long form, and each way in which an agent ends: how many processes are killed, power
+# cuts, runtimes on a full disk, examples, histories of the ledger, rounds of failing system calls.
 soak: export HIVECOST_SOAK_KILLS ?= 200
 soak: export HIVECOST_SOAK_CUTS ?= 500
 soak: export HIVECOST_SOAK_FULL_DISKS ?= 100
@@ -64,7 +68,7 @@ soak: export HIVECOST_SOAK_FUZZ ?= 20000
 soak: export HIVECOST_SOAK_SIMULATIONS ?= 1000
 soak: export HIVECOST_SOAK_FAILURES ?= 3
 soak: $(VENV)/.test
-	$(BIN)/pytest -q -n 2 --dist worksteal --timeout 3000 -o faulthandler_timeout=3300 tests/crash tests/contract tests/unit/test_fuzz.py tests/unit/usage/test_rules.py tests/unit/runtime/test_whole_answers.py
+	$(BIN)/pytest -q -n 2 --dist worksteal --timeout 3000 -o faulthandler_timeout=3300 tests/crash tests/contract tests/integration/test_ends.py tests/unit/test_fuzz.py tests/unit/usage/test_rules.py tests/unit/runtime/test_whole_answers.py
 
 # Every command of the README and of docs/ is run, and every link is followed.
 docs: $(VENV)/.test
@@ -84,6 +88,7 @@ lock: $(VENV)/.test
 	$(COMPILE) pyproject.toml --group test --extra tokens -c requirements/core.txt -c requirements/build.txt -o requirements/test.txt
 	$(COMPILE) pyproject.toml --group more -c requirements/test.txt -o requirements/more.txt
 	$(COMPILE) pyproject.toml --group openai2 -c requirements/core.txt -c requirements/build.txt -o requirements/openai2.txt
+	$(COMPILE) pyproject.toml --group attach -c requirements/core.txt -c requirements/build.txt -o requirements/attach.txt
 	$(COMPILE) pyproject.toml --group bench -c requirements/test.txt -o requirements/bench.txt
 
 clean:
@@ -110,6 +115,12 @@ $(VENV)-openai2/.done: requirements/openai2.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)-openai2
 	$(VENV)-openai2/bin/$(INSTALL_ARGUMENTS) --require-hashes -r requirements/openai2.txt
 	$(VENV)-openai2/bin/$(INSTALL_ARGUMENTS) --editable .
+	@touch $@
+
+$(VENV)-attach/.done: requirements/attach.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)-attach
+	$(VENV)-attach/bin/$(INSTALL_ARGUMENTS) --require-hashes -r requirements/attach.txt
+	$(VENV)-attach/bin/$(INSTALL_ARGUMENTS) --editable .
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.test requirements/bench.txt

@@ -3,6 +3,7 @@
 from hivecost.attach import (
     install as install,
     node as node,
+    tag as tag,
 )
 from hivecost.attribution import (
     Attributed as Attributed,
@@ -37,6 +38,7 @@ from hivecost.compaction import (
     Rates as Rates,
     Summary as Summary,
     SummaryRequest as SummaryRequest,
+    ToolCalls as ToolCalls,
     compact as compact,
 )
 from hivecost.discovery import (
@@ -72,6 +74,7 @@ from hivecost.events import (
     AlertRaised as AlertRaised,
     BudgetExceeded as BudgetExceeded,
     BudgetWarning as BudgetWarning,
+    CarriedResults as CarriedResults,
     ChargeSettled as ChargeSettled,
     ContextCompacted as ContextCompacted,
     Cost as Cost,
@@ -84,6 +87,7 @@ from hivecost.events import (
     ExecutionStatus as ExecutionStatus,
     LLMTurnComplete as LLMTurnComplete,
     RateLimited as RateLimited,
+    SentPrompt as SentPrompt,
     ToolCallCompleted as ToolCallCompleted,
     Totals as Totals,
     UnknownEvent as UnknownEvent,

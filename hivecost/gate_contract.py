@@ -83,3 +83,5 @@ TurnEnd = Callable[[TurnOutcome], None]
 #: Awaited before a turn is sent: may wait, may raise, and may give what to call at the turn's end, or the request as
 #: it shall be sent instead: with another model, or a lower `max_tokens`.
 GateCheck = Callable[[TurnRequest], Awaitable[TurnEnd | TurnRequest | None]]
+#: Says at once whether a gate check would let a turn be sent as it is asked for; it may be asked in vain.
+GatePass = Callable[[TurnRequest], bool]

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Final, Generic, Protocol, TypeVar
@@ -80,6 +81,10 @@ class Loop(Protocol):
         """Return a wakeup for one sleeper."""
         ...
 
+    def turn(self) -> Awaitable[None]:
+        """Let all others have their turn: what they asked the loop to call before is called. Loop thread only."""
+        ...
+
     def call_soon(self, function: Callable[[], object]) -> None:
         """Call it when the loop turns next. Loop thread only."""
         ...
@@ -133,6 +138,11 @@ def nowhere() -> Here:
     return threading.RLock()  # type: ignore[return-value]  # Condition lives on its _is_owned() too
 
 
+@types.coroutine
+def _turn() -> Generator[None, None, None]:
+    yield  # as asyncio.sleep(0) does, without what looks for it
+
+
 class _AsyncioLoop:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -144,6 +154,9 @@ class _AsyncioLoop:
 
     def new_wakeup(self) -> Wakeup:
         return _AsyncioWakeup(self._loop)
+
+    def turn(self) -> Awaitable[None]:
+        return _turn()
 
     def call_soon(self, function: Callable[[], object]) -> None:
         self._loop.call_soon(function, context=self._context)
@@ -204,6 +217,11 @@ class _TrioLoop:
 
     def new_wakeup(self) -> Wakeup:
         return _TrioWakeup()
+
+    async def turn(self) -> None:
+        called = anyio.Event()
+        self._token.run_sync_soon(called.set)  # a checkpoint alone may come before what was asked for earlier
+        await called.wait()
 
     def call_soon(self, function: Callable[[], object]) -> None:
         self._token.run_sync_soon(function)

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from hivecost.clock import Clock
 from hivecost.errors import PluginError
 from hivecost.events import Cost, Event, EventType, Totals, Usage
-from hivecost.gate_contract import GateCheck, TurnRequest
+from hivecost.gate_contract import GateCheck, GatePass, TurnRequest
 from hivecost.subscription import BusStatistics, Subscription
 
 Handler = Callable[[Any], Any]
@@ -316,8 +316,11 @@ class PluginHost(Protocol):
         """Return the request for another model, at the host that was named for it if that has the model."""
         ...
 
-    def add_gate_check(self, check: GateCheck) -> Callable[[], None]:
-        """Await `check` before each turn is sent: it may wait, or refuse by raising. Call the result to remove it."""
+    def add_gate_check(self, check: GateCheck, *, passes: GatePass | None = None) -> Callable[[], None]:
+        """Await `check` before each turn is sent: it may wait, or refuse by raising. Call the result to remove it.
+
+        Where `passes` says at once that the check would do nothing about a turn, it is not awaited, which is quicker.
+        """
         ...
 
 

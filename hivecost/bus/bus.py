@@ -163,7 +163,12 @@ class EventBus(Publishing):
         types, custom_names = _checked_types(event_types)
         self._subscribers[subscriber.id] = subscriber
         self._do_in_order(lambda: self._register(subscriber, types, custom_names))
-        return Subscription(subscriber.id, bus=self, statistics=partial(self._statistics_of, subscriber))
+        return Subscription(
+            subscriber.id,
+            bus=self,
+            statistics=partial(self._statistics_of, subscriber),
+            handle_waiting=subscriber.handle_waiting,
+        )
 
     def _do_in_order(self, change: Callable[[], None]) -> None:
         """Make the change after what was published before, on the loop's thread."""

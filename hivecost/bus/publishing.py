@@ -252,7 +252,7 @@ class Publishing:
         tell = self._inbox.put(item)
         self._tail.close()
         if tell:
-            loop.call_threadsafe(self._take_inbox)
+            loop.call_threadsafe(self._collect)
 
     def _take_inbox(self) -> None:
         """Deliver what other threads published, and do what they changed, in their order."""

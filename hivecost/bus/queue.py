@@ -59,6 +59,8 @@ class Queue:
         self._segments: deque[list[Event]] = deque()
         self._offset = 0  # so many of the first segment are gone
         self._part: Iterator[Event] = iter(())  # what it has left comes before the segments, one by one
+        #: Whoever goes through it looks at the line after each event; else it ends when somebody lines up.
+        self.is_watched = False
 
     @property
     def pending(self) -> int:
@@ -100,9 +102,20 @@ class Queue:
 
     def line_up(self, event: Event) -> Place:
         """Give the event the last place in line. The queue must be full."""
+        if not self.is_watched:
+            self._put_back()
         place = Place(event)
         self.line.append(place)
         return place
+
+    def _put_back(self) -> None:
+        """End the part that is handed on one by one with the event in hand; the rest waits again, before all others."""
+        rest = list(self._part)
+        if rest:
+            if self._offset:
+                self._segments[0], self._offset = self._segments[0][self._offset :], 0
+            self._segments.appendleft(rest)
+            self.waiting += len(rest)
 
     def let_in(self) -> None:
         """Let in as many of the events in line as there is room for, those that wait longest first."""
@@ -171,7 +184,7 @@ class Queue:
 
     def one_by_one(self, part: list[Event]) -> Iterator[Event]:
         """Iterate over a part, from which events may still be dropped until their turn comes."""
-        self._part, self.in_hand = iter(part), 1
+        self._part, self.in_hand, self.is_watched = iter(part), 1, bool(self.line)
         return self._part
 
     def clear(self) -> int:

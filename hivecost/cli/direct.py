@@ -11,7 +11,19 @@ QUICK: Final = ("statusline", "today")
 #: Commands that share a module, which is told which of them it is.
 _SHARED: Final = dict.fromkeys(("daily", "weekly", "monthly"), "periods")
 #: Every other is in the module of its name.
-DIRECT: Final = (*QUICK, "ask", "executions", "forecast", "run", "spend", "statistics", "tokens", "top", *_SHARED)
+DIRECT: Final = (
+    *QUICK,
+    "ask",
+    "doctor",
+    "executions",
+    "forecast",
+    "run",
+    "spend",
+    "statistics",
+    "tokens",
+    "top",
+    *_SHARED,
+)
 
 
 def module_of(name: str) -> str:

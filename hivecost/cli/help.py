@@ -15,6 +15,7 @@ COMMANDS: Final = {
     "completion": "Print a script that completes commands and options.",
     "daily": "Show what each day cost, against the day before.",
     "demo": "Run small agents against a provider emulator.",
+    "doctor": "Show which clients of models are metered here and how strongly, and try it.",
     "executions": "Show what an execution costs: how many, mean, median and 95th percentile, by entry point.",
     "forecast": "Show what each budget is on course for at the end of its period.",
     "graph": "What the loops of a graph's nodes obey.",

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from hivecost.backends.data_place import told_place
+
 DataOption = Annotated[
     str,
     typer.Option(
@@ -14,6 +16,8 @@ DataOption = Annotated[
         "-d",
         metavar="PATH",
         envvar="HIVECOST_DATA",
+        callback=told_place,
+        show_default="data of hivecost.toml, else where something is",
         help="The folder of the runtime log, or the URL of where else it is (an AgentRuntime's base_path).",
     ),
 ]
@@ -33,4 +37,4 @@ TimezoneOption = Annotated[
     str | None, typer.Option(metavar="ZONE", help="Whose days, such as Europe/Berlin; this machine's own without.")
 ]
 
-DEFAULT_DATA = "data"
+DEFAULT_DATA = ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
@@ -71,6 +70,7 @@ def run_report(
     if "csv" in given and "json" in given:
         raise ConfigError(command, "one of --csv and --json")
     report = asked(given)
+    given["data"] = place_of(given)
     with opened(given) as (log, ledger):
         sheet = report(log, ledger)
     show(sheet, given)
@@ -98,8 +98,10 @@ def opened(given: Given) -> Iterator[tuple[LogReader, LedgerReader]]:
 
 
 def place_of(given: Mapping[str, str]) -> str:
-    """Return where the log is: as given, or as HIVECOST_DATA says."""
-    return given.get("data") or os.environ.get("HIVECOST_DATA") or "data"
+    """Return where the log is, as every command finds it."""
+    from hivecost.backends.data_place import told_place  # noqa: PLC0415  # `--help` needs none
+
+    return told_place(given.get("data", ""))
 
 
 def selected(given: Given, *, since: str | None = None) -> Selection:

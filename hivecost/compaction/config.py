@@ -46,6 +46,9 @@ class CompactionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
         self._require("summary_share", _is_share(self.summary_share, 0.01, 0.5), "a share of the budget, 0.01 to 0.5")
         keep = self.keep_tool_results
         self._require("keep_tool_results", type(keep) is int and keep >= 0, "a whole number, 0 or more")
+        tools = self.protected_tools
+        are_names = isinstance(tools, tuple) and all(isinstance(name, str) for name in tools)
+        self._require("protected_tools", are_names, "a tuple of names of tools")
         known = get_args(StrategyName)
         names = self.strategies
         is_known = isinstance(names, tuple) and names and len({*names}) == len(names) and {*names} <= {*known}

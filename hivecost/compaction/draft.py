@@ -8,9 +8,9 @@ from typing import Any
 
 from hivecost.compaction.config import CompactionConfig
 from hivecost.compaction.counting import Counter
+from hivecost.compaction.grouping import Unit, units_of
 from hivecost.compaction.reading import read_conversation
 from hivecost.compaction.shapes import Message
-from hivecost.compaction.units import Unit, units_of
 
 
 class Draft:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hivecost.compaction.break_even import ESTIMATED_RATES, BreakEven, CacheState, Rates, break_even
+from hivecost.compaction.breaking_even import ESTIMATED_RATES, BreakEven, CacheState, Rates, break_even
 from hivecost.compaction.strategies.summarize import Summary, SummaryRequest
 from hivecost.errors import ConfigError
 from hivecost.pricing.quotes import Quote

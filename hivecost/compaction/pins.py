@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from hivecost.compaction.draft import Draft
-from hivecost.compaction.units import Unit
+from hivecost.compaction.grouping import Unit
 
 
 class Pins(msgspec.Struct, frozen=True):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Final
 
-from hivecost.compaction.break_even import BreakEven, CacheState, Rates
+from hivecost.compaction.breaking_even import BreakEven, CacheState, Rates
 from hivecost.compaction.config import CompactionConfig, StrategyName, read_config
 from hivecost.compaction.counting import ContextCount, Counter
 from hivecost.compaction.draft import Draft

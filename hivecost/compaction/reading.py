@@ -22,6 +22,10 @@ _SHAPES: Final[Mapping[str, Shape]] = {
 }
 
 
+#: The types of parts that need not be read.
+_PLAIN: Final = frozenset({dict})
+
+
 class Conversation(msgspec.Struct, frozen=True):
     """Messages, what each of them is, and what belongs together."""
 
@@ -45,7 +49,7 @@ def plain_message(message: Any) -> Message:
     """Return a message as plain values; without any where it is an object that nobody can read."""
     if type(message) is dict:
         content = message.get("content")
-        if type(content) is list and any(type(part) is not dict for part in content):
+        if type(content) is list and not {*map(type, content)} <= _PLAIN:
             return {**message, "content": [_plain(part) for part in content]}
         return message
     plain = _plain(message)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from fractions import Fraction
+from functools import lru_cache
 from math import ceil
 from typing import Any
 
@@ -206,11 +207,8 @@ class Account(msgspec.Struct, eq=False, weakref=True):
         }
 
     def _marks(self) -> list[tuple[int, float]]:
-        """Return the smallest amounts that reach the warning fractions and the soft limit, each with its fraction.
-
-        Exact, because 0.8 is meant as written.
-        """
-        marks = [(ceil(Fraction(str(fraction)) * self.limit), fraction) for fraction in self.budget.warn]
+        """Return the smallest amounts that reach the warning fractions and the soft limit, each with its fraction."""
+        marks = [(_mark(fraction, self.limit), fraction) for fraction in self.budget.warn]
         soft = self.soft_amount
         if soft is not None and soft < self.limit and all(soft != mark for mark, _ in marks):
             marks.append((soft, soft / self.limit))
@@ -233,3 +231,9 @@ class Account(msgspec.Struct, eq=False, weakref=True):
             execution_id=self.execution_id,
             since_ns=self.since_ns,
         )
+
+
+@lru_cache(maxsize=4_096)
+def _mark(fraction: float, limit: int) -> int:
+    """Return the smallest amount that reaches the fraction of a limit; exact, because 0.8 is meant as written."""
+    return ceil(Fraction(str(fraction)) * limit)

@@ -8,9 +8,9 @@ import msgspec
 
 from hivecost.attribute_names import ATTRIBUTION_FIELDS
 from hivecost.errors import StoreCorruptError
-from hivecost.events import ChargeSettled, Cost, CostStatus, LLMTurnComplete, Usage
+from hivecost.events import ChargeSettled, Cost, CostStatus, LLMTurnComplete, SentPrompt, Usage
 from hivecost.log.steps import Step
-from hivecost.log.turn_rows import OTHER_COUNTS, TURN_COLUMNS, turn_row
+from hivecost.log.turn_rows import OTHER_COUNTS, TURN_COLUMNS, prompt_json, turn_row
 
 #: The fields of a step that have a column of their own; the rest is in `other_usage`.
 _FIELDS: Final = tuple(name for name in Step.__struct_fields__ if name not in OTHER_COUNTS)
@@ -20,6 +20,7 @@ Row = tuple[Any, ...]
 COLUMNS: Final = ", ".join((*_FIELDS, "other_usage", "raw_usage"))
 
 _TAGS: Final = _FIELDS.index("tags")
+_PROMPT: Final = _FIELDS.index("prompt")
 _STATUS: Final = _FIELDS.index("cost_status")
 _USAGE: Final = slice(_FIELDS.index("input_tokens"), _FIELDS.index("web_search_requests") + 1)
 _COST: Final = slice(_STATUS, _STATUS + len(Cost.__struct_fields__))
@@ -32,12 +33,14 @@ def to_step(row: Row | list[Any]) -> Step:
     values = dict(zip(_FIELDS, row, strict=False))
     values["tags"] = decoded(row[_TAGS])
     values["cost_status"] = row[_STATUS] or CostStatus.UNPRICED.value
+    values["prompt"] = _prompt(row[_PROMPT])
     return Step(**values, **_other_counts(row))
 
 
 def step_of(turn: LLMTurnComplete) -> Step:
     """Return a turn as a log keeps it."""
     row = dict(zip(TURN_COLUMNS, turn_row(turn), strict=True))
+    row["prompt"] = None if turn.prompt is None else prompt_json(turn.prompt)
     return to_step([row[name] for name in COLUMNS.split(", ")])
 
 
@@ -57,6 +60,7 @@ def to_turn(row: Row | list[Any]) -> LLMTurnComplete:
         usage=usage,
         cost=cost,
         raw_usage=None if raw_usage is None else decoded(raw_usage),
+        prompt=_prompt(row[_PROMPT]),
     )
 
 
@@ -66,6 +70,15 @@ def _other_counts(row: Row | list[Any]) -> dict[str, Any]:
         return {}
     counts = decoded(text)
     return {name: counts[name] for name in OTHER_COUNTS if name in counts}
+
+
+def _prompt(text: str | None) -> SentPrompt | None:
+    if text is None:
+        return None
+    try:
+        return msgspec.json.decode(text, type=SentPrompt)
+    except msgspec.DecodeError as error:
+        raise StoreCorruptError(f"a turn in the log is damaged: {error}; restore a backup of the log") from error
 
 
 def _cost(row: Row | list[Any]) -> Cost | None:

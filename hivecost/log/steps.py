@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from hivecost.events import USAGE_FIELDS, Usage
+from hivecost.events import USAGE_FIELDS, SentPrompt, Usage
 from hivecost.log.instants import local_iso
 from hivecost.money import to_usd
 
@@ -76,6 +76,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     service_tier: str
     #: `charge` for what is no call of a model: `model` says what was bought.
     kind: str
+    #: What is known of its prompt, where a node's loop keeps its conversations.
+    prompt: SentPrompt | None = None
 
     @property
     def timestamp(self) -> str:
@@ -112,6 +114,11 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         """A float for metrics libraries, None when unknown; `cost_nanousd` is exact."""
         return None if self.cost_nanousd is None else float(to_usd(self.cost_nanousd))
 
+    @property
+    def compression_ratio(self) -> float:
+        """How long its prompt was, by how long it would have been without compactions."""
+        return 1.0 if self.prompt is None else self.prompt.compression_ratio(self.input_tokens)
+
     def keys(self) -> tuple[str, ...]:
         """Return the names of the fields."""
         return _KEYS
@@ -145,4 +152,4 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
 Mapping.register(Step)
 
-_KEYS: Final = (*Step.__struct_fields__, "timestamp", "total_tokens", "cached_tokens", "cost_usd")
+_KEYS: Final = (*Step.__struct_fields__, "timestamp", "total_tokens", "cached_tokens", "cost_usd", "compression_ratio")

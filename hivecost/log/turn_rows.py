@@ -9,7 +9,17 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import astuple, replace
 
-from hivecost.events import USAGE_FIELDS, ChargeSettled, Cost, CostStatus, Event, LLMTurnComplete, UnknownEvent, Usage
+from hivecost.events import (
+    USAGE_FIELDS,
+    ChargeSettled,
+    Cost,
+    CostStatus,
+    Event,
+    LLMTurnComplete,
+    SentPrompt,
+    UnknownEvent,
+    Usage,
+)
 from hivecost.events import encode_json as event_to_json
 from hivecost.money import TURN_COST_MAX_NANOUSD, format_usd
 from hivecost.usage.raw import raw_of
@@ -33,6 +43,7 @@ TURN_COLUMNS: Final = (
     *(
         column
         for field in _TURN_FIELDS
+        if field != "prompt"  # which few turns have: it is added to their rows
         for column in {"usage": (*USAGE_COLUMNS, "other_usage"), "cost": COST_COLUMNS}.get(field, (field,))
     ),
     "kind",
@@ -67,7 +78,7 @@ def turn_row(turn: LLMTurnComplete) -> Row:
     (
         event_id, timestamp_ns, session_id, execution_id, node_id, agent_id, user_id, org_id, task_id, tags,
         model, provider, usage, cost, latency_ms, stop_reason, service_tier, raw_usage,
-        asked_model, resolved_model, resolved_provider,
+        asked_model, resolved_model, resolved_provider, _,
     ) = astuple(turn) if type(turn) is LLMTurnComplete else _turn_fields(turn)  # a subclass has its own between them
     (
         tokens_in, tokens_out, cache_read, cache_write, cache_write_1h, reasoning, audio_in, audio_out, cache_audio,
@@ -105,6 +116,13 @@ def event_row(event: Event) -> Row:
     """Return any other event as a row in the order of EVENT_COLUMNS."""
     kind = event.fields.get("type", "unknown") if isinstance(event, UnknownEvent) else event.type.value
     return (*_event_head(event), kind, event_to_json(event).decode())
+
+
+def prompt_json(prompt: Any) -> str:
+    """Return what is known of a turn's prompt, for its row. Raise TypeError for anything else."""
+    if type(prompt) is not SentPrompt:
+        raise TypeError(f"prompt must be a hivecost.SentPrompt, got {prompt!r:.100}")
+    return _to_json(prompt).decode()
 
 
 def _named(usage: Usage) -> str:

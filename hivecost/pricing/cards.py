@@ -158,10 +158,12 @@ class Card(msgspec.Struct, frozen=True):
             text = band.dearest_text[cache_write]
             dearest = text if is_text else max(text, band.dearest_media)
             most = max(most, min(input_tokens, last) * dearest + output_tokens * band.dearest_output)
-        fees = dict(self.fees)
-        of_tools = web_search_requests * fees.get("web_search_requests", 0)
-        of_tools += tool_calls * max(fees.get(field, 0) for field in _OF_TOOLS)
-        return -(-(most + self.request_fee + of_tools) // self.scale)
+        most += self.request_fee
+        if web_search_requests or tool_calls:
+            fees = dict(self.fees)
+            most += web_search_requests * fees.get("web_search_requests", 0)
+            most += tool_calls * max(fees.get(field, 0) for field in _OF_TOOLS)
+        return -(-most // self.scale)
 
 
 def compile_card(

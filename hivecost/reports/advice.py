@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from hivecost.backends import Place, read_log
 from hivecost.errors import PriceUnknownError
-from hivecost.events import ContextCompacted, CostStatus, Event, EventType, Totals
+from hivecost.events import NEWEST_RESULTS, ContextCompacted, CostStatus, Event, EventType, Totals
 from hivecost.ledger.amounts import format_exactly
 from hivecost.log import Filter, LogReader, SumRow
+from hivecost.log.contexts import CarriedTotals
 from hivecost.log.logged_turns import step_of
 from hivecost.log.rows import EVENT_ATTRIBUTES
 from hivecost.log.steps import Step
@@ -74,6 +76,21 @@ class Batching(msgspec.Struct, frozen=True, kw_only=True):
     arithmetic: str
 
 
+class Pruning(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool whose results were sent again, and what a `tool_result_budget` would have kept out of prompts."""
+
+    node_id: str
+    tool: str
+    turns: int
+    #: What its results cost after the turn that brought them.
+    cost_nanousd: int
+    #: How many of the newest results of a prompt would stay.
+    keep: int
+    #: What the others cost.
+    saved_nanousd: int
+    arithmetic: str
+
+
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
     """All that `hivecost advise` shows. Savings of different kinds overlap: do not add them up."""
 
@@ -88,6 +105,7 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     cache_saved_nanousd: int
     caching: list[CachingLine]
     compression: Compression
+    pruning: list[Pruning] = []
     could_downgrade: list[Downgrade]
     downgrade_rule: str = DOWNGRADE_RULE
     batching: list[Batching]
@@ -111,7 +129,8 @@ async def load_advice(
     def advice(log: LogReader) -> Advice:
         state = find_session(log, session_id, place)
         events = session_events(log, state.session_id, [EventType.CONTEXT_COMPACTED])
-        return _advice(state.session_id, state.metrics, log.steps(state.session_id), events, book, to_models)
+        found = _advice(state.session_id, state.metrics, log.steps(state.session_id), events, book, to_models)
+        return replace(found, pruning=_prunings(log.carried_results(state.session_id)))
 
     return await read_log(place, advice)
 
@@ -121,7 +140,8 @@ async def load_advice_of(
 ) -> Advice:
     """Return what the turns of a time, of everybody or of some, could save; its `session_id` is "".
 
-    Compactions are those of that time, of the same sessions, nodes, agents, users and orgs. Raise as `load_advice`.
+    Compactions are those of that time, of the same sessions, nodes, agents, users and orgs; what old tool
+    results cost is only said of a session. Raise as `load_advice`.
     """
     _require_prices(book, to_models)
 
@@ -179,6 +199,7 @@ def _advice(  # noqa: PLR0917  # what is looked at, and by what
 
 
 def _compression(events: Sequence[ContextCompacted]) -> Compression:
+    events = [event for event in events if event.status == "done"]
     before, after = sum(event.tokens_before for event in events), sum(event.tokens_after for event in events)
     return Compression(
         compactions=len(events),
@@ -186,6 +207,25 @@ def _compression(events: Sequence[ContextCompacted]) -> Compression:
         tokens_after=after,
         compression_ratio=round(after / before, 4) if before else 1.0,
     )
+
+
+def _prunings(carried: Sequence[CarriedTotals]) -> list[Pruning]:
+    """Return the tools whose old results cost anything, the dearest first."""
+    found = [
+        Pruning(
+            node_id=one.node_id,
+            tool=one.tool,
+            turns=one.turns,
+            cost_nanousd=one.nanousd,
+            keep=NEWEST_RESULTS,
+            saved_nanousd=one.old_nanousd,
+            arithmetic=f"{one.tokens:,} tokens of {one.results:,} results sent again: {_usd(one.nanousd)} "
+            f"- {_usd(one.nanousd - one.old_nanousd)} of the newest {NEWEST_RESULTS} = {_usd(one.old_nanousd)}",
+        )
+        for one in carried
+        if one.old_nanousd
+    ]
+    return sorted(found, key=lambda one: -one.saved_nanousd)
 
 
 def _downgrades(steps: Sequence[Step], book: PriceBook, to_models: Sequence[str]) -> list[Downgrade]:

@@ -7,7 +7,6 @@ from hivecost.errors import ConfigError
 from hivecost.log import ALWAYS, LogReader, SumRow, Window
 from hivecost.log.instants import find_zone
 from hivecost.log.rows import EVERYTHING, SUM_NAMES, TAG, Filter, Wanted
-from hivecost.log.spans import local_zone, minute_of, span_of
 
 #: What stands for the values that are added up in one row.
 OTHERS: Final = "(other)"
@@ -63,6 +62,8 @@ class Selection(NamedTuple):
         return all(tags.get(name, "") in values for name, values in self.tags)
 
     def _minute(self, at_ns: int, open_end_ns: int) -> str:
+        from hivecost.log.spans import minute_of  # noqa: PLC0415  # a prompt names no span
+
         return "" if at_ns == open_end_ns else minute_of(at_ns, find_zone(self.timezone))
 
 
@@ -81,6 +82,8 @@ def select(
     Spans are those of `span_of`; without `timezone` they are of this machine's own zone. Raise ConfigError for a text
     that is no span, a zone nobody knows, an end that comes before the beginning, and `during` beside another.
     """
+    from hivecost.log.spans import local_zone, span_of  # noqa: PLC0415  # as above
+
     named = timezone or local_zone()
     zone = find_zone(named)
     if during is not None:

@@ -115,12 +115,14 @@ class ContextKeeper:
             )
         fitted = replace(read, messages=messages)
         edit = _Edit(self._rules, self._prices, conversation, fitted, new=new, model=model, provider=provider)
-        compaction = await self._compacted(edit, self._cache(conversation, model))
+        cache = self._cache(conversation, model)
+        compaction = await self._compacted(edit, cache)
+        warm = edit.rates if compaction is not None and edit.cache(cache) == "warm" else None
         conversation.model, conversation.sent_s = model, self._clock.monotonic_s()
         if conversation in self._conversations:
             self._conversations.remove(conversation)
         self._conversations = [*self._conversations[1 - CONVERSATIONS_MAX :], conversation]
-        return conversation.send(read, fitted, edit.results, compaction)
+        return conversation.send(read, fitted, edit.results, compaction, warm)
 
     def _find(self, read: Prompt, model: str, provider: str) -> tuple[Conversation, list[Any]]:
         for conversation in self._conversations:

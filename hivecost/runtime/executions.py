@@ -6,7 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 import anyio.abc
@@ -28,7 +28,9 @@ from hivecost.runtime.registry import Registry
 from hivecost.runtime.result import ExecutionResult, described, without_traceback
 from hivecost.runtime.running_execution import PARENTS, Body, RunningExecution, running_here
 from hivecost.runtime.specs import GraphSpec
-from hivecost.runtime.summaries import Summarizer
+
+if TYPE_CHECKING:
+    from hivecost.runtime.summaries import Summarizer
 
 T = TypeVar("T")
 

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from hivecost.clock import Clock
 from hivecost.errors import ConfigError, LedgerUnavailableError
 from hivecost.events import Cost, Event, LLMTurnComplete, Usage
-from hivecost.gate_contract import GateCheck, TurnEnd, TurnOutcome, TurnRequest
+from hivecost.gate_contract import GateCheck, GatePass, TurnEnd, TurnOutcome, TurnRequest
 from hivecost.ledger import Budget, ClosesInTime, LedgerStore, Limit, OpenLedger, Unit, attributes_of
 from hivecost.ledger.caps import Cap, CapHold, CapMode, new_cap
 from hivecost.loops import Loop, current_loop
@@ -52,6 +52,8 @@ class Gate:
         self._clock = clock
         self._capped = CappedTurns(prices, clock)
         self._checks: dict[object, GateCheck] = {}
+        #: What says of a check that it need not be awaited; without it, it is.
+        self._passes: dict[object, GatePass] = {}
         self._ledger: LedgerStore | None = None
         self._hard: HardBudgets | None = None
         self._loop: Loop | None = None
@@ -184,13 +186,19 @@ class Gate:
                 *(turn.model, ", ".join(names)),
             )
 
-    def add_check(self, check: GateCheck) -> Callable[[], None]:
-        """Await `check(request)` before each turn; call the result to remove it, once or more often."""
+    def add_check(self, check: GateCheck, passes: GatePass | None = None) -> Callable[[], None]:
+        """Await `check(request)` before each turn, but for those that all checks say of, at once, that they pass.
+
+        Call the result to remove it, once or more often.
+        """
         addition = object()  # one check may be added twice, and is asked as often as it was not removed
         self._checks[addition] = check
+        if passes is not None:
+            self._passes[addition] = passes
 
         def remove() -> None:
             self._checks.pop(addition, None)
+            self._passes.pop(addition, None)
 
         return remove
 
@@ -225,10 +233,13 @@ class Gate:
         return replace(admission, ends=tuple(passes.ends)) if passes.ends else admission
 
     def admit_nowait(self, request: TurnRequest, caps: Sequence[Cap] = ()) -> Admission | None:
-        """Do as `admit` does where no check is asked and memory alone can decide; None elsewhere."""
-        if self._checks or caps:
+        """Do as `admit` does where no check has to be awaited and memory alone can decide; None elsewhere."""
+        if caps or len(self._passes) < len(self._checks):
             return None
         request = self.resolved(request)
+        for passes in list(self._passes.values()):
+            if not passes(request):
+                return None
         return Admission(request) if self._hard is None else self._hard.admit_nowait(request)
 
     async def _hold(self, request: TurnRequest, passes: Passes) -> Admission:

@@ -13,7 +13,7 @@ from msgspec.structs import astuple, fields, replace
 from hivecost.attribute_names import ATTRIBUTION_FIELDS
 from hivecost.bus import EventBus, collect
 from hivecost.errors import BusClosedError, EventFormatError
-from hivecost.events import ChargeSettled, Cost, CostStatus, Event, LLMTurnComplete, Usage
+from hivecost.events import ChargeSettled, Cost, CostStatus, Event, LLMTurnComplete, SentPrompt, Usage
 from hivecost.frozen import FrozenDict
 from hivecost.money import TURN_COST_MAX_NANOUSD
 from hivecost.plain_text import plain_str
@@ -33,14 +33,15 @@ _TYPES: Final = {
 }
 _fields: Final = attrgetter(*_TYPES)
 _COST: Final = Cost(status=CostStatus.PRICED, nanousd=0)
+_RAW_USAGES: Final[tuple[dict[str, Any] | None, ...]] = (None, {})
 #: The types of all fields of a turn that is as it must be: known at a glance.
 _SHAPES: Final = frozenset(
     tuple(map(type, astuple(turn)))
     for turn in (
-        LLMTurnComplete(),
-        LLMTurnComplete(cost=_COST),
-        LLMTurnComplete(raw_usage={}),
-        LLMTurnComplete(cost=_COST, raw_usage={}),
+        LLMTurnComplete(cost=cost, raw_usage=raw_usage, prompt=prompt)
+        for cost in (None, _COST)
+        for raw_usage in _RAW_USAGES
+        for prompt in (None, SentPrompt())
     )
 )
 #: What the runtime log can hold: 64 bits, and no time before 1970.
@@ -154,6 +155,8 @@ def _require_types(turn: LLMTurnComplete) -> None:
         if type(field) is not expected:
             kind = "dict" if expected is FrozenDict else expected.__name__
             raise EventFormatError(f"{name} of a turn must be of type {kind}, got {field!r:.100}")
+    if turn.prompt is not None and type(turn.prompt) is not SentPrompt:
+        raise EventFormatError(f"prompt of a turn must be of type SentPrompt, got {turn.prompt!r:.100}")
 
 
 def _cost_problem(cost: object) -> str:

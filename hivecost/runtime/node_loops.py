@@ -5,17 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hivecost.errors import LoopLimitError
+from hivecost.events import Cost, SentPrompt, Usage
 from hivecost.frozen import EMPTY
 from hivecost.gate_contract import TurnRequest
 from hivecost.runtime.billing_errors import is_context_overflow
-from hivecost.runtime.context_keeper import ContextKeeper
-from hivecost.runtime.conversation import FittedPrompt
 from hivecost.runtime.loop_config import LoopRules
 from hivecost.runtime.prompt_count import Count, PromptCount
 from hivecost.usage import tokens_of
+
+if TYPE_CHECKING:
+    from hivecost.runtime.context_keeper import ContextKeeper
+    from hivecost.runtime.conversation import FittedPrompt
 
 
 class NodeLoop:
@@ -105,6 +108,11 @@ class LoopTurn:
         """Take the provider's count of the prompt."""
         if self._fitted is not None:
             self._fitted.report(input_tokens)
+
+    def billed(self, usage: Usage, cost: Cost) -> SentPrompt | None:
+        """Return what is known of its prompt, now that its bill has come."""
+        known = None if self._fitted is None else self._fitted.known
+        return None if known is None else known.billed(usage, cost)
 
     def failed(self, error: BaseException) -> None:
         """Note that the call failed: if the prompt was too long, the next one will be shorter."""

@@ -6,16 +6,14 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar, Token
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from weakref import ReferenceType
 
 import anyio
 import anyio.from_thread
-import anyio.lowlevel
 from msgspec.structs import replace
 
 from hivecost.attribution import Attribution, attribution_fields
-from hivecost.compaction import Summary
 from hivecost.errors import BudgetExceededError, ExecutionCancelledError, HiveCostError
 from hivecost.events import ContextCompacted, Event, LLMTurnComplete, Totals
 from hivecost.forking import end_child
@@ -24,13 +22,15 @@ from hivecost.ledger.caps import Cap
 from hivecost.loops import Loop, Task, run_on, wait_on
 from hivecost.runtime.admission import Admission
 from hivecost.runtime.breakdown import Breakdown, Tally
-from hivecost.runtime.context_keeper import ContextKeeper, SummaryTask
 from hivecost.runtime.hosts import ExecutionHost
 from hivecost.runtime.loop_config import LoopConfig, LoopRules
 from hivecost.runtime.node_loops import NodeLoop
 from hivecost.runtime.result import ExecutionResult
 from hivecost.runtime.specs import GraphSpec
-from hivecost.runtime.summaries import model_for_summaries, summarize
+
+if TYPE_CHECKING:
+    from hivecost.compaction import Summary
+    from hivecost.runtime.context_keeper import ContextKeeper, SummaryTask
 
 T = TypeVar("T")
 
@@ -210,6 +210,10 @@ class RunningExecution:
         self._loops.clear()
 
     def _keeper(self, rules: LoopRules) -> ContextKeeper:
+        # Only where a loop is configured: compaction takes as long to import as the rest of the runtime.
+        from hivecost.runtime.context_keeper import ContextKeeper  # noqa: PLC0415  # as said above
+        from hivecost.runtime.summaries import model_for_summaries, summarize  # noqa: PLC0415  # the same
+
         async def write(task: SummaryTask) -> Summary:
             assert self._host.summarizer is not None  # noqa: S101  # else nobody is asked
             model = model_for_summaries(rules.summary_model, self.prices, task)
@@ -278,9 +282,11 @@ class RunningExecution:
     async def pass_gate(self, request: TurnRequest, caps: Sequence[Cap]) -> Admission:
         """Ask the gate to let a turn be sent; on the runtime's loop."""
         self.refuse_when_over()
-        await anyio.lowlevel.checkpoint()  # an agent that never waits would keep handlers from stopping it
+        await self._loop.turn()  # an agent that never waits would keep handlers from stopping it
         self.refuse_when_over()
-        return self.gate.admit_nowait(request, caps) or await self._wait_at_gate(request, caps)
+        admission = self.gate.admit_nowait(request, caps)
+        self._release_when_over(admission)  # what the gate looked at may have cancelled it
+        return admission or await self._wait_at_gate(request, caps)
 
     async def _wait_at_gate(self, request: TurnRequest, caps: Sequence[Cap]) -> Admission:
         """Wait at the gate in a scope that cancelling the execution cancels, whichever task or thread waits."""
@@ -294,14 +300,18 @@ class RunningExecution:
                 raise
             finally:
                 self._waiting.discard(waiting)
+        self._release_when_over(admission)
+        assert admission is not None  # noqa: S101  # only a cancelled execution lets go of who waits
+        return admission
+
+    def _release_when_over(self, admission: Admission | None) -> None:
+        """Raise, as `refuse_when_over` does, with nothing held."""
         try:
             self.refuse_when_over()
         except ExecutionCancelledError:
             if admission is not None:
                 self.gate.release(admission)
             raise
-        assert admission is not None  # noqa: S101  # only a cancelled execution lets go of who waits
-        return admission
 
     async def extend(self, admission: Admission, input_tokens: int, output_tokens: int) -> None:
         """Hold what so many tokens can cost, from any loop. Raise BudgetExceededError and LedgerUnavailableError."""

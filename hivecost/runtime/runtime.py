@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
 import msgspec
@@ -22,7 +22,7 @@ from hivecost.errors import (
     UnknownEntryPointError,
 )
 from hivecost.forking import leave_child, tell_children
-from hivecost.gate_contract import GateCheck, TurnRequest
+from hivecost.gate_contract import GateCheck, GatePass, TurnRequest
 from hivecost.ledger import Budget, Limit, OpenLedger, listed_budgets
 from hivecost.ledger.caps import Cap, CapMode
 from hivecost.plugin import Plugin, require_plugin
@@ -39,12 +39,14 @@ from hivecost.runtime.match_values import placed
 from hivecost.runtime.plugins import AttachedPlugin, AttachedPlugins
 from hivecost.runtime.result import ExecutionResult
 from hivecost.runtime.running_execution import RunningExecution
-from hivecost.runtime.summaries import Summarizer
 from hivecost.runtime.wiring import Wiring
 from hivecost.subscribers import UsageAggregator
 
+if TYPE_CHECKING:
+    from hivecost.runtime.summaries import Summarizer
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-_Summarizer = TypeVar("_Summarizer", bound=Summarizer)
+_Summarizer = TypeVar("_Summarizer", bound="Summarizer")
 
 
 class RuntimeStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -136,9 +138,12 @@ class AgentRuntime:
         candidate = load_plugin_class(plugin)() if isinstance(plugin, str) else plugin
         return self._parts.rack.register(require_plugin(candidate))
 
-    def add_gate_check(self, check: GateCheck) -> Callable[[], None]:
-        """Await `check(request)` before each turn is sent: it may wait, or refuse by raising."""
-        return self._parts.gate.add_check(check)
+    def add_gate_check(self, check: GateCheck, *, passes: GatePass | None = None) -> Callable[[], None]:
+        """Await `check(request)` before each turn is sent: it may wait, or refuse by raising.
+
+        Where `passes(request)` is True, known at once, the check would do nothing about the turn and is not awaited.
+        """
+        return self._parts.gate.add_check(check, passes)
 
     def summarizer(self, function: _Summarizer) -> _Summarizer:
         """Register the decorated function, async or sync, which writes summaries where a conversation is compacted.

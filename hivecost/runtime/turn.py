@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from msgspec.structs import replace
 
@@ -23,6 +23,9 @@ from hivecost.runtime.node_loops import LoopTurn
 from hivecost.runtime.prompt_count import PromptCount
 from hivecost.runtime.streaming import Chunk, Coverage, TurnStream
 from hivecost.usage import UsageReading, UsageStatus, UsageStream, each_request, estimated, read_usage, size_of_answer
+
+if TYPE_CHECKING:
+    from hivecost.compaction import ToolCalls
 
 _log = logging.getLogger("hivecost.runtime")
 _REFUSED: Final = "refused"
@@ -115,8 +118,18 @@ class Turn:
 
     @property
     def max_tool_calls(self) -> int | None:
-        """How many calls of its answer the agent is to run; None: no limit. The others need a result, too."""
+        """How many calls of its answer the agent is to run; None: no limit. `tool_calls()` picks them."""
         return None if self._loop is None else self._loop.max_tool_calls
+
+    def tool_calls(self, answer: object) -> ToolCalls:
+        """Return the calls of its answer that are to run, and an error result for each that its node's loop is past.
+
+        `answer` is the provider's response, or its message: an SDK's object or JSON values. Raises HiveCostError for
+        one whose calls nobody can find.
+        """
+        from hivecost.compaction import limit_tool_calls  # noqa: PLC0415  # few agents limit them
+
+        return limit_tool_calls(answer, self.max_tool_calls)
 
     @property
     def spilled(self) -> Mapping[str, Any]:
@@ -373,7 +386,9 @@ class Turn:
             self._settled = cost
             self._answers.clear()
         self._answers[reading.answer_id], self._started_s = cost, now_s
-        if self._loop is not None and is_first and reading.status is _OK:
+        prompt = None
+        if self._loop is not None and (is_first or is_late) and reading.status is _OK:
+            prompt = self._loop.billed(reading.usage, cost)
             self._loop.report(reading.usage.input_tokens)
         provider, model = self._name(reading)
         hint = reading.hinted_provider if reading.hinted_provider == provider else ""
@@ -399,6 +414,7 @@ class Turn:
             stop_reason=plain_str(stop_reason) if stop_reason else reading.stop_reason,
             service_tier=reading.service_tier or ("batch" if reading.batch else ""),
             raw_usage=reading.raw,
+            prompt=prompt,
         )
         gate, (usage, bill), answered = host.gate, self._told(reading, cost), reading.model
         if is_first:
@@ -415,3 +431,8 @@ def _stop_reason(error: BaseException) -> str:
     if isinstance(error, BudgetExceededError):
         return "budget"
     return "error" if isinstance(error, Exception) else "cancelled"
+
+
+def coverage_of(turn: Turn, seen: UsageStream) -> Coverage:
+    """Return what the hold of a turn covers of a stream that somebody else reads and observes."""
+    return Coverage(turn._host, turn._admission, seen)  # noqa: SLF001  # what an agent has shows what agents need

@@ -75,9 +75,13 @@ class LoggedSpending:
         """Return the account to use for a new one, which SpendAccounts asks for."""
         return self._dropped.opened(account, self._place) if self.is_logged else account
 
+    def are_read(self, accounts: Iterable[Account]) -> bool:
+        """Return whether what was spent on these accounts before they were dropped is counted."""
+        return self._dropped.are_read(accounts)
+
     async def read_back(self, base_path: Place, accounts: Iterable[Account]) -> None:
-        """Return when what was spent on these accounts before they were dropped is counted."""
-        if not self._dropped.are_read(accounts):
+        """Wait until it is."""
+        if not self.are_read(accounts):
             await self._dropped.read_back(base_path)
 
     async def add(self, budgets: Iterable[Budget], base_path: Place | None) -> None:

@@ -16,6 +16,7 @@ from hivecost.errors import (
     BudgetExhaustedError,
     BusClosedError,
     ConfigError,
+    HiveCostError,
     ReentrancyError,
 )
 from hivecost.events import Event, EventType, ExecutionCompleted, ExecutionStarted, LLMTurnComplete
@@ -116,6 +117,17 @@ class BudgetWatcher:
         async def drain() -> None:
             await host.bus.drain(subscription)
 
+        def passes(request: TurnRequest) -> bool:
+            if self._soft.budgets or not subscription.handle_waiting():
+                return False
+            accounts = self.accounts.find(attributes_of(request), host.clock.now_ns(), ancestry(request))
+            try:
+                self._refuse_spent(accounts, request)
+                self._unseen.refuse(accounts, request)
+            except HiveCostError:
+                return False  # `check` says so
+            return self._logged.are_read(accounts)
+
         async def check(request: TurnRequest) -> TurnRequest | None:
             allowed, softened = request, set[str]()
             while True:
@@ -149,7 +161,7 @@ class BudgetWatcher:
             max_queue=QUEUE_MAX,
             name=self.name,
         )
-        remove_check = host.add_gate_check(check)
+        remove_check = host.add_gate_check(check, passes=passes)
         async with anyio.create_task_group() as looking:
             looking.start_soon(self._logged.follow, host.base_path, host.clock, drain)
             self._base_path = host.base_path

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
-from operator import is_not
+from operator import attrgetter, is_not
 from typing import Final
 
 import msgspec
 
 from hivecost.backends.sqlite.database import begin
+from hivecost.backends.sqlite.log.contexts import add_prompts, fold_compactions, fold_prompts
 from hivecost.backends.sqlite.log.inserts import EVENTS, TURNS, insert
 from hivecost.backends.sqlite.log.lifecycles import count_executions, fold_events, settle_sessions
 from hivecost.backends.sqlite.log.rollups import fold_turns
 from hivecost.backends.sqlite.log.tags import with_short_tags
-from hivecost.events import Event, LLMTurnComplete
+from hivecost.events import ContextCompacted, Event, LLMTurnComplete
 
 #: What an event can do to its own row; anything else is the file's fault, and the whole batch's.
 _ROW_FAULTS = (
@@ -30,6 +31,7 @@ _ROW_FAULTS = (
     sqlite3.ProgrammingError,
 )
 
+_prompt_of: Final = attrgetter("prompt")
 #: The last id of each table, and up to when the log was pruned.
 _WHERE_IT_ENDS: Final = """
     SELECT (SELECT coalesce(max(id), 0) FROM turns), (SELECT coalesce(max(id), 0) FROM events),
@@ -106,9 +108,14 @@ def _insert(connection: sqlite3.Connection, events: Sequence[Event]) -> Appended
     if others:
         count += insert(connection, EVENTS, others)
         fold_events(connection, last_event)
+        if any(isinstance(event, ContextCompacted) for event in others):
+            fold_compactions(connection, last_event)
     if turns:
         count += insert(connection, TURNS, turns)
         fold_turns(connection, last_turn)
+        if any(map(_prompt_of, turns)):
+            add_prompts(connection, turns, last_turn)
+            fold_prompts(connection, last_turn)
     count_executions(connection, last_execution)
     if others:
         settle_sessions(connection, last_event)

@@ -13,7 +13,17 @@ from hivecost.backends.sqlite.faults import named_faults
 from hivecost.backends.sqlite.log.rollups import subtract_session
 from hivecost.backends.sqlite.os_lock import run_locked
 
-_TABLES: Final = ("turns", "pruned_turns", "repricings", "events", "executions", "nodes", "sessions")
+_TABLES: Final = (
+    "turns",
+    "pruned_turns",
+    "repricings",
+    "events",
+    "executions",
+    "nodes",
+    "sessions",
+    "compactions",
+    "carried_results",
+)
 
 
 async def delete_session(base_path: Path, session_id: str) -> bool:

@@ -131,7 +131,8 @@ async def test_an_older_folder_gets_limits_of_values(base_path):
         await ledger.set_limit("customer day", "$2", by="eve")
     with closing(sqlite3.connect(base_path / "hivecost.db")) as connection:
         connection.execute("DROP TABLE ledger_own_limits")
-        connection.execute("DROP TABLE log_state")
+        for table in ("log_state", "compactions", "carried_results"):
+            connection.execute(f"DROP TABLE {table}")
         for table, column in columns_added_since(9):
             connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
         connection.execute("PRAGMA user_version = 8")
