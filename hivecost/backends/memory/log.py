@@ -11,13 +11,12 @@ from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
-from hivecost.backends.asking import checked_alerts, checked_limit, cursor_of, place_of
+from hivecost.backends.asking import checked_alerts, checked_dimensions, checked_limit, cursor_of, place_of
 from hivecost.backends.memory.folds import (
     OF_EVENTS,
     OF_TURNS,
     Counted,
     grouped_sums,
-    require_dimensions,
     run_of,
     state_of,
     step_of,
@@ -206,14 +205,20 @@ class MemoryLog:
         return _page("turns", found, after, limit)
 
     def turn_sums(self, after: str = "", dimensions: Sequence[str] = (), *, limit: int = 200) -> Page[TurnSum]:
-        require_dimensions(dimensions)
+        checked_dimensions(dimensions)
         (last,) = place_of(after, "turns", int) if after else (0,)
         turns = [(number, turn) for number, turn in self._logged(LLMTurnComplete) if number > last]
+        entry_points = self._entry_points(dimensions)
         rows = tuple(
             TurnSum(
                 turn.event_id,
                 cursor_of("turns", number),
-                SumRow(Counted(turn.timestamp_ns, turn, is_pruned=False).group(dimensions, UTC), **sums_of([turn])),
+                SumRow(
+                    Counted(turn.timestamp_ns, turn, False, entry_points.get(_execution(turn), "")).group(
+                        dimensions, UTC
+                    ),
+                    **sums_of([turn]),
+                ),
             )
             for number, turn in turns[: checked_limit(limit)]
         )
@@ -242,7 +247,8 @@ class MemoryLog:
         *,
         until: str | None = None,
     ) -> list[SumRow]:
-        return grouped_sums(self._counted(filter, until), dimensions, window, zone)
+        entry_points = self._entry_points(dimensions)
+        return grouped_sums(self._counted(filter, until, entry_points), dimensions, window, zone)
 
     def latencies(self, window: Window = ALWAYS, filter: Filter = EVERYTHING) -> list[LatencyRow]:
         counts: dict[tuple[str, int], int] = {}
@@ -323,18 +329,26 @@ class MemoryLog:
         matches = _matcher(filter, values)
         return [(number, event) for number, event in self._logged(kind) if matches(event)]
 
-    def _counted(self, filter: Filter, until: str | None = None) -> list[Counted]:
+    def _entry_points(self, dimensions: Sequence[str]) -> dict[tuple[str, str], str]:
+        """Return the entry point of each (session, execution), where it is asked for."""
+        runs = self._runs() if "entry_point" in dimensions else []
+        return {(run.session_id, run.execution_id): run.entry_point for _, _, run in runs}
+
+    def _counted(
+        self, filter: Filter, until: str | None = None, entry_points: Mapping[tuple[str, str], str] | None = None
+    ) -> list[Counted]:
         """Return all turns that count: pruned ones at their quarter-hour's start, wherever the log ends."""
         matches = _matcher(filter, OF_TURNS)
         last = place_of(until, "turns", int)[0] if until else None if until is None else 0
-        counted = []
+        counted, entry_points = [], entry_points or {}
         for number, turn in self._all():
             if isinstance(turn, LLMTurnComplete) and matches(turn):
                 at_ns, is_pruned = turn.timestamp_ns, turn.timestamp_ns < self._pruned_before_ns
+                entry_point = entry_points.get(_execution(turn), "")
                 if is_pruned:
-                    counted.append(Counted(at_ns // QUARTER_HOUR_NS * QUARTER_HOUR_NS, turn, is_pruned))
+                    counted.append(Counted(at_ns // QUARTER_HOUR_NS * QUARTER_HOUR_NS, turn, is_pruned, entry_point))
                 elif last is None or number <= last:
-                    counted.append(Counted(at_ns, turn, is_pruned))
+                    counted.append(Counted(at_ns, turn, is_pruned, entry_point))
         return counted
 
     def _runs(self) -> list[tuple[int, int | None, Run]]:
@@ -353,6 +367,10 @@ class MemoryLog:
                 of_sessions.setdefault(event.session_id, []).append(event)
         runs = self._runs()
         return {name: state_of(name, events, runs) for name, events in of_sessions.items()}
+
+
+def _execution(turn: LLMTurnComplete) -> tuple[str, str]:
+    return turn.session_id, turn.execution_id
 
 
 def _account_row(account: Account, ledger: Place) -> AccountRow:

@@ -36,6 +36,8 @@ from hivecost.threads import kept_threads
 _BEGIN_AT_ONCE: Final = 256
 #: The pause before what somebody keeps from being written is tried again.
 _TRY_AGAIN_S: Final = 0.25
+#: How often to look whether hours are over.
+_SUM_EVERY_NS: Final = 60 * 10**9
 _NOTHING: Final = Appended([], {}, 0)
 
 _log = logging.getLogger(__name__)
@@ -86,6 +88,9 @@ class Store:
         # Made when it opens: a Store may be made outside of any loop.
         self._scope: anyio.CancelScope | None = None
         self._moving: anyio.CancelScope | None = None
+        #: Set by the first commit after this instant.
+        self._sums_due: anyio.Event | None = None
+        self._sum_after_ns = 0
         self._is_forked = False
         tell_children(self)
 
@@ -110,8 +115,7 @@ class Store:
             self._moving = moving = anyio.CancelScope()
             self._tasks = await anyio.create_task_group().__aenter__()
             self._tasks.start_soon(self._run, scope, name=f"writer of {self._path}")
-            if self._appender.has_old_rows:
-                self._tasks.start_soon(self._move_old_rows, moving, name=f"old rows of {self._path}")
+            self._tasks.start_soon(self._keep_up, moving, name=f"upkeep of {self._path}")
         return self
 
     async def __aexit__(
@@ -276,13 +280,27 @@ class Store:
             finally:
                 self._give_up()
 
-    async def _move_old_rows(self, scope: anyio.CancelScope) -> None:
-        """Until it closes: whoever opens it next goes on. Nothing depends on it, because readers see them as well."""
+    async def _keep_up(self, scope: anyio.CancelScope) -> None:
+        """Until it closes: whoever opens it next goes on. Nothing depends on it, because readers see the rest as well.
+
+        Hours that are over are summed at once, and from time to time after commits.
+        """
         try:
             with scope:
-                await self._appender.move_old_rows()
+                if self._appender.has_old_rows:
+                    await self._appender.move_old_rows()
+                if self._appender.has_unsummed:
+                    await self._appender.keep_sums()
+                while True:
+                    self._sum_after_ns = self._clock.now_ns() + _SUM_EVERY_NS
+                    self._sums_due = anyio.Event()
+                    await self._sums_due.wait()
+                    await self._appender.keep_sums()
         except StoreError as error:
-            _log.error("what an older version logged is read a little slower until it is opened again: %s", error)
+            _log.error("the log is read a little slower until it is opened again: %s", error)
+        except Exception:
+            # A fault of ours costs time, never the writer.
+            _log.exception("%s: it is read a little slower until it is opened again", self._path)
 
     async def _gather(self) -> None:
         """Let more events come before the next commit, unless it closes."""
@@ -347,6 +365,8 @@ class Store:
         events = self._batches.oldest.events
         errors = {index: self._named(events[index], fault) for index, fault in appended.faults.items()}
         self._tally.finished(appended, errors)
+        if self._sums_due is not None and self._clock.now_ns() >= self._sum_after_ns:
+            self._sums_due.set()
         self._batches.finish_oldest(appended.inserted, errors)
 
     def _named(self, event: Event, fault: Exception) -> StoreError:

@@ -14,7 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hivecost.attribute_names import fields_of
-from hivecost.backends.asking import checked_alerts, checked_limit, cursor_of, not_a_cursor, place_of
+from hivecost.backends.asking import (
+    checked_alerts,
+    checked_dimensions,
+    checked_limit,
+    cursor_of,
+    not_a_cursor,
+    place_of,
+)
 from hivecost.backends.sqlite.log.rollups import COUNTED
 from hivecost.backends.sqlite.reading.source import FROM_THE_NEWEST, Row, Source, Watch
 from hivecost.backends.sqlite.reading.sums import (
@@ -23,9 +30,9 @@ from hivecost.backends.sqlite.reading.sums import (
     Asked,
     added_sums,
     bound,
+    bound_tags,
     conditions,
     keys_of_turns,
-    require_dimensions,
     sums_of_turn,
 )
 from hivecost.errors import EventFormatError, SessionNotFoundError, StoreCorruptError
@@ -33,6 +40,7 @@ from hivecost.log.rows import (
     ALWAYS,
     EVENT_ATTRIBUTES,
     EVERYTHING,
+    PERIOD_DIMENSIONS,
     AccountRow,
     Filter,
     LatencyRow,
@@ -158,8 +166,9 @@ class SQLiteLogReader:
         return Page(turns, cursor_of("turns", rows[-1][0], turns[-1].event_id) if rows else after)
 
     def turn_sums(self, after: str = "", dimensions: Sequence[str] = (), *, limit: int = 200) -> Page[TurnSum]:
-        require_dimensions(dimensions)
-        rows = self._after("turns", after, {}, limit, statement="turn_sums", **keys_of_turns(dimensions))
+        checked_dimensions(dimensions)
+        values = [name for name in dimensions if name not in PERIOD_DIMENSIONS]
+        rows = self._after("turns", after, bound_tags(values), limit, statement="turn_sums", **keys_of_turns(values))
         turns = tuple(
             TurnSum(event_id, cursor_of("turns", row_id, event_id), sums_of_turn(tuple(row), dimensions, UTC))
             for row_id, event_id, *row in rows

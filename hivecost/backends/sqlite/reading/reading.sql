@@ -101,6 +101,37 @@ FROM (SELECT old_nanousd, new_nanousd, snapshot, max(repriced_ns) AS repriced_ns
 SELECT {quarter_hour}, {keys} {sums} FROM quarter_hours
 WHERE quarter_hour >= :first AND quarter_hour < :end {where} {group}
 
+-- name: summed_hours
+-- The first and last quarter-hour with turns, and up to which hour there are sums of hours.
+SELECT (SELECT min(quarter_hour) FROM quarter_hours), (SELECT max(quarter_hour) FROM quarter_hours), before_hour FROM summing
+
+-- name: summed_tag
+-- Whether sums are kept by a tag.
+SELECT 1 FROM summed_tags WHERE name = :name
+
+-- name: unsummed_hours
+-- Hours that are to be summed, or had too many values of a tag.
+SELECT hour FROM unsummed_hours WHERE hour >= :first AND hour < :end
+UNION SELECT hour FROM unsummed_tags WHERE name = :name AND hour >= :first AND hour < :end ORDER BY 1
+
+-- name: unsummed_days
+-- UTC days that are to be summed.
+SELECT day FROM unsummed_days WHERE day >= :first / 24 - 1 AND day <= :end / 24
+
+-- name: sums_of_hours
+-- Whole hours from their sums; spans are [quarter-hour, first hour, end hour], ...
+WITH spans (quarter_hour, first, stop) AS MATERIALIZED (
+    SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(:spans))
+SELECT {quarter_hour}, {keys} {sums} FROM spans CROSS JOIN hour_values
+WHERE dimension = :dimension AND hour >= first AND hour < stop {where} {group}
+
+-- name: sums_of_days
+-- Whole UTC days likewise.
+WITH spans (quarter_hour, first, stop) AS MATERIALIZED (
+    SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(:spans))
+SELECT {quarter_hour}, {keys} {sums} FROM spans CROSS JOIN day_values
+WHERE dimension = :dimension AND day >= first AND day < stop {where} {group}
+
 -- name: sums_of_turns
 -- Turns one by one: of what has no sums, and of quarter-hours that the window cuts.
 SELECT {quarter_hour}, {keys} {sums} FROM turns

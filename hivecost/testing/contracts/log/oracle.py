@@ -13,7 +13,7 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from hivecost.clock import to_datetime
-from hivecost.events import Event, LLMTurnComplete, Totals
+from hivecost.events import Event, ExecutionCompleted, ExecutionStarted, LLMTurnComplete, Totals
 from hivecost.log import ALWAYS, EVERYTHING, SUM_NAMES, Filter, LatencyRow, SumRow, Window
 
 _QUARTER_HOUR_NS: Final = 900 * 10**9
@@ -33,10 +33,11 @@ _DETAILS: Final[dict[str, Callable[[LLMTurnComplete], str]]] = {
     "resolved_model": attrgetter("resolved_model"),
     "resolved_provider": attrgetter("resolved_provider"),
     "reason": lambda turn: "" if turn.cost is None else turn.cost.reason,
+    "kind": lambda turn: "" if type(turn) is LLMTurnComplete else "charge",
     "pruned": lambda _: "",
 }
 #: What of that is not known any more of those that were pruned, and what is.
-_OF_PRUNED: Final = {"execution": "", "reason": "", "pruned": "yes"}
+_OF_PRUNED: Final = {"execution": "", "reason": "", "entry_point": "", "kind": "", "pruned": "yes"}
 
 
 class LogOracle:
@@ -104,8 +105,19 @@ class LogOracle:
     def _value(self, turn: LLMTurnComplete, dimension: str, at_ns: int, zone: str) -> str:
         if dimension in _OF_PRUNED and turn.timestamp_ns < self._pruned_before_ns:
             return _OF_PRUNED[dimension]
+        if dimension == "entry_point":
+            return self._entry_points().get((turn.session_id, turn.execution_id), "")
+        if dimension.startswith("tag:"):
+            return turn.tags.get(dimension[4:], "")
         read = _VALUES.get(dimension) or _DETAILS.get(dimension)
         return read(turn) if read else _period(to_datetime(at_ns).astimezone(ZoneInfo(zone)), dimension)
+
+    def _entry_points(self) -> dict[tuple[str, str], str]:
+        return {
+            (event.session_id, event.execution_id): event.entry_point
+            for event in self._events.values()
+            if isinstance(event, ExecutionStarted | ExecutionCompleted) and event.execution_id
+        }
 
     def _counted_at(self, turn: LLMTurnComplete) -> int:
         at_ns = turn.timestamp_ns

@@ -21,7 +21,8 @@ class SumPromises(OpensLogs):
             self.write(tmp_path, events[::7])
             for dimensions in (
                 (),
-                *((name,) for name in DIMENSIONS),
+                *((name,) for name in (*DIMENSIONS, "tag:team", "tag:none")),
+                ("entry_point", "kind", "tag:tier"),
                 ("user", "model"),
                 ("day", "task", "node"),
                 ("reason", "tags"),
