@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
-from hivecost.log.rows import ALWAYS, EVERYTHING, AccountRow, Filter, LatencyRow, Page, SumRow, TurnSum, Window
+from hivecost.log.rows import ALWAYS, EVERYTHING, AccountRow, CostRow, Filter, LatencyRow, Page, SumRow, TurnSum, Window
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -133,6 +133,14 @@ class LogReader(Protocol):
 
     def latencies(self, window: Window = ALWAYS, filter: Filter = EVERYTHING) -> list[LatencyRow]:
         """Return how long the calls in the log took, by model and bucket, in this order; pruned ones are not there."""
+        ...
+
+    def costs(self, window: Window = ALWAYS, filter: Filter = EVERYTHING) -> list[CostRow]:
+        """Return what the calls in the log cost, likewise; those whose cost is not known are not there."""
+        ...
+
+    def summed_tags(self) -> list[str]:
+        """Return the tags that sums are kept by, sorted; what is asked by any other reads turn by turn."""
         ...
 
     def budgets(self) -> list[BudgetDefinition]:

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from hivecost.backends.sqlite import SQLiteLogReader, Store
 from hivecost.backends.sqlite.log_state import SQLiteLogState
-from hivecost.log import ALWAYS, EVERYTHING, LatencyRow, Page, Window
+from hivecost.log import ALWAYS, EVERYTHING, CostRow, LatencyRow, Page, Window
 from hivecost.log.periods import QUARTER_HOUR_NS
 from hivecost.log.records import RepricedTotals
 
@@ -210,6 +210,12 @@ class HasOneNode(Wrong):
 class RoundsToDoublings(Wrong):
     def latencies(self, window=ALWAYS, filter=EVERYTHING):
         return [LatencyRow(row.model, row.bucket // 8 * 8, row.calls) for row in super().latencies(window, filter)]
+
+
+@caught_by("test_costs_are_counted_in_buckets")
+class RoundsCostsToDoublings(Wrong):
+    def costs(self, window=ALWAYS, filter=EVERYTHING):
+        return [CostRow(row.model, row.bucket // 8 * 8, row.calls) for row in super().costs(window, filter)]
 
 
 @caught_by("test_alerts_are_the_newest_first")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC
@@ -31,12 +32,14 @@ from hivecost.log import (
     ALWAYS,
     EVERYTHING,
     AccountRow,
+    CostRow,
     Filter,
     LatencyRow,
     Page,
     SumRow,
     TurnSum,
     Window,
+    cost_bucket,
     latency_bucket,
 )
 from hivecost.log.periods import QUARTER_HOUR_NS
@@ -251,12 +254,25 @@ class MemoryLog:
         return grouped_sums(self._counted(filter, until, entry_points), dimensions, window, zone)
 
     def latencies(self, window: Window = ALWAYS, filter: Filter = EVERYTHING) -> list[LatencyRow]:
-        counts: dict[tuple[str, int], int] = {}
-        for _, turn in self._matching(LLMTurnComplete, filter, OF_TURNS):
-            if turn.type is EventType.LLM_TURN_COMPLETE and window.first_ns <= turn.timestamp_ns < window.end_ns:
-                key = turn.counted_model, latency_bucket(turn.latency_ms)
-                counts[key] = counts.get(key, 0) + 1
+        calls = self._calls(window, filter)
+        counts = Counter((turn.counted_model, latency_bucket(turn.latency_ms)) for turn in calls)
         return [LatencyRow(*key, calls) for key, calls in sorted(counts.items())]
+
+    def costs(self, window: Window = ALWAYS, filter: Filter = EVERYTHING) -> list[CostRow]:
+        known = ((turn, turn.cost.nanousd) for turn in self._calls(window, filter) if turn.cost is not None)
+        counts = Counter((turn.counted_model, cost_bucket(nanousd)) for turn, nanousd in known if nanousd is not None)
+        return [CostRow(*key, calls) for key, calls in sorted(counts.items())]
+
+    def _calls(self, window: Window, filter: Filter) -> list[LLMTurnComplete]:
+        """Return the turns that are calls of a model."""
+        return [
+            turn
+            for _, turn in self._matching(LLMTurnComplete, filter, OF_TURNS)
+            if turn.type is EventType.LLM_TURN_COMPLETE and window.first_ns <= turn.timestamp_ns < window.end_ns
+        ]
+
+    def summed_tags(self) -> list[str]:
+        return []
 
     def budgets(self) -> list[BudgetDefinition]:
         retired = {

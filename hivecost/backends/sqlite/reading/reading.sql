@@ -109,6 +109,10 @@ SELECT (SELECT min(quarter_hour) FROM quarter_hours), (SELECT max(quarter_hour) 
 -- Whether sums are kept by a tag.
 SELECT 1 FROM summed_tags WHERE name = :name
 
+-- name: summed_tags
+-- The tags that sums are kept by.
+SELECT name FROM summed_tags ORDER BY name
+
 -- name: unsummed_hours
 -- Hours that are to be summed, or had too many values of a tag.
 SELECT hour FROM unsummed_hours WHERE hour >= :first AND hour < :end
@@ -146,10 +150,17 @@ WHERE {time} >= :first AND {time} < :end {where} {group}
 -- All turns of a session, from the sums of its nodes.
 SELECT {quarter_hour}, {keys} {sums} FROM nodes WHERE true {where} {group}
 
--- name: latencies
--- How long calls took: no charges, which are no calls.
-SELECT {model}, latency_ms, count(*) FROM turns
-WHERE timestamp_ns >= :first_ns AND timestamp_ns < :end_ns AND kind = '' {where} GROUP BY 1, 2
+-- name: calls_of_days
+-- How many calls were in which bucket in whole UTC days; spans are [0, first day, end day], ...
+WITH spans (first, stop) AS MATERIALIZED (
+    SELECT json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(:spans))
+SELECT model, bucket, sum(calls) FROM spans CROSS JOIN day_histograms
+WHERE measure = :measure AND day >= first AND day < stop {where} GROUP BY model, bucket
+
+-- name: calls_of_turns
+-- How long calls took, or what they cost: no charges, which are no calls.
+SELECT {model}, {measure}, count(*) FROM turns
+WHERE timestamp_ns >= :first_ns AND timestamp_ns < :end_ns AND kind = '' AND {measure} IS NOT NULL {where} GROUP BY 1, 2
 
 -- name: accounts
 -- Accounts of the ledger whose period holds an instant, those that are used most first; those of shadow budgets last.

@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo
 
 from hivecost.clock import to_datetime
 from hivecost.events import Event, ExecutionCompleted, ExecutionStarted, LLMTurnComplete, Totals
-from hivecost.log import ALWAYS, EVERYTHING, SUM_NAMES, Filter, LatencyRow, SumRow, Window
+from hivecost.log import ALWAYS, EVERYTHING, SUM_NAMES, CostRow, Filter, LatencyRow, SumRow, Window
 
 _QUARTER_HOUR_NS: Final = 900 * 10**9
 #: Dimension, and field of a Filter → where a turn has it.
@@ -95,6 +95,16 @@ class LogOracle:
             if type(turn) is LLMTurnComplete and window.first_ns <= turn.timestamp_ns < window.end_ns:
                 counts[turn.counted_model, floor(8 * log2(turn.latency_ms + 1))] += 1
         return [LatencyRow(*key, calls) for key, calls in sorted(counts.items())]
+
+    def costs(self, window: Window = ALWAYS, filter: Filter = EVERYTHING) -> list[CostRow]:
+        """Return what `LogReader.costs` must."""
+        counts: dict[tuple[str, int], int] = defaultdict(int)
+        for turn in self.turns(filter):
+            nanousd = None if turn.cost is None else turn.cost.nanousd
+            is_call = type(turn) is LLMTurnComplete and window.first_ns <= turn.timestamp_ns < window.end_ns
+            if is_call and nanousd is not None:
+                counts[turn.counted_model, ((nanousd + 1) ** 8).bit_length() - 1] += 1
+        return [CostRow(*key, calls) for key, calls in sorted(counts.items())]
 
     def _matching(self, filter: Filter) -> list[LLMTurnComplete]:
         wanted = {name: value for name, value in filter._asdict().items() if value is not None}

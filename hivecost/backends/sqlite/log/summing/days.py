@@ -29,7 +29,10 @@ _SUM_HOURS: Final = f"""
 _SUM_PAIR: Final = f"""
     SELECT '{{dimension}}', {{value}}, {{other}}, {_ADDED} FROM quarter_hours
     WHERE quarter_hour >= :first AND quarter_hour < :end AND (llm_calls <> 0 OR charges <> 0) GROUP BY 2, 3"""
-_MEASURES: Final = {"latency": ("latency_ms", latency_bucket), "cost": ("cost_nanousd", cost_bucket)}
+LATENCY: Final = "latency"
+COST: Final = "cost"
+#: What calls are counted by: its column, and the bucket of an amount.
+MEASURES: Final = {LATENCY: ("latency_ms", latency_bucket), COST: ("cost_nanousd", cost_bucket)}
 _COUNT: Final = f"""
     SELECT {COUNTED["model"]}, {{measure}}, count(*) FROM turns
     WHERE timestamp_ns >= :first AND timestamp_ns < :end AND kind = '' AND {{measure}} IS NOT NULL GROUP BY 1, 2"""
@@ -72,7 +75,7 @@ def count_hour(connection: sqlite3.Connection, hour: int) -> Counter[tuple[str, 
     """Return how many calls of an hour's turns are in each bucket, by (measure, model, bucket)."""
     counts: Counter[tuple[str, str, int]] = Counter()
     place = {"first": hour * HOUR_NS, "end": (hour + 1) * HOUR_NS}
-    for measure, (column, bucket) in _MEASURES.items():
+    for measure, (column, bucket) in MEASURES.items():
         for model, amount, calls in connection.execute(_COUNT.format(measure=column), place):
             counts[measure, model, bucket(amount)] += calls
     return counts
@@ -95,7 +98,7 @@ def replace_day(connection: sqlite3.Connection, day: int, mark: int, sums: DaySu
     )
     connection.executemany(_INSERT, [(day, *row) for row in sums.rows])
     connection.executemany(
-        "DELETE FROM day_histograms WHERE measure = ? AND day = ?", [(measure, day) for measure in _MEASURES]
+        "DELETE FROM day_histograms WHERE measure = ? AND day = ?", [(measure, day) for measure in MEASURES]
     )
     connection.executemany(
         "INSERT INTO day_histograms (measure, day, model, bucket, calls) VALUES (?, ?, ?, ?, ?)",

@@ -54,10 +54,10 @@ _FIND_TURNS: Final = f"""
 _SUM_TURNS: Final = " UNION ALL ".join(
     f"SELECT '{name}', of_{name}, {_ADDED} FROM temp.of_an_hour GROUP BY 2" for name in _OF_TURNS
 )
-#: A tag that is "" is none.
-_TAGS: Final = (
-    "FROM temp.of_an_hour AS it CROSS JOIN json_each(it.tags) AS tag WHERE it.tags <> '{}' AND tag.value <> ''"
-)
+#: A tag that is "" is none; what is no JSON object has none.
+_TAGS: Final = """
+    FROM temp.of_an_hour AS it CROSS JOIN json_each(iif(json_valid(it.tags), it.tags, '{}')) AS tag
+    WHERE it.tags <> '{}' AND typeof(tag.key) = 'text' AND tag.value <> ''"""
 _COUNT_TAGS: Final = f"SELECT tag.key, count(DISTINCT tag.value) {_TAGS} GROUP BY 1 ORDER BY 1"
 _SUM_TAGS: Final = f"""
     SELECT 'tag:' || tag.key, CAST(tag.value AS TEXT), {_ADDED} {_TAGS} AND tag.key IN (SELECT value FROM json_each(?))

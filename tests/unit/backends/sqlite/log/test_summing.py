@@ -189,7 +189,10 @@ class History:
         self.oracle.prune(before_ns)
 
     def check(self, dimensions, zone, only, window):
-        found = SQLiteLogReader(self.base_path).sums(dimensions, window, zone, only)
+        log = SQLiteLogReader(self.base_path)
+        assert log.latencies(window, only) == self.oracle.latencies(window, only)
+        assert log.costs(window, only) == self.oracle.costs(window, only)
+        found = log.sums(dimensions, window, zone, only)
         assert sorted(found) == sorted(self.oracle.sums(dimensions, window, zone, only)), (dimensions, zone, only)
 
 
