@@ -22,7 +22,7 @@ _HOURS_AT_ONCE: Final = 2_000
 _NEXT_MARK: Final = "UPDATE summing SET marks = marks + 1"
 _MARK: Final = """
     INSERT INTO unsummed_hours (hour, mark)
-    SELECT DISTINCT hour, (SELECT marks FROM summing) FROM ({hours}) WHERE hour < (SELECT before_hour FROM summing)
+    SELECT DISTINCT hour, (SELECT marks + 1 FROM summing) FROM ({hours}) WHERE hour < (SELECT before_hour FROM summing)
     ON CONFLICT DO UPDATE SET mark = excluded.mark"""
 
 _HAS_UNSUMMED: Final = f"""
@@ -95,5 +95,5 @@ def mark_until(connection: sqlite3.Connection, end_hour: int) -> None:
 
 
 def _mark(connection: sqlite3.Connection, hours: str, **place: int | str) -> None:
-    connection.execute(_NEXT_MARK)
-    connection.execute(_MARK.format(hours=hours), place)
+    if connection.execute(_MARK.format(hours=hours), place).rowcount > 0:  # else there is nothing to commit
+        connection.execute(_NEXT_MARK)

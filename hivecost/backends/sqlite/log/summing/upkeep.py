@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import closing
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Final, NamedTuple
 
 from hivecost.backends.sqlite.log.summing.days import DaySums, count_hour, replace_day, sum_day
@@ -20,6 +21,8 @@ from hivecost.backends.sqlite.snapshot import open_snapshot
 
 #: So long after its end turns of an hour may still be on their way; later ones make it to be summed again.
 _GRACE_NS: Final = 60 * 10**9
+#: A reader keeps the write-ahead log from going back: so long at most, and an hour more.
+_SLICE_S: Final = 0.05
 
 #: Commits what was read, in a transaction of the caller's; False where it changed meanwhile.
 Commit = Callable[[sqlite3.Connection], bool]
@@ -48,7 +51,7 @@ _NEXT_DAY: Final = f"""
 
 
 class _Day(NamedTuple):
-    """A day that is being read, an hour at a time."""
+    """A day that is being read, some hours at a time."""
 
     day: int
     mark: int
@@ -65,7 +68,7 @@ class Upkeep:
         self._day: _Day | None = None
 
     def read(self, now_ns: int) -> Slice:
-        """Read an hour of what is to be summed. Raise StoreErrors and sqlite3.Error."""
+        """Read the next of what is to be summed: an hour, or a part of a day. Raise StoreErrors and sqlite3.Error."""
         end_hour = (now_ns - _GRACE_NS) // HOUR_NS
         connection = open_snapshot(self._base_path)
         if connection is None:
@@ -84,13 +87,16 @@ class Upkeep:
         return Slice(is_last=True)
 
     def _read_day(self, connection: sqlite3.Connection, day: int, mark: int) -> Slice:
-        """Read the next hour of a day; a change in between shows by the mark."""
+        """Read the next hours of a day; a change in between shows by the mark."""
+        until_s = monotonic() + _SLICE_S
         it = self._day
         if it is None or (it.day, it.mark) != (day, mark):
             it = _Day(day, mark, sum_day(connection, day), Counter(), day * HOURS_OF_A_DAY)
-        it.histograms.update(count_hour(connection, it.hour))
-        it = it._replace(hour=it.hour + 1)
-        if it.hour < (day + 1) * HOURS_OF_A_DAY:
+        end_hour = (day + 1) * HOURS_OF_A_DAY
+        while it.hour < end_hour and monotonic() < until_s:
+            it.histograms.update(count_hour(connection, it.hour))
+            it = it._replace(hour=it.hour + 1)
+        if it.hour < end_hour:
             self._day = it
             return Slice()
         self._day = None

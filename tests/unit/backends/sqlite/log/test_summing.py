@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
+import subprocess
+import sys
 import tempfile
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
+from types import SimpleNamespace
 
+import anyio
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from hivecost.backends.sqlite import SQLiteLogReader
+from hivecost.backends.sqlite import SQLiteLogReader, Store, schema
+from hivecost.backends.sqlite.log import append, deletion, retention
 from hivecost.backends.sqlite.log.deletion import _delete
 from hivecost.backends.sqlite.log.retention import _prune_batch
 from hivecost.backends.sqlite.log.runtime_log import RuntimeLog
 from hivecost.backends.sqlite.log.summing.upkeep import Upkeep
+from hivecost.backends.sqlite.os_lock import do_locked
+from hivecost.backends.sqlite.statements import READING, statements
 from hivecost.clock import to_ns
 from hivecost.events import (
     ChargeSettled,
@@ -171,6 +180,12 @@ class History:
             event for event in moved if self.pruned_before_ns is None or event.timestamp_ns >= self.pruned_before_ns
         )
 
+    def start(self, execution_id):
+        who = {"session_id": "s1", "execution_id": execution_id, "timestamp_ns": self.start_ns + 9 * DAY_S * 10**9}
+        event = ExecutionStarted(event_id="start", entry_point="web", **who)
+        self.log.append([event])
+        self.oracle.add([event])
+
     def sum(self, what):
         at_s, slices = what
         upkeep(self.base_path, self.log, self.start_ns + at_s * 10**9, slices)
@@ -212,3 +227,235 @@ def test_sums_are_the_fold_of_the_log_whatever_happened(start, steps, asked, at_
             )
             history.check((*periods, *values), zone, only, window_ns)
         history.log.close()
+
+
+WRITTEN = [("write", seed) for seed in range(5)]
+#: Late, deleted, pruned and with another entry point, after all was summed.
+CHANGES = {
+    "a turn comes late": [*WRITTEN, ("sum", (8 * DAY_S, 10_000)), ("write", 9)],
+    "a session is deleted": [*WRITTEN, ("sum", (8 * DAY_S, 10_000)), ("delete", "s1")],
+    "turns are pruned": [*WRITTEN, ("sum", (8 * DAY_S, 10_000)), ("prune", 5 * DAY_S)],
+    "an execution is known later": [*WRITTEN, ("sum", (8 * DAY_S, 10_000)), ("start", "e1")],
+}
+
+
+@pytest.fixture
+def after(tmp_path):
+    """Return the history of some steps, and ask it everything."""
+
+    def after(steps):
+        history = History(tmp_path, to_ns(STARTS[0]))
+        for name, what in steps:
+            getattr(history, name)(what)
+        for values in ASKED:
+            for periods in ((), ("day",)):
+                history.check((*periods, *values), "UTC", EVERYTHING, ALWAYS)
+        return history
+
+    return after
+
+
+@pytest.mark.parametrize("steps", CHANGES.values(), ids=CHANGES)
+def test_what_changed_is_read_from_the_log_until_it_is_summed_again(after, steps):
+    """Hours that did not change keep their sums meanwhile; then all of them have some again, and the same is read."""
+    history = after(steps)
+    assert ask(history, "SELECT count(*) FROM unsummed_hours") != [0]
+    history.sum((8 * DAY_S, 10_000))
+    assert ask(history, "SELECT count(*) FROM unsummed_hours", "SELECT count(*) FROM unsummed_days") == [0, 0]
+    for values in ASKED:
+        history.check(values, "UTC", EVERYTHING, ALWAYS)
+
+
+def ask(history, *questions):
+    """The number that each of these gives."""
+    with closing(sqlite3.connect(history.base_path / "hivecost.db")) as log:
+        return [log.execute(sql).fetchone()[0] for sql in questions]
+
+
+def forget(connection, *_, **__):
+    """Mark nothing."""
+
+
+#: (what is wrong, what it stands for, the change that shows it)
+MISTAKES = {
+    "late turns are not seen": (append, "mark_new_turns", "a turn comes late"),
+    "entry points stay as they were": (append, "mark_entry_points", "an execution is known later"),
+    "deleted turns still count": (deletion, "mark_session", "a session is deleted"),
+    "pruned turns keep their kind": (retention, "mark_turns", "turns are pruned"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_change_that_is_not_marked_shows(monkeypatch, after, mistake):
+    """Each mark is needed: without it another sum is read."""
+    module, name, change = MISTAKES[mistake]
+    monkeypatch.setattr(module, name, forget)
+    with pytest.raises(AssertionError):
+        after(CHANGES[change])
+
+
+def test_a_reader_that_does_not_ask_what_changed_shows(monkeypatch, after):
+    """Hours that wait to be summed are not where the log is read, too."""
+    monkeypatch.setitem(statements(READING), "unsummed_hours", "SELECT 0 WHERE 0 AND :first AND :end AND :name")
+    with pytest.raises(AssertionError):
+        after(CHANGES["a turn comes late"])
+
+
+def late(history, number):
+    """A turn in the first hour."""
+    turn = LLMTurnComplete(event_id=f"late-{number}", timestamp_ns=history.start_ns, model="m")
+    history.log.append([turn])
+    history.oracle.add([turn])
+
+
+def test_what_changes_while_it_is_summed_is_summed_again(tmp_path):
+    """Whoever reads an hour and finds it changed commits nothing; of two who read the same one, one commits."""
+    history = History(tmp_path, to_ns(STARTS[0]))
+    late(history, 1)
+    now_ns = history.start_ns + DAY_S * 10**9
+    one, other = Upkeep(tmp_path), Upkeep(tmp_path)
+    history.log.commit(one.read(now_ns).commit)  # the hours that are over
+    before = one.read(now_ns).commit
+    late(history, 2)
+    assert not history.log.commit(before)
+    mine, theirs = one.read(now_ns).commit, other.read(now_ns).commit
+    assert history.log.commit(mine)
+    assert not history.log.commit(theirs)
+    late(history, 3)
+    assert not history.log.commit(theirs)  # a mark is never given twice
+    history.check(("model",), "UTC", EVERYTHING, ALWAYS)
+
+
+def test_an_hour_is_open_until_a_minute_after_its_end(tmp_path):
+    """Turns that are on their way then are not late; before, it is read from the log."""
+    history = History(tmp_path, to_ns(STARTS[0]))
+    late(history, 1)
+    assert upkeep(tmp_path, history.log, history.start_ns + 3659 * 10**9) == 0
+    assert upkeep(tmp_path, history.log, history.start_ns + 3660 * 10**9) > 0
+    assert ask(history, "SELECT sum(llm_calls) FROM hour_values WHERE dimension = 'all'") == [1]
+
+
+def test_a_clock_that_was_far_ahead_spoils_nothing(tmp_path):
+    """Hours that it took to be over are read from the log until they are; what it logged then counts when it says."""
+    history = History(tmp_path, to_ns(STARTS[0]))
+    ahead = LLMTurnComplete(event_id="ahead", timestamp_ns=history.start_ns + 400 * DAY_S * 10**9, model="m")
+    history.log.append([ahead])
+    history.oracle.add([ahead])
+    upkeep(tmp_path, history.log, ahead.timestamp_ns + 3 * DAY_S * 10**9)
+    for number in range(3):  # back again
+        late(history, number)
+        upkeep(tmp_path, history.log, history.start_ns + 600 * 10**9)
+        history.check(("day", "model"), "UTC", EVERYTHING, ALWAYS)
+    assert ask(history, "SELECT count(*) FROM unsummed_hours") == [1]
+    upkeep(tmp_path, history.log, history.start_ns + DAY_S * 10**9)
+    assert ask(history, "SELECT count(*) FROM unsummed_hours") == [0]
+    history.check(("day", "model"), "UTC", EVERYTHING, ALWAYS)
+
+
+def test_tags_past_the_bound_are_read_from_the_log(tmp_path):
+    """Sums are kept by the first eight, and by none in an hour with more than 200 of its values; all sums are exact."""
+    history = History(tmp_path, to_ns(STARTS[0]))
+    turns = [
+        LLMTurnComplete(
+            event_id=f"t{number}",
+            timestamp_ns=history.start_ns + number * 10**9 + (number == 210) * 3600 * 10**9,
+            tags={"request": f"r{number}", "team": f"team-{number % 200}", **{f"k{n}": "v" for n in range(7)}},
+        )
+        for number in range(211)
+    ]
+    history.log.append(turns)
+    history.oracle.add(turns)
+    upkeep(tmp_path, history.log, history.start_ns + 2 * DAY_S * 10**9)
+    log = SQLiteLogReader(tmp_path)
+    assert log.summed_tags() == [*(f"k{n}" for n in range(7)), "request"]  # the newest hour comes first
+    assert ask(history, "SELECT count(*) FROM hour_values WHERE dimension = 'tag:request'") == [1]
+    for name in ("request", "team", "k0", "none"):
+        history.check((f"tag:{name}",), "UTC", EVERYTHING, ALWAYS)
+        history.check(("day", f"tag:{name}"), "UTC", EVERYTHING, ALWAYS)
+
+
+SUMS = """
+import sys
+from pathlib import Path
+from hivecost.backends.sqlite.log.runtime_log import RuntimeLog
+from hivecost.backends.sqlite.log.summing.upkeep import Upkeep
+from hivecost.backends.sqlite.os_lock import do_locked
+
+folder, now_ns = Path(sys.argv[1]), int(sys.argv[2])
+log, upkeep = RuntimeLog(folder), Upkeep(folder)
+do_locked(folder, log.open)
+sys.stdin.readline()
+while not (read := upkeep.read(now_ns)).is_last:
+    if read.commit is not None:
+        do_locked(folder, lambda: log.commit(read.commit))
+do_locked(folder, log.close)
+"""
+
+
+def test_several_processes_may_sum_at_once(tmp_path):
+    """While another one writes: whoever is first with an hour commits it, and each sum is the log's."""
+    history = History(tmp_path, to_ns(STARTS[0]))
+    for seed in range(12):
+        history.write(seed)
+    now_ns = history.start_ns + 8 * DAY_S * 10**9
+    arguments = [sys.executable, "-c", SUMS, str(tmp_path), str(now_ns)]
+    processes = [subprocess.Popen(arguments, stdin=subprocess.PIPE, text=True) for _ in range(2)]
+    for process in processes:
+        process.stdin.write("begin\n")
+        process.stdin.close()
+    for seed in range(12, 24):
+        do_locked(tmp_path, lambda seed=seed: history.write(seed))
+    assert [process.wait(60) for process in processes] == [0, 0]
+    for values in ASKED:
+        history.check(("day", *values), "Europe/Berlin", EVERYTHING, ALWAYS)
+    history.sum((8 * DAY_S, 10_000))
+    for values in ASKED:
+        history.check(values, "UTC", EVERYTHING, ALWAYS)
+
+
+def test_a_folder_of_before_is_summed_in_slices_and_goes_on_where_it_was(tmp_path):
+    """What was logged before there were sums of hours: the next who writes sums it, however often it is stopped."""
+    history = History(tmp_path, to_ns(STARTS[0]))
+    for seed in range(6):
+        history.write(seed)
+    history.prune(2 * DAY_S)
+    history.log.close()
+    with closing(sqlite3.connect(tmp_path / "hivecost.db")) as log:
+        (script,) = (script for number, script in schema.migrations() if number == 15)
+        for table in re.findall(r"CREATE TABLE (\w+)", script):
+            log.execute(f"DROP TABLE {table}")
+        log.executescript(f"{script} PRAGMA user_version = 15;")
+    left = []
+    while upkeep(tmp_path, history.log, history.start_ns + 8 * DAY_S * 10**9, slices=3):
+        history.check(("day", "model"), "UTC", EVERYTHING, ALWAYS)
+        left += ask(history, "SELECT count(*) FROM unsummed_hours")
+    assert left[0] > 10
+    assert left == sorted(left, reverse=True)
+    assert left[-1] == 0
+    for values in ASKED:
+        history.check(values, "UTC", EVERYTHING, ALWAYS)
+
+
+@pytest.mark.anyio
+async def test_a_writer_sums_what_is_over(tmp_path, clock):
+    """When it opens, and a minute after it last looked, with the next commit."""
+    start_ns = clock.now_ns() // (3600 * 10**9) * 3600 * 10**9
+    turns = [
+        LLMTurnComplete(event_id=str(n), timestamp_ns=start_ns - 3600 * 10**9 + n * 3600 * 10**9) for n in range(3)
+    ]
+    async with Store(tmp_path, clock=clock) as store:
+        await store.write(turns[:1])
+    history = SimpleNamespace(base_path=tmp_path)
+
+    async def are_summed(count):
+        with anyio.fail_after(30):
+            while ask(history, "SELECT count(*) FROM hour_values WHERE dimension = 'all'") != [count]:
+                await anyio.sleep(0.01)
+
+    async with Store(tmp_path, clock=clock) as store:
+        await are_summed(1)
+        await store.write(turns[1:2])
+        clock.ahead_s = 3700
+        await store.write(turns[2:])
+        await are_summed(2)
+    assert [row.llm_calls for row in SQLiteLogReader(tmp_path).sums(["hour"])] == [1, 1, 1]
