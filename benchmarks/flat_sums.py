@@ -7,23 +7,30 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sqlite3
 import tempfile
+from datetime import datetime, time, timedelta
 from pathlib import Path
 from statistics import median
 from time import perf_counter
+from zoneinfo import ZoneInfo
 
 from benchmarks.figure import ratio_of
+from benchmarks.store import turn
 from hivecost.backends import open_log
 from hivecost.backends.sqlite import Store, database_path
+from hivecost.backends.sqlite.log.appender import Appender
 from hivecost.backends.sqlite.log.rollups import fold_turns
 from hivecost.backends.sqlite.log.runtime_log import RuntimeLog
 from hivecost.backends.sqlite.log.summing.upkeep import Upkeep
+from hivecost.clock import to_datetime, to_ns
 from hivecost.log import EVERYTHING, Filter, Window
 
 Result = tuple[str, float, float, bool]
 
 ROUNDS = 15
+WRITER_ROUNDS, WRITTEN = 5, 40_000
 SMALL, LARGE = 10_000, int(os.environ.get("HIVECOST_BENCH_TURNS", "1_000_000"))
 DAYS = 90
 DAY_NS = 86_400 * 10**9
@@ -58,16 +65,20 @@ QUESTIONS: list[tuple[tuple[str, ...], str, Filter, int, float]] = [
 def results() -> list[Result]:
     """(name, goal, figure, whether the goal is met); figures are medians of one run."""
     with tempfile.TemporaryDirectory() as small, tempfile.TemporaryDirectory() as large:
-        for folder, turns in ((small, SMALL), (large, LARGE)):
-            make(folder, turns)
-        return [_compared(*question, small, large) for question in QUESTIONS]
+        make(small, SMALL)
+        writer = _writer(small)
+        make(large, LARGE)
+        for folder in (small, large):
+            summed(folder)
+        return [writer, *(_compared(*question, small, large) for question in QUESTIONS)]
 
 
 def _compared(
     dimensions: tuple[str, ...], zone: str, only: Filter, days: int, goal: float, small: str, large: str
 ) -> Result:
     small_s, large_s = [], []
-    window = Window(END_NS - days * DAY_NS, END_NS)
+    midnight = datetime.combine(to_datetime(END_NS - days * DAY_NS).date(), time(), ZoneInfo(zone))
+    window = Window(to_ns(midnight + timedelta(days=1)), END_NS)
     for _ in range(ROUNDS):  # by turns, so that both see the same machine
         for folder, took_s in ((small, small_s), (large, large_s)):
             started_s = perf_counter()
@@ -79,7 +90,7 @@ def _compared(
 
 
 def make(folder: str, turns: int) -> None:
-    """Make a store as the log writer does, but for the speed, and sum what is over."""
+    """Make a store as the log writer does, but for the speed; nothing is summed yet."""
     asyncio.run(_make_tables(folder))
     connection = sqlite3.connect(database_path(Path(folder)), isolation_level=None)
     connection.execute("PRAGMA synchronous = OFF")
@@ -94,7 +105,37 @@ def make(folder: str, turns: int) -> None:
         connection.execute("COMMIT")
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     connection.close()
-    summed(folder)
+
+
+def _writer(folder: str) -> Result:
+    """The durable writer beside 2,160 hours that are to be summed, of itself while nobody sums them."""
+    real, alone_s, beside_s = Appender.keep_sums, [], []
+    try:
+        for _ in range(WRITER_ROUNDS):
+            Appender.keep_sums = _nothing  # type: ignore[method-assign]  # nobody sums
+            alone_s.append(asyncio.run(_seconds_to_write(folder)))
+            Appender.keep_sums = real  # type: ignore[method-assign]
+            beside_s.append(asyncio.run(_seconds_to_write(folder)))
+    finally:
+        Appender.keep_sums = real  # type: ignore[method-assign]
+    ratio = ratio_of(alone_s, beside_s)
+    name = f"durable, batches of 1,000: {WRITTEN / median(beside_s):,.0f} turns/s while hours are summed, of without"
+    return name, 0.95, ratio, ratio >= 0.95
+
+
+async def _nothing(_: Appender) -> None:
+    """Sum nothing."""
+
+
+async def _seconds_to_write(folder: str) -> float:
+    turns = [turn(number) for number in range(WRITTEN)]
+    with tempfile.TemporaryDirectory() as copy:
+        shutil.copytree(folder, copy, dirs_exist_ok=True)
+        async with Store(copy) as store:
+            started_s = perf_counter()
+            for start in range(0, len(turns), 1_000):
+                await store.write(turns[start : start + 1_000])
+            return perf_counter() - started_s
 
 
 def summed(folder: str) -> tuple[int, float, float]:
