@@ -140,7 +140,8 @@ async def _seconds_to_write(folder: str) -> float:
 
 def summed(folder: str) -> tuple[int, float, float]:
     """Sum what is over; return how many slices that took, and the longest read and commit in seconds."""
-    upkeep, log, slices, read_s, commit_s = Upkeep(Path(folder)), RuntimeLog(Path(folder)), 0, 0.0, 0.0
+    upkeep, log = Upkeep(Path(folder), zone=ZoneInfo("Europe/Berlin")), RuntimeLog(Path(folder))
+    slices, read_s, commit_s = 0, 0.0, 0.0
     while True:
         started_s = perf_counter()
         read = upkeep.read(END_NS)

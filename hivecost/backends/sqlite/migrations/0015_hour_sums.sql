@@ -1,5 +1,6 @@
--- Sums that a report reads in place of the log: of hours that are over by each value of a dimension, and of UTC days.
--- Hours and days count from 1970-01-01 UTC. An hour is replaced as a whole; one that changed is read from the log until
+-- Sums that a report reads in place of the log: of hours that are over by each value of a dimension, and of days.
+-- Hours and quarter-hours count from 1970-01-01 UTC. A day has 24 hours, from any quarter-hour on: from midnight UTC, and
+-- from that of the zones in use. An hour is replaced as a whole; one that changed is read from the log until
 -- it is done again (backends/sqlite/log/summing/). What was logged before is summed by the next who writes.
 
 CREATE TABLE hour_values (
@@ -25,7 +26,8 @@ CREATE TABLE hour_values (
 
 CREATE TABLE day_values (
     dimension TEXT NOT NULL,               -- as of hours; and pairs: user,model agent,model org,model
-    day INTEGER NOT NULL,
+    phase INTEGER NOT NULL,                -- first % 96: the days of one zone lie together, but for summer time
+    first INTEGER NOT NULL,                -- quarter-hour
     value TEXT NOT NULL,
     other TEXT NOT NULL,                   -- the second value of a pair
     llm_calls INTEGER NOT NULL,
@@ -42,17 +44,17 @@ CREATE TABLE day_values (
     charges INTEGER NOT NULL,
     charged_nanousd INTEGER NOT NULL,
     notional_nanousd INTEGER NOT NULL,
-    PRIMARY KEY (dimension, day, value, other)
+    PRIMARY KEY (dimension, phase, first, value, other)
 ) STRICT, WITHOUT ROWID;
 
--- How many calls in the log took about as long, and cost about as much.
+-- How many calls in the log took about as long, and cost about as much, in UTC days.
 CREATE TABLE day_histograms (
     measure TEXT NOT NULL,                 -- latency, cost
-    day INTEGER NOT NULL,
+    first INTEGER NOT NULL,                -- quarter-hour
     model TEXT NOT NULL,
     bucket INTEGER NOT NULL,               -- floor(8 · log2(x + 1)) of milliseconds, of nano-USD
     calls INTEGER NOT NULL,
-    PRIMARY KEY (measure, day, model, bucket)
+    PRIMARY KEY (measure, first, model, bucket)
 ) STRICT, WITHOUT ROWID;
 
 -- Hours before `before_hour` have their sums, but for those in `unsummed_hours`; null: none has.
@@ -68,10 +70,13 @@ CREATE TABLE unsummed_hours (
     mark INTEGER NOT NULL
 ) STRICT;
 
-CREATE TABLE unsummed_days (
-    day INTEGER PRIMARY KEY,
-    mark INTEGER NOT NULL
+-- Days that have their sums where the mark is null, and those that are to be summed.
+CREATE TABLE summed_days (
+    first INTEGER PRIMARY KEY,             -- quarter-hour
+    mark INTEGER
 ) STRICT;
+
+CREATE INDEX unsummed_days ON summed_days (first) WHERE mark IS NOT NULL;
 
 -- The tags that sums are kept by.
 CREATE TABLE summed_tags (

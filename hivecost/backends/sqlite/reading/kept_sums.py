@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 from hivecost.backends.sqlite.log.summing.days import PAIRS, pair_name
-from hivecost.backends.sqlite.log.summing.hours import ALL, HOUR_DIMENSIONS, HOUR_NS, HOURS_OF_A_DAY, QUARTERS
+from hivecost.backends.sqlite.log.summing.hours import ALL, DAY, HOUR_DIMENSIONS, HOUR_NS, QUARTERS
 from hivecost.clock import to_datetime, to_ns
 from hivecost.log.periods import QUARTER_HOUR_NS, period_labels
 from hivecost.log.rows import SUM_NAMES, TAG, Window
@@ -16,7 +17,7 @@ from hivecost.log.rows import SUM_NAMES, TAG, Window
 Row = tuple[Any, ...]
 #: Runs a statement of `reading.sql`: its name, what is bound, and `{places}`.
 Rows = Callable[..., list[Row]]
-#: From one up to, not including, another: hours, days or quarter-hours.
+#: From one up to, not including, another: hours or quarter-hours.
 Run = tuple[int, int]
 
 #: More pieces than this are no quicker than the log.
@@ -42,8 +43,9 @@ class KeptDimension(NamedTuple):
 class Kept(NamedTuple):
     """Which hours and days are read from their sums, and what is left."""
 
-    #: (the first quarter-hour of a period's part, the run)
+    #: (the first quarter-hour of a period's part, the hours)
     hours: list[tuple[int, Run]]
+    #: Likewise, the quarter-hours of days.
     days: list[tuple[int, Run]]
     gaps: list[Window]
 
@@ -79,23 +81,26 @@ def kept_parts(
     if first_hour >= end_hour or (dimension.tag and not rows("summed_tag", {"name": dimension.tag})):
         return None
     place = {"first": first_hour, "end": end_hour, "name": dimension.tag}
-    unsummed_hours = [hour for (hour,) in rows("unsummed_hours", place)]
-    unsummed_days = {day for (day,) in rows("unsummed_days", place)}
-    spans = _spans((first_hour, end_hour), periods, zone)
-    if spans is None:
+    unsummed = [hour for (hour,) in rows("unsummed_hours", place)]
+    summed = [
+        first for (first,) in rows("summed_days", place) if not _between(unsummed, first >> 2, _hour_after(first))
+    ]
+    cut = _cut((first_hour, end_hour), periods, zone)
+    if cut is None:
         return None
+    spans, midnights = cut
+    of_zone, of_utc = sorted({*summed} & {*midnights}), [first for first in summed if first % DAY == 0]
     kept = Kept([], [], [])
     done: list[Run] = []
-    for quarter_hour, hours in _without(spans, unsummed_hours):
-        days = list(_days_in(hours, unsummed_days))
-        kept.days.extend((quarter_hour, run) for run in days)
-        in_hours = [(first * HOURS_OF_A_DAY, end * HOURS_OF_A_DAY) for first, end in days]
-        if dimension.has_hours:
-            kept.hours.extend((quarter_hour, run) for run in _rest(hours, in_hours))
-            done.append(hours)
-        else:
-            done += in_hours
-    gaps = _rest(window, [(first * HOUR_NS, end * HOUR_NS) for first, end in done])
+    for span in spans:
+        days = list(_joined(_days_in(of_zone, span) or _days_in(of_utc, span)))
+        kept.days.extend((span[0], run) for run in days)
+        hours = (
+            [hours for part in _rest(span, days) for hours in _hours_in(part, unsummed)] if dimension.has_hours else []
+        )
+        kept.hours.extend((span[0], run) for run in hours)
+        done += sorted([*days, *((first * QUARTERS, end * QUARTERS) for first, end in hours)])
+    gaps = _rest(window, [(first * QUARTER_HOUR_NS, end * QUARTER_HOUR_NS) for first, end in done])
     kept.gaps.extend(Window(*gap) for gap in gaps)
     return kept if done and len(kept.gaps) <= _GAPS_MAX else None
 
@@ -125,29 +130,33 @@ def _hours_of(rows: Rows, window: Window) -> Run:
     return 0, 0
 
 
-def _spans(hours: Run, periods: Sequence[str], zone: tzinfo) -> list[Run] | None:
-    """Return the runs of hours that lie in the same periods; hours that a period cuts are in none."""
-    first, end = hours
+def _cut(hours: Run, periods: Sequence[str], zone: tzinfo) -> tuple[list[Run], list[int]] | None:
+    """Return the quarter-hours of these hours, cut where periods begin, and where days of the zone do.
+
+    An hour in which one begins is cut for `hour` too. None: there are too many.
+    """
+    first, end = hours[0] * QUARTERS, hours[1] * QUARTERS
     if not periods:
-        return [hours]
+        return [(first, end)], []
     if "hour" in periods:
-        if end - first > _HOURS_MAX:
+        if end - first > _HOURS_MAX * QUARTERS:
             return None
-        return [(hour, hour + 1) for hour in range(first, end) if zone is UTC or _is_one(hour, tuple(periods), zone)]
+        whole = (hour for hour in range(*hours) if zone is UTC or _is_one(hour, tuple(periods), zone))
+        return [(hour * QUARTERS, (hour + 1) * QUARTERS) for hour in whole], []
     spans: list[Run] = []
-    for _, days in groupby(_local_days(hours, zone), lambda day: period_labels(day[0], tuple(periods), zone)):
-        (first_quarter, end_quarter), *more = days
-        end_quarter = more[-1][1] if more else end_quarter
-        spans.append((-(-first_quarter // QUARTERS), end_quarter // QUARTERS))
-    return [(max(first, start), min(end, stop)) for start, stop in spans]
+    days = list(_local_days((first, end), zone))
+    for _, group in groupby(days, lambda day: period_labels(day[0], tuple(periods), zone)):
+        (start, stop), *more = group
+        spans.append((max(first, start), min(end, more[-1][1] if more else stop)))
+    return spans, [start for start, _ in days]
 
 
-def _local_days(hours: Run, zone: tzinfo) -> Iterator[Run]:
-    """Give the quarter-hours of each day of a zone that these hours lie in."""
-    first, end = hours
-    day = to_datetime(first * HOUR_NS).astimezone(zone).date()
+def _local_days(quarter_hours: Run, zone: tzinfo) -> Iterator[Run]:
+    """Give the quarter-hours of each day of a zone that these lie in."""
+    first, end = quarter_hours
+    day = to_datetime(first * QUARTER_HOUR_NS).astimezone(zone).date()
     start = _midnight(day, zone)
-    while start < end * QUARTERS:
+    while start < end:
         day += timedelta(days=1)
         stop = _midnight(day, zone)
         if stop > start:  # a zone that moved over the date line has no such day
@@ -166,31 +175,38 @@ def _midnight(day: date, zone: tzinfo) -> int:
     return to_ns(datetime.combine(day, time(), zone).astimezone(UTC)) // QUARTER_HOUR_NS
 
 
-def _without(spans: Iterable[Run], hours: Sequence[int]) -> Iterator[tuple[int, Run]]:
-    """Give the parts of spans between some hours, which are sorted, each with the first quarter-hour of its span."""
-    place = 0
-    for first, end in spans:
-        start = first
-        while place < len(hours) and hours[place] < end:
-            if hours[place] > start:
-                yield first * QUARTERS, (start, hours[place])
-            start = max(start, hours[place] + 1)
-            place += 1
-        if start < end:
-            yield first * QUARTERS, (start, end)
+def _hour_after(first: int) -> int:
+    """Return the first hour after a day, of which it has no part."""
+    return -(-(first + DAY) // QUARTERS)
 
 
-def _days_in(hours: Run, unsummed: set[int]) -> Iterator[Run]:
-    """Give the runs of whole UTC days in these hours that have their sums."""
-    first, end = -(-hours[0] // HOURS_OF_A_DAY), hours[1] // HOURS_OF_A_DAY
-    start = first
-    for day in range(first, end):
-        if day in unsummed:
-            if start < day:
-                yield start, day
-            start = day + 1
-    if start < end:
-        yield start, end
+def _between(numbers: Sequence[int], first: int, end: int) -> Sequence[int]:
+    """Return those of sorted numbers from one up to, not including, another."""
+    return numbers[bisect_left(numbers, first) : bisect_left(numbers, end)]
+
+
+def _days_in(firsts: Sequence[int], span: Run) -> Sequence[int]:
+    """Return the days that lie in a span whole."""
+    return _between(firsts, span[0], span[1] - DAY + 1)
+
+
+def _joined(firsts: Iterable[int]) -> Iterator[Run]:
+    """Give the runs of days that follow each other."""
+    run: Run | None = None
+    for first in firsts:
+        if run is not None and run[1] != first:
+            yield run
+            run = None
+        run = (first if run is None else run[0], first + DAY)
+    if run is not None:
+        yield run
+
+
+def _hours_in(quarter_hours: Run, unsummed: Sequence[int]) -> Iterator[Run]:
+    """Give the runs of whole hours in these quarter-hours that have their sums."""
+    hours = -(-quarter_hours[0] // QUARTERS), quarter_hours[1] // QUARTERS
+    if hours[0] < hours[1]:
+        yield from _rest(hours, ((hour, hour + 1) for hour in _between(unsummed, *hours)))
 
 
 def _rest(whole: Run, parts: Iterable[Run]) -> Iterator[Run]:

@@ -118,9 +118,9 @@ SELECT name FROM summed_tags ORDER BY name
 SELECT hour FROM unsummed_hours WHERE hour >= :first AND hour < :end
 UNION SELECT hour FROM unsummed_tags WHERE name = :name AND hour >= :first AND hour < :end ORDER BY 1
 
--- name: unsummed_days
--- UTC days that are to be summed.
-SELECT day FROM unsummed_days WHERE day >= :first / 24 - 1 AND day <= :end / 24
+-- name: summed_days
+-- Days of 24 hours that have their sums, by their first quarter-hours.
+SELECT first FROM summed_days WHERE mark IS NULL AND first >= :first << 2 AND first <= (:end << 2) - 96 ORDER BY first
 
 -- name: sums_of_hours
 -- Whole hours from their sums; spans are [quarter-hour, first hour, end hour], ...
@@ -130,11 +130,11 @@ SELECT {quarter_hour}, {keys} {sums} FROM spans CROSS JOIN hour_values
 WHERE dimension = :dimension AND hour >= first AND hour < stop {where} {group}
 
 -- name: sums_of_days
--- Whole UTC days likewise.
-WITH spans (quarter_hour, first, stop) AS MATERIALIZED (
+-- Whole days likewise, by their quarter-hours; those of a span begin at the same time of the day as it does.
+WITH spans (quarter_hour, start, stop) AS MATERIALIZED (
     SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(:spans))
 SELECT {quarter_hour}, {keys} {sums} FROM spans CROSS JOIN day_values
-WHERE dimension = :dimension AND day >= first AND day < stop {where} {group}
+WHERE dimension = :dimension AND phase = (start % 96 + 96) % 96 AND first >= start AND first < stop {where} {group}
 
 -- name: sums_of_turns
 -- Turns one by one: of what has no sums, and of quarter-hours that the window cuts.
@@ -151,11 +151,11 @@ WHERE {time} >= :first AND {time} < :end {where} {group}
 SELECT {quarter_hour}, {keys} {sums} FROM nodes WHERE true {where} {group}
 
 -- name: calls_of_days
--- How many calls were in which bucket in whole UTC days; spans are [0, first day, end day], ...
-WITH spans (first, stop) AS MATERIALIZED (
+-- How many calls were in which bucket in whole UTC days; spans are as those of `sums_of_days`.
+WITH spans (start, stop) AS MATERIALIZED (
     SELECT json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(:spans))
 SELECT model, bucket, sum(calls) FROM spans CROSS JOIN day_histograms
-WHERE measure = :measure AND day >= first AND day < stop {where} GROUP BY model, bucket
+WHERE measure = :measure AND first >= start AND first < stop {where} GROUP BY model, bucket
 
 -- name: calls_of_turns
 -- How long calls took, or what they cost: no charges, which are no calls.

@@ -14,7 +14,8 @@ Row = tuple[Any, ...]
 
 QUARTERS: Final = 4
 HOUR_NS: Final = QUARTERS * QUARTER_HOUR_NS
-HOURS_OF_A_DAY: Final = 24
+#: Quarter-hours of a day; those that a change of the clock makes longer or shorter have no sums.
+DAY: Final = 96
 #: How many tags sums are kept by, and how many values of each in an hour.
 TAGS_MAX: Final = 8
 TAG_VALUES_MAX: Final = 200
@@ -83,20 +84,33 @@ def sum_hour(connection: sqlite3.Connection, hour: int) -> HourSums:
     """Return the sums of an hour as a reader's connection sees it."""
     import json  # noqa: PLC0415  # who only looks up HOUR_DIMENSIONS does not need it
 
-    place = {"first": hour * QUARTERS, "end": (hour + 1) * QUARTERS}
-    rows = connection.execute(_SUM_QUARTER_HOURS, place).fetchall()
-    connection.execute(_FIND_TURNS, place)
-    rows += connection.execute(_SUM_TURNS).fetchall()
+    rows = _sum_quarter_hours(connection, hour * QUARTERS, (hour + 1) * QUARTERS)
     tags = summed_tags(connection)
     counts = dict(connection.execute(_COUNT_TAGS).fetchall())
     fitting = [name for name, count in counts.items() if count <= TAG_VALUES_MAX]
     new_tags = [name for name in fitting if name not in tags][: max(0, TAGS_MAX - len(tags))]
     summed = [*tags.intersection(fitting), *new_tags]
     rows += connection.execute(_SUM_TAGS, [json.dumps(summed)]).fetchall()
-    connection.execute("DROP TABLE temp.of_an_hour")
     has_room = len(tags) + len(new_tags) < TAGS_MAX
     crowded = [name for name in counts if name not in fitting and (has_room or name in tags)]
     return HourSums(rows, tags, tuple(new_tags), tuple(crowded))
+
+
+def sum_part(connection: sqlite3.Connection, first: int, end: int) -> list[Row]:
+    """Return (dimension, value, the sums) of some quarter-hours, all tags included."""
+    import json  # noqa: PLC0415  # as above
+
+    rows = _sum_quarter_hours(connection, first, end)
+    return rows + connection.execute(_SUM_TAGS, [json.dumps([*summed_tags(connection)])]).fetchall()
+
+
+def _sum_quarter_hours(connection: sqlite3.Connection, first: int, end: int) -> list[Row]:
+    """Return the same but for tags, and leave what those are read from."""
+    place = {"first": first, "end": end}
+    rows = connection.execute(_SUM_QUARTER_HOURS, place).fetchall()
+    connection.execute("DROP TABLE IF EXISTS temp.of_an_hour")
+    connection.execute(_FIND_TURNS, place)
+    return rows + connection.execute(_SUM_TURNS).fetchall()
 
 
 def summed_tags(connection: sqlite3.Connection) -> frozenset[str]:
@@ -105,7 +119,7 @@ def summed_tags(connection: sqlite3.Connection) -> frozenset[str]:
 
 
 def replace_hour(connection: sqlite3.Connection, hour: int, mark: int, sums: HourSums) -> bool:
-    """Put these sums in the place of those of an hour, in the caller's transaction, and mark its day.
+    """Put these sums in the place of those of an hour, in the caller's transaction, and mark its days.
 
     Return False, and change nothing, where the hour has another mark than before it was read, or none.
     """
@@ -124,9 +138,9 @@ def replace_hour(connection: sqlite3.Connection, hour: int, mark: int, sums: Hou
     )
     connection.executemany(_INSERT, [(hour, *row) for row in sums.rows])
     connection.execute("UPDATE summing SET marks = marks + 1")
+    place = {"utc": hour * QUARTERS // DAY * DAY, "after": hour * QUARTERS - DAY, "end": (hour + 1) * QUARTERS}
+    connection.execute("INSERT INTO summed_days (first) VALUES (:utc) ON CONFLICT DO NOTHING", place)
     connection.execute(
-        "INSERT INTO unsummed_days (day, mark) SELECT ?, marks FROM summing WHERE true"
-        " ON CONFLICT DO UPDATE SET mark = excluded.mark",
-        [hour // HOURS_OF_A_DAY],
+        "UPDATE summed_days SET mark = (SELECT marks FROM summing) WHERE first > :after AND first < :end", place
     )
     return True

@@ -26,7 +26,7 @@ _MARK: Final = """
     ON CONFLICT DO UPDATE SET mark = excluded.mark"""
 
 _HAS_UNSUMMED: Final = f"""
-    SELECT EXISTS (SELECT 1 FROM unsummed_hours) OR EXISTS (SELECT 1 FROM unsummed_days)
+    SELECT EXISTS (SELECT 1 FROM unsummed_hours) OR EXISTS (SELECT 1 FROM summed_days WHERE mark IS NOT NULL)
         OR EXISTS (SELECT 1 FROM quarter_hours, summing
             WHERE quarter_hour >= coalesce(before_hour, {EARLIEST_HOUR}) << 2)"""
 _OF_NEW_TURNS: Final = f"SELECT {HOUR} AS hour FROM turns NOT INDEXED WHERE id > :last_turn"
