@@ -25,6 +25,7 @@ from hivecost.backends.sqlite.log.rollups import fold_turns
 from hivecost.backends.sqlite.log.runtime_log import RuntimeLog
 from hivecost.backends.sqlite.log.summing.upkeep import Upkeep
 from hivecost.clock import to_datetime, to_ns
+from hivecost.ledger import Budget
 from hivecost.log import EVERYTHING, Filter, Window
 
 Result = tuple[str, float, float, bool]
@@ -139,7 +140,7 @@ async def _seconds_to_write(folder: str) -> float:
 
 
 def summed(folder: str) -> tuple[int, float, float]:
-    """Sum what is over; return how many slices that took, and the longest read and commit in seconds."""
+    """Sum what is over, as in Berlin; return how many slices that took, and the longest read and commit in seconds."""
     upkeep, log = Upkeep(Path(folder), zone=ZoneInfo("Europe/Berlin")), RuntimeLog(Path(folder))
     slices, read_s, commit_s = 0, 0.0, 0.0
     while True:
@@ -157,16 +158,19 @@ def summed(folder: str) -> tuple[int, float, float]:
 
 
 async def _make_tables(folder: str) -> None:
-    async with Store(folder):
-        pass
+    """Make a store with a budget of Kathmandu, whose days are summed too."""
+    async with Store(folder) as store:
+        await store.define([Budget("day", "$500", window="day", timezone="Asia/Kathmandu")], END_NS)
 
 
-#: A number that looks like chance, from a turn's and from which of its values it is for.
+#: What looks like chance is a hash of a turn's number, another one for each of its values.
 _INSERT = """
     WITH RECURSIVE numbers (n) AS (SELECT :first UNION ALL SELECT n + 1 FROM numbers WHERE n + 1 < :end),
-    drawn AS (SELECT n, (n % 65536 * 40503 + n / 65536 * 7919) * 2654435 % 4294967291 AS a,
-            (n % 65536 * 30011 + n / 65536 * 104729) * 2246822 % 4294967279 AS b
-        FROM numbers)
+    hashed AS (SELECT n, n * 2654435761 % 4294967296 AS h FROM numbers),
+    drawn AS (SELECT n, (h >> 3) * 69621 % 2147483647 AS model, (h >> 5) * 48271 % 2147483647 AS user,
+            (h >> 7) * 39373 % 2147483647 AS agent, (h >> 4) * 16807 % 2147483647 AS feature,
+            (h >> 6) * 62089911 % 2147483647 AS task
+        FROM hashed)
     INSERT INTO turns (
         event_id, timestamp_ns, session_id, execution_id, node_id, agent_id, user_id, org_id, task_id, tags, model,
         provider, input_tokens, output_tokens, cache_read_tokens, cache_write_tokens, cache_write_1h_tokens,
@@ -176,12 +180,12 @@ _INSERT = """
     SELECT printf('b5cbdaa46cb99c0b-%x', n), :start_ns + n * :step_ns, 'session-' || (n / 20),
            printf('exec_%016x', n / 10),
            CASE n % 3 WHEN 0 THEN 'plan' WHEN 1 THEN 'search' ELSE 'answer' END,
-           'agent-' || ((a >> 8) % 8), 'user-' || ((b >> 8) % 60), 'acme', 'task-' || ((a >> 16) % 4),
-           '{"feature":"feature-' || ((b >> 16) % 4) || '"}', 'model-' || ((a >> 20) % 6),
-           CASE (a >> 20) % 6 % 2 WHEN 0 THEN 'openai' ELSE 'anthropic' END,
+           'agent-' || (agent % 8), 'user-' || (user % 60), 'acme', 'task-' || (task % 4),
+           '{"feature":"feature-' || (feature % 4) || '"}', 'model-' || (model % 6),
+           CASE model % 2 WHEN 0 THEN 'openai' ELSE 'anthropic' END,
            1000 + n % 977, 100 + n % 97, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 'priced', 3000000 + n % 9973, 'genai-prices',
            'input=2.5 output=10 cache_read=1.25', 'genai-prices-0.2.3-1a2b3c4d', '', 2000000, 1000000 + n % 9973,
-           300 + (a >> 4) % 9000, 'stop', ''
+           300 + task % 9000, 'stop', ''
     FROM drawn"""
 
 
