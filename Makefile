@@ -6,6 +6,9 @@ BIN := $(VENV)/bin
 INSTALL_ARGUMENTS := python -m pip --disable-pip-version-check install -q --no-deps --no-build-isolation
 INSTALL := $(BIN)/$(INSTALL_ARGUMENTS) --require-hashes
 
+# Else each of the hundreds of processes that tests start would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test test-more dist lint types house bench profile instructions soak docs site lock clean
 
 demo: $(VENV)/.core
@@ -55,8 +58,8 @@ profile: $(VENV)/.bench
 instructions: $(VENV)/.core
 	$(BIN)/python -m benchmarks.instructions
 
-# Crash tests and fuzzing in their long form: how many processes are killed, power cuts, runtimes on a full disk, examples,
-# histories of the ledger, rounds of failing system calls.
+# Crash tests and fuzzing in their long form, and each way in which an agent ends: how many processes are killed, power
+# cuts, runtimes on a full disk, examples, histories of the ledger, rounds of failing system calls.
 soak: export HIVECOST_SOAK_KILLS ?= 200
 soak: export HIVECOST_SOAK_CUTS ?= 500
 soak: export HIVECOST_SOAK_FULL_DISKS ?= 100
@@ -64,7 +67,7 @@ soak: export HIVECOST_SOAK_FUZZ ?= 20000
 soak: export HIVECOST_SOAK_SIMULATIONS ?= 1000
 soak: export HIVECOST_SOAK_FAILURES ?= 3
 soak: $(VENV)/.test
-	$(BIN)/pytest -q -n 2 --dist worksteal --timeout 3000 -o faulthandler_timeout=3300 tests/crash tests/contract tests/unit/test_fuzz.py tests/unit/usage/test_rules.py tests/unit/runtime/test_whole_answers.py
+	$(BIN)/pytest -q -n 2 --dist worksteal --timeout 3000 -o faulthandler_timeout=3300 tests/crash tests/contract tests/integration/test_ends.py tests/unit/test_fuzz.py tests/unit/usage/test_rules.py tests/unit/runtime/test_whole_answers.py
 
 # Every command of the README and of docs/ is run, and every link is followed.
 docs: $(VENV)/.test

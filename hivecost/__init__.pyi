@@ -1,5 +1,9 @@
 """The public names, and the room that each comes from; `hivecost/__init__.py` imports them when they are first used."""
 
+from hivecost.attach import (
+    install as install,
+    node as node,
+)
 from hivecost.attribution import (
     Attributed as Attributed,
     Attribution as Attribution,
@@ -33,6 +37,7 @@ from hivecost.compaction import (
     Rates as Rates,
     Summary as Summary,
     SummaryRequest as SummaryRequest,
+    ToolCalls as ToolCalls,
     compact as compact,
 )
 from hivecost.discovery import (
@@ -68,6 +73,7 @@ from hivecost.events import (
     AlertRaised as AlertRaised,
     BudgetExceeded as BudgetExceeded,
     BudgetWarning as BudgetWarning,
+    CarriedResults as CarriedResults,
     ChargeSettled as ChargeSettled,
     ContextCompacted as ContextCompacted,
     Cost as Cost,
@@ -80,6 +86,7 @@ from hivecost.events import (
     ExecutionStatus as ExecutionStatus,
     LLMTurnComplete as LLMTurnComplete,
     RateLimited as RateLimited,
+    SentPrompt as SentPrompt,
     ToolCallCompleted as ToolCallCompleted,
     Totals as Totals,
     UnknownEvent as UnknownEvent,

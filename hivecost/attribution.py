@@ -30,28 +30,44 @@ class Attributed(Protocol):
     """What says whose it is: an event, a request, an Attribution."""
 
     @property
-    def session_id(self) -> str: ...
+    def session_id(self) -> str:
+        """The session, or ""."""
+        ...
 
     @property
-    def execution_id(self) -> str: ...
+    def execution_id(self) -> str:
+        """The execution, or ""."""
+        ...
 
     @property
-    def node_id(self) -> str: ...
+    def node_id(self) -> str:
+        """The node, or ""."""
+        ...
 
     @property
-    def agent_id(self) -> str: ...
+    def agent_id(self) -> str:
+        """The agent, or ""."""
+        ...
 
     @property
-    def user_id(self) -> str: ...
+    def user_id(self) -> str:
+        """The user, or ""."""
+        ...
 
     @property
-    def org_id(self) -> str: ...
+    def org_id(self) -> str:
+        """The org, or ""."""
+        ...
 
     @property
-    def task_id(self) -> str: ...
+    def task_id(self) -> str:
+        """The task, or ""."""
+        ...
 
     @property
-    def tags(self) -> Mapping[str, str]: ...
+    def tags(self) -> Mapping[str, str]:
+        """The tags by name."""
+        ...
 
 
 class Attribution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True, dict=True):
@@ -88,7 +104,7 @@ class Attribution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
     ) -> Self:
         """Return whose an execution is that begins inside `parent`, with the given fields and tags.
 
-        A field that is given as None is inherited from `parent`, a tag unless one of its name is given. Raises
+        A field that is given as None is inherited from `parent`, a tag unless one of its name is given. Raise
         ConfigError, naming the field, for what cannot be logged, and as `checked_tags` does.
         """
         inherited, own_tags = cls() if parent is None else parent, checked_tags(tags)
@@ -107,7 +123,7 @@ class Attribution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
 
     @property
     def ancestors(self) -> tuple[Attribution, ...]:
-        """Those of all executions that it is inside of, the nearest first."""
+        """The attributions of all executions that this one is inside of, the nearest first."""
         parent = self.parent
         if parent is None:  # as it is most often
             return ()
@@ -123,15 +139,19 @@ class Attribution(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True,
         return FrozenDict(words_of(self))
 
     def keys(self) -> KeysView[str]:
+        """Return the words that are set, as `words` has them."""
         return self.words.keys()
 
     def values(self) -> ValuesView[str]:
+        """Return the values of the words that are set."""
         return self.words.values()
 
     def items(self) -> ItemsView[str, str]:
+        """Return the words that are set, with their values."""
         return self.words.items()
 
     def get(self, word: str, default: Any = None) -> Any:
+        """Return the value of a word, such as `user`; `default` where it is not set."""
         return self.words.get(word, default)
 
     def __getitem__(self, word: str) -> str:
@@ -172,12 +192,12 @@ def words_of(source: Attributed) -> dict[str, str]:
 
 @lru_cache(maxsize=4_096)
 def words_of_ids(ids: tuple[str, ...]) -> dict[str, str]:
-    """Return the same of values in the order of ATTRIBUTION_FIELDS. Remembered and shared: take a copy to change it."""
+    """Return the words of values in the order of ATTRIBUTION_FIELDS. Cached and shared: take a copy to change it."""
     return {word: value for word, value in zip(FIELD_OF, ids, strict=True) if value}
 
 
 def checked_text(key: str, value: object) -> str:
-    """Return the value as plain text. Raises ConfigError, naming `key`, for no text, one too long, or no Unicode."""
+    """Return the value as plain text. Raise ConfigError, naming `key`, for no text, one too long, or no Unicode."""
     if type(value) is str and value.isascii() and len(value) <= TEXT_CHARS_MAX:  # as it is most often
         return value
     if not isinstance(value, str):
@@ -193,7 +213,7 @@ def checked_text(key: str, value: object) -> str:
 
 
 def checked_name(key: str, value: object) -> str:
-    """Return the same of a text that must not be empty."""
+    """Return the value as plain text. Raise ConfigError as `checked_text` does, and for an empty text."""
     if not value:
         raise ConfigError(key, "a name that is not empty", got=value)
     return checked_text(key, value)
@@ -202,7 +222,7 @@ def checked_name(key: str, value: object) -> str:
 def checked_tags(tags: Mapping[str, str]) -> FrozenDict:
     """Return the tags in a read-only dict of their own.
 
-    Raises ConfigError for what is no text or too much of it, and for the name of an attribute, which no budget and no
+    Raise ConfigError for what is no text or too much of it, and for the name of an attribute, which no budget and no
     report would read from a tag.
     """
     if not isinstance(tags, Mapping):

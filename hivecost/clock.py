@@ -11,11 +11,11 @@ class Clock(Protocol):
     """What hivecost asks of time."""
 
     def now_ns(self) -> int:
-        """Nanoseconds since 1970-01-01 UTC; goes into events and periods."""
+        """Return nanoseconds since 1970-01-01 UTC, for events and periods."""
         ...
 
     def monotonic_s(self) -> float:
-        """Seconds that never step back; for durations and pacing."""
+        """Return seconds that never step back, for durations and pacing."""
         ...
 
     async def sleep(self, seconds: float) -> None:
@@ -40,12 +40,12 @@ SYSTEM_CLOCK = SystemClock()
 
 
 def to_datetime(timestamp_ns: int) -> datetime:
-    """An aware UTC datetime, to the microsecond."""
+    """Return the instant as an aware UTC datetime, to the microsecond."""
     seconds, rest_ns = divmod(timestamp_ns, 10**9)
     return datetime.fromtimestamp(seconds, UTC).replace(microsecond=rest_ns // 1000)
 
 
 def to_ns(moment: datetime) -> int:
-    """Nanoseconds since 1970-01-01 UTC; a naive datetime is taken as local time."""
+    """Return nanoseconds since 1970-01-01 UTC; a naive datetime is taken as local time."""
     whole = moment.astimezone(UTC).replace(microsecond=0)
     return int(whole.timestamp()) * 10**9 + moment.microsecond * 1000

@@ -19,7 +19,7 @@ def installed_plugins() -> dict[str, EntryPoint]:
 def load_plugin_class(name: str) -> Any:
     """Return the class or factory that an installed package offers as `name`, in either case and with `_` for `-`.
 
-    Raises PluginError when it is not installed, with the command that installs it, and when it cannot be imported.
+    Raise PluginError when it is not installed, with the command that installs it, and when it cannot be imported.
     """
     installed = installed_plugins()
     plain = _plain(name)

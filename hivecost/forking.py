@@ -13,7 +13,7 @@ class Forkable(Protocol):
     """Something that a forked child has a copy of."""
 
     def _forked(self) -> None:
-        """This process is a child: refuse what needs the parent's threads or loop, and take new locks."""
+        """Refuse, in a forked child, what needs the parent's threads or loop, and take new locks."""
         ...
 
 
@@ -42,7 +42,7 @@ def end_child(error: BaseException | None) -> NoReturn:
 
 
 def leave_child(error: BaseException | None) -> None:
-    """A child leaves the block of something that its parent opened: it ends here, if it is on its way to its end.
+    """End a forked child that leaves the block of something that its parent opened, if it is on its way to its end.
 
     Further up it would close the rest, and what its parent's event loop has.
     """

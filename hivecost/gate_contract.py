@@ -64,7 +64,7 @@ class TurnRequest(msgspec.Struct, frozen=True, kw_only=True):
         return self.charge_nanousd is not None
 
     def for_model(self, model: str, provider: str = "") -> Self:
-        """The request as another model would be asked: what this one's tokenizer counted is no count of that one's."""
+        """Return the request for another model: what this one's tokenizer counted is no count of that one's."""
         tokens = self.input_tokens if self.uncounted_tokens is None else self.uncounted_tokens
         return replace(self, model=model, provider=provider, input_tokens=tokens, uncounted_tokens=None)
 
@@ -83,3 +83,5 @@ TurnEnd = Callable[[TurnOutcome], None]
 #: Awaited before a turn is sent: may wait, may raise, and may give what to call at the turn's end, or the request as
 #: it shall be sent instead: with another model, or a lower `max_tokens`.
 GateCheck = Callable[[TurnRequest], Awaitable[TurnEnd | TurnRequest | None]]
+#: Says at once whether a gate check would let a turn be sent as it is asked for; it may be asked in vain.
+GatePass = Callable[[TurnRequest], bool]

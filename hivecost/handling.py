@@ -12,7 +12,7 @@ _handler: Final[ContextVar[tuple[str, int]]] = ContextVar("hivecost_handler")
 
 
 def enter_handler(name: str) -> None:
-    """From here on this task calls the handler of this name."""
+    """Note that this task calls the handler of this name from here on."""
     _handler.set((name, anyio.get_current_task().id))
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-from collections.abc import Awaitable, Callable, Coroutine
+import types
+from collections.abc import Awaitable, Callable, Coroutine, Generator
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Final, Generic, Protocol, TypeVar
@@ -28,25 +29,33 @@ ANSWER_TIMEOUT_S: Final = 30.0
 class Task(Protocol):
     """A running coroutine."""
 
-    def cancel(self) -> object: ...
+    def cancel(self) -> object:
+        """Cancel the task."""
+        ...
 
     def was_cancelled(self) -> bool:
-        """True when a cancellation seen inside the task was meant for it, not raised by what it called."""
+        """Tell whether a cancellation seen inside the task was meant for it, not raised by what it called."""
         ...
 
 
 class Timer(Protocol):
     """A call to come."""
 
-    def cancel(self) -> object: ...
+    def cancel(self) -> object:
+        """Cancel the call."""
+        ...
 
 
 class Wakeup(Protocol):
     """One sleeper: `set()` ends its `wait()`, and does nothing when it does not wait. Loop thread only."""
 
-    def set(self) -> None: ...
+    def set(self) -> None:
+        """End the `wait` of the sleeper; without one, do nothing."""
+        ...
 
-    def wait(self) -> Awaitable[None]: ...
+    def wait(self) -> Awaitable[None]:
+        """Sleep until `set` is called."""
+        ...
 
 
 class Here(Protocol):
@@ -64,9 +73,17 @@ class Loop(Protocol):
     #: The loop's own thread.
     here: Here
 
-    def spawn(self, function: Callable[[], Coroutine[Any, Any, None]], name: str) -> Task: ...
+    def spawn(self, function: Callable[[], Coroutine[Any, Any, None]], name: str) -> Task:
+        """Start the function as a task of this name. Loop thread only."""
+        ...
 
-    def new_wakeup(self) -> Wakeup: ...
+    def new_wakeup(self) -> Wakeup:
+        """Return a wakeup for one sleeper."""
+        ...
+
+    def turn(self) -> Awaitable[None]:
+        """Let all others have their turn: what they asked the loop to call before is called. Loop thread only."""
+        ...
 
     def call_soon(self, function: Callable[[], object]) -> None:
         """Call it when the loop turns next. Loop thread only."""
@@ -76,10 +93,12 @@ class Loop(Protocol):
         """Call it after so long, if the loop still runs then and nobody cancels that. Loop thread only."""
         ...
 
-    def call_threadsafe(self, function: Callable[[], object]) -> None: ...
+    def call_threadsafe(self, function: Callable[[], object]) -> None:
+        """Call the function on the loop's thread, soon. From any thread."""
+        ...
 
     def is_here(self) -> bool:
-        """True on the loop's own thread."""
+        """Tell whether this is the loop's own thread."""
         ...
 
 
@@ -108,15 +127,20 @@ class _AsyncioWakeup:
 
 
 def here() -> Here:
-    """This thread."""
+    """Return a mark of this thread."""
     lock = nowhere()
     lock.acquire()  # type: ignore[attr-defined]
     return lock
 
 
 def nowhere() -> Here:
-    """No thread."""
+    """Return a mark of no thread."""
     return threading.RLock()  # type: ignore[return-value]  # Condition lives on its _is_owned() too
+
+
+@types.coroutine
+def _turn() -> Generator[None, None, None]:
+    yield  # as asyncio.sleep(0) does, without what looks for it
 
 
 class _AsyncioLoop:
@@ -130,6 +154,9 @@ class _AsyncioLoop:
 
     def new_wakeup(self) -> Wakeup:
         return _AsyncioWakeup(self._loop)
+
+    def turn(self) -> Awaitable[None]:
+        return _turn()
 
     def call_soon(self, function: Callable[[], object]) -> None:
         self._loop.call_soon(function, context=self._context)
@@ -191,6 +218,11 @@ class _TrioLoop:
     def new_wakeup(self) -> Wakeup:
         return _TrioWakeup()
 
+    async def turn(self) -> None:
+        called = anyio.Event()
+        self._token.run_sync_soon(called.set)  # a checkpoint alone may come before what was asked for earlier
+        await called.wait()
+
     def call_soon(self, function: Callable[[], object]) -> None:
         self._token.run_sync_soon(function)
 
@@ -213,12 +245,12 @@ class _TrioLoop:
 
 
 def is_asyncio() -> bool:
-    """Whether the loop that runs now is asyncio's; else it is trio's. Raises anyio.NoEventLoopError outside of one."""
+    """Tell whether asyncio's loop runs now, and not trio's. Raise anyio.NoEventLoopError outside of both."""
     return not anyio.lowlevel.current_token().backend_class.__module__.endswith("_trio")
 
 
 def current_loop() -> Loop:
-    """The loop that runs now. Raises anyio.NoEventLoopError outside of one."""
+    """Return the loop that runs now. Raise anyio.NoEventLoopError outside of one."""
     return _AsyncioLoop() if is_asyncio() else _TrioLoop()
 
 
@@ -312,11 +344,11 @@ class _Bridge(Generic[T]):
             self._done()
 
     def withdraw(self) -> bool:
-        """Never begin; False when it has begun."""
+        """Take the work back before it begins; return False when it has begun."""
         return self.outcome.cancel()
 
     def cancel(self) -> None:
-        """On the other loop's thread, after it was sent."""
+        """Cancel the work on the other loop's thread, after it was sent."""
         self._is_cancelled = True
         if self._scope is not None:
             self._scope.cancel()

@@ -63,12 +63,12 @@ def undated(model: str) -> Iterator[str]:
 
 
 def is_bedrock(model: str) -> bool:
-    """Whether the name has the shape of Bedrock's ids, or is an ARN of Bedrock."""
+    """Tell whether the name has the shape of Bedrock's ids, or is an ARN of Bedrock."""
     return _BEDROCK.search(model) is not None or (model.startswith("arn:aws") and ":bedrock:" in model)
 
 
 def is_ollama(model: str) -> bool:
-    """Whether the name has one of Ollama's tags at its end."""
+    """Tell whether the name has one of Ollama's tags at its end."""
     return _OLLAMA_TAG.search(model) is not None and not model.startswith("ft:")
 
 
@@ -100,8 +100,9 @@ def last_name(model: str) -> str:
 
 @lru_cache(maxsize=4_096)
 def general_names(model: str) -> frozenset[str]:
-    """All names by which somebody may mean this one, in lower case: without a host, a region, a version, a date.
+    """Return all names by which somebody may mean this model, in lower case.
 
+    Each lacks a host, a region, a version or a date, or none of them.
     `azure/gpt-4o-2024-08-06` is itself, `gpt-4o-2024-08-06` and `gpt-4o`; a fine-tuned model is only itself.
     """
     name = model.strip().lower()

@@ -40,7 +40,7 @@ class USD(Decimal):
     """An exact amount in USD that also adds to a float, because running totals often start at `0.0`."""
 
     def __add__(self, other: Any) -> Any:
-        """USD with an exact number, a float with a float."""
+        """Return USD for an exact number, a float for a float."""
         if isinstance(other, float):
             return float(self) + other
         total = super().__add__(other)
@@ -50,9 +50,9 @@ class USD(Decimal):
 
 
 def without_separators(number: str, *, key: str) -> str:
-    """A number as Decimal reads it: `1,200.50` without its commas, `1_200` without its underscores.
+    """Return a number as Decimal reads it: `1,200.50` without its commas, `1_200` without its underscores.
 
-    Raises ConfigError, naming `key`, for a comma that stands before anything but three digits: `0,50` means 0.50 to
+    Raise ConfigError, naming `key`, for a comma that stands before anything but three digits: `0,50` means 0.50 to
     some and 50 to others.
     """
     if "," in number and _NUMBER.fullmatch(number) and not _IN_THOUSANDS.fullmatch(number):
@@ -68,7 +68,10 @@ def require_no_leftover(text: str, *, key: str) -> None:
 
 
 def _with_a_point(number: str) -> str:
-    """The likeliest meaning of a number with misplaced commas: a single one behind all points is a decimal point."""
+    """Return the likeliest meaning of a number with misplaced commas.
+
+    A single comma behind all points is a decimal point.
+    """
     is_decimal = number.count(",") == 1 and number.find(",") > number.rfind(".")
     if not is_decimal and "." not in number:
         number += "."
@@ -78,9 +81,9 @@ def _with_a_point(number: str) -> str:
 
 
 def to_nanousd(amount: str | int | float | Decimal, *, key: str = "amount") -> int:
-    """USD as nano-USD: `"$0.50"`, `"0.50usd"`, `"1,200"`, `0.5`; rounded half-even past nine decimals.
+    """Return USD as nano-USD: `"$0.50"`, `"0.50usd"`, `"1,200"`, `0.5`; rounded half-even past nine decimals.
 
-    Raises ConfigError, naming `key`, for anything that is not a finite, non-negative number, and where a comma stands
+    Raise ConfigError, naming `key`, for anything that is not a finite, non-negative number, and where a comma stands
     before other than three digits.
     """
     expected = 'an amount in USD such as "$0.50" or 0.5'
@@ -103,5 +106,5 @@ def to_nanousd(amount: str | int | float | Decimal, *, key: str = "amount") -> i
 
 
 def to_usd(nanousd: int) -> USD:
-    """The exact amount in USD."""
+    """Return the exact amount in USD."""
     return USD(Decimal(nanousd) * _NANO)

@@ -28,7 +28,7 @@ def shown(value: object, length_max: int = 200) -> str:
 
 
 def printable(text: str) -> str:
-    """Return the text with `\\x1b` and the like in the place of what moves a cursor or cannot be seen."""
+    r"""Return the text with `\x1b` and the like in the place of what moves a cursor or cannot be seen."""
     if text.isprintable():
         return text
     return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)

@@ -12,7 +12,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from hivecost.clock import Clock
 from hivecost.errors import PluginError
 from hivecost.events import Cost, Event, EventType, Totals, Usage
-from hivecost.gate_contract import GateCheck, TurnRequest
+from hivecost.gate_contract import GateCheck, GatePass, TurnRequest
 from hivecost.subscription import BusStatistics, Subscription
 
 Handler = Callable[[Any], Any]
@@ -49,7 +49,7 @@ class Bus(Protocol):
         ...
 
     def unsubscribe(self, subscription_id: str) -> bool:
-        """No more calls after this; False when the id is not known."""
+        """Make no more calls of the handler; return False when the id is not known."""
         ...
 
     async def drain(self, subscription_id: str | None = None) -> None:
@@ -61,7 +61,7 @@ class Bus(Protocol):
         ...
 
     def publish_nowait(self, event: Event) -> None:
-        """The same from anywhere, other threads included, without waiting."""
+        """Publish from anywhere, other threads included, without waiting."""
         ...
 
     def statistics(self) -> BusStatistics:
@@ -73,7 +73,9 @@ class AccountView(Protocol):
     """How one account of a budget stands. Amounts are integers in `unit`: nano-USD, tokens or calls."""
 
     @property
-    def budget(self) -> str: ...
+    def budget(self) -> str:
+        """The name of the budget."""
+        ...
 
     @property
     def scope(self) -> str:
@@ -81,19 +83,29 @@ class AccountView(Protocol):
         ...
 
     @property
-    def period(self) -> str: ...
+    def period(self) -> str:
+        """The name of the period, such as `2026-11-22` for a day."""
+        ...
 
     @property
-    def unit(self) -> Literal["usd", "tokens", "calls"]: ...
+    def unit(self) -> Literal["usd", "tokens", "calls"]:
+        """What the budget counts."""
+        ...
 
     @property
-    def limit(self) -> int: ...
+    def limit(self) -> int:
+        """The limit in force."""
+        ...
 
     @property
-    def settled(self) -> int: ...
+    def settled(self) -> int:
+        """What was billed."""
+        ...
 
     @property
-    def held(self) -> int: ...
+    def held(self) -> int:
+        """What is set aside for turns that have not ended."""
+        ...
 
     @property
     def in_doubt(self) -> int:
@@ -101,7 +113,9 @@ class AccountView(Protocol):
         ...
 
     @property
-    def remaining(self) -> int: ...
+    def remaining(self) -> int:
+        """What is left of the limit: it is neither settled, held nor in doubt."""
+        ...
 
     @property
     def reset_at(self) -> datetime | None:
@@ -113,13 +127,13 @@ class BudgetsView(Protocol):
     """How budgets stand, and changing their limits. `by` says who does, for the audit trail."""
 
     async def status(self) -> Sequence[AccountView]:
-        """Return one row for each account. Raises LedgerUnavailableError."""
+        """Return one row for each account. Raise LedgerUnavailableError."""
         ...
 
     async def set_limit(self, name: str, limit: Amount, *, scope: Mapping[str, str] | None = None, by: str) -> int:
         """Give a budget, or the accounts that a scope such as `{"agent": "planner"}` names, another limit.
 
-        Return it in what the budget counts. Raises ConfigError and LedgerUnavailableError.
+        Return it in what the budget counts. Raise ConfigError and LedgerUnavailableError.
         """
         ...
 
@@ -128,7 +142,7 @@ class BudgetsView(Protocol):
     ) -> int:
         """Raise the limit that is in force by an amount above zero; of two that raise at once, both count.
 
-        Return the new limit in what the budget counts. Raises ConfigError and LedgerUnavailableError.
+        Return the new limit in what the budget counts. Raise ConfigError and LedgerUnavailableError.
         """
         ...
 
@@ -137,7 +151,9 @@ class UsageView(Protocol):
     """Exact sums, in memory, over what the runtime has seen."""
 
     @property
-    def total(self) -> Totals: ...
+    def total(self) -> Totals:
+        """The sums of all turns."""
+        ...
 
     def by(self, dimension: Dimension) -> Mapping[str, Totals]:
         """Return the sums by the values of a dimension, such as `by("model")["gpt-4o"].cost_usd`."""
@@ -148,7 +164,9 @@ class SessionView(Protocol):
     """A session in the log, and its sums."""
 
     @property
-    def session_id(self) -> str: ...
+    def session_id(self) -> str:
+        """The id of the session."""
+        ...
 
     @property
     def status(self) -> str:
@@ -156,7 +174,9 @@ class SessionView(Protocol):
         ...
 
     @property
-    def metrics(self) -> Totals: ...
+    def metrics(self) -> Totals:
+        """The sums of the session's turns."""
+        ...
 
 
 class LogView(Protocol):
@@ -175,7 +195,7 @@ class LogView(Protocol):
     ) -> Mapping[tuple[str, ...], Totals]:
         """Return the sums of each group that there is, by its values in the order of `by`.
 
-        `by` holds any of hour, day, week, month (of `timezone`), model, provider, agent, user, org. Raises ConfigError.
+        `by` holds any of hour, day, week, month (of `timezone`), model, provider, agent, user, org. Raise ConfigError.
         """
         ...
 
@@ -203,7 +223,7 @@ class PricesView(Protocol):
         ...
 
     def price(self, model: str, usage: Usage, *, provider: str = "", at_ns: int | None = None) -> Cost:
-        """Return the cost of one turn. Never raises: an unknown model is `unpriced`, with near names in the reason."""
+        """Return the cost of one turn. Never raise: an unknown model is `unpriced`, with near names in the reason."""
         ...
 
     def upper_bound_nanousd(
@@ -241,10 +261,14 @@ class PluginHost(Protocol):
     """What a runtime offers to its plugins. All of it belongs to the runtime's event loop, unless it says otherwise."""
 
     @property
-    def bus(self) -> Bus: ...
+    def bus(self) -> Bus:
+        """The bus of the runtime."""
+        ...
 
     @property
-    def clock(self) -> Clock: ...
+    def clock(self) -> Clock:
+        """The clock of the runtime."""
+        ...
 
     @property
     def base_path(self) -> str | Path:
@@ -252,18 +276,28 @@ class PluginHost(Protocol):
         ...
 
     @property
-    def budgets(self) -> BudgetsView: ...
+    def budgets(self) -> BudgetsView:
+        """How budgets stand, and changing their limits."""
+        ...
 
     @property
-    def usage(self) -> UsageView: ...
+    def usage(self) -> UsageView:
+        """The sums of what the runtime has seen."""
+        ...
 
     @property
-    def log(self) -> LogView: ...
+    def log(self) -> LogView:
+        """The runtime log."""
+        ...
 
     @property
-    def prices(self) -> PricesView: ...
+    def prices(self) -> PricesView:
+        """The price book of the runtime."""
+        ...
 
-    def statistics(self) -> HostStatistics: ...
+    def statistics(self) -> HostStatistics:
+        """Return the runtime's counts."""
+        ...
 
     def cancel_execution_nowait(
         self, execution_id: str, reason: str | BaseException | None = None, *, after_turn: bool = False
@@ -275,15 +309,18 @@ class PluginHost(Protocol):
         ...
 
     def resolved(self, request: TurnRequest) -> TurnRequest:
-        """The request with the model and the provider as the runtime's price book understands them."""
+        """Return the request with the model and the provider as the runtime's price book understands them."""
         ...
 
     def for_model(self, request: TurnRequest, model: str) -> TurnRequest:
-        """The request as another model would be asked, at the host that was named for it if that has the model."""
+        """Return the request for another model, at the host that was named for it if that has the model."""
         ...
 
-    def add_gate_check(self, check: GateCheck) -> Callable[[], None]:
-        """Await `check` before each turn is sent: it may wait, or refuse by raising. Call the result to remove it."""
+    def add_gate_check(self, check: GateCheck, *, passes: GatePass | None = None) -> Callable[[], None]:
+        """Await `check` before each turn is sent: it may wait, or refuse by raising. Call the result to remove it.
+
+        Where `passes` says at once that the check would do nothing about a turn, it is not awaited, which is quicker.
+        """
         ...
 
 
@@ -301,13 +338,17 @@ class Plugin(Protocol):
     """
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name by which the runtime knows it, unique in one runtime."""
+        ...
 
-    def attached(self, host: PluginHost) -> AbstractAsyncContextManager[None]: ...
+    def attached(self, host: PluginHost) -> AbstractAsyncContextManager[None]:
+        """Return a context that is entered when the runtime starts, and left when it stops."""
+        ...
 
 
 def require_plugin(candidate: object) -> Plugin:
-    """The candidate itself. Raises PluginError, saying what is missing, when it is no plugin."""
+    """Return the candidate itself. Raise PluginError, saying what is missing, when it is no plugin."""
     if isinstance(candidate, type):
         raise PluginError(candidate.__name__, f"is a class; register an instance: {candidate.__name__}()")
     name = getattr(candidate, "name", None)

@@ -19,13 +19,13 @@ _BINARY: Final = getattr(os, "O_BINARY", 0)
 def open_private(path: str | os.PathLike[str], flags: int) -> int:
     """Open the file, and where `flags` make one, give it mode 0600; the mode of one that is there stays.
 
-    Raises OSError, also for a symbolic link. To be used as `opener` of `open`.
+    Raise OSError, also for a symbolic link. To be used as `opener` of `open`.
     """
     return os.open(path, flags | _NO_FOLLOW | _BINARY | getattr(os, "O_CLOEXEC", 0), _FILE_MODE)
 
 
 def make_private_file(path: Path) -> None:
-    """Make an empty file with mode 0600, unless something is there already. Raises OSError."""
+    """Make an empty file with mode 0600, unless something is there already. Raise OSError."""
     try:
         os.close(open_private(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
     except FileExistsError:
@@ -33,7 +33,7 @@ def make_private_file(path: Path) -> None:
 
 
 def make_private_folder(path: Path) -> None:
-    """Make the folder, and those above it that are missing, with mode 0700. Raises OSError."""
+    """Make the folder, and those above it that are missing, with mode 0700. Raise OSError."""
     if not path.is_dir():
         if path.parent != path:
             make_private_folder(path.parent)
@@ -41,14 +41,14 @@ def make_private_folder(path: Path) -> None:
 
 
 def make_own_folder(path: Path) -> None:
-    """The same inside the base path. Raises OSError for a symbolic link: it may lead to files of others."""
+    """Make a private folder inside the base path. Raise OSError for a symbolic link: it may lead to files of others."""
     if path.is_symlink():
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path))
     make_private_folder(path)
 
 
 def read_bounded(path: Path, bytes_max: int) -> bytes:
-    """Read a file in full. Raises OSError, also for a pipe or a device, and for a file of more than `bytes_max`."""
+    """Read a file in full. Raise OSError, also for a pipe or a device, and for a file of more than `bytes_max`."""
     with open(path, "rb", opener=lambda name, flags: os.open(name, flags | _NO_WAIT)) as file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):

@@ -60,10 +60,10 @@ CACHE_MARKS: Final = ("cache_control", "cachePoint", "cache_point")
 
 
 def reaches_outside(prompt: Any) -> bool:
-    """Whether the provider reads, or may read, what the bytes of a prompt do not bound.
+    """Tell whether the provider reads, or may read, what the bytes of a prompt do not bound.
 
     That are images, audio and files, what its own tools find (web search, code), what was sent before or is stored
-    there, and all that nobody knows. Raises RecursionError for what nests too deep, or in itself.
+    there, and all that nobody knows. Raise RecursionError for what nests too deep, or in itself.
     """
     return _reaches_outside(prompt, _DEPTH_MAX)
 
@@ -91,21 +91,22 @@ def _require_depth(depth: int) -> None:
 
 
 def tools_in(prompt: dict[Any, Any]) -> Sequence[Any]:
-    """The tools that a request offers; empty for what is no list."""
+    """Return the tools that a request offers; empty for what is no list."""
     config = prompt.get("toolConfig")
     found = prompt.get("tools") or (config.get("tools") if isinstance(config, dict) else None)
     return found if isinstance(found, list | tuple) else ()
 
 
 def _is_providers_tool(tool: Any) -> bool:
-    """Whether a tool is none of the caller's own: it has no type, which is looked at elsewhere, and an unknown name."""
+    """Tell whether a tool without a type is the provider's, by a name that none of the caller's own has."""
     return isinstance(tool, dict) and "type" not in tool and not any(name in tool for name in _OWN_TOOLS)
 
 
 def asked_tool_calls(prompt: Any) -> int:
-    """How many calls of the provider's own tools a request may be billed for: at most `max_uses` of each of them.
+    """Return how many calls of the provider's own tools a request may be billed for.
 
-    Of one that says no maximum, TOOL_CALLS; of all of them together at most `max_tool_calls`.
+    A tool counts with its `max_uses`, one that names no maximum with TOOL_CALLS; all together with at most
+    `max_tool_calls`.
     """
     if not isinstance(prompt, dict):
         return 0
@@ -115,7 +116,10 @@ def asked_tool_calls(prompt: Any) -> int:
 
 
 def asked_answers(prompt: Any) -> int:
-    """How many answers a request asks for at once, each of which is billed: OpenAI's `n`, Gemini's `candidateCount`."""
+    """Return how many answers a request asks for at once, each of which is billed.
+
+    They are OpenAI's `n` and Gemini's `candidateCount`.
+    """
     if not isinstance(prompt, dict):
         return 1
     config = prompt.get("generationConfig") or prompt.get("generation_config") or prompt.get("config")
@@ -124,14 +128,14 @@ def asked_answers(prompt: Any) -> int:
 
 
 def asked_tier(prompt: Any) -> str:
-    """The service tier that a request asks for, in its provider's words; "" where it says none."""
+    """Return the service tier that a request asks for, in its provider's words; "" where it says none."""
     tier = (prompt.get("service_tier") or prompt.get("serviceTier")) if isinstance(prompt, dict) else ""
     tier = tier.get("type") if isinstance(tier, dict) else tier
     return tier if isinstance(tier, str) and tier not in ("auto", "default", "standard_only") else ""
 
 
 def _count(number: Any, otherwise: int) -> int:
-    """The number; lenient servers take `2.0` and `"2"` for one, too."""
+    """Return the number, else `otherwise`; lenient servers take `2.0` and `"2"` for a number, too."""
     if isinstance(number, str) and number.isascii() and number.isdigit() and len(number) < _DIGITS_MAX:
         number = int(number)
     if type(number) is float and 0 < number < 10**_DIGITS_MAX:
@@ -140,9 +144,9 @@ def _count(number: Any, otherwise: int) -> int:
 
 
 def asked_cache_write(prompt: Any) -> CacheWrite:
-    """The dearest cache write that a prompt asks for: "" for none, "5m" or "1h" by the `ttl` of its cache marks.
+    """Return the dearest cache write that a prompt asks for: "" for none, "5m" or "1h" by the `ttl` of its cache marks.
 
-    Raises RecursionError for what nests too deep, or in itself.
+    Raise RecursionError for what nests too deep, or in itself.
     """
     return _asked_cache_write(prompt, _DEPTH_MAX)
 
@@ -161,6 +165,6 @@ def _asked_cache_write(prompt: Any, depth: int) -> CacheWrite:
 
 
 def parts_in(prompt: dict[Any, Any]) -> Iterable[Any]:
-    """The parts without schemas and arguments: what a provider may read by other rules than as text."""
+    """Return the parts without schemas and arguments: what a provider may read by other rules than as text."""
     own_json = _OWN_JSON if isinstance(prompt.get("name"), str) else _SCHEMAS
     return (value for key, value in prompt.items() if key not in own_json or not isinstance(value, dict))

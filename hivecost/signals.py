@@ -20,6 +20,7 @@ class ControlSignal(blinker.Signal):
     """A blinker signal that holds its receivers strongly and isolates them from each other."""
 
     def connect(self, receiver: _Receiver, sender: Any = blinker.ANY, weak: bool = False) -> _Receiver:
+        """Connect the receiver, strongly unless `weak`, and return it."""
         return super().connect(receiver, sender, weak)
 
     def announce(self, sender: Any, **facts: Any) -> None:

@@ -54,15 +54,27 @@ class Subscription(str):
     cancelled unsubscribes at once. Copies and pickles of it are plain ids.
     """
 
-    __slots__ = ("_bus", "_statistics")
+    __slots__ = ("_bus", "_statistics", "handle_waiting")
 
     _bus: _Bus
     _statistics: Callable[[], SubscriptionStatistics]
+    #: Calls the handler, a sync one with `batch`, at once with what was published before the loop's last turn; False
+    #: where that has to be waited for: `await bus.drain(subscription)`. On the bus's loop only.
+    handle_waiting: Callable[[], bool]
 
-    def __new__(cls, subscription_id: str, *, bus: _Bus, statistics: Callable[[], SubscriptionStatistics]) -> Self:
+    def __new__(
+        cls,
+        subscription_id: str,
+        *,
+        bus: _Bus,
+        statistics: Callable[[], SubscriptionStatistics],
+        handle_waiting: Callable[[], bool],
+    ) -> Self:
+        """Return the id, which knows its bus and how to get its statistics."""
         subscription = super().__new__(cls, subscription_id)
         subscription._bus = bus
         subscription._statistics = statistics
+        subscription.handle_waiting = handle_waiting
         return subscription
 
     def unsubscribe(self) -> bool:

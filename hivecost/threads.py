@@ -69,7 +69,7 @@ class _Threads:
 
 
 def start_thread(thread: threading.Thread) -> None:
-    """Start it. Raises OSError, as for everything else that a system can run out of."""
+    """Start it. Raise OSError, as for everything else that a system can run out of."""
     try:
         thread.start()
     except RuntimeError as error:
@@ -77,7 +77,7 @@ def start_thread(thread: threading.Thread) -> None:
 
 
 def no_thread(error: RuntimeError) -> OSError:
-    """What to raise where a thread could not be started."""
+    """Return the error to raise where a thread could not be started."""
     return OSError(errno.EAGAIN, f"no thread can be started ({error})")
 
 
@@ -86,7 +86,7 @@ _threads: Final = _Threads()
 
 @contextmanager
 def kept_threads() -> Iterator[None]:
-    """Until it ends, threads that have nothing to do wait for more."""
+    """Keep idle threads waiting for more work until this ends."""
     let_go = _threads.keep()
     try:
         yield
@@ -145,11 +145,15 @@ class Pauses:
         self._next = self._loop.call_later(_PAUSE_EVERY_S, self._pause)
 
     def close(self) -> None:
+        """End the pauses."""
         self._next.cancel()
 
 
 async def run_in_thread(work: Callable[[], T]) -> T:
-    """What the work gives. Nothing interrupts it: cancelling waits for its end, or natively leaves it to itself."""
+    """Return what the work gives, from a thread. Nothing interrupts the work.
+
+    Cancelling waits for its end; a native cancellation leaves it to itself.
+    """
     await anyio.lowlevel.checkpoint_if_cancelled()
     done = anyio.Event()
     ended = start_in_thread(current_loop(), work, done.set)

@@ -53,7 +53,7 @@ class TomlDocument:
             raise self.error((*where, key), f"no such key, but some of {', '.join(known)}", owner=owner)
 
     def error(self, key: KeyPath, expected: str, *, owner: str = "", got: object = None) -> ConfigError:
-        """What is wrong at `key`, with the line where it stands; `owner` is what to call all of the key but its end."""
+        """Return an error about `key`, with its line in the file; `owner` names all of the key but its end."""
         line = self._line(key)
         named = f"{owner}.{key[-1]}" if owner else dotted(key)
         return ConfigError(named, expected, file=f"{self.path}:{line}" if line else str(self.path), got=got)
@@ -89,7 +89,7 @@ class TomlDocument:
         return ConfigError(self._owner, expected, file=f"{self.path}:{line}" if line else str(self.path))
 
     def _line(self, wanted: KeyPath) -> int:
-        """Of the key, else of what is nearest above it, else 0; tomllib keeps no positions."""
+        """Return the line of the key, else of what is nearest above it, else 0; tomllib keeps no positions."""
         found, most = 0, 0
         for number, key in _keys(self._text):
             shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(key, wanted, strict=False)))
@@ -99,13 +99,13 @@ class TomlDocument:
 
 
 def dotted(key: KeyPath) -> str:
-    """`prices."my.model".input`, as it may be written in the file."""
+    """Return `prices."my.model".input`, as it may be written in the file."""
     names = [part for part in key if isinstance(part, str)]
     return ".".join(name if re.fullmatch(r"[\w-]+", name) else f'"{name}"' for name in names)
 
 
 def _excesses(text: str) -> Iterator[tuple[int, str]]:
-    """(line, what it is) of what no file needs and tomllib cannot bear."""
+    """Yield (line, what it is) of what no file needs and tomllib cannot bear."""
     line, depth, names = 1, 0, 0
     for piece in map(re.Match.group, _TOKEN.finditer(text)):
         depth += (piece in "[{") - (piece in "]}")
@@ -123,7 +123,7 @@ def _excesses(text: str) -> Iterator[tuple[int, str]]:
 
 
 def _keys(text: str) -> Iterator[tuple[int, KeyPath]]:
-    """The tables and keys that begin a line, with its number."""
+    """Yield the tables and keys that begin a line, with its number."""
     lists: Counter[KeyPath] = Counter()
     table: KeyPath = ()
     for number, line in enumerate(text.split("\n"), 1):
@@ -144,5 +144,5 @@ def _keys(text: str) -> Iterator[tuple[int, KeyPath]]:
 
 
 def _parts(dotted_key: str) -> tuple[str, ...]:
-    """`budget."a b".match` as ("budget", "a b", "match")."""
+    """Return ("budget", "a b", "match") for `budget."a b".match`."""
     return tuple(double or single or bare for double, single, bare in _PART.findall(dotted_key))

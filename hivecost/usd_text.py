@@ -7,9 +7,9 @@ _DECIMALS_MAX = 9
 
 
 def format_usd(nanousd: int, *, decimals: int = 4) -> str:
-    """`$0.0885`: at least `decimals` places (1 to 9), and more where fewer would leave less than two digits of a cost.
+    """Return `$0.0885`: at least `decimals` places (1 to 9), rounded half-even.
 
-    Rounded half-even.
+    There are more places where fewer would leave less than two digits of a cost.
     """
     amount = abs(nanousd)
     while decimals < _DECIMALS_MAX and amount < 10 ** (10 - decimals) and amount % 10 ** (_DECIMALS_MAX - decimals):

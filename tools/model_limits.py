@@ -66,7 +66,7 @@ def main(wheel: str, day: str) -> None:
 
 
 def _said(row: Mapping[str, Any]) -> _Limits:
-    """The tokens of a prompt and of an answer that a row names."""
+    """Return the tokens of a prompt and of an answer that a row names."""
     output = 0 if row["mode"] in _WITHOUT_OUTPUT else _count(row.get("max_output_tokens"))
     return _count(row.get("max_input_tokens")), output
 

@@ -47,7 +47,7 @@ Rates = dict[str, dict[str, Any]]
 
 
 def undated_rates(edition: str) -> Rates:
-    """The rates of every model of this edition that has one price for all time, by `provider model`."""
+    """Return the rates of every model of this edition that has one price for all time, by `provider model`."""
     with tempfile.TemporaryDirectory() as folder:
         pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", folder]
         subprocess.run([*pip, f"genai-prices=={edition}"], check=True)

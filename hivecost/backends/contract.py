@@ -31,7 +31,7 @@ class Rates(Protocol):
         ...
 
     def previous(self) -> bytes | None:
-        """Return those before them."""
+        """Return the rates of the update before the last; None: there was none."""
         ...
 
     def save(self, data: bytes) -> bool:
@@ -48,7 +48,9 @@ class Backend(Protocol):
         ...
 
     @property
-    def rates(self) -> Rates: ...
+    def rates(self) -> Rates:
+        """The fetched price tables of the place."""
+        ...
 
     def reader(self) -> LogReader:
         """Return a reader of the log."""

@@ -36,12 +36,14 @@ class Ledger(LeasedLedger):
         close_timeout_s: float = 30.0,
         policy: LeasePolicy = DEFAULT_POLICY,
     ) -> Self:
-        """The ledger of a base path, a folder or a URL, open inside `async with`: budgets come into force, the dead
-        are recovered.
+        """Open the ledger of a base path, which is a folder or a URL.
+
+        Use it in `async with`: entering brings the budgets into force, and recovers the holds of dead processes.
 
         `holds_max` bounds the holds that are open at once, and those that are settled and not committed yet. `policy`
         says how often it syncs, and how much it leases at a time. A place that lends nothing, such as `memory://NAME`,
         has no use for these.
+
         Opening raises LedgerUnavailableError, and ConfigError for budgets that are not `mode="hard"`, or that count
         otherwise than they did.
         """

@@ -35,7 +35,7 @@ class Tail:
         self.room = 0
 
     def begin(self, event: Event) -> None:
-        """The event, and the next ones, are of another class than those before."""
+        """Begin a segment with this event, which is of another class than those before."""
         self.room -= len(self.segment)
         self.kind, self.segment = type(event), [event]
         self.segments.append((event.type, self.segment))
@@ -48,7 +48,7 @@ class Tail:
         return segments
 
     def close(self) -> None:
-        """Whoever comes next looks at the queues first. From any thread."""
+        """Make the next publisher look at the queues first. From any thread."""
         self.room = 0
 
 
@@ -76,7 +76,7 @@ class Inbox:
         return not announced
 
     def take(self) -> Iterator[Item]:
-        """What is in it now, in the order of its arrival; who takes in meanwhile goes on where this stands."""
+        """Yield what is waiting now, in order of arrival; a taker that comes in between goes on from the same place."""
         with self._lock:
             self._announced = False
             count = len(self._items)
@@ -85,6 +85,6 @@ class Inbox:
                 yield self._items.popleft()
 
     def drop(self, why: str) -> None:
-        """One event is lost: counted and signalled."""
+        """Count and signal one event as lost."""
         self.dropped += 1
         report_inbox_loss(self._bus, self.dropped, why)

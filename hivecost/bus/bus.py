@@ -81,7 +81,7 @@ class EventBus(Publishing):
     async def aclose(self, *, timeout_s: float | None = None) -> None:
         """Refuse new events, hand on what was published, then end; always ends, whatever handlers do.
 
-        Waits for handlers for `timeout_s`, or `close_timeout_s`, at most. Raises ReentrancyError inside a handler.
+        Waits for handlers for `timeout_s`, or `close_timeout_s`, at most. Raise ReentrancyError inside a handler.
         """
         self._refuse_in_handler("aclose()")
         if not self._accepting or self._closing:
@@ -135,7 +135,7 @@ class EventBus(Publishing):
         `handler` may be sync (it runs on the loop, so be quick) or async. `event_types` None means all of them, and
         `"custom:deploy"` the CustomEvents whose name is `deploy`; `"custom"` is all CustomEvents.
         `overflow` is what happens past `max_queue` waiting events: DropOldest() unless given, Block() or DropNewest().
-        Works before the bus is open, from handlers and from any thread. Raises ConfigError for what cannot work.
+        Works before the bus is open, from handlers and from any thread. Raise ConfigError for what cannot work.
         """
         self._require_own_process()
         if not callable(handler):
@@ -163,10 +163,15 @@ class EventBus(Publishing):
         types, custom_names = _checked_types(event_types)
         self._subscribers[subscriber.id] = subscriber
         self._do_in_order(lambda: self._register(subscriber, types, custom_names))
-        return Subscription(subscriber.id, bus=self, statistics=partial(self._statistics_of, subscriber))
+        return Subscription(
+            subscriber.id,
+            bus=self,
+            statistics=partial(self._statistics_of, subscriber),
+            handle_waiting=subscriber.handle_waiting,
+        )
 
     def _do_in_order(self, change: Callable[[], None]) -> None:
-        """After what was published before, on the loop's thread."""
+        """Make the change after what was published before, on the loop's thread."""
         if self._loop is None or (self._loop.is_here() and not self._middle):
             self._collect()
             change()
@@ -174,7 +179,7 @@ class EventBus(Publishing):
             self._put_in_inbox(change, self._loop)
 
     def _register(self, subscriber: Subscriber, types: frozenset[EventType], custom_names: frozenset[str]) -> None:
-        """On the loop's thread, where no publisher is counting on the room in the queues there were."""
+        """Register on the loop's thread, where no publisher is counting on the room in the queues there were."""
         if subscriber.id in self._subscribers:
             self._spread()
             self._routes.add(subscriber, types, custom_names)
@@ -183,7 +188,7 @@ class EventBus(Publishing):
                 subscriber.start(self._loop)
 
     def unsubscribe(self, subscription_id: str) -> bool:
-        """No call starts after this; what still waited is counted as dropped. False when the id is not known.
+        """Start no more calls of the handler; count what waits as dropped. Return False when the id is not known.
 
         A call that is under way goes on to its end.
         """
@@ -195,7 +200,7 @@ class EventBus(Publishing):
         return True
 
     def _abandon(self, subscriber: Subscriber) -> None:
-        """Its task ended by itself, because its handler cancelled it."""
+        """Retire a subscription whose task ended by itself, because its handler cancelled it."""
         self._subscribers.pop(subscriber.id, None)
         self._leaving[subscriber.id] = subscriber
         self._retire(subscriber, TASK_ENDED)
@@ -207,7 +212,7 @@ class EventBus(Publishing):
         self._see_off()
 
     def _see_off(self) -> None:
-        """Of those whose handler has returned, only what they lost and how often they failed is kept."""
+        """Forget ended subscriptions whose handler has returned; keep what they lost and how often they failed."""
         for subscriber in [each for each in list(self._leaving.values()) if each.ended and each.is_finished]:
             del self._leaving[subscriber.id]
             figures = subscriber.statistics()
@@ -221,7 +226,7 @@ class EventBus(Publishing):
 
         With an id, only that subscription is waited for. The last call of one that was unsubscribed may still be under
         way. Handlers that publish for each other without end are waited for without end, as is one that hangs: give it
-        a timeout. Raises ReentrancyError inside a handler that would wait for itself.
+        a timeout. Raise ReentrancyError inside a handler that would wait for itself.
         """
         self._require_own_process()
         here = self._own_handler()
@@ -252,9 +257,9 @@ class EventBus(Publishing):
         node_id: str | None = None,
         agent_id: str | None = None,
     ) -> Event:
-        """The next matching event that is published after the call.
+        """Wait for the next matching event that is published after the call, and return it.
 
-        Raises TimeoutError after `timeout_s`, and BusClosedError at once when the bus is not open or begins to close.
+        Raise TimeoutError after `timeout_s`, and BusClosedError at once when the bus is not open or begins to close.
         """
         if not self._accepting or self._closing:
             raise BusClosedError("the bus is not open; wait inside `async with bus:` (or `async with runtime:`)")
@@ -293,7 +298,7 @@ class EventBus(Publishing):
         return subscriber.statistics()
 
     def statistics(self) -> BusStatistics:
-        """Counts of the bus and of each of its subscriptions."""
+        """Return the counts of the bus and of each of its subscriptions."""
         if self._here._is_owned():
             self._spread()
         figures = [subscriber.statistics() for subscriber in list(self._subscribers.values())]
@@ -318,7 +323,7 @@ def refuse_in_handler(bus: EventBus, what: str) -> None:
 
 
 def _checked_types(event_types: Iterable[EventType | str] | None) -> tuple[frozenset[EventType], frozenset[str]]:
-    """The types that are wanted, and the names of the CustomEvents that are."""
+    """Return the wanted event types, and the wanted names of CustomEvents."""
     if event_types is None:
         return frozenset(EventType), frozenset()
     if isinstance(event_types, str) or not isinstance(event_types, Iterable):

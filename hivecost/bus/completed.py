@@ -31,7 +31,7 @@ class _Completed(Coroutine[Any, Any, None]):
         raise kind if value is None else value
 
     def close(self) -> None:
-        """There is nothing to end."""
+        """Do nothing, because there is nothing to end."""
 
 
 COMPLETED: Final[Coroutine[Any, Any, None]] = _Completed()
@@ -55,9 +55,11 @@ class Later(Coroutine[Any, Any, None]):
         return self._begun
 
     def send(self, value: object) -> Any:
+        """Send a value into the coroutine, which begins now if it has not."""
         return self._as_task().send(value)
 
     def throw(self, kind: Any, value: Any = None, traceback: Any = None) -> Any:
+        """Throw an exception into the coroutine, which begins now if it has not."""
         return self._as_task().throw(kind if value is None else value)
 
     def close(self) -> None:

@@ -58,7 +58,7 @@ class Publishing:
         tell_children(self)
 
     def _forked(self) -> None:
-        """This process is a child of the one where the bus is open: its tasks and its loop are not here."""
+        """Mark that this process is a forked child of the one that opened the bus: its tasks and loop are not here."""
         if self._loop is None:
             self._inbox = Inbox(self)  # a thread of the parent may hold the lock of the other one
             return
@@ -70,7 +70,7 @@ class Publishing:
         """Queue it with every matching subscription, at the call: it is published, awaited or not, from any thread.
 
         `await bus.publish(event)` only waits for room where a full queue's policy is `Block`, and lets handlers have
-        their turn; cancelling that changes nothing. Raises BusClosedError when the bus is not open.
+        their turn; cancelling that changes nothing. Raise BusClosedError when the bus is not open.
         """
         tail = self._tail
         if len(tail.segment) < tail.room and self._here._is_owned():
@@ -102,7 +102,7 @@ class Publishing:
         await anyio.lowlevel.checkpoint()
 
     def _deliver(self, event: Event) -> Coroutine[Any, Any, None]:
-        """Past the tail, because it is this publisher who waits in line where a queue is full."""
+        """Deliver past the tail, because it is this publisher who waits in line where a queue is full."""
         if self._admit is not None:
             event = self._admit(event)
             _require_event(event)
@@ -134,7 +134,7 @@ class Publishing:
             await subscriber.wait_for_room(place)
 
     def publish_nowait(self, event: Event) -> None:
-        """The same without ever waiting, from any thread: a full queue drops as its policy says (Block: the newest)."""
+        """Publish without ever waiting, from any thread: a full queue drops as its policy says (Block: the newest)."""
         tail = self._tail
         if len(tail.segment) < tail.room and self._here._is_owned():
             # So many events may come without a look at any queue, and no other thread has published meanwhile.
@@ -159,7 +159,7 @@ class Publishing:
         tail.segment.append(event) if type(event) is tail.kind else self._begin_segment(event)
 
     def _begin_segment(self, event: Event) -> None:
-        """The event is of another class than the one before, or the first since the tail was handed on."""
+        """Begin a segment for an event of another class than the last, or the first since the tail was handed on."""
         _require_event(event)
         with self._middle:
             self._tail.begin(event)
@@ -214,12 +214,12 @@ class Publishing:
             raise BusClosedError("this bus belongs to the parent process; in a forked child, make another one")
 
     def _own_handler(self) -> Subscriber | None:
-        """The subscription of this bus in whose handler, or in a task of it, the calling code runs."""
+        """Return the subscription of this bus in whose handler, or a task of it, the calling code runs; else None."""
         here = current_subscriber.get()
         return here if here is not None and here.bus is self and not here.is_finished else None
 
     def _find_room(self) -> bool:
-        """How many events may come without a look at any queue; False: somebody is to be looked at now.
+        """Find how many events may come without a look at any queue; return False if the next one needs a look.
 
         Loop thread only, with all that was published handed on; other threads may subscribe and publish meanwhile.
         """
@@ -252,7 +252,7 @@ class Publishing:
         tell = self._inbox.put(item)
         self._tail.close()
         if tell:
-            loop.call_threadsafe(self._take_inbox)
+            loop.call_threadsafe(self._collect)
 
     def _take_inbox(self) -> None:
         """Deliver what other threads published, and do what they changed, in their order."""

@@ -32,6 +32,7 @@ class Place:
         self.accepted = 0
 
     def settle(self, accepted: int) -> None:
+        """End the wait of the event, which is in the queue or lost; `accepted` is the queue's count by then."""
         self.accepted = accepted
         self.settled.set()
 
@@ -58,6 +59,8 @@ class Queue:
         self._segments: deque[list[Event]] = deque()
         self._offset = 0  # so many of the first segment are gone
         self._part: Iterator[Event] = iter(())  # what it has left comes before the segments, one by one
+        #: Whoever goes through it looks at the line after each event; else it ends when somebody lines up.
+        self.is_watched = False
 
     @property
     def pending(self) -> int:
@@ -76,6 +79,7 @@ class Queue:
 
     @property
     def dropped(self) -> int:
+        """How many events were dropped, before they were accepted or after."""
         return self.refused + self.discarded
 
     # -- in ----------------------------------------------------------------------------------------------------
@@ -98,12 +102,23 @@ class Queue:
 
     def line_up(self, event: Event) -> Place:
         """Give the event the last place in line. The queue must be full."""
+        if not self.is_watched:
+            self._put_back()
         place = Place(event)
         self.line.append(place)
         return place
 
+    def _put_back(self) -> None:
+        """End the part that is handed on one by one with the event in hand; the rest waits again, before all others."""
+        rest = list(self._part)
+        if rest:
+            if self._offset:
+                self._segments[0], self._offset = self._segments[0][self._offset :], 0
+            self._segments.appendleft(rest)
+            self.waiting += len(rest)
+
     def let_in(self) -> None:
-        """As many of those in line as there is room for, those that wait longest first."""
+        """Let in as many of the events in line as there is room for, those that wait longest first."""
         places = [self.line.popleft() for _ in range(min(self.most - self.pending, len(self.line)))]
         if places:
             before = self.accepted
@@ -139,7 +154,7 @@ class Queue:
         return dropped + waited
 
     def _pass_by(self, count: int) -> None:
-        """So many of those that wait longest wait no more."""
+        """Take off so many of the events that wait longest."""
         self.waiting -= count
         self._offset += count
         while self._segments and self._offset >= len(self._segments[0]):
@@ -148,7 +163,7 @@ class Queue:
     # -- out ---------------------------------------------------------------------------------------------------
 
     def take(self, most: int, until: int | None) -> list[Event]:
-        """The next part: a segment as it is, or of short ones as many as make a part; not to be changed.
+        """Take the next part: a segment as it is, or as many short ones as make a part; the list must not be changed.
 
         At least one event must wait. With `until`, nothing that comes after so many accepted ones, unless all do.
         """
@@ -163,13 +178,13 @@ class Queue:
         return part
 
     def hand_over(self, part: list[Event]) -> list[Event]:
-        """All of it at once, in a list of the handler's own, to do with as it likes."""
+        """Hand over the whole part at once, in a list of the handler's own, to do with as it likes."""
         self.in_hand = len(part)
         return part.copy()
 
     def one_by_one(self, part: list[Event]) -> Iterator[Event]:
-        """The same, but until its turn comes an event may still be dropped."""
-        self._part, self.in_hand = iter(part), 1
+        """Iterate over a part, from which events may still be dropped until their turn comes."""
+        self._part, self.in_hand, self.is_watched = iter(part), 1, bool(self.line)
         return self._part
 
     def clear(self) -> int:
@@ -182,7 +197,7 @@ class Queue:
         return lost + (self.leave_line(self.line[-1]) if self.line else 0)
 
     def give_up_in_hand(self) -> int:
-        """The handler will not be done with them; gives how many they were."""
+        """Count the events in hand as lost, because the handler will not finish them; return their number."""
         lost, self.in_hand = self.in_hand, 0
         self.discarded += lost
         return lost

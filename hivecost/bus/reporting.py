@@ -13,7 +13,7 @@ _log = logging.getLogger("hivecost.bus")
 
 
 def report_failure(bus: object, subscriber: Subscriber, event: Event | list[Event], error: Exception) -> None:
-    """A handler raised."""
+    """Report that a handler raised, in the log and by the signal; a repeated fault is logged at round numbers only."""
     if isinstance(error, BudgetExceededError):
         _log.warning("handler %s: %s", subscriber.name, error)  # a decision, not a fault
     else:
@@ -25,7 +25,7 @@ def report_failure(bus: object, subscriber: Subscriber, event: Event | list[Even
 
 
 def report_loss(bus: object, subscriber: Subscriber, count: int, why: str) -> None:
-    """So many more events are lost to it."""
+    """Report that the subscriber lost so many more events."""
     total = subscriber.queue.dropped
     if why == CLOSED or _reaches_round_number(total, count):
         _log.warning("subscription %s has lost %d events (%s)", subscriber.name, total, why)
@@ -33,7 +33,7 @@ def report_loss(bus: object, subscriber: Subscriber, count: int, why: str) -> No
 
 
 def report_inbox_loss(bus: object, total: int, why: str) -> None:
-    """One more event of another thread is lost, for every subscription."""
+    """Report that one more event of another thread is lost, for every subscription."""
     if _reaches_round_number(total):
         _log.warning("%d events from other threads are lost (%s)", total, why)
     events_dropped.announce(bus, subscription_id="", name="inbox", count=1, why=why)

@@ -25,7 +25,7 @@ class Routes:
         self._places: dict[str, tuple[_Place, ...]] = {}
 
     def matching(self, event: Event) -> Sequence[Subscriber]:
-        """Every subscription that wants the event."""
+        """Return every subscription that wants the event."""
         plain, keyed = self._plain[event.type], self._keyed[event.type]
         return (*plain, *_matching(keyed, event)) if keyed else plain
 
@@ -52,6 +52,7 @@ class Routes:
                 by_value[value] = (*by_value.get(value, ()), subscriber)
 
     def remove(self, subscriber: Subscriber) -> None:
+        """Give the subscriber no more events."""
         for event_type, field, value in self._places.pop(subscriber.id, ()):
             if not field:
                 self._plain[event_type] = tuple(s for s in self._plain[event_type] if s is not subscriber)

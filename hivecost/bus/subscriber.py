@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 from collections import Counter
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
-from contextvars import ContextVar
+from contextvars import Context, ContextVar, copy_context
 from typing import Any, Final
 
 import anyio
@@ -82,14 +82,16 @@ class Subscriber:
         self._on_failure = on_failure
         self._on_drop = on_drop
         self._on_end = on_end
-        self._hand_on: Callable[[list[Event]], Coroutine[Any, Any, None]] = (
-            self._as_list if batch else self._await_each if _is_async(handler) else self._call_each
-        )
+        self._hand_on = self._as_list if batch else self._one_by_one
+        self._is_called_with_lists = batch and not _is_async(handler)
+        self._hand_each = self._await_each if _is_async(handler) else self._call_each
         self._part_max = BATCH_MAX if batch else _YIELD_EVERY
         self._failed = 0
         self._failures: Counter[type[Exception]] = Counter()
         self._task: Task | None = None
         self._loop: Loop | None = None
+        #: That of its task, in which handlers are called.
+        self._context: Context | None = None
         self._wakeup: Wakeup | None = None
         self._finished: anyio.Event | None = None
         self._stalled_at: int | None = None  # somebody waited in vain while so many were done
@@ -98,7 +100,7 @@ class Subscriber:
     # -- its queue ---------------------------------------------------------------------------------------------
 
     def wants(self, event: Event) -> bool:
-        """True when every filter matches; what is no text matches none."""
+        """Tell whether every filter matches the event; a field that is no text matches none."""
         return all(
             isinstance(found := getattr(event, field), str) and found == value for field, value in self.filters.items()
         )
@@ -121,11 +123,11 @@ class Subscriber:
 
     @property
     def is_tight(self) -> bool:
-        """It only waits for its turn, and soon has to drop: worth a turn of those who can wait."""
+        """Whether its queue is nearly full only because its task has had no turn; publishers that can wait then do."""
         return self.awaits_turn and self.queue.free < self.queue.spare
 
     def lines_up(self) -> bool:
-        """True when an event that finds this queue full should wait for room."""
+        """Tell whether an event that finds this queue full should wait for room."""
         queue = self.queue
         return (
             self.may_block
@@ -152,7 +154,7 @@ class Subscriber:
         return self._finished is None or self._finished.is_set()
 
     def reopen(self) -> bool:
-        """Ready for another run of the bus; False while a handler call of the last segment still ignores its end."""
+        """Get ready for another run of the bus; return False while a handler call of the last run has not ended."""
         if not self.is_finished:
             return False
         self.ended, self._is_abandoned, self.awaits_turn = False, False, True
@@ -160,6 +162,7 @@ class Subscriber:
         return True
 
     def start(self, loop: Loop) -> None:
+        """Start the subscription's task on the loop, once; an ended subscription stays ended."""
         if self._task is None and not self.ended:
             self._finished = anyio.Event()
             self._loop, self._wakeup = loop, loop.new_wakeup()
@@ -168,6 +171,7 @@ class Subscriber:
     async def _run(self) -> None:
         current_subscriber.set(self)
         enter_handler(self.name)
+        self._context = copy_context()
         assert self._wakeup is not None  # noqa: S101  # made before the task
         try:
             self._collect()
@@ -197,21 +201,53 @@ class Subscriber:
             if self._finished is not None:
                 self._finished.set()
 
-    async def _await_each(self, part: list[Event]) -> None:
-        handler, line = self._handler, self.queue.line
-        for event in self.queue.one_by_one(part):
+    def handle_waiting(self) -> bool:
+        """Call the handler, a sync one of lists, here with all that waits; return False where its task has to."""
+        queue, context = self.queue, self._context
+        while queue.pending or queue.line:
+            if context is None or queue.line or not (self.awaits_turn and self._is_called_with_lists):
+                return False
+            self.awaits_turn = False
+            try:
+                with self._middle:
+                    part = queue.take(self._part_max, None)
+                context.run(self._call_with_list, part)
+            finally:
+                queue.in_hand, self.awaits_turn = 0, True
+            self._report_progress()
+        return True
+
+    def _call_with_list(self, part: list[Event]) -> None:
+        events = self.queue.hand_over(part)
+        try:
+            self._handler(events)
+        except Exception as error:  # the edge: a handler's fault is its own
+            self._report_failure(events, error)
+        except anyio.get_cancelled_exc_class() as error:  # it awaits nothing, so nobody cancelled it
+            self._report_failure(events, _foreign(error))
+
+    async def _one_by_one(self, part: list[Event]) -> None:
+        events = self.queue.one_by_one(part)
+        if not self.queue.is_watched:
+            await self._hand_each(events)
+            return
+        for event in events:
+            await self._hand_each((event,))
+            self._report_progress()
+
+    async def _await_each(self, events: Iterable[Event]) -> None:
+        handler = self._handler
+        for event in events:
             try:
                 await handler(event)
             except Exception as error:  # the edge: a handler's fault is its own
                 self._report_failure(event, error)
             except anyio.get_cancelled_exc_class() as error:
                 self._survive_foreign_cancellation(event, error)
-            if line:
-                self._report_progress()
 
-    async def _call_each(self, part: list[Event]) -> None:
-        handler, line = self._handler, self.queue.line
-        for event in self.queue.one_by_one(part):
+    async def _call_each(self, events: Iterable[Event]) -> None:
+        handler = self._handler
+        for event in events:
             try:
                 result = handler(event)
                 if result is not None and inspect.isawaitable(result):
@@ -220,8 +256,6 @@ class Subscriber:
                 self._report_failure(event, error)
             except anyio.get_cancelled_exc_class() as error:
                 self._survive_foreign_cancellation(event, error)
-            if line:
-                self._report_progress()
 
     async def _as_list(self, part: list[Event]) -> None:
         events = self.queue.hand_over(part)
@@ -235,7 +269,7 @@ class Subscriber:
             self._survive_foreign_cancellation(events, error)
 
     def count_failures_like(self, error: Exception) -> int:
-        """How often it has raised an error of this class, this time included."""
+        """Return how often the handler has raised an error of this class, this time included."""
         self._failures[type(error)] += 1
         return self._failures[type(error)]
 
@@ -244,10 +278,13 @@ class Subscriber:
         self._on_failure(self, event, error)
 
     def _survive_foreign_cancellation(self, event: Event | list[Event], error: BaseException) -> None:
-        """A handler that awaited something cancelled raises like one that is cancelled; only the latter ends us."""
+        """Report a CancelledError that a handler got from something that it awaited, as a failure of the handler.
+
+        Raise the error where this subscription's task itself is cancelled.
+        """
         if self._task is None or self._task.was_cancelled():
             raise error
-        self._report_failure(event, RuntimeError(f"the handler awaited something that was cancelled: {error!r}"))
+        self._report_failure(event, _foreign(error))
 
     def _report_progress(self) -> None:
         """Let in those who wait for room, and tell those who wait for what was published to be handled."""
@@ -258,7 +295,7 @@ class Subscriber:
             self._wake_done_waiters()
 
     def _awaited(self) -> int | None:
-        """How many events the next of those who wait waits for."""
+        """Return the count of handled events that the next waiter waits for; None without a waiter."""
         return min(target for target, _ in self._done_waiters) if self._done_waiters else None
 
     def _wake_done_waiters(self) -> None:
@@ -327,6 +364,7 @@ class Subscriber:
         return not self._is_abandoned
 
     def statistics(self) -> SubscriptionStatistics:
+        """Return the counts as they stand."""
         queue = self.queue
         return SubscriptionStatistics(
             subscription_id=self.id,
@@ -339,6 +377,10 @@ class Subscriber:
             max_queue=queue.most,
             in_line=len(queue.line),
         )
+
+
+def _foreign(error: BaseException) -> RuntimeError:
+    return RuntimeError(f"the handler awaited something that was cancelled: {error!r}")
 
 
 def _is_async(handler: Callable[[Any], Any]) -> bool:

@@ -37,7 +37,7 @@ class AmountCommand(TyperCommand):
     """A command with an amount among its arguments: one below zero looks like an option."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Read the command line. Raises ConfigError for an amount below zero, or that a login shell has mangled."""
+        """Read the command line. Raise ConfigError for an amount below zero, or that a login shell has mangled."""
         for word in args:
             if word.startswith("-"):
                 require_no_leftover(word, key="amount")
@@ -178,7 +178,7 @@ def resolve(
 
 @asynccontextmanager
 async def _opened(data: str, name: str = "") -> AsyncIterator[tuple[LedgerStore, BudgetState]]:
-    """The ledger, and the budget as it is now. Raises ConfigError for no such budget."""
+    """Open the ledger, and give it with the budget as it is now. Raise ConfigError where there is no such budget."""
     from hivecost.backends import open_backend, read_log  # noqa: PLC0415  # as above
     from hivecost.reports import require_ledger  # noqa: PLC0415  # as above
 
@@ -263,7 +263,7 @@ def _say(line: str) -> None:
 
 
 def _amount(words: list[str], budget: BudgetState, key: str) -> Decimal:
-    """What the words say, a number of the budget's unit.
+    """Return the number that the words say, in the budget's unit.
 
     The unit must be written: where a shell has eaten the `$1` of an unquoted `$15`, 5 is left.
     """
@@ -282,7 +282,7 @@ def _amount(words: list[str], budget: BudgetState, key: str) -> Decimal:
 
 
 def _scope(named: list[str] | None, data: str) -> Mapping[str, str] | None:
-    """Whose limit it is, as `--for` says, a model as its accounts name it; None: the budget's. Raises ConfigError."""
+    """Return whose limit it is, as `--for` says; None for the budget's. Raise ConfigError."""
     scope: dict[str, str] = {}
     for text in named or ():
         attribute, equals, value = text.partition("=")
@@ -298,7 +298,7 @@ def _scope(named: list[str] | None, data: str) -> Mapping[str, str] | None:
 
 
 def _who(by: str) -> str:
-    """The name given, or the login name."""
+    """Return the name given, or the login name. Raise ConfigError where there is neither."""
     if by:
         return by
     try:

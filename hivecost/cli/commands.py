@@ -42,6 +42,14 @@ app.command()(spend)
 
 
 @app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def run(context: typer.Context) -> None:
+    """Run an agent that knows nothing of hivecost under budgets."""
+    from hivecost.cli.run import run as run_command  # noqa: PLC0415  # `hivecost --help` is quicker without
+
+    run_command(context.args)
+
+
+@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def statusline(context: typer.Context) -> None:
     """Print what today cost, in one line for a prompt."""
     from hivecost.cli.statusline import run  # noqa: PLC0415  # `hivecost --help` is quicker without
@@ -71,4 +79,4 @@ def _options(
         bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Say which.")
     ] = False,
 ) -> None:
-    """Options before the command."""
+    """Take the options before the command."""

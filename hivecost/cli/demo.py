@@ -96,6 +96,7 @@ class TurnTicker:
 
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
+        """Print each turn while the runtime runs."""
         from hivecost.events import EventType  # noqa: PLC0415  # as above
 
         subscription = host.bus.subscribe(event_types=[EventType.LLM_TURN_COMPLETE], handler=self._print)
@@ -118,7 +119,7 @@ def _show_commands(commands: dict[str, list[str]], data: str) -> None:
 
 
 def _own_command() -> str:
-    """How this command was called, so that the line that is shown can be pasted."""
+    """Return how this command was called, so that the line that is shown can be pasted."""
     called = Path(sys.argv[0])
     if called.name == "__main__.py":
         return "python -m hivecost"

@@ -16,7 +16,7 @@ _HOUSE_MODEL = "our-finetuned-llama"
 
 
 def serve_models() -> ProviderEmulator:
-    """A provider whose three models answer like busy ones, and always with the same usage."""
+    """Return a provider emulator whose three models need some time, and always answer with the same usage."""
     provider = ProviderEmulator()
     provider.always(Behaviour(usage=Usage(2_400, 260), latency_s=0.3), model=_PLAN_MODEL)
     provider.always(Behaviour(usage=Usage(5_200, 410, cache_read_tokens=4_000), latency_s=0.4), model=_RESEARCH_MODEL)
@@ -25,7 +25,7 @@ def serve_models() -> ProviderEmulator:
 
 
 def register_agents(runtime: AgentRuntime, provider: ProviderEmulator) -> None:
-    """Async agents, of which one starts another, and one that is a plain function in a thread."""
+    """Register async agents, of which one starts another, and one that is a plain function in a thread."""
     chat_url = f"{provider.openai_base_url}/chat/completions"
     messages_url = f"{provider.anthropic_base_url}/v1/messages"
 

@@ -14,8 +14,9 @@ from hivecost.plain_text import printable
 
 #: Where the files of this package are.
 _HOME: Final = f"{Path(__file__).parents[1]}/"
-#: Commands that read their own arguments, each in the module of its name.
+#: Commands that read their own arguments, each in the module of its name; those here are waited for.
 QUICK: Final = ("statusline", "today")
+_OWN_ARGUMENTS: Final = (*QUICK, "run")
 #: The exit status of a program that Ctrl-C ended, as shells say it.
 _INTERRUPTED: Final = 130
 
@@ -50,7 +51,7 @@ def _run(arguments: Sequence[str]) -> NoReturn:
 
             print(__version__)  # noqa: T201  # what was asked for
             sys.exit(0)
-        case [name, *rest] if name in QUICK:
+        case [name, *rest] if name in _OWN_ARGUMENTS:
             import_module(f"hivecost.cli.{name}").run(rest)
             sys.exit(0)
         case _:
@@ -67,7 +68,7 @@ def _fail(problem: str, status: int) -> NoReturn:
 
 
 def _with_its_place(error: Exception) -> str:
-    """What was raised, and the last line of ours that it came through."""
+    """Return the error as text, with the last line of hivecost that it came through."""
     from traceback import extract_tb  # noqa: PLC0415  # nothing is wrong, most often
 
     ours = [frame for frame in extract_tb(error.__traceback__) if frame.filename.startswith(_HOME)]

@@ -12,7 +12,7 @@ DEADLINE_S: Final = 30.0
 
 
 def fetch_rates(source: str) -> bytes:
-    """The content of a URL (http, https) or a file. Raises PriceUpdateError, naming it, when that cannot be had."""
+    """Return the content of a URL (http, https) or a file. Raise PriceUpdateError, naming it, if unreadable."""
     if source.startswith(("http://", "https://")):
         return _download(source)
     try:
@@ -26,7 +26,7 @@ def fetch_rates(source: str) -> bytes:
 
 
 def published_url() -> str:
-    """Where the installed genai-prices says that its data is published."""
+    """Return where the installed genai-prices says that its data is published."""
     from genai_prices.update_prices import DEFAULT_UPDATE_URL  # noqa: PLC0415  # 0.2 s that only an update needs
 
     return DEFAULT_UPDATE_URL
@@ -46,7 +46,7 @@ def _download(url: str) -> bytes:
 
 
 async def _fetch(url: str) -> bytes:
-    """One deadline and one limit for everything: names, redirects, headers and each read."""
+    """Fetch under one deadline and one limit for everything: names, redirects, headers and each read."""
     import anyio  # noqa: PLC0415  # as above
     import httpx2  # noqa: PLC0415  # as above
 

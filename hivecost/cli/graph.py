@@ -18,7 +18,7 @@ graph = typer.Typer(name="graph", help="What the loops of a graph's nodes obey."
 
 @graph.callback()
 def _options() -> None:
-    """What the loops of a graph's nodes obey."""
+    """Make `graph` a group of commands, also while it has a single one."""
 
 
 @graph.command()

@@ -18,6 +18,7 @@ COMMANDS: Final = {
     "prune": "Delete old turns and events; the sums of sessions, nodes and days stay exactly as they are.",
     "report": "Show what a session cost: per node, per model, in total, and what budgets did.",
     "reprice": "Price logged turns again and show old and new side by side; both are kept, and no turn is rewritten.",
+    "run": "Run an agent that knows nothing of hivecost under budgets.",
     "sessions": "List sessions, the newest first, with what each of them cost.",
     "spend": "Show who spent what: per day and user unless --by says otherwise.",
     "statusline": "Print what today cost, in one line for a prompt.",

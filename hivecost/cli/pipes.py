@@ -59,13 +59,13 @@ def outliving_readers() -> Iterator[None]:
 
 
 def is_output_left() -> bool:
-    """Whether nobody reads standard output any more: a program without an end of its own ends then."""
+    """Tell whether nobody reads standard output any more: a program without an end of its own ends then."""
     raw = getattr(getattr(sys.stdout, "buffer", None), "raw", None)
     return isinstance(raw, _Pipe) and raw.is_left
 
 
 def _with_a_file(stream: object) -> io.TextIOWrapper | None:
-    """The stream, if it is no terminal, which nobody leaves, and leads to a file of this process."""
+    """Return the stream if it leads to a file or a pipe of this process; None for a terminal, which nobody closes."""
     try:
         return stream if isinstance(stream, io.TextIOWrapper) and not stream.isatty() and stream.fileno() >= 0 else None
     except (OSError, ValueError):  # it is closed, or has no file

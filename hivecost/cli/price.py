@@ -53,7 +53,7 @@ def price(
 
 
 def line_batches(stream: BinaryIO) -> Iterator[list[bytes | None]]:
-    """The lines that can be had without waiting, again and again; None stands for one above LINE_BYTES_MAX.
+    """Yield the lines that can be had without waiting, again and again; None stands for one above LINE_BYTES_MAX.
 
     Whoever writes one call and waits for its answer gets it; whoever pipes a file is served in blocks.
     """
@@ -93,7 +93,7 @@ def _to_json(priced: dict[str, Any]) -> bytes:
 
 @contextmanager
 def _progress() -> Iterator[_Advance]:
-    """A bar on stderr while somebody watches it and the lines go elsewhere."""
+    """Show a bar on stderr while it is a terminal and the lines go elsewhere."""
     if not sys.stderr.isatty() or sys.stdout.isatty():
         yield lambda _bytes, _lines: None
         return
@@ -104,6 +104,6 @@ def _progress() -> Iterator[_Advance]:
 
 
 def _stdin_bytes() -> int | None:
-    """How much is coming, where that can be known."""
+    """Return how many bytes are coming, where that can be known."""
     status = os.fstat(sys.stdin.fileno())
     return status.st_size if stat.S_ISREG(status.st_mode) else None

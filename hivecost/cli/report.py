@@ -13,6 +13,7 @@ def report(
     session: Annotated[str, typer.Argument(help="A session id, or `latest`.")] = "latest",
     data: DataOption = DEFAULT_DATA,
     *,
+    tools: Annotated[bool, typer.Option("--tools", help="What results of tools cost that were sent again.")] = False,
     json: JsonOption = False,
 ) -> None:
     """Show what a session cost: per node, per model, in total, and what budgets did."""
@@ -26,6 +27,6 @@ def report(
         if json:
             typer.echo(to_json(loaded))
         else:
-            render_session(loaded)
+            render_session(loaded, tools=tools)
 
     anyio.run(show)

@@ -22,7 +22,7 @@ from hivecost.compaction.shapes import (
     replaced,
 )
 
-_THINKING: Final = ("thinking", "redacted_thinking")
+_THINKING: Final = frozenset({"thinking", "redacted_thinking"})
 _PLAIN_ASSISTANT: Final = Entry("assistant")
 
 
@@ -113,7 +113,7 @@ def _read_assistant(content: object) -> Entry:
         tuple(
             Call(name_of(part.get("id")), name_of(part.get("name"))) for part in parts if part.get("type") == "tool_use"
         ),
-        is_thinking=any(kind in _THINKING for kind in kinds),
+        is_thinking=not _THINKING.isdisjoint(kinds),
         is_opaque="compaction" in kinds,
         is_marked=is_marked(parts),
     )

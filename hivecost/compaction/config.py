@@ -46,6 +46,9 @@ class CompactionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
         self._require("summary_share", _is_share(self.summary_share, 0.01, 0.5), "a share of the budget, 0.01 to 0.5")
         keep = self.keep_tool_results
         self._require("keep_tool_results", type(keep) is int and keep >= 0, "a whole number, 0 or more")
+        tools = self.protected_tools
+        are_names = isinstance(tools, tuple) and all(isinstance(name, str) for name in tools)
+        self._require("protected_tools", are_names, "a tuple of names of tools")
         known = get_args(StrategyName)
         names = self.strategies
         is_known = isinstance(names, tuple) and names and len({*names}) == len(names) and {*names} <= {*known}
@@ -65,7 +68,7 @@ class CompactionConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 def read_config(given: Any) -> CompactionConfig:
     """Return a configuration from one, a mapping, or whatever has some of its fields, as a node's loop config.
 
-    A field that is missing or None has its default. Raises ConfigError for a value that cannot be, and for a key of a
+    A field that is missing or None has its default. Raise ConfigError for a value that cannot be, and for a key of a
     mapping that there is not.
     """
     if given is None:

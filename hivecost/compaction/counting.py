@@ -142,7 +142,17 @@ def _may_be_no_text(value: Any) -> bool:
         return False
     if type(value) is not dict:
         return True
-    return type(value.get("content")) not in (str, type(None)) or "encrypted_content" in value or "output" in value
+    content = value.get("content")
+    if type(content) is list and any(map(_part_may_be_no_text, content)):
+        return True
+    return type(content) not in (str, list, type(None)) or "encrypted_content" in value or "output" in value
+
+
+def _part_may_be_no_text(part: Any) -> bool:
+    kind = part.get("type") if type(part) is dict else None
+    if kind == "tool_result":
+        return type(part.get("content")) not in (str, type(None))
+    return kind not in ("text", "tool_use")
 
 
 def _length(text: str) -> int:

@@ -8,9 +8,9 @@ from typing import Any
 
 from hivecost.compaction.config import CompactionConfig
 from hivecost.compaction.counting import Counter
+from hivecost.compaction.grouping import Unit, units_of
 from hivecost.compaction.reading import read_conversation
 from hivecost.compaction.shapes import Message
-from hivecost.compaction.units import Unit, units_of
 
 
 class Draft:
@@ -65,7 +65,7 @@ class Draft:
 
     @property
     def summary_at(self) -> int | None:
-        """The index that the summary stands before."""
+        """The index of the message before which the summary stands."""
         return self._summary[0] if self._summary else None
 
     @property
@@ -151,5 +151,5 @@ class Draft:
         return tuple(sorted(left, key=lambda item: (-item[1], item[0]))[:count])
 
     def left(self, units: Iterable[Unit], *, without: Collection[Unit] = ()) -> list[Unit]:
-        """Return those of the units that were not taken out."""
+        """Return the units that were not taken out."""
         return [unit for unit in units if unit not in without and self.is_there(unit[0])]

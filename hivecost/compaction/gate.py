@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from hivecost.compaction.break_even import ESTIMATED_RATES, BreakEven, CacheState, Rates, break_even
+from hivecost.compaction.breaking_even import ESTIMATED_RATES, BreakEven, CacheState, Rates, break_even
 from hivecost.compaction.strategies.summarize import Summary, SummaryRequest
 from hivecost.errors import ConfigError
 from hivecost.pricing.quotes import Quote
@@ -46,7 +46,7 @@ class Gate:
         self.summary_nanousd = (self.summary_nanousd or 0) + (cost or 0) if known else None
 
     def would_buy(self, request: SummaryRequest, *, saved: int, rewritten: int) -> bool:
-        """Whether an edit may pass with a summary that is as long as it may be."""
+        """Tell whether an edit may pass with a summary that is as long as it may be."""
         price = self._price(request, request.max_tokens)
         return self.passes(self.judge(saved=saved, rewritten=rewritten, price=price))
 
@@ -56,7 +56,7 @@ class Gate:
         return break_even(self.rates, saved=saved, rewritten=rewritten, summary_cost=cost, cache=self._cache)
 
     def passes(self, result: BreakEven) -> bool:
-        """Whether an edit may pass."""
+        """Tell whether an edit may pass."""
         return not self.must_pay or (result.turns is not None and result.turns < self.turns_ahead)
 
     def _price(self, request: SummaryRequest, written: int) -> int:

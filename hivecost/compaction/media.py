@@ -112,7 +112,7 @@ def _base64(part: Message, url: Any) -> str:
 
 
 def _tiles(width: int, height: int) -> int:
-    """Into 2,048 x 2,048, then the short side to 768, then tiles of 512."""
+    """Return the number of tiles: fit into 2,048 x 2,048, then the short side into 768, then cut tiles of 512."""
     scale = min(1.0, 2_048 / max(width, height))
     scale = min(scale, 768 / min(width, height))
     return ceil(width * scale / 512) * ceil(height * scale / 512)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from hivecost.compaction.draft import Draft
-from hivecost.compaction.units import Unit
+from hivecost.compaction.grouping import Unit
 
 
 class Pins(msgspec.Struct, frozen=True):
@@ -58,7 +58,7 @@ def _beginning(draft: Draft, firm: set[Unit]) -> list[Unit]:
 
 
 def _marked_prefix(draft: Draft) -> list[Unit]:
-    """Return what stands before the first mark for the cache, if that leaves half of the room to others."""
+    """Return the messages before the first cache mark, if that leaves half of the room to others."""
     entries = draft.conversation.entries
     marked = next((index for index, entry in enumerate(entries) if entry.is_marked and entry.kind != "system"), -1)
     prefix = [unit for unit in draft.units if unit[-1] <= marked]

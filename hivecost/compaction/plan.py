@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, Final
 
-from hivecost.compaction.break_even import BreakEven, CacheState, Rates
+from hivecost.compaction.breaking_even import BreakEven, CacheState, Rates
 from hivecost.compaction.config import CompactionConfig, StrategyName, read_config
 from hivecost.compaction.counting import ContextCount, Counter
 from hivecost.compaction.draft import Draft
@@ -91,7 +91,7 @@ def prune_tool_results(
 ) -> Compaction:
     """Replace all results of tools but the newest `keep`, if that pays within `turns_ahead` turns; see `compact`.
 
-    Raises ConfigError as `compact` does.
+    Raise ConfigError as `compact` does.
     """
     if type(keep) is not int or keep < 0:
         raise ConfigError("keep", "a whole number, 0 or more", got=keep)

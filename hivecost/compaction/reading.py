@@ -22,6 +22,10 @@ _SHAPES: Final[Mapping[str, Shape]] = {
 }
 
 
+#: The types of parts that need not be read.
+_PLAIN: Final = frozenset({dict})
+
+
 class Conversation(msgspec.Struct, frozen=True):
     """Messages, what each of them is, and what belongs together."""
 
@@ -32,7 +36,7 @@ class Conversation(msgspec.Struct, frozen=True):
 
 
 def read_conversation(messages: Sequence[Any], shape: str) -> Conversation:
-    """Read the messages of a shape. Raises ConfigError for a shape that nobody knows, and never for a message."""
+    """Read the messages of a shape. Raise ConfigError for a shape that nobody knows, and never for a message."""
     if shape not in _SHAPES:
         raise ConfigError("shape", f"one of {', '.join(get_args(ShapeName))}", got=shape)
     known = _SHAPES[shape]
@@ -45,7 +49,7 @@ def plain_message(message: Any) -> Message:
     """Return a message as plain values; without any where it is an object that nobody can read."""
     if type(message) is dict:
         content = message.get("content")
-        if type(content) is list and any(type(part) is not dict for part in content):
+        if type(content) is list and not {*map(type, content)} <= _PLAIN:
             return {**message, "content": [_plain(part) for part in content]}
         return message
     plain = _plain(message)

@@ -68,7 +68,7 @@ class Answer:
 
     @property
     def headers(self) -> dict[str, str]:
-        """Those for the client: a stream is not encoded any more, and nobody knows how long it is."""
+        """The headers for the client: a stream is not encoded any more, and nobody knows how long it is."""
         if self._framing is None:
             return self._headers
         return {name: value for name, value in self._headers.items() if name.lower() not in _ABOUT_BYTES}
@@ -80,7 +80,7 @@ class Answer:
 
     @property
     def is_finished(self) -> bool:
-        """Of a stream: whether the provider has said the final counts."""
+        """Whether the provider has sent the final counts of a stream."""
         return self._usage.is_finished
 
     def feed(self, data: bytes) -> bytes:
@@ -117,11 +117,11 @@ class Answer:
         return self._framing.encode(self.events_at_limit(usage), is_first=not self._has_begun)
 
     def events_at_limit(self, usage: Usage | None = None) -> list[Event]:
-        """The same as events, for a client that has cut the others itself."""
+        """Return the events that end a stream whose client has cut the rest itself."""
         return self._ending.events(usage or self._usage.reading().usage)
 
     def reading(self) -> UsageReading:
-        """What is known now of what was used. An error that is not billed says why."""
+        """Return what is known now of the usage. An error that is not billed says why."""
         if self._framing is not None or self._whole is None:
             reading = self._usage.reading()
             is_lost = bool(self._problem) and reading.status is UsageStatus.MISSING
@@ -137,7 +137,7 @@ class Answer:
         return read_usage(self._with_counts(body))
 
     def readings(self) -> list[UsageReading]:
-        """One for each answer that came: some gateways send several in one stream."""
+        """Return a reading for each answer that came: some gateways send several in one stream."""
         if self._framing is None and self._whole is not None:
             return [self.reading()]
         return [answer.reading for answer in self._usage.answers()]
@@ -176,7 +176,7 @@ class Answer:
                 self._whole.clear()
 
     def _with_counts(self, body: bytes) -> object:
-        """The body; of a model's own words at Bedrock, with the counts that stand in headers."""
+        """Return the body; for a model's own format at Bedrock, with the counts that stand in headers."""
         if not value_of(self._headers, _COUNTS):
             return body
         headers = {name.lower(): value for name, value in self._headers.items()}

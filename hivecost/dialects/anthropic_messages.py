@@ -29,7 +29,7 @@ class AnthropicMessages:
     name = "anthropic.messages"
 
     def recognise(self, target: Target) -> Match | None:
-        """Vertex AI says the model in the path, and whether it is a stream."""
+        """Match the path; Vertex AI names in it the model, and whether the answer is a stream."""
         if target.method != "POST":
             return None
         if _PATH.fullmatch(target.path):
@@ -40,7 +40,7 @@ class AnthropicMessages:
         return Match(found["model"], stream=found["call"] == "streamRawPredict", provider="google")
 
     def read(self, route: Route, body: Body, headers: Mapping[str, str]) -> Asked:
-        """Raises ValueError for a body without a model."""
+        """Return what the request asks for; the body says model and stream where the path does not."""
         said = read_messages(body)
         model = route.match.model or text(body.value.get("model"))
         stream = body.value.get("stream") is True if route.match.stream is None else route.match.stream
@@ -54,21 +54,21 @@ class AnthropicMessages:
         )
 
     def framing(self, route: Route) -> SseFraming:
-        """Server-sent events."""
+        """Return the framing of server-sent events."""
         return SseFraming()
 
     def ending(self, request: ModelRequest) -> MessageEnding:
-        """Of one message."""
+        """Return the ending of one message."""
         return MessageEnding(request.model)
 
     def refused(self, refusal: Refusal, route: Route, headers: Mapping[str, str]) -> RefusalAnswer:
-        """`{"type": "error", "error": {type, message}}`."""
+        """Return `{"type": "error", "error": {type, message}}`."""
         kind = _ERRORS.get(refusal.kind, "invalid_request_error")
         return answer(refusal, {"type": "error", "error": {"type": kind, "message": refusal.message}})
 
 
 def read_messages(body: Body) -> Asked:
-    """What a body says, but for its model. A limit must be above what the model may think."""
+    """Return what a body asks for, except its model. A limit must be above what the model may think."""
     value = body.value
     limits = [value[_LIMIT_KEY]] if value.get(_LIMIT_KEY) is not None else []
     return Asked(
@@ -98,7 +98,7 @@ class MessageEnding:
             self._open.discard(index)
 
     def events(self, usage: Usage) -> list[Event]:
-        """From the end of the block to `message_stop`."""
+        """Return the events from the end of the block to `message_stop`."""
         start = [] if self._has_begun else [_event("message_start", message=self._empty(usage))]
         ends = [_event("content_block_stop", index=index) for index in sorted(self._open)]
         delta = {"stop_reason": "max_tokens", "stop_sequence": None}
@@ -122,7 +122,7 @@ def _event(kind: str, **fields: Any) -> Event:
 
 
 def message_usage(usage: Usage) -> dict[str, Any]:
-    """The usage as messages say it: input without what the cache read and wrote."""
+    """Return the usage in the form of the Messages API: input without what the cache read and wrote."""
     return {
         "input_tokens": usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens,
         "cache_creation_input_tokens": usage.cache_write_tokens,

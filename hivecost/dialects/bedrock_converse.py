@@ -31,12 +31,12 @@ class BedrockConverse:
     name = "bedrock.converse"
 
     def recognise(self, target: Target) -> Match | None:
-        """The path says the model, and whether it is a stream."""
+        """Match a path that names the model, and whether the answer is a stream."""
         found = _PATH.fullmatch(target.path) if target.method == "POST" else None
         return Match(found["model"], stream=found["call"] == "converse-stream", provider="aws") if found else None
 
     def read(self, route: Route, body: Body, headers: Mapping[str, str]) -> Asked:
-        """Raises ValueError for a configuration that is no object."""
+        """Return what the request asks for. Raise ValueError for a configuration that is no object."""
         own = body.part(_OWN_FIELDS)
         found = {(_CONFIG, _LIMIT): body.part(_CONFIG).get(_LIMIT)} | {
             (_OWN_FIELDS, name): own[name] for name in _OWN_LIMITS if name in own
@@ -52,20 +52,20 @@ class BedrockConverse:
         )
 
     def framing(self, route: Route) -> EventStreamFraming:
-        """Amazon's event stream."""
+        """Return the framing of Amazon's event stream."""
         return EventStreamFraming()
 
     def ending(self, request: ModelRequest) -> ConverseEnding:
-        """Of one stream."""
+        """Return the ending of one stream."""
         return ConverseEnding()
 
     def refused(self, refusal: Refusal, route: Route, headers: Mapping[str, str]) -> RefusalAnswer:
-        """As Amazon says errors."""
+        """Return the answer in the form of Amazon's errors."""
         return amazon_answer(refusal)
 
 
 def amazon_answer(refusal: Refusal) -> RefusalAnswer:
-    """The error's name in a header, its message in the body; 402, for botocore asks again for a 429."""
+    """Return the error's name in a header, its message in the body; status 402, because botocore retries a 429."""
     error = _ERRORS.get(refusal.kind, "ValidationException")
     return answer(refusal, {"message": refusal.message}, status=402, headers={"x-amzn-errortype": error})
 
@@ -88,7 +88,7 @@ class ConverseEnding:
                 self._open.discard(index)
 
     def events(self, usage: Usage) -> list[Event]:
-        """From the end of the block to the metadata, whose time nobody measured."""
+        """Return the events from the end of the block to the metadata, whose time nobody measured."""
         start = [] if self._has_begun else [_event("messageStart", role="assistant")]
         ends = [_event("contentBlockStop", contentBlockIndex=index) for index in sorted(self._open)]
         metadata = _event("metadata", usage=converse_usage(usage), metrics={"latencyMs": 0})
@@ -100,7 +100,7 @@ def _event(name: str, **fields: Any) -> Event:
 
 
 def converse_usage(usage: Usage) -> dict[str, int]:
-    """The usage as Converse says it: input without what the cache read and wrote."""
+    """Return the usage in the form of Converse: input without what the cache read and wrote."""
     return {
         "inputTokens": usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens,
         "outputTokens": usage.output_tokens,

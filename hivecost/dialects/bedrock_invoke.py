@@ -48,7 +48,7 @@ class _LastEvent:
         """Note nothing."""
 
     def events(self, usage: Usage) -> list[Event]:
-        """That event."""
+        """Return the last event, whatever the usage."""
         return [Event(self._fields)]
 
 
@@ -94,12 +94,15 @@ class BedrockInvoke:
     name = "bedrock.invoke"
 
     def recognise(self, target: Target) -> Match | None:
-        """The path says the model, and whether it is a stream."""
+        """Match a path that names the model, and whether the answer is a stream."""
         found = _PATH.fullmatch(target.path) if target.method == "POST" else None
         return Match(found["model"], stream=found["call"] != "invoke", provider="aws") if found else None
 
     def read(self, route: Route, body: Body, headers: Mapping[str, str]) -> Asked:
-        """Raises ValueError for a body of no known maker; at a host that nobody knows it is no call of a model."""
+        """Return what the request asks for. Raise ValueError for a body of no known maker.
+
+        At a host that nobody knows, such a body is no call of a model.
+        """
         model = route.match.model
         family = _family(model, body)
         if family is None and not route.is_known_host:
@@ -120,21 +123,21 @@ class BedrockInvoke:
         )
 
     def framing(self, route: Route) -> EventStreamFraming:
-        """Amazon's event stream."""
+        """Return the framing of Amazon's event stream."""
         return EventStreamFraming()
 
     def ending(self, request: ModelRequest) -> InvokeEnding:
-        """Of one stream."""
+        """Return the ending of one stream."""
         family = _family(request.model, request.body)
         return InvokeEnding(family.ending(request) if family else _LastEvent())
 
     def refused(self, refusal: Refusal, route: Route, headers: Mapping[str, str]) -> RefusalAnswer:
-        """As Amazon says errors."""
+        """Return the answer in the form of Amazon's errors."""
         return amazon_answer(refusal)
 
 
 def _family(model: str, body: Body) -> _Family | None:
-    """By the model's name, else by the body; None where neither says it."""
+    """Return the family by the model's name, else by the body; None where neither tells it."""
     value = body.value
     for family in _FAMILIES:
         if family.named and family.named in model and (family.named != "mistral." or "prompt" in value):
@@ -158,7 +161,7 @@ class InvokeEnding:
         self._own.observe(event)
 
     def events(self, usage: Usage) -> list[Event]:
-        """Events without names."""
+        """Return events without names."""
         *before, last = [Event(view(event.fields)) for event in self._own.events(usage) if event.fields]
         metrics = {
             "inputTokenCount": usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens,

@@ -30,7 +30,7 @@ class Decompressor:
         self._begun = False
 
     def feed(self, data: bytes, size_max: int = SIZE_MAX) -> bytes:
-        """What the bytes say. Raises ValueError for what is not encoded so, and for more than `size_max` bytes."""
+        """Return the decoded bytes. Raise ValueError for what is not encoded so, and for more than `size_max` bytes."""
         if self.is_plain:
             return data
         if self._is_deflate and not self._begun and data:
@@ -57,7 +57,7 @@ class Decompressor:
 
 
 def decompress(data: bytes, encoding: str, size_max: int = SIZE_MAX) -> bytes:
-    """The whole body, decoded. Raises ValueError as `Decompressor` does."""
+    """Return the whole body, decoded. Raise ValueError as `Decompressor` does."""
     if len(data) > size_max:
         raise ValueError(f"it has more than {size_max:,} bytes")
     return Decompressor(encoding).feed(data, size_max)

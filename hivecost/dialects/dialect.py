@@ -87,11 +87,11 @@ class Body(Protocol):
         ...
 
     def part(self, key: str) -> Mapping[str, Any]:
-        """The object at this key; empty where there is none. Raises ValueError for anything else."""
+        """Return the object at this key; empty where there is none. Raise ValueError for anything else."""
         ...
 
     def with_values(self, values: Mapping[KeyPath, Any]) -> Any:
-        """The same with these values, to be sent."""
+        """Return a copy with these values, in the form to be sent."""
         ...
 
 
@@ -110,7 +110,7 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def model(self) -> str:
-        """As the caller named it."""
+        """The model as the caller named it."""
         return self.asked.model
 
     @property
@@ -124,10 +124,10 @@ class ModelRequest(msgspec.Struct, frozen=True, kw_only=True):
         return list(tools_in(dict(self.prompt)))
 
     def to_send(self, max_tokens: int | None = None) -> Any:
-        """The body with this limit of output tokens, and with the question for usage where its stream needs one.
+        """Return the body with this limit of output tokens, and with the question for usage where its stream needs one.
 
         JSON changes in these places only, and keeps its very bytes where none is to change. What came compressed is not
-        compressed any more where it changed. A dialect without limits sets none. Raises ValueError for a limit below
+        compressed any more where it changed. A dialect without limits sets none. Raise ValueError for a limit below
         `asked.limit_min`.
         """
         if max_tokens is not None and max_tokens < self.asked.limit_min:
@@ -191,7 +191,7 @@ class Ending(Protocol):
         ...
 
     def events(self, usage: Usage) -> list[Event]:
-        """What ends the stream here, with the usage so far."""
+        """Return the events that end the stream here, with the usage so far."""
         ...
 
 
@@ -204,21 +204,21 @@ class Dialect(Protocol):
         ...
 
     def recognise(self, target: Target) -> Match | None:
-        """What the target says of a request in this dialect; None for any other."""
+        """Return what the target says of a request in this dialect; None for any other."""
         ...
 
     def read(self, route: Route, body: Body, headers: Mapping[str, str]) -> Asked:
-        """What the body says. Raises ValueError, with words for people, where that cannot be told."""
+        """Return what the body asks for. Raise ValueError, with words for people, where that cannot be told."""
         ...
 
     def framing(self, route: Route) -> Framing:
-        """How a stream is cut where its answer does not say so itself."""
+        """Return how a stream is cut where its answer does not say so itself."""
         ...
 
     def ending(self, request: ModelRequest) -> Ending:
-        """Knows how to end one stream."""
+        """Return what knows how to end one stream."""
         ...
 
     def refused(self, refusal: Refusal, route: Route, headers: Mapping[str, str]) -> RefusalAnswer:
-        """The answer to a request with these headers that is not sent."""
+        """Return the answer to a request with these headers that is not sent."""
         ...

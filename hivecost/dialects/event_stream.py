@@ -36,7 +36,7 @@ class EventStreamFraming:
         self._has_chunks = False
 
     def feed(self, data: bytes) -> Iterator[Piece]:
-        """The frames that are whole by now."""
+        """Yield the frames that are whole by now."""
         if self._passes:
             yield Piece(data, None)
             return
@@ -55,13 +55,13 @@ class EventStreamFraming:
             yield self._piece(frame, headers_size)
 
     def close(self) -> Iterator[Piece]:
-        """A frame that did not come to its end, or what is no frame."""
+        """Yield the rest: a frame without its end, or bytes that are no frame."""
         if self._pending:
             yield Piece(bytes(self._pending), None)
             self._pending.clear()
 
     def encode(self, events: list[Event], *, is_first: bool) -> bytes:
-        """The bytes that end a stream with these events; a model's own have no name."""
+        """Return the bytes that end a stream with these events; a model's own events have no name."""
         return b"".join(
             event_frame(event.name, event.fields[event.name]) if event.name else chunk_frame(event.fields)
             for event in events
@@ -78,18 +78,18 @@ class EventStreamFraming:
 
 
 def event_frame(name: str, fields: Mapping[str, Any]) -> bytes:
-    """A frame of an event that has a name."""
+    """Return the frame of an event that has a name."""
     headers = {":event-type": name, ":content-type": "application/json", ":message-type": "event"}
     return encode_frame(headers, json.dumps(fields, separators=(",", ":")).encode())
 
 
 def chunk_frame(fields: Mapping[str, Any]) -> bytes:
-    """A frame of a model's own event."""
+    """Return the frame of a model's own event."""
     return event_frame(CHUNK, {"bytes": base64.b64encode(json.dumps(fields).encode()).decode()})
 
 
 def encode_frame(headers: Mapping[str, str], payload: bytes) -> bytes:
-    """A frame with these headers."""
+    """Return a frame with these headers and this payload."""
     head = b"".join(_header(name.encode(), value.encode()) for name, value in headers.items())
     sizes = struct.pack(">II", _AROUND + len(head) + len(payload), len(head))
     frame = sizes + _CHECKSUM.pack(zlib.crc32(sizes)) + head + payload
@@ -101,7 +101,7 @@ def _header(name: bytes, value: bytes) -> bytes:
 
 
 def _headers(data: bytes) -> Iterator[tuple[str, str]]:
-    """Those that are text."""
+    """Yield the headers that are text."""
     at = 0
     while at < len(data):
         name_end = at + 1 + data[at]

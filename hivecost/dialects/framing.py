@@ -34,13 +34,13 @@ class Framing(Protocol):
     """Cuts one stream. All bytes that it is fed come out again in its pieces, in their order."""
 
     def feed(self, data: bytes) -> Iterator[Piece]:
-        """The events that are whole by now."""
+        """Yield the events that are whole by now."""
         ...
 
     def close(self) -> Iterator[Piece]:
-        """What is left when the stream has ended, which may be an event without its end."""
+        """Yield what is left when the stream has ended, which may be an event without its end."""
         ...
 
     def encode(self, events: list[Event], *, is_first: bool) -> bytes:
-        """The bytes that end a stream with these events, where nothing was sent before if it `is_first`."""
+        """Return the bytes that end a stream with these events, where nothing was sent before if it `is_first`."""
         ...

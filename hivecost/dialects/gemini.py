@@ -33,7 +33,7 @@ class Gemini:
     name = "google.gemini"
 
     def recognise(self, target: Target) -> Match | None:
-        """The path says the model, and whether it is a stream."""
+        """Match a path that names the model, and whether the answer is a stream."""
         found = _PATH.fullmatch(target.path) if target.method == "POST" else None
         if found is None:
             return None
@@ -41,7 +41,7 @@ class Gemini:
         return Match(model, stream=found["call"] == "streamGenerateContent", provider="google")
 
     def read(self, route: Route, body: Body, headers: Mapping[str, str]) -> Asked:
-        """Raises ValueError for a configuration that is no object."""
+        """Return what the request asks for. Raise ValueError for a configuration that is no object."""
         keys = [
             (config, name)
             for config in _CONFIGS
@@ -58,15 +58,15 @@ class Gemini:
         )
 
     def framing(self, route: Route) -> Framing:
-        """Server-sent events where they were asked for, else a list that comes one by one."""
+        """Return the framing of server-sent events where they were asked for, else of a list that comes one by one."""
         return SseFraming() if route.target.query.get("alt") == "sse" else JsonArrayFraming()
 
     def ending(self, request: ModelRequest) -> GeminiEnding:
-        """Of one stream."""
+        """Return the ending of one stream."""
         return GeminiEnding(request)
 
     def refused(self, refusal: Refusal, route: Route, headers: Mapping[str, str]) -> RefusalAnswer:
-        """`{"error": {code, message, status}}`; in a list where the answer would be one."""
+        """Return `{"error": {code, message, status}}`; in a list where the answer would be one."""
         error = {
             "code": STATUSES[refusal.kind],
             "message": refusal.message,
@@ -99,7 +99,7 @@ class GeminiEnding:
                 (self._open.discard if candidate.get("finishReason") else self._open.add)(index)
 
     def events(self, usage: Usage) -> list[Event]:
-        """The last chunk."""
+        """Return the last chunk."""
         candidates = [
             {"content": {"parts": [{"text": ""}], "role": "model"}, "finishReason": "MAX_TOKENS", "index": index}
             for index in sorted(self._open)
@@ -108,7 +108,7 @@ class GeminiEnding:
 
 
 def gemini_usage(usage: Usage) -> dict[str, Any]:
-    """The usage as Gemini says it: thoughts stand beside the answer."""
+    """Return the usage in Gemini's form: thoughts stand beside the answer."""
     return {
         "promptTokenCount": usage.input_tokens,
         "cachedContentTokenCount": usage.cache_read_tokens,

@@ -58,7 +58,7 @@ _LOCAL_PORTS: Final = {"11434": "ollama"}
 
 
 def provider_of(host: str) -> str | None:
-    """Who bills at a host whose name is in lower case: "" where it only passes on, None where nobody knows."""
+    """Return who bills at a host in lower case; "" where it only passes requests on, None where nobody knows."""
     end = host
     while end:
         if (provider := _PROVIDERS.get(end)) is not None:
@@ -68,5 +68,5 @@ def provider_of(host: str) -> str | None:
 
 
 def local_provider(port: str) -> str:
-    """Who serves models at this port of a host that nobody knows; "" where that says nothing."""
+    """Return who serves models at this port of a host that nobody knows; "" where the port does not tell."""
     return _LOCAL_PORTS.get(port, "")

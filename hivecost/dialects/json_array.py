@@ -26,7 +26,7 @@ class JsonArrayFraming:
         self._passes = False
 
     def feed(self, data: bytes) -> Iterator[Piece]:
-        """The elements that are whole by now."""
+        """Yield the elements that are whole by now."""
         if self._passes:
             yield Piece(data, None)
             return
@@ -41,18 +41,18 @@ class JsonArrayFraming:
             yield from self.close()
 
     def close(self) -> Iterator[Piece]:
-        """What follows the last element."""
+        """Yield what follows the last element."""
         if self._pending:
             yield Piece(bytes(self._pending), None)
             self._pending.clear()
 
     def encode(self, events: list[Event], *, is_first: bool) -> bytes:
-        """The bytes that end an array with these elements."""
+        """Return the bytes that end an array with these elements."""
         said = ",\r\n".join(json.dumps(event.data) for event in events)
         return (("[" if is_first else ",\r\n") + said + "]").encode()
 
     def _element_end(self) -> int:
-        """Where the first element ends; 0 where it has not ended yet."""
+        """Return where the first element ends; 0 where it has not ended yet."""
         while found := (_INSIDE if self._in_text else _OUTSIDE).search(self._pending, self._looked_at):
             sign, self._looked_at = found.group(), found.end()
             if sign == b"\\":

@@ -17,7 +17,7 @@ class JsonLinesFraming:
         self._passes = False
 
     def feed(self, data: bytes) -> Iterator[Piece]:
-        """The lines that are whole by now."""
+        """Yield the lines that are whole by now."""
         if self._passes:
             yield Piece(data, None)
             return
@@ -32,13 +32,13 @@ class JsonLinesFraming:
             self._pending.clear()
 
     def close(self) -> Iterator[Piece]:
-        """The last line, where it has no end."""
+        """Yield the last line, where it has no end."""
         if self._pending:
             yield _piece(bytes(self._pending))
             self._pending.clear()
 
     def encode(self, events: list[Event], *, is_first: bool) -> bytes:
-        """The bytes that end a stream with these events."""
+        """Return the bytes that end a stream with these events."""
         return b"".join(json.dumps(event.data, separators=(",", ":")).encode() + b"\n" for event in events)
 
 

@@ -11,7 +11,7 @@ TOKENS_MAX: Final = 10**9
 
 
 def limit_of(values: Iterable[Any]) -> int:
-    """The largest of the limits that stand in a request.
+    """Return the largest of the limits that stand in a request.
 
     0 where none does, and where one is no number above zero: a provider may take it for none at all.
     """

@@ -24,12 +24,12 @@ class OllamaChat:
     name = "ollama.chat"
 
     def recognise(self, target: Target) -> Match | None:
-        """By its path."""
+        """Match the path."""
         is_chat = target.method == "POST" and target.path == _PATH
         return Match(provider="ollama") if is_chat else None
 
     def read(self, route: Route, body: Body, headers: Mapping[str, str]) -> Asked:
-        """A negative limit is none. Raises ValueError for options that are no object."""
+        """Return what the request asks for; a negative limit is none. Raise ValueError for options of another type."""
         limit = body.part("options").get("num_predict")
         return Asked(
             model=text(body.value.get("model")),
@@ -39,15 +39,15 @@ class OllamaChat:
         )
 
     def framing(self, route: Route) -> JsonLinesFraming:
-        """An object a line."""
+        """Return the framing: one object a line."""
         return JsonLinesFraming()
 
     def ending(self, request: ModelRequest) -> OllamaEnding:
-        """Of one answer."""
+        """Return the ending of one answer."""
         return OllamaEnding(request.model)
 
     def refused(self, refusal: Refusal, route: Route, headers: Mapping[str, str]) -> RefusalAnswer:
-        """`{"error": message}`."""
+        """Return `{"error": message}`."""
         return answer(refusal, {"error": refusal.message})
 
 
@@ -62,7 +62,7 @@ class OllamaEnding:
         self._envelope |= {key: event.fields[key] for key in self._envelope if key in event.fields}
 
     def events(self, usage: Usage) -> list[Event]:
-        """The last line."""
+        """Return the last line."""
         last = {
             "message": {"role": "assistant", "content": ""},
             "done": True,

@@ -35,12 +35,12 @@ class OpenAIChat:
     name = "openai.chat"
 
     def recognise(self, target: Target) -> Match | None:
-        """Azure says the model in the path."""
+        """Match the path; Azure names the model in it."""
         found = _PATH.fullmatch(target.path) if target.method == "POST" else None
         return Match(model=found["deployment"] or "") if found else None
 
     def read(self, route: Route, body: Body, headers: Mapping[str, str]) -> Asked:
-        """Raises ValueError for a body without a model, and for options that are no object."""
+        """Return what the request asks for. Raise ValueError for options that are no object."""
         value = body.value
         model = route.match.model or text(value.get("model"))
         stream = value.get("stream") is True
@@ -59,21 +59,21 @@ class OpenAIChat:
         )
 
     def framing(self, route: Route) -> SseFraming:
-        """Server-sent events."""
+        """Return the framing of server-sent events."""
         return SseFraming()
 
     def ending(self, request: ModelRequest) -> ChatEnding:
-        """With usage where the caller had asked for it."""
+        """Return the ending of one stream, with usage where the caller had asked for it."""
         options = view(request.body.value.get("stream_options"))
         return ChatEnding(request, says_usage=options.get("include_usage") is True)
 
     def refused(self, refusal: Refusal, route: Route, headers: Mapping[str, str]) -> RefusalAnswer:
-        """As OpenAI says errors."""
+        """Return the answer in the form of OpenAI's errors."""
         return openai_answer(refusal, headers)
 
 
 def is_usage_chunk(event: Event) -> bool:
-    """Whether it is the chunk of a chat that is there where usage was asked for: with usage, and no choices."""
+    """Tell whether it is the chunk that comes where usage was asked for: with usage, and no choices."""
     return event.fields.get("choices") == [] and bool(view(event.fields.get("usage")))
 
 
@@ -109,7 +109,7 @@ class ChatEnding:
                 (self._open.discard if choice.get("finish_reason") else self._open.add)(index)
 
     def events(self, usage: Usage) -> list[Event]:
-        """Chunks, and the text that ends all."""
+        """Return chunks, and the text that ends the stream."""
         ends = [
             self._chunk([{"index": index, "delta": {}, "logprobs": None, "finish_reason": "length"}])
             for index in sorted(self._open)
@@ -122,7 +122,7 @@ class ChatEnding:
 
 
 def chat_usage(usage: Usage) -> dict[str, Any]:
-    """The usage as chat completions say it."""
+    """Return the usage in the form of chat completions."""
     return {
         "prompt_tokens": usage.input_tokens,
         "completion_tokens": usage.output_tokens,

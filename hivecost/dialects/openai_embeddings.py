@@ -22,25 +22,25 @@ class OpenAIEmbeddings:
     name = "openai.embeddings"
 
     def recognise(self, target: Target) -> Match | None:
-        """Azure says the model in the path."""
+        """Match the path; Azure names the model in it."""
         found = _PATH.fullmatch(target.path) if target.method == "POST" else None
         return Match(model=found["deployment"] or "", stream=False) if found else None
 
     def read(self, route: Route, body: Body, headers: Mapping[str, str]) -> Asked:
-        """An input may come as tokens, which are then known."""
+        """Return what the request asks for; an input that comes as tokens has a known number of them."""
         value = body.value
         return Asked(model=route.match.model or text(value.get("model")), input_tokens=_tokens(value.get("input")))
 
     def framing(self, route: Route) -> SseFraming:
-        """No answer is a stream."""
+        """Return the framing of server-sent events, though no answer is a stream."""
         return SseFraming()
 
     def ending(self, request: ModelRequest) -> NoEnding:
-        """There is nothing to end."""
+        """Return an ending without events, because no answer is a stream."""
         return NoEnding()
 
     def refused(self, refusal: Refusal, route: Route, headers: Mapping[str, str]) -> RefusalAnswer:
-        """As OpenAI says errors."""
+        """Return the answer in the form of OpenAI's errors."""
         return openai_answer(refusal, headers)
 
 
@@ -51,12 +51,12 @@ class NoEnding:
         """Note nothing."""
 
     def events(self, usage: Usage) -> list[Event]:
-        """None."""
+        """Return no event."""
         return []
 
 
 def _tokens(given: Any) -> int:
-    """How many tokens the input is, where it is all tokens; else 0."""
+    """Return how many tokens the input is, where it is all tokens; else 0."""
     inputs = items(given)
     lists = [inputs] if inputs and type(inputs[0]) is int else inputs
     if not all(isinstance(one, list) and all(type(token) is int for token in one) for one in lists):

@@ -26,11 +26,11 @@ class OpenAIResponses:
     name = "openai.responses"
 
     def recognise(self, target: Target) -> Match | None:
-        """By its path."""
+        """Match the path."""
         return Match() if target.method == "POST" and _PATH.fullmatch(target.path) else None
 
     def read(self, route: Route, body: Body, headers: Mapping[str, str]) -> Asked:
-        """Of one that runs in the background, this answer says no usage."""
+        """Return what the request asks for; the answer to one that runs in the background has no usage."""
         value = body.value
         limit = value.get(_LIMIT_KEY)
         return Asked(
@@ -44,13 +44,13 @@ class OpenAIResponses:
         )
 
     def framing(self, route: Route) -> SseFraming:
-        """Server-sent events."""
+        """Return the framing of server-sent events."""
         return SseFraming()
 
     def ending(self, request: ModelRequest) -> ResponseEnding:
-        """Of one response."""
+        """Return the ending of one response."""
         return ResponseEnding(request.model)
 
     def refused(self, refusal: Refusal, route: Route, headers: Mapping[str, str]) -> RefusalAnswer:
-        """As OpenAI says errors."""
+        """Return the answer in the form of OpenAI's errors."""
         return openai_answer(refusal, headers)

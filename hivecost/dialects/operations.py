@@ -48,7 +48,7 @@ class _Parameters:
         self.value = value
 
     def part(self, key: str) -> Mapping[str, Any]:
-        """The object at this key. Raises ValueError for anything else."""
+        """Return the object at this key; empty where there is none. Raise ValueError for anything else."""
         part = self.value.get(key)
         if part is None:
             return EMPTY
@@ -57,7 +57,7 @@ class _Parameters:
         raise ValueError(f"{key!r} is no object")
 
     def with_values(self, values: Mapping[KeyPath, Any]) -> dict[str, Any]:
-        """A copy with these values; what does not change is shared."""
+        """Return a copy with these values; what does not change is shared."""
         changed = dict(self.value)
         for (*outer, key), value in values.items():
             if outer:
@@ -76,18 +76,18 @@ class _BodyParameter:
         self.value: Mapping[str, Any] = body.value
 
     def part(self, key: str) -> Mapping[str, Any]:
-        """The object at this key. Raises ValueError for anything else."""
+        """Return the object at this key; empty where there is none. Raise ValueError for anything else."""
         return self._body.part(key)
 
     def with_values(self, values: Mapping[KeyPath, Any]) -> dict[str, Any]:
-        """The parameters with another body."""
+        """Return the parameters with the changed body."""
         return {**self._parameters, "body": self._body.with_values(values)} if values else dict(self._parameters)
 
 
 def recognise_operation(
     service: str, operation: str, parameters: Mapping[str, Any]
 ) -> Route | Free | Unmetered | Unknown:
-    """What a call of botocore's is; `service` as in `boto3.client(service)`. Never raises."""
+    """Return what a call of botocore's is; `service` as in `boto3.client(service)`. Never raise."""
     if service not in {_SERVICE, *_PAID_SERVICES}:
         return Unknown(service)
     if operation.startswith(_FREE):
@@ -101,7 +101,7 @@ def recognise_operation(
 
 
 def read_operation(route: Route, parameters: Mapping[str, Any]) -> ModelRequest | Unreadable | Unknown:
-    """What such a call asks for; `to_send` gives parameters. Never raises."""
+    """Return what such a call asks for; its `to_send` gives parameters. Never raise."""
     tier_name, tier_header = _TIER
     if route.dialect is not _INVOKE:
         return read_body(route, EMPTY, _Parameters(parameters))

@@ -28,7 +28,7 @@ _ESCAPED_LETTER: Final = re.compile(r"\\u00[4-7]")
 
 
 def read_request(route: Route, headers: Mapping[str, str], body: bytes | None) -> ModelRequest | Unreadable | Unknown:
-    """What a call of a model asks for. Never raises.
+    """Return what a call of a model asks for. Never raise.
 
     `body` is None where it is a stream that cannot be read before it is sent. At a host that nobody knows, a
     body without a model and one that is no JSON by its type are no such call.
@@ -46,7 +46,7 @@ def read_request(route: Route, headers: Mapping[str, str], body: bytes | None) -
 
 
 def read_body(route: Route, headers: Mapping[str, str], body: Body) -> ModelRequest | Unreadable | Unknown:
-    """The same of a body that was read already."""
+    """Return what a request asks for whose body was read already. Never raise."""
     try:
         asked = route.dialect.read(route, body, headers)
         if not asked.model:
@@ -66,7 +66,7 @@ def read_body(route: Route, headers: Mapping[str, str], body: Body) -> ModelRequ
 
 
 def _cache_write(body: Body) -> CacheWrite:
-    """As the marks say; looked for in every part only where there may be one."""
+    """Return the cache write that the marks ask for, and look for marks only where there may be one."""
     text = body.text if isinstance(body, JsonBody) else None
     if text is not None and not (any(mark in text for mark in CACHE_MARKS) or _ESCAPED_LETTER.search(text)):
         return ""

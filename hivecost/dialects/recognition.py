@@ -48,7 +48,7 @@ _FREE_OF: Final = {
 
 
 def recognise(method: str, host: str, path: str) -> Route | Free | Unmetered | Unknown:
-    """What a request is by its address alone: `host` may have a port, `path` a query. Never raises."""
+    """Return what a request is by its address alone: `host` may have a port, `path` a query. Never raise."""
     target = _target(method, host, path)
     provider = provider_of(target.host)
     for dialect in DIALECTS:

@@ -33,7 +33,7 @@ _CODEX: Final = "codex"
 def answer(
     refusal: Refusal, body: Any, *, status: int | None = None, headers: Mapping[str, str] | None = None
 ) -> RefusalAnswer:
-    """The answer with this body as JSON, and the headers of every refusal before those given."""
+    """Return the answer with this body as JSON, and the headers of every refusal before those given."""
     data = json.dumps(body).encode()
     common = {
         "content-type": "application/json",
@@ -47,7 +47,7 @@ def answer(
 
 
 def openai_answer(refusal: Refusal, headers: Mapping[str, str]) -> RefusalAnswer:
-    """The answer as OpenAI's APIs say errors: `{"error": {message, type, param, code}}`."""
+    """Return the answer in the form of OpenAI's errors: `{"error": {message, type, param, code}}`."""
     kind = _OPENAI_TYPES[refusal.kind]
     is_codex = value_of(headers, "user-agent").lower().startswith(_CODEX)
     error = {
@@ -60,7 +60,7 @@ def openai_answer(refusal: Refusal, headers: Mapping[str, str]) -> RefusalAnswer
 
 
 def value_of(headers: Mapping[str, str], name: str) -> str:
-    """The value of a header, whose name may be written in any case; "" where there is none."""
+    """Return the value of a header, whose name may be written in any case; "" where there is none."""
     return next((value for key, value in headers.items() if key.lower() == name), "")
 
 

@@ -76,7 +76,7 @@ class ResponseEnding:
             self._keep_part(key[0], fields)
 
     def _keep_part(self, name: str, fields: dict[str, Any]) -> None:
-        """In its item, which is said again when it is done."""
+        """Keep the part in its item, which is repeated when it is done."""
         holder, _ = _PARTS[name]
         item = self._items.setdefault(fields.get("output_index"), {})
         item[holder] = [*items(item.get(holder)), fields.get("part")]
@@ -90,7 +90,7 @@ class ResponseEnding:
             self._keep_text(key[0], begun[0], text_of(fields.get(name)))
 
     def _keep_text(self, name: str, fields: dict[str, Any], said: str) -> None:
-        """In its part while that is open, else in its item."""
+        """Keep the text in its part while that is open, else in its item."""
         index = fields.get("output_index")
         places = [key for key in self._open_parts if key[1:] == _key(name, fields)[1:]]
         holder = dict(view(self._open_parts[places[0]].get("part"))) if places else self._items.setdefault(index, {})
@@ -99,7 +99,7 @@ class ResponseEnding:
             self._open_parts[places[0]] = {**self._open_parts[places[0]], "part": holder}
 
     def events(self, usage: Usage) -> list[Event]:
-        """What ends texts, parts, items and the response, numbered on."""
+        """Return the events that end texts, parts, items and the response, with the next sequence numbers."""
         said = [*self._texts_done(), *self._parts_done(), *self._items_done(), self._incomplete(usage)]
         return [
             Event({"type": kind, "sequence_number": number, **fields}, kind)
@@ -146,12 +146,12 @@ def _place(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def text_of(value: object) -> str:
-    """A text as it is; "" for anything else."""
+    """Return a text as it is; "" for anything else."""
     return value if isinstance(value, str) else ""
 
 
 def response_usage(usage: Usage) -> dict[str, Any]:
-    """The usage as responses say it."""
+    """Return the usage in the form of the Responses API."""
     return {
         "input_tokens": usage.input_tokens,
         "input_tokens_details": {"cached_tokens": usage.cache_read_tokens, "cache_write_tokens": 0},

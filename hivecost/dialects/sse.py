@@ -1,4 +1,4 @@
-"""Server-sent events: https://html.spec.whatwg.org/multipage/server-sent-events.html"""
+"""Server-sent events, as https://html.spec.whatwg.org/multipage/server-sent-events.html says."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class SseFraming:
         self._passes = False
 
     def feed(self, data: bytes) -> Iterator[Piece]:
-        """The events that are whole by now."""
+        """Yield the events that are whole by now."""
         if self._passes:
             yield Piece(data, None)
             return
@@ -45,13 +45,13 @@ class SseFraming:
             self._pending.clear()
 
     def close(self) -> Iterator[Piece]:
-        """What is left when the stream has ended: many servers leave out the last empty line."""
+        """Yield what is left when the stream has ended: many servers leave out the last empty line."""
         if self._pending:
             yield _piece(bytes(self._pending))
             self._pending.clear()
 
     def encode(self, events: list[Event], *, is_first: bool) -> bytes:
-        """The bytes that end a stream with these events."""
+        """Return the bytes that end a stream with these events."""
         return b"".join(map(_encoded, events))
 
 
@@ -76,7 +76,7 @@ def _piece(raw: bytes) -> Piece:
 
 
 def read_json(data: bytes) -> dict[str, Any] | str:
-    """The object that the bytes say; as text where they say none."""
+    """Return the JSON object that the bytes hold; where they hold none, return them as text."""
     text = data.decode(errors="replace")
     with suppress(ValueError, RecursionError):
         value = from_json(text)

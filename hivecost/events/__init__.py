@@ -7,17 +7,21 @@ from hivecost.events.controls import AlertRaised, BudgetExceeded, BudgetWarning,
 from hivecost.events.cost import FROM_ALL, FROM_ANSWER, Cost, CostStatus
 from hivecost.events.custom import CustomEvent, UnknownEvent
 from hivecost.events.executions import ExecutionCompleted, ExecutionStarted, ExecutionStatus
+from hivecost.events.sent_prompts import NEWEST_RESULTS, TOOL_NAME_MAX, CarriedResults, SentPrompt
 from hivecost.events.turns import ChargeSettled, LLMTurnComplete, ToolCallCompleted, Totals
 from hivecost.events.usage import TOKENS_PER_TURN_MAX, USAGE_FIELDS, Usage, usage_problem
 
 __all__ = [
     "FROM_ALL",
     "FROM_ANSWER",
+    "NEWEST_RESULTS",
     "TOKENS_PER_TURN_MAX",
+    "TOOL_NAME_MAX",
     "USAGE_FIELDS",
     "AlertRaised",
     "BudgetExceeded",
     "BudgetWarning",
+    "CarriedResults",
     "ChargeSettled",
     "CompactionTrigger",
     "ContextCompacted",
@@ -31,6 +35,7 @@ __all__ = [
     "ExecutionStatus",
     "LLMTurnComplete",
     "RateLimited",
+    "SentPrompt",
     "ToolCallCompleted",
     "Totals",
     "UnknownEvent",

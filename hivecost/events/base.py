@@ -52,7 +52,7 @@ _next_event_id = _counting_from_random()
 
 
 def new_event_id() -> str:
-    """64 random bits drawn once per process, and a counter; atomic over threads."""
+    """Return 64 random bits drawn once per process, and a counter; atomic over threads."""
     return _next_event_id()
 
 
@@ -66,12 +66,12 @@ if hasattr(os, "register_at_fork"):
 
 
 def new_session_id(now_ns: int) -> str:
-    """`session_YYYYMMDD_HHMMSS_xxxxxxxx`, in UTC."""
+    """Return `session_YYYYMMDD_HHMMSS_xxxxxxxx`, in UTC."""
     return f"session_{to_datetime(now_ns):%Y%m%d_%H%M%S}_{secrets.token_hex(4)}"
 
 
 def new_execution_id() -> str:
-    """`exec_` and 64 random bits."""
+    """Return `exec_` and 64 random bits."""
     return f"exec_{secrets.token_hex(8)}"
 
 

@@ -51,12 +51,12 @@ _HEADER_FROM_JSON: Final[msgspec.json.Decoder[Event]] = msgspec.json.Decoder(_He
 
 
 def encode(event: Event) -> bytes:
-    """The event as msgpack."""
+    """Return the event as msgpack."""
     return msgspec.msgpack.encode(event.fields if isinstance(event, UnknownEvent) else event)
 
 
 def decode(data: bytes) -> Event:
-    """The event that `encode` wrote, here or in another version. Raises EventFormatError for anything else."""
+    """Return the event that `encode` wrote, here or in another version. Raise EventFormatError for anything else."""
     try:
         return _FROM_MSGPACK.decode(data)
     except _UNREADABLE as error:
@@ -64,12 +64,12 @@ def decode(data: bytes) -> Event:
 
 
 def encode_json(event: Event) -> bytes:
-    """The event as one JSON object without line breaks."""
+    """Return the event as one JSON object without line breaks."""
     return msgspec.json.encode(event.fields if isinstance(event, UnknownEvent) else event)
 
 
 def decode_json(data: bytes | str) -> Event:
-    """The event that `encode_json` wrote. Raises EventFormatError for anything else."""
+    """Return the event that `encode_json` wrote. Raise EventFormatError for anything else."""
     try:
         return _FROM_JSON.decode(data)
     except _UNREADABLE as error:
@@ -77,7 +77,7 @@ def decode_json(data: bytes | str) -> Event:
 
 
 def _decode_unknown(data: Any, header: Any, to_dict: Any, error: Exception) -> Event:
-    """An event of a type we do not know; `error` is why it could not be read as a known one."""
+    """Return an event of a type we do not know; `error` is why it could not be read as a known one."""
     try:
         if header.decode(data).type in _KNOWN_TYPES:
             raise EventFormatError(f"not an event: {error}") from error

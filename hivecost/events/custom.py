@@ -43,4 +43,5 @@ class UnknownEvent(Event, frozen=True, kw_only=True, tag=EventType.UNKNOWN.value
 
     @property
     def data(self) -> Mapping[str, Any]:
+        """The fields as they were read."""
         return MappingProxyType(self.fields)

@@ -10,6 +10,7 @@ import msgspec
 
 from hivecost.events.base import Event, EventType, freeze_field
 from hivecost.events.cost import Cost, CostStatus
+from hivecost.events.sent_prompts import SentPrompt
 from hivecost.events.usage import Usage
 from hivecost.frozen import FrozenDict
 from hivecost.money import USD, to_usd
@@ -42,6 +43,8 @@ class LLMTurnComplete(Event, frozen=True, kw_only=True, tag=EventType.LLM_TURN_C
     #: The model and the provider as the price book understood them, by which reports and accounts go; "": it did not.
     resolved_model: str = ""
     resolved_provider: str = ""
+    #: What is known of its prompt, where a node's loop keeps its conversations; None of any other.
+    prompt: SentPrompt | None = None
 
     def __post_init__(self) -> None:
         # The same as of every event, written out: a call less for each turn.
@@ -73,6 +76,7 @@ class LLMTurnComplete(Event, frozen=True, kw_only=True, tag=EventType.LLM_TURN_C
             #: A float for metrics libraries; None when the cost is unknown. `event.cost.nanousd` is exact.
             "cost_usd": None if usd is None else float(usd),
             "cost_status": "unpriced" if cost is None else cost.status.value,
+            "compression_ratio": 1.0 if self.prompt is None else self.prompt.compression_ratio(usage.input_tokens),
         }
 
 
@@ -145,7 +149,7 @@ class Totals(msgspec.Struct, frozen=True, gc=False):
         return to_usd(self.notional_nanousd)
 
     def plus(self, turn: LLMTurnComplete) -> Totals:
-        """The sums with one more turn."""
+        """Return the sums with one more turn."""
         usage, cost = turn.usage, turn.cost
         nanousd = None if cost is None else cost.nanousd
         unpriced_calls, invalid_calls, estimated_calls = self.unpriced_calls, self.invalid_calls, self.estimated_calls
@@ -174,13 +178,13 @@ class Totals(msgspec.Struct, frozen=True, gc=False):
         )
 
     def __add__(self, other: Totals) -> Totals:
-        """The sums of both."""
+        """Return the sums of both."""
         return Totals(*map(add, _sums(self), _sums(other)))
 
     def as_metrics(self) -> dict[str, Any]:
-        """Every sum by its name, and `total_tokens`, `cached_tokens` and `cost_usd` (a float).
+        """Return every sum by its name, and `total_tokens`, `cached_tokens` and `cost_usd` (a float).
 
-        `notional_nanousd`, and `notional_usd` with it, only where a subscription pays for any of the turns.
+        `notional_nanousd` and `notional_usd` are there only where a subscription pays for any of the turns.
         """
         metrics = {
             **dict(zip(Totals.__struct_fields__, _sums(self), strict=True)),

@@ -58,7 +58,7 @@ class Usage(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
         return self.input_tokens + self.output_tokens
 
     def __add__(self, other: Usage) -> Usage:
-        """The sums of all counts; `sum(usages)` works, too. Raises UsageInvalidError where one is above 10**9."""
+        """Return the sums of all counts; `sum(usages)` works, too. Raise UsageInvalidError where one is above 10**9."""
         if not isinstance(other, Usage):
             return NotImplemented
         return Usage(*map(add, msgspec.structs.astuple(self), msgspec.structs.astuple(other)))
@@ -100,7 +100,7 @@ _ONLY_INT: Final = {int}
 
 
 def usage_problem(counts: tuple[object, ...]) -> str:
-    """Why these counts (in the order of USAGE_FIELDS) cannot be one turn's usage; "" when they can."""
+    """Say why these counts (in the order of USAGE_FIELDS) cannot be one turn's usage; "" when they can."""
     if set(map(type, counts)) != _ONLY_INT:
         name, count = next((n, c) for n, c in zip(USAGE_FIELDS, counts, strict=True) if type(c) is not int)
         return f"{name} must be an integer, got {shown(count, 60)}"

@@ -31,6 +31,7 @@ class Atomic:
         self._deferred.append(call)
 
     def do_deferred(self) -> None:
+        """Make the calls that were deferred while this thread was inside the lock."""
         while self._deferred:
             try:
                 self._deferred.popleft()()

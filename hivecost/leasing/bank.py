@@ -82,7 +82,7 @@ class LeaseBank(Protocol):
     async def open(self, budgets: Sequence[Budget], *, holds_max: int, policy: LeasePolicy) -> Opened:
         """Recover processes that are gone, bring the budgets into force, and enter this process.
 
-        Raises StoreErrors, and ConfigError for a budget that counts otherwise than it did.
+        Raise StoreErrors, and ConfigError for a budget that counts otherwise than it did.
         """
         ...
 
@@ -112,7 +112,7 @@ class LeaseBank(Protocol):
     async def close(self, batch: Batch | None, *, timeout_s: float) -> None:
         """Take the last batch in, take every lease back and forget the process; without a batch, as its journal says.
 
-        Never raises for a fault: the process is then recovered as one that died.
+        Never raise for a fault: the process is then recovered as one that died.
         """
         ...
 

@@ -48,7 +48,7 @@ class BillSums(NamedTuple):
     unleased: dict[int, int]
 
     def not_leased(self, bank_id: int) -> int:
-        """What of the bills takes nothing of the lease."""
+        """Return the part of the bills that takes nothing of the lease."""
         return self.billed.get(bank_id, 0) - self.held.get(bank_id, 0) + self.unleased.get(bank_id, 0)
 
 

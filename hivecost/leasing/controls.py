@@ -66,7 +66,7 @@ class LedgerControls(ABC):
     ) -> None:
         """Settle a hold that is in doubt at what it really cost (0, if it was never sent), whoever made it.
 
-        A unit that is not named is charged as it was held. Raises ConfigError when no hold of this id is in doubt.
+        A unit that is not named is charged as it was held. Raise ConfigError when no hold of this id is in doubt.
         """
         await self._do(Resolve(hold_id=hold_id, billed=amounts_of(usd, **more), by=by))
 
@@ -75,7 +75,7 @@ class LedgerControls(ABC):
         return await self._do(ListBudgets())
 
     async def changes(self, limit: int = 100) -> list[BudgetChange]:
-        """Return the newest of the audit trail, the newest first: who changed what, and when. Raises ConfigError."""
+        """Return the newest of the audit trail, the newest first: who changed what, and when. Raise ConfigError."""
         return await self._do(ListChanges(limit=limit))
 
     async def configure(
@@ -103,7 +103,7 @@ class LedgerControls(ABC):
         With a scope such as `{"agent": "planner"}` only the accounts of these values, which then have a limit of their
         own. It names the budget's account attributes; that of its window, `session` or `execution`, may be left out.
         In its own unit if `limit` names none. Other processes know within a tick of what they already leased.
-        Gives the limit in what the budget counts: nano-USD, tokens or calls. Raises ConfigError.
+        Gives the limit in what the budget counts: nano-USD, tokens or calls. Raise ConfigError.
         """
         return await self._do(SetLimit(budget=budget, limit=limit, scope=scope, by=by))
 
@@ -119,23 +119,23 @@ class LedgerControls(ABC):
     async def unset_limit(self, budget: str, *, scope: Mapping[str, str] | None = None, by: str) -> int:
         """Take back what an operator set: the configured limit is in force again, of a scope without one the budget's.
 
-        Gives that limit; nothing changes where nothing was set. Raises ConfigError.
+        Gives that limit; nothing changes where nothing was set. Raise ConfigError.
         """
         return await self._do(UnsetLimit(budget=budget, scope=scope, by=by))
 
     async def limit_in_force(self, budget: str, *, scope: Mapping[str, str] | None = None) -> int:
-        """Return the limit of a budget, or that of a scope, in what the budget counts. Raises ConfigError."""
+        """Return the limit of a budget, or that of a scope, in what the budget counts. Raise ConfigError."""
         return await self._do(LimitInForce(budget=budget, scope=scope))
 
     async def freeze(self, budget: str, reason: str, *, by: str) -> None:
         """Grant nothing more on a budget, in all processes within a tick; what is held may still be settled.
 
-        Raises ConfigError.
+        Raise ConfigError.
         """
         await self._do(Freeze(budget=budget, reason=reason, by=by))
 
     async def unfreeze(self, budget: str, *, by: str) -> bool:
-        """Grant again, because someone has looked. Return False if it was not frozen. Raises ConfigError."""
+        """Grant again, because someone has looked. Return False if it was not frozen. Raise ConfigError."""
         return await self._do(Unfreeze(budget=budget, by=by))
 
 

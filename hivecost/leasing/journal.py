@@ -132,7 +132,7 @@ class Journal:
         *,
         is_partial: bool = False,
     ) -> int:
-        """Write a hold down, and return its slot. Raises IndexError when all are taken."""
+        """Write a hold down, and return its slot. Raise IndexError when all are taken."""
         slot = self._free.pop()
         usd, tokens, calls = amounts.get("usd", 0), amounts.get("tokens", 0), amounts.get("calls", 0)
         self._content.pack_into(self._map, slot + _CONTENT_AT, number, at_ns, usd, tokens, calls, key, accounts)
@@ -142,7 +142,7 @@ class Journal:
     def settled(
         self, content: Content, settlement: int, billed: Mapping[Unit, int], *, is_partial: bool = False
     ) -> int:
-        """Write down a hold that is settled already, and return its slot. Raises IndexError when all are taken."""
+        """Write down a hold that is settled already, and return its slot. Raise IndexError when all are taken."""
         slot = self._free.pop()
         number, at_ns, amounts, key, accounts = content
         self._content.pack_into(self._map, slot + _CONTENT_AT, number, at_ns, *_in_order(amounts), key, accounts)
@@ -187,7 +187,7 @@ def _in_order(amounts: Mapping[Unit, int]) -> Iterator[int]:
 def read_journal(path: Path) -> list[JournalEntry]:
     """Return what stands in a journal, also while its process writes: each hold is then seen as it was at some moment.
 
-    Raises TornJournalError for a file that cannot be one, and OSError.
+    Raise TornJournalError for a file that cannot be one, and OSError.
     """
     data = read_bounded(path, _BYTES_MAX)
     if len(data) < _HEADER_SIZE:

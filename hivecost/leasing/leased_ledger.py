@@ -130,7 +130,7 @@ class LeasedLedger(LedgerControls):
         Ledger has, gives that hold. `ancestors` are the attributes of the executions that started this one, the nearest
         first (without them those that an Attribution knows): budgets with an account for each execution hold on theirs,
         too, as if they took the turn themselves. `is_partial` says that more may be billed than is set aside, as of a
-        stream that is held in steps: that is charged, said, and freezes nothing. Raises BudgetExhaustedError
+        stream that is held in steps: that is charged, said, and freezes nothing. Raise BudgetExhaustedError
         (`reset_at`), BudgetBusyError (`retry_after_s`), LedgerUnavailableError, and ConfigError for amounts that cannot
         be, and for an attribute or a key that is no text.
         """
@@ -166,7 +166,7 @@ class LeasedLedger(LedgerControls):
     ) -> LedgerHold | None:
         """Hold from memory alone. Return None where that cannot be decided there: `await reserve(...)` then.
 
-        Raises LedgerUnavailableError and ConfigError.
+        Raise LedgerUnavailableError and ConfigError.
         """
         local, _ = self._opened or self._require_open()
         amounts = amounts_of(usd, nanousd, tokens, calls)
@@ -186,7 +186,7 @@ class LeasedLedger(LedgerControls):
 
         Of `budgets`, if they are named, only these are charged. What the accounts have room for pays for it; what is
         above freezes the budget: `Settlement.incidents`, or `hivecost.signals.settled_late` of the hold, where only the
-        bank knows. The hold is one that was settled at nothing, and this its further answer. Raises
+        bank knows. The hold is one that was settled at nothing, and this its further answer. Raise
         LedgerUnavailableError, and ConfigError for amounts and attributes that cannot be.
         """
         local, sync = self._require_open()
@@ -236,7 +236,7 @@ class LeasedLedger(LedgerControls):
         self._require_open()[0].forget_execution(execution_id)
 
     async def _commit_news(self) -> None:
-        """Return when the bank has what this process knows. Raises LedgerUnavailableError."""
+        """Return when the bank has what this process knows. Raise LedgerUnavailableError."""
         local, sync = self._require_open()
         if local.closed:
             raise LedgerUnavailableError(local.closed)
@@ -282,5 +282,5 @@ class LeasedLedger(LedgerControls):
 
 
 def _is_durable_in(hold: Hold, budget: str) -> bool:
-    """Whether the bank decides on its account of the budget, which may be retired."""
+    """Tell whether the bank decides on the hold's account of the budget, which may be retired."""
     return any(account.budget.name == budget and is_durable(account) for account in hold.made_on)

@@ -31,19 +31,33 @@ class SettlesHolds(Protocol):
 
     process_id: int
 
-    def settle(self, hold: Hold, amounts: Mapping[Unit, int], /) -> Settlement | None: ...
+    def settle(self, hold: Hold, amounts: Mapping[Unit, int], /) -> Settlement | None:
+        """Charge the bill and give the rest back; None if that was done before."""
+        ...
 
-    def settle_known(self, hold: Hold, amounts: Mapping[Unit, int], /) -> Settlement | None: ...
+    def settle_known(self, hold: Hold, amounts: Mapping[Unit, int], /) -> Settlement | None:
+        """Charge the known part of the bill; a unit that is not named stays in doubt. None if it was settled before."""
+        ...
 
-    def settle_another(self, hold: Hold, amounts: Mapping[Unit, int], /) -> Settlement | None: ...
+    def settle_another(self, hold: Hold, amounts: Mapping[Unit, int], /) -> Settlement | None:
+        """Charge the bill of one more answer that came for the hold; None where that changes nothing."""
+        ...
 
-    def doubt_another(self, hold: Hold, units: Collection[Unit], /) -> None: ...
+    def doubt_another(self, hold: Hold, units: Collection[Unit], /) -> None:
+        """Put one more answer that came for the hold in doubt, in these units."""
+        ...
 
-    def release(self, hold: Hold, /) -> bool: ...
+    def release(self, hold: Hold, /) -> bool:
+        """Give the whole hold back; False if it is not held any more."""
+        ...
 
-    def doubt(self, hold: Hold, /) -> bool: ...
+    def doubt(self, hold: Hold, /) -> bool:
+        """Put the hold in doubt; False if it is not held any more."""
+        ...
 
-    def drop(self, hold: Hold, /) -> None: ...
+    def drop(self, hold: Hold, /) -> None:
+        """Count one reference to the hold less; without the last one, an open hold is in doubt."""
+        ...
 
 
 class LedgerHold(msgspec.Struct, eq=False, gc=False):
@@ -93,7 +107,7 @@ class LedgerHold(msgspec.Struct, eq=False, gc=False):
 
     @property
     def units(self) -> frozenset[Unit]:
-        """In which units they count it."""
+        """The units in which its budgets count it."""
         return self._entry.units
 
     def status(self, budgets: Collection[str] | None = None) -> tuple[AccountDetails, ...]:
@@ -122,7 +136,7 @@ class LedgerHold(msgspec.Struct, eq=False, gc=False):
 
         A unit that is not named is charged as it was held. A bill above its hold, or above what somebody resolved it
         at, is charged in full, and freezes the budget unless the hold is partial: `Settlement.incidents`, or
-        `hivecost.signals.settled_late` where only the bank knows. Raises ConfigError for an amount that cannot be.
+        `hivecost.signals.settled_late` where only the bank knows. Raise ConfigError for an amount that cannot be.
         """
         return self._local.settle(self._entry, amounts_of(usd, nanousd, tokens, calls))
 
@@ -152,7 +166,7 @@ class LedgerHold(msgspec.Struct, eq=False, gc=False):
         return self._local.settle_another(self._entry, amounts_of(usd, **more))
 
     def doubt_another(self, units: Collection[Unit] = UNITS) -> None:
-        """One more answer came for it, and nobody knows its bill in these units.
+        """Put one more answer that came for the hold in doubt: nobody knows its bill in these units.
 
         What is left of the hold there is in doubt as one of its own, as far as the accounts still have room.
         """
@@ -163,7 +177,7 @@ class LedgerHold(msgspec.Struct, eq=False, gc=False):
         return self._local.release(self._entry)
 
     def doubt(self) -> bool:
-        """It may have been sent, and nobody knows the bill; False if it is not held any more."""
+        """Put the hold in doubt: it may have been sent, its bill is unknown. Return False if it is held no more."""
         return self._local.doubt(self._entry)
 
     async def extend(
@@ -171,7 +185,7 @@ class LedgerHold(msgspec.Struct, eq=False, gc=False):
         usd: USDAmount | None = None,
         **more: Unpack[Amounts],
     ) -> None:
-        """Set more aside, on all accounts of the hold or on none. Raises as `Ledger.reserve` does."""
+        """Set more aside, on all accounts of the hold or on none. Raise as `Ledger.reserve` does."""
         await self._extend(self._entry, amounts_of(usd, **more))
 
     async def observe(
@@ -179,9 +193,9 @@ class LedgerHold(msgspec.Struct, eq=False, gc=False):
         usd: USDAmount | None = None,
         **more: Unpack[Amounts],
     ) -> None:
-        """It has cost so much so far: keeps at least an eighth more than that set aside.
+        """Note what it has cost so far, and keep at least an eighth more than that set aside.
 
-        Where less is, extends the hold to a quarter more. Raises as `Ledger.reserve` does: stop then, and settle at
+        Where less is, extends the hold to a quarter more. Raise as `Ledger.reserve` does: stop then, and settle at
         what it has cost.
         """
         seen = amounts_of(usd, **more)

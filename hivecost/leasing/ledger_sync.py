@@ -67,14 +67,14 @@ class LedgerSync:
         self._ticks = 0
 
     async def request(self, request: LeaseRequest) -> Refusal | None:
-        """Return None once leases cover the reservation, or did for a moment. Raises LedgerUnavailableError."""
+        """Return None once leases cover the reservation, or did for a moment. Raise LedgerUnavailableError."""
         refusal: Refusal | None = await self._wait(request)
         return refusal
 
     async def do(self, operation: Operation[R], then: Then | None = None) -> R:
         """Return what the operation gives, once it is durable and `then` was called.
 
-        It is done also when nobody waits any more. Raises the operation's HiveCostError, or LedgerUnavailableError.
+        It is done also when nobody waits any more. Raise the operation's HiveCostError, or LedgerUnavailableError.
         """
         result: R = await self._wait(operation, then)
         return result

@@ -103,6 +103,7 @@ class LocalHolds(Atomic):
 
     @property
     def budgets(self) -> Mapping[str, Budget]:
+        """The budgets by name."""
         return self._state.budgets
 
     @atomic(lambda *_: None)
@@ -395,7 +396,7 @@ class LocalHolds(Atomic):
 
 
 def without_own_limits(budgets: Iterable[Budget]) -> list[Budget]:
-    """Single values have the limits that the bank says, whatever the budgets were configured with."""
+    """Return the budgets without limits of single values, for which the bank's limits are in force."""
     return [budget.without_own_limits() for budget in budgets]
 
 
@@ -422,7 +423,7 @@ def _paid_everywhere(another: Hold, shares: Mapping[int, Share]) -> dict[Unit, i
 
 
 def _with_transferred(hold: Hold, settlement: Settlement, amounts: Mapping[Unit, int]) -> Settlement:
-    """The settlement, with the overruns on accounts that the bank charges."""
+    """Return the settlement, with the overruns on accounts that the bank charges."""
     incidents = tuple(
         Overrun(
             budget=account.budget.name,

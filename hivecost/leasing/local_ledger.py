@@ -19,6 +19,7 @@ class LocalLedger(LocalHolds):
 
     @property
     def has_leases(self) -> bool:
+        """Whether the process has any lease."""
         return bool(self._leases)
 
     @property
@@ -45,7 +46,7 @@ class LocalLedger(LocalHolds):
     def collect(self, requests: list[LeaseRequest], contested: Container[int]) -> Batch:
         """Return all that the bank does not know yet. Of `contested` leases it keeps what is held against them.
 
-        One batch at a time: each is applied or put back, once, before the next is collected. Raises
+        One batch at a time: each is applied or put back, once, before the next is collected. Raise
         LedgerUnavailableError before that: of two at once each would count what the other brings.
         """
         self._require_order()
@@ -129,7 +130,7 @@ class LocalLedger(LocalHolds):
         self.closed = why
 
     def _arrive(self, batch: Batch) -> None:
-        """Raise before a batch is taken in twice, which would free its places in the journal for two holds each."""
+        """Raise RuntimeError for a batch that was applied before, whose places in the journal would be freed twice."""
         if self._under_way is not batch:
             raise RuntimeError("this batch was applied or put back before")
         self._under_way = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import datetime
 from fractions import Fraction
+from functools import lru_cache
 from math import ceil
 from typing import Any
 
@@ -116,6 +117,7 @@ class Account(msgspec.Struct, eq=False, weakref=True):
 
     @property
     def key(self) -> AccountKey:
+        """What tells it from other accounts of its budget: the start of its period, and its values."""
         return self.period.start_ns, self.values
 
     @property
@@ -131,6 +133,7 @@ class Account(msgspec.Struct, eq=False, weakref=True):
 
     @property
     def remaining(self) -> int:
+        """What is left of the limit, and not below zero."""
         return max(0, self.limit - self.settled - self.held - self.in_doubt)
 
     @property
@@ -140,7 +143,7 @@ class Account(msgspec.Struct, eq=False, weakref=True):
 
     @property
     def is_spent(self) -> bool:
-        """Nothing is left, or less than that; what is held does not count."""
+        """Whether nothing of the limit is left; what is held does not count."""
         return self.settled >= self.limit
 
     @property
@@ -165,12 +168,12 @@ class Account(msgspec.Struct, eq=False, weakref=True):
         self.set_limit(budget.limit_amount if self.own_limit is None else self.own_limit)
 
     def set_own_limit(self, own_limit: int | None) -> None:
-        """Have a limit of its own, or, with None, that of its budget."""
+        """Set a limit of its own, or, with None, that of its budget."""
         self.own_limit = own_limit
         self.set_budget(self.budget)
 
     def crossings(self) -> Iterator[ThresholdCrossing]:
-        """What the last addition brought about; asked for once `settled` has reached `alarm_at`."""
+        """Yield the thresholds that the last addition crossed; to be called once `settled` has reached `alarm_at`."""
         marks = self._marks()
         while self.warned < len(marks) and marks[self.warned][0] <= self.settled:
             yield self._crossing(marks[self.warned][1], exceeded=False)
@@ -204,11 +207,8 @@ class Account(msgspec.Struct, eq=False, weakref=True):
         }
 
     def _marks(self) -> list[tuple[int, float]]:
-        """The smallest amounts that reach the warning fractions and the soft limit, with the fraction of the limit.
-
-        Exact, because 0.8 is meant as written.
-        """
-        marks = [(ceil(Fraction(str(fraction)) * self.limit), fraction) for fraction in self.budget.warn]
+        """Return the smallest amounts that reach the warning fractions and the soft limit, each with its fraction."""
+        marks = [(_mark(fraction, self.limit), fraction) for fraction in self.budget.warn]
         soft = self.soft_amount
         if soft is not None and soft < self.limit and all(soft != mark for mark, _ in marks):
             marks.append((soft, soft / self.limit))
@@ -231,3 +231,9 @@ class Account(msgspec.Struct, eq=False, weakref=True):
             execution_id=self.execution_id,
             since_ns=self.since_ns,
         )
+
+
+@lru_cache(maxsize=4_096)
+def _mark(fraction: float, limit: int) -> int:
+    """Return the smallest amount that reaches the fraction of a limit; exact, because 0.8 is meant as written."""
+    return ceil(Fraction(str(fraction)) * limit)

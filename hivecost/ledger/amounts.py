@@ -1,4 +1,4 @@
-"""What a limit is counted in, and how people write and read it: `"$0.50"`, `"1_000_000 tokens"`, `"200 calls"`."""
+"""What a limit is counted in, and how people write and read it: `"$0.50"`, `"200k tokens"`, `"200 calls"`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,10 @@ class Amounts(TypedDict, total=False):
 
 
 _EXPECTED: Final = 'an amount above zero such as "$0.50", "1_000_000 tokens" or "200 calls"'
-_LIMIT: Final = re.compile(r"(?P<dollar>\$?)\s*(?P<number>[\d.,_]+)\s*(?P<unit>[a-z]*)", re.IGNORECASE)
+_LIMIT: Final = re.compile(
+    r"(?P<dollar>\$?)\s*(?P<number>[\d.,_]+)\s*(?P<scale>[km](?![a-z]))?\s*(?P<unit>[a-z]*)", re.IGNORECASE
+)
+_SCALES: Final = {"": 1, "k": 10**3, "m": 10**6}
 _UNIT_NAMES: Final[dict[str, Unit]] = {
     "usd": "usd",
     "token": "tokens",
@@ -50,7 +53,7 @@ def amounts_of(
 ) -> dict[Unit, int]:
     """Return the amounts that are given, by unit: `amounts_of(usd, **more)` of some `Amounts`.
 
-    Raises ConfigError for USD that cannot be, or is given twice.
+    Raise ConfigError for USD that cannot be, or is given twice.
     """
     amounts: dict[Unit, int] = {}
     if usd is not None:
@@ -67,16 +70,16 @@ def amounts_of(
 
 
 def require_unit(unit: object, *, key: str) -> str:
-    """The name of a unit, or "" where none is said. Raises ConfigError, naming `key`, for anything else."""
+    """Return the name of a unit, or "" where none is said. Raise ConfigError, naming `key`, for anything else."""
     if not isinstance(unit, str) or (unit and unit.lower() not in _UNIT_NAMES):
         raise ConfigError(key, f"one of {', '.join(map(repr, UNITS))}", got=unit)
     return unit
 
 
 def parse_limit(limit: object, unit: str, *, key: str) -> tuple[Decimal, Unit]:
-    """The limit as a number of USD, tokens or calls, and which of them it is.
+    """Return the limit as a number, and its unit: USD, tokens or calls.
 
-    A number without a unit is USD unless `unit` says otherwise. Raises ConfigError, naming `key`, for anything
+    A number without a unit is USD unless `unit` says otherwise. Raise ConfigError, naming `key`, for anything
     that is not above zero, is no whole number of tokens or calls, or contradicts `unit`.
     """
     number, written = _split(limit, key)
@@ -91,7 +94,7 @@ def parse_limit(limit: object, unit: str, *, key: str) -> tuple[Decimal, Unit]:
 
 
 def to_amount(number: Decimal, unit: Unit, *, key: str) -> int:
-    """The number in what accounts count: nano-USD, tokens or calls. Raises ConfigError, naming `key`."""
+    """Return the number in what accounts count: nano-USD, tokens or calls. Raise ConfigError, naming `key`."""
     if unit == "usd":
         return to_nanousd(number, key=key)
     if not number.is_finite() or not -AMOUNT_MAX <= number <= AMOUNT_MAX or number != number.to_integral_value():
@@ -100,15 +103,15 @@ def to_amount(number: Decimal, unit: Unit, *, key: str) -> int:
 
 
 def parse_amount(limit: object, unit: str, *, key: str) -> int:
-    """The same limit in what accounts count. Raises ConfigError as `parse_limit` does."""
+    """Return the limit in what accounts count. Raise ConfigError as `parse_limit` does."""
     number, chosen = parse_limit(limit, unit, key=key)
     return to_amount(number, chosen, key=key)
 
 
 def raise_amount(amount: int, by_amount: object, unit: Unit, *, key: str) -> int:
-    """`amount`, in `unit`, and `by_amount`, as people write it, on top.
+    """Return `amount`, in `unit`, raised by `by_amount`, as people write it.
 
-    Raises ConfigError, naming `key`, as `parse_limit` does, and where the sum would be more than an account can count.
+    Raise ConfigError, naming `key`, as `parse_limit` does, and where the sum would be more than an account can count.
     """
     raised = amount + parse_amount(by_amount, unit, key=key)
     if raised > AMOUNT_MAX:
@@ -118,12 +121,12 @@ def raise_amount(amount: int, by_amount: object, unit: Unit, *, key: str) -> int
 
 
 def format_amount(amount: int, unit: Unit) -> str:
-    """`$0.5000`, `1,000 tokens`, `1 call`: rounded as costs are."""
+    """Return `$0.5000`, `1,000 tokens` or `1 call`: rounded as costs are."""
     return format_usd(amount) if unit == "usd" else f"{amount:,} {unit if amount != 1 else unit.removesuffix('s')}"
 
 
 def format_exactly(amount: int, unit: Unit) -> str:
-    """`$0.5000`, `$0.123456789`, `1,000 tokens`: for the record, nothing is rounded away."""
+    """Return `$0.5000`, `$0.123456789` or `1,000 tokens`: for the record, nothing is rounded away."""
     if unit != "usd":
         return format_amount(amount, unit)
     decimals = next(places for places in range(4, 10) if amount % 10 ** (9 - places) == 0)
@@ -131,25 +134,26 @@ def format_exactly(amount: int, unit: Unit) -> str:
 
 
 def overrun_reason(billed: int, held: int, unit: Unit) -> str:
-    """Why a budget is frozen: `a bill of $0.3000 was above its hold of $0.2500`."""
+    """Say why a budget is frozen: `a bill of $0.3000 was above its hold of $0.2500`."""
     return f"a bill of {format_exactly(billed, unit)} was above its hold of {format_exactly(held, unit)}"
 
 
 def _split(limit: object, key: str) -> tuple[Decimal, str]:
-    """The number, and the unit that was written with it."""
+    """Return the number, and the unit that was written with it."""
     if isinstance(limit, bool) or not isinstance(limit, str | int | float | Decimal):
         raise ConfigError(key, _EXPECTED, got=limit)
     if isinstance(limit, int) and abs(limit) > AMOUNT_MAX:  # Python writes no integer of thousands of digits
         raise ConfigError(key, _EXPECTED)
-    text, written = (plain_str(limit) if isinstance(limit, str) else str(limit)).strip(), ""
+    text, written, scale = (plain_str(limit) if isinstance(limit, str) else str(limit)).strip(), "", 1
     if isinstance(limit, str):
         require_no_leftover(text, key=key)
     if isinstance(limit, str) and (match := _LIMIT.fullmatch(text)):
         text = without_separators(match["number"], key=key)
+        scale = _SCALES[(match["scale"] or "").lower()]
         written = match["unit"] or ("usd" if match["dollar"] else "")
         if match["dollar"] and written.lower() != "usd":
             raise ConfigError(key, _EXPECTED, got=limit)
     try:
-        return Decimal(text), written
+        return Decimal(text) * scale, written
     except InvalidOperation:
         raise ConfigError(key, _EXPECTED, got=limit) from None

@@ -29,19 +29,29 @@ class AnsweredTurn(Attributed, Protocol):
     """A turn that came back, or a sum of some: what it says of its model and its provider besides whose it is."""
 
     @property
-    def model(self) -> str: ...
+    def model(self) -> str:
+        """The model that answered, else the one that was asked for."""
+        ...
 
     @property
-    def provider(self) -> str: ...
+    def provider(self) -> str:
+        """The provider that answered, else the one that was asked."""
+        ...
 
     @property
-    def asked_model(self) -> str: ...
+    def asked_model(self) -> str:
+        """The model as the caller named it; "" where that is `model`."""
+        ...
 
     @property
-    def resolved_model(self) -> str: ...
+    def resolved_model(self) -> str:
+        """The model as the price book understood it, or ""."""
+        ...
 
     @property
-    def resolved_provider(self) -> str: ...
+    def resolved_provider(self) -> str:
+        """The provider as the price book understood it, or ""."""
+        ...
 
 
 def attributes_of(source: AnsweredTurn | TurnRequest, answered: tuple[str, ...] = ()) -> dict[str, str]:
@@ -64,7 +74,7 @@ def ancestry(request: TurnRequest, answered: Sequence[str] = ()) -> tuple[dict[s
 
 
 def ancestry_of(turn: LLMTurnComplete, ancestors: Sequence[Attribution]) -> tuple[dict[str, str], ...]:
-    """Return the same for a turn that came back."""
+    """Return the attributes of a turn's ancestors, each as if it had taken the turn itself."""
     if not ancestors:
         return ()
     models = _models(turn, ())
@@ -85,7 +95,7 @@ def looked_at(attributes: Sequence[str]) -> tuple[str, ...]:
 
 
 def key_reader(attributes: Sequence[str]) -> Callable[[LLMTurnComplete], Hashable]:
-    """Return what gives the same for turns that agree in these attributes, and only for them; quick without tags."""
+    """Return a function whose result is equal for turns that agree in these attributes, and only for them."""
     known, listed = {**FIELD_OF, **_MODEL_FIELDS}, looked_at(attributes)
     fields = [known[name] for name in listed if name in known]
     if len(fields) < len(listed) or not fields:
@@ -95,7 +105,7 @@ def key_reader(attributes: Sequence[str]) -> Callable[[LLMTurnComplete], Hashabl
 
 @lru_cache(maxsize=4_096)
 def _without_tags(values: tuple[str, ...], answered: tuple[str, ...]) -> dict[str, str]:
-    """What a request says that has no tags: remembered, because one execution takes many turns."""
+    """Return the attributes of a request without tags; cached, because one execution takes many turns."""
     *ids, model, provider, resolved_model, resolved_provider = values
     return words_of_ids(tuple(ids)) | _models_named(
         resolved_model or model, resolved_provider or provider, model, _SEPARATOR.join(answered), provider

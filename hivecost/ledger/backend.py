@@ -49,7 +49,7 @@ class LedgerStoreHold(Protocol):
 
     @property
     def units(self) -> Set[Unit]:
-        """In which units they count it."""
+        """The units in which its budgets count it."""
         ...
 
     def status(self, budgets: Collection[str] | None = None) -> Sequence[AccountDetails]:
@@ -78,7 +78,7 @@ class LedgerStoreHold(Protocol):
 
         A unit that is not named is charged as it was held. A bill above its hold, or of one that was released, is
         charged in full and freezes the budget, unless the hold is partial: `Settlement.incidents`. So is what a bill is
-        above the amount that somebody resolved its hold at; of a bill below that nothing is given back. Raises
+        above the amount that somebody resolved its hold at; of a bill below that nothing is given back. Raise
         ConfigError for an amount that cannot be. From a finalizer or a signal handler that comes in the middle of the
         ledger's own work it may give None and settle a moment later; `hivecost.signals.settled_late` then has what it
         would have given, and it has incidents that only come to light where all processes' accounts are.
@@ -99,7 +99,7 @@ class LedgerStoreHold(Protocol):
         ...
 
     def doubt_another(self, units: Collection[Unit] = UNITS) -> None:
-        """One more answer came for it, and nobody knows its bill in these units.
+        """Put one more answer that came for the hold in doubt: nobody knows its bill in these units.
 
         What is left of the hold there is in doubt as one of its own, as far as the accounts still have room.
         """
@@ -122,7 +122,7 @@ class LedgerStoreHold(Protocol):
         ...
 
     def doubt(self) -> bool:
-        """It may have been sent, and nobody knows the bill; False if it is not held any more."""
+        """Put the hold in doubt: it may have been sent, its bill is unknown. Return False if it is held no more."""
         ...
 
     async def extend(
@@ -130,7 +130,7 @@ class LedgerStoreHold(Protocol):
         usd: USDAmount | None = None,
         **more: Unpack[Amounts],
     ) -> None:
-        """Set more aside, on all accounts of the hold or on none. Raises as `LedgerStore.reserve` does."""
+        """Set more aside, on all accounts of the hold or on none. Raise as `LedgerStore.reserve` does."""
         ...
 
     async def __aenter__(self) -> Self: ...
@@ -172,7 +172,7 @@ class LedgerStore(Protocol):
         first: budgets with an account for each execution hold on theirs, too, as if they took the turn themselves.
         `is_partial` says that more may be billed, as of a stream that is held in steps: what the bill is above the hold
         is an incident that freezes nothing, after restarts and by whoever resolves it, too.
-        Raises BudgetExhaustedError (`reset_at`), BudgetBusyError (`retry_after_s`), LedgerUnavailableError, and
+        Raise BudgetExhaustedError (`reset_at`), BudgetBusyError (`retry_after_s`), LedgerUnavailableError, and
         ConfigError for amounts that cannot be.
         """
         ...
@@ -187,9 +187,9 @@ class LedgerStore(Protocol):
         is_partial: bool = False,
         **more: Unpack[Amounts],
     ) -> LedgerStoreHold | None:
-        """The same without waiting; None where that cannot be decided so, and `await reserve(…)` must be.
+        """Reserve without waiting; return None where that cannot be decided so, and `await reserve(…)` is needed.
 
-        One that always has to ask elsewhere always gives None. Raises LedgerUnavailableError and ConfigError.
+        One that always has to ask elsewhere always gives None. Raise LedgerUnavailableError and ConfigError.
         """
         ...
 
@@ -206,24 +206,24 @@ class LedgerStore(Protocol):
 
         Of `budgets`, if they are named, only these are charged. What the accounts have room for pays for it; what is
         above is an incident and freezes the budget, now or by `settled_late` of the hold. The hold is one that was
-        settled at nothing, and this its further answer: see `settle_another`. Raises LedgerUnavailableError, and
+        settled at nothing, and this its further answer: see `settle_another`. Raise LedgerUnavailableError, and
         ConfigError for amounts that cannot be.
         """
         ...
 
     async def status(self) -> list[AccountStatus]:
-        """One row for each account, over all processes, and those of this one's executions.
+        """Return a row for each account, over all processes, and those of this one's executions.
 
         Periods that are over are left out, unless something is still held or in doubt there.
         """
         ...
 
     async def remaining(self, attribution: Mapping[str, str], ancestors: Ancestors = ()) -> dict[Unit, int]:
-        """The most that a turn with these attributes could hold now, by the units that any enforced budget counts."""
+        """Return the most that a turn with these attributes could hold now, by the units of the enforced budgets."""
         ...
 
     async def in_doubt(self) -> list[DoubtfulHold]:
-        """The holds in doubt of all processes, oldest first."""
+        """Return the holds in doubt of all processes, oldest first."""
         ...
 
     async def resolve(
@@ -236,19 +236,19 @@ class LedgerStore(Protocol):
     ) -> None:
         """Settle a hold that is in doubt at what it really cost (0, if it was never sent), whoever made it.
 
-        A unit that is not named is charged as it was held. Raises ConfigError when no hold of this id is in doubt.
+        A unit that is not named is charged as it was held. Raise ConfigError when no hold of this id is in doubt.
         """
         ...
 
     async def budgets(self) -> list[BudgetState]:
-        """All budgets that were ever configured here, as they are in force for all processes, by name."""
+        """Return all budgets that were ever configured here, as they are in force for all processes, by name."""
         ...
 
     async def changes(self, limit: int = 100) -> list[BudgetChange]:
         """Return the newest entries of the audit trail, the newest first: who changed what, and when.
 
         Every change that somebody makes is one: `configure` for each budget with other limits, `retire`, `set_limit`,
-        `raise_limit`, `unset_limit`, `freeze`, `unfreeze` and `resolve`. Raises ConfigError.
+        `raise_limit`, `unset_limit`, `freeze`, `unfreeze` and `resolve`. Raise ConfigError.
         """
         ...
 
@@ -269,7 +269,7 @@ class LedgerStore(Protocol):
         With a scope such as `{"agent": "planner"}` only the accounts of these values, which then have a limit of their
         own. A scope names all account attributes of its budget; that of the window, `session` or `execution`, may be
         left out where there are others. In its own unit if `limit` names none. Gives it in what the budget counts.
-        Raises ConfigError.
+        Raise ConfigError.
         """
         ...
 
@@ -278,31 +278,31 @@ class LedgerStore(Protocol):
     ) -> int:
         """Raise the limit that is in force by an amount above zero; of two that raise at once, both count.
 
-        Gives the new limit in what the budget counts. Raises ConfigError.
+        Gives the new limit in what the budget counts. Raise ConfigError.
         """
         ...
 
     async def unset_limit(self, budget: str, *, scope: Mapping[str, str] | None = None, by: str) -> int:
         """Take back what an operator set: the configured limit is in force again, of a scope without one the budget's.
 
-        Gives that limit; nothing changes where nothing was set. Raises ConfigError.
+        Gives that limit; nothing changes where nothing was set. Raise ConfigError.
         """
         ...
 
     async def limit_in_force(self, budget: str, *, scope: Mapping[str, str] | None = None) -> int:
-        """Return the limit that the budget, or the accounts of these values, have now. Raises ConfigError."""
+        """Return the limit that the budget, or the accounts of these values, have now. Raise ConfigError."""
         ...
 
     async def freeze(self, budget: str, reason: str, *, by: str) -> None:
-        """Grant nothing more on a budget, in any process; what is held may still be settled. Raises ConfigError."""
+        """Grant nothing more on a budget, in any process; what is held may still be settled. Raise ConfigError."""
         ...
 
     async def unfreeze(self, budget: str, *, by: str) -> bool:
-        """Someone has looked: grant again. False if it was not frozen. Raises ConfigError."""
+        """Grant again, after someone has looked. Return False if it was not frozen. Raise ConfigError."""
         ...
 
     def forget_execution(self, execution_id: str) -> None:
-        """The execution is over: drop its own accounts, each once nothing is held on it any more."""
+        """Drop the accounts of an execution that is over, each once nothing is held on it any more."""
         ...
 
 
@@ -358,5 +358,5 @@ class OpenLedger(Protocol):
     """Makes the ledger of a runtime, to be opened with `async with`: `Ledger.open` is one."""
 
     def __call__(self, base_path: str | Path, *, budgets: Sequence[Budget], clock: Clock) -> LedgerStore:
-        """A ledger of these budgets, all `mode="hard"`. One that keeps no files has no use for `base_path`."""
+        """Return a ledger of these budgets, all `mode="hard"`. One that keeps no files has no use for `base_path`."""
         ...

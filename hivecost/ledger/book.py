@@ -68,7 +68,7 @@ class AccountBook:
         self.add(budgets)
 
     def add(self, budgets: Iterable[Budget]) -> None:
-        """Count on these budgets too, from now on. Raises ConfigError for the name of one that is there."""
+        """Count on these budgets too, from now on. Raise ConfigError for the name of one that is there."""
         listed = tuple(budgets)
         for name, count in Counter((*self.budgets, *(budget.name for budget in listed))).items():
             if count > 1:
@@ -92,10 +92,10 @@ class AccountBook:
         self._forget_answers()
 
     def find(self, attribution: Attributes, at_ns: int, ancestors: Sequence[Attributes] = ()) -> tuple[Account, ...]:
-        """The accounts that a turn with these attributes counts on at this instant, in the order of the budgets.
+        """Return the accounts that a turn with these attributes counts on at this instant, in the order of the budgets.
 
         Budgets with an account for each execution have one more for each of the `ancestors` that started this one: for
-        them it is as if they took the turn themselves. An Attribution knows its own. Raises ConfigError for attributes
+        them it is as if they took the turn themselves. An Attribution knows its own. Raise ConfigError for attributes
         that are no texts.
         """
         if type(attribution) is Attribution and not ancestors:
@@ -114,7 +114,7 @@ class AccountBook:
         return found.accounts
 
     def find_of(self, turn: LLMTurnComplete, ancestors: Ancestors = ()) -> tuple[Account, ...]:
-        """The accounts that a turn counts on."""
+        """Return the accounts that a turn counts on."""
         key, at_ns = self._key_of(turn), turn.timestamp_ns
         if ancestors:
             key = (key, *map(self._values_of, ancestors))
@@ -137,7 +137,7 @@ class AccountBook:
         return tuple(map(attribution.get, self._attributes))
 
     def accounts(self, budget: str | None = None) -> Iterator[Account]:
-        """All accounts, or those of one budget."""
+        """Yield all accounts, or those of one budget."""
         for entry in self._entries.values() if budget is None else (self._entries[budget],):
             yield from entry.accounts.values()
 
@@ -155,7 +155,7 @@ class AccountBook:
             account.set_budget(budget)
 
     def limit_of(self, name: str, key: LimitKey = ()) -> int:
-        """The limit of a budget, or that of the accounts of a key."""
+        """Return the limit of a budget, or that of the accounts of a key."""
         entry = self._entries[name]
         own = own_limit_of(entry.own_limits, entry.budget.window, key)
         return entry.budget.limit_amount if own is None else own

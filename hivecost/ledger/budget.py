@@ -137,23 +137,23 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     @property
     def _limit_attributes(self) -> tuple[str, ...]:
-        """Those whose values `limits` names."""
+        """The attributes whose values `limits` names."""
         return tuple(name for name in self.account_attributes if self.window not in OWN_WINDOWS or name != self.window)
 
     def applies_to(self, attributes: Attributes) -> bool:
-        """Whether a turn with these attributes counts on it."""
+        """Tell whether a turn with these attributes counts on it."""
         return matcher(self.match)(attributes)
 
     def amount_of(self, limit: Limit) -> int:
-        """A limit as people write it, in what the budget counts. Raises ConfigError."""
+        """Return a limit as people write it, in what the budget counts. Raise ConfigError."""
         return parse_amount(limit, self.unit, key=self._key("limit"))
 
     def limit_key(self, scope: Mapping[str, str]) -> LimitKey:
-        """Which accounts a scope names. Raises ConfigError, naming the attributes that it has to."""
+        """Return the key of the accounts that a scope names. Raise ConfigError, naming the attributes that it needs."""
         return key_of_scope(self.name, self.window, self.account_attributes, scope)
 
     def with_limit(self, limit: Limit) -> Budget:
-        """The same budget with another limit, in the same unit if `limit` names none.
+        """Return the same budget with another limit, in the same unit if `limit` names none.
 
         A soft limit that is not below it any more is out of reach until the limit is raised again.
         """
@@ -161,15 +161,15 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self._with(limit=number)
 
     def without_own_limits(self) -> Budget:
-        """The same budget with one limit for all values of `per`."""
+        """Return the same budget with one limit for all values of `per`."""
         return self._with(limits={}) if self.limits else self
 
     def with_limits_of(self, other: Budget) -> Budget:
-        """The same budget with the limits of another one, which counts in the same unit."""
+        """Return the same budget with the limits of another one, which counts in the same unit."""
         return self._with(limit=other.limit, limits=other.limits)
 
     def differences(self, other: Budget) -> list[str]:
-        """The fields in which they differ."""
+        """Return the names of the fields in which the two differ."""
         return [name for name in self.__struct_fields__ if getattr(self, name) != getattr(other, name)]
 
     def _with(self, **values: object) -> Budget:
@@ -297,7 +297,10 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return limits
 
     def _checked_attributes(self, field: str, names: str | Sequence[str]) -> tuple[str, ...]:
-        """Names of attributes or tags, of which none is a slip of an attribute: a tag of that name is nobody's."""
+        """Return the names of attributes or tags. Raise ConfigError for a slip of an attribute.
+
+        As the name of a tag it would match nothing.
+        """
         checked = self._checked_names(field, names)
         for name in checked:
             if name not in ATTRIBUTES and (meant := _attribute_near(name)):
@@ -323,7 +326,7 @@ class Budget(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 def listed_budgets(budgets: Budget | Iterable[Budget]) -> tuple[Budget, ...]:
-    """The budgets, of which a single one needs no list. Raises ConfigError for anything else."""
+    """Return the budgets as a tuple; a single one needs no list. Raise ConfigError for anything else."""
     if isinstance(budgets, Budget):
         return (budgets,)
     listed = tuple(budgets) if isinstance(budgets, Iterable) else (budgets,)
@@ -334,12 +337,12 @@ def listed_budgets(budgets: Budget | Iterable[Budget]) -> tuple[Budget, ...]:
 
 
 def listed_names(names: str | Iterable[str]) -> tuple[str, ...]:
-    """The names, of which a single one needs no list."""
+    """Return the names as a tuple; a single one needs no list."""
     return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _attribute_near(name: str) -> str:
-    """The attribute that a slip means, such as `user_id`, `User` and `modle`; "" for a name of its own."""
+    """Return the attribute that a slip means, such as `user_id`, `User` and `modle`; "" for a name of its own."""
     from difflib import get_close_matches  # noqa: PLC0415  # only the name of a tag needs it
 
     return next(iter(get_close_matches(name.lower().removesuffix("_id"), ATTRIBUTES, n=1, cutoff=0.8)), "")

@@ -52,7 +52,7 @@ class CapHold(msgspec.Struct, eq=False, gc=False):
 
 
 def new_cap(name: str, limit: object, *, mode: str = "hard") -> Cap:
-    """A cap of `"$0.20"`, `"10_000 tokens"` or `"5 calls"`. Raises ConfigError, naming it, for what cannot be."""
+    """Return a cap of `"$0.20"`, `"10_000 tokens"` or `"5 calls"`. Raise ConfigError, naming it, for anything else."""
     if mode not in ("hard", "observe"):
         raise ConfigError(f"{name}: mode", "'hard' or 'observe'", got=mode)
     _, unit = parse_limit(limit, "", key=f"{name}: limit")
@@ -71,7 +71,7 @@ def reserve_on_caps(caps: Sequence[Cap], amounts: Mapping[Unit, int]) -> CapHold
 
 
 def extend_on_caps(hold: CapHold, amounts: Mapping[Unit, int]) -> Refusal | None:
-    """Have at least these amounts set aside; None when they are."""
+    """Set at least these amounts aside; return the refusal where that cannot be, None when they are."""
     more = {unit: max(0, amount - hold.amounts.get(unit, 0)) for unit, amount in amounts.items()}
     refusals = _refusals(hold.caps, more, own=hold.amounts)
     if hold.state != "held" or refusals:
@@ -125,7 +125,7 @@ def settle_another_on_caps(
 
 
 def release_on_caps(hold: CapHold) -> None:
-    """Nothing was sent: give all of it back."""
+    """Give all of the hold back, because nothing was sent."""
     if hold.state == "held":
         hold.state = "released"
         for cap in hold.caps:
@@ -141,7 +141,7 @@ def _refusals(caps: Iterable[Cap], amounts: Mapping[Unit, int], own: Mapping[Uni
 
 
 def _refusal(cap: Cap, needed: int, own: int) -> Refusal:
-    """Why so much more than its `own` hold is not to be had."""
+    """Return the refusal of so much more than the `own` hold."""
     fits_once_others_settle = needed <= cap.limit - cap.settled - cap.in_doubt - own
     return Refusal(
         kind="busy" if fits_once_others_settle else "exhausted",

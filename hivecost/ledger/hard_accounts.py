@@ -38,17 +38,17 @@ class HardAccounts:
         return self._frozen
 
     def freeze(self, budget: str, reason: str) -> None:
-        """Grant nothing more on a budget; what is held may still be settled. Raises ConfigError for no such budget."""
+        """Grant nothing more on a budget; what is held may still be settled. Raise ConfigError for no such budget."""
         self._require(budget)
         self._frozen[budget] = reason
 
     def unfreeze(self, budget: str) -> bool:
-        """Someone has looked: grant again. False if it was not frozen. Raises ConfigError for no such budget."""
+        """Grant again, after someone has looked; False if it was not frozen. Raise ConfigError for no such budget."""
         self._require(budget)
         return self._frozen.pop(budget, None) is not None
 
     def add(self, budgets: Iterable[Budget]) -> None:
-        """Hold on these budgets too, from the next reservation on. Raises ConfigError as a new LedgerState does."""
+        """Hold on these budgets too, from the next reservation on. Raise ConfigError as a new LedgerState does."""
         listed = tuple(budgets)
         _require_hard(listed)
         self._book.add(listed)
@@ -60,7 +60,7 @@ class HardAccounts:
         self._book.put(account)
 
     def retire(self, budget: str) -> None:
-        """Hold on a budget no more; what is held there goes on as it did. Raises ConfigError for no such budget."""
+        """Hold on a budget no more; what is held there goes on as it did. Raise ConfigError for no such budget."""
         self._require(budget)
         self._frozen.pop(budget, None)
         self._book.retire(budget)
@@ -68,7 +68,7 @@ class HardAccounts:
     def set_limit(self, budget: str, limit: Limit, *, scope: Mapping[str, str] | None = None) -> None:
         """Give a budget, or with `scope` one value of its attributes, another limit; what was spent stays.
 
-        In its unit if `limit` names none. Raises ConfigError for no such budget, for a scope that names other
+        In its unit if `limit` names none. Raise ConfigError for no such budget, for a scope that names other
         attributes than its accounts have, and for a limit that cannot be.
         """
         known = self._require(budget)
@@ -78,17 +78,17 @@ class HardAccounts:
             self._book.set_own_limit(budget, known.limit_key(scope), known.amount_of(limit))
 
     def unset_limit(self, budget: str, scope: Mapping[str, str]) -> None:
-        """Measure a value of a budget's attributes against the budget's own limit again. Raises ConfigError."""
+        """Measure a value of a budget's attributes against the budget's own limit again. Raise ConfigError."""
         self._book.set_own_limit(budget, self._require(budget).limit_key(scope), None)
 
     def limit_in_force(self, budget: str, scope: Mapping[str, str] | None = None) -> int:
-        """The limit of a budget, or of one value of its attributes. Raises ConfigError."""
+        """Return the limit of a budget, or of one value of its attributes. Raise ConfigError for an unknown one."""
         known = self._require(budget)
         key = () if scope is None else known.limit_key(scope)
         return self._book.limit_of(budget, key)
 
     def remaining(self, attribution: Attributes, at_ns: int, ancestors: Sequence[Attributes] = ()) -> dict[Unit, int]:
-        """The most that a turn with these attributes could hold now, by the units that any enforced budget counts."""
+        """Return the most that a turn with these attributes could hold now, by the units of the enforced budgets."""
         most: dict[Unit, int] = {}
         for account in self._book.find(attribution, at_ns, ancestors):
             if not account.budget.shadow:
@@ -103,20 +103,20 @@ class HardAccounts:
         ancestors: Sequence[Attributes] = (),
         budgets: Collection[str] | None = None,
     ) -> tuple[Account, ...]:
-        """The accounts that a turn with these attributes counts on at this instant; see `reserve`."""
+        """Return the accounts that a turn with these attributes counts on at this instant; see `reserve`."""
         accounts = self._book.find(attribution, at_ns, ancestors)
         return accounts if budgets is None else _of_budgets(accounts, budgets)
 
     def accounts(self, budget: str) -> Iterator[Account]:
-        """All accounts of a budget."""
+        """Yield all accounts of a budget."""
         return self._book.accounts(budget)
 
     def forget_execution(self, execution_id: str) -> None:
-        """The execution is over: drop its accounts, but for those with open holds."""
+        """Drop the accounts of an execution that is over, except those with open holds."""
         self._book.forget_execution(execution_id)
 
     def status(self) -> list[AccountStatus]:
-        """One row for each account, in the order of the budgets."""
+        """Return a row for each account, in the order of the budgets."""
         return [account.status(frozen=account.budget.name in self._frozen) for account in self._book.accounts()]
 
     def _require(self, budget: str) -> Budget:

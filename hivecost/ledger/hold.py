@@ -45,7 +45,7 @@ class Refusal(msgspec.Struct, frozen=True, kw_only=True):
     shadow: bool = False
 
     def error(self, execution_id: str = "") -> BudgetExceededError:
-        """What to raise: BudgetBusyError with `retry_after_s`, else BudgetExhaustedError with `reset_at`."""
+        """Return what to raise: BudgetBusyError with `retry_after_s`, else BudgetExhaustedError with `reset_at`."""
         error = self._error(execution_id)
         error.scope, error.period = self.scope, self.period
         error.used, error.limit = self.limit - self.remaining, self.limit
@@ -133,7 +133,7 @@ class Hold(msgspec.Struct, eq=False, gc=False):
 
     @property
     def units(self) -> frozenset[Unit]:
-        """In which units its budgets count it."""
+        """The units in which its budgets count it."""
         return frozenset(account.unit for account in self.made_on)
 
     @property
@@ -148,12 +148,12 @@ class Hold(msgspec.Struct, eq=False, gc=False):
 
     @property
     def doubted(self) -> tuple[Account, ...]:
-        """Those of all its accounts whose part of the bill is not charged on its own."""
+        """The accounts in whose unit the bill is not known."""
         known = self.known
         return self.made_on if known is None else tuple(a for a in self.made_on if a.unit not in known)
 
     def left(self) -> dict[Unit, int]:
-        """What known bills have not used of the amounts; nothing of a hold that was released."""
+        """Return what known bills have not used of the amounts; nothing of a hold that was released."""
         if self.state == "released":
             return dict.fromkeys(UNITS, 0)
         billed = (self.billed if self.state == "settled" else self.known) or {}
@@ -182,5 +182,5 @@ def refusal_of(status: AccountStatus, needed: int, *, frozen: str | None = None,
 
 
 def finality(refusal: Refusal) -> int:
-    """The higher, the longer there is no use in asking again."""
+    """Return a rank that is the higher, the longer there is no use in asking again."""
     return _KIND_ORDER.index(refusal.kind)

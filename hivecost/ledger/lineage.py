@@ -21,7 +21,7 @@ class Lineage:
         self._runs: dict[str, _Run] = {}
 
     def started(self, attribution: Attribution, parent_execution_id: str) -> None:
-        """An execution began, inside of the one with this id; "": inside of none."""
+        """Note that an execution began inside the one with this id; "" means inside none."""
         parent = self._runs.get(parent_execution_id)
         if parent is not None:
             parent.uses += 1

@@ -16,7 +16,7 @@ Matches = Callable[[Attributes], bool]
 
 
 def matcher(match: Mapping[str, Sequence[str]]) -> Matches:
-    """A test of attributes: each of those in `match` has one of its values.
+    """Return a test of attributes: each of those in `match` must have one of its values.
 
     A model matches by any of its names, a date, a host and a region left out or not, and by patterns of them; so does a
     provider. What a turn does not say, it does not match.

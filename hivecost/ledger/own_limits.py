@@ -17,22 +17,22 @@ OWN_WINDOWS: Final = ("execution", "session")
 
 
 def keys_of(window: Window, key: LimitKey) -> Iterator[LimitKey]:
-    """The keys under which the accounts of a key may have a limit of their own; of several, the first counts."""
+    """Yield the keys under which the accounts of a key may have a limit of their own; of several, the first counts."""
     yield key
     if window in OWN_WINDOWS and len(key) > 1 and key[0] is not None:
         yield (None, *key[1:])
 
 
 def own_limit_of(limits: Mapping[LimitKey, int], window: Window, key: LimitKey) -> int | None:
-    """The limit that the accounts of a key have of their own; None: they have that of their budget."""
+    """Return the limit of their own that the accounts of a key have; None where that of their budget holds."""
     return next((limits[one] for one in keys_of(window, key) if one in limits), None)
 
 
 def key_of_scope(budget: str, window: Window, attributes: Sequence[str], scope: Mapping[str, str]) -> LimitKey:
-    """The key of the accounts that a scope such as `{"agent": "planner"}` names.
+    """Return the key of the accounts that a scope such as `{"agent": "planner"}` names.
 
     It names all account attributes of the budget; that of the window itself, `session` or `execution`, may be left out
-    where there are others: the limit is then that of each of them. Raises ConfigError, naming those attributes.
+    where there are others: the limit is then that of each of them. Raise ConfigError, naming those attributes.
     """
     key = f"budget {budget!r}: scope"
     if not attributes:
@@ -46,17 +46,17 @@ def key_of_scope(budget: str, window: Window, attributes: Sequence[str], scope: 
 
 
 def is_value(value: object) -> bool:
-    """Whether an attribute can have it: a text, and one that is in some encoding. Nothing is one, too."""
+    """Tell whether an attribute can have the value: a text that can be encoded, also an empty one."""
     return isinstance(value, str) and value.encode(errors="ignore").decode() == value
 
 
 def format_key(attributes: Sequence[str], key: LimitKey) -> str:
-    """`agent=planner`, `user=ada,model=gpt-4o`: as the scope of its accounts is shown."""
+    """Return `agent=planner` or `user=ada,model=gpt-4o`, as the scope of its accounts is shown."""
     return ",".join(f"{name}={value}" for name, value in zip(attributes, key, strict=True) if value is not None)
 
 
 def split_key(names: Sequence[str], text: str) -> tuple[str, ...] | None:
-    """The values of these attributes in a key of `Budget.limits`; None where it names others, or one of them twice.
+    """Return the values of these attributes in a key of `Budget.limits`; None for other names, or one of them twice.
 
     Of one attribute the key is the value itself: `planner`. Of several it names them: `user=ada,model=gpt-4o`.
     """

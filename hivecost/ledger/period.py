@@ -32,6 +32,7 @@ class Period(msgspec.Struct, frozen=True, gc=False):
     end_ns: int | None
 
     def contains(self, at_ns: int) -> bool:
+        """Tell whether the instant, in nanoseconds since 1970 UTC, is in the period."""
         return self.start_ns <= at_ns and (self.end_ns is None or at_ns < self.end_ns)
 
 
@@ -49,14 +50,14 @@ class Calendar:
         self._last = period_at(window, self._zone, 0)
 
     def period_at(self, at_ns: int) -> Period:
-        """The period that holds the instant, given in nanoseconds since 1970 UTC."""
+        """Return the period that holds the instant, given in nanoseconds since 1970 UTC."""
         if not self._last.contains(at_ns):
             self._last = period_at(self.window, self._zone, at_ns)
         return self._last
 
 
 def for_period(name: str) -> str:
-    """` for the day 2026-11-22`, from the name of a period; "" for one that never ends."""
+    """Return ` for the day 2026-11-22`, from the name of a period; "" for one that never ends."""
     if name in WINDOWS:
         return ""
     window = "hour" if "T" in name else "week" if "W" in name else "month" if len(name) == len("2026-11") else "day"
@@ -64,12 +65,12 @@ def for_period(name: str) -> str:
 
 
 def resetting(reset_at: datetime | None) -> str:
-    """`; it resets at 2026-11-22T23:00Z`; "" for None."""
+    """Return `; it resets at 2026-11-22T23:00Z`; "" for None."""
     return "" if reset_at is None else f"; it resets at {reset_at.astimezone(UTC):%Y-%m-%dT%H:%MZ}"
 
 
 def counting_since(name: str, since_ns: int) -> str:
-    """What a budget that never resets counts, from the name of a period; "" for any other.
+    """Say what a budget that never resets counts, from the name of a period; "" for any other.
 
     `; it counts all runs since 2026-11-22, and …`: `since_ns` is 0 where nobody knows.
     """
@@ -81,7 +82,7 @@ def counting_since(name: str, since_ns: int) -> str:
 
 
 def load_zone(timezone: str, *, key: str = "timezone") -> ZoneInfo:
-    """The IANA zone of this name. Raises ConfigError, naming `key`."""
+    """Return the IANA zone of this name. Raise ConfigError, naming `key`, where there is none."""
     try:
         return ZoneInfo(timezone)
     except (KeyError, ValueError, OSError, TypeError):
@@ -89,7 +90,7 @@ def load_zone(timezone: str, *, key: str = "timezone") -> ZoneInfo:
 
 
 def period_at(window: Window, zone: ZoneInfo, at_ns: int) -> Period:
-    """The period of `window` that holds the instant, as the clocks of `zone` see it."""
+    """Return the period of `window` that holds the instant, as the clocks of `zone` see it."""
     match window:
         case "hour":
             return _hour_at(zone, at_ns // _NS)
@@ -100,7 +101,7 @@ def period_at(window: Window, zone: ZoneInfo, at_ns: int) -> Period:
 
 
 def _hour_at(zone: ZoneInfo, at_s: int) -> Period:
-    """An hour of the wall clock, cut where the offset changes inside it (Lord Howe moves by 30 minutes)."""
+    """Return an hour of the wall clock, cut where the offset changes inside it (Lord Howe moves by 30 minutes)."""
     offset_s = _offset_s(zone, at_s)
     start_s = (at_s + offset_s) // 3600 * 3600 - offset_s
     end_s = start_s + 3600
@@ -113,7 +114,7 @@ def _hour_at(zone: ZoneInfo, at_s: int) -> Period:
 
 
 def _dates_at(window: Window, zone: ZoneInfo, at_s: int) -> Period:
-    """A run of whole dates: a day, an ISO week from Monday, or a month."""
+    """Return the period of whole dates that holds the instant: a day, an ISO week from Monday, or a month."""
     first, after = _dates_around(window, datetime.fromtimestamp(at_s, zone).date())
     end_s = _start_of_date(zone, after)
     if at_s >= end_s:  # clocks went back over midnight: the date that had begun stays
@@ -123,7 +124,7 @@ def _dates_at(window: Window, zone: ZoneInfo, at_s: int) -> Period:
 
 
 def _dates_around(window: Window, day: date) -> tuple[date, date]:
-    """The first date of the run that holds `day`, and the first date after it."""
+    """Return the first date of the run that holds `day`, and the first date after it."""
     match window:
         case "week":
             monday = day - timedelta(days=day.weekday())
@@ -140,7 +141,7 @@ def _name_of(window: Window, first: date) -> str:
 
 
 def _start_of_date(zone: ZoneInfo, day: date) -> int:
-    """The first second that the zone calls by this date, or by a later one where it skips the date."""
+    """Return the first second that the zone calls by this date, or by a later one where it skips the date."""
     midnight = datetime.combine(day, time(), tzinfo=zone)
     start_s = int(midnight.timestamp())
     earlier_s = int(midnight.replace(fold=1).timestamp())
@@ -150,7 +151,7 @@ def _start_of_date(zone: ZoneInfo, day: date) -> int:
 
 
 def _change_between(zone: ZoneInfo, before_s: int, after_s: int) -> int:
-    """The second at which the offset changes, somewhere after `before_s` and not after `after_s`."""
+    """Return the second at which the offset changes, somewhere after `before_s` and not after `after_s`."""
     old = _offset_s(zone, before_s)
     while after_s - before_s > 1:
         middle_s = (before_s + after_s) // 2

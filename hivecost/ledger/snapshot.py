@@ -51,6 +51,7 @@ class LedgerSnapshot(msgspec.Struct, frozen=True):
 
 
 def save_account(account: Account) -> AccountSnapshot:
+    """Return the account as a snapshot keeps it."""
     budget = account.budget
     return AccountSnapshot(
         budget=budget.name,
@@ -70,9 +71,9 @@ def save_account(account: Account) -> AccountSnapshot:
 
 
 def load_account(saved: AccountSnapshot, budget: Budget) -> Account:
-    """The account under its budget as it is now; warnings that were given are not repeated.
+    """Return the account under its budget as it is now; warnings that were given are not repeated.
 
-    Raises ConfigError when the budget now counts something else than the sums that were saved.
+    Raise ConfigError when the budget now counts something else than the sums that were saved.
     """
     counted = {
         "limit": (saved.unit, budget.counted_unit),

@@ -85,7 +85,7 @@ class SoftLimits:
         return any(self._begun.get(one, {}).get(where) == account.period for one in executions)
 
     def forget_execution(self, execution_id: str) -> None:
-        """The execution is over."""
+        """Forget an execution that is over."""
         self._begun.pop(execution_id, None)
 
     def _action(

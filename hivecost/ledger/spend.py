@@ -51,7 +51,7 @@ class SpendAccounts:
         return self._book.evicted.total()
 
     def may_have_past(self, budget: str) -> bool:
-        """Whether an account of the budget that is opened now may be one of those, or one of before it was added."""
+        """Tell whether an account of the budget that is opened now may have spending that is not counted here."""
         return budget in self._added or self._book.evicted[budget] > 0
 
     def add(
@@ -65,11 +65,11 @@ class SpendAccounts:
         return _add(self._book.find(attribution, at_ns), at_ns, nanousd, tokens, calls)
 
     def add_turn(self, turn: LLMTurnComplete) -> list[ThresholdCrossing]:
-        """The same for a turn that came back."""
+        """Add a turn that came back to the accounts that it counts on, and return the thresholds that it crossed."""
         return self.add_to(self.find_of(turn), turn)
 
     def find_of(self, turn: LLMTurnComplete, ancestors: Ancestors = ()) -> tuple[Account, ...]:
-        """The accounts that the turn counts on; `ancestors` are those of AccountBook."""
+        """Return the accounts that the turn counts on; `ancestors` are those of AccountBook."""
         return self._book.find_of(turn, ancestors)
 
     def add_to(self, accounts: Iterable[Account], turn: LLMTurnComplete) -> list[ThresholdCrossing]:
@@ -81,11 +81,11 @@ class SpendAccounts:
         return _add(accounts, turn.timestamp_ns, nanousd, tokens, type(turn) is not ChargeSettled)
 
     def find(self, attribution: Attributes, at_ns: int, ancestors: Sequence[Attributes] = ()) -> tuple[Account, ...]:
-        """The accounts that a turn with these attributes counts on at this instant."""
+        """Return the accounts that a turn with these attributes counts on at this instant."""
         return self._book.find(attribution, at_ns, ancestors)
 
     def forget_execution(self, execution_id: str) -> None:
-        """The execution is over: drop the accounts that were its own."""
+        """Drop the accounts of an execution that is over."""
         self._book.forget_execution(execution_id)
 
     def set_limit(self, name: str, limit: str | float) -> None:
@@ -93,17 +93,17 @@ class SpendAccounts:
         self._book.set_limit(name, self.budgets[name].with_limit(limit))
 
     def set_own_limit(self, name: str, key: LimitKey, limit: int | None) -> None:
-        """The same for one value of a budget's attributes alone; None: it has the budget's limit again."""
+        """Set the limit of one value of a budget's attributes alone; None gives it the budget's limit again."""
         self._book.set_own_limit(name, key, limit)
 
     def limit_of(self, name: str, key: LimitKey = ()) -> int:
-        """The limit in force of a budget, or of one value of its attributes."""
+        """Return the limit in force of a budget, or of one value of its attributes."""
         return self._book.limit_of(name, key)
 
     def add_budgets(self, budgets: Iterable[Budget], *, have_past: bool = False) -> None:
         """Count on these too, from now on; `have_past`: they may have been spent on before.
 
-        Raises ConfigError for the name of one that is there.
+        Raise ConfigError for the name of one that is there.
         """
         listed = tuple(budgets)
         self._book.add(listed)
@@ -117,12 +117,12 @@ class SpendAccounts:
         return self.sessions_max if "session" in budget.account_attributes else self.accounts_max
 
     def status(self) -> list[AccountStatus]:
-        """One row for each account, in the order of the budgets."""
+        """Return a row for each account, in the order of the budgets."""
         return [account.status() for account in self._book.accounts()]
 
 
 def is_unseen(account: Account, turn: LLMTurnComplete) -> bool:
-    """Whether what the turn spent is not on the account, or not in full, because nobody knows it."""
+    """Tell whether what the turn spent is not on the account, or not in full, because nobody knows it."""
     cost, unit = turn.cost, account.unit
     if unit == "calls" or (unit == "tokens" and type(turn) is ChargeSettled):
         return False

@@ -67,7 +67,7 @@ class LedgerState(HardAccounts):
         `ancestors` are those of AccountBook. The period is that of `at_ns`, whenever the hold is settled. With a `key`
         that an open hold already has, gives that hold. Of several refusals gives the one that will last longest. With
         `is_partial` more than the amounts may be billed: that is charged, and freezes nothing.
-        The mapping is kept as it is. Raises ConfigError for an attribute or a key that is no text, and for an amount
+        The mapping is kept as it is. Raise ConfigError for an attribute or a key that is no text, and for an amount
         that is no integer from zero, or that a budget counts and nobody gave.
         """
         if key is not None:
@@ -98,7 +98,7 @@ class LedgerState(HardAccounts):
     def extend(self, hold: Hold, amounts: Mapping[Unit, int]) -> Refusal | None:
         """Set more aside on the accounts of a hold, all or none; None when it is done.
 
-        Raises ConfigError for an amount that is no integer from zero, and for a hold that is not held any more.
+        Raise ConfigError for an amount that is no integer from zero, and for a hold that is not held any more.
         """
         if hold.state != "held":
             raise ConfigError(f"hold {hold.hold_id}", "a hold that is still held", got=hold.state)
@@ -119,7 +119,7 @@ class LedgerState(HardAccounts):
         A unit that the bill does not name is charged as it was held. A bill above its hold, or for a hold that
         was released, is charged in full: an Overrun, and the budget is frozen unless the hold is partial. So is what
         a bill is above the amount that the hold was resolved at; of one below that nothing is given back.
-        Raises ConfigError for an amount that is no integer from zero.
+        Raise ConfigError for an amount that is no integer from zero.
         """
         if hold.state == "settled":
             return self._settle_resolved(hold, _checked(amounts)) if hold.is_resolved else None
@@ -151,7 +151,7 @@ class LedgerState(HardAccounts):
     def settle_known(self, hold: Hold, amounts: Mapping[Unit, int]) -> Settlement | None:
         """Charge what is known of the bill; on accounts of a unit that is not named the hold is in doubt.
 
-        None, and nothing changes, for a hold that is not held any more. Raises ConfigError as `settle` does.
+        None, and nothing changes, for a hold that is not held any more. Raise ConfigError as `settle` does.
         """
         if hold.state != "held":
             return None
@@ -207,7 +207,7 @@ class LedgerState(HardAccounts):
 
         Of `budgets`, if they are named, only these are charged. What its accounts have room for pays for it; what is
         above is an Overrun, and freezes the budget. A unit that the bill does not name is charged at nothing, calls at
-        one. Gives the settled hold of the bill, a further answer of one that was settled at nothing. Raises ConfigError
+        one. Gives the settled hold of the bill, a further answer of one that was settled at nothing. Raise ConfigError
         for an amount that is no integer from zero.
         """
         billed = {**_ZEROS, "calls": 1, **_checked(amounts)}
@@ -221,7 +221,7 @@ class LedgerState(HardAccounts):
 
         What earlier bills left of the hold pays for it, as far as its accounts have room; those that are leased are not
         asked. What is above is charged in full: an Overrun, and the budget is frozen. A unit that the bill does
-        not name is charged at nothing, calls at one. Raises ConfigError for an amount that is no integer from zero.
+        not name is charged at nothing, calls at one. Raise ConfigError for an amount that is no integer from zero.
         """
         billed = {**_ZEROS, "calls": 1, **_checked(amounts)}
         another = self._another(hold, hold.made_on, hold.left(), "settled")
@@ -243,7 +243,7 @@ class LedgerState(HardAccounts):
         return another, Settlement(tuple(crossings), tuple(incidents))
 
     def hold_another(self, hold: Hold, units: Collection[Unit] = UNITS) -> Hold:
-        """A hold for one more answer, on its accounts of these units: what earlier bills left, as far as there is room.
+        """Hold what earlier bills left for one more answer, on the accounts of these units, as far as there is room.
 
         On no account, it is none.
         """
@@ -273,7 +273,7 @@ class LedgerState(HardAccounts):
         return another
 
     def transfer(self, hold: Hold, accounts: Iterable[Account]) -> None:
-        """Some accounts of a hold that is in doubt are charged elsewhere from now on: here, it is on the others.
+        """Hand over some accounts of a hold in doubt, which are charged elsewhere from now on; here the others stay.
 
         Its key is free again; on no account any more, it is forgotten.
         """
@@ -291,7 +291,7 @@ class LedgerState(HardAccounts):
     def resolve(self, hold_id: int, amounts: Mapping[Unit, int]) -> Settlement:
         """Settle a hold that is in doubt at what it really cost; zeros, if it was never sent.
 
-        Raises ConfigError when no hold of this id is in doubt.
+        Raise ConfigError when no hold of this id is in doubt.
         """
         hold = self._open.get(hold_id)
         settlement = self.settle(hold, amounts) if hold is not None and hold.state == "in_doubt" else None
@@ -301,7 +301,7 @@ class LedgerState(HardAccounts):
         return settlement
 
     def snapshot(self) -> LedgerSnapshot:
-        """The whole state, for `restore`."""
+        """Return the whole state, for `restore`."""
         accounts = {id(account): place for place, account in enumerate(self._book.accounts())}
         holds = (
             HoldSnapshot(
@@ -319,11 +319,11 @@ class LedgerState(HardAccounts):
 
     @classmethod
     def restore(cls, budgets: Iterable[Budget], snapshot: LedgerSnapshot) -> LedgerState:
-        """The state of a snapshot under the budgets as they are now: limits may differ, budgets may come and go.
+        """Return the state of a snapshot under the budgets as they are now: limits may differ, budgets may come and go.
 
         Single values have the limits of their own that the budgets say, whatever was set since they were made.
         Holds are as they were: `doubt` those whose process is gone.
-        Raises ConfigError for a budget that now counts in another unit, window, time zone or per other attributes.
+        Raise ConfigError for a budget that now counts in another unit, window, time zone or per other attributes.
         """
         state = cls(budgets)
         accounts = [
@@ -352,7 +352,7 @@ class LedgerState(HardAccounts):
     def _news_of(
         self, hold: Hold, accounts: tuple[Account, ...], billed: Mapping[Unit, int], reserved: Mapping[Unit, int]
     ) -> Settlement:
-        """What a bill that is charged on these accounts now brought about."""
+        """Return what a bill that is charged on these accounts now brought about."""
         crossings: list[ThresholdCrossing] = []
         incidents: list[Overrun] = []
         for account in accounts:
@@ -375,7 +375,7 @@ class LedgerState(HardAccounts):
         return self._news_of(hold, hold.accounts, billed, resolved)
 
     def _refusals(self, accounts: tuple[Account, ...], amounts: Mapping[Unit, int]) -> tuple[Refusal, ...]:
-        """What the accounts have against it; a frozen budget always has."""
+        """Return the reasons for which the accounts refuse the amounts; a frozen budget always refuses."""
         refusals: list[Refusal] = []
         for account in accounts:
             if account.unit not in amounts:
@@ -388,12 +388,12 @@ class LedgerState(HardAccounts):
         return tuple(refusals)
 
     def _enforced(self, refusals: tuple[Refusal, ...]) -> Refusal | None:
-        """The refusal that counts, if any: shadow budgets only say what they would have done."""
+        """Return the refusal that counts, if any: shadow budgets only say what they would have done."""
         enforced = [refusal for refusal in refusals if not refusal.shadow]
         return max(enforced, key=finality, default=None)
 
     def _forget(self, hold: Hold) -> None:
-        """It is neither held nor in doubt any more."""
+        """Forget a hold that is neither held nor in doubt any more."""
         self._open.pop(hold.hold_id, None)
         if hold.key is not None and self._open_by_key.get(hold.key) is hold:
             del self._open_by_key[hold.key]
@@ -421,7 +421,7 @@ def _take_further(hold: Hold, amounts: Mapping[Unit, int]) -> None:
 
 
 def _have_room(accounts: tuple[Account, ...], amounts: Mapping[Unit, int]) -> bool:
-    """Whether each account has room for its amount, which is most often so; False where one is not given."""
+    """Tell whether each account has room for its amount; False where an amount is missing."""
     for account in accounts:
         unit = account.unit
         if unit not in amounts or account.settled + account.held + account.in_doubt + amounts[unit] > account.cap:

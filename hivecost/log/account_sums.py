@@ -22,12 +22,15 @@ def add_spending(account: Account, spending: Spending) -> None:
 
 
 def has_accounts_in_log(budget: Budget) -> bool:
-    """Whether its accounts are few and outlive what they are about: each execution and each session has its own."""
+    """Tell whether the budget's accounts are few, and outlive what they count.
+
+    Those of a budget per execution or per session are many, and end with it.
+    """
     return not {"execution", "session"} & set(budget.account_attributes)
 
 
 def is_summed(budget: Budget) -> bool:
-    """Whether what was spent on it is kept in the sums of time: all that it looks at is agent, user and org."""
+    """Tell whether the sums of time have its spending: those are by agent, user and org alone."""
     return {*budget.match, *budget.account_attributes} <= SUMMED_ATTRIBUTES
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from hivecost.events import Event, EventType, LLMTurnComplete
     from hivecost.ledger import Budget, BudgetChange
+    from hivecost.log.contexts import CarriedTotals, CompactionTotals
     from hivecost.log.records import (
         BudgetDefinition,
         NodeTotals,
@@ -75,7 +76,10 @@ class LogReader(Protocol):
         status: str | None = None,
         limit: int = 50,
     ) -> Page[Run]:
-        """Return the executions that started in the window, the newest first."""
+        """Return the executions that started in the window, the newest first.
+
+        Of those whose starts name one instant, the start that was logged last comes first.
+        """
         ...
 
     def nodes(self, session_id: str) -> list[NodeTotals]:
@@ -141,6 +145,17 @@ class LogReader(Protocol):
 
     def summed_tags(self) -> list[str]:
         """Return the tags that sums are kept by, sorted; what is asked by any other reads turn by turn."""
+        ...
+
+    def compactions(self, session_id: str) -> list[CompactionTotals]:
+        """Return what compactions of a session came to, by node, in their order; nodes without any are left out.
+
+        Of turns and events that were pruned, too.
+        """
+        ...
+
+    def carried_results(self, session_id: str) -> list[CarriedTotals]:
+        """Return what results of tools that were sent again came to in a session, by node and tool, in their order."""
         ...
 
     def budgets(self) -> list[BudgetDefinition]:

@@ -16,7 +16,7 @@ Moment = datetime | date | str
 
 
 def local_iso(timestamp_ns: int) -> str:
-    """ISO 8601 in local time with its UTC offset."""
+    """Return ISO 8601 in local time with its UTC offset."""
     return to_datetime(timestamp_ns).astimezone().isoformat()
 
 
@@ -28,17 +28,17 @@ _YEARS: Final = (1704, 2204)
 
 
 def since_ns(moment: Moment | None, zone: tzinfo | None = None) -> int:
-    """The first nanosecond that counts; what has no zone of its own is read in `zone` (None: local time)."""
+    """Return the first nanosecond that counts; what has no zone of its own is read in `zone` (None: local time)."""
     return _EARLIEST_NS if moment is None else _within(to_ns(_placed(_parsed("since", moment), zone)))
 
 
 def instant_ns(key: str, moment: Moment) -> int:
-    """The moment, or the start of the day, in local time; `key` names it in the ConfigError for one that is none."""
+    """Return the moment, or the start of the day, in local time. Raise ConfigError, naming `key`, for anything else."""
     return _within(to_ns(_placed(_parsed(key, moment), None)))
 
 
 def until_ns(moment: Moment | None, zone: tzinfo | None = None) -> int:
-    """The first nanosecond that no longer counts: that moment itself, or for a date the end of its day."""
+    """Return the first nanosecond that no longer counts: that moment itself, or for a date the end of its day."""
     if moment is None:
         return _LATEST_NS
     parsed = _parsed("until", moment)
@@ -48,7 +48,7 @@ def until_ns(moment: Moment | None, zone: tzinfo | None = None) -> int:
 
 
 def range_ns(since: Moment | None, until: Moment | None, zone: tzinfo | None = None) -> tuple[int, int]:
-    """`since_ns` and `until_ns`. Raises ConfigError where the end comes before the beginning."""
+    """Return `since_ns` and `until_ns`. Raise ConfigError where the end comes before the beginning."""
     first_ns, end_ns = since_ns(since, zone), until_ns(until, zone)
     # A day that ends where the range begins is the day before it, or one that its zone left out.
     is_day_before = end_ns == first_ns and since_ns(until, zone) < first_ns
@@ -58,7 +58,7 @@ def range_ns(since: Moment | None, until: Moment | None, zone: tzinfo | None = N
 
 
 def find_zone(name: str) -> ZoneInfo:
-    """The IANA time zone. Raises ConfigError for a name nobody knows."""
+    """Return the IANA time zone. Raise ConfigError for a name nobody knows."""
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415  # most commands name no zone
 
     try:

@@ -8,7 +8,7 @@ import msgspec
 
 from hivecost.attribute_names import ATTRIBUTION_FIELDS
 from hivecost.errors import StoreCorruptError
-from hivecost.events import ChargeSettled, Cost, CostStatus, LLMTurnComplete, Usage
+from hivecost.events import ChargeSettled, Cost, CostStatus, LLMTurnComplete, SentPrompt, Usage
 from hivecost.log.steps import Step
 from hivecost.log.turn_rows import OTHER_COUNTS
 
@@ -20,6 +20,7 @@ Row = tuple[Any, ...]
 COLUMNS: Final = ", ".join((*_FIELDS, "other_usage", "raw_usage"))
 
 _TAGS: Final = _FIELDS.index("tags")
+_PROMPT: Final = _FIELDS.index("prompt")
 _STATUS: Final = _FIELDS.index("cost_status")
 _USAGE: Final = slice(_FIELDS.index("input_tokens"), _FIELDS.index("web_search_requests") + 1)
 _COST: Final = slice(_STATUS, _STATUS + len(Cost.__struct_fields__))
@@ -28,15 +29,16 @@ _NAMES: Final = ("asked_model", "resolved_model", "resolved_provider")
 
 
 def to_step(row: Row | list[Any]) -> Step:
-    """The row, in the order of COLUMNS, as a step."""
+    """Return the row, in the order of COLUMNS, as a step."""
     values = dict(zip(_FIELDS, row, strict=False))
     values["tags"] = decoded(row[_TAGS])
     values["cost_status"] = row[_STATUS] or CostStatus.UNPRICED.value
+    values["prompt"] = _prompt(row[_PROMPT])
     return Step(**values, **_other_counts(row))
 
 
 def to_turn(row: Row | list[Any]) -> LLMTurnComplete:
-    """The row, in the order of COLUMNS, as the event it was. Raises StoreCorruptError."""
+    """Return the row, in the order of COLUMNS, as the event it was. Raise StoreCorruptError where it is damaged."""
     values = dict(zip(_FIELDS, row, strict=False))
     raw_usage = row[-1]
     try:
@@ -51,6 +53,7 @@ def to_turn(row: Row | list[Any]) -> LLMTurnComplete:
         usage=usage,
         cost=cost,
         raw_usage=None if raw_usage is None else decoded(raw_usage),
+        prompt=_prompt(row[_PROMPT]),
     )
 
 
@@ -62,6 +65,15 @@ def _other_counts(row: Row | list[Any]) -> dict[str, Any]:
     return {name: counts[name] for name in OTHER_COUNTS if name in counts}
 
 
+def _prompt(text: str | None) -> SentPrompt | None:
+    if text is None:
+        return None
+    try:
+        return msgspec.json.decode(text, type=SentPrompt)
+    except msgspec.DecodeError as error:
+        raise StoreCorruptError(f"a turn in the log is damaged: {error}; restore a backup of the log") from error
+
+
 def _cost(row: Row | list[Any]) -> Cost | None:
     if row[0] is None:
         return None
@@ -69,7 +81,7 @@ def _cost(row: Row | list[Any]) -> Cost | None:
 
 
 def decoded(text: str) -> dict[str, Any]:
-    """A JSON object of the log. Raises StoreCorruptError for anything else."""
+    """Return a JSON object of the log. Raise StoreCorruptError for anything else."""
     try:
         return msgspec.json.decode(text, type=dict[str, Any])
     except msgspec.DecodeError as error:

@@ -25,8 +25,9 @@ PERIODS: Final = ("hour", "day", "week", "month")
 
 @lru_cache(maxsize=4096)
 def period_labels(quarter_hour: int, periods: tuple[str, ...], zone: tzinfo) -> tuple[str, ...]:
-    """The periods this quarter-hour belongs to: `2026-11-22T08:00+01:00`, `2026-11-22`, `2026-W47`, `2026-11`.
+    """Return the labels of the periods this quarter-hour belongs to, in the order of `periods`.
 
+    They are `2026-11-22T08:00+01:00`, `2026-11-22`, `2026-W47` and `2026-11`.
     Time zones differ from UTC by whole quarter-hours, so that none of them lies in two periods.
     """
     local = to_datetime(quarter_hour * QUARTER_HOUR_NS).astimezone(zone)

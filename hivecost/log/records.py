@@ -18,18 +18,22 @@ class SessionMetrics(Totals, frozen=True, kw_only=True):
 
     @property
     def total_input_tokens(self) -> int:
+        """The same as `input_tokens`."""
         return self.input_tokens
 
     @property
     def total_output_tokens(self) -> int:
+        """The same as `output_tokens`."""
         return self.output_tokens
 
     @property
     def total_cached_tokens(self) -> int:
+        """The same as `cache_read_tokens`."""
         return self.cache_read_tokens
 
     @property
     def total_cost_nanousd(self) -> int:
+        """The same as `cost_nanousd`."""
         return self.cost_nanousd
 
     @property
@@ -70,6 +74,7 @@ class NodeTotals(Totals, frozen=True, kw_only=True):
 
     @property
     def llm_call_count(self) -> int:
+        """The same as `llm_calls`."""
         return self.llm_calls
 
 
@@ -84,6 +89,7 @@ class NodeDetails(NodeTotals, frozen=True, kw_only=True):
 
     @property
     def pruned_steps(self) -> int:
+        """How many turns and charges were counted whose steps are pruned."""
         return self.llm_calls + self.charges - len(self.steps)
 
 

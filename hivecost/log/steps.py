@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
-from hivecost.events import USAGE_FIELDS, Usage
+from hivecost.events import USAGE_FIELDS, SentPrompt, Usage
 from hivecost.log.instants import local_iso
 from hivecost.money import to_usd
 
@@ -76,6 +76,8 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     service_tier: str
     #: `charge` for what is no call of a model: `model` says what was bought.
     kind: str
+    #: What is known of its prompt, where a node's loop keeps its conversations.
+    prompt: SentPrompt | None = None
 
     @property
     def timestamp(self) -> str:
@@ -99,10 +101,12 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def total_tokens(self) -> int:
+        """Input and output tokens together."""
         return self.input_tokens + self.output_tokens
 
     @property
     def cached_tokens(self) -> int:
+        """The same as `cache_read_tokens`."""
         return self.cache_read_tokens
 
     @property
@@ -110,7 +114,13 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         """A float for metrics libraries, None when unknown; `cost_nanousd` is exact."""
         return None if self.cost_nanousd is None else float(to_usd(self.cost_nanousd))
 
+    @property
+    def compression_ratio(self) -> float:
+        """How long its prompt was, by how long it would have been without compactions."""
+        return 1.0 if self.prompt is None else self.prompt.compression_ratio(self.input_tokens)
+
     def keys(self) -> tuple[str, ...]:
+        """Return the names of the fields."""
         return _KEYS
 
     def __getitem__(self, key: str) -> Any:
@@ -128,15 +138,18 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
         return len(_KEYS)
 
     def get(self, key: str, default: Any = None) -> Any:
+        """Return the value of a field; `default` for a name that is none."""
         return getattr(self, key) if key in _KEYS else default
 
     def items(self) -> list[tuple[str, Any]]:
+        """Return the fields with their values."""
         return [(key, getattr(self, key)) for key in _KEYS]
 
     def values(self) -> list[Any]:
+        """Return the values of the fields."""
         return [getattr(self, key) for key in _KEYS]
 
 
 Mapping.register(Step)
 
-_KEYS: Final = (*Step.__struct_fields__, "timestamp", "total_tokens", "cached_tokens", "cost_usd")
+_KEYS: Final = (*Step.__struct_fields__, "timestamp", "total_tokens", "cached_tokens", "cost_usd", "compression_ratio")

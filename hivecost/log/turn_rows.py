@@ -9,7 +9,17 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import astuple, replace
 
-from hivecost.events import USAGE_FIELDS, ChargeSettled, Cost, CostStatus, Event, LLMTurnComplete, UnknownEvent, Usage
+from hivecost.events import (
+    USAGE_FIELDS,
+    ChargeSettled,
+    Cost,
+    CostStatus,
+    Event,
+    LLMTurnComplete,
+    SentPrompt,
+    UnknownEvent,
+    Usage,
+)
 from hivecost.events import encode_json as event_to_json
 from hivecost.money import TURN_COST_MAX_NANOUSD, format_usd
 from hivecost.usage.raw import raw_of
@@ -33,6 +43,7 @@ TURN_COLUMNS: Final = (
     *(
         column
         for field in _TURN_FIELDS
+        if field != "prompt"  # which few turns have: it is added to their rows
         for column in {"usage": (*USAGE_COLUMNS, "other_usage"), "cost": COST_COLUMNS}.get(field, (field,))
     ),
     "kind",
@@ -61,13 +72,13 @@ _to_json: Final = msgspec.json.Encoder().encode
 
 
 def turn_row(turn: LLMTurnComplete) -> Row:
-    """The turn in the order of TURN_COLUMNS."""
+    """Return the turn as a row in the order of TURN_COLUMNS."""
     # Field by field, because every turn that is logged comes here: slices of tuples take a third more.
     # fmt: off
     (
         event_id, timestamp_ns, session_id, execution_id, node_id, agent_id, user_id, org_id, task_id, tags,
         model, provider, usage, cost, latency_ms, stop_reason, service_tier, raw_usage,
-        asked_model, resolved_model, resolved_provider,
+        asked_model, resolved_model, resolved_provider, _,
     ) = astuple(turn) if type(turn) is LLMTurnComplete else _turn_fields(turn)  # a subclass has its own between them
     (
         tokens_in, tokens_out, cache_read, cache_write, cache_write_1h, reasoning, audio_in, audio_out, cache_audio,
@@ -102,9 +113,16 @@ def turn_row(turn: LLMTurnComplete) -> Row:
 
 
 def event_row(event: Event) -> Row:
-    """Any other event in the order of EVENT_COLUMNS."""
+    """Return any other event as a row in the order of EVENT_COLUMNS."""
     kind = event.fields.get("type", "unknown") if isinstance(event, UnknownEvent) else event.type.value
     return (*_event_head(event), kind, event_to_json(event).decode())
+
+
+def prompt_json(prompt: Any) -> str:
+    """Return what is known of a turn's prompt, for its row. Raise TypeError for anything else."""
+    if type(prompt) is not SentPrompt:
+        raise TypeError(f"prompt must be a hivecost.SentPrompt, got {prompt!r:.100}")
+    return _to_json(prompt).decode()
 
 
 def _named(usage: Usage) -> str:
@@ -117,7 +135,10 @@ def _bounded(latency_ms: Any) -> int:
 
 
 def _possible(cost: Cost) -> Cost:
-    """One absurd bill must not spoil every sum it goes into; the turn itself is kept."""
+    """Return the cost; an absurd one as invalid, without its amount.
+
+    The turn itself is kept, and does not spoil every sum it goes into.
+    """
     if cost.nanousd is None or 0 <= cost.nanousd <= TURN_COST_MAX_NANOUSD:
         return replace(cost, notional_nanousd=None)
     reason = f"a cost of {format_usd(cost.nanousd)} for one turn cannot be"

@@ -60,7 +60,7 @@ class PriceBook:
         """Load the rates now (0.15 s the first time in a process), so that pricing imports nothing later.
 
         An AgentRuntime does it when it is made: an import in the middle of a turn breaks clients that look through
-        `sys.modules` in other threads, as openai 2 does. Raises ValueError for `data` that is no price table.
+        `sys.modules` in other threads, as openai 2 does. Raise ValueError for `data` that is no price table.
         """
         self._quoter.load()
 
@@ -82,8 +82,9 @@ class PriceBook:
         reported_nanousd: int | None = None,
         estimated: bool = False,
     ) -> Cost:
-        """The cost of one turn. Never raises: an unknown model is `unpriced`, with near names in the reason.
+        """Return the cost of one turn.
 
+        Never raise: an unknown model is `unpriced`, with near names in the reason.
         `reported_nanousd` is the provider's own bill; it wins, and the table's amount is kept beside it.
         `estimated` marks usage that is not final, such as that of a cut stream.
         """
@@ -105,11 +106,12 @@ class PriceBook:
         at_ns: int | None = None,
         reported_nanousd: int | None = None,
     ) -> Cost:
-        """The cost of a turn as the provider's payload told it; `model` and `provider` are what was asked for.
+        """Return the cost of a turn from the provider's payload; `model` and `provider` are what was asked for.
 
         Who was asked is who bills: the model that answered is priced there, or the one that was asked for, where only
         that has a price or the user's own. Where nobody names the host and several have the model, the cost is
         `estimated` by the dearest. Each of the reading's passes is priced by itself.
+
         A line of a batch that failed costs nothing, whatever its model. `reported_nanousd` is the provider's own bill,
         where the caller has it from elsewhere; it wins over that of the answer.
         Missing usage is `unpriced` and impossible usage `invalid`, unless the provider named its bill.
@@ -138,7 +140,7 @@ class PriceBook:
         return _reported(cost, bill)
 
     def _cost(self, quote: Quote, usage: Usage, reason: str) -> Cost:
-        """What the table says; of several hosts that it may be, the dearest for this usage."""
+        """Return the table's cost; where the model may be at several hosts, the dearest of theirs for this usage."""
         snapshot = self._quoter.snapshot
         if not quote.rivals:
             return _table_cost(quote, usage, snapshot, reason)
@@ -146,7 +148,7 @@ class PriceBook:
         return max(costs, key=lambda one: -1 if one.nanousd is None else one.nanousd)
 
     def _cost_of_passes(self, reading: UsageReading, key: QuoteKey, at: int, reason: str) -> Cost:
-        """Each run at its own model's rates and long-context band, at the host of the whole turn."""
+        """Return the cost of all runs, each at its own model's rates and long-context band, at the turn's host."""
         costs = []
         for one in reading.passes:
             pass_key = (*key[:5], one.model, *key[6:]) if one.model else key
@@ -156,7 +158,7 @@ class PriceBook:
     def quote_reading(
         self, reading: UsageReading, *, model: str = "", provider: str = "", at_ns: int | None = None
     ) -> Quote:
-        """What a reading is priced with: see `price_reading`."""
+        """Return the quote that a reading is priced with: see `price_reading`."""
         at = self._clock.now_ns() if at_ns is None else at_ns
         return self._quoter.quote(_key_of(reading, model, provider), at)
 
@@ -194,7 +196,7 @@ class PriceBook:
         return self._quoter.providers()
 
     def knows(self, model: str, *, provider: str = "", at_ns: int | None = None) -> bool:
-        """Whether a turn of this model can be priced by its tokens."""
+        """Tell whether a turn of this model can be priced by its tokens."""
         return self.quote(model, provider=provider, at_ns=at_ns).card is not None
 
     def quote(
@@ -207,7 +209,7 @@ class PriceBook:
         batch: bool = False,
         inference_geo: str = "",
     ) -> Quote:
-        """What the name was resolved to, and the card that applies then; without one, the reason."""
+        """Return what the name was resolved to, and the card that applies then; without a card, the reason."""
         at = self._clock.now_ns() if at_ns is None else at_ns
         return self._quoter.quote((model, provider, service_tier, batch, inference_geo, "", "", ""), at)
 
@@ -227,7 +229,7 @@ class PriceBook:
         is_text: bool = False,
         tool_calls: int = 0,
     ) -> int | None:
-        """What no turn with at most these counts can cost, in nano-USD; None when the model is unpriced.
+        """Return what no turn with at most these counts can cost, in nano-USD; None when the model is unpriced.
 
         Every token is taken as the dearest kind of its side that it can be, at the dearest long-context rate in reach,
         at the tier asked for or the standard one (a provider may serve either), now and within the next hour, at the
@@ -263,7 +265,7 @@ class PriceBook:
         )
 
     def _possible(self, key: QuoteKey, at: int) -> tuple[Quote, ...]:
-        """What may price a turn now or within the next hour, what the name means first."""
+        """Return the quotes that may price a turn now or within the next hour, those of now first."""
         found = self._quoter.possible(key, at)
         quotes = found.quotes
         while found.until_ns < at + BOUND_AHEAD_NS:
@@ -272,30 +274,30 @@ class PriceBook:
         return quotes
 
     def models(self) -> Iterator[tuple[str, str]]:
-        """(provider, model) of everything that is listed, the user's own first, with "" as their provider."""
+        """Yield (provider, model) of everything that is listed, the user's own first, with "" as their provider."""
         yield from (("", model) for model in self._quoter.table.rates)
         yield from self._quoter.catalog.models()
 
     def names(self) -> Iterator[tuple[str, str]]:
-        """(provider, name) of everything that is listed, and of every name that the rules for matching spell out."""
+        """Yield (provider, name) of all that is listed, and of the names that the rules for matching spell out."""
         yield from self._quoter.catalog.names()
 
     def offers(self, model: str, *, provider: str = "") -> tuple[Offer, ...]:
-        """All that the name may be priced by, at any time and tier; () for a name that is not known."""
+        """Return all that the name may be priced by, at any time and tier; () for a name that is not known."""
         return tuple(offer for rates in self._quoter.rates(model, provider) for offer in rates.offers)
 
     def suggestions(self, model: str) -> tuple[str, ...]:
-        """Up to three names with a price that are near to this one."""
+        """Return up to three names with a price that are near to this one."""
         return self._quoter.suggest(model)
 
     def tiers(self, model: str, *, provider: str = "") -> tuple[str, ...]:
-        """The service tiers for which the model has rates of their own at any time."""
+        """Return the service tiers for which the model has rates of their own at any time."""
         return tuple(dict.fromkeys(tier for rates in self._quoter.rates(model, provider) for tier in rates.tiers))
 
     def calculate_cost(self, model: str, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> USD:
-        """USD for these counts; `cached_tokens` are those of the input that were read from cache.
+        """Return USD for these counts; `cached_tokens` are those of the input that were read from cache.
 
-        Raises PriceUnknownError, with near names, for a model without a price, and UsageInvalidError for counts
+        Raise PriceUnknownError, with near names, for a model without a price, and UsageInvalidError for counts
         that cannot be.
         """
         usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens, cache_read_tokens=cached_tokens)
@@ -319,7 +321,7 @@ def _key_of(reading: UsageReading, model: str, provider: str) -> QuoteKey:
 
 
 def _writes(quote: Quote, asked: CacheWrite | None) -> CacheWrite:
-    """The dearest cache write that can occur. Others than Claude's hosts write, and bill, unasked.
+    """Return the dearest cache write that can occur. Others than Claude's hosts write, and bill, unasked.
 
     https://platform.claude.com/docs/en/build-with-claude/prompt-caching
     """
@@ -370,18 +372,18 @@ def _table_cost(quote: Quote, usage: Usage, snapshot: str, reason: str) -> Cost:
 
 
 def _is_of_pieces(usage: Usage, card: Card | None) -> bool:
-    """Whether a turn has no tokens, and something that the card has a price for."""
+    """Tell whether a turn has no tokens, and something that the card has a price for."""
     return card is not None and not usage.total_tokens and card.counts_pieces(usage)
 
 
 def _rounded(scale: int, first: int, second: int, third: int) -> tuple[int, int, int]:
-    """The parts in nano-USD, which add up to their sum rounded once."""
+    """Return the parts in nano-USD, which add up to their sum rounded once."""
     one, two = half_even(first, scale), half_even(first + second, scale)
     return one, two - one, (half_even(first + second + third, scale) if third else two) - two
 
 
 def _subscribed(table: Cost) -> Cost:
-    """Nothing, and beside it what the turn would have cost."""
+    """Return a cost of nothing, and beside it what the turn would have cost."""
     return Cost(
         status=_PRICED,
         nanousd=0,
@@ -400,7 +402,7 @@ def _subscribed(table: Cost) -> Cost:
 
 
 def _reported(table: Cost, reported_nanousd: int) -> Cost:
-    """The provider's bill wins, but over a subscription; what the table says is kept."""
+    """Return the cost by the provider's bill, with the table's beside it; over a subscription it is notional only."""
     if type(reported_nanousd) is not int or not 0 <= reported_nanousd <= TURN_COST_MAX_NANOUSD:
         return table
     if table.source == SUBSCRIPTION:

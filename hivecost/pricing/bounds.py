@@ -18,18 +18,18 @@ TOOL_TOKENS: Final = 1_024
 
 
 def input_token_bound(prompt: Any) -> int:
-    """A proven upper bound of a text prompt's tokens: a text, or what goes to the provider as JSON (messages, tools).
+    """Return a proven upper bound of a prompt's tokens: a text, or what goes to the provider as JSON (messages, tools).
 
     Every tokenizer in use is a byte-level one: a token covers at least one byte of UTF-8, so there are no more tokens
-    than bytes; each list item outside of a tool's schema may cost TEMPLATE_TOKENS more, and tools TOOL_TOKENS. Images,
-    audio and files count by other rules, and what a tool of the provider's own finds is read on top: raises ConfigError
+    than bytes. Each list item outside of a tool's schema may cost TEMPLATE_TOKENS more, and tools TOOL_TOKENS. Images,
+    audio and files count by other rules, and what a tool of the provider's own finds is read on top. Raise ConfigError
     when the prompt `reaches_outside`, and for what is no JSON.
     """
     return len(sent_bytes(prompt)) + template_bound(prompt) + _tool_bound(prompt)
 
 
 def sent_bytes(prompt: Any) -> bytes:
-    """The text in UTF-8, or the prompt as JSON. Raises ConfigError as `input_token_bound` does."""
+    """Return the text in UTF-8, or the prompt as JSON. Raise ConfigError as `input_token_bound` does."""
     if reaches_outside(prompt):
         expected = (
             "text only: give input_tokens=… for a prompt with images, audio, files or tools that the provider runs"
@@ -42,12 +42,15 @@ def sent_bytes(prompt: Any) -> bytes:
 
 
 def template_bound(prompt: Any) -> int:
-    """The tokens a chat template may add: TEMPLATE_TOKENS once, and for each list item outside of a tool's schema."""
+    """Return the tokens a chat template may add.
+
+    They are TEMPLATE_TOKENS once, and for each list item outside of a tool's schema.
+    """
     return TEMPLATE_TOKENS * (1 + _items(prompt))
 
 
 def _tool_bound(prompt: Any) -> int:
-    """The tokens that a provider may add to a prompt with tools."""
+    """Return the tokens that a provider may add to a prompt with tools."""
     if not isinstance(prompt, dict):
         return 0
     tools = prompt.get("tools") or prompt.get("toolConfig")

@@ -100,11 +100,11 @@ class Card(msgspec.Struct, frozen=True):
     has_tokens: bool = True
 
     def band(self, input_tokens: int) -> Band:
-        """The band of a request: it is past every start that its input exceeds."""
+        """Return the band of a request: it is past every start that its input exceeds."""
         return self.bands[bisect_left(self.starts, input_tokens)]
 
     def amounts(self, usage: Usage, band: Band) -> Amounts:
-        """What input, output and fees cost, never too small where kinds overlap in a way that nobody reported."""
+        """Return what input, output and fees cost, never too little where kinds overlap and nobody reported how."""
         read, written, thoughts = usage.cache_read_tokens, usage.cache_write_tokens, usage.reasoning_tokens
         cached = read * band.cache_read
         writing = written * band.cache_write + usage.cache_write_1h_tokens * band.cache_write_1h if written else 0
@@ -133,7 +133,7 @@ class Card(msgspec.Struct, frozen=True):
         return spent_in, spent_out, fees, cached, written, min(reasoning, spent_out), "; ".join(doubts)
 
     def counts_pieces(self, usage: Usage) -> bool:
-        """Whether this turn has something that is priced by the piece."""
+        """Tell whether this turn has something that is priced by the piece."""
         return any(getattr(usage, field) for field, _ in self.fees)
 
     def upper_bound(
@@ -146,7 +146,7 @@ class Card(msgspec.Struct, frozen=True):
         is_text: bool = False,
         tool_calls: int = 0,
     ) -> int:
-        """What no turn with at most these counts exceeds, in nano-USD, rounded up.
+        """Return what no turn with at most these counts exceeds, in nano-USD, rounded up.
 
         In each band that can be reached, every token is the dearest kind that it can be, and there are as many as fit.
         """
@@ -158,16 +158,18 @@ class Card(msgspec.Struct, frozen=True):
             text = band.dearest_text[cache_write]
             dearest = text if is_text else max(text, band.dearest_media)
             most = max(most, min(input_tokens, last) * dearest + output_tokens * band.dearest_output)
-        fees = dict(self.fees)
-        of_tools = web_search_requests * fees.get("web_search_requests", 0)
-        of_tools += tool_calls * max(fees.get(field, 0) for field in _OF_TOOLS)
-        return -(-(most + self.request_fee + of_tools) // self.scale)
+        most += self.request_fee
+        if web_search_requests or tool_calls:
+            fees = dict(self.fees)
+            most += web_search_requests * fees.get("web_search_requests", 0)
+            most += tool_calls * max(fees.get(field, 0) for field in _OF_TOOLS)
+        return -(-most // self.scale)
 
 
 def compile_card(
     prices: dict[str, Price], uplift: Fraction = Fraction(1), *, as_other: Collection[str] = ()
 ) -> Card | None:
-    """The card of these prices, token rates times `uplift`; None when nothing that a `Usage` counts has a price.
+    """Return the card of these prices, token rates times `uplift`; None when they price nothing that a `Usage` counts.
 
     `as_other` are units that have no rate because they cost what other tokens of their side do.
     """
@@ -196,7 +198,7 @@ def compile_card(
 
 
 def half_even(numerator: int, denominator: int) -> int:
-    """The quotient, rounded to the even neighbour when it lies in the middle."""
+    """Return the quotient, rounded to the even neighbour when it lies in the middle."""
     quotient, rest = divmod(numerator, denominator)
     twice = 2 * rest
     return quotient + (twice > denominator or (twice == denominator and quotient & 1))
@@ -207,7 +209,7 @@ _ORDINARY = ("output_tokens", "cache_read_tokens", "cache_write_tokens", "cache_
 
 
 def _is_ordinary(usage: Usage) -> bool:
-    """Whether nothing is counted but text, what a cache did with it, and reasoning."""
+    """Tell whether nothing is counted but text, what a cache did with it, and reasoning."""
     return not (
         usage.input_audio_tokens
         or usage.output_audio_tokens
@@ -232,12 +234,12 @@ _CHARGED_AS = {field: f"{noun}: {charged}" for field, (noun, charged) in UNPRICE
 
 
 def _doubt(field: str, count: int) -> str:
-    """What is said of a count that has no price: how it is charged, or that it is not."""
+    """Say of a count that has no price how it is charged, or that it is not."""
     return f"no price is known for {count} {_CHARGED_AS[field]}"
 
 
 def _add_input_kinds(usage: Usage, band: Band, spent: int, cached: int, written: int) -> tuple[int, int, int]:
-    """What the input costs with its kinds, what of it was read from a cache, and how many tokens are of two kinds."""
+    """Return the cost of the input with its kinds, the part read from a cache, and how many tokens are of two kinds."""
     fresh_of_kind = cached_of_kind = 0
     for kind in band.input_kinds:
         in_cache = getattr(usage, kind.cached_field)
@@ -254,7 +256,7 @@ def _add_input_kinds(usage: Usage, band: Band, spent: int, cached: int, written:
 
 
 def _add_output_kinds(usage: Usage, band: Band, spent: int) -> tuple[int, int]:
-    """What the output costs with its kinds, and how many of its tokens are of two kinds."""
+    """Return the cost of the output with its kinds, and how many of its tokens are of two kinds."""
     of_kind = usage.reasoning_tokens if band.reasoning != band.output else 0
     for field, charge in band.output_kinds:
         count = getattr(usage, field)
@@ -267,7 +269,7 @@ def _add_output_kinds(usage: Usage, band: Band, spent: int) -> tuple[int, int]:
 
 
 def _unpriced(prices: dict[str, Price], as_other: Collection[str]) -> tuple[str, ...]:
-    """The counts that a turn may have and these prices do not cover."""
+    """Return the counts that a turn may have and these prices do not cover."""
     pieces = [field for unit, (field, _) in PIECE_UNITS.items() if unit not in prices]
     if "input" not in prices or not any(price.base or price.tiers for price in _of_tokens(prices).values()):
         return tuple(pieces)  # where all tokens are free, so is each kind of them
@@ -290,7 +292,7 @@ def _of_tokens(prices: dict[str, Price]) -> dict[str, Price]:
 
 
 def _rates(prices: dict[str, Price], input_tokens: int, uplift: Fraction) -> dict[str, Fraction]:
-    """Nano-USD per token of every unit, kinds as differences, and the dearest rates."""
+    """Return nano-USD per token of every unit, kinds as differences, and the dearest rates."""
     rate = {
         unit: Fraction(price.at(input_tokens)) * _NANO_PER_TOKEN * uplift for unit, price in _of_tokens(prices).items()
     }
@@ -349,7 +351,7 @@ def _band(prices: dict[str, Price], above: int, rates: dict[str, int], uplift: F
 
 
 def _readable(prices: dict[str, Price], above: int, uplift: Fraction) -> str:
-    """`input=2.5 output=10` in USD per million tokens; `above=200000` where a long context changed them."""
+    """Return `input=2.5 output=10` in USD per million tokens, with `above=200000` for a long context's rates."""
     input_tokens = above + 1 if above else 0
     rates = [f"{unit}={plain_decimal(prices[unit].at(input_tokens))}" for unit in shown_order(prices)]
     if above:
@@ -360,13 +362,13 @@ def _readable(prices: dict[str, Price], above: int, uplift: Fraction) -> str:
 
 
 def shown_order(prices: dict[str, Price]) -> list[str]:
-    """The units in the order people read them: input, output, then the rest."""
+    """Return the units in the order people read them: input, output, then the rest."""
     return [unit for unit in ("input", "output") if unit in prices] + [
         unit for unit in prices if unit not in {"input", "output"}
     ]
 
 
 def plain_decimal(number: Decimal) -> str:
-    """`2.5`, never `2.50` or `1E+1`."""
+    """Return `2.5`, never `2.50` or `1E+1`."""
     text = f"{number:f}"
     return text.rstrip("0").rstrip(".") if "." in text else text

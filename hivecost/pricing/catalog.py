@@ -78,14 +78,14 @@ class Catalog:
         self._vendors = lru_cache(maxsize=_REMEMBERED_MAX)(self._find_vendor)
 
     def provider_id(self, name: str) -> str | None:
-        """The id of the provider that goes by this name; None when none does."""
+        """Return the id of the provider that goes by this name; None when none does."""
         from genai_prices.data_snapshot import find_provider_by_id  # noqa: PLC0415  # 0.2 s, paid when first used
 
         found = find_provider_by_id(self._providers, name) if name else None
         return None if found is None else found.id
 
     def vendor_id(self, model: str) -> str | None:
-        """The provider whose own models look like this one."""
+        """Return the provider whose own models look like this one; None when there is none."""
         return self._vendors(model)
 
     def _find_vendor(self, model: str) -> str | None:
@@ -95,7 +95,7 @@ class Catalog:
         return None
 
     def find(self, provider_id: str, model: str) -> ModelRates | None:
-        """The rates of the model at this provider, patches applied; None when it has none."""
+        """Return the rates of the model at this provider, patches applied; None when it has none."""
         return self._found(provider_id, model)
 
     def _find(self, provider_id: str, model: str) -> ModelRates | None:
@@ -114,7 +114,10 @@ class Catalog:
         return _model_rates(provider, info) if is_own else self._lent(provider, info)
 
     def _lent(self, provider: Provider, info: ModelInfo) -> ModelRates:
-        """The rates of another provider, whose model this one sells: at the same price, as far as that is known."""
+        """Return the rates of a model that this provider sells for another one, as far as they are known.
+
+        Where this provider has prices of its own, the maker's are taken, and the doubt is noted.
+        """
         rates = _without_fees(_model_rates(provider, info))
         lenders = [maker for maker, words in _SOLD_AT_OTHER_RATES.items() if any(word in info.id for word in words)]
         lender = next((other.id for other in self._providers if other.id in lenders and _is_own(other, info)), "")
@@ -129,17 +132,17 @@ class Catalog:
         return CatalogNames(self.names())
 
     def provider_ids(self) -> Iterator[str]:
-        """Every provider there is."""
+        """Yield every provider there is."""
         return (provider.id for provider in self._providers)
 
     def models(self) -> Iterator[tuple[str, str]]:
-        """Every (provider id, model id)."""
+        """Yield every (provider id, model id)."""
         known = set(self.provider_ids())
         yield from ((provider.id, model.id) for provider in self._providers for model in provider.models)
         yield from ((provider, model) for provider, model in more_models() if provider in known)
 
     def names(self) -> Iterator[tuple[str, str]]:
-        """The same, and every name that a model's own rules for matching spell out."""
+        """Yield (provider, name) of every model, and of every name that a model's own rules for matching spell out."""
         for provider in self._providers:
             for model in provider.models:
                 yield provider.id, model.id
@@ -150,14 +153,14 @@ class Catalog:
 
 @cache
 def shipped_catalog() -> Catalog:
-    """The data inside the installed genai-prices, whatever an updater may have put beside it; one for all books."""
+    """Return the catalog inside the installed genai-prices, whatever an updater put beside it; one for all books."""
     from genai_prices import __version__, data  # noqa: PLC0415  # 0.2 s, paid when first used
 
     return Catalog(data.providers, __version__)
 
 
 def fetched_catalog(data: bytes) -> Catalog:
-    """The catalog in genai-prices' published JSON. Raises ValueError when it is not that."""
+    """Return the catalog in genai-prices' published JSON. Raise ValueError when it is not that."""
     import json  # noqa: PLC0415  # only `prices update` comes here
 
     from genai_prices.types import _providers_from_raw  # noqa: PLC0415  # the one parser of this format
@@ -169,7 +172,7 @@ def fetched_catalog(data: bytes) -> Catalog:
 
 
 def _spelled_out(clause: Any) -> Iterator[str]:
-    """The texts in a matching clause of genai-prices, whatever it does with them."""
+    """Yield the texts in a matching clause of genai-prices, whatever it does with them."""
     for value in vars(clause).values() if hasattr(clause, "__dict__") else ():
         if isinstance(value, str):
             yield value
@@ -179,12 +182,12 @@ def _spelled_out(clause: Any) -> Iterator[str]:
 
 
 def _is_own(provider: Provider, info: ModelInfo) -> bool:
-    """False for a model that is listed by another provider, and found here because this one sells that one's."""
+    """Tell whether the provider lists the model itself, and is not only found to sell another provider's."""
     return any(info is own for own in provider.models)
 
 
 def _without_fees(rates: ModelRates) -> ModelRates:
-    """A provider's tools have prices of its own, whose models they are for."""
+    """Return the rates without fees of tools: a provider has its own, whoever made the model."""
     offers = (
         replace(offer, prices={unit: price for unit, price in offer.prices.items() if unit not in FEE_UNITS})
         for offer in rates.offers

@@ -26,7 +26,7 @@ class CatalogNames:
 
     @cached_property
     def hosts_of(self) -> dict[str, dict[str, str]]:
-        """By what a model is called everywhere: its hosts, and its name there."""
+        """The hosts of a model and its name at each, by the name that it has everywhere."""
         hosts: dict[str, dict[str, str]] = {}
         for provider, name in self._names:
             hosts.setdefault(last_name(name), {}).setdefault(provider, name)
@@ -34,7 +34,7 @@ class CatalogNames:
 
     @cached_property
     def names_at(self) -> dict[tuple[str, str], list[str]]:
-        """By a host and what a model is called everywhere, with or without a date: its names there.
+        """The names of a model at a host, by the host and the name that it has everywhere, with or without a date.
 
         Whoever says no region does not mean Bedrock's global one.
         """

@@ -10,14 +10,14 @@ from hivecost.pricing.book import PriceBook
 
 @cache
 def default_book() -> PriceBook:
-    """The shared book: shipped rates, no prices of the user's own."""
+    """Return the shared book: shipped rates, no prices of the user's own."""
     return PriceBook()
 
 
 def calculate_cost(model: str, input_tokens: int, output_tokens: int, cached_tokens: int = 0) -> USD:
-    """USD for these counts at today's rates; `cached_tokens` are those of the input that were read from cache.
+    """Return USD for these counts at today's rates; `cached_tokens` are those of the input that were read from cache.
 
-    Raises PriceUnknownError, with near names, for a model without a price, and UsageInvalidError for counts
+    Raise PriceUnknownError, with near names, for a model without a price, and UsageInvalidError for counts
     that cannot be.
     """
     return default_book().calculate_cost(model, input_tokens, output_tokens, cached_tokens)

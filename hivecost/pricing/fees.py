@@ -190,12 +190,12 @@ SAME_RATES: Final = (
 
 
 def _without_region(provider: str, model: str) -> str:
-    """`gpt-5` of `eu/gpt-5`: no model of these providers has a path."""
+    """Return `gpt-5` for `eu/gpt-5`: no model of these providers has a path."""
     return model.rpartition("/")[2] if provider in {"aws", "azure", "google"} else model
 
 
 def tool_fees(provider: str, model: str) -> dict[str, Price]:
-    """The fees of this provider for this model, by unit, as far as they are known beside the shipped rates."""
+    """Return the fees of this provider for this model, by unit, as far as they are known beside the shipped rates."""
     found: dict[str, Price] = {}
     model = _without_region(provider, model)
     for fee in FEES:
@@ -205,7 +205,7 @@ def tool_fees(provider: str, model: str) -> dict[str, Price]:
 
 
 def units_at_other_rates(provider: str, model: str) -> frozenset[str]:
-    """The units that need no rate there, because they cost what the other tokens of their side do."""
+    """Return the units that need no rate there, because they cost what the other tokens of their side do."""
     model = _without_region(provider, model)
     return frozenset(
         unit
@@ -216,7 +216,7 @@ def units_at_other_rates(provider: str, model: str) -> frozenset[str]:
 
 
 def more_rates(provider: str, model: str) -> ModelRates | None:
-    """The rates of a model that the shipped ones do not list; None where we do not, either."""
+    """Return the rates of a model that the shipped ones do not list; None where it is unknown here, too."""
     name = model.lower()
     if name.startswith("ft:"):
         name = ":".join(name.split(":")[:2])
@@ -224,7 +224,7 @@ def more_rates(provider: str, model: str) -> ModelRates | None:
 
 
 def more_models() -> Iterator[tuple[str, str]]:
-    """(provider, model) of those."""
+    """Yield (provider, model) of the models of `more_rates`."""
     return iter(_piece_models())
 
 

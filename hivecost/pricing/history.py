@@ -156,7 +156,7 @@ _BY_MODEL: Final = {(entry.provider, entry.model): entry for entry in REWRITTEN}
 
 
 def with_history(rates: ModelRates) -> ModelRates:
-    """The rates, and before them those that were rewritten: where the table has no day for the change itself."""
+    """Return the rates, with overwritten ones before them where the table has no day for the change itself."""
     entry = _BY_MODEL.get((rates.provider, rates.model))
     if entry is None:
         return rates

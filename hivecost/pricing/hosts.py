@@ -46,11 +46,11 @@ class HostNames:
         self._catalog = catalog
 
     def provider_id(self, name: str) -> str | None:
-        """The provider in the catalog that goes by this name; None when none does."""
+        """Return the provider in the catalog that goes by this name; None when none does."""
         return self._catalog.provider_id(provider_word(name.lower()))
 
     def named(self, name: str) -> Host:
-        """The host that goes by this name, in lower case; one that only passes on says nothing."""
+        """Return the host that goes by this name, in lower case; NOWHERE for one that only passes requests on."""
         if not name or name in NOBODY:
             return NOWHERE
         listed = self.provider_id(name)
@@ -62,7 +62,7 @@ class HostNames:
         return Host(unlisted=word if word in {_HUGGING_FACE, *LOCAL_HOSTS} else PROVIDER_NAMES.get(name, name))
 
     def in_name(self, model: str) -> Host:
-        """The host that the beginning of a model's name says, its shape, or its end as Hugging Face writes it."""
+        """Return the host that a model's name tells by its beginning, its shape, or its end as at Hugging Face."""
         name = model.lower()
         if is_bedrock(name):
             return self.in_front_of_bedrock(name) or Host("aws")
@@ -78,20 +78,20 @@ class HostNames:
         return self._in_path(head, rest) if slash else self._before_colon(name)
 
     def without_host(self, model: str) -> str:
-        """`gpt-4o` of `azure/gpt-4o` and of `azure:gpt-4o`; the same name where no host is in front."""
+        """Return `gpt-4o` for `azure/gpt-4o` and `azure:gpt-4o`; the same name where no host is in front."""
         if not self.in_name(model).in_front:
             return model
         head, slash, rest = model.partition("/")
         return rest if slash and ":" not in head else model.partition(":")[2]
 
     def in_front_of_bedrock(self, model: str) -> Host:
-        """The other cloud that names its models as Bedrock does: `oci/meta.llama-3.3-70b-instruct`."""
+        """Return the other cloud that names its models as Bedrock does: `oci/meta.llama-3.3-70b-instruct`."""
         head, slash, _ = model.partition("/")
         named = self.named(head) if slash and ":" not in head else NOWHERE
         return named if named.unlisted in ALIKE_BEDROCK else NOWHERE
 
     def _before_colon(self, name: str) -> Host:
-        """The host of `host:model`; of `model:tag`, as Ollama writes it, none."""
+        """Return the host of `host:model`; NOWHERE for `model:tag`, as Ollama writes it."""
         head, colon, rest = name.partition(":")
         named = self.named(head) if colon else NOWHERE
         if named.listed or named.unlisted in LOCAL_HOSTS or self._is_known(rest):
@@ -114,11 +114,11 @@ class HostNames:
         return named._replace(in_front=True, is_maker=is_maker and named.listed in MAKERS)
 
     def _is_end(self, suffix: str) -> bool:
-        """Whether it is one of OpenRouter's or of Hugging Face's, and no tag of a model."""
+        """Tell whether the suffix is one of OpenRouter's or of Hugging Face's, and no tag of a model."""
         return suffix in VARIANTS | POLICIES or self.provider_id(f"{_HUGGING_FACE}_{suffix}") is not None
 
     def _at_end(self, suffix: str) -> Host:
-        """The host that the end of `maker/model:suffix` says: OpenRouter's variants, and Hugging Face's hosts."""
+        """Return the host that `suffix` of `maker/model:suffix` names: OpenRouter, or one of Hugging Face's."""
         if suffix in VARIANTS:
             return Host("openrouter")
         if suffix in POLICIES:
@@ -127,7 +127,7 @@ class HostNames:
         return Host(listed) if listed else Host(unlisted=suffix)
 
     def of_hugging_face(self, model: str) -> Host:
-        """The host behind Hugging Face, that `model:host` or `host/model` names."""
+        """Return the host behind Hugging Face that `model:host` or `host/model` names."""
         name = model.lower()
         name = name.partition("/")[2] if name.split("/")[0] in {"hf", _HUGGING_FACE} else name
         for host in (name.rpartition(":")[2] if ":" in name else "", name.partition("/")[0]):

@@ -34,13 +34,13 @@ _NAME_MAX: Final = 60
 
 
 def price_line(line: bytes | str | Mapping[str, Any], book: PriceBook) -> dict[str, Any]:
-    """The priced line of a call: `status`, `cost_usd` and its parts, `model`, `rate_source`, `snapshot`.
+    """Return the priced line of a call: `status`, `cost_usd` and its parts, `model`, `rate_source`, `snapshot`.
 
     `input_usd`, `output_usd` and `fee_usd` make up `cost_usd`; `cached_usd` and `written_usd` are parts of the input's,
     `reasoning_usd` of the output's. Amounts are decimal strings, exact to the nano-USD, and None when unknown. `id`
     comes back when it was given, `reason` says why a line is not `priced`, and `notional_usd` what a turn that a
     subscription pays for would have cost. `ignored` names keys that are none of a call's, such as slips; the first 20.
-    Never raises: a line that is no JSON object gives an invalid one.
+    Never raise: a line that is no JSON object gives an invalid one.
     """
     try:
         call = from_json(line) if isinstance(line, bytes | str) else line
@@ -67,7 +67,7 @@ def _price_call(call: Mapping[str, Any], book: PriceBook) -> dict[str, Any]:
 
 
 def _reading(call: Mapping[str, Any]) -> UsageReading:
-    """The line's usage; what the line says of tier and batch adds to what the payload says."""
+    """Return the line's usage; what the line says of tier and batch adds to what the payload says."""
     if call.get("raw_usage") is not None:
         reading = read_usage(call["raw_usage"], flavor=_text(call, "flavor") or None)
     else:
@@ -83,7 +83,10 @@ def _reading(call: Mapping[str, Any]) -> UsageReading:
 
 
 def _own_usage(usage: object) -> UsageReading:
-    """Counts under our own names, and no others: what is not known is not priced, and must not be passed over."""
+    """Return the usage from counts under our own names. Raise ValueError for any other count.
+
+    One that is not known cannot be priced, and must not be passed over.
+    """
     if type(usage) is dict and usage:
         unknown = sorted(map(str, usage.keys() - _FIELDS))
         if unknown:
@@ -137,7 +140,7 @@ def _text(call: Mapping[str, Any], key: str) -> str:
 
 
 def _timestamp_ns(value: object) -> int | None:
-    """RFC 3339, UTC where no zone is named; None means now."""
+    """Return the instant of an RFC 3339 text, in UTC where no zone is named; None means now."""
     if value is None:
         return None
     try:

@@ -42,9 +42,9 @@ class RateChange(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def describe(book: PriceBook, model: str, *, provider: str = "", at_ns: int | None = None) -> list[RateRow]:
-    """What the model costs at an instant (now): one row per tier and long-context step.
+    """Return what the model costs at an instant (now): one row per tier and long-context step.
 
-    Raises PriceUnknownError, with near names, when the model has no price then.
+    Raise PriceUnknownError, with near names, when the model has no price then.
     """
     rows = list(_rows(book, model, provider, at_ns))
     if not rows:
@@ -53,13 +53,13 @@ def describe(book: PriceBook, model: str, *, provider: str = "", at_ns: int | No
 
 
 def list_rates(book: PriceBook, *, at_ns: int | None = None) -> Iterator[RateRow]:
-    """The rates of every model that is listed and has a price for tokens."""
+    """Yield the rates of every model that is listed and has a price for tokens."""
     for provider, model in book.models():
         yield from _rows(book, model, provider, at_ns)
 
 
 def diff_rates(before: PriceBook, after: PriceBook, *, at_ns: int | None = None) -> Iterator[RateChange]:
-    """Every rate that the two tables disagree on at an instant (now), by provider and model."""
+    """Yield every rate that the two tables disagree on at an instant (now), by provider and model."""
     old, new = _by_unit(before, at_ns), _by_unit(after, at_ns)
     for key in sorted(old.keys() | new.keys()):
         if old.get(key, "") != new.get(key, ""):
@@ -104,7 +104,7 @@ def _by_unit(book: PriceBook, at_ns: int | None) -> dict[tuple[str, str, str, in
 
 
 def _instant(at_ns: int) -> str:
-    """The instant as text; borders beyond the calendar are none."""
+    """Return the instant as text; "" for a border beyond the calendar."""
     if abs(at_ns) > 2**62:
         return ""
     return to_datetime(at_ns).isoformat().replace("+00:00", "Z")

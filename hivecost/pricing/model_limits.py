@@ -36,7 +36,7 @@ class _Table(msgspec.Struct, frozen=True):
 
 
 def published_limits(provider: str, model: str) -> ModelLimits:
-    """What the file has of a model of the catalog; of a host that it does not know, the most that others publish."""
+    """Return what the file has of a model of the catalog; of a host it does not know, the most that others publish."""
     table = limits_table()
     found = table.limits.get(provider, {}).get(model) or table.elsewhere.get(own_name(model), (None, None))
     return ModelLimits(*found)
@@ -44,15 +44,15 @@ def published_limits(provider: str, model: str) -> ModelLimits:
 
 @cache
 def limits_table() -> _Table:
-    """The file, read once."""
+    """Return the file's table, which is read once."""
     return msgspec.json.decode(Path(__file__).with_name("model_limits.json").read_bytes(), type=_Table)
 
 
 def own_name(model: str) -> str:
-    """The name of a model without its hosts: `claude-sonnet-4-5` of `anthropic/claude-sonnet-4.5:free`."""
+    """Return the name of a model without its hosts: `claude-sonnet-4-5` of `anthropic/claude-sonnet-4.5:free`."""
     return _HOSTS_OWN.sub("", model.rsplit("/", 1)[-1].lower()).replace(".", "-")
 
 
 def larger(*maxima: int | None) -> int | None:
-    """The largest of the maxima, any of which may be unknown; None where all are."""
+    """Return the largest of the maxima, any of which may be unknown; None where all are."""
     return max((number for number in maxima if number is not None), default=None)

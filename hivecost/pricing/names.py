@@ -117,7 +117,7 @@ _NAME_MAX: Final = 80
 
 
 def provider_word(name: str) -> str:
-    """The name of a provider, in lower case, without what its clients add: `aws` of `anthropicbedrock`."""
+    """Return the name of a provider, in lower case, without what its clients add: `aws` of `anthropicbedrock`."""
     if name in PROVIDER_NAMES or name in LOCAL_HOSTS:
         return PROVIDER_NAMES.get(name, name)
     for cloud, provider in _CLOUDS.items():
@@ -128,12 +128,12 @@ def provider_word(name: str) -> str:
 
 
 def last_parts(names: Iterable[str]) -> dict[str, str]:
-    """Each name by its last part in lower case; of several names for one, the shortest."""
+    """Return each name by its last part in lower case; of several names for one, the shortest."""
     return {name.rsplit("/", 1)[-1].lower(): name for name in sorted(names, key=len, reverse=True)}
 
 
 def near_names(model: str, known: Mapping[str, str]) -> tuple[str, ...]:
-    """Up to three of the names in `last_parts` form that are near to this one, nearest first, and not the same."""
+    """Return up to three of the names in `last_parts` form that are near to this one, nearest first."""
     from difflib import get_close_matches  # noqa: PLC0415  # only an unknown name needs it
 
     last = model.rsplit("/", 1)[-1].lower()[:_NAME_MAX]

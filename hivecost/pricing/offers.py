@@ -29,7 +29,7 @@ class Price(msgspec.Struct, frozen=True):
     tiers: tuple[tuple[int, Decimal], ...] = ()
 
     def at(self, input_tokens: int) -> Decimal:
-        """The price when the request has this many input tokens."""
+        """Return the price when the request has this many input tokens."""
         price = self.base
         for above, dearer in self.tiers:
             if input_tokens > above:
@@ -38,7 +38,7 @@ class Price(msgspec.Struct, frozen=True):
 
 
 def scaled(price: Price, factor: Fraction) -> Price:
-    """The price times the factor, at every length; what no decimal says is rounded up, to 1e-10 USD."""
+    """Return the price times the factor, at every length; what no decimal says is rounded up, to 1e-10 USD."""
     return Price(_times(price.base, factor), tuple((above, _times(usd, factor)) for above, usd in price.tiers))
 
 
@@ -59,7 +59,7 @@ class Validity(msgspec.Struct, frozen=True):
     weekdays: frozenset[int] = _EVERY_DAY
 
     def active(self, at_ns: int) -> bool:
-        """Whether the offer applies at this instant."""
+        """Tell whether the offer applies at this instant."""
         if self.from_ns is not None and at_ns < self.from_ns:
             return False
         if self.until_ns is not None and at_ns >= self.until_ns:
@@ -69,7 +69,7 @@ class Validity(msgspec.Struct, frozen=True):
         return self.daily_ns is None or _within_day(at_ns % DAY_NS, *self.daily_ns)
 
     def borders(self, at_ns: int) -> Iterator[int]:
-        """Instants around `at_ns` where the answer of `active` may change."""
+        """Yield instants around `at_ns` where the answer of `active` may change."""
         if self.from_ns is not None:
             yield self.from_ns
         if self.until_ns is not None:
@@ -115,7 +115,7 @@ class ModelRates(msgspec.Struct, frozen=True):
         return tuple(dict.fromkeys(offer.tier for offer in self.offers if offer.tier and offer.prices))
 
     def window(self, at_ns: int, tier: str) -> tuple[int, int]:
-        """[from, until) around `at_ns` in which the same offers apply to this tier."""
+        """Return [from, until) around `at_ns` in which the same offers apply to this tier."""
         offers = [offer for offer in self.offers if offer.tier in {"", tier}]
         borders = [border for offer in offers for border in offer.validity.borders(at_ns)]
         return (
@@ -124,12 +124,12 @@ class ModelRates(msgspec.Struct, frozen=True):
         )
 
     def standard_at(self, at_ns: int) -> Offer | None:
-        """The standard offer that applies; None where a user's rates are limited to another period."""
+        """Return the standard offer that applies; None where a user's rates are limited to another period."""
         active = [offer for offer in self.offers if not offer.tier and offer.validity.active(at_ns)]
         return active[-1] if active else None
 
     def tier_at(self, at_ns: int, tier: str) -> Offer | None:
-        """What the tier changes of the standard offer, perhaps nothing; None when the table does not know the tier."""
+        """Return what the tier changes of the standard offer, perhaps nothing; None when the table does not know it."""
         own = [offer for offer in self.offers if offer.tier == tier and offer.validity.active(at_ns)]
         if not own:
             return None
@@ -140,7 +140,7 @@ class ModelRates(msgspec.Struct, frozen=True):
 
 
 def day_ns(day: date) -> int:
-    """The first instant of a UTC day, in nanoseconds since 1970."""
+    """Return the first instant of a UTC day, in nanoseconds since 1970."""
     return int(datetime(day.year, day.month, day.day, tzinfo=UTC).timestamp()) * 10**9
 
 

@@ -40,7 +40,7 @@ class OwnRates:
         yield from {rates.model: rates for rates in own if rates is not None}.values()
 
     def _known(self, asked: Asked, found: Placement) -> tuple[str, ...]:
-        """The host as it was understood; nobody where it is unknown."""
+        """Return the host as it was understood, in a tuple of one; an empty one where it is unknown."""
         given = self._hosts.named(asked.provider.strip().lower())
         return () if found.unknown_host and not given else (given.unlisted or found.name.provider,)
 
@@ -70,7 +70,7 @@ class OwnRates:
         return self._given.matching(names, found.name.model or asked.model or asked.answered)
 
     def _is_elsewhere(self, name: str, host: str) -> bool:
-        """Whether a name begins with another host than its own, as `anthropic/claude-…` does at OpenRouter."""
+        """Tell whether a name begins with another host than its own, as `anthropic/claude-…` does at OpenRouter."""
         first = self._hosts.provider_id(name.partition("/")[0]) if host and "/" in name else None
         return first is not None and first != (self._hosts.provider_id(host) or host)
 

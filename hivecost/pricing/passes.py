@@ -54,5 +54,5 @@ def _sum_of(costs: Sequence[Cost], part: str) -> int | None:
 
 
 def _joined(texts: Sequence[str]) -> str:
-    """The different texts, one after another: the rates of an answer's model and of its advisor's."""
+    """Join the different texts: the rates of an answer's model and of its advisor's."""
     return " + ".join(dict.fromkeys(filter(None, texts)))

@@ -18,7 +18,7 @@ _TIERS_LISTED: Final = frozenset(day_ns(date(2026, 10, day)) for day in (12, 13,
 
 
 def standard_periods(rates: ModelRates) -> Iterator[Offer]:
-    """The standard offers that hold all day, each from its day until the next one's."""
+    """Yield the standard offers that hold all day, each from its day until the next one's."""
     offers = [offer for offer in rates.offers if not offer.tier and offer.validity.daily_ns is None]
     until = [offer.validity.from_ns for offer in offers[1:]]
     for offer, until_ns in zip(offers, [*until, None], strict=True):
@@ -26,7 +26,10 @@ def standard_periods(rates: ModelRates) -> Iterator[Offer]:
 
 
 def at_ratio(prices: Mapping[str, Price], today: Mapping[str, Price], then: Mapping[str, Price]) -> dict[str, Price]:
-    """The prices as they were when the standard ones were `then`, of which they are the same part as `today`."""
+    """Return the prices as they were when the standard ones were `then`.
+
+    Their ratio to the standard ones is taken to be that of `today`.
+    """
     found = {}
     for unit, price in prices.items():
         reference, standard = today.get(unit), then.get(unit)
@@ -40,7 +43,7 @@ def at_ratio(prices: Mapping[str, Price], today: Mapping[str, Price], then: Mapp
 
 
 def tiers_reach_back(rates: ModelRates, source: str) -> ModelRates:
-    """Every tier that was listed late, from the model's first day on."""
+    """Return the rates with every tier that was listed late, from the model's first day on."""
     earlier = (offer for tier in rates.tiers for offer in _earlier(rates, tier, source))
     return replace(rates, offers=(*rates.offers, *earlier))
 

@@ -29,14 +29,17 @@ class Patch(msgspec.Struct, frozen=True):
 
 
 def patched(rates: ModelRates, patches: Iterable[Patch]) -> ModelRates:
-    """The rates after every patch; what a patch changed says so in its source."""
+    """Return the rates after every patch; what a patch changed says so in its source."""
     for patch in patches:
         rates = patch.change(rates)
     return rates
 
 
 def _deepseek_peak_days(rates: ModelRates) -> ModelRates:
-    """Peak prices are a multiple of the day's own, Monday to Friday and, on V4, from the day they were introduced."""
+    """Return the rates with peak prices that are a multiple of the day's own.
+
+    They hold from Monday to Friday and, on V4, from the day they were introduced.
+    """
     if rates.provider != "deepseek" or not any(rates.model.startswith(name) for name in _WEEKDAY_PEAKS):
         return rates
     periods = list(standard_periods(rates))
@@ -54,7 +57,10 @@ def _deepseek_peak_days(rates: ModelRates) -> ModelRates:
 
 
 def _peak_days(offer: Offer, period: Offer) -> Iterator[Offer]:
-    """The peak offer while the standard one holds: every day before weekends became off-peak, on working days since."""
+    """Yield the peak offer while the standard one holds.
+
+    It holds every day before weekends became off-peak, and on working days since.
+    """
     since = day_ns(_WEEKENDS_SINCE)
     start, end = period.validity.from_ns, period.validity.until_ns
     if start is None or start < since:
@@ -67,7 +73,7 @@ def _peak_days(offer: Offer, period: Offer) -> Iterator[Offer]:
 
 
 def _google_flex(rates: ModelRates) -> ModelRates:
-    """Flex has the batch discount; the shipped data lists batch and mostly leaves flex out."""
+    """Give flex the batch discount; the shipped data lists batch and mostly leaves flex out."""
     if rates.provider != "google" or "flex" in rates.tiers or not rates.model.startswith("gemini"):
         return rates
     flex = tuple(replace(offer, tier="flex", source=SOURCE) for offer in rates.offers if offer.tier == "batch")
@@ -75,12 +81,12 @@ def _google_flex(rates: ModelRates) -> ModelRates:
 
 
 def _late_tiers(rates: ModelRates) -> ModelRates:
-    """Batch, flex and priority were for sale before the shipped data began to list them."""
+    """Give tiers their earlier days: they were for sale before the shipped data began to list them."""
     return tiers_reach_back(rates, SOURCE) if rates.tiers else rates
 
 
 def _openrouter_free(rates: ModelRates) -> ModelRates:
-    """A `:free` variant costs nothing; the shipped data has no rates for it, which means unknown."""
+    """Return a `:free` variant at no cost; the shipped data has no rates for it, which means unknown."""
     if rates.provider != "openrouter" or not rates.model.endswith(":free"):
         return rates
     if any(offer.prices for offer in rates.offers):
@@ -89,7 +95,7 @@ def _openrouter_free(rates: ModelRates) -> ModelRates:
 
 
 def _openai_audio(rates: ModelRates) -> ModelRates:
-    """Sound costs more than text, and the shipped data has text's rates only."""
+    """Add the rates of sound, which costs more than text; the shipped data has text's only."""
     sound = _AUDIO_PREVIEWS.get(rates.model) if rates.provider == "openai" else None
     if sound is None or any("input_audio" in offer.prices for offer in rates.offers):
         return rates
@@ -104,7 +110,7 @@ def _openai_audio(rates: ModelRates) -> ModelRates:
 
 
 def _bedrock_long_context(rates: ModelRates) -> ModelRates:
-    """Long prompts cost more on Bedrock as they do at the makers; the shipped data has one rate for all lengths."""
+    """Add the dearer rates of long prompts on Bedrock, as at the makers; the shipped data has one for all lengths."""
     step = next((step for words, step in _BEDROCK_STEPS.items() if words in rates.model), None)
     if (
         rates.provider != "aws"

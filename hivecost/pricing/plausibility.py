@@ -23,7 +23,7 @@ _Costs = dict[tuple[str, str], int]
 
 
 def believable_book(data: bytes, in_use: PriceBook, *, at_ns: int) -> PriceBook:
-    """The book of genai-prices' published JSON. Raises PriceUpdateError, saying why, when it should not be used.
+    """Return the book of genai-prices' published JSON. Raise PriceUpdateError, saying why it should not be used.
 
     Every rate of `at_ns` is compiled, and every model priced then, a year before and a year after. Refused are data
     that cannot be read, rates that cannot be, fewer than half of the models that `in_use` prices, and prices of which
@@ -52,7 +52,7 @@ def _check_rates(book: PriceBook, at_ns: int) -> None:
 
 
 def _sampled(book: PriceBook, at_ns: int) -> _Costs:
-    """What each model that has a price asks for the same turn."""
+    """Return what each model that has a price asks for the same turn."""
     costs = {
         (provider, model): book.price(model, _SAMPLE, provider=provider, at_ns=at_ns).nanousd
         for provider, model in book.models()

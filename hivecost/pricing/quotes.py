@@ -106,7 +106,7 @@ class Quoter:
         self._resolver.load()
 
     def quote(self, key: QuoteKey, at_ns: int) -> Quote:
-        """What applies at this instant. Never raises."""
+        """Return the quote that applies at this instant. Never raise."""
         slot = self._slots.get(key)
         if slot is None:
             slot = self._open(key)
@@ -116,35 +116,35 @@ class Quoter:
         return slot.renew(at_ns)
 
     def possible(self, key: QuoteKey, at_ns: int) -> PossibleQuotes:
-        """Everything that may come to apply to a turn that is sent at this instant: what a bound has to cover."""
+        """Return all that may come to apply to a turn that is sent at this instant, which a bound has to cover."""
         return self._slot(key).possible(at_ns)
 
     def resolve(self, model: str, provider: str) -> ModelName:
-        """What the name means; remembered with its quotes."""
+        """Return what the name means; cached with its quotes."""
         return self._slot(_key(model, provider)).name
 
     def beside(self, asked: str, provider: str, model: str) -> ModelName:
-        """How to ask for another model at the host that was named for `asked`, if that has it."""
+        """Return how to ask for another model at the host that was named for `asked`, if that has it."""
         return self._resolver.beside(asked, provider, model)
 
     def provider_id(self, name: str) -> str:
-        """The provider, gateway or host that goes by this name; "" for none."""
+        """Return the provider, gateway or host that goes by this name; "" for none."""
         return self._resolver.provider_id(name)
 
     def providers(self) -> set[str]:
-        """All that `provider_id` may give."""
+        """Return all that `provider_id` may give."""
         return {*self.catalog.provider_ids(), *GATEWAYS, *self._resolver.hosts()}
 
     def limits(self, model: str, provider: str) -> ModelLimits:
-        """The maxima of the model that is meant; remembered with its quotes."""
+        """Return the maxima of the model that is meant; cached with its quotes."""
         return self._slot(_key(model, provider)).limits
 
     def rates(self, model: str, provider: str) -> tuple[ModelRates, ...]:
-        """All rates that the name may mean, best first; remembered with its quotes."""
+        """Return all rates that the name may mean, best first; cached with its quotes."""
         return self._slot(_key(model, provider)).rates
 
     def suggest(self, model: str) -> tuple[str, ...]:
-        """Names with a price that are near to this one."""
+        """Return names with a price that are near to this one."""
         return near_names(model, self._known_names)
 
     @cached_property
@@ -177,7 +177,10 @@ def _key(model: str, provider: str) -> QuoteKey:
 
 
 def _limits(rates: ModelRates) -> ModelLimits:
-    """What a table says of a model's maxima, and what is published of a shipped one. What has no rate has no output."""
+    """Return a table's maxima of a model, and what is published of a shipped one.
+
+    A model without a rate for output writes none.
+    """
     said = rates.limits
     if not rates.provider:
         return said
@@ -218,7 +221,7 @@ class _Slot:
         )
 
     def renew(self, at_ns: int) -> Quote:
-        """The quote at this instant, kept until the next border. A name without rates stays unknown for ever."""
+        """Return the quote at this instant, kept until the next border. A name without rates stays unknown for ever."""
         if not self.rates:
             self.current = Quote(-(2**80), 2**80, None, reason=self._missing())
             return self.current
@@ -233,7 +236,7 @@ class _Slot:
         return self.current
 
     def possible(self, at_ns: int) -> PossibleQuotes:
-        """What may come to apply at this instant, kept until the next border."""
+        """Return the quotes that may come to apply at this instant, kept until the next border."""
         found = self._possible
         if not found.from_ns <= at_ns < found.until_ns:
             found = self._possible = self._all_possible(at_ns)
@@ -253,7 +256,7 @@ class _Slot:
         return self._placement.later()
 
     def _quote(self, at_ns: int) -> Quote:
-        """The user's own price where it applies, else that of the host."""
+        """Return the quote by the user's own price where it applies, else by that of the host."""
         own = [(rates, offer) for rates in self._placement.own if (offer := rates.standard_at(at_ns)) is not None]
         if not own:
             return self._listed(at_ns)
@@ -270,7 +273,7 @@ class _Slot:
         return Quote(0, 0, _NOTHING, notional.provider, rates.model, SUBSCRIPTION, notional=notional)
 
     def _listed(self, at_ns: int) -> Quote:
-        """The price of the host; of several that it may be, the dearest, with the others as its rivals."""
+        """Return the quote by the host's price; of several possible hosts, the dearest, with the others as rivals."""
         offers = [
             (rates, offer) for rates in self._placement.shipped if (offer := rates.standard_at(at_ns)) is not None
         ]
@@ -330,13 +333,13 @@ def _lacking(fees: dict[str, Price], prices: dict[str, Price]) -> dict[str, Pric
 
 
 def _doubted(quote: Quote, doubt: str) -> Quote:
-    """The quote with one more cause for which its amount is an estimate."""
+    """Return the quote with one more reason why its amount is an estimate."""
     reason = "; ".join(filter(None, (doubt, quote.reason)))
     return msgspec.structs.replace(quote, reason=reason) if doubt else quote
 
 
 def _dearness(quote: Quote) -> int:
-    """What an ordinary turn costs at most."""
+    """Return what an ordinary turn costs at most, to compare quotes."""
     return 0 if quote.card is None else quote.card.upper_bound(10_000, 1_000, 0)
 
 

@@ -63,9 +63,10 @@ class RateShift(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def rate_shifts(before: PriceBook, after: PriceBook, *, at_ns: int) -> list[RateShift]:
-    """The models whose price the new table takes away, or moves more than threefold, now or later; the gravest first.
+    """Return the models whose price the new table takes away, or moves more than threefold, now or later.
 
-    Looked at are all names that either table lists or spells out, because a table may also lead a name elsewhere.
+    The gravest comes first. All names that either table lists or spells out are looked at, because a table may also
+    lead a name elsewhere.
     """
     names = sorted(set(_names(before)) | set(_names(after)))
     by_name = (list(_shifts(before, after, *name, at_ns)) for name in names)
@@ -102,7 +103,7 @@ def _shifts(before: PriceBook, after: PriceBook, provider: str, model: str, at_n
 
 
 def _moments(offers: Sequence[Offer], at_ns: int) -> Iterator[tuple[int, str]]:
-    """Now and each later time at which one of the offers begins or ends, with every tier there is."""
+    """Yield now and each later time at which one of the offers begins or ends, with every tier there is."""
     week = range(at_ns, at_ns + 8 * DAY_NS, DAY_NS)  # an offer may be for some hours, on some days
     borders = {border for offer in offers for day in week for border in offer.validity.borders(day) if border > at_ns}
     tiers = dict.fromkeys(("", *(offer.tier for offer in offers)))

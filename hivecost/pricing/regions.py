@@ -42,7 +42,7 @@ class Region(NamedTuple):
 
     @property
     def factors(self) -> tuple[Fraction, Fraction]:
-        """By what the listed rates of the input and of the output are multiplied."""
+        """The factors by which the listed rates of the input and of the output are multiplied."""
         return _fraction(self.input), _fraction(self.output or self.input)
 
 

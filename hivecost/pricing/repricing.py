@@ -25,10 +25,10 @@ class Kept(StrEnum):
 
 
 def reprice_turn(turn: LLMTurnComplete, book: PriceBook) -> Cost | Kept:
-    """What the turn costs by this book at the time it happened, or why it keeps its cost.
+    """Return what the turn costs by this book at the time it happened, or why it keeps its cost.
 
-    A provider's bill wins over any table. Unknown usage is not zero usage. And a price of the user's own gives way
-    only to another of their own: the turn does not say which shipped model its name stands for.
+    A provider's bill wins over any table. Unknown usage is not zero usage. A price of the user's own gives way
+    only to another of their own, because the turn does not say which shipped model its name stands for.
     """
     before = turn.cost
     if before is not None:

@@ -61,7 +61,7 @@ class Resolver:
         self._own = OwnRates(own, self._hosts)
 
     def place(self, asked: Asked) -> Placement:
-        """Return whose rates price the turn; without any, the reason. Never raises."""
+        """Return whose rates price the turn; without any, the reason. Never raise."""
         model, provider = self._own.meant(asked.model, asked.provider), asked.provider.strip().lower()
         answered = self._own.meant(asked.answered, asked.provider or asked.answering)
         model, answered = model or answered, "" if answered == model else answered
@@ -79,9 +79,9 @@ class Resolver:
         return found._replace(own=(*own, *self._own.by_pattern(asked, found))) if self._own.has_patterns else found
 
     def beside(self, asked: str, provider: str, model: str) -> ModelName:
-        """Whom to ask for another model where a host was named for `asked`, and by which name.
+        """Return whom to ask for another model where a host was named for `asked`, and by which name.
 
-        The model alone where none was named, where that one does not have it, and where it names its own.
+        The model stands alone where no host was named, where that one does not have it, and where it names its own.
         """
         named = self._hosts.named(provider.strip().lower())
         names_own = self._hosts.in_name(self._own.alias(model, "").strip())
@@ -92,20 +92,20 @@ class Resolver:
         return next(beside, ModelName("", model))
 
     def _named_beside(self, asked: str, provider: str, model: str) -> Iterator[ModelName]:
-        """The model with the host of `asked`, in front of its name where it stands there, too."""
+        """Yield the model with the host of `asked`, in front of its name where it stands there, too."""
         front, host = asked.rpartition("/")[0], self._hosts.in_name(self._own.alias(asked, ""))
         if front and "/" not in model and self._hosts.in_name(asked).in_front:
             yield ModelName(provider, f"{front}/{model}")
         yield ModelName(provider or host.listed or host.unlisted, model)
 
     def _has(self, name: ModelName, host: str) -> bool:
-        """Whether a name is understood as that of a model at this host."""
+        """Tell whether a name is understood as that of a model at this host."""
         found = self.place(Asked(name.model, name.provider))
         is_unsure = found.unknown_host and self._hosts.provider_id(host)
         return bool(found.name.model) and found.name.provider == host and not is_unsure
 
     def _name(self, provider: str, own: Sequence[ModelRates], found: Placement, host: Host) -> ModelName:
-        """What the name means: the host that was named, also one that the catalog does not know."""
+        """Return what the name means: the named host, even one that the catalog does not know, and the model."""
         given = self._hosts.named(provider.strip().lower())
         if given.unlisted == "huggingface" and host.listed:
             given = host
@@ -153,7 +153,10 @@ class Resolver:
         return Placement(ModelName(named, called), shipped=others, unknown_host=why)
 
     def _find_at(self, host: Host, model: str, answered: str) -> tuple[ModelRates | None, str]:
-        """The rates of the model that answered, or of the one asked for where that says more, or has the only price."""
+        """Return the rates of the model that answered, and a doubt about them.
+
+        Those of the one asked for are returned where its name says more, or has the only price.
+        """
         names = [answered, model] if answered and not self._says_more(host, model, answered) else [model, answered]
         for name in names:
             rates, doubt = self._find(host, name, is_asked=name != answered) if name else (None, "")
@@ -162,7 +165,7 @@ class Resolver:
         return None, ""
 
     def _says_more(self, host: Host, model: str, answered: str) -> bool:
-        """Whether the name asked for is better: not for a host in front, which the host's own name may have, too."""
+        """Tell whether the name asked for says more than the answered one, not counting a host in front of it."""
         head, _, rest = model.partition("/")
         only_host = rest == answered and self._hosts.named(head.lower()).listed == host.listed
         return not only_host and _says_more(model, answered)
@@ -184,14 +187,17 @@ class Resolver:
         return (rates, "") if rates is not None or provider != "openrouter" else self._variant(references)
 
     def _by_last_name(self, provider: str, name: str) -> ModelRates | None:
-        """The only rates that this host has for a model called so, whoever made it and whatever its date."""
+        """Return the only rates that this host has for a model called so, of any maker and date; else None."""
         listed = self._names.names_at.get((provider, last_name(name)), ())
         found = {one.model: one for called in listed if (one := self._catalog.find(provider, called)) is not None}
         rates = list(found.values())
         return rates[0] if rates and all(one.offers == rates[0].offers for one in rates) else None
 
     def _variant(self, references: Sequence[str]) -> tuple[ModelRates | None, str]:
-        """A variant that OpenRouter does not list: the free one is free, others cost what the model does, perhaps."""
+        """Return the rates of a variant that OpenRouter does not list, and a doubt about them.
+
+        The free one is free; others cost what the model does, perhaps.
+        """
         for reference in references:
             base, _, variant = reference.rpartition(":")
             rates = self._catalog.find("openrouter", base) if base else None
@@ -227,7 +233,7 @@ class Resolver:
         return Placement(ModelName("", ""), missing=self._missing(NOWHERE, model))
 
     def _of_vendor(self, model: str) -> ModelRates | None:
-        """The rates of the provider whose own model it is."""
+        """Return the rates of the provider whose own model it is; None where there are none."""
         references = list(dict.fromkeys(rest for _, rest in spellings(model))) if model else []
         for loosen in (False, True):
             for reference in references:
@@ -240,7 +246,7 @@ class Resolver:
         return None
 
     def _everywhere(self, model: str, answered: str) -> tuple[tuple[ModelRates, ...], str]:
-        """The rates of every host that has a price for the name, the vendor's first, and what they call it."""
+        """Return the rates of every host that has a price for the name, the vendor's first, and the name there."""
         vendor = self._of_vendor(answered) or self._of_vendor(model)
         for name in filter(None, (answered, model)):
             last = last_name(self._hosts.without_host(name))
@@ -254,9 +260,9 @@ class Resolver:
         return ((), "") if vendor is None else ((vendor,), vendor.model)
 
     def _later(self, model: str, rates: ModelRates, region: str = "") -> tuple[ModelRates, ...]:
-        """The rates of versions that are later than those which cost what the name does, at the same provider.
+        """Return the rates of versions that are later than those which cost what the name does, at the same provider.
 
-        And of the name without its host, where that is another model.
+        Those of the name without its host are among them, where that is another model.
         """
         name, until = last_name(model), ""
         found: dict[str, tuple[str, ModelRates]] = {}
@@ -276,7 +282,7 @@ class Resolver:
         return tuple(at_region(one, region)[0] for one in {one.model: one for one in later}.values())
 
     def _missing(self, host: Host, model: str) -> str:
-        """Why there is no price, with the hosts that have one."""
+        """Say why there is no price, and name the hosts that have one."""
         if any(part in model for part in _OPAQUE_ARNS):
             return f"{model!r} does not say which model it runs: give it an alias"
         at = host.listed or host.unlisted
@@ -293,11 +299,11 @@ class Resolver:
     # -- names of providers -------------------------------------------------------------------------------------------
 
     def provider_id(self, name: str) -> str:
-        """The provider that goes by this name, which may be a gateway or a host in the user's table; "" for none."""
+        """Return the provider, gateway, or host in the user's table that goes by this name; "" for none."""
         return self._hosts.provider_id(name) or (name.lower() if name.lower() in {*GATEWAYS, *self.hosts()} else "")
 
     def hosts(self) -> set[str]:
-        """Those of the user's own table, which names models as `host/model`."""
+        """Return the hosts of the user's own table, which names models as `host/model`."""
         return self._own.hosts()
 
     def load(self) -> None:
@@ -310,18 +316,18 @@ class Resolver:
 
 
 def _is_priced(rates: ModelRates) -> bool:
-    """Whether tokens have a price at any time."""
+    """Tell whether tokens have a price at any time."""
     return any("input" in offer.prices for offer in rates.offers)
 
 
 def _is_served(rates: ModelRates, name: str = "") -> bool:
-    """False for an open model that its maker does not serve."""
+    """Tell whether the provider serves the model; it may be an open one that its maker does not serve."""
     called = (name or rates.model).lower()
     return not any(words in called for words in NOT_SERVED.get(rates.provider, ()))
 
 
 def _says_more(asked: str, answered: str) -> bool:
-    """Whether the name asked for is the model that answered, with a maker, a profile or a variant besides."""
+    """Tell whether the name asked for is the model that answered, with a maker, a profile or a variant besides."""
     asked, answered = asked.lower(), answered.lower()
     if asked.endswith((f"/{answered}", f".{answered}")):
         return True

@@ -38,11 +38,11 @@ def select_model(
     input_tokens: int = 2_000,
     output_tokens: int = 500,
 ) -> ModelChoice:
-    """The tier's own model if the budget (USD) covers the task, else the hardest of the easier tiers that it covers.
+    """Return the tier's own model if the budget (USD) covers the task, else the hardest easier tier that it covers.
 
     `tiers` names a model per difficulty, from easy to hard: `{"easy": "gpt-4o-mini", "hard": "gpt-4o"}`. The task is
     taken to use `input_tokens` and `output_tokens`. When nothing is affordable, the cheapest tier is named and
-    `affordable` is False. Raises ConfigError for a difficulty that is no tier, PriceUnknownError for a model
+    `affordable` is False. Raise ConfigError for a difficulty that is no tier, PriceUnknownError for a model
     without a price.
     """
     if difficulty not in tiers:

@@ -39,7 +39,7 @@ _BEDROCK_TIERED: Final = (
 
 
 def canonical_tier(service_tier: str, *, batch: bool = False) -> str:
-    """ "" for standard, else `batch`, `flex`, `priority`, `fast` or the provider's own word in lower case."""
+    """Return the tier: "" (standard), `batch`, `flex`, `priority`, `fast` or the provider's own word in lower case."""
     if batch:
         return "batch"
     tier = service_tier.strip().lower().replace("-", "_")
@@ -81,7 +81,7 @@ TIER_FACTORS: Final = (
 
 
 def with_factored_tiers(rates: ModelRates) -> ModelRates:
-    """The rates, with those tiers that a rule gives a share of the standard rate and nobody lists."""
+    """Return the rates, with those tiers that a rule gives a share of the standard rate and nobody lists."""
     listed = rates.tiers
     more = [
         offer
@@ -93,7 +93,10 @@ def with_factored_tiers(rates: ModelRates) -> ModelRates:
 
 
 def _shares(rates: ModelRates, rule: TierFactor) -> Iterator[Offer]:
-    """A tier's offers beside the standard ones: of those the last active one applies, of a tier's the first."""
+    """Yield a tier's offers beside the standard ones, the last first.
+
+    Of the standard offers the last active one applies, of a tier's the first.
+    """
     doubt = rule.doubt.format(tier=rule.tier, factor=float(rule.factor))
     for offer in reversed([offer for offer in rates.offers if not offer.tier and offer.prices]):
         prices = {

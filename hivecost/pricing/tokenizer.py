@@ -34,18 +34,18 @@ _HOSTS: Final = GATEWAYS | {"", "azure"}
 
 
 def count_tokens(prompt: Any, model: str) -> int:
-    """The tokens of a text prompt, or of messages and tools, for `ctx.turn(model, input_tokens=…)`: a tight bound.
+    """Return a tight bound of the tokens of a text prompt, or of messages and tools.
 
-    A text counts as the model's tokenizer counts it. Messages count as their JSON text does, or as all the strings in
-    it do one by one, whichever is more: an upper estimate relative to the contents, as OpenAI does not publish how
-    tools are written out. Both get what the chat template may add, and neither is ever more than the byte bound of
-    `ctx.turn(prompt=…)`, which also stands in for a text the tokenizer does not take (over 200,000 tokens or a million
-    characters).
+    It is meant for `ctx.turn(model, input_tokens=…)`. A text counts as the model's tokenizer counts it. Messages count
+    as their JSON text does, or as all the strings in it do one by one, whichever is more: an upper estimate relative to
+    the contents, as OpenAI does not publish how tools are written out. Both get what the chat template may add, and
+    neither is ever more than the byte bound of `ctx.turn(prompt=…)`, which also stands in for a text the tokenizer does
+    not take (over 200,000 tokens or a million characters).
 
     The first call for a model's vocabulary loads it from the disk, about a second in which an event loop would stand
     still: make it in a thread before, `await anyio.to_thread.run_sync(hc.count_tokens, "", model)`.
 
-    Raises ConfigError for any model but OpenAI's (others publish no tokenizer that is a proven count), without the
+    Raise ConfigError for any model but OpenAI's (others publish no tokenizer that is a proven count), without the
     package bpe-openai, for images, audio and files, and for what is no JSON.
     """
     vocabulary = _vocabulary(model)
@@ -57,22 +57,22 @@ def count_tokens(prompt: Any, model: str) -> int:
 
 
 def count_text_tokens(text: str, model: str) -> int:
-    """The tokens of a text alone, without what a chat template adds; its bytes where the tokenizer does not take it.
+    """Return the tokens of a text alone, without what a chat template adds.
 
-    Raises ConfigError as `count_tokens` does.
+    A text that the tokenizer does not take counts as its bytes. Raise ConfigError as `count_tokens` does.
     """
     return _tokens(text, _vocabulary(model))
 
 
 def can_count_tokens(model: str, provider: str = "") -> bool:
-    """Whether `count_tokens` knows this model, asked of this provider, and its package is installed."""
+    """Tell whether `count_tokens` knows this model, asked of this provider, and its package is installed."""
     host = provider.lower()
     return PROVIDER_NAMES.get(host, host) in _HOSTS and _vocabulary_of(model) is not None and has_tokenizer()
 
 
 @cache
 def has_tokenizer() -> bool:
-    """Whether the package that `count_tokens` counts with is installed."""
+    """Tell whether the package that `count_tokens` counts with is installed."""
     return find_spec(_PACKAGE) is not None
 
 

@@ -42,12 +42,12 @@ FEE_UNITS: Final = (*PIECE_UNITS, "request")
 
 
 def is_for_tokens(unit: str) -> bool:
-    """Whether the unit is a million tokens, also one of genai-prices' that we do not know."""
+    """Tell whether the unit is a million tokens, which may be one of genai-prices' that we do not know."""
     return unit in INPUT_UNITS or unit in OUTPUT_UNITS or unit.endswith("_mtok")
 
 
 def uncounted(units: Iterable[str]) -> list[str]:
-    """Those of them that no count of a `Usage` makes up."""
+    """Return the units that no count of a `Usage` makes up."""
     known = {*INPUT_UNITS, *OUTPUT_UNITS, *FEE_UNITS}
     return [unit for unit in units if unit not in known]
 

@@ -78,14 +78,14 @@ class UserTable(msgspec.Struct, frozen=True):
     patterns: dict[str, ModelRates] = {}
 
     def matching(self, names: Collection[str], model: str) -> Iterator[ModelRates]:
-        """The rates of the patterns that match one of the names, as rates of the model; the longest pattern first."""
+        """Yield the rates of the patterns that match one of the names, as the model's; the longest pattern first."""
         for pattern, rates in self.patterns.items():
             if any(fnmatchcase(name.lower(), pattern.lower()) for name in names):
                 yield replace(rates, model=model)
 
 
 def read_user_table(table: Mapping[str, Any] | str | os.PathLike[str] | None) -> UserTable:
-    """The table of a dict or a TOML file. Raises ConfigError, naming file, line and key, for what cannot be used."""
+    """Return the table of a dict or a TOML file. Raise ConfigError, naming file, line and key, for unusable values."""
     if table is None:
         return UserTable()
     if isinstance(table, Mapping):
@@ -151,7 +151,7 @@ class _Reader:
         return ModelRates("", model, offers, self._limits(where, rows))
 
     def _limits(self, where: KeyPath, rows: Any) -> ModelLimits:
-        """The model's maxima; of several periods, the largest."""
+        """Return the model's maxima; of several periods, the largest."""
         most: dict[str, int] = {}
         for row in rows if isinstance(rows, list | tuple) else (rows,):
             for key, name in _LIMITS.items():

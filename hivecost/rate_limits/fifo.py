@@ -39,7 +39,7 @@ class FifoLine:
         return self._clock.monotonic_s() - started_s
 
     def look_again(self) -> None:
-        """There may be room earlier than it seemed: wake the head of the line."""
+        """Wake the head of the line, because there may be room earlier than it seemed."""
         if self._nap is not None:
             self._nap.cancel()
 

@@ -53,11 +53,11 @@ class Gcra:
         return len(self._open)
 
     def level(self, now_s: float) -> int:
-        """What the bucket holds."""
+        """Return the level of the bucket."""
         return max(0, round((self.empty_at_s - now_s) / self._unit_s)) if self._spent_s else 0
 
     def ready_at_s(self, amount: int) -> float:
-        """The instant from which `amount` may be taken; for more than `burst`, when the bucket is empty."""
+        """Return the instant from which `amount` may be taken; for more than `burst`, when the bucket is empty."""
         return self.empty_at_s - max(0, self.burst - amount) * self._unit_s
 
     def take(self, now_s: float, amount: int) -> Take:
@@ -71,7 +71,7 @@ class Gcra:
         return take
 
     def correct(self, take: Take, amount: int) -> bool:
-        """As if `amount` had been taken; False, and nothing changes, if the take was corrected before."""
+        """Count as if `amount` had been taken; return False, and change nothing, if it was corrected before."""
         if take not in self._open:
             return False
         more_s = (amount - take.amount) * self._unit_s

@@ -75,7 +75,7 @@ class RateLimiter:
     async def acquire(self, amount: int = 1) -> float:
         """Wait until `amount` calls may be made, and count them as made; gives the seconds it waited.
 
-        Raises ConfigError for an amount that is not above zero, or above `max_calls`: it could never be granted.
+        Raise ConfigError for an amount that is not above zero, or above `max_calls`: it could never be granted.
         """
         if amount != 1:
             require_count("amount", amount, at_most=self._window.limit)
@@ -113,7 +113,7 @@ class RateLimiter:
         return None
 
     def statistics(self) -> LimiterStatistics:
-        """What it did so far."""
+        """Return the counts so far."""
         return LimiterStatistics(
             in_window=self._window.granted,
             limit=self._window.limit,
@@ -137,7 +137,7 @@ class Throttle:
         self._lanes: OrderedDict[Hashable, RateLimiter] = OrderedDict()
 
     async def acquire(self, key: Hashable, interval_s: float) -> float:
-        """Wait until one may pass again; gives the seconds it waited. Raises ConfigError unless `interval_s` > 0."""
+        """Wait until one may pass again; gives the seconds it waited. Raise ConfigError unless `interval_s` > 0."""
         lane = self._lanes.get(key)
         if lane is None or lane.window_seconds != interval_s:
             lane = self._lanes[key] = RateLimiter(1, interval_s, clock=self._clock)

@@ -55,9 +55,9 @@ class Permit:
         self.waited_s = waited_s
 
     def correct(self, actual: int) -> bool:
-        """The turn is over and took `actual` tokens, 0 if it was never sent; False if it was over before.
+        """End the turn, which took `actual` tokens, 0 if it was never sent; return False if it had ended before.
 
-        Raises ConfigError for a count that is no integer from zero.
+        Raise ConfigError for a count that is no integer from zero.
         """
         if actual != 0:
             require_count("actual", actual)
@@ -107,7 +107,7 @@ class TokenPacer:
         self._waited_s = 0.0
 
     async def acquire(self, estimate: int) -> Permit:
-        """Wait until `estimate` tokens may be sent, and count them. Raises ConfigError unless it is above zero."""
+        """Wait until `estimate` tokens may be sent, and count them. Raise ConfigError unless it is above zero."""
         require_count("estimate", estimate)
         taken = _Taken(estimate)
         if not self._line.waiting and self._try_take(taken):
@@ -118,13 +118,16 @@ class TokenPacer:
         return Permit(self, taken, waited_s)
 
     def penalize(self, retry_after_s: float) -> None:
-        """The provider refused (429): grant nothing for so long. Raises ConfigError unless finite and from zero."""
+        """Grant nothing for so long, because the provider refused (429).
+
+        Raise ConfigError unless `retry_after_s` is finite and from zero.
+        """
         require_seconds("retry_after_s", retry_after_s, zero=True)
         self._penalties += 1
         self._penalty_until_s = max(self._penalty_until_s, self._now_s() + retry_after_s)
 
     def statistics(self) -> PacerStatistics:
-        """What it did so far."""
+        """Return the counts so far."""
         return PacerStatistics(
             level=self._window.granted,
             limit=self._window.limit,

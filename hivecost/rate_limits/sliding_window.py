@@ -84,7 +84,7 @@ class SlidingWindow:
         return True
 
     def ready_at_s(self, amount: int = 1) -> float:
-        """The instant from which the window, as it is, has room for `amount`; for more than the limit, is empty."""
+        """Return the instant from which the window has room for `amount`; for more than the limit, when it is empty."""
         excess, ready_s = float(self.granted + min(amount, self.limit) - self.limit), 0.0
         for leaves_at_s, taken in self._grants:
             if excess <= 0:
@@ -98,7 +98,7 @@ class SlidingWindow:
         return self._newest
 
     def correct(self, grants: Grants, more: int) -> None:
-        """As if so much more, or less, had been granted then; what has left the window does not come back."""
+        """Count as if so much more, or less, had been granted then; what has left the window does not come back."""
         if grants[0] == _GONE_S:
             self._gone += more
         else:

@@ -8,7 +8,7 @@ from hivecost.errors import ConfigError
 
 
 def require_count(key: str, count: int, *, at_most: int | None = None) -> int:
-    """The count itself. Raises ConfigError, naming `key`, unless it is a whole number from 1 (to `at_most`)."""
+    """Return the count itself. Raise ConfigError, naming `key`, unless it is a whole number from 1 (to `at_most`)."""
     if isinstance(count, bool) or not isinstance(count, int) or count < 1 or (at_most is not None and count > at_most):
         upper = "" if at_most is None else f" and not above {at_most:,}, or it could never be granted"
         raise ConfigError(key, f"a whole number above zero{upper}", got=count)
@@ -16,7 +16,7 @@ def require_count(key: str, count: int, *, at_most: int | None = None) -> int:
 
 
 def require_seconds(key: str, seconds: float, *, zero: bool = False) -> float:
-    """The seconds as a float. Raises ConfigError, naming `key`, unless they are finite and above zero (or zero)."""
+    """Return the seconds as a float. Raise ConfigError, naming `key`, unless finite and above zero (or zero)."""
     usable = isinstance(seconds, int | float) and not isinstance(seconds, bool) and isfinite(seconds)
     if not usable or seconds < 0 or (seconds == 0 and not zero):
         raise ConfigError(key, f"a finite number of seconds {'from' if zero else 'above'} zero", got=seconds)

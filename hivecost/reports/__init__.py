@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Final
 from hivecost.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from hivecost.reports.advice import DOWNGRADE_RULE, Advice, Batching, Compression, Downgrade, load_advice
+    from hivecost.reports.advice import DOWNGRADE_RULE, Advice, Batching, Compression, Downgrade, Pruning, load_advice
     from hivecost.reports.budgets import (
         BudgetLedgerLine,
         BudgetReport,
@@ -37,6 +37,7 @@ __all__ = [
     "Compression",
     "Downgrade",
     "InDoubt",
+    "Pruning",
     "RefusalLine",
     "RepricedModel",
     "RepricingReport",
@@ -58,7 +59,15 @@ __all__ = [
 
 #: Where each name lives.
 _MODULES: Final = {
-    "hivecost.reports.advice": ("DOWNGRADE_RULE", "Advice", "Batching", "Compression", "Downgrade", "load_advice"),
+    "hivecost.reports.advice": (
+        "DOWNGRADE_RULE",
+        "Advice",
+        "Batching",
+        "Compression",
+        "Downgrade",
+        "Pruning",
+        "load_advice",
+    ),
     "hivecost.reports.budgets": (
         "BudgetLedgerLine",
         "BudgetReport",

@@ -10,9 +10,10 @@ import msgspec
 
 from hivecost.backends import Place, read_log
 from hivecost.errors import PriceUnknownError
-from hivecost.events import ContextCompacted, CostStatus, EventType
+from hivecost.events import NEWEST_RESULTS, ContextCompacted, CostStatus, EventType
 from hivecost.ledger.amounts import format_exactly
 from hivecost.log import LogReader
+from hivecost.log.contexts import CarriedTotals
 from hivecost.log.records import SessionState
 from hivecost.log.steps import Step
 from hivecost.pricing import PriceBook
@@ -69,6 +70,21 @@ class Batching(msgspec.Struct, frozen=True, kw_only=True):
     arithmetic: str
 
 
+class Pruning(msgspec.Struct, frozen=True, kw_only=True):
+    """A tool whose results were sent again, and what a `tool_result_budget` would have kept out of prompts."""
+
+    node_id: str
+    tool: str
+    turns: int
+    #: What its results cost after the turn that brought them.
+    cost_nanousd: int
+    #: How many of the newest results of a prompt would stay.
+    keep: int
+    #: What the others cost.
+    saved_nanousd: int
+    arithmetic: str
+
+
 class Advice(msgspec.Struct, frozen=True, kw_only=True):
     """All that `hivecost advise` shows. Savings of different kinds overlap: do not add them up."""
 
@@ -83,6 +99,7 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
     cache_saved_nanousd: int
     caching: list[CachingLine]
     compression: Compression
+    pruning: list[Pruning] = []
     could_downgrade: list[Downgrade]
     downgrade_rule: str = DOWNGRADE_RULE
     batching: list[Batching]
@@ -96,10 +113,10 @@ class Advice(msgspec.Struct, frozen=True, kw_only=True):
 async def load_advice(
     place: Place, book: PriceBook, session_id: str = "latest", *, to_models: Sequence[str] = ()
 ) -> Advice:
-    """What the session, or the newest one, could save.
+    """Return what the session, or the newest one, could save.
 
     `to_models` are the cheaper models to compare with; without any, those that the session uses itself.
-    Raises SessionNotFoundError and other StoreErrors, and PriceUnknownError for one of `to_models` without a price.
+    Raise SessionNotFoundError and other StoreErrors, and PriceUnknownError for one of `to_models` without a price.
     """
     for model in to_models:
         if not book.knows(model):
@@ -126,6 +143,7 @@ def _advice(log: LogReader, state: SessionState, book: PriceBook, to_models: Seq
         cache_saved_nanousd=sum(line.saved_nanousd for line in caching),
         caching=caching,
         compression=_compression([event for event in events if isinstance(event, ContextCompacted)]),
+        pruning=_prunings(log.carried_results(state.session_id)),
         could_downgrade=_downgrades(known, book, to_models),
         batching=_batchings(known, book),
         left_out_calls=len(steps) - len(known),
@@ -135,6 +153,7 @@ def _advice(log: LogReader, state: SessionState, book: PriceBook, to_models: Seq
 
 
 def _compression(events: Sequence[ContextCompacted]) -> Compression:
+    events = [event for event in events if event.status == "done"]
     before, after = sum(event.tokens_before for event in events), sum(event.tokens_after for event in events)
     return Compression(
         compactions=len(events),
@@ -142,6 +161,25 @@ def _compression(events: Sequence[ContextCompacted]) -> Compression:
         tokens_after=after,
         compression_ratio=round(after / before, 4) if before else 1.0,
     )
+
+
+def _prunings(carried: Sequence[CarriedTotals]) -> list[Pruning]:
+    """Return the tools whose old results cost anything, the dearest first."""
+    found = [
+        Pruning(
+            node_id=one.node_id,
+            tool=one.tool,
+            turns=one.turns,
+            cost_nanousd=one.nanousd,
+            keep=NEWEST_RESULTS,
+            saved_nanousd=one.old_nanousd,
+            arithmetic=f"{one.tokens:,} tokens of {one.results:,} results sent again: {_usd(one.nanousd)} "
+            f"- {_usd(one.nanousd - one.old_nanousd)} of the newest {NEWEST_RESULTS} = {_usd(one.old_nanousd)}",
+        )
+        for one in carried
+        if one.old_nanousd
+    ]
+    return sorted(found, key=lambda one: -one.saved_nanousd)
 
 
 def _downgrades(steps: Sequence[Step], book: PriceBook, to_models: Sequence[str]) -> list[Downgrade]:
@@ -155,7 +193,10 @@ def _downgrades(steps: Sequence[Step], book: PriceBook, to_models: Sequence[str]
 
 
 def _models_that_answer(steps: Sequence[Step]) -> list[tuple[str, str]]:
-    """(model, provider) of what the session uses itself; embeddings and the like write nothing and replace nothing."""
+    """Return (model, provider) of what the session itself uses to write.
+
+    Embeddings and the like write nothing and replace nothing.
+    """
     return list(dict.fromkeys((step.counted_model, step.counted_provider) for step in steps if step.output_tokens))
 
 
@@ -187,7 +228,7 @@ def _downgrade(
 
 
 def _charge_elsewhere(steps: Sequence[Step], book: PriceBook, model: str, provider: str) -> int | None:
-    """The same tokens on another model, each at its own time; None when any of them would have no price."""
+    """Return what the same tokens cost on another model, each at its own time; None when any has no price."""
     charge = 0
     for step in steps:
         cost = book.price(model, step.usage, provider=provider, at_ns=step.timestamp_ns)
@@ -203,7 +244,7 @@ def _batchings(steps: Sequence[Step], book: PriceBook) -> list[Batching]:
 
 
 def _batching(model: str, steps: Sequence[Step], book: PriceBook) -> Batching | None:
-    """None where the table has no batch rate that is below what was paid."""
+    """Return what batching would save; None where the table has no batch rate below what was paid."""
     calls = cost = batch = 0
     for step in steps:
         there = book.price(model, step.usage, provider=step.counted_provider, at_ns=step.timestamp_ns, batch=True)
@@ -231,5 +272,5 @@ def _grouped(steps: Iterable[Step], key: Callable[[Step], Key]) -> dict[Key, lis
 
 
 def _usd(nanousd: int) -> str:
-    """In full: what is worked out before the reader's eyes adds up to the last digit."""
+    """Return the amount in full: what is worked out before the reader's eyes adds up to the last digit."""
     return format_exactly(nanousd, "usd")

@@ -84,10 +84,10 @@ class InDoubt(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def load_budget_report(place: Place, *, clock: Clock = SYSTEM_CLOCK) -> BudgetReport:
-    """How every budget that was used here stands. Reads only.
+    """Return how every budget that was used here stands. Write nothing.
 
     Hard ones as the ledger has them, what other processes hold included; `stop_after` and `observe` ones as they were
-    written down last, with what the log says was spent in the present period. Raises LedgerUnavailableError where no
+    written down last, with what the log says was spent in the present period. Raise LedgerUnavailableError where no
     budget was ever used, and StoreErrors.
     """
     return await read_place(place, partial(budget_report, place=place, now_ns=clock.now_ns()))
@@ -122,13 +122,13 @@ def in_last_start(definitions: Sequence[BudgetDefinition]) -> frozenset[str]:
 
 
 async def load_doubts(place: Place, *, clock: Clock = SYSTEM_CLOCK) -> list[DoubtfulHold]:
-    """The holds in doubt, oldest first. Raises LedgerUnavailableError and StoreErrors."""
+    """Return the holds in doubt, oldest first. Raise LedgerUnavailableError and StoreErrors."""
     await require_ledger(place)
     return await read_place(place, lambda _, ledger: ledger.in_doubt(clock.now_ns()))
 
 
 async def load_budget_changes(place: Place, *, limit: int = 100) -> list[BudgetChange]:
-    """Who changed budgets and resolved holds, the newest first. Raises as `load_doubts`, and ConfigError."""
+    """Return who changed budgets and resolved holds, the newest first. Raise as `load_doubts`, and ConfigError."""
     await require_ledger(place)
     return await read_log(place, lambda log: log.audit(limit=limit))
 
@@ -140,7 +140,10 @@ def in_doubt_of(ledger: LedgerReader, at_ns: int) -> InDoubt | None:
 
 
 async def require_ledger(place: Place) -> dict[str, BudgetState]:
-    """The hard budgets by name. Raises LedgerUnavailableError where there never were any, and makes nothing there."""
+    """Return the hard budgets by name, and make nothing in the place.
+
+    Raise LedgerUnavailableError where there never were any.
+    """
 
     def budgets(log: LogReader, ledger: LedgerReader) -> list[BudgetState]:
         states = ledger.budgets()

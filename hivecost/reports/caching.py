@@ -30,7 +30,10 @@ class CachingLine(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def caching_lines(steps: Iterable[Step]) -> list[CachingLine]:
-    """The largest saving first; calls whose rate is unknown are left out, because nobody can tell what they saved."""
+    """Return the savings of caching by model and rate, the largest first.
+
+    Calls whose rate is unknown are left out, because nobody can tell what they saved.
+    """
     groups: dict[tuple[str, str], list[Step]] = defaultdict(list)
     for step in steps:
         if step.cache_read_tokens or step.cache_write_tokens:
@@ -40,7 +43,7 @@ def caching_lines(steps: Iterable[Step]) -> list[CachingLine]:
 
 
 def _rates(rate: str) -> dict[str, Decimal]:
-    """`input=2.5 output=10` by unit; empty when it was written by somebody else in another form."""
+    """Return `input=2.5 output=10` by unit; empty when somebody else wrote it in another form."""
     try:
         return {unit: Decimal(amount) for unit, amount in (pair.split("=", 1) for pair in rate.split())}
     except (ValueError, ArithmeticError):
@@ -75,5 +78,5 @@ def _line(model: str, usd: dict[str, Decimal], steps: Sequence[Step]) -> Caching
 
 
 def _usd(nanousd: int) -> str:
-    """In full: what is worked out before the reader's eyes adds up to the last digit."""
+    """Return the amount in full: what is worked out before the reader's eyes adds up to the last digit."""
     return format_exactly(nanousd, "usd")

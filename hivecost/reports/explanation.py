@@ -67,9 +67,9 @@ class BudgetExplanation(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def explain_budget(place: Place, name: str, *, clock: Clock = SYSTEM_CLOCK) -> BudgetExplanation:
-    """Who holds what of a budget, and what it refused last. Reads only.
+    """Return who holds what of a budget, and what it refused last. Write nothing.
 
-    Raises ConfigError for no such budget, LedgerUnavailableError where none was ever used, and StoreErrors.
+    Raise ConfigError for no such budget, LedgerUnavailableError where none was ever used, and StoreErrors.
     """
     now_ns = clock.now_ns()
 

@@ -73,7 +73,7 @@ async def reprice_log(
     """Price the logged turns from `since` up to `until` (a date: its whole day) again, as of when they happened.
 
     Old and new amounts go to the table `repricings`, page by page; turns and their sums stay as they are. Memory does
-    not grow with the log. Raises ConfigError for a date that is none, and StoreErrors.
+    not grow with the log. Raise ConfigError for a date that is none, and StoreErrors.
     """
     run_id = "" if dry_run else _new_run_id(clock.now_ns())
     models: dict[tuple[str, str], RepricedModel] = {}

@@ -16,6 +16,7 @@ from hivecost.errors import SessionNotFoundError
 from hivecost.events import FROM_ANSWER, AlertRaised, BudgetExceeded, BudgetWarning, Event, EventType
 from hivecost.ledger import UNSEEN, LedgerReader
 from hivecost.log import Filter, LogReader
+from hivecost.log.contexts import CarriedTotals, CompactionTotals
 from hivecost.log.instants import local_iso
 from hivecost.log.records import ModelTotals, NodeTotals, RepricedTotals, Run, SessionState, model_totals
 from hivecost.reports.budgets import InDoubt, in_doubt_of
@@ -84,12 +85,18 @@ class SessionReport(msgspec.Struct, frozen=True, kw_only=True):
     alerts: list[AlertLine] = []
     #: What ended executions of it before they were done.
     errors: list[SessionError] = []
+    #: What compactions came to, by node, and what they spared later turns.
+    compactions: list[CompactionTotals] = []
+    #: How long its prompts were, by how long they would have been without compactions.
+    compression_ratio: float = 1.0
+    #: What results of tools cost that were sent again, by node and tool; the dearest first.
+    carried: list[CarriedTotals] = []
     #: What is in doubt in this folder, whichever session it is of; None: nothing is.
     in_doubt: InDoubt | None = None
 
 
 async def load_session_report(place: Place, session_id: str = "latest") -> SessionReport:
-    """The report of a session, or of the newest one. Raises SessionNotFoundError, and other StoreErrors."""
+    """Return the report of a session, or of the newest one. Raise SessionNotFoundError, and other StoreErrors."""
 
     def report(log: LogReader, ledger: LedgerReader) -> SessionReport:
         return session_report(log, ledger, find_session(log, session_id, place))
@@ -102,6 +109,8 @@ def session_report(log: LogReader, ledger: LedgerReader, state: SessionState) ->
     name = state.session_id
     runs, events = runs_of(log, name), session_events(log, name, _TOLD)
     unpriced, unseen = _without_cost(log, name)
+    compactions = log.compactions(name)
+    sent, spared = state.metrics.input_tokens, sum(node.spared_tokens for node in compactions)
     return SessionReport(
         session=state,
         nodes=log.nodes(name),
@@ -117,6 +126,9 @@ def session_report(log: LogReader, ledger: LedgerReader, state: SessionState) ->
         people=_people(log, name, runs),
         alerts=_alert_lines(e for e in events if isinstance(e, AlertRaised)),
         errors=_errors(runs),
+        compactions=compactions,
+        compression_ratio=round(sent / (sent + spared), 4) if spared else 1.0,
+        carried=sorted(log.carried_results(name), key=lambda one: -one.nanousd),
         in_doubt=in_doubt_of(ledger, SYSTEM_CLOCK.now_ns()),
     )
 
@@ -167,7 +179,7 @@ def _without_cost(log: LogReader, session_id: str) -> tuple[dict[str, int], int]
 
 
 def _pruned_before(log: LogReader, state: SessionState) -> str | None:
-    """A session whose time does not reach back that far lost nothing."""
+    """Return the instant before which turns were pruned; None where the session began later, and so lost nothing."""
     before_ns = log.pruned_before()
     if before_ns is None or before_ns <= to_ns(datetime.fromisoformat(state.timestamps.started_at)):
         return None
@@ -182,7 +194,7 @@ def _people(log: LogReader, session_id: str, runs: Sequence[Run]) -> SessionPeop
 
 
 def _errors(runs: Sequence[Run]) -> list[SessionError]:
-    """What ended executions, in the order of their starts; the same counted once."""
+    """Return what ended executions, in the order of their starts; the same error is counted in one line."""
     counts: Counter[tuple[str, str, str]] = Counter()
     for run in reversed(runs):
         if run.error:

@@ -103,7 +103,7 @@ def _told(events: Iterable[BudgetWarning | BudgetExceeded]) -> dict[_Key, Budget
 
 
 def _brought_up(before: BudgetLine, now: BudgetLine) -> BudgetLine:
-    """What is known of the account now, with what was done about it.
+    """Return what is known of the account now, with what was done about it.
 
     The log does not know all of an execution's own account: what was told of it may be more.
     """
@@ -138,7 +138,7 @@ def _counted_on(
 
 
 def _touched(log: LogReader, session_id: str, runs: Sequence[Run], budgets: Sequence[Budget]) -> list[Account]:
-    """The accounts that the session's turns count on, of each the last period, with what these turns spent there."""
+    """Return the accounts that the session's turns count on, each with its last period and what they spent there."""
     book, touched = AccountBook(budgets), dict[tuple[str, tuple[str, ...]], Account]()
     lineage = _lineage(runs)
     for execution_id, spending in spending_of_session(log, session_id):
@@ -152,7 +152,7 @@ def _touched(log: LogReader, session_id: str, runs: Sequence[Run], budgets: Sequ
 
 
 def _lineage(runs: Sequence[Run]) -> Lineage:
-    """Which executions of the session started which."""
+    """Return which executions of the session started which."""
     lineage = Lineage()
     for run in reversed(runs[:RUNS_MAX]):
         attribution = Attribution(
@@ -163,9 +163,10 @@ def _lineage(runs: Sequence[Run]) -> Lineage:
 
 
 def _standing(log: LogReader, ledger: LedgerReader, touched: Sequence[Account]) -> dict[Account, AccountStatus]:
-    """How the accounts stand over all sessions; those are left out of which only this session's part is quickly known.
+    """Return how the accounts stand over all sessions.
 
-    Hard ones as the ledger has them, others by the log. Those of executions and sessions are this session's own.
+    Those are left out of which only this session's part is quickly known.
+    Hard ones are as the ledger has them, others as the log. Those of executions and sessions are this session's own.
     """
     hard = {budget.name for budget in ledger.budgets()}
     in_ledger = [account for account in touched if account.budget.mode == "hard" and account.budget.name in hard]

@@ -46,9 +46,9 @@ async def load_spend(
     org: str | None = None,
     model: str | None = None,
 ) -> SpendReport:
-    """What was spent from `since` up to `until` (a date: its whole day in `timezone`), for each of the groups `by`.
+    """Return what was spent from `since` up to `until` (a date: its whole day in `timezone`), by the groups `by`.
 
-    Raises ConfigError for groups, dates and time zones that are none, and StoreErrors.
+    Raise ConfigError for groups, dates and time zones that are none, and StoreErrors.
     """
     if len(set(by)) < len(by) or not by:
         raise ConfigError("by", "groups, each named once, such as day,user", got=",".join(by))
@@ -71,7 +71,7 @@ def _report(by: Sequence[str], timezone: str, rows: list[SpendRow], in_doubt: In
 
 
 def _places(rows: Sequence[SpendRow], periods: Sequence[str]) -> Callable[[SpendRow], tuple[int, ...]]:
-    """Where each period of a row stands in time, as the order of the rows says."""
+    """Return a function that gives a row's place in time by each period, in the order of the rows."""
     places = {name: {label: place for place, label in enumerate(_distinct(rows, name))} for name in periods}
     return lambda row: tuple(places[name][row.group[name]] for name in periods)
 

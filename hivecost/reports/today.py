@@ -35,7 +35,7 @@ class Today(NamedTuple):
 def load_today(log: LogReader, now_ns: int, *, timezone: str | None = None, by: Sequence[str] = ()) -> Today:
     """Return the day of this instant in a time zone (None: local), summed by these dimensions of a log.
 
-    All figures are of one snapshot. Raises ConfigError for a dimension or a zone that is none, and StoreErrors.
+    All figures are of one snapshot. Raise ConfigError for a dimension or a zone that is none, and StoreErrors.
     """
     if not {*by} <= {*VALUE_DIMENSIONS} or len({*by}) < len(by):
         raise ConfigError("by", f"some of {', '.join(VALUE_DIMENSIONS)}, each once", got=",".join(by))

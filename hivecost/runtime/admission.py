@@ -54,6 +54,6 @@ class Passes:
         return request
 
     def give_back(self) -> None:
-        """Nothing is sent for now: others may take its place."""
+        """Give all passes back, because nothing is sent for now: others may take its place."""
         ends, self.ends = tuple(self.ends), []
         self._end(ends, NOT_SENT)

@@ -61,7 +61,7 @@ class AnsweredModels:
         return bool(self._matchers)
 
     def of(self, request: TurnRequest) -> tuple[str, ...]:
-        """The models by which budgets bind it besides those that it names."""
+        """Return the models by which budgets bind the request besides those that it names."""
         return self._answered.get((request.model, request.provider), ()) if self._answered else ()
 
     def learn(self, request: TurnRequest, held_by: Collection[str], answered: str, usage: Usage, cost: Cost) -> None:

@@ -1,4 +1,4 @@
-"""What an exception that left a turn says about money: was anything sent, was it billed?"""
+"""What an exception that left a turn says about money: whether anything was sent, and whether it was billed."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _NOT_SENT: Final = frozenset({"ConnectError", "ConnectTimeout", "ConnectionRefus
 
 
 def was_never_sent(error: BaseException) -> bool:
-    """True when no connection was made, so that nothing can have been billed."""
+    """Tell whether no connection was made, so that nothing can have been billed."""
     return any(kind.__name__ in _NOT_SENT for cause in _causes(error) for kind in type(cause).__mro__)
 
 
 def refusal_status(error: BaseException) -> int | None:
-    """The HTTP status with which the provider refused the call, where that costs nothing. Else None.
+    """Return the HTTP status with which the provider refused the call, where that costs nothing. Else None.
 
     Nobody knows what other statuses cost: timeouts and faults of the provider come after work was done, and Azure,
     for one, bills what its content filter refused.
@@ -42,14 +42,14 @@ def refusal_status(error: BaseException) -> int | None:
 
 
 def is_context_overflow(error: BaseException) -> bool:
-    """Whether a provider refused the call because its prompt is longer than the model reads."""
+    """Tell whether a provider refused the call because its prompt is longer than the model reads."""
     said = [text for cause in _causes(error) for text in (*_names(cause), *map(str, _said(cause, None)))]
     letters = "".join(said).lower()
     return any(mark in letters for mark in _OVERFLOW_MARKS)
 
 
 def _said(error: BaseException, response: object) -> list[object]:
-    """What the refusal says, in all places where SDKs keep it; a body that cannot be read is none."""
+    """Return what the refusal says, from all places where SDKs keep it; a body that cannot be read is none."""
     codes = {name: code for name in ("code", "type") if isinstance(code := _attribute(error, name), str) and code}
     return [codes, *(_attribute(error, name) for name in ("body", "details", "error")), _json_of(response)]
 
@@ -69,7 +69,7 @@ def _json_of(response: object) -> Any:
 
 
 def _names(error: BaseException) -> list[str]:
-    """Its classes and its message."""
+    """Return the error's classes and its message."""
     try:
         message = str(error)
     except Exception:
@@ -78,7 +78,7 @@ def _names(error: BaseException) -> list[str]:
 
 
 def retry_after_s(error: BaseException) -> float | None:
-    """The seconds a provider asked to wait with `Retry-After`; None when it did not, or named a date."""
+    """Return the seconds a provider asked to wait with `Retry-After`; None when it did not, or named a date."""
     headers = _attribute(_attribute(error, "response"), "headers")
     try:
         text = headers.get("retry-after") if isinstance(headers, Mapping) else None
@@ -89,7 +89,10 @@ def retry_after_s(error: BaseException) -> float | None:
 
 
 def _attribute(holder: object, name: str) -> Any:
-    """None where there is none, or asking for it raises: the error that ended the turn is what the agent must see."""
+    """Return the attribute; None where there is none, or asking for it raises.
+
+    The error that ended the turn is what the agent must see.
+    """
     try:
         return getattr(holder, name, None)
     except Exception:
@@ -97,7 +100,7 @@ def _attribute(holder: object, name: str) -> Any:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error and what it was raised from. What was merely handled then may be an earlier attempt."""
+    """Yield the error and what it was raised from. What was merely handled then may be an earlier attempt."""
     cause: BaseException | None = error
     for _ in range(10):
         if cause is None:

@@ -66,7 +66,7 @@ class BindingBudgets:
     def asked(self, request: TurnRequest, answered: tuple[str, ...]) -> Asked:
         """Return who asks, and by what they are bound, also by the names of models that `answered`.
 
-        Raises ConfigError, with the argument to give, where nobody knows whether a budget binds the request.
+        Raise ConfigError, with the argument to give, where nobody knows whether a budget binds the request.
         """
         who, ancestors = attributes_of(request, answered), ancestry(request, answered)
         if self._named and request.charge_nanousd is None:

@@ -66,7 +66,7 @@ class RuntimeBudgets:
         self._configuring = anyio.Lock()
 
     async def status(self) -> list[AccountStatus]:
-        """One row for each account: those of hard budgets, over all processes, then those that this runtime counts.
+        """Return a row for each account: those of hard budgets, over all processes, then those counted here.
 
         Periods that are over are left out. Turns that still wait on the bus are counted after `bus.drain()`.
         """
@@ -103,11 +103,11 @@ class RuntimeBudgets:
         await (await self._ledger_of(name)).freeze(name, reason, by=by)
 
     async def unfreeze(self, name: str, *, by: str) -> bool:
-        """Someone has looked: grant again. False if it was not frozen."""
+        """Grant again, after someone has looked. Return False if it was not frozen."""
         return await (await self._ledger_of(name)).unfreeze(name, by=by)
 
     async def in_doubt(self) -> list[DoubtfulHold]:
-        """The holds in doubt of all processes, oldest first."""
+        """Return the holds in doubt of all processes, oldest first."""
         return await self._gate.ledger.in_doubt() if self._gate.uses_ledger else []
 
     async def resolve(
@@ -133,7 +133,7 @@ class RuntimeBudgets:
         this runtime; turns on their way are settled on it as ever. While the runtime does not run, it is in force from
         the next time on. Budgets that are named neither way stay as they are; a single name needs no list.
 
-        Raises ConfigError for a budget that differs from what is in force in more than its limits: that needs a
+        Raise ConfigError for a budget that differs from what is in force in more than its limits: that needs a
         restart, or a new name. Then nothing has changed.
         """
         listed = tuple(placed(budget, self._prices) for budget in listed_budgets(budgets))
@@ -154,7 +154,7 @@ class RuntimeBudgets:
             await self._record()
 
     def has(self, name: str) -> bool:
-        """Whether a budget of this name is in force, of whatever mode."""
+        """Tell whether a budget of this name is in force, of whatever mode."""
         return name in self._counted.configured or any(budget.name == name for budget in self._gate.budgets)
 
     def _require_configurable(self, budgets: tuple[Budget, ...], retired: tuple[str, ...]) -> None:
@@ -174,11 +174,11 @@ class RuntimeBudgets:
                     raise ConfigError(f"budget {budget.name!r}.{field}", f"{expected} give it a new name")
 
     async def _limits_of(self, name: str) -> CountedLimits | LedgerStore:
-        """Where the limits of this budget are changed. Raises ConfigError where there is none of this name."""
+        """Return where the limits of this budget are changed. Raise ConfigError where there is none of this name."""
         return self._counted if name in self._counted.configured else await self._ledger_of(name)
 
     async def _ledger_of(self, name: str) -> LedgerStore:
-        """The ledger that has this budget. Raises ConfigError, naming those there are, for any other."""
+        """Return the ledger that has this budget. Raise ConfigError, naming those there are, for any other."""
         budget = self._counted.configured.get(name)
         if budget is not None:
             expected = "mode='hard': what asks nobody first cannot be frozen"

@@ -44,7 +44,7 @@ class CappedTurns(Atomic):
         self._policy: BudgetPolicy
 
     def open(self, loop: Loop, publish: Callable[[Event], None]) -> None:
-        """Those who wait do so on this loop."""
+        """Open on this loop, where those who wait will do so."""
         self._loop, self._freed = loop, anyio.Event()
         self._policy = BudgetPolicy(self, self._clock, publish)
 
@@ -56,20 +56,20 @@ class CappedTurns(Atomic):
     def hold(self, request: TurnRequest, caps: Sequence[Cap]) -> CapHold | Refusal:
         """Set aside the most that the turn can cost, on all caps or on none.
 
-        Raises ConfigError for a turn without bounds, and PriceUnknownError, where a hard cap counts what they bound.
+        Raise ConfigError for a turn without bounds, and PriceUnknownError, where a hard cap counts what they bound.
         """
         return self._reserve(tuple(caps), self._bound(request, caps))
 
     def fitted(self, request: TurnRequest) -> TurnRequest:
-        """The request, whose `max_tokens` are no more than its model can write."""
+        """Return the request, with `max_tokens` that are no more than its model can write."""
         return self._bounds.fitted(request)
 
     def tokens(self, request: TurnRequest) -> TurnTokens:
-        """What the turn is bounded by. Raises ConfigError."""
+        """Return the token counts that bound the turn. Raise ConfigError where nothing does."""
         return self._bounds.tokens(request)
 
     def extend(self, request: TurnRequest, hold: CapHold, under_way: tuple[int, int]) -> None:
-        """Set aside what these tokens of input and output can cost, where that is more. Raises BudgetExhaustedError."""
+        """Set aside what these tokens of input and output can cost, where that is more. Raise BudgetExhaustedError."""
         refusal = self._extend(hold, self._bound(request, hold.caps, under_way))
         if refusal is not None:
             raise self.error(request, refusal, "stopped")
@@ -85,8 +85,9 @@ class CappedTurns(Atomic):
         self._settle(hold, used, request)
 
     def settle_another(self, request: TurnRequest, hold: CapHold, usage: Usage, cost: Cost, *, is_final: bool) -> None:
-        """Charge one more answer in full; what is not known of it is in doubt, at what the hold had left. From any
-        thread.
+        """Charge one more answer in full, from any thread.
+
+        What is not known of it is in doubt, at what the hold had left.
         """
         tokens = 0 if cost.status is CostStatus.INVALID else usage.total_tokens
         used: dict[Unit, int] = {"usd": cost.nanousd or 0, "tokens": tokens, "calls": 1}
@@ -111,7 +112,7 @@ class CappedTurns(Atomic):
             group.cancel_scope.cancel()
 
     def error(self, request: TurnRequest, refusal: Refusal, action: str = "refused") -> BudgetExceededError:
-        """What to raise, once it is told."""
+        """Report the refusal, and return the error to raise for it."""
         error = self._bounds.explained(refusal.error(request.execution_id), refusal.unit, request)
         self._policy.exceed(error, refusal.unit, request, action)
         return error
@@ -119,7 +120,7 @@ class CappedTurns(Atomic):
     def _bound(
         self, request: TurnRequest, caps: Sequence[Cap], under_way: tuple[int, int] | None = None
     ) -> dict[Unit, int]:
-        """Of every unit that a cap counts; a cap that only warns holds nothing."""
+        """Return the bound in every unit that a cap counts; a cap that only warns holds nothing."""
         bound = self._bounds.of(request, {cap.unit for cap in caps if cap.mode == "hard"}, under_way=under_way)
         return {cap.unit: bound.get(cap.unit, 0) for cap in caps}
 

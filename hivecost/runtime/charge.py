@@ -28,7 +28,9 @@ _log = logging.getLogger("hivecost.runtime")
 
 
 class Charge:
-    """`await ctx.charge("search-api", usd="0.01")`, or around the call, which may cost less than it:
+    """What a call costs that is no turn: `await ctx.charge("search-api", usd="0.01")`.
+
+    Around the call, it may cost less than was named:
 
         async with ctx.charge("search-api", usd="0.01") as charge:
             charge.settle(usd="0.004")
@@ -52,7 +54,7 @@ class Charge:
     def settle(self, usd: str | float | Decimal | None = None) -> Cost:
         """Charge this amount, or what was named, and publish CHARGE_SETTLED; again, it changes nothing.
 
-        Synchronous. An amount above what was named is charged in full, and freezes hard budgets. Raises ConfigError for
+        Synchronous. An amount above what was named is charged in full, and freezes hard budgets. Raise ConfigError for
         an amount that cannot be, and HiveCostError outside of its block.
         """
         if self._cost is not None:

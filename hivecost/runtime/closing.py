@@ -18,7 +18,7 @@ class Closing:
         self._deadline: float | None = None
 
     def left_s(self, *, at_least_s: float = GRACE_S) -> float:
-        """The seconds until the deadline, or `at_least_s`."""
+        """Return the seconds until the deadline, or `at_least_s`."""
         now = anyio.current_time()
         if self._deadline is None:
             self._deadline = now + self._timeout_s

@@ -55,7 +55,7 @@ class RuntimeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
 
 
 def read_config(given: RuntimeConfig | Mapping[str, Any] | None) -> RuntimeConfig:
-    """The settings from a Struct or a mapping. Raises ConfigError with the path of what is wrong."""
+    """Return the settings from a Struct or a mapping. Raise ConfigError with the path of what is wrong."""
     if given is None:
         return RuntimeConfig()
     if isinstance(given, RuntimeConfig):

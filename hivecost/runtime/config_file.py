@@ -1,5 +1,7 @@
 """`hivecost.toml`: budgets, the runtime's settings, what loops obey, thresholds for runaways and prices, in one file.
 
+data = "spent"          # where `hivecost run` keeps it, beside this file; or a URL
+
 [[budget]]
 name = "org day"
 limit = "$50"
@@ -44,7 +46,8 @@ from hivecost.subscribers import RunawayRules
 from hivecost.toml_document import KeyPath, TomlDocument
 
 _PRICES: Final[tuple[str, ...]] = ("prices", "aliases")
-_TABLES: Final = ("budget", "runtime", "graph", "runaway", *_PRICES)
+_DATA: Final = "data"
+_KEYS: Final = (_DATA, "budget", "runtime", "graph", "runaway", *_PRICES)
 #: What a RuntimeConfig has, and the file in tables of their own.
 _ELSEWHERE: Final = ("runaway_rules", "graph")
 _Spec = TypeVar("_Spec", bound=msgspec.Struct)
@@ -58,18 +61,20 @@ class ConfigFile(msgspec.Struct, frozen=True):
     runtime: RuntimeConfig = RuntimeConfig()
     #: The tables `prices` and `aliases` as they stand there, checked; a PriceBook reads them from the path.
     prices: Mapping[str, Any] = {}
+    #: Where a command keeps what it spent: a folder beside the file, or a URL; "" where it does not say.
+    data: str = ""
 
     def prices_or(self, given: Any) -> Any:
-        """The table for a PriceBook. Raises ConfigError for prices both here and in Python: which would win?"""
+        """Return the table for a PriceBook. Raise ConfigError for prices both in the file and in Python."""
         if self.prices and given is not None:
             raise ConfigError("prices", "prices in this file or in Python, not in both", file=str(self.path))
         return self.path if self.prices else given
 
 
 def read_config_file(path: str | os.PathLike[str]) -> ConfigFile:
-    """The file, checked. Raises ConfigError with file, line, key and what was expected there."""
+    """Return the file's content, checked. Raise ConfigError with file, line, key and what was expected there."""
     document = TomlDocument(path)
-    document.require_keys((), document.values, _TABLES)
+    document.require_keys((), document.values, _KEYS)
     prices = {name: document.values[name] for name in _PRICES if name in document.values}
     if prices:
         PriceBook(document.path)  # it says itself what is wrong with them, and where
@@ -77,11 +82,14 @@ def read_config_file(path: str | os.PathLike[str]) -> ConfigFile:
     known = [name for name in RuntimeConfig.__struct_fields__ if name not in _ELSEWHERE]
     runtime = _read_table(document, "runtime", RuntimeConfig, known)
     runtime = msgspec.structs.replace(runtime, runaway_rules=rules, graph=_read_graph(document))
-    return ConfigFile(document.path, _read_budgets(document), runtime, prices)
+    data = document.values.get(_DATA, "")
+    if not isinstance(data, str):
+        raise document.error((_DATA,), "the path of a folder, or a URL, in quotes", got=data)
+    return ConfigFile(document.path, _read_budgets(document), runtime, prices, data)
 
 
 def require_distinct(budgets: Iterable[Budget]) -> tuple[Budget, ...]:
-    """The budgets. Raises ConfigError when two of them, of whatever mode, have one name."""
+    """Return the budgets. Raise ConfigError when two of them, of whatever mode, have one name."""
     listed = tuple(budgets)
     names: set[str] = set()
     for budget in listed:
@@ -129,7 +137,7 @@ def _read_loop(document: TomlDocument, where: KeyPath, table: dict[str, Any]) ->
 
 
 def _read(document: TomlDocument, where: KeyPath, spec_type: type[_Spec], values: dict[str, Any]) -> _Spec:
-    """The spec of a table whose keys are known."""
+    """Return the spec of a table whose keys are known."""
     try:
         return read_spec(spec_type, values, where="")
     except ConfigError as error:
@@ -170,6 +178,6 @@ def _read_budget(document: TomlDocument, place: int, table: dict[str, Any]) -> B
 
 
 def _owner(place: int, table: Mapping[str, Any]) -> str:
-    """How to call a budget: by its name, or by its place where that says more."""
+    """Return what to call a budget: its name, or its place in the file where it has none."""
     name = table.get("name")
     return f'budget "{name}"' if isinstance(name, str) and name.strip() else f"budget[{place}]"

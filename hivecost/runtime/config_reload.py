@@ -29,7 +29,7 @@ class ConfigReload(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def compare(in_force: ConfigFile, fresh: ConfigFile) -> ConfigReload:
-    """What to do about the differences."""
+    """Return what to do about the differences."""
     old, new = ({budget.name: budget for budget in file.budgets} for file in (in_force, fresh))
     return ConfigReload(
         limits=tuple(_with_new_limits(old, new)),
@@ -41,14 +41,14 @@ def compare(in_force: ConfigFile, fresh: ConfigFile) -> ConfigReload:
 
 
 def in_force_after(in_force: ConfigFile, reload: ConfigReload) -> ConfigFile:
-    """What is in force of a file once it was read again."""
+    """Return what is in force of a file once it was read again."""
     changed, retired = {budget.name: budget for budget in reload.limits}, {budget.name for budget in reload.retired}
     kept = (changed.get(budget.name, budget) for budget in in_force.budgets if budget.name not in retired)
     return replace(in_force, budgets=(*kept, *reload.added))
 
 
 def _with_new_limits(old: Mapping[str, Budget], new: Mapping[str, Budget]) -> Iterator[Budget]:
-    """The budgets in force, with their limits in the file: of those that go on to count what they count."""
+    """Yield the budgets in force with their limits in the file, if they go on to count what they count."""
     for name in (name for name in new if name in old):
         before, now = old[name], new[name]
         if _counts(before) == _counts(now) and not set(CHANGEABLE).isdisjoint(before.differences(now)):
@@ -71,7 +71,7 @@ def _waiting(in_force: ConfigFile, fresh: ConfigFile) -> Iterator[str]:
 
 
 def _counting_anew(old: Mapping[str, Budget], new: Mapping[str, Budget]) -> Iterator[tuple[str, list[str]]]:
-    """The hard budgets whose sums in the ledger are not what they would be now, and what of them differs."""
+    """Yield the hard budgets whose sums in the ledger are not what they would be now, and the fields that differ."""
     for name in (name for name in old if name in new):
         before, now = old[name], new[name]
         if before.mode == now.mode == "hard" and _counts(before) != _counts(now):

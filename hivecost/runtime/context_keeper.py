@@ -97,7 +97,7 @@ class ContextKeeper:
     async def fit(self, prompt: Any, *, model: str, provider: str = "") -> FittedPrompt:
         """Return the prompt within its budget; as it is, where nothing is to be done or it is no conversation.
 
-        Raises ContextBudgetError where what may not go is over the budget and over what the model reads, and where the
+        Raise ContextBudgetError where what may not go is over the budget and over what the model reads, and where the
         provider refused the last two prompts as too long.
         """
         read = None if self.is_idle else read_prompt(prompt, provider=provider)
@@ -115,12 +115,14 @@ class ContextKeeper:
             )
         fitted = replace(read, messages=messages)
         edit = _Edit(self._rules, self._prices, conversation, fitted, new=new, model=model, provider=provider)
-        compaction = await self._compacted(edit, self._cache(conversation, model))
+        cache = self._cache(conversation, model)
+        compaction = await self._compacted(edit, cache)
+        warm = edit.rates if compaction is not None and edit.cache(cache) == "warm" else None
         conversation.model, conversation.sent_s = model, self._clock.monotonic_s()
         if conversation in self._conversations:
             self._conversations.remove(conversation)
         self._conversations = [*self._conversations[1 - CONVERSATIONS_MAX :], conversation]
-        return conversation.send(read, fitted, edit.results, compaction)
+        return conversation.send(read, fitted, edit.results, compaction, warm)
 
     def _find(self, read: Prompt, model: str, provider: str) -> tuple[Conversation, list[Any]]:
         for conversation in self._conversations:
@@ -132,7 +134,7 @@ class ContextKeeper:
         return Conversation(model, provider, read), list(read.messages)
 
     def _cache(self, conversation: Conversation, model: str) -> CacheState:
-        """What of the conversation's prompt the provider has in its cache, if it has one."""
+        """Tell whether the provider can still have the conversation's prompt in its cache."""
         rested_s = None if conversation.sent_s is None else self._clock.monotonic_s() - conversation.sent_s
         return "cold" if rested_s is None or rested_s > CACHE_TTL_S or conversation.model != model else "warm"
 
@@ -314,7 +316,7 @@ class _Edit:
         return max(1, min(tokens for tokens in known if tokens is not None) // 2)
 
     def is_stalled(self, budget: int) -> bool:
-        """Whether a compaction was of no use just before, and too little has come since."""
+        """Tell whether a compaction was of no use just before, and too little has come since."""
         stalled_at, stalls = self.conversation.stalled_at, self.conversation.stalls
         if stalled_at is None or any(entry.has_words for entry in self._new):
             return False

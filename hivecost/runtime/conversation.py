@@ -5,8 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from hivecost.compaction import Compaction, Counter, Prompt, needs_cache_marks, whole_results, with_cache_marks
+from hivecost.compaction import (
+    Compaction,
+    Counter,
+    Prompt,
+    PromptBill,
+    PromptLayout,
+    Rates,
+    carried_results,
+    needs_cache_marks,
+    read_conversation,
+    whole_results,
+    with_cache_marks,
+)
 from hivecost.errors import ContextBudgetError
+from hivecost.events import Cost, SentPrompt, Usage
 from hivecost.frozen import EMPTY
 
 #: Turns between two events that say that an edit would not pay.
@@ -34,6 +47,9 @@ class Conversation:
         self.overflows = 0
         #: Turns since it was said last that an edit would not pay.
         self.turns_since_skip = SKIPS_TOLD_EVERY
+        #: How many tokens longer its prompts would be without its compactions.
+        self.compacted_tokens = 0
+        self._layout = PromptLayout(self.counter.around_size)
         #: How many messages were as before after the last compaction.
         self._anchor: int | None = None
         #: The messages as the agent gave them last, and as they were given back.
@@ -57,17 +73,51 @@ class Conversation:
         self.stalled_at, self.error = tokens, error
         self.stalls += 1
 
-    def send(self, given: Prompt, fitted: Prompt, results: int, compaction: Compaction | None) -> FittedPrompt:
-        """Note what is sent for what was given, all at once."""
+    def send(
+        self, given: Prompt, fitted: Prompt, results: int, compaction: Compaction | None, warm: Rates | None
+    ) -> FittedPrompt:
+        """Note what is sent for what was given, all at once; `warm` are the rates of a prompt that is in a cache."""
         messages = fitted.messages if compaction is None else compaction.messages
-        if compaction is not None and compaction.status == "done":
+        is_compacted = compaction is not None and compaction.status == "done"
+        if compaction is not None and is_compacted:
             self._anchor, results = compaction.first_changed, whole_results(messages, fitted.shape)
+            self.compacted_tokens += max(0, compaction.tokens_saved)
+            self._layout = PromptLayout(self.counter.around_size)
+        layout, added = self._layout, len(fitted.messages) - len(self.kept)
+        first_new = max(0, len(messages) - added)
+        if is_compacted:
+            layout.add(read_conversation(messages[:first_new], fitted.shape), self.counter)
+        again = len(layout.results)
+        layout.add(read_conversation(messages[first_new:], fitted.shape), self.counter)
         prompt = Prompt(messages, fitted.shape, fitted.request, fitted.key)
         sent = with_cache_marks(prompt, anchor=self._anchor) if self._sets_marks else prompt.with_messages(messages)
         self._sent = sent if fitted.request is None else sent[fitted.key]
         self._given, self.kept, self.results = list(given.messages), messages, results
         self.turns_since_skip += 1
-        return FittedPrompt(sent, self._sent, self, EMPTY if compaction is None else compaction.spilled)
+        spilled = EMPTY if compaction is None else compaction.spilled
+        known = KnownPrompt(layout, again, self.compacted_tokens, warm if is_compacted else None)
+        return FittedPrompt(sent, self._sent, self, spilled, known)
+
+
+class KnownPrompt:
+    """What is known of one prompt of a conversation, until its bill comes."""
+
+    def __init__(self, layout: PromptLayout, again: int, compacted_tokens: int, warm: Rates | None) -> None:
+        self._results, self._size, self._again = [*layout.results], layout.size, again
+        self._compacted_tokens = compacted_tokens
+        #: Of one that was just compacted, and would have been read from the cache.
+        self._warm = warm
+
+    def billed(self, usage: Usage, cost: Cost | None) -> SentPrompt | None:
+        """Return what compactions spared it, and what results cost that were sent again; None for neither."""
+        if not self._compacted_tokens and not self._again:
+            return None
+        bill, tokens = PromptBill(usage, cost), self._compacted_tokens
+        saved = bill.unread(tokens)
+        if saved is not None and self._warm is not None and not usage.cache_read_tokens:
+            saved = self._warm.nanousd(tokens * self._warm.read)
+        carried = carried_results(self._results, self._size, self._again, bill)
+        return SentPrompt(tokens, saved, (*carried,))
 
 
 class FittedPrompt:
@@ -79,6 +129,7 @@ class FittedPrompt:
         messages: Any,
         conversation: Conversation | None = None,
         spilled: Mapping[str, Any] = EMPTY,
+        known: KnownPrompt | None = None,
     ) -> None:
         #: As it was given, with the messages that are to be sent.
         self.prompt = prompt
@@ -86,6 +137,8 @@ class FittedPrompt:
         self.messages = messages
         #: Results that were just replaced, by the place that their note names.
         self.spilled = spilled
+        #: What is known of it beside.
+        self.known = known
         self._conversation = conversation
         self._kept = [] if conversation is None else conversation.kept
 
@@ -96,6 +149,6 @@ class FittedPrompt:
             self._conversation.counter.report(self._kept, input_tokens)
 
     def overflow(self) -> None:
-        """The provider refused it as too long: the next prompt of this conversation has half of the budget."""
+        """Halve the budget of the conversation's next prompt, because the provider refused this one as too long."""
         if self._conversation is not None:
             self._conversation.overflows += 1

@@ -74,5 +74,5 @@ class CountedLimits:
 
 
 def _key(budget: Budget, scope: Mapping[str, str] | None) -> LimitKey:
-    """The accounts that a scope names; all of the budget without one."""
+    """Return the key of the accounts that a scope names; of all the budget's accounts without one."""
     return () if scope is None else budget.limit_key(scope)

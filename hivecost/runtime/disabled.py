@@ -80,7 +80,7 @@ class PassThroughGate(Gate):
         self._budgets = tuple(budget for budget in known.values() if budget.name not in retire)
 
     def cap(self, name: str, limit: Limit, *, mode: CapMode = "hard") -> Cap | None:
-        """Check the limit and give no cap. Raises ConfigError for a limit that cannot be."""
+        """Check the limit and give no cap. Raise ConfigError for a limit that cannot be."""
         super().cap(name, limit, mode=mode)
         return None
 

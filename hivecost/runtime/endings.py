@@ -75,7 +75,7 @@ def stopped_by(error: BaseException, execution_id: str, depth: int = 0) -> BaseE
 
 
 def _gravest(stops: list[BaseException | None]) -> BaseException | None:
-    """The first refusal, else the first cancellation by the runtime, else the first other one."""
+    """Return the first refusal, else the first cancellation by the runtime, else the first other one."""
     if None in stops:
         return None
     for kind in (BudgetExceededError, ExecutionCancelledError, BaseException):
@@ -86,7 +86,7 @@ def _gravest(stops: list[BaseException | None]) -> BaseException | None:
 
 
 def leaves_runtime(error: BaseException) -> bool:
-    """Whether an error is to end the program, as SystemExit is, or a group that holds such a one."""
+    """Tell whether an error, or one in its group, is to end the program, as SystemExit is."""
     harmless: tuple[type[BaseException], ...] = (Exception, *_cancellations())
     if isinstance(error, BaseExceptionGroup):
         return error.split(harmless)[1] is not None
@@ -94,6 +94,6 @@ def leaves_runtime(error: BaseException) -> bool:
 
 
 def _cancellations() -> tuple[type[BaseException], ...]:
-    """How event loops cancel: an agent's own need not be of the runtime's kind."""
+    """Return the errors by which event loops cancel: an agent's own need not be of the runtime's kind."""
     trio = sys.modules.get("trio")
     return (asyncio.CancelledError,) if trio is None else (asyncio.CancelledError, trio.Cancelled)

@@ -43,6 +43,6 @@ class EntryPoint(msgspec.Struct, frozen=True):
         return await result if inspect.isawaitable(result) else result
 
     def _call(self, execution: RunningExecution, value: Any) -> tuple[Any]:
-        """In a tuple, because trio takes a function whose result can be awaited for a mistake."""
+        """Call the function; give its result in a tuple, because trio takes an awaitable result for a mistake."""
         with execution.ending_forked_children():
             return (self.function(face_of(execution), value),)

@@ -31,7 +31,7 @@ _CACHE_WRITES: Final = (None, "", "5m", "1h")
 
 
 def current_execution() -> Execution:
-    """The execution that the calling code belongs to, however deep. Raises LookupError outside of one."""
+    """Return the execution that the calling code belongs to, however deep. Raise LookupError outside of one."""
     running = running_here()
     if running is None:
         raise LookupError("no execution is running here; trigger one with runtime.trigger(...)")
@@ -57,7 +57,7 @@ class Execution:
 
     @property
     def execution_id(self) -> str:
-        """Its id."""
+        """The id of the execution."""
         return self._running.attribution.execution_id
 
     @property
@@ -118,7 +118,7 @@ class Execution:
         limit: Limit | None = None,
         loop_config: LoopConfig | Mapping[str, Any] | None = None,
     ) -> Node:
-        """`async with ctx.node("plan"):` (or `with`): turns inside belong to this node, in child tasks too.
+        """Return a node: in `async with ctx.node("plan"):` (or `with`), turns belong to it, in child tasks too.
 
         With a `limit` such as `"$0.20"` those turns, and those of executions that are started inside, have no more than
         that, and no more than what the budgets around it have left: one that does not fit raises BudgetExhaustedError.
@@ -145,7 +145,7 @@ class Execution:
         attempts: int = 1,
         provider: str = "",
     ) -> Turn:
-        """The gate for one LLM call: `async with ctx.turn(model=…) as turn:` (or `with` in a sync agent).
+        """Return the gate for one LLM call: `async with ctx.turn(model=…) as turn:` (or `with` in a sync agent).
 
         `input_tokens` is the most the prompt can count. Without it a text `prompt` (messages, or the whole request as a
         dict) and its `tools` are counted where a hard budget holds money for them: by the tokenizer of OpenAI's models
@@ -202,7 +202,7 @@ class Execution:
         """Hold and charge money that is not tokens: `await ctx.charge("search-api", usd="0.01")`, or `async with`.
 
         `usd` is the most that it can cost. Budgets and caps in USD count it as they count turns, those in tokens and
-        calls do not; `match={"model": "search-api"}` names it. In sums it is among `charges`, not `llm_calls`. Raises
+        calls do not; `match={"model": "search-api"}` names it. In sums it is among `charges`, not `llm_calls`. Raise
         as `turn` does, and ConfigError for a name or an amount that cannot be.
         """
         checked_name("ctx.charge(name)", name)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import anyio
 import anyio.abc
@@ -28,7 +28,9 @@ from hivecost.runtime.registry import Registry
 from hivecost.runtime.result import ExecutionResult, described, without_traceback
 from hivecost.runtime.running_execution import PARENTS, Body, RunningExecution, running_here
 from hivecost.runtime.specs import GraphSpec
-from hivecost.runtime.summaries import Summarizer
+
+if TYPE_CHECKING:
+    from hivecost.runtime.summaries import Summarizer
 
 T = TypeVar("T")
 
@@ -124,7 +126,7 @@ class Executions:
         self._group = None
 
     def disown(self) -> bool:
-        """In a forked child: what runs does so in the parent. False when nothing could run there."""
+        """Disown, in a forked child, what runs in the parent. Return False when nothing could run there."""
         if self._group is not None or self.running:
             self._is_forked = True
             self._group = self._loop = None
@@ -192,7 +194,7 @@ class Executions:
             here.refuse_when_over()
 
     def _parent(self) -> RunningExecution | None:
-        """The execution that starts another one now. Raises for one that is over, or too deep inside others."""
+        """Return the execution that starts another one now. Raise for one that is over, or too deep inside others."""
         parent = self._here()
         if parent is None:
             return None
@@ -212,12 +214,12 @@ class Executions:
         return self._group, self._loop
 
     def _here(self) -> RunningExecution | None:
-        """The execution of this runtime that the calling code belongs to, also when it is over."""
+        """Return the execution of this runtime that the calling code belongs to, also when it is over."""
         here = running_here()
         return here if here is not None and here.is_of(self) else None
 
     def _current(self) -> RunningExecution | None:
-        """The same while it runs."""
+        """Return the execution of this runtime that the calling code belongs to, while it runs; else None."""
         here = self._here()
         return here if here is not None and self.running.get(here.execution_id) is here else None
 
@@ -259,7 +261,7 @@ class Executions:
         self._finish(execution)
 
     def _finish(self, execution: RunningExecution) -> None:
-        """The one end of every execution: exactly one EXECUTION_COMPLETED, whatever happened."""
+        """End the execution, in the one place where any does: exactly one EXECUTION_COMPLETED, whatever happened."""
         self._intake.collect()
         status, reason, stop_reason = ending(execution)
         duration_ms = round(1_000 * (self.clock.monotonic_s() - execution.started_s))
@@ -320,9 +322,9 @@ class Executions:
             self.gate.forget_execution(execution_id)
 
     async def wait(self, execution_id: str) -> ExecutionResult:
-        """The result, at once when it has ended.
+        """Wait for the execution to end, and return its result; at once when it has ended.
 
-        Raises LookupError when nobody knows it (any more), and ReentrancyError in that execution itself.
+        Raise LookupError when nobody knows it (any more), and ReentrancyError in that execution itself.
         """
         execution = self.running.get(execution_id)
         if execution is not None:
@@ -335,7 +337,7 @@ class Executions:
         return self._registry.result(execution_id)
 
     async def _wait_for(self, execution: RunningExecution) -> ExecutionResult:
-        """The result with the error as it was raised; when nobody waits any more, nobody keeps its traceback."""
+        """Return the result with the error as it was raised; once nobody waits any more, its traceback is dropped."""
         execution.waiters += 1
         try:
             await execution.finished.wait()
@@ -379,6 +381,7 @@ class Executions:
         return wait_on(loop, function) if here is None else here.call_from_thread(function)
 
     def cancel_all(self, reason: str) -> None:
+        """Cancel every execution that runs."""
         for execution_id in list(self.running):
             self.cancel(execution_id, reason)
 
@@ -393,7 +396,7 @@ def _unless_gone(execution: RunningExecution) -> Iterator[None]:
 
 
 def _tree_metrics(execution: RunningExecution) -> dict[str, Any]:
-    """Its figures and those of all executions inside of it, as far as they came."""
+    """Return the execution's figures and those of all executions inside of it, as far as they came."""
     totals = execution.tree_totals
     metrics = {
         "tree_cost_usd": float(totals.cost_usd),

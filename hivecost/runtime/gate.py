@@ -17,7 +17,7 @@ from msgspec.structs import replace
 from hivecost.clock import Clock
 from hivecost.errors import ConfigError, LedgerUnavailableError
 from hivecost.events import Cost, Event, LLMTurnComplete, Usage
-from hivecost.gate_contract import GateCheck, TurnEnd, TurnOutcome, TurnRequest
+from hivecost.gate_contract import GateCheck, GatePass, TurnEnd, TurnOutcome, TurnRequest
 from hivecost.ledger import Budget, ClosesInTime, LedgerStore, Limit, OpenLedger, Unit, attributes_of
 from hivecost.ledger.caps import Cap, CapHold, CapMode, new_cap
 from hivecost.loops import Loop, current_loop
@@ -52,6 +52,8 @@ class Gate:
         self._clock = clock
         self._capped = CappedTurns(prices, clock)
         self._checks: dict[object, GateCheck] = {}
+        #: What says of a check that it need not be awaited; without it, it is.
+        self._passes: dict[object, GatePass] = {}
         self._ledger: LedgerStore | None = None
         self._hard: HardBudgets | None = None
         self._loop: Loop | None = None
@@ -83,7 +85,7 @@ class Gate:
     ) -> AsyncIterator[None]:
         """Open the ledger, if any budget is hard, now or later: without it nothing may be spent on one.
 
-        Raises LedgerUnavailableError.
+        Raise LedgerUnavailableError.
         """
         self._loop, self._hard = current_loop(), None
         if self._budgets and has_tokenizer():
@@ -120,7 +122,7 @@ class Gate:
 
     @asynccontextmanager
     async def _openable(self, opened: Callable[[], AbstractAsyncContextManager[None]]) -> AsyncIterator[None]:
-        """The ledger may be opened until this ends, in a task of its own: whoever asks for it may end before."""
+        """Keep the ledger ready to be opened until this ends, in a task of its own: who asks for it may end before."""
         over = anyio.Event()
         tasks = await anyio.create_task_group().__aenter__()
 
@@ -142,7 +144,7 @@ class Gate:
         """Bring other limits and other hard budgets into force; while closed, from the next opening on.
 
         One that is new binds the next turn, and where there was none before, the ledger is opened for it. All of it, or
-        nothing. Raises LedgerUnavailableError, and ConfigError for budgets that the ledger does not take.
+        nothing. Raise LedgerUnavailableError, and ConfigError for budgets that the ledger does not take.
         """
         before = self._budgets
         known = {budget.name: budget for budget in (*before, *budgets)}
@@ -184,18 +186,24 @@ class Gate:
                 *(turn.model, ", ".join(names)),
             )
 
-    def add_check(self, check: GateCheck) -> Callable[[], None]:
-        """Await `check(request)` before each turn; call the result to remove it, once or more often."""
+    def add_check(self, check: GateCheck, passes: GatePass | None = None) -> Callable[[], None]:
+        """Await `check(request)` before each turn, but for those that all checks say of, at once, that they pass.
+
+        Call the result to remove it, once or more often.
+        """
         addition = object()  # one check may be added twice, and is asked as often as it was not removed
         self._checks[addition] = check
+        if passes is not None:
+            self._passes[addition] = passes
 
         def remove() -> None:
             self._checks.pop(addition, None)
+            self._passes.pop(addition, None)
 
         return remove
 
     def resolved(self, request: TurnRequest) -> TurnRequest:
-        """The request with the model and the provider as the price book understands them."""
+        """Return the request with the model and the provider as the price book understands them."""
         if request.is_charge:
             return request
         provider, model = self._prices.resolve(request.model, request.provider)
@@ -204,12 +212,12 @@ class Gate:
         return replace(request, resolved_provider=provider, resolved_model=model)
 
     def for_model(self, request: TurnRequest, model: str) -> TurnRequest:
-        """The request as another model would be asked, at the host that was named for it if that has the model."""
+        """Return the request for another model, at the host that was named for it if that has the model."""
         provider, model = self._prices.beside(request.model, model, request.provider)
         return self.resolved(request.for_model(model, provider))
 
     def cap(self, name: str, limit: Limit, *, mode: CapMode = "hard") -> Cap | None:
-        """A new cap for `admit`; None where nothing is held. Raises ConfigError for a limit that cannot be."""
+        """Return a new cap for `admit`; None where nothing is held. Raise ConfigError for a limit that cannot be."""
         return new_cap(name, limit, mode=mode)
 
     async def admit(self, request: TurnRequest, caps: Sequence[Cap] = ()) -> Admission:
@@ -225,10 +233,13 @@ class Gate:
         return replace(admission, ends=tuple(passes.ends)) if passes.ends else admission
 
     def admit_nowait(self, request: TurnRequest, caps: Sequence[Cap] = ()) -> Admission | None:
-        """Do as `admit` does where no check is asked and memory alone can decide; None elsewhere."""
-        if self._checks or caps:
+        """Do as `admit` does where no check has to be awaited and memory alone can decide; None elsewhere."""
+        if caps or len(self._passes) < len(self._checks):
             return None
         request = self.resolved(request)
+        for passes in list(self._passes.values()):
+            if not passes(request):
+                return None
         return Admission(request) if self._hard is None else self._hard.admit_nowait(request)
 
     async def _hold(self, request: TurnRequest, passes: Passes) -> Admission:
@@ -257,7 +268,7 @@ class Gate:
             request = await passes.take(request)
 
     def tokens_held(self, admission: Admission) -> TurnTokens | None:
-        """The tokens with which a turn begins; None where nothing is held that counts them, or nothing bounds them."""
+        """Return the tokens with which a turn begins; None where no hold counts them, or nothing bounds them."""
         units: set[Unit] = set()
         if admission.hold is not None:
             units |= admission.hold.units
@@ -271,7 +282,7 @@ class Gate:
             return None
 
     async def extend(self, admission: Admission, input_tokens: int, output_tokens: int) -> None:
-        """Hold what so many tokens can cost, where less is held. Raises as `admit` does."""
+        """Hold what so many tokens can cost, where less is held. Raise as `admit` does."""
         if admission.cap_hold is not None:
             self._capped.extend(admission.request, admission.cap_hold, (input_tokens, output_tokens))
         if self._hard is not None:
@@ -300,20 +311,20 @@ class Gate:
             self._end(admission.ends, TurnOutcome(total_tokens=tokens, retry_after_s=retry_after_s))
 
     def settle_late(self, admission: Admission, usage: Usage, cost: Cost, *, answered: str = "") -> None:
-        """The bill of what was settled as in doubt: its checks have been told of its end. From any thread."""
+        """Charge the bill of what was settled as in doubt, whose end its checks know already. From any thread."""
         self.settle(replace(admission, ends=()), usage, cost, is_final=True, answered=answered)
 
     def settle_another(
         self, admission: Admission, usage: Usage, cost: Cost, *, is_final: bool, answered: str = ""
     ) -> None:
-        """The same of one more answer: its checks have been told of its end. Synchronous, from any thread."""
+        """Charge one more answer of an admission, whose end its checks know already. Synchronous, from any thread."""
         if admission.cap_hold is not None:
             self._capped.settle_another(admission.request, admission.cap_hold, usage, cost, is_final=is_final)
         if self._hard is not None:
             self._hard.bills.settle_another(admission, usage, cost, is_final=is_final, answered=answered)
 
     def release(self, admission: Admission) -> None:
-        """Nothing was sent."""
+        """Release the admission, because nothing was sent."""
         self._release(admission)
         self._end(admission.ends, NOT_SENT)
 
@@ -333,7 +344,7 @@ class Gate:
                 self._loop.call_threadsafe(lambda: _call_each(ends, outcome))
 
     def forget_execution(self, execution_id: str) -> None:
-        """It is over: its own accounts are not asked for again."""
+        """Drop the accounts of an execution that is over; they are not asked for again."""
         if self._hard is not None:
             self._hard.forget_execution(execution_id)
         if self._ledger is not None:
@@ -342,7 +353,7 @@ class Gate:
 
 @asynccontextmanager
 async def _closed_in_time(ledger: LedgerStore, closing: Closing) -> AsyncIterator[LedgerStore]:
-    """The ledger, open; closing it is cancelled when it takes longer than is left."""
+    """Open the ledger; closing it is cancelled when it takes longer than is left."""
     error: BaseException | None = None
     with anyio.CancelScope() as scope:
         async with ledger as opened:

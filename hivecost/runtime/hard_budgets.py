@@ -87,7 +87,7 @@ class HardBudgets:
 
         Too little left, or past a soft limit: the request comes back with a smaller `max_tokens` or another model, or
         waits, as the budget says. Whoever waits gives its passes back meanwhile, and takes them again before it holds
-        anything. Raises BudgetExhaustedError, BudgetBusyError, PriceUnknownError for a model whose cost nobody can
+        anything. Raise BudgetExhaustedError, BudgetBusyError, PriceUnknownError for a model whose cost nobody can
         bound, and LedgerUnavailableError.
         """
         waiter = Waiter()
@@ -143,7 +143,10 @@ class HardBudgets:
                 request = await self._alternative(request, refusal, downgraded)
 
     def _passed_by(self, hold: LedgerStoreHold, waiter: Waiter) -> BudgetExceededError | None:
-        """Why the turn may not have its hold yet, and has it no more: it came later than others that wait for it."""
+        """Give the hold back, and return the refusal, if the turn came later than others that wait for the same money.
+
+        Return None if it may keep the hold.
+        """
         if waiter.state != "new":
             return None
         account = self._line.stands_before(hold.status(), hold.amounts)
@@ -162,7 +165,7 @@ class HardBudgets:
     ) -> None:
         """Return once it could be held, for which it is tried and given back, or once waiting is no use any more.
 
-        Each of the budgets that pause it says so once. Raises BudgetBusyError once its budget's `wait_s` are over.
+        Each of the budgets that pause it says so once. Raise BudgetBusyError once its budget's `wait_s` are over.
         """
         while self._waits(refusal):
             asked = self._asked(request)
@@ -186,7 +189,7 @@ class HardBudgets:
     async def _stand_in_line(
         self, request: TurnRequest, bound: dict[Unit, int], refusal: BudgetBusyError, waiter: Waiter
     ) -> None:
-        """Return when the turn should try again. Raises the refusal when it has waited for long enough."""
+        """Return when the turn should try again. Raise the refusal when it has waited for long enough."""
         budget = self.budgets[refusal.budget]
         account: AccountName = (refusal.budget, refusal.scope, refusal.period)
         may_try = await self._line.wait(
@@ -224,7 +227,7 @@ class HardBudgets:
         )
 
     async def _hold(self, request: TurnRequest, asked: Asked, bound: Mapping[Unit, int]) -> LedgerStoreHold:
-        """The hold, from memory if it can be had there."""
+        """Return the hold, from memory if it can be had there."""
         return self._hold_nowait(request, asked, bound) or await self._ledger.reserve(
             asked.who,
             nanousd=bound.get("usd"),
@@ -237,7 +240,7 @@ class HardBudgets:
     async def _softened(
         self, request: TurnRequest, hold: LedgerStoreHold, done: set[str], passes: Passes
     ) -> TurnRequest | None:
-        """The request to try again because of a soft limit, and what is held no more; None where it may be sent.
+        """Return the request to try again because of a soft limit, whose hold is released; None where it may be sent.
 
         A turn that waits, or is tried with another model, holds nothing meanwhile.
         """
@@ -252,7 +255,7 @@ class HardBudgets:
         return await passes.take(await self._policy.soften(request, step, self._for_model))
 
     async def _softer(self, request: TurnRequest, asked: Asked, done: set[str]) -> TurnRequest | None:
-        """The request, which is too much as it is, with the model that a soft limit takes; None where none does."""
+        """Return the request, which does not fit as it is, with the model of a soft limit; None where none has one."""
         if request.is_charge or all(not budget.soft_model or name in done for name, budget in self.budgets.items()):
             return None
         accounts = await self._accounts(request, asked)
@@ -263,7 +266,7 @@ class HardBudgets:
         return self._for_model(request, step.budget.soft_model)
 
     async def _accounts(self, request: TurnRequest, asked: Asked) -> Sequence[AccountDetails]:
-        """All that a turn counts on, as they stand; none where one of them is frozen."""
+        """Return all accounts that a turn counts on, as they stand; none where one of them is frozen."""
         try:
             hold = await self._hold(request, asked, dict.fromkeys(UNITS, 0))
         except BudgetExceededError:
@@ -274,7 +277,7 @@ class HardBudgets:
     async def extend(self, admission: Admission, input_tokens: int, output_tokens: int) -> None:
         """Hold what a turn under way costs with so many tokens, where that is more than is held for it.
 
-        Nothing waits here, because its provider would not. Raises BudgetExceededError and LedgerUnavailableError.
+        Nothing waits here, because its provider would not. Raise BudgetExceededError and LedgerUnavailableError.
         """
         hold, request = admission.hold, admission.request
         if hold is None or hold.state in ("settled", "released"):
@@ -294,13 +297,13 @@ class HardBudgets:
             raise refusal from None
 
     def forget_execution(self, execution_id: str) -> None:
-        """It is over."""
+        """Forget an execution that is over."""
         self._policy.soft.forget_execution(execution_id)
 
     async def _alternative(
         self, request: TurnRequest, refusal: BudgetExceededError, downgraded: set[str]
     ) -> TurnRequest:
-        """The request as it may be tried again; raises the refusal when there is none.
+        """Return the request as it may be tried again; raise the refusal when there is no such way.
 
         Of several budgets that are short, one has to offer something. Each downgrades a turn once, or two of them would
         send it to and fro.
@@ -314,7 +317,7 @@ class HardBudgets:
         raise refusal
 
     async def _others_short(self, request: TurnRequest, refusing: Budget) -> list[Budget]:
-        """The other budgets that have too little left for it."""
+        """Return the other budgets that have too little left for the request."""
         if len(self.budgets) == 1:
             return []
         asked = self._asked(request)
@@ -325,7 +328,7 @@ class HardBudgets:
         return [budget for budget in others if not budget.shadow]
 
     async def _offered(self, request: TurnRequest, budget: Budget, downgraded: set[str]) -> TurnRequest | None:
-        """What a budget that is short makes of a request; None: nothing."""
+        """Return what a budget that is short makes of a request; None for nothing."""
         if budget.on_short == "clamp" and budget.counted_unit != "calls":
             return await self._clamped(request)
         if budget.short_model in ("", request.model) or budget.name in downgraded:
@@ -334,7 +337,7 @@ class HardBudgets:
         return self._for_model(request, budget.short_model)
 
     async def _clamped(self, request: TurnRequest) -> TurnRequest | None:
-        """The request with the largest `max_tokens` that what is left can pay; None when that is too small."""
+        """Return the request with the largest `max_tokens` that what is left can pay; None when that is too small."""
         asked = self._asked(request)
         counted = await self._ledger.remaining(asked.who, asked.ancestors)
         low, high = 0, self._bounds.tokens(request).output_max // request.answers - 1
@@ -348,7 +351,7 @@ class HardBudgets:
         return replace(request, max_tokens=low) if low >= CLAMP_TOKENS_MIN else None
 
     def _waits(self, refusal: BudgetExceededError) -> bool:
-        """Whether its budget wants the turn to wait: until others settle, or until somebody raises the limit."""
+        """Tell whether its budget wants the turn to wait: until others settle, or until somebody raises the limit."""
         budget = self.budgets.get(refusal.budget)  # None: it was retired meanwhile
         waits_for_others = isinstance(refusal, BudgetBusyError) and budget is not None and budget.on_short == "wait"
         return waits_for_others or self._pauses(refusal)
@@ -365,7 +368,7 @@ def _refusal_to_extend(
     held: Mapping[Unit, int],
     execution_id: str,
 ) -> BudgetExceededError:
-    """The error as its turn should see it: what is busy with nothing but this turn's own hold is exhausted."""
+    """Return the error as its turn should see it: what is busy with nothing but this turn's own hold is exhausted."""
     error.execution_id = execution_id
     needed, own = more[account.unit], held[account.unit]
     if not isinstance(error, BudgetBusyError) or needed <= account.limit - account.settled - account.in_doubt - own:

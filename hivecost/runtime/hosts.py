@@ -21,10 +21,14 @@ class TurnHost(Protocol):
     """What a turn, a charge and a stream need: an execution, or whatever else asks the gate."""
 
     @property
-    def clock(self) -> Clock: ...
+    def clock(self) -> Clock:
+        """The clock of the runtime."""
+        ...
 
     @property
-    def prices(self) -> PriceBook: ...
+    def prices(self) -> PriceBook:
+        """The price book of the runtime."""
+        ...
 
     @property
     def gate(self) -> Gate:
@@ -71,13 +75,19 @@ class ExecutionHost(Protocol):
         ...
 
     @property
-    def clock(self) -> Clock: ...
+    def clock(self) -> Clock:
+        """The clock of the runtime."""
+        ...
 
     @property
-    def prices(self) -> PriceBook: ...
+    def prices(self) -> PriceBook:
+        """The price book of the runtime."""
+        ...
 
     @property
-    def gate(self) -> Gate: ...
+    def gate(self) -> Gate:
+        """The gate of the runtime."""
+        ...
 
     def publish(self, event: Event) -> None:
         """Publish without waiting, from any thread; a loss is counted, never raised into the agent."""

@@ -13,7 +13,7 @@ from msgspec.structs import astuple, fields, replace
 from hivecost.attribute_names import ATTRIBUTION_FIELDS
 from hivecost.bus import EventBus, collect
 from hivecost.errors import BusClosedError, EventFormatError
-from hivecost.events import ChargeSettled, Cost, CostStatus, Event, LLMTurnComplete, Usage
+from hivecost.events import ChargeSettled, Cost, CostStatus, Event, LLMTurnComplete, SentPrompt, Usage
 from hivecost.frozen import FrozenDict
 from hivecost.money import TURN_COST_MAX_NANOUSD
 from hivecost.plain_text import plain_str
@@ -33,14 +33,15 @@ _TYPES: Final = {
 }
 _fields: Final = attrgetter(*_TYPES)
 _COST: Final = Cost(status=CostStatus.PRICED, nanousd=0)
+_RAW_USAGES: Final[tuple[dict[str, Any] | None, ...]] = (None, {})
 #: The types of all fields of a turn that is as it must be: known at a glance.
 _SHAPES: Final = frozenset(
     tuple(map(type, astuple(turn)))
     for turn in (
-        LLMTurnComplete(),
-        LLMTurnComplete(cost=_COST),
-        LLMTurnComplete(raw_usage={}),
-        LLMTurnComplete(cost=_COST, raw_usage={}),
+        LLMTurnComplete(cost=cost, raw_usage=raw_usage, prompt=prompt)
+        for cost in (None, _COST)
+        for raw_usage in _RAW_USAGES
+        for prompt in (None, SentPrompt())
     )
 )
 #: What the runtime log can hold: 64 bits, and no time before 1970.
@@ -103,9 +104,9 @@ class Intake:
 
 
 def admit_turn(turn: LLMTurnComplete, prices: PriceBook) -> LLMTurnComplete:
-    """The turn with a cost, and with the model and the provider as the price book understands them.
+    """Return the turn with a cost, and with the model and the provider as the price book understands them.
 
-    Usage and costs that cannot be were billed all the same: the turn counts, as `invalid`. Raises EventFormatError,
+    Usage and costs that cannot be were billed all the same: the turn counts, as `invalid`. Raise EventFormatError,
     naming the field, for a turn that nobody could attribute or log.
     """
     if tuple(map(type, astuple(turn))) not in _SHAPES:
@@ -130,7 +131,10 @@ def admit_turn(turn: LLMTurnComplete, prices: PriceBook) -> LLMTurnComplete:
 
 
 def with_plain_names(event: _Event) -> _Event:
-    """The event with plain texts in its fields, whatever subclasses of `str` they are of: the log knows no others."""
+    """Return the event with plain texts in its fields, whatever subclasses of `str` they are.
+
+    The log knows no others.
+    """
     names, read = _text_fields(type(event))
     texts = read(event)
     if set(map(type, texts)) == _ONLY_STR:
@@ -141,7 +145,7 @@ def with_plain_names(event: _Event) -> _Event:
 
 @cache
 def _text_fields(kind: type[Event]) -> tuple[tuple[str, ...], Callable[[Any], tuple[Any, ...]]]:
-    """The names of a class's fields that are texts, and what reads them."""
+    """Return the names of a class's fields that are texts, and a function that reads them."""
     names = tuple(field.name for field in fields(kind) if field.type is str)
     return names, attrgetter(*names)
 
@@ -151,10 +155,12 @@ def _require_types(turn: LLMTurnComplete) -> None:
         if type(field) is not expected:
             kind = "dict" if expected is FrozenDict else expected.__name__
             raise EventFormatError(f"{name} of a turn must be of type {kind}, got {field!r:.100}")
+    if turn.prompt is not None and type(turn.prompt) is not SentPrompt:
+        raise EventFormatError(f"prompt of a turn must be of type SentPrompt, got {turn.prompt!r:.100}")
 
 
 def _cost_problem(cost: object) -> str:
-    """Why this cannot be the cost of one turn; "" when it can."""
+    """Say why this cannot be the cost of one turn; "" when it can."""
     if not isinstance(cost, Cost) or not isinstance(cost.status, CostStatus):
         return f"cost must be a hivecost.Cost with a CostStatus, got {cost!r:.100}"
     nanousd = cost.nanousd

@@ -46,7 +46,7 @@ class LoopConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
     max_history_tokens: int | Unlimited | None = None
     #: Turns; the one behind the last raises LoopLimitError, which completes the execution.
     max_iterations: int | Unlimited | None = None
-    #: Of the calls that one answer asks for, so many are to run: the agent finds it in `turn.max_tool_calls`.
+    #: Of the calls that one answer asks for, so many are to run: `turn.tool_calls(answer)` picks them.
     max_tool_calls_per_turn: int | Unlimited | None = None
     #: A result of more tokens is cut in the middle when it comes.
     max_tool_result_tokens: int | Unlimited | None = None

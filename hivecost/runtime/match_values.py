@@ -34,7 +34,7 @@ def placed(budget: Budget, prices: PriceBook) -> Budget:
     """Return the budget with its models and providers under the names that the price book has for them.
 
     Those that it matches on are added to those given; `limits` of models and providers are those of the names of their
-    accounts. Raises ConfigError for a provider that nobody knows, for a model that is a slip of a known name, for a
+    accounts. Raise ConfigError for a provider that nobody knows, for a model that is a slip of a known name, for a
     pattern in a key of `limits`, and for a model to downgrade to that has no price where the budget needs one. Another
     model that the book does not know is warned of: the book may be from another day; so is a dearer one to downgrade
     to, and what looks like a pattern where there are none.
@@ -82,7 +82,7 @@ def _placed_key(budget: Budget, text: str, prices: PriceBook) -> str:
 
 
 def _warn_of_patterns(budget: Budget) -> None:
-    """Of attributes but the model and the provider, `ac*` is a value like any other."""
+    """Warn of `ac*` in attributes other than the model and the provider, where it is a value like any other."""
     values = [(name, value) for name, given in budget.match.items() for value in given]
     names = [name for name in budget.account_attributes if name != budget.window]
     for text in budget.limits:
@@ -119,7 +119,10 @@ def _check_model(budget: Budget, field: str, model: str, prices: PriceBook) -> N
 
 
 def _check_downgrade(budget: Budget, field: str, instead: str, prices: PriceBook) -> None:
-    """A turn that is short of money must not end for want of a price, nor for a dearer model."""
+    """Raise ConfigError for a model to downgrade to that a hard budget in USD cannot price.
+
+    Warn of one that is unknown, or dearer: a turn that is short of money must not fail or cost more because of it.
+    """
     is_known = _is_known(budget, field, instead, prices)
     if budget.mode == "hard" and budget.counted_unit == "usd" and not prices.knows(instead):
         expected = "a model that the price book has a price for, as a hard budget in USD needs one"
@@ -133,13 +136,13 @@ def _check_downgrade(budget: Budget, field: str, instead: str, prices: PriceBook
 
 
 def _price_of_a_turn(model: str, prices: PriceBook) -> float:
-    """In nano-USD; NaN, which is less and more than nothing, where nobody knows."""
+    """Return nano-USD; where nobody knows, NaN, which compares as neither less nor more."""
     price = prices.upper_bound_nanousd(model, input_tokens=1_000, output_tokens=1_000)
     return math.nan if price is None else price
 
 
 def _is_known(budget: Budget, field: str, model: str, prices: PriceBook) -> bool:
-    """Whether the price book knows the model. Raises ConfigError for a slip of one that it knows."""
+    """Tell whether the price book knows the model. Raise ConfigError for a slip of one that it knows."""
     names = {general for _, name in prices.names() for general in general_names(name)}
     names |= {general for _, name in prices.models() for general in general_names(name)}
     known = (
@@ -156,7 +159,7 @@ def _is_known(budget: Budget, field: str, model: str, prices: PriceBook) -> bool
 
 
 def _slip_of(model: str, known: Iterable[str], prices: PriceBook) -> str:
-    """The known name that was meant; "" where this may be a name of its own, such as one of another version."""
+    """Return the known name that was meant; "" where this may be a name of its own, such as one of another version."""
     last = model.lower().rsplit("/", 1)[-1]
     name = min((last, *undated(last)), key=len)
     numbers, words = _numbers(name), sorted(re.findall(r"[a-z]+|\d+", name))
@@ -169,7 +172,7 @@ def _slip_of(model: str, known: Iterable[str], prices: PriceBook) -> str:
 
 
 def _slip_of_pattern(pattern: str, known: Collection[str], prices: PriceBook) -> str:
-    """The pattern that was meant, with a beginning of known names instead of its own; "" as in `_slip_of`."""
+    """Return the pattern that was meant, with a beginning of known names instead of its own; "" as in `_slip_of`."""
     whole = pattern.lower()
     stem = whole[: _first_wildcard(whole)].rstrip("-")
     if len(stem) < _STEM_MIN:

@@ -44,12 +44,12 @@ class Waiter(msgspec.Struct, eq=False):
     turn: anyio.Event | None = None
 
     def left_s(self, now_s: float) -> float:
-        """How much longer it is willing to stand there."""
+        """Return how much longer the turn may wait."""
         is_there = self.state in ("standing", "trying")
         return self.wait_s - self.waited_s - (now_s - self.since_s if is_there else 0.0)
 
     def is_due(self, now_s: float) -> bool:
-        """Whether nobody may pass it any more."""
+        """Tell whether nobody may pass the waiter any more."""
         return self.left_s(now_s) <= self.wait_s * _PATIENT_PART
 
 
@@ -81,7 +81,7 @@ class MoneyLine:
         (self._loop.call_soon if self._loop.is_here() else self._loop.call_threadsafe)(self._begin_round)
 
     def stands_before(self, accounts: Iterable[AccountStatus], amounts: Mapping[Unit, int]) -> AccountStatus | None:
-        """The account for which somebody waits who would be passed by a turn that comes now; None: it passes nobody."""
+        """Return the account on which a turn that comes now would pass somebody who waits; None where there is none."""
         now_s = self._clock.monotonic_s()
         for account in accounts:
             name = account.budget, account.scope, account.period
@@ -121,18 +121,18 @@ class MoneyLine:
         return True
 
     def called(self, waiter: Waiter) -> None:
-        """It found enough, and gave it back to come for it once nothing else is in its way."""
+        """Mark a waiter that found enough money; it gave that back, and takes it once its other checks let it pass."""
         if waiter.state != "new":
             waiter.waited_s = waiter.wait_s - self._left_s(waiter)
             waiter.state = "called"
 
     def leave(self, waiter: Waiter) -> None:
-        """It is admitted, or has given up: the next may try."""
+        """Take out a waiter that is admitted, or has given up, and let the next try."""
         self.waiters.remove(waiter)
         self._begin_round()  # whoever is the first now asks for what other processes hold
 
     def spent(self) -> None:
-        """What somebody stood for is gone for good: the next may try, and learn it."""
+        """Let the waiters try again, because money that one of them waited for was spent."""
         self._begin_round()
 
     def _begin_round(self) -> None:
@@ -176,7 +176,7 @@ class MoneyLine:
 
 
 def _passes_nobody(waiter: Waiter, needed: Mapping[AccountName, float]) -> bool:
-    """Whether it needs less than those before it, as far as they need the same."""
+    """Tell whether the waiter needs less than those before it, as far as they need the same."""
     for name, need in waiter.needs.items():  # noqa: SIM110  # all(…) takes twice as long
         if need >= needed.get(name, math.inf):
             return False

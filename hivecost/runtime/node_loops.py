@@ -5,17 +5,20 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hivecost.errors import LoopLimitError
+from hivecost.events import Cost, SentPrompt, Usage
 from hivecost.frozen import EMPTY
 from hivecost.gate_contract import TurnRequest
 from hivecost.runtime.billing_errors import is_context_overflow
-from hivecost.runtime.context_keeper import ContextKeeper
-from hivecost.runtime.conversation import FittedPrompt
 from hivecost.runtime.loop_config import LoopRules
 from hivecost.runtime.prompt_count import Count, PromptCount
 from hivecost.usage import tokens_of
+
+if TYPE_CHECKING:
+    from hivecost.runtime.context_keeper import ContextKeeper
+    from hivecost.runtime.conversation import FittedPrompt
 
 
 class NodeLoop:
@@ -44,7 +47,7 @@ class NodeLoop:
             return self._turns == most
 
     def undo_turn(self) -> None:
-        """It was not sent."""
+        """Take back the count of a turn that was not sent."""
         with self._lock:
             self._turns -= 1
 
@@ -80,7 +83,7 @@ class LoopTurn:
     async def enter(self, request: TurnRequest) -> tuple[TurnRequest, int, PromptCount | None]:
         """Return the request, about how long its prompt is, and what of it may still be counted.
 
-        Raises LoopLimitError and ContextBudgetError.
+        Raise LoopLimitError and ContextBudgetError.
         """
         self.is_last, self._is_counted = self._loop.begin_turn(), True
         try:
@@ -96,7 +99,7 @@ class LoopTurn:
         return described(request, self._count(self._fitted.prompt), self._input_tokens)
 
     def leave(self) -> None:
-        """It was not sent; a second time changes nothing."""
+        """Take back the count of the turn, which was not sent; a second call changes nothing."""
         if self._is_counted:
             self._is_counted = False
             self._loop.undo_turn()
@@ -106,8 +109,13 @@ class LoopTurn:
         if self._fitted is not None:
             self._fitted.report(input_tokens)
 
+    def billed(self, usage: Usage, cost: Cost) -> SentPrompt | None:
+        """Return what is known of its prompt, now that its bill has come."""
+        known = None if self._fitted is None else self._fitted.known
+        return None if known is None else known.billed(usage, cost)
+
     def failed(self, error: BaseException) -> None:
-        """The call failed: where it did because the prompt is too long, the next one will be shorter."""
+        """Note that the call failed: if the prompt was too long, the next one will be shorter."""
         if self._fitted is not None and is_context_overflow(error):
             self._fitted.overflow()
 

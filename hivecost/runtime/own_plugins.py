@@ -48,7 +48,7 @@ class OwnPlugins:
             rack.register(self.watcher)
 
     def writes_a_log(self) -> bool:
-        """Whether what is published is logged, by this one or another."""
+        """Tell whether what is published is logged, by this LogWriter or another."""
         return self._rack.has_active(LogWriter)
 
     async def watch(self, *, is_running: bool) -> None:

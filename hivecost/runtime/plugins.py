@@ -24,6 +24,8 @@ STOP_TIMEOUT_S: Final = 30.0
 
 
 class PluginStatus(StrEnum):
+    """How a plugin fares."""
+
     REGISTERED = "registered"
     RUNNING = "running"
     STOPPED = "stopped"
@@ -41,7 +43,7 @@ class AttachedPlugin:
         self._ready = ready
 
     async def wait_ready(self) -> None:
-        """Return once it runs. Raises PluginError when it could not be started."""
+        """Return once it runs. Raise PluginError when it could not be started."""
         await self._ready.wait()
         if self.error is not None:
             raise self.error
@@ -67,12 +69,12 @@ class PluginRun:
         return self.attached.plugin
 
     def fresh(self) -> PluginRun:
-        """Itself if it has not run yet, else another run of the same plugin."""
+        """Return this run if it has not begun yet, else another run of the same plugin."""
         is_new = self.attached.status is PluginStatus.REGISTERED
         return self if is_new else PluginRun(self.plugin, is_idle=self.is_idle)
 
     async def run(self, host: PluginHost) -> None:
-        """The plugin's whole life, in one task, as its cancel scopes need it.
+        """Run the plugin's whole life in one task, as its cancel scopes need it.
 
         It ends when it is asked to: a cancelled runtime stops its plugins as any other does, when all else has ended.
         While it stops, `anyio.current_effective_deadline()` is when it is given up.
@@ -111,6 +113,7 @@ class PluginRun:
         _log.error("%s", error, exc_info=cause)
 
     async def start(self, group: anyio.abc.TaskGroup, host: PluginHost) -> None:
+        """Start the plugin as a task of the group. Return once it runs or has failed, after START_TIMEOUT_S at most."""
         group.start_soon(self.run, host, name=f"hivecost plugin {self.plugin.name}")
         try:
             with anyio.move_on_after(START_TIMEOUT_S):
@@ -120,7 +123,7 @@ class PluginRun:
                 self._scope.cancel()
 
     def ask_to_stop(self, timeout_s: float) -> None:
-        """Once: it is cancelled after so long, and at once if it has not even started."""
+        """Ask the plugin to stop, once; it is cancelled after so long, and at once if it has not even started."""
         if self._stop.is_set():
             return
         self._stop.set()
@@ -133,7 +136,7 @@ class PluginRun:
             self._scope.cancel()
 
     async def wait_stopped(self) -> None:
-        """Until it has ended, or was cancelled."""
+        """Wait until the plugin has ended, or was cancelled."""
         with anyio.CancelScope(deadline=self._deadline, shield=True):
             await self._finished.wait()
 
@@ -151,7 +154,7 @@ class AttachedPlugins:
         return len(self._runs)
 
     def __getitem__(self, name: str) -> AttachedPlugin:
-        """Raises PluginError when nothing is registered under `name`."""
+        """Return the plugin of this name. Raise PluginError when nothing is registered under it."""
         try:
             return self._runs[name].attached
         except KeyError:
@@ -169,11 +172,11 @@ class PluginRack:
         self.attached = AttachedPlugins(self._runs)
 
     def has_active(self, kind: type) -> bool:
-        """Whether a plugin of this type is registered, and not idle."""
+        """Tell whether a plugin of this type is registered, and not idle."""
         return any(isinstance(run.plugin, kind) and not run.is_idle for run in self._runs.values())
 
     def register(self, plugin: Plugin) -> AttachedPlugin:
-        """Attach it when the runtime starts, or now if it runs. Raises PluginError when its name is taken."""
+        """Attach it when the runtime starts, or now if it runs. Raise PluginError when its name is taken."""
         if plugin.name in self._runs:
             raise PluginError(plugin.name, "is registered already; give the second one another name")
         run = self._runs[plugin.name] = PluginRun(plugin, is_idle=isinstance(plugin, self._idle))

@@ -87,7 +87,7 @@ def _waiting(method: Callable[Concatenate[T, P], Awaitable[R]]) -> Callable[Conc
 
 
 def _direct(method: Callable[Concatenate[T, P], R]) -> Callable[Concatenate[_Face[T], P], R]:
-    """For what any thread may call."""
+    """Return a method that calls the target's from whichever thread it is called in."""
 
     @wraps(method)
     def call(face: _Face[T], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -201,7 +201,7 @@ class BackgroundRuntime(_Face[AgentRuntime]):
         self._close()
 
     def _close(self, why: str = "", *, timeout_s: float | None = None) -> None:
-        """With a reason what runs is cancelled, also when it was being waited for."""
+        """Close the runtime; with a reason what runs is cancelled, also when it was being waited for."""
         if self._thread.is_forked:
             return
         self._refuse_inside()
@@ -255,7 +255,7 @@ class _AtExit:
                 self._thread.start()
 
     def remove(self, runtime: BackgroundRuntime) -> bool:
-        """False when it was removed before."""
+        """Remove the runtime; return False when it was removed before."""
         with self._lock:
             was_open = runtime in self._open
             self._open.discard(runtime)
@@ -269,7 +269,7 @@ class _AtExit:
             runtime._close_at_exit()  # noqa: SLF001  # nobody else is to call it
 
     def _keeps_alive(self, thread: threading.Thread) -> bool:
-        """Whether the program goes on as long as this thread does; the main one is listed also when it has ended."""
+        """Tell whether the program goes on while this thread lives; the main thread is listed also after its end."""
         return thread.is_alive() and not thread.daemon and thread is not self._thread
 
 

@@ -44,7 +44,7 @@ class PromptCount:
         self.byte_bound = 0 if self._is_outside else input_token_bound(self._prompt)
 
     def described(self, request: TurnRequest) -> TurnRequest:
-        """The request with what the prompt says of itself, and bounded by its bytes where nobody said a number."""
+        """Return the request with what the prompt says of itself, bounded by its bytes where nobody named a number."""
         cache_write = asked_cache_write(self._prompt) if request.cache_write is None else request.cache_write
         if request.model.endswith(_SEARCHING):
             self._is_outside, self.byte_bound = True, 0
@@ -59,11 +59,11 @@ class PromptCount:
         )
 
     def can_count(self, request: TurnRequest) -> bool:
-        """Whether anybody knows better than its bytes."""
+        """Tell whether anybody can count the prompt better than by its bytes."""
         return self._count is not None or self._is_tokenized(request)
 
     async def counted(self, request: TurnRequest) -> TurnRequest:
-        """The request with the prompt as its model's tokenizer counts it, else as `count` does; else as it was."""
+        """Return the request with the prompt counted by its model's tokenizer, else by `count`; else as it was."""
         tokens = None
         if self._is_tokenized(request):
             tokens = await anyio.to_thread.run_sync(self._tokenized, request.model)
@@ -77,11 +77,11 @@ class PromptCount:
         return not self._is_outside and can_count_tokens(request.model, request.provider)
 
     def _tokenized(self, model: str) -> int | None:
-        """In a thread: the first one has to load a vocabulary, and a long prompt takes its time."""
+        """Return the tokens; in a thread, because the first call loads a vocabulary, and a long prompt takes time."""
         return count_tokens(self._prompt, model) if import_tokenizer() else None
 
     async def _asked(self, count: Count) -> int | None:
-        """What the caller's `count` says, and a little more; None, said once for each kind of error, where it fails."""
+        """Return the caller's `count`, and a little more; None where it fails, logged once for each kind of error."""
         try:
             answer = await anyio.to_thread.run_sync(count)  # it may be a plain function that waits
             tokens = _read(await answer if inspect.isawaitable(answer) else answer)
@@ -94,7 +94,7 @@ class PromptCount:
 
 
 def _read(answer: Any) -> int:
-    """The number in a provider's answer. Raises ValueError."""
+    """Return the number in a provider's answer. Raise ValueError where there is none."""
     named = (answer.get(name) if isinstance(answer, Mapping) else getattr(answer, name, None) for name in _COUNTS)
     tokens = next((number for number in named if number is not None), answer)
     if type(tokens) is not int or tokens < 0:

@@ -22,19 +22,19 @@ class Registry:
         self._results: OrderedDict[str, ExecutionResult] = OrderedDict()
 
     def add(self, execution: RunningExecution) -> None:
-        """Know it as one that runs."""
+        """Add an execution that runs."""
         self.running[execution.execution_id] = execution
         self.started += 1
 
     def end(self, result: ExecutionResult) -> None:
-        """Know it as one that has ended so, and forget the oldest one that has."""
+        """Note that an execution has ended with this result, and forget the oldest of too many."""
         del self.running[result.execution_id]
         self._results[result.execution_id] = result
         if len(self._results) > RESULTS_KEPT:
             self._results.popitem(last=False)
 
     def knows(self, execution_id: str) -> bool:
-        """Whether it runs here, or ran and is remembered."""
+        """Tell whether the execution runs here, or ran and its result is kept."""
         return execution_id in self.running or execution_id in self._results
 
     def result(self, execution_id: str) -> ExecutionResult:

@@ -60,7 +60,7 @@ def described(error: BaseException) -> str:
 
 
 def _bare(error: BaseException, depth: int = 0) -> BaseException:
-    """A copy without traceback, cause and context; so are the exceptions that it holds.
+    """Return a copy without traceback, cause and context; so are the exceptions that it holds.
 
     Made without the `__init__` of its class, which may take anything. One that cannot be copied is described.
     """

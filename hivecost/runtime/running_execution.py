@@ -6,16 +6,14 @@ from collections.abc import Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import contextmanager, nullcontext, suppress
 from contextvars import ContextVar, Token
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 from weakref import ReferenceType
 
 import anyio
 import anyio.from_thread
-import anyio.lowlevel
 from msgspec.structs import replace
 
 from hivecost.attribution import Attribution, attribution_fields
-from hivecost.compaction import Summary
 from hivecost.errors import BudgetExceededError, ExecutionCancelledError, HiveCostError
 from hivecost.events import ContextCompacted, Event, LLMTurnComplete, Totals
 from hivecost.forking import end_child
@@ -24,13 +22,15 @@ from hivecost.ledger.caps import Cap
 from hivecost.loops import Loop, Task, run_on, wait_on
 from hivecost.runtime.admission import Admission
 from hivecost.runtime.breakdown import Breakdown, Tally
-from hivecost.runtime.context_keeper import ContextKeeper, SummaryTask
 from hivecost.runtime.hosts import ExecutionHost
 from hivecost.runtime.loop_config import LoopConfig, LoopRules
 from hivecost.runtime.node_loops import NodeLoop
 from hivecost.runtime.result import ExecutionResult
 from hivecost.runtime.specs import GraphSpec
-from hivecost.runtime.summaries import model_for_summaries, summarize
+
+if TYPE_CHECKING:
+    from hivecost.compaction import Summary
+    from hivecost.runtime.context_keeper import ContextKeeper, SummaryTask
 
 T = TypeVar("T")
 
@@ -89,7 +89,7 @@ class Body:
 
     @contextmanager
     def running(self, execution: RunningExecution) -> Iterator[None]:
-        """Around the code, where it runs."""
+        """Wrap the code of the execution, in the place where it runs."""
         try:
             with execution.entered(), self._scope or nullcontext(), execution.ending_forked_children():
                 yield
@@ -160,13 +160,13 @@ class RunningExecution:
 
     @property
     def execution_id(self) -> str:
-        """Its id, by which all else knows it."""
+        """The id of the execution, by which everything else refers to it."""
         return self.attribution.execution_id
 
     # -- where the agent is ------------------------------------------------------------------------------------
 
     def caps_here(self) -> tuple[Cap, ...]:
-        """The caps of what is done at this point of the agent: of the nodes that it is in, and its own.
+        """Return the caps that bind this point of the agent: those of the nodes that it is in, and its own.
 
         A thread that the agent started by itself does not know where it is: all that are open bind it.
         """
@@ -176,7 +176,7 @@ class RunningExecution:
         return self.caps if node is None else (*node.caps, *self.caps)
 
     def request_here(self) -> TurnRequest:
-        """Whose request it is that is made at this point of the agent; what is asked for is still open."""
+        """Return a request with the attribution of this point of the agent; what is asked for is still open."""
         node = _node_here.get()
         if node is None:
             return self._request
@@ -185,7 +185,7 @@ class RunningExecution:
     def enter_node(
         self, node_id: str, agent_id: str | None, cap: Cap | None, loop_config: LoopConfig | None
     ) -> Token[NodeHere | None]:
-        """From here on the agent is in this node, until `leave_node`."""
+        """Enter this node, in which the agent is until `leave_node`."""
         around = _node_here.get()
         caps = () if cap is None else (cap,)
         self._open_caps += caps
@@ -193,7 +193,7 @@ class RunningExecution:
         return _node_here.set(NodeHere(node_id, agent_id, caps, loop_config))
 
     def loop_here(self) -> NodeLoop | None:
-        """The loop of the node that the agent is in, or its own outside of nodes; None where nothing is said of it."""
+        """Return the loop of the agent's node, or its own outside of nodes; None where nothing configures one."""
         node = _node_here.get()
         own = None if node is None else node.loop_config
         if (own is None and self._host.graph is None) or self.gate.passes_all:
@@ -206,10 +206,14 @@ class RunningExecution:
         return loop
 
     def forget_loops(self) -> None:
-        """It is over: its loops refer to it, and it to them."""
+        """Forget the loops of an execution that is over: they refer to it, and it to them."""
         self._loops.clear()
 
     def _keeper(self, rules: LoopRules) -> ContextKeeper:
+        # Only where a loop is configured: compaction takes as long to import as the rest of the runtime.
+        from hivecost.runtime.context_keeper import ContextKeeper  # noqa: PLC0415  # as said above
+        from hivecost.runtime.summaries import model_for_summaries, summarize  # noqa: PLC0415  # the same
+
         async def write(task: SummaryTask) -> Summary:
             assert self._host.summarizer is not None  # noqa: S101  # else nobody is asked
             model = model_for_summaries(rules.summary_model, self.prices, task)
@@ -231,18 +235,18 @@ class RunningExecution:
         )
 
     def leave_node(self, entered: Token[NodeHere | None], cap: Cap | None) -> None:
-        """Be where the agent was before."""
+        """Leave the node, and be where the agent was before."""
         _node_here.reset(entered)
         if cap is not None:
             self._open_caps.remove(cap)
 
     def enter_context(self) -> tuple[Token[RunningExecution | None], Token[NodeHere | None]]:
-        """From here on this execution is the current one, in none of its nodes."""
+        """Make this execution the current one, in none of its nodes."""
         return _running_here.set(self), _node_here.set(None)
 
     @contextmanager
     def entered(self) -> Iterator[None]:
-        """The same until the block ends."""
+        """Enter the execution and the node until the block ends."""
         execution, node = self.enter_context()
         try:
             yield
@@ -276,14 +280,16 @@ class RunningExecution:
             self.parent.count_below(turn)
 
     async def pass_gate(self, request: TurnRequest, caps: Sequence[Cap]) -> Admission:
-        """What Turn asks before it is sent; on the runtime's loop."""
+        """Ask the gate to let a turn be sent; on the runtime's loop."""
         self.refuse_when_over()
-        await anyio.lowlevel.checkpoint()  # an agent that never waits would keep handlers from stopping it
+        await self._loop.turn()  # an agent that never waits would keep handlers from stopping it
         self.refuse_when_over()
-        return self.gate.admit_nowait(request, caps) or await self._wait_at_gate(request, caps)
+        admission = self.gate.admit_nowait(request, caps)
+        self._release_when_over(admission)  # what the gate looked at may have cancelled it
+        return admission or await self._wait_at_gate(request, caps)
 
     async def _wait_at_gate(self, request: TurnRequest, caps: Sequence[Cap]) -> Admission:
-        """Cancelling the execution lets go of whoever waits here, whichever task or thread that is for."""
+        """Wait at the gate in a scope that cancelling the execution cancels, whichever task or thread waits."""
         admission: Admission | None = None
         with anyio.CancelScope() as waiting:
             self._waiting.add(waiting)
@@ -294,14 +300,18 @@ class RunningExecution:
                 raise
             finally:
                 self._waiting.discard(waiting)
+        self._release_when_over(admission)
+        assert admission is not None  # noqa: S101  # only a cancelled execution lets go of who waits
+        return admission
+
+    def _release_when_over(self, admission: Admission | None) -> None:
+        """Raise, as `refuse_when_over` does, with nothing held."""
         try:
             self.refuse_when_over()
         except ExecutionCancelledError:
             if admission is not None:
                 self.gate.release(admission)
             raise
-        assert admission is not None  # noqa: S101  # only a cancelled execution lets go of who waits
-        return admission
 
     async def extend(self, admission: Admission, input_tokens: int, output_tokens: int) -> None:
         """Hold what so many tokens can cost, from any loop. Raise BudgetExceededError and LedgerUnavailableError."""
@@ -312,7 +322,7 @@ class RunningExecution:
             raise
 
     def let_go_of_waiters(self) -> None:
-        """It was cancelled: whoever waits at the gate for it is refused. Loop thread only."""
+        """Refuse whoever waits at the gate for this execution, which was cancelled. Loop thread only."""
         for waiting in list(self._waiting):
             waiting.cancel()
 
@@ -333,14 +343,14 @@ class RunningExecution:
         self._host.publish(event)
 
     def attributed(self, **fields: Any) -> dict[str, Any]:
-        """This execution's attribution as the fields of an event."""
+        """Return this execution's attribution as the fields of an event."""
         return {"timestamp_ns": self.clock.now_ns(), **attribution_fields(self.attribution), **fields}
 
     # -- loops, threads and processes --------------------------------------------------------------------------
 
     @contextmanager
     def ending_forked_children(self) -> Iterator[None]:
-        """Around the agent. A child forked inside it ends where the agent does: nobody is there to return to."""
+        """End a child that was forked inside the agent where the agent ends: nobody is there to return to."""
         try:
             yield
         except BaseException as error:
@@ -351,7 +361,7 @@ class RunningExecution:
             end_child(None)
 
     def is_of(self, host: ExecutionHost) -> bool:
-        """Whether this runtime started it."""
+        """Tell whether this runtime started the execution."""
         return self._host is host
 
     def refuse_when_over(self) -> None:
@@ -366,7 +376,7 @@ class RunningExecution:
     def run_at_home(self, function: Callable[[], Coroutine[Any, Any, T]]) -> Coroutine[Any, Any, T]:
         """Await an async function on the runtime's loop, from whichever loop this is called on.
 
-        Raises HiveCostError when the runtime's loop has ended, or is blocked.
+        Raise HiveCostError when the runtime's loop has ended, or is blocked.
         """
         return function() if self._loop.is_here() else self._run_there(function)
 
@@ -375,7 +385,7 @@ class RunningExecution:
         return await run_on(self._loop, self._as_here(function))
 
     def _as_here(self, function: Callable[[], Coroutine[Any, Any, T]]) -> Callable[[], Coroutine[Any, Any, T]]:
-        """The function, which finds the execution and the node of this point of the agent, wherever it is awaited."""
+        """Return the function so that it finds this execution and node wherever it is awaited."""
         node = _node_here.get()
 
         async def inside() -> T:
@@ -388,7 +398,7 @@ class RunningExecution:
     def call_from_thread(self, function: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Call an async function from the thread of a sync agent, or from one that it started.
 
-        Raises ExecutionCancelledError when the execution is cancelled meanwhile, and HiveCostError on the event loop,
+        Raise ExecutionCancelledError when the execution is cancelled meanwhile, and HiveCostError on the event loop,
         which would wait for itself.
         """
         self.refuse_when_over()

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import anyio
 import msgspec
@@ -22,7 +22,7 @@ from hivecost.errors import (
     UnknownEntryPointError,
 )
 from hivecost.forking import leave_child, tell_children
-from hivecost.gate_contract import GateCheck, TurnRequest
+from hivecost.gate_contract import GateCheck, GatePass, TurnRequest
 from hivecost.ledger import Budget, Limit, OpenLedger, listed_budgets
 from hivecost.ledger.caps import Cap, CapMode
 from hivecost.plugin import Plugin, require_plugin
@@ -39,12 +39,14 @@ from hivecost.runtime.match_values import placed
 from hivecost.runtime.plugins import AttachedPlugin, AttachedPlugins
 from hivecost.runtime.result import ExecutionResult
 from hivecost.runtime.running_execution import RunningExecution
-from hivecost.runtime.summaries import Summarizer
 from hivecost.runtime.wiring import Wiring
 from hivecost.subscribers import UsageAggregator
 
+if TYPE_CHECKING:
+    from hivecost.runtime.summaries import Summarizer
+
 _Function = TypeVar("_Function", bound=Callable[..., Any])
-_Summarizer = TypeVar("_Summarizer", bound=Summarizer)
+_Summarizer = TypeVar("_Summarizer", bound="Summarizer")
 
 
 class RuntimeStatistics(msgspec.Struct, frozen=True, kw_only=True):
@@ -130,15 +132,18 @@ class AgentRuntime:
     def register_plugin(self, plugin: Plugin | str) -> AttachedPlugin:
         """Attach a plugin, before or while running; a text is the name of an installed one.
 
-        Raises PluginError for what is no plugin. `await runtime.register_plugin(p).wait_ready()` raises it, too, when
+        Raise PluginError for what is no plugin. `await runtime.register_plugin(p).wait_ready()` raises it, too, when
         the plugin fails to start; otherwise that is logged and kept in `runtime.plugins[name].error`.
         """
         candidate = load_plugin_class(plugin)() if isinstance(plugin, str) else plugin
         return self._parts.rack.register(require_plugin(candidate))
 
-    def add_gate_check(self, check: GateCheck) -> Callable[[], None]:
-        """Await `check(request)` before each turn is sent: it may wait, or refuse by raising."""
-        return self._parts.gate.add_check(check)
+    def add_gate_check(self, check: GateCheck, *, passes: GatePass | None = None) -> Callable[[], None]:
+        """Await `check(request)` before each turn is sent: it may wait, or refuse by raising.
+
+        Where `passes(request)` is True, known at once, the check would do nothing about the turn and is not awaited.
+        """
+        return self._parts.gate.add_check(check, passes)
 
     def summarizer(self, function: _Summarizer) -> _Summarizer:
         """Register the decorated function, async or sync, which writes summaries where a conversation is compacted.
@@ -181,7 +186,7 @@ class AgentRuntime:
         return None if lifecycle is None else await lifecycle.__aexit__(kind, error, trace)
 
     def _forked(self) -> None:
-        """This process is a child of the one where it runs."""
+        """Mark that this process is a forked child of the one where the runtime runs."""
         self._is_forked = self._parts.intake.is_forked = self._executions.disown() or self._lifecycle is not None
 
     # -- executions --------------------------------------------------------------------------------------------
@@ -206,7 +211,7 @@ class AgentRuntime:
         a `session_id`. A `limit` such as `"$0.20"` is a cap of its own, over all that it starts, and needs no budget: a
         turn that does not fit is refused; with `mode="observe"` it only warns, at 90 % and above the limit.
 
-        Raises UnknownEntryPointError, ConfigError for attribution that cannot be used, ExecutionCancelledError inside
+        Raise UnknownEntryPointError, ConfigError for attribution that cannot be used, ExecutionCancelledError inside
         an execution that was cancelled or has ended, in tasks that it left running, too, and HiveCostError when the
         runtime does not run, its block has raised, it closes and this is no execution that still runs, or executions
         are nested too deep.
@@ -233,7 +238,7 @@ class AgentRuntime:
         limit: Limit | None = None,
         mode: CapMode = "hard",
     ) -> ExecutionBlock:
-        """An execution without an entry point: the code in the block is the agent.
+        """Return an execution without an entry point: the code in the block is the agent.
 
         `async with runtime.execution(agent_id="planner") as ctx:` on the runtime's loop or on any other, `with` in a
         thread, or in a program that has no loop and `run_in_background`. Begins and ends as one that is triggered, and
@@ -267,9 +272,9 @@ class AgentRuntime:
             self.cancel_execution_nowait(execution_id, "its caller was cancelled")
 
     async def wait(self, execution_id: str) -> ExecutionResult:
-        """The result of an execution that runs or is among the last 1,000 that ended.
+        """Return the result of an execution that runs or is among the last 1,000 that ended.
 
-        Raises LookupError for others, and ReentrancyError inside that execution itself, in tasks and threads of it too.
+        Raise LookupError for others, and ReentrancyError inside that execution itself, in tasks and threads of it too.
         """
         return await self._executions.run_at_home(partial(self._executions.wait, execution_id))
 
@@ -300,14 +305,14 @@ class AgentRuntime:
     def cancel_execution_nowait(
         self, execution_id: str, reason: str | BaseException | None = None, *, after_turn: bool = False
     ) -> bool:
-        """The same without await, from anywhere: threads and signal handlers included."""
+        """Cancel an execution without await, from anywhere: threads and signal handlers included."""
         return self._executions.cancel(execution_id, reason, after_turn=after_turn)
 
     async def reload_config(self) -> ConfigReload:
         """Read the configuration file again: its budgets and their limits are in force now, and what was spent stays.
 
         What it does not name any more is retired, as `budgets.configure` does. Everything else that changed is in the
-        answer's `needs_restart`. A file that cannot be used changes nothing. Raises ConfigError, and
+        answer's `needs_restart`. A file that cannot be used changes nothing. Raise ConfigError, and
         LedgerUnavailableError.
         """
         if self._file is None:
@@ -324,19 +329,19 @@ class AgentRuntime:
     # -- for plugins ----------------------------------------------------------------------------
 
     def resolved(self, request: TurnRequest) -> TurnRequest:
-        """The request with the model and the provider as the price book understands them."""
+        """Return the request with the model and the provider as the price book understands them."""
         return self._parts.gate.resolved(request)
 
     def for_model(self, request: TurnRequest, model: str) -> TurnRequest:
-        """The request as another model would be asked, at the host that was named for it if that has the model."""
+        """Return the request for another model, at the host that was named for it if that has the model."""
         return self._parts.gate.for_model(request, model)
 
     async def flush(self) -> None:
-        """Return when everything published so far is in the runtime log. Raises StoreError if it cannot be written."""
+        """Return when everything published so far is in the runtime log. Raise StoreError if it cannot be written."""
         await self._executions.run_at_home(self.log.flush)
 
     def statistics(self) -> RuntimeStatistics:
-        """Counts of executions, and of what was out of the ordinary; `bus.statistics()` has the queues."""
+        """Return counts of executions, and of what was out of the ordinary; `bus.statistics()` has the queues."""
         return RuntimeStatistics(
             running=len(self._parts.registry.running),
             started=self._parts.registry.started,

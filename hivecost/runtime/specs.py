@@ -56,7 +56,10 @@ class GraphSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only
 
 
 def read_spec(spec_type: type[_Spec], values: Mapping[str, Any], *, where: str) -> _Spec:
-    """A spec from a mapping, such as a TOML table. Raises ConfigError with the path of the wrong key below `where`."""
+    """Return a spec from a mapping, such as a TOML table.
+
+    Raise ConfigError with the path of the wrong key below `where`.
+    """
     try:
         return msgspec.convert(dict(values), spec_type)
     except msgspec.ValidationError as error:
@@ -70,7 +73,7 @@ def read_spec(spec_type: type[_Spec], values: Mapping[str, Any], *, where: str) 
 
 
 def loop_config_of(owner: str, given: LoopConfig | Mapping[str, Any]) -> LoopConfig:
-    """Return a loop configuration that may be given as a mapping. Raises ConfigError with the path below `owner`."""
+    """Return a loop configuration that may be given as a mapping. Raise ConfigError with the path below `owner`."""
     if isinstance(given, LoopConfig):
         return given
     if not isinstance(given, Mapping):
@@ -79,7 +82,7 @@ def loop_config_of(owner: str, given: LoopConfig | Mapping[str, Any]) -> LoopCon
 
 
 def _expected(spec_type: type[msgspec.Struct], problem: str, key: str) -> str:
-    """msgspec's complaint about `key`, or the spec itself, as an expectation that names the keys or words there are."""
+    """Return msgspec's problem with `key`, or with the spec itself, as an expectation that names the keys there are."""
     name = key.partition("[")[0]
     kind = next((field.type for field in msgspec.structs.fields(spec_type) if field.name == name), spec_type)
     if "unknown field" in problem:
@@ -91,7 +94,7 @@ def _expected(spec_type: type[msgspec.Struct], problem: str, key: str) -> str:
 
 
 def _choices(kind: Any) -> Iterator[str]:
-    """What may stand there, by the type: its words, and the kinds of other values."""
+    """Yield what may stand there, by the type: its words, and the kinds of other values."""
     for one in get_args(kind):
         if isinstance(one, str):
             yield one

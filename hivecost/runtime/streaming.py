@@ -39,7 +39,7 @@ class Coverage:
         return self._tokens is None or self._wanted(self._tokens) == self._tokens[:2]
 
     async def extend(self) -> None:
-        """Hold as much more as is wanted. Raises BudgetExceededError and LedgerUnavailableError."""
+        """Hold as much more as is wanted. Raise BudgetExceededError and LedgerUnavailableError."""
         if self._tokens is None:
             return
         wanted = self._wanted(self._tokens)
@@ -47,11 +47,11 @@ class Coverage:
         self._tokens = TurnTokens(*wanted, self._tokens.output_max)
 
     def extend_from_thread(self) -> None:
-        """The same in a sync agent."""
+        """Extend the hold as `extend` does, from a sync agent's thread."""
         self._host.call_from_thread(self.extend)
 
     def _wanted(self, held: TurnTokens) -> tuple[int, int]:
-        """Input and output tokens."""
+        """Return the input and output tokens to hold."""
         seen, counted = self._seen, self._seen.counted
         output = max(held.output, counted.output_tokens)
         may_grow = not seen.is_finished and held.output < held.output_max

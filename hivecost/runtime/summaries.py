@@ -40,7 +40,7 @@ async def summarize(
 ) -> Summary:
     """Have a summary written by this model, or "same", within `caps`: it is a turn of the node that it is for.
 
-    Raises as a turn does, and what the function raises.
+    Raise as a turn does, and what the function raises.
     """
     is_same = model == SAME
     prompt = _own_prompt(task) if is_same else _fresh_prompt(task)
@@ -94,7 +94,7 @@ def model_for_summaries(said: str, prices: PriceBook, task: SummaryTask) -> str:
 
 
 def _fresh_prompt(task: SummaryTask) -> Any:
-    """What another model is asked, in the shape of the conversation."""
+    """Return the prompt for another model, in the shape of the conversation."""
     instructions, transcript = task.request.instructions, task.request.transcript
     user = {"role": "user", "content": transcript}
     if task.prompt.shape == "anthropic":
@@ -103,5 +103,5 @@ def _fresh_prompt(task: SummaryTask) -> Any:
 
 
 def _own_prompt(task: SummaryTask) -> Any:
-    """The conversation as it was sent, with the instruction last, so that it is read from the cache."""
+    """Return the conversation as it was sent, with the instruction last, so that it is read from the cache."""
     return task.prompt.with_messages([*task.prompt.messages, {"role": "user", "content": task.request.instructions}])

@@ -48,7 +48,7 @@ _interval: Final = _SwitchInterval()
 
 @contextmanager
 def switch_interval(seconds: float | None) -> Iterator[None]:
-    """Until it ends, whoever waits for the interpreter asks for it after so long; None changes nothing.
+    """Set, until it ends, how long a thread waits for the interpreter before it asks for it; None changes nothing.
 
     Any number may be in it at once. A shorter interval is left as it is, and so is one that somebody else sets.
     """

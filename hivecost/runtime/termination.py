@@ -66,7 +66,7 @@ _handler: Final = _Handler()
 
 @contextmanager
 def ending_on_sigterm(is_asked: bool, end: Callable[[], None]) -> Iterator[Termination]:
-    """Until it ends, SIGTERM calls `end`, inside the signal's handler. Then call `pass_on`, if one was received.
+    """Make SIGTERM call `end`, inside the signal's handler, until this ends. Then call `pass_on`, if one was received.
 
     Raise ConfigError outside of the main thread.
     """

@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from types import TracebackType
-from typing import Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 from msgspec.structs import replace
 
@@ -23,6 +23,9 @@ from hivecost.runtime.node_loops import LoopTurn
 from hivecost.runtime.prompt_count import PromptCount
 from hivecost.runtime.streaming import Chunk, Coverage, TurnStream
 from hivecost.usage import UsageReading, UsageStatus, UsageStream, each_request, estimated, read_usage, size_of_answer
+
+if TYPE_CHECKING:
+    from hivecost.compaction import ToolCalls
 
 _log = logging.getLogger("hivecost.runtime")
 _REFUSED: Final = "refused"
@@ -105,7 +108,7 @@ class Turn:
 
     @property
     def prompt(self) -> Any:
-        """The same as it was given: with what stands around the messages, where that was a whole request."""
+        """The prompt in the form in which it was given: a whole request is returned as one."""
         return self._given if self._loop is None else self._loop.prompt
 
     @property
@@ -115,8 +118,18 @@ class Turn:
 
     @property
     def max_tool_calls(self) -> int | None:
-        """How many calls of its answer the agent is to run; None: no limit. The others need a result, too."""
+        """How many calls of its answer the agent is to run; None: no limit. `tool_calls()` picks them."""
         return None if self._loop is None else self._loop.max_tool_calls
+
+    def tool_calls(self, answer: object) -> ToolCalls:
+        """Return the calls of its answer that are to run, and an error result for each that its node's loop is past.
+
+        `answer` is the provider's response, or its message: an SDK's object or JSON values. Raises HiveCostError for
+        one whose calls nobody can find.
+        """
+        from hivecost.compaction import limit_tool_calls  # noqa: PLC0415  # few agents limit them
+
+        return limit_tool_calls(answer, self.max_tool_calls)
 
     @property
     def spilled(self) -> Mapping[str, Any]:
@@ -190,13 +203,13 @@ class Turn:
     def observe(self, chunk: object) -> None:
         """Take note of one chunk or event of a stream, as the provider's SDK gives it.
 
-        Raises HiveCostError for a turn that was never entered.
+        Raise HiveCostError for a turn that was never entered.
         """
         self._require_open()
         self._seen().observe(chunk)
 
     def stream(self, response: AsyncIterable[Chunk] | Iterable[Chunk]) -> TurnStream[Chunk]:
-        """`async for chunk in turn.stream(response):` (or `for` in a sync agent) reads what is paid for.
+        """Return the answer's chunks as they are paid for: `async for chunk in turn.stream(response):` (sync: `for`).
 
         Each chunk is observed. Before more is read the turn's hold covers what was seen, with half of `stream_tokens`
         ahead; where no hard budget can pay for that, the provider's stream is closed and BudgetExceededError raised:
@@ -206,7 +219,7 @@ class Turn:
         things cannot be bounded so: what it generates ahead of what was read (half of `stream_tokens` is assumed), and
         reasoning that it bills and hides: that is held for when the provider counts it, and is an overrun where
         nothing is left then. Leave `stream_tokens` out to be strict about both: `max_tokens` are then held in full.
-        Raises HiveCostError for a turn that was never entered.
+        Raise HiveCostError for a turn that was never entered.
         """
         self._require_open()
         seen = self._seen()
@@ -219,12 +232,12 @@ class Turn:
         `observe()`. Settled again with an answer of another id, it publishes a turn of its own, whose cost this gives:
         a hard budget pays for it with what the hold has left, and what is above is an overrun. Without two different
         ids nothing changes, a warning is logged once, and this gives the first cost. A sum over several requests, as a
-        framework's usage of a run is, publishes a turn for each, and gives the cost of all. Never raises for what a
+        framework's usage of a run is, publishes a turn for each, and gives the cost of all. Never raise for what a
         provider sends: impossible counts give a cost with status `invalid`, missing ones are `estimated` from what was
         read of the answer and what was said of the prompt, and `unpriced` where nothing was read. An estimate settles
         no hold. Where nothing was known, also after the turn was left, usage that comes later is its bill: it settles
         what is in doubt, and is published once, beside the turn that was unpriced.
-        Raises HiveCostError for a turn that was never entered.
+        Raise HiveCostError for a turn that was never entered.
         """
         self._require_open()
         *earlier, newest = self._answers_of(response)
@@ -237,7 +250,7 @@ class Turn:
         return self._price(newest)
 
     def release(self) -> None:
-        """Nothing was sent: the turn leaves no trace."""
+        """Release the turn, because nothing was sent: it leaves no trace."""
         self._released = True
         if self._loop is not None:
             self._loop.leave()
@@ -262,7 +275,10 @@ class Turn:
             )
 
     def _answers_of(self, response: object) -> list[UsageReading]:
-        """All that came since it was settled last; of a stream that `response` is the end of, only that."""
+        """Return all answers that came since the turn was settled last.
+
+        Of a stream that `response` is the end of, only that one is returned.
+        """
         stream, self._stream = self._stream, None
         streamed = [] if stream is None else stream.answers()
         if response is None:
@@ -295,7 +311,7 @@ class Turn:
         return self._answers.get(answer_id, first)
 
     def _is_late(self, reading: UsageReading) -> bool:
-        """Whether it is the bill of an answer of which nothing was known, and of no other one."""
+        """Tell whether it is the bill of an answer of which nothing was known, and of no other one."""
         is_same = reading.answer_id in self._answers or "" in (reading.answer_id, *self._answers)
         return self._is_unknown and is_same and reading.status is _OK
 
@@ -330,7 +346,7 @@ class Turn:
         )
 
     def _name(self, reading: UsageReading) -> tuple[str, str]:
-        """Provider and model that answered, as the price book understands them; else those that were asked."""
+        """Return the provider and model that answered, as the price book knows them; else those that were asked."""
         request = self._admission.request
         provider = request.resolved_provider or reading.provider
         if reading.model and reading.model != request.model:
@@ -340,7 +356,10 @@ class Turn:
         return provider or reading.hinted_provider, request.resolved_model
 
     def _told(self, reading: UsageReading, cost: Cost) -> tuple[Usage, Cost]:
-        """What the provider told of the bill: a guess of ours is for reports, and holds nothing and charges nothing."""
+        """Return the usage and cost that the provider itself told.
+
+        An estimate of ours is for reports, and neither holds nor charges anything.
+        """
         if reading.counted is not None:
             counted = replace(reading, usage=reading.counted, counted=None)
             return counted.usage, self._price(counted)
@@ -367,7 +386,9 @@ class Turn:
             self._settled = cost
             self._answers.clear()
         self._answers[reading.answer_id], self._started_s = cost, now_s
-        if self._loop is not None and is_first and reading.status is _OK:
+        prompt = None
+        if self._loop is not None and (is_first or is_late) and reading.status is _OK:
+            prompt = self._loop.billed(reading.usage, cost)
             self._loop.report(reading.usage.input_tokens)
         provider, model = self._name(reading)
         hint = reading.hinted_provider if reading.hinted_provider == provider else ""
@@ -393,6 +414,7 @@ class Turn:
             stop_reason=plain_str(stop_reason) if stop_reason else reading.stop_reason,
             service_tier=reading.service_tier or ("batch" if reading.batch else ""),
             raw_usage=reading.raw,
+            prompt=prompt,
         )
         gate, (usage, bill), answered = host.gate, self._told(reading, cost), reading.model
         if is_first:

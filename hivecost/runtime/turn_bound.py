@@ -41,16 +41,16 @@ class TurnBounds:
         self._clock = clock
 
     def fitted(self, request: TurnRequest) -> TurnRequest:
-        """The request, whose `max_tokens` are no more than its model can write."""
+        """Return the request, with `max_tokens` that are no more than its model can write."""
         if not request.max_tokens:
             return request
         most = self._prices.limits(request.model, request.provider).output_tokens_max
         return replace(request, max_tokens=most) if most and request.max_tokens > most else request
 
     def tokens(self, request: TurnRequest) -> TurnTokens:
-        """What the request says; else its model's context window, and the longest answer that the model writes.
+        """Return what the request says; else its model's context window, and the longest answer that the model writes.
 
-        Raises ConfigError, saying what to give, where neither is known.
+        Raise ConfigError, saying what to give, where neither is known.
         """
         window, most = self._prices.limits(request.model, request.provider)
         input_tokens = request.input_tokens or window
@@ -61,7 +61,7 @@ class TurnBounds:
         return TurnTokens(input_tokens, held, output_tokens)
 
     def explained(self, refusal: BudgetExceededError, unit: Unit, request: TurnRequest) -> BudgetExceededError:
-        """The refusal, saying what of the request would be held at its model's maximum, where that is too much."""
+        """Return the refusal, naming what is held at the model's maximum, where the request needs too much."""
         if unit == "calls" or request.is_charge or refusal.needed <= refusal.remaining:
             return refusal
         model, held = request.model, []
@@ -75,7 +75,7 @@ class TurnBounds:
         return refusal
 
     def is_partial(self, request: TurnRequest) -> bool:
-        """Whether its answer can be longer than `stream_tokens`, with which it is held."""
+        """Tell whether the answer can be longer than `stream_tokens`, with which it is held."""
         if not request.stream_tokens:
             return False
         most = self._prices.limits(request.model, request.provider).output_tokens_max
@@ -83,7 +83,7 @@ class TurnBounds:
         return output_tokens is None or request.stream_tokens < output_tokens
 
     def _output_max(self, request: TurnRequest, most: int | None) -> int | None:
-        """The longest answers, of a model that writes so much at most in each; None where nobody knows."""
+        """Return the tokens of all answers, where the model writes at most `most` in each; None where nobody knows."""
         longest = min(request.max_tokens, most) if request.max_tokens and most else request.max_tokens or most
         return longest * request.answers if longest else longest
 
@@ -94,10 +94,10 @@ class TurnBounds:
         enforced: Collection[Unit] | None = None,
         under_way: tuple[int, int] | None = None,
     ) -> dict[Unit, int]:
-        """The bound over all attempts, `stream_tokens` of output for the last one.
+        """Return the bound over all attempts, `stream_tokens` of output for the last one.
 
         `under_way` is what the last attempt is known to hold or to need by now, of input and of output. Of an earlier
-        one nobody saw how much was generated, so it counts with the longest answer. Raises ConfigError where nothing
+        one nobody saw how much was generated, so it counts with the longest answer. Raise ConfigError where nothing
         bounds the request, and PriceUnknownError for a model that nobody can bound; in a unit that is counted and not
         `enforced`, if those are named, the bound is 0 then, because shadow budgets refuse none.
         """
@@ -137,7 +137,7 @@ class TurnBounds:
         return nanousd + (request.attempts - 1) * self._nanousd(request, *longest) if request.attempts > 1 else nanousd
 
     def _attempts(self, request: TurnRequest, under_way: tuple[int, int] | None) -> _Attempts | ConfigError:
-        """Input and output tokens of the last attempt, and of any earlier one; or why nothing bounds them."""
+        """Return input and output tokens of the last attempt, and of any earlier one; or why nothing bounds them."""
         try:
             tokens = self.tokens(request)
         except ConfigError as error:
@@ -169,7 +169,7 @@ class TurnBounds:
 
 
 def _unbounded(model: str, input_tokens: int | None, output_tokens: int | None) -> ConfigError:
-    """What to give for a model of which nobody published how much it reads, or writes."""
+    """Return an error that names what to give for a model whose context window or longest answer nobody published."""
     given, names, keys = [], [], []
     if input_tokens is None:
         given.append("prompt=messages or input_tokens=…")

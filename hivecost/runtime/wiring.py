@@ -121,7 +121,7 @@ class Wiring:
 
     @asynccontextmanager
     async def _living(self) -> AsyncIterator[None]:
-        """Those who read the log can tell that it runs."""
+        """Show to those who read the log that the runtime runs, until this ends."""
         if self._is_disabled or not self._config.log:
             yield
             return
@@ -130,7 +130,7 @@ class Wiring:
 
     @contextmanager
     def _outside(self) -> Iterator[Termination]:
-        """What is different outside of the runtime while it runs."""
+        """Set what differs outside of the runtime while it runs: signals, and the switch interval."""
         subscriber_failed.connect(self._on_subscriber_failed, sender=self.bus)
         try:
             with (
@@ -157,7 +157,7 @@ class Wiring:
                 await self.bus.aclose(timeout_s=closing.left_s(at_least_s=_LAST_EVENTS_S))
 
     def _on_subscriber_failed(self, sender: Any, *, event: Event | list[Event], error: Exception, **_: Any) -> None:
-        """A BudgetExceededError that a handler raises cancels the execution it is about."""
+        """Cancel the execution that a handler's BudgetExceededError is about."""
         if self._is_disabled or not isinstance(error, BudgetExceededError):
             return
         events = event if isinstance(event, list) else [event]
@@ -173,7 +173,7 @@ class Wiring:
         await self.own.watch(is_running=self._is_open)
 
     async def _record_budgets_again(self) -> None:
-        """Some of them changed; while the runtime does not run, its next start says so."""
+        """Record the budgets after a change; while the runtime does not run, its next start does so."""
         if self._is_open:
             await self._record_budgets()
 

@@ -121,7 +121,7 @@ class BudgetPolicy:
         return step
 
     async def soften(self, request: TurnRequest, step: SoftStep, for_model: ForModel) -> TurnRequest:
-        """Do the step: wait, or return the request with another model. Raises BudgetExhaustedError."""
+        """Do the step: wait, or return the request with another model. Raise BudgetExhaustedError."""
         if step.action == "refuse":
             raise soft_refusal(step, request.execution_id)
         if step.action == "downgrade":

@@ -50,6 +50,7 @@ class CostReporter:
 
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
+        """Report what happens on the bus while the runtime runs."""
         async with host.bus.subscribe(
             event_types=[
                 EventType.EXECUTION_COMPLETED,
@@ -98,7 +99,7 @@ class CostReporter:
 
 
 def _execution_line(event: ExecutionCompleted, explained: str) -> str:
-    """With the error, or its name alone where it is that of the `explained` budget."""
+    """Return the line of an execution, with its error; of that of the `explained` budget, with the name alone."""
     cost = format_usd(event.cost_nanousd)
     if event.unpriced_calls:
         cost += f" + {event.unpriced_calls} unpriced"

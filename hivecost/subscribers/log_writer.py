@@ -46,6 +46,7 @@ class LogWriter:
 
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
+        """Write the events of the bus to the log while the runtime runs."""
         self._host = host
         self._store = open_backend(host.base_path).writer(clock=host.clock)
         async with AsyncExitStack() as stack:
@@ -66,7 +67,7 @@ class LogWriter:
                 self._store.close_timeout_s = max(deadline - anyio.current_time(), 0)
 
     async def flush(self) -> None:
-        """Return when everything published so far is committed. Raises StoreError if the log cannot be written.
+        """Return when everything published so far is committed. Raise StoreError if the log cannot be written.
 
         The first flush after a loss raises, too, when the log can be written again.
         """

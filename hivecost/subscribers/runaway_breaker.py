@@ -42,6 +42,8 @@ class RunawayBreaker:
 
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
+        """Watch turns for signs of a runaway, and stop or slow executions, while the runtime runs."""
+
         def handle(events: list[Event]) -> None:
             for event in events:
                 if isinstance(event, ExecutionCompleted):

@@ -73,7 +73,7 @@ class RunawayDetector:
         self._executions: OrderedDict[str, _Execution] = OrderedDict()
 
     def observe(self, turn: LLMTurnComplete) -> list[Verdict]:
-        """What this turn gives away; [] nearly always."""
+        """Return what this turn shows of a runaway; [] nearly always."""
         if not turn.execution_id:
             return []
         execution = self._executions.get(turn.execution_id)
@@ -90,7 +90,7 @@ class RunawayDetector:
         return verdicts
 
     def forget(self, execution_id: str) -> None:
-        """The execution is over."""
+        """Forget an execution that is over."""
         self._executions.pop(execution_id, None)
 
     def _repetition(self, execution: _Execution, turn: LLMTurnComplete) -> Verdict | None:

@@ -54,7 +54,7 @@ class TurnPacer:
         self._lanes: OrderedDict[tuple[str, ...], _Lane] = OrderedDict()
 
     def _check_limits(self) -> None:
-        """A limit that cannot be is an error here, not at the first turn."""
+        """Raise ConfigError for an impossible limit here, not at the first turn."""
         max_calls, window_seconds, max_tokens, _ = self._limits
         if max_calls is not None or max_tokens is None:
             RateLimiter(1 if max_calls is None else max_calls, window_seconds)
@@ -63,6 +63,8 @@ class TurnPacer:
 
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
+        """Pace the runtime's turns at the gate while it runs."""
+
         async def check(request: TurnRequest) -> TurnEnd | None:
             if request.is_charge:  # no call of a model
                 return None

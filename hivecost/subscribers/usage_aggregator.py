@@ -69,6 +69,7 @@ class UsageAggregator:
 
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
+        """Add up the turns and charges of the bus while the runtime runs."""
         async with host.bus.subscribe(
             event_types=[EventType.LLM_TURN_COMPLETE, EventType.CHARGE_SETTLED],
             handler=self.add,
@@ -129,9 +130,9 @@ class UsageAggregator:
             self._forgotten += 1
 
     def by(self, dimension: Dimension) -> Mapping[str, Totals]:
-        """The sums as they stand, such as `by("model")["gpt-4o"].cost_usd`; a `day` is `2026-11-22`, in UTC.
+        """Return the sums as they stand, such as `by("model")["gpt-4o"].cost_usd`; a `day` is `2026-11-22`, in UTC.
 
-        Raises ConfigError for a dimension there is none of.
+        Raise ConfigError for a dimension there is none of.
         """
         if dimension not in DIMENSIONS:
             raise ConfigError("dimension", f"one of {', '.join(DIMENSIONS)}", got=dimension)
@@ -146,11 +147,11 @@ class UsageAggregator:
         *,
         key: Literal["cost_nanousd", "total_tokens", "llm_calls"] = "cost_nanousd",
     ) -> list[tuple[str, Totals]]:
-        """The `n` values with the most cost, tokens or calls, the greatest first."""
+        """Return the `n` values with the most cost, tokens or calls, the greatest first."""
         return sorted(self.by(dimension).items(), key=lambda item: (-getattr(item[1], key), item[0]))[:n]
 
     def as_dict(self) -> dict[str, Any]:
-        """Everything, as plain numbers: `total`, then `by_agent`, `by_model` and so on."""
+        """Return everything, as plain numbers: `total`, then `by_agent`, `by_model` and so on."""
         with self._lock:
             self._count(everything=True)
             total, sums = self._total, {dimension: dict(sums) for dimension, sums in self._sums.items()}
@@ -185,7 +186,7 @@ _AT_ONCE: Final = 1_000
 
 
 def _counted(whose: tuple[str, ...]) -> tuple[str, ...]:
-    """By the model that sums go by."""
+    """Return the values with the model that sums go by."""
     *values, resolved = whose
     return (*values[:_MODEL], resolved or values[_MODEL], *values[_MODEL + 1 :])
 

@@ -43,7 +43,7 @@ class _Request(_Prompt, frozen=True, kw_only=True):
 
 
 def read(body: bytes, place: Place) -> Call:
-    """Counts messages, system prompt and tools; `max_tokens` is required."""
+    """Read a call: messages, system prompt and tools are counted; `max_tokens` is required."""
     request = msgspec.json.decode(body, type=_Request)
     return Call(
         model=request.model,
@@ -57,18 +57,18 @@ def read(body: bytes, place: Place) -> Call:
 
 
 def count(body: bytes) -> dict[str, Any]:
-    """The answer of `count_tokens`: what `read` counts. Raises msgspec.DecodeError as it does."""
+    """Return the answer of `count_tokens`: what `read` counts. Raise msgspec.DecodeError as it does."""
     return {"input_tokens": msgspec.json.decode(body, type=_Prompt).tokens()}
 
 
 def answer(made: Generation) -> dict[str, Any]:
-    """A `message`."""
+    """Return a `message`."""
     content = [_content(made, index, block) for index, block in enumerate(made.blocks)]
     return _message(made, content, _stop_reason(made)) | made.report(_usage(made, made.usage.output_tokens))
 
 
 def stream(made: Generation) -> Frames:
-    """From `message_start`, which knows the input, to `message_delta`, whose counts are cumulative."""
+    """Return frames from `message_start`, which has the input, to `message_delta`, whose counts are cumulative."""
 
     def frame(kind: str, **fields: Any) -> bytes:
         return sse({"type": kind, **fields}, event=kind)
@@ -100,7 +100,7 @@ def stream(made: Generation) -> Frames:
 
 
 def error(status: int, message: str, request_id: str) -> dict[str, Any]:
-    """`{"type": "error", "error": {type, message}, "request_id"}`."""
+    """Return `{"type": "error", "error": {type, message}, "request_id"}`."""
     kind = _ERRORS.get(status, "api_error" if status >= 500 else "invalid_request_error")
     return {"type": "error", "error": {"type": kind, "message": message}, "request_id": f"req_{request_id}"}
 
@@ -128,7 +128,7 @@ def _content(made: Generation, index: int, block: Block) -> dict[str, Any]:
 
 
 def _whole_object(arguments: str) -> Any:
-    """Arguments that `max_tokens` cut off are no JSON any more: an empty object."""
+    """Return the arguments as an object; an empty one where `max_tokens` cut them off, so that they are no JSON."""
     try:
         return json.loads(arguments)
     except ValueError:
@@ -148,7 +148,7 @@ def _message(made: Generation, content: list[dict[str, Any]], stop_reason: str |
 
 
 def _delta_usage(made: Generation) -> dict[str, Any]:
-    """The counts that `message_delta` repeats or completes."""
+    """Return the counts that `message_delta` repeats or completes."""
     usage = _usage(made, made.usage.output_tokens)
     for only_at_start in ("cache_creation", "service_tier"):
         del usage[only_at_start]

@@ -54,7 +54,7 @@ class _Count(msgspec.Struct, frozen=True):
 
 
 def read(body: bytes, place: Place) -> Call:
-    """Counts messages, system prompt and tools; the path says the model."""
+    """Read a call: messages, system prompt and tools are counted; the path names the model."""
     request = msgspec.json.decode(body, type=_Request)
     return Call(
         model=place.model,
@@ -67,13 +67,13 @@ def read(body: bytes, place: Place) -> Call:
 
 
 def count(body: bytes) -> dict[str, Any]:
-    """The answer of `CountTokens`: what `read` counts. Raises msgspec.DecodeError as it does."""
+    """Return the answer of `CountTokens`: what `read` counts. Raise msgspec.DecodeError as it does."""
     counted = msgspec.json.decode(body, type=_Count)
     return {"inputTokens": _prompt_tokens(counted.input.converse)}
 
 
 def answer(made: Generation) -> dict[str, Any]:
-    """A `ConverseResponse`, which names no model."""
+    """Return a `ConverseResponse`, which names no model."""
     content = [_content(made, index, block) for index, block in enumerate(made.blocks)]
     message = {"message": {"role": "assistant", "content": content}}
     return {"output": message, "stopReason": _stop_reason(made), "metrics": {"latencyMs": 1}} | made.report(
@@ -82,7 +82,7 @@ def answer(made: Generation) -> dict[str, Any]:
 
 
 def stream(made: Generation) -> Frames:
-    """From `messageStart` to `metadata`, which has the usage; text begins without an event of its own."""
+    """Return frames from `messageStart` to `metadata`, which has the usage; text begins without an event of its own."""
 
     def opened(index: int, block: Block) -> list[bytes]:
         if not block.tool:
@@ -112,7 +112,7 @@ def stream(made: Generation) -> Frames:
 
 
 def error(status: int, message: str, request_id: str) -> dict[str, Any]:
-    """`{"__type": …, "message": …}`, which clients read as they do the header with the error's name."""
+    """Return `{"__type": …, "message": …}`, which clients read as they do the header with the error's name."""
     kind = _ERRORS.get(status, "InternalServerException" if status >= 500 else "ValidationException")
     return {"__type": kind, "message": f"{message} (request {request_id})"}
 

@@ -78,7 +78,7 @@ class Behaviour(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields
         return self.status == 200 if self.billed is None else self.billed
 
     def as_header(self) -> dict[str, str]:
-        """The header that asks for this behaviour, for the SDKs' `extra_headers`."""
+        """Return the header that asks for this behaviour, for the SDKs' `extra_headers`."""
         return {BEHAVIOUR_HEADER: json.dumps(msgspec.to_builtins(self))}
 
 
@@ -92,12 +92,12 @@ class Script:
         self._default = default
 
     def queue(self, *behaviours: Behaviour) -> None:
-        """One for each of the next requests, in the order of their arrival."""
+        """Queue one behaviour for each of the next requests, in the order of their arrival."""
         with self._lock:
             self._queue.extend(behaviours)
 
     def always(self, behaviour: Behaviour, *, model: str = "") -> None:
-        """From now on, for this model, or for all that have none of their own."""
+        """Set the behaviour from now on, for this model, or for all that have none of their own."""
         with self._lock:
             if model:
                 self._by_model[model] = behaviour
@@ -105,6 +105,6 @@ class Script:
                 self._default = behaviour
 
     def next_for(self, model: str) -> Behaviour:
-        """What the request that just came is to meet with."""
+        """Return the behaviour that the request that just came meets with."""
         with self._lock:
             return self._queue.popleft() if self._queue else self._by_model.get(model, self._default)

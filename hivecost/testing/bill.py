@@ -50,6 +50,7 @@ class BilledTokens(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def total_tokens(self) -> int:
+        """Input and output tokens together."""
         return self.input_tokens + self.output_tokens
 
 
@@ -64,11 +65,11 @@ class TokenRates(msgspec.Struct, frozen=True):
 
     @classmethod
     def flat(cls, input: int, output: int) -> TokenRates:
-        """Cached or not, input is input."""
+        """Return rates at which input costs the same, cached or not."""
         return cls(input, output, input, input, input)
 
     def cost_nanousd(self, usage: Usage) -> int:
-        """Each token at the rate of its kind; reasoning is output."""
+        """Return the cost in nano-USD, each token at the rate of its kind; reasoning is output."""
         plain = usage.input_tokens - usage.cache_read_tokens - usage.cache_write_tokens
         return (
             plain * self.input
@@ -80,7 +81,7 @@ class TokenRates(msgspec.Struct, frozen=True):
 
 
 def sum_tokens(entries: Iterable[BillEntry], *, model: str | None = None) -> BilledTokens:
-    """The tokens that were billed, for all models or for one."""
+    """Return the tokens that were billed, for all models or for one."""
     usages = [entry.usage for entry in entries if entry.billed and model in (None, entry.model)]
     sums = {
         name: sum(getattr(usage, name) for usage in usages)
@@ -91,7 +92,10 @@ def sum_tokens(entries: Iterable[BillEntry], *, model: str | None = None) -> Bil
 
 
 def sum_nanousd(entries: Iterable[BillEntry], rates: Mapping[str, TokenRates]) -> int:
-    """What the entries cost at these rates by model. Raises PriceUnknownError for a billed model that has none."""
+    """Return what the entries cost at these rates by model, in nano-USD.
+
+    Raise PriceUnknownError for a billed model that has none.
+    """
     total = 0
     for entry in entries:
         if entry.billed and entry.model not in rates:
@@ -102,10 +106,10 @@ def sum_nanousd(entries: Iterable[BillEntry], rates: Mapping[str, TokenRates]) -
 
 
 def read_bill(path: str | Path) -> list[BillEntry]:
-    """The entries of a bill file, oldest first.
+    """Return the entries of a bill file, oldest first.
 
     A last line without its end is left out: its writer died writing, so it never answered.
-    Raises msgspec.DecodeError when anything before it is no bill entry.
+    Raise msgspec.DecodeError when anything before it is no bill entry.
     """
     lines = Path(path).read_bytes().split(b"\n")[:-1]
     return [msgspec.json.decode(line, type=BillEntry) for line in lines]
@@ -153,6 +157,6 @@ class Bill:
             return self._changed.wait_for(lambda: len(self._entries) >= count, timeout_s)
 
     def entries(self) -> Sequence[BillEntry]:
-        """A copy of what is billed so far, oldest first."""
+        """Return a copy of what is billed so far, oldest first."""
         with self._changed:
             return list(self._entries)

@@ -34,11 +34,11 @@ class FakeClock:
         self._changed: anyio.Event | None = None
 
     def now_ns(self) -> int:
-        """Nanoseconds since 1970-01-01 UTC."""
+        """Return nanoseconds since 1970-01-01 UTC."""
         return self._start_ns + self._elapsed_ns
 
     def monotonic_s(self) -> float:
-        """Seconds since the clock was made."""
+        """Return seconds since the clock was made."""
         return self._elapsed_ns / 10**9
 
     @property
@@ -49,7 +49,7 @@ class FakeClock:
     def advance(self, seconds: float) -> None:
         """Move time on and wake, in the order of their deadlines, those whose time has come.
 
-        They run at the caller's next `await`. Raises ValueError for a negative step.
+        They run at the caller's next `await`. Raise ValueError for a negative step.
         """
         if seconds < 0:
             raise ValueError(f"time cannot go back: advance({seconds})")

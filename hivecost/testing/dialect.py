@@ -14,8 +14,10 @@ PositiveInt = Annotated[int, msgspec.Meta(ge=1)]
 
 
 class Frames(msgspec.Struct, frozen=True):
-    """A stream, most often in server-sent events. Only `chunks` carry output, and only they are counted by cuts and
-    stalls."""
+    """A stream, most often in server-sent events.
+
+    Only `chunks` carry output, and only they are counted by cuts and stalls.
+    """
 
     opening: list[bytes]
     chunks: list[bytes]
@@ -37,23 +39,23 @@ class Dialect(Protocol):
 
     @property
     def FLAVOR(self) -> str:  # noqa: N802  # a module's constant
-        """Its name on the bill."""
+        """The name of the dialect on the bill."""
         ...
 
     def read(self, body: bytes, place: Place) -> Call:
-        """The request. Raises msgspec.DecodeError, with words for the client, for one that cannot be read."""
+        """Return the request. Raise msgspec.DecodeError, with words for the client, for one that cannot be read."""
         ...
 
     def answer(self, made: Generation) -> dict[str, Any]:
-        """The body of an answer in one piece."""
+        """Return the body of an answer in one piece."""
         ...
 
     def stream(self, made: Generation) -> Frames:
-        """The same as a stream."""
+        """Return the answer as a stream."""
         ...
 
     def error(self, status: int, message: str, request_id: str) -> dict[str, Any]:
-        """The body of an error."""
+        """Return the body of an error."""
         ...
 
 
@@ -64,10 +66,10 @@ def framed(
     delta: Callable[[int, Block, str], bytes],
     closed: Callable[[int, Block], list[bytes]],
 ) -> Frames:
-    """The blocks one after the other, each opened, filled piece by piece, and closed; the callbacks get its index.
+    """Return the blocks one after the other, each opened, filled piece by piece, and closed.
 
-    They are called in the order in which their frames are sent. A block's first chunk also carries the end of the
-    block before it and its own beginning.
+    The callbacks get a block's index, and are called in the order in which their frames are sent. A block's first
+    chunk also carries the end of the block before it and its own beginning.
     """
     opening = opened(0, blocks[0])
     chunks = []
@@ -80,11 +82,11 @@ def framed(
 
 
 def sse(data: dict[str, Any], *, event: str = "") -> bytes:
-    """One server-sent event."""
+    """Return one server-sent event."""
     name = f"event: {event}\n" if event else ""
     return f"{name}data: {json.dumps(data)}\n\n".encode()
 
 
 def as_text(metadata: dict[str, Any] | None) -> dict[str, str]:
-    """A request's metadata, with its values as text."""
+    """Return a request's metadata, with its values as text."""
     return {name: str(value) for name, value in (metadata or {}).items()}

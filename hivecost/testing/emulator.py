@@ -172,17 +172,17 @@ class ProviderEmulator:
     def wait_for_bill(self, count: int, *, timeout_s: float = 10.0) -> None:
         """Return when the bill has so many entries, so that a test can cancel a call which has surely arrived.
 
-        Raises TimeoutError when they do not come.
+        Raise TimeoutError when they do not come.
         """
         if not self._bill.wait_for(count, timeout_s):
             raise TimeoutError(f"{len(self.bill)} of {count} requests reached the emulator in {timeout_s:g} s")
 
     def billed_tokens(self, *, model: str | None = None) -> BilledTokens:
-        """The sums of what was billed, for all models or for one."""
+        """Return the sums of what was billed, for all models or for one."""
         return sum_tokens(self.bill, model=model)
 
     def bill_nanousd(self, rates: Mapping[str, TokenRates]) -> int:
-        """The bill at these rates by model, in nano-USD. Raises PriceUnknownError for a billed model without one."""
+        """Return the bill at these rates by model, in nano-USD. Raise PriceUnknownError for a model without one."""
         return sum_nanousd(self.bill, rates)
 
     def _respond(self, request: Request) -> Reply:
@@ -226,7 +226,7 @@ class ProviderEmulator:
 
 
 def _routed(request: Request) -> tuple[Dialect | None, Place]:
-    """Whose route it is, and what the path says."""
+    """Return the dialect of the route, and what the path says."""
     if dialect := _ROUTES.get(f"{request.method} {request.path}"):
         return dialect, Place()
     for path, dialect in _PATHS if request.method == "POST" else ():
@@ -237,7 +237,7 @@ def _routed(request: Request) -> tuple[Dialect | None, Place]:
 
 
 def _free_reply(request: Request, request_id: str) -> Reply:
-    """What is on no bill: counts, models, and routes that there are not."""
+    """Return the answer to a request that is on no bill: counts, models, and routes that do not exist."""
     anthropic = request.path == _COUNT_TOKENS or "anthropic-version" in request.headers
     error = anthropic_messages.error if anthropic else openai_errors.error
     try:

@@ -40,7 +40,7 @@ class _Request(msgspec.Struct, frozen=True, rename="camel"):
 
 
 def read(body: bytes, place: Place) -> Call:
-    """Counts contents, system instruction and tools; the path says the model."""
+    """Read a call: contents, system instruction and tools are counted; the path names the model."""
     request = msgspec.json.decode(body, type=_Request)
     config = request.generation_config or _Config()
     return Call(
@@ -56,12 +56,12 @@ def read(body: bytes, place: Place) -> Call:
 
 
 def count(body: bytes) -> dict[str, Any]:
-    """The answer of `countTokens`: what `read` counts. Raises msgspec.DecodeError as it does."""
+    """Return the answer of `countTokens`: what `read` counts. Raise msgspec.DecodeError as it does."""
     return {"totalTokens": _prompt_tokens(msgspec.json.decode(body, type=_Request))}
 
 
 def answer(made: Generation) -> dict[str, Any]:
-    """A `GenerateContentResponse`."""
+    """Return a `GenerateContentResponse`."""
     parts = [_part(made, index, block) for index, block in enumerate(made.blocks)]
     return _response(
         made, [_candidate(index, parts, _reason(made)) for index in range(made.call.choices)], _usage(made.usage)
@@ -69,10 +69,10 @@ def answer(made: Generation) -> dict[str, Any]:
 
 
 def stream(made: Generation) -> Frames:
-    """One chunk for each token of text, and one for each tool call, which is never cut into pieces.
+    """Return a chunk for each token of text, and one for each tool call, which is never cut into pieces.
 
-    Each has the usage so far, the last one all of it and the reason to end. The list of a stream that nobody asked
-    events for is the same, element by element.
+    Each has the usage so far, the last one all of it and the reason to end. A stream that is a list, because nobody
+    asked for events, has the same elements.
     """
     encode = _element if made.call.as_list else sse
     bodies = [
@@ -96,7 +96,7 @@ def stream(made: Generation) -> Frames:
 
 
 def error(status: int, message: str, request_id: str) -> dict[str, Any]:
-    """`{"error": {code, message, status}}`."""
+    """Return `{"error": {code, message, status}}`."""
     kind = _STATUSES.get(status, "INTERNAL" if status >= 500 else "FAILED_PRECONDITION")
     return {"error": {"code": status, "message": f"{message} (request {request_id})", "status": kind}}
 
@@ -124,7 +124,10 @@ def _part(made: Generation, index: int, block: Block) -> dict[str, Any]:
 
 
 def _stream_parts(made: Generation) -> list[dict[str, Any]]:
-    """A part for each piece. A tool call comes whole with its last piece; those before it are empty, and count."""
+    """Return a part for each piece.
+
+    A tool call comes whole with its last piece; those before it are empty, and count.
+    """
     parts: list[dict[str, Any]] = []
     for index, block in enumerate(made.blocks):
         if block.tool:
@@ -146,7 +149,7 @@ def _response(made: Generation, candidates: list[dict[str, Any]], usage: dict[st
 
 
 def _so_far(usage: Usage) -> dict[str, Any]:
-    """What the first chunks say: the prompt, and no count of the answer yet."""
+    """Return what the first chunks say: the prompt, and no count of the answer yet."""
     return {"promptTokenCount": usage.input_tokens, "totalTokenCount": usage.input_tokens}
 
 

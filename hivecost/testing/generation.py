@@ -48,6 +48,7 @@ class Block(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> str:
+        """The pieces together."""
         return "".join(self.pieces)
 
 
@@ -69,10 +70,12 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def text(self) -> str:
+        """The text of all blocks that are no tool calls."""
         return "".join(block.text for block in self.blocks if not block.tool)
 
     @property
     def calls_tools(self) -> bool:
+        """Whether any block is a tool call."""
         return any(block.tool for block in self.blocks)
 
     @property
@@ -81,12 +84,12 @@ class Generation(msgspec.Struct, frozen=True, kw_only=True):
         return sum(len(block.pieces) for block in self.blocks) * self.call.choices
 
     def report(self, usage: dict[str, Any], key: str = "usage") -> dict[str, Any]:
-        """`{key: …}` with the override laid over it, or nothing where it is to be omitted."""
+        """Return `{key: …}` with the override laid over the usage, or nothing where it is to be omitted."""
         return {} if self.omit_usage else {key: usage | self.usage_override}
 
 
 def generate(call: Call, behaviour: Behaviour, *, request_id: str, created_s: int) -> Generation:
-    """The answer in full: blocks or usage as scripted, else derived from the request."""
+    """Return the answer in full: blocks or usage as scripted, else derived from the request."""
     wanted = [] if call.dimensions else _wanted_blocks(call, behaviour)
     blocks = wanted if call.max_tokens is None else list(_cut(wanted, call.max_tokens))
     output_tokens = sum(len(block.pieces) for block in blocks) * call.choices
@@ -125,7 +128,7 @@ def _wanted_text(behaviour: Behaviour) -> str:
 
 
 def _cut(blocks: Iterable[Block], max_tokens: int) -> Iterable[Block]:
-    """The blocks up to `max_tokens`; the last one may end in the middle."""
+    """Yield the blocks up to `max_tokens`; the last one may end in the middle."""
     left = max_tokens
     for block in blocks:
         if left <= 0:
@@ -135,7 +138,7 @@ def _cut(blocks: Iterable[Block], max_tokens: int) -> Iterable[Block]:
 
 
 def billed_usage(generation: Generation, behaviour: Behaviour, *, sent_chunks: int | None = None) -> Usage:
-    """What is charged: nothing unless billed; a cut stream up to its last chunk, anything else in full.
+    """Return what is charged: nothing unless billed; a cut stream up to its last chunk, anything else in full.
 
     Reasoning comes before the first chunk, so that is charged in full.
     `sent_chunks` are those of a stream that stopped when its client hung up.

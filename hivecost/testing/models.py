@@ -22,7 +22,7 @@ _CREATED_S: Final = 1_735_689_600
 
 
 def listing(*, anthropic: bool) -> dict[str, Any]:
-    """All models of one provider, in one page of its own form."""
+    """Return all models of one provider, in one page of its own form."""
     models = [entry for name in _LISTED if (entry := model(name, anthropic=anthropic))]
     if not anthropic:
         return {"object": "list", "data": models}
@@ -30,7 +30,7 @@ def listing(*, anthropic: bool) -> dict[str, Any]:
 
 
 def model(name: str, *, anthropic: bool) -> dict[str, Any] | None:
-    """One of them; None for a name that the provider does not list."""
+    """Return one of the models; None for a name that the provider does not list."""
     if name not in _LISTED or name.startswith("claude") != anthropic:
         return None
     if anthropic:

@@ -36,7 +36,7 @@ class _Request(msgspec.Struct, frozen=True):
 
 
 def read(body: bytes, place: Place) -> Call:
-    """Counts messages and tools; usage is part of a stream only if `stream_options` asks for it."""
+    """Read a call: messages and tools are counted; a stream has usage only if `stream_options` asks for it."""
     request = msgspec.json.decode(body, type=_Request)
     return Call(
         model=request.model,
@@ -51,7 +51,7 @@ def read(body: bytes, place: Place) -> Call:
 
 
 def answer(made: Generation) -> dict[str, Any]:
-    """A `chat.completion`."""
+    """Return a `chat.completion`."""
     tools = [_tool_call(made, index, block, block.text) for index, block in _tools(made)]
     message: dict[str, Any] = {
         "role": "assistant",
@@ -69,7 +69,10 @@ def answer(made: Generation) -> dict[str, Any]:
 
 
 def stream(made: Generation) -> Frames:
-    """`chat.completion.chunk`s: role, text, tool calls, finish reason, usage if it was asked for, `[DONE]`."""
+    """Return `chat.completion.chunk`s.
+
+    They are the role, text, tool calls, the finish reason, usage if it was asked for, and `[DONE]`.
+    """
     envelope = _envelope(made, "chat.completion.chunk")
     include_usage = made.call.include_usage
     if include_usage:
@@ -91,7 +94,7 @@ def stream(made: Generation) -> Frames:
 
 
 def _deltas(made: Generation) -> Iterator[dict[str, Any]]:
-    """One for each token; the first of a tool call also names the tool."""
+    """Yield a delta for each token; the first of a tool call also names the tool."""
     yield from ({"content": piece} for block in made.blocks if not block.tool for piece in block.pieces)
     for index, block in _tools(made):
         first, *further = block.pieces

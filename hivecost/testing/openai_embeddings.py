@@ -29,7 +29,7 @@ class _Request(msgspec.Struct, frozen=True):
 
 
 def read(body: bytes, place: Place) -> Call:
-    """Counts each text, or the tokens that are given as numbers."""
+    """Read a call: each text is counted, or the tokens that are given as numbers."""
     request = msgspec.json.decode(body, type=_Request)
     whole = isinstance(request.input, str) or all(isinstance(item, int) for item in request.input)
     inputs: list[Any] = [request.input] if whole else list(request.input)
@@ -43,7 +43,7 @@ def read(body: bytes, place: Place) -> Call:
 
 
 def answer(made: Generation) -> dict[str, Any]:
-    """A list of unit vectors, each along an axis of its own: they mean nothing."""
+    """Return a list of unit vectors, each along an axis of its own: they mean nothing."""
     data = [
         {"object": "embedding", "index": index, "embedding": _embedding(made.call, index)}
         for index in range(made.call.choices)
@@ -54,7 +54,7 @@ def answer(made: Generation) -> dict[str, Any]:
 
 
 def stream(made: Generation) -> Frames:
-    """Nothing: no request for embeddings asks for a stream."""
+    """Return no frames: no request for embeddings asks for a stream."""
     return Frames(opening=[], chunks=[], closing=[])
 
 

@@ -33,7 +33,7 @@ class _Request(msgspec.Struct, frozen=True):
 
 
 def read(body: bytes, place: Place) -> Call:
-    """Counts input, instructions and tools."""
+    """Read a call: input, instructions and tools are counted."""
     request = msgspec.json.decode(body, type=_Request)
     return Call(
         model=request.model,
@@ -47,7 +47,7 @@ def read(body: bytes, place: Place) -> Call:
 
 
 def answer(made: Generation) -> dict[str, Any]:
-    """A `response`: completed, or incomplete where `max_output_tokens` ended it."""
+    """Return a `response`: completed, or incomplete where `max_output_tokens` ended it."""
     reason = {"reason": "max_output_tokens"} if made.is_cut_short else None
     output = [_item(made, index, block, _status(made), block.text) for index, block in enumerate(made.blocks)]
     body = _response(made, _status(made), output)
@@ -55,7 +55,7 @@ def answer(made: Generation) -> dict[str, Any]:
 
 
 def stream(made: Generation) -> Frames:
-    """The events of a `response` from created to completed or incomplete; the last one carries the usage."""
+    """Return the events of a `response` from created to completed or incomplete; the last one carries the usage."""
     number = count()
     # The frames are built in the order they are sent in: they are numbered.
 

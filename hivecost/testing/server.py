@@ -83,16 +83,19 @@ class LoopbackServer(ThreadingHTTPServer):
         self.server_close()
 
     def server_bind(self) -> None:
+        """Bind without asking a resolver for the host's name."""
         # HTTPServer would ask the resolver for a name, which can take seconds where there is no network.
         socketserver.TCPServer.server_bind(self)
         self.server_name, self.server_port = HOST, self.socket.getsockname()[1]
 
     def process_request(self, request: Any, client_address: Any) -> None:
+        """Serve a connection, which `stop` then knows."""
         with self._changed:
             self._connections.add(request)
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve a connection to its end, after which `stop` does not wait for it."""
         try:
             super().process_request_thread(request, client_address)
         finally:
@@ -101,6 +104,7 @@ class LoopbackServer(ThreadingHTTPServer):
                 self._changed.notify_all()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
+        """Report an error, but for a client that hangs up."""
         # A client that hangs up is no fault of ours: cancelling requests is what many tests do.
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)
@@ -132,7 +136,7 @@ class _Handler(BaseHTTPRequestHandler):
     do_GET = do_PUT = do_PATCH = do_DELETE = do_POST  # noqa: N815  # the names that http.server calls
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing: stderr belongs to the test that runs us."""
+        """Log nothing: stderr belongs to the test that runs us."""
 
     def _body_length(self) -> int | None:
         text = self.headers.get("content-length", "0")
@@ -195,7 +199,7 @@ class _Handler(BaseHTTPRequestHandler):
         return is_due(reply.cut_after_chunks) or self._is_left(reply)
 
     def _is_left(self, reply: Reply) -> bool:
-        """Whether the reply is to stop when its client hangs up, and it has."""
+        """Tell whether the reply is to stop when its client hangs up, and it has."""
         if reply.on_end is None:
             return False
         try:

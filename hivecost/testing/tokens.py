@@ -15,12 +15,12 @@ _LOREM: Final = (
 
 
 def count_tokens(text: str) -> int:
-    """Four characters are a token; a begun one counts."""
+    """Return the number of tokens: four characters are one, and a begun one counts."""
     return -(-len(text) // CHARACTERS_PER_TOKEN)
 
 
 def prompt_tokens(*parts: object) -> int:
-    """What a prompt counts: `PROMPT_OVERHEAD_TOKENS`, and the characters of all string values in `parts` over four.
+    """Return a prompt's count: `PROMPT_OVERHEAD_TOKENS`, and the characters of all strings in `parts` over four.
 
     `parts` are the JSON values of the request that the model reads: messages, system prompt, tools. Keys do not count,
     values do at any depth, roles included.
@@ -39,11 +39,11 @@ def prompt_tokens(*parts: object) -> int:
 
 
 def split_tokens(text: str) -> list[str]:
-    """The text as a list of its tokens, which joined are the text."""
+    """Return the text as a list of its tokens, which joined are the text."""
     return [text[at : at + CHARACTERS_PER_TOKEN] for at in range(0, len(text), CHARACTERS_PER_TOKEN)]
 
 
 def lorem(tokens: int) -> str:
-    """A text of exactly so many tokens, always the same."""
+    """Return a text of exactly so many tokens, always the same."""
     length = tokens * CHARACTERS_PER_TOKEN
     return (_LOREM * (length // len(_LOREM) + 1))[:length]

@@ -93,7 +93,7 @@ def unreadable(error: Exception) -> UsageReading:
 
 
 def _of_models(table: Mapping[str, Mapping[str, Any]]) -> UsageReading:
-    """What each model used, as frameworks sum it up."""
+    """Return what each model used, as frameworks sum it up."""
     passes = tuple(
         UsagePass(read_found(Found({}, used), flavor_of(Found({}, used))).usage, model) for model, used in table.items()
     )
@@ -108,7 +108,10 @@ def _of_models(table: Mapping[str, Mapping[str, Any]]) -> UsageReading:
 
 
 def _of_our_own(reading: UsageReading, usage: Mapping[str, Any]) -> UsageReading:
-    """Whoever says that the names are ours means no others: a slip of one must not pass for a count of zero."""
+    """Return the reading of usage whose flavor is said to be ours, invalid where a name is not.
+
+    A slip of a name must not pass for a count of zero.
+    """
     strange = next((name for name, count in usage.items() if name not in _COUNT_FIELDS and count is not None), None)
     texts = [
         f"{name} must be a whole number, got {spoken_value(count)}"
@@ -126,7 +129,7 @@ def _of_our_own(reading: UsageReading, usage: Mapping[str, Any]) -> UsageReading
 
 
 def read_found(found: Found, flavor: str) -> UsageReading:
-    """The usage part, as one of this shape."""
+    """Return the reading of a usage part of this shape."""
     response, usage = found.response, found.usage
     facts = identity_of(response, usage, flavor)
     counts, fees = _counted(response, usage, flavor, facts.model)
@@ -170,7 +173,7 @@ def read_found(found: Found, flavor: str) -> UsageReading:
 
 
 def with_output(usage: Usage, size: int) -> tuple[Usage, str]:
-    """The usage of an answer of so many bytes that counts no output, and what is in doubt about it.
+    """Return the usage of an answer of so many bytes that counts no output, and what is in doubt about it.
 
     All zeros are no count. What is billed by the second or by the piece may have a text that is not billed.
     """
@@ -187,7 +190,7 @@ def _with_output(runs: Runs, size: int) -> tuple[Runs, str]:
 
 
 def _checked(counts: Mapping[str, int], taken: Counts) -> tuple[Usage, UsageStatus, str]:
-    """The usage; where it cannot be, the nearest one that can, and why."""
+    """Return the usage; where it is impossible, the nearest possible one, and why."""
     if _COUNT_FIELDS.isdisjoint(counts):
         return Usage(), _MISSING, taken.unread_reason or _SAYS_NOTHING
     try:
@@ -211,7 +214,7 @@ def _counted(response: Mapping[str, Any], usage: Mapping[str, Any], flavor: str,
 
 
 def _take_cohere(counts: Counts, usage: Mapping[str, Any]) -> None:
-    """What the model saw is no part of what is billed: neither its tokens, nor how many of them were cached."""
+    """Take the billed units of Cohere alone: the model also saw tokens, some of them cached, that are not billed."""
     if view(usage.get("billed_units")):
         counts.found.pop("cache_read_tokens", None)
     else:
@@ -244,7 +247,7 @@ def _runs(usage: Usage, part: Mapping[str, Any], requests: int, flavor: str) -> 
 
 
 def _runs_around(runs: Runs, response: Mapping[str, Any], flavor: str) -> Runs:
-    """The runs that stand beside the usage, where they are not less than it."""
+    """Return the runs that stand beside the usage, where they are not less than it."""
     for key in AROUND:
         listed = runs_around(response, key)
         passes = tuple(UsagePass(_run(flavor, usage).usage, model) for usage, model in listed)
@@ -258,7 +261,7 @@ def _runs_around(runs: Runs, response: Mapping[str, Any], flavor: str) -> Runs:
 
 
 def _iterations(around: Usage, iterations: list[Mapping[str, Any]]) -> Runs:
-    """Anthropic's passes; what is counted around them are the messages, which must be among them."""
+    """Return Anthropic's passes; the counts around them are those of the messages, which must be among them."""
     readings = [_run("anthropic", run) for run in iterations]
     doubt = next((one.reason for one in readings if one.status is not _OK), "")
     passes = [UsagePass(one.usage, model_of(run)) for one, run in zip(readings, iterations, strict=True)]
@@ -279,7 +282,7 @@ def _run(flavor: str, usage: Mapping[str, Any]) -> UsageReading:
 
 
 def _possible(counts: Mapping[str, int]) -> Usage:
-    """The nearest usage that can be: parts are cut to what includes them."""
+    """Return the nearest possible usage: parts are cut to what includes them."""
     kept = {name: min(counts.get(name, 0), TOKENS_PER_TURN_MAX) for name in USAGE_FIELDS}
     kept["cache_read_tokens"] = min(kept["cache_read_tokens"], kept["input_tokens"])
     kept["cache_write_tokens"] = min(kept["cache_write_tokens"], kept["input_tokens"] - kept["cache_read_tokens"])

@@ -51,7 +51,7 @@ _PLACES: Final = _ITEM_LISTS | _GROUNDED | _TERMS
 
 
 def reported_nanousd(response: Mapping[str, Any], usage: Mapping[str, Any]) -> int | None:
-    """The provider's own bill; None where it names none, or none that can be.
+    """Return the provider's own bill in nano-USD; None where it names none, or an impossible one.
 
     xAI's `cost_in_usd_ticks` are 10**-10 USD. Perplexity says `cost.total_cost`, LiteLLM `response_cost`, and 0.0 for
     models it has no price for. OpenRouter says `cost`; with a key of one's own the spend is upstream, and the fee alone
@@ -90,7 +90,7 @@ def _openrouter(usage: Mapping[str, Any], cost: object) -> int | None:
 
 
 def nanousd_of(value: object) -> int | None:
-    """A foreign amount in USD as nano-USD; None when it is no finite, non-negative, believable number."""
+    """Return a foreign amount in USD as nano-USD; None when it is no finite, non-negative, believable number."""
     if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
         return None
     try:
@@ -129,7 +129,7 @@ class Fees:
         self._take_terms(response, usage, model)
 
     def _take_terms(self, response: Mapping[str, Any], usage: Mapping[str, Any], model: str) -> None:
-        """What changes the price and has none."""
+        """Take the terms that change the price and have none of their own."""
         context = text(usage.get("search_context_size"))
         if context in _SEARCH_CONTEXTS and _SONAR.search(model) and not view(usage.get("cost")):
             self.doubts.append(f"the fee is that of a high search context, and this one was {context}")
@@ -201,18 +201,18 @@ class Fees:
 
 
 def _is_search(kind: str, item: Mapping[str, Any]) -> bool:
-    """A web search that is billed; opening a page it found is not."""
+    """Tell whether the item is a web search that is billed; opening a page it found is not."""
     return kind == "web_search_call" and text(view(item.get("action")).get("type")) in {"", "search"}
 
 
 def is_billed_by_prompt(model: str) -> bool:
-    """Whether it is a Gemini whose searches are billed once for a prompt, however many there are."""
+    """Tell whether the model is a Gemini whose searches are billed once for a prompt, however many there are."""
     version = _GEMINI_VERSION.search(model)
     return version is not None and int(version[1]) in _PER_PROMPT
 
 
 def _container_of(item: Mapping[str, Any], kind: str) -> str:
-    """The container of a shell, where it is not one of the caller's own."""
+    """Return the container of a shell, where it is not one of the caller's own."""
     if kind != "shell_call":
         return ""
     return text(view(item.get("environment")).get("container_id")) or _LOCAL
@@ -231,7 +231,7 @@ def _items_of(response: Mapping[str, Any]) -> list[Any]:
 
 
 def queries_of(answer: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """What of an answer or an event of Gemini's says that it searched, as a stream keeps it."""
+    """Yield the parts of Gemini's answer or event that say that it searched, in the form that a stream keeps."""
     if _GROUNDED.isdisjoint(answer):
         return
     kept, candidates = items(answer.get("grounding")), items(answer.get("candidates"))

@@ -135,7 +135,7 @@ class Counts:
             self.take(view(value), place, path, depth + 1)
 
     def _take_entry(self, entry: Mapping[str, Any], place: str, path: str) -> None:
-        """One of a list: the tokens of a modality (Gemini), or those written for a time (Bedrock)."""
+        """Take one entry of a list: the tokens of a modality (Gemini), or those written for a time (Bedrock)."""
         kind, counted = "", None
         for key, value in entry.items():
             name = snake_name(name_of(key))
@@ -162,7 +162,7 @@ class Counts:
             self.unread[there] = int(count) if count.is_integer() else 1
 
     def _checked(self, value: object, name: str) -> int:
-        """The value as a count, 0 with a remembered fault when it is none."""
+        """Return the value as a count; 0 when it is none, with the problem noted."""
         whole = type(value) is float and isfinite(value) and value.is_integer()
         if type(value) is str and _is_number(value) and len(value) <= _DIGITS_MAX:
             value = int(value)
@@ -177,7 +177,7 @@ class Counts:
 
 
 def _is_nothing(known: Name, value: object) -> bool:
-    """Whether an SDK means that nothing was sent: by a sentinel, or by what remains of Mistral's in JSON."""
+    """Tell whether an SDK means that nothing was sent: by a sentinel, or by what remains of Mistral's in JSON."""
     return type(value).__name__ in _SENTINELS or (known.field == "audio_seconds" and value == {})
 
 
@@ -230,7 +230,7 @@ def placed(counts: Counts, flavor: str, *, hides_thoughts: bool = False) -> Plac
 
 
 def _unlike_total(found: dict[str, int], beside: _Beside, total: int, name: str, hides_thoughts: bool) -> Placed:
-    """No way to read the parts gives the total."""
+    """Return the counts where no way to read the parts gives the total."""
     rest = total - _sum(found, beside)
     inclusive = _inclusive(found, beside)
     if rest > 0 and hides_thoughts:
@@ -243,7 +243,7 @@ def _unlike_total(found: dict[str, int], beside: _Beside, total: int, name: str,
 
 
 def _written(counts: Counts) -> dict[str, int]:
-    """The counts; those written to a cache are the larger of their total and its two lifetimes."""
+    """Return the counts; those written to a cache are the larger of their total and its two lifetimes."""
     found = counts.found.copy()
     found.pop("", None)  # what is known, and counts nothing
     if "write_5m" in found or "cache_write_1h_tokens" in found:
@@ -277,7 +277,7 @@ def _without_total(found: dict[str, int], usual: _Beside, counts: Counts, flavor
 
 
 def _possible_ways(found: Mapping[str, int], usual: _Beside) -> Iterator[_Beside]:
-    """Ways to read the parts that there are, those nearest to the usual one first."""
+    """Yield the ways to read the parts that there are, those nearest to the usual one first."""
     parts = ("reasoning_tokens", "tool_use_prompt_tokens", "citation_tokens")
     there = (_cached(found) > 0, *(found.get(part, 0) > 0 for part in parts))
     choices = [(one, not one) if is_there else (one,) for one, is_there in zip(usual, there, strict=True)]
@@ -292,7 +292,7 @@ def _cached(found: Mapping[str, int]) -> int:
 
 
 def _is_possible(found: Mapping[str, int], beside: _Beside) -> bool:
-    """No part is larger than what is said to include it."""
+    """Tell whether no part is larger than what is said to include it."""
     cached, tool_use = _cached(found), found.get("tool_use_prompt_tokens", 0)
     read, said = found.get("input_tokens", 0), found.get("output_tokens", 0)
     return (

@@ -32,7 +32,10 @@ _SSE_LINE: Final = re.compile(r"event:\s*[\w.]+|data:\s*\[DONE\]|\[DONE\]")
 
 
 def answer_bytes(event: Mapping[str, Any]) -> int:
-    """Text, reasoning, refusals and tool calls that the event adds; of an event of no known shape, all its text."""
+    """Return the bytes of text, reasoning, refusals and tool calls that the event adds.
+
+    Of an event of no known shape, all its text counts.
+    """
     kind = text(event.get("type"))
     if kind.startswith("response."):
         delta = event.get("delta")
@@ -51,7 +54,7 @@ def answer_bytes(event: Mapping[str, Any]) -> int:
 
 
 def generated_bytes(response: Mapping[str, Any]) -> int:
-    """What a whole answer brought, where its provider puts it; 0 for one of no known shape."""
+    """Return the bytes of a whole answer's output, where its provider puts it; 0 for one of no known shape."""
     if "choices" in response:
         choices = [view(choice) for choice in items(response["choices"])]
         return sum(_size(choice.get("message") or choice.get("text") or choice.get("delta")) for choice in choices)
@@ -61,7 +64,7 @@ def generated_bytes(response: Mapping[str, Any]) -> int:
 
 
 def plain_text_bytes(chunk: object) -> int:
-    """The bytes of a chunk that is bare text; 0 for any other, and for the frame of server-sent events."""
+    """Return the bytes of a chunk that is bare text; 0 for any other, and for the frame of server-sent events."""
     if isinstance(chunk, bytes | bytearray):
         return len(chunk)
     if not isinstance(chunk, str) or _SSE_LINE.fullmatch(chunk.strip()):

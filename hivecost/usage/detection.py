@@ -119,7 +119,7 @@ class Found(msgspec.Struct, frozen=True):
 
 
 def find_usage(payload: object) -> Found:
-    """Looks through events and batch lines down to the usage; a payload that is only usage is its own."""
+    """Find the usage below events and batch lines; a payload that is only usage is its own."""
     body = view(payload)
     is_batch = not _BATCH_KEYS.isdisjoint(body) or {"key", "response"} <= body.keys()
     found = _search(body, {}, _DEPTH_MAX)
@@ -129,7 +129,7 @@ def find_usage(payload: object) -> Found:
 
 
 def _search(body: Mapping[str, Any], around: Mapping[str, Any], depth: int) -> Found | None:
-    """The first usage in the body or in what it wraps, with what stands around it."""
+    """Find the first usage in the body or in what it wraps, with what stands around it."""
     if "attributes" in body:
         rest = {name: part for name, part in body.items() if name != "attributes"}
         body = {**rest, **_attributes(body["attributes"])}
@@ -158,7 +158,7 @@ def _search(body: Mapping[str, Any], around: Mapping[str, Any], depth: int) -> F
 
 
 def _wrapped(part: object) -> Mapping[str, Any]:
-    """The only answer that the part is, or that is in a list of one."""
+    """Return the only answer that the part is, or that is in a list of one."""
     for _ in range(2):
         if isinstance(part, list | tuple) and len(part) == 1:
             part = part[0]
@@ -166,7 +166,10 @@ def _wrapped(part: object) -> Mapping[str, Any]:
 
 
 def _of_langchain(message: Mapping[str, Any], usage: Mapping[str, Any]) -> Found:
-    """A message of LangChain's: what it tells of the provider's answer stands apart, and its counts are not all."""
+    """Return the usage of a LangChain message.
+
+    What it tells of the provider's answer stands apart, and its own counts are not all.
+    """
     metadata = view(message["response_metadata"])
     theirs = _usage_part(metadata)
     more = {name: theirs[name] for name in _PASSED_ON if theirs.get(name) is not None}
@@ -175,8 +178,10 @@ def _of_langchain(message: Mapping[str, Any], usage: Mapping[str, Any]) -> Found
 
 
 def _of_vercel(result: Mapping[str, Any], usage: Mapping[str, Any]) -> Mapping[str, Any]:
-    """A result of Vercel's AI SDK: before version 6, what a provider cached stands apart, and Anthropic's counts are
-    exclusive of it."""
+    """Return the usage in a result of Vercel's AI SDK.
+
+    Before version 6, what a provider cached stands apart, and Anthropic's counts are exclusive of it.
+    """
     metadata = view(result["providerMetadata"])
     claude, openai = view(metadata.get("anthropic")), view(metadata.get("openai"))
     if "inputTokenDetails" in usage or "totalUsage" in result:
@@ -194,7 +199,7 @@ def _of_vercel(result: Mapping[str, Any], usage: Mapping[str, Any]) -> Mapping[s
 
 
 def by_model(payload: object) -> dict[str, Mapping[str, Any]]:
-    """The usage of each model, where the payload is a table of sums; empty for whatever is none."""
+    """Return the usage of each model, where the payload is a table of sums; empty for anything else."""
     table = view(payload)
     if not 0 < len(table) <= _MODELS_MAX:
         return {}
@@ -203,7 +208,7 @@ def by_model(payload: object) -> dict[str, Mapping[str, Any]]:
 
 
 def answer_id_of(response: Mapping[str, Any]) -> str:
-    """The provider's id of an answer; "" when it gives none."""
+    """Return the provider's id of an answer; "" when it gives none."""
     for key in _ID_KEYS:
         if found := text(response.get(key)):
             return found
@@ -214,7 +219,7 @@ def answer_id_of(response: Mapping[str, Any]) -> str:
 
 
 def why_no_turn(found: Found) -> str:
-    """Why usage that was found is that of no call: a span around calls, or a count that was asked for; else ""."""
+    """Say why usage is not that of a call: it is of a span around calls, or a count that was asked for; else ""."""
     usage, response = found.usage, found.response
     if not (_SPAN_FACTS.isdisjoint(usage) and _SPAN_FACTS.isdisjoint(response)):
         parts = response if usage is response else {**response, **usage}
@@ -232,7 +237,10 @@ def why_no_turn(found: Found) -> str:
 
 
 def _attributes(attributes: object) -> dict[str, Any]:
-    """A span's attributes; OTLP/JSON lists them as `{"key": …, "value": {"intValue": "12"}}`, others nest them."""
+    """Return a span's attributes by name.
+
+    OTLP/JSON lists them as `{"key": …, "value": {"intValue": "12"}}`; others nest them.
+    """
     if not isinstance(attributes, list | tuple):
         flat = dict(view(attributes))
         for name in _NESTED_ATTRIBUTES:
@@ -285,7 +293,7 @@ def _usage_part(body: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def flavor_of(found: Found) -> str:
-    """The name of the shape, "" when it is none that is known."""
+    """Return the name of the shape; "" when it is none that is known."""
     usage = found.usage
     shape = _shape_of(frozenset(usage)) if len(usage) <= _KEYS_MAX else _shape_of.__wrapped__(frozenset(usage))
     if shape.startswith("chat"):
@@ -296,7 +304,7 @@ def flavor_of(found: Found) -> str:
 
 
 def _named_otherwise(shape: str, found: Found) -> str:
-    """The flavor where the names are also words of other things; "" where these are meant."""
+    """Return the flavor of names that are also words for other things; "" where those are meant."""
     usage, flavor = found.usage, "openai"
     if shape == "seconds":
         is_meant = "text" in found.response or "type" in usage
@@ -311,7 +319,7 @@ def _named_otherwise(shape: str, found: Found) -> str:
 
 @lru_cache(maxsize=1_024)
 def _shape_of(keys: frozenset[object]) -> str:  # noqa: PLR0911, PLR0912  # one line per shape reads best
-    """What the names say: a flavor, or one of several that the values have to tell apart."""
+    """Return what the names say: a flavor, or one of several that the values have to tell apart."""
     if any(isinstance(key, str) and key.startswith(PREFIXES) for key in keys):
         return "otel" if any(isinstance(key, str) and key.startswith("gen_ai.usage.") for key in keys) else "spans"
     if keys & _LLAMA:
@@ -360,7 +368,7 @@ def _tokens_flavor(found: Found) -> str:
 
 
 def _chat_flavor(found: Found, shape: str) -> str:
-    """Of `chat xai openrouter` and such: whose names there are besides, and whose model answered."""
+    """Return the flavor for `chat xai openrouter` and such, by the other names, and by the model that answered."""
     model = text(found.response.get("model")).lower()
     has_bill = "openrouter" in shape and _has_bill(found.usage)
     if "xai" in shape or "grok" in model.rsplit("/", 1)[-1]:

@@ -17,19 +17,22 @@ BYTES_PER_TOKEN: Final = 3
 
 
 def tokens_of(size: int) -> int:
-    """About how many tokens so many bytes are."""
+    """Return about how many tokens so many bytes are."""
     return -(-size // BYTES_PER_TOKEN)
 
 
 def size_of_answer(response: object) -> int:
-    """Bytes of UTF-8 that a whole answer brought, in any provider's shape; 0 where nobody can tell. Never raises."""
+    """Return the bytes of UTF-8 of a whole answer, in any provider's shape; 0 where nobody can tell.
+
+    Never raise.
+    """
     with suppress(Exception):  # a stranger's object may raise anything
         return generated_bytes(view(decoded(response)))
     return 0
 
 
 def estimated(reading: UsageReading, answer_bytes: int, prompt_tokens: int) -> UsageReading:
-    """The reading; where it says nothing of usage and something was read, with usage that is estimated.
+    """Return the reading; where it says nothing of usage and something was read, with usage that is estimated.
 
     `prompt_tokens` is 0 where nobody said how long the prompt was; the estimate is then of the answer alone.
     """

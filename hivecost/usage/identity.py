@@ -66,7 +66,7 @@ def _first(parts: Mapping[str, Any], keys: tuple[str, ...]) -> str:
 
 
 def _model(response: Mapping[str, Any], usage: Mapping[str, Any]) -> str:
-    """What answered; of a span, what it says of it."""
+    """Return the model that answered; of a span, what it says of it."""
     return (
         _first(response, _MODEL_KEYS)
         or _first(view(response.get("response_metadata")), _MODEL_KEYS)
@@ -78,7 +78,7 @@ def _model(response: Mapping[str, Any], usage: Mapping[str, Any]) -> str:
 
 
 def _named(response: Mapping[str, Any], usage: Mapping[str, Any], flavor: str) -> str:
-    """The host, where the answer names it or has what only that one writes."""
+    """Return the host, where the answer names it or has what only that one writes; else ""."""
     if "_hidden_params" in response:
         return text(view(response["_hidden_params"]).get("custom_llm_provider"))
     host = ""
@@ -121,7 +121,7 @@ def _hint(response: Mapping[str, Any], flavor: str, model: str) -> str:
 
 
 def _tier(response: Mapping[str, Any], usage: Mapping[str, Any]) -> str:
-    """The tier that was served, in the provider's words."""
+    """Return the tier that was served, in the provider's words."""
     if text(usage.get("speed")) == "fast":
         return "fast"
     keys = ("service_tier", "serviceTier", "traffic_type", "trafficType", *_SPAN_TIERS)

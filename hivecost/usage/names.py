@@ -255,20 +255,20 @@ class Place(NamedTuple):
 
 @lru_cache(maxsize=4_096)
 def place_of(place: str, key: str) -> Place:
-    """The place of a key in the part that stands at `place`; "" is the usage part itself."""
+    """Return the place of a key in the part that stands at `place`; "" is the usage part itself."""
     name = snake_name(key)
     here = f"{place}.{name}" if place else name
     return Place(NAMES.get(here), here, name, spoken_name(key))
 
 
 def section_in(place: str, name: str) -> str:
-    """The place of a part of this name in the part that stands at `place`."""
+    """Return the place of a part of this name in the part that stands at `place`."""
     section = SECTIONS.get(name, name)
     return section if not place or place == section else f"{place}.{section}"
 
 
 def snake_name(name: str) -> str:
-    """The name in snake_case, without what says that it is usage."""
+    """Return the name in snake_case, without a prefix that says that it is usage."""
     for prefix in PREFIXES:
         if name.startswith(prefix):
             name = name[len(prefix) :]
@@ -280,7 +280,7 @@ def snake_name(name: str) -> str:
 
 @lru_cache(maxsize=4_096)
 def is_count(path: str) -> bool:
-    """Whether a name says that it counts tokens, or something else."""
+    """Tell whether a name says that it counts tokens, or something else."""
     return _COUNTS.search(path) is not None and _MEASURES.search(path) is None
 
 
@@ -295,7 +295,7 @@ def _is_known(key: str) -> bool:
 
 
 def _is_new(key: str) -> bool:
-    """Whether a key that nobody knows yet says that it counts something, or is a part with counts."""
+    """Tell whether a key that nobody knows yet says that it counts something, or is a part with counts."""
     name = snake_name(key)
     if len(name) > _NAME_LENGTH_MAX or _NEW_NAME.fullmatch(name) is None:
         return False

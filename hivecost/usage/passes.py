@@ -30,12 +30,12 @@ _RUNS_MAX: Final = 1_000
 
 
 def runs_in(usage: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
-    """The usage of every run that is listed."""
+    """Return the usage of every run that is listed."""
     return [view(run) for run in items(usage.get(key))[:_RUNS_MAX] if view(run)]
 
 
 def runs_around(response: Mapping[str, Any], key: str) -> list[tuple[Mapping[str, Any], str]]:
-    """The usage of every run that is listed beside the sum, and its model."""
+    """Return the usage of every run that is listed beside the sum, and its model."""
     part = response.get(key)
     if key == BY_MODEL:
         return [(view(used), text(model)) for model, used in list(view(part).items())[:_RUNS_MAX] if view(used)]
@@ -48,12 +48,15 @@ def runs_around(response: Mapping[str, Any], key: str) -> list[tuple[Mapping[str
 
 
 def model_of(run: Mapping[str, Any]) -> str:
-    """The model of a pass where it has one of its own."""
+    """Return the model of a pass where it has one of its own."""
     return text(run.get("model"))
 
 
 def split(usage: Usage, requests: int) -> tuple[UsagePass, ...]:
-    """A sum over `requests` requests as so many equal ones, to a token: a step that one is below, its part is below."""
+    """Split a sum over `requests` requests into so many equal ones, to a token.
+
+    Where the sum is below a step of the price, each part is, too.
+    """
     if requests > _RUNS_MAX:
         return ()
     shares = [divmod(count, requests) for count in astuple(usage)]
@@ -66,7 +69,7 @@ def split(usage: Usage, requests: int) -> tuple[UsagePass, ...]:
 
 
 def each_request(reading: UsageReading) -> list[UsageReading]:
-    """The requests that a framework summed up, each with an id of its own; of an ordinary answer, itself."""
+    """Return the requests that a framework summed up, each with an id of its own; of an ordinary answer, itself."""
     if reading.requests == 1 or not reading.passes or reading.reported_nanousd is not None:
         return [reading]  # one bill is not told apart
     return [

@@ -25,7 +25,7 @@ _PARTS_MAX: Final = 1_000
 def raw_of(usage: object) -> dict[str, Any]:
     """Return the counts of a usage part, as they came, and the words that say what they are of.
 
-    A text that stands for a count becomes its kind (`<str>`); everything else is left out. Never raises.
+    A text that stands for a count becomes its kind (`<str>`); everything else is left out. Never raise.
     """
     return _kept(usage, 0, [_PARTS_MAX])
 
@@ -54,7 +54,7 @@ def _kept(part: object, depth: int, left: list[int]) -> dict[str, Any]:
 
 
 def _entry(name: str, value: object, depth: int, left: list[int]) -> dict[str, Any]:
-    """The key with what is kept of its value; empty when that is nothing."""
+    """Return the key with what is kept of its value; empty when that is nothing."""
     try:
         return _kept_entry(name, value, depth, left)
     except Exception:  # as above

@@ -16,12 +16,12 @@ _WORST_FIRST: Final = (UsageStatus.INVALID, UsageStatus.MISSING, UsageStatus.EST
 
 
 def read_usage(payload: object, *, flavor: str | None = None) -> UsageReading:
-    """The usage in a provider's answer: dict, SDK object, JSON text or `Usage`, the whole or only its usage part.
+    """Return the usage in a provider's answer: dict, SDK object, JSON text or `Usage`, whole or only its usage part.
 
     A list is read as the chunks of a stream. `flavor` is one of FLAVORS; None detects it. Whatever a provider may send
     gives a reading and no exception: `missing` without usage, `invalid` for counts that cannot be, `estimated` where
     something is billed that was not read, or where totals and their parts disagree. A failed line of a batch says that
-    it is `unbilled`. Raises ConfigError for a flavor that is none.
+    it is `unbilled`. Raise ConfigError for a flavor that is none.
     """
     require_flavor(flavor)
     try:
@@ -36,7 +36,7 @@ def read_usage(payload: object, *, flavor: str | None = None) -> UsageReading:
 
 
 def _read_chunks(chunks: list[Any] | tuple[Any, ...], flavor: str | None) -> UsageReading:
-    """The answer that came as a list of chunks, as Gemini's streams do where nobody asked for events."""
+    """Return the answer that came as a list of chunks, as Gemini's streams do where nobody asked for events."""
     stream = UsageStream(flavor=flavor)
     for chunk in chunks:
         stream.observe(chunk)
@@ -45,7 +45,7 @@ def _read_chunks(chunks: list[Any] | tuple[Any, ...], flavor: str | None) -> Usa
 
 
 def _summed(readings: list[UsageReading]) -> UsageReading:
-    """Several answers, each of which is billed, as one reading; its facts are those of the newest."""
+    """Return several answers, each of which is billed, as one reading; its facts are those of the newest."""
     newest = readings[-1]
     found = {one.status for one in readings}
     status = next((status for status in _WORST_FIRST if status in found), UsageStatus.OK)

@@ -45,10 +45,10 @@ _BEGUN: Final = ("timeout", "server", "internal")
 
 
 def is_unbilled(status: int, said: Iterable[object], names: Iterable[str] = ()) -> bool:
-    """Whether a call that was refused with this HTTP status costs nothing.
+    """Tell whether a call that was refused with this HTTP status costs nothing.
 
     `said` is what the refusal says: mappings, objects or JSON; `names` what it is called besides. A 400 of which
-    nothing can be read may be a filter's, and so may be billed. Never raises.
+    nothing can be read may be a filter's, and so may be billed. Never raise.
     """
     if status not in NOT_BILLED:
         return False
@@ -63,13 +63,13 @@ def is_unbilled(status: int, said: Iterable[object], names: Iterable[str] = ()) 
 
 
 def is_filter_mark(said: str) -> bool:
-    """Whether a content filter says so of itself."""
+    """Tell whether the words are those that a content filter uses for its refusal."""
     letters = _NO_LETTERS.sub("", said.lower())
     return any(mark in letters for mark in _MARKS)
 
 
 def _readable(part: object) -> Any:
-    """A bounded copy of plain dicts, lists and texts; JSON as what it says."""
+    """Return a bounded copy of plain dicts, lists and texts; JSON text is parsed."""
     if isinstance(part, str | bytes):
         with suppress(ValueError, RecursionError):
             part = from_json(part)
@@ -77,7 +77,7 @@ def _readable(part: object) -> Any:
 
 
 def _texts(body: object) -> Iterator[str]:
-    """All names and texts in a copy that `plain` made."""
+    """Yield all names and texts in a copy that `plain` made."""
     if isinstance(body, str):
         yield body
     elif isinstance(body, Mapping):
@@ -90,7 +90,7 @@ def _texts(body: object) -> Iterator[str]:
 
 
 def why_unbilled(payload: object) -> str:
-    """Why a line of a batch costs nothing; "" for one that may be billed, and for what is no such line.
+    """Say why a line of a batch costs nothing; "" for one that may be billed, and for what is no such line.
 
     An HTTP status counts as it does for a call by itself. Errors without one were never begun (`batch_expired`,
     `batch_cancelled`), unless they are a content filter's, or say that time ran out or the provider failed.

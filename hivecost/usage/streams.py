@@ -109,7 +109,7 @@ class UsageStream:
         return self._finished
 
     def observe(self, chunk: object) -> Self:
-        """Take one chunk: dict, SDK object, JSON text, a line of server-sent events, bare text. Never raises.
+        """Take one chunk: dict, SDK object, JSON text, a line of server-sent events, bare text. Never raise.
 
         Return the stream itself, so that `UsageStream().observe(chunk).reading()` reads a single one.
         """
@@ -128,7 +128,7 @@ class UsageStream:
         return self
 
     def reading(self) -> UsageReading:
-        """What is known now of the newest answer.
+        """Return what is known now of the newest answer.
 
         `estimated` while the stream is not at its end, with what was read since the provider's last count added to it;
         `missing` without any usage.
@@ -147,7 +147,7 @@ class UsageStream:
         return replace(reading, usage=replace(said, output_tokens=output_tokens), counted=said)
 
     def _with_output(self, reading: UsageReading) -> UsageReading:
-        """What came to its end without a count of its output, though some was read."""
+        """Return the reading with an estimate of output that was read, and that the ended stream did not count."""
         usage, doubt = with_output(reading.usage, 0 if reading.passes else self._bytes_since)
         if not doubt:
             return reading
@@ -155,7 +155,7 @@ class UsageStream:
         return replace(reading, usage=usage, status=status, reason=doubt, raw=raw_of(self._usage))
 
     def _said(self) -> UsageReading:
-        """What the provider has counted."""
+        """Return what the provider has counted."""
         response = {**self._facts, "id": self._answer_id, "usage": self._usage}
         if self._items and not response.get("output"):
             response["output"] = self._items
@@ -165,7 +165,7 @@ class UsageStream:
             return unreadable(error)
 
     def answers(self) -> list[StreamedAnswer]:
-        """All that came, the newest last."""
+        """Return all answers that came, the newest last."""
         return [*self._earlier, StreamedAnswer(self.reading(), self._newest_bound)]
 
     def _observe(self, event: Mapping[str, Any]) -> None:
@@ -194,7 +194,10 @@ class UsageStream:
         self._bytes_since += size
 
     def _take_id(self, found: Found, event: Mapping[str, Any]) -> None:
-        """Some servers give each chunk another id: only what comes after the end of an answer is another one."""
+        """Note the answer's id; another id begins another answer only after the end of this one.
+
+        Some servers give each chunk another id.
+        """
         has_ended = self._finished or "choices" in self._facts or "candidates" in self._facts
         if self._answer_id and not has_ended:
             return
@@ -207,9 +210,9 @@ class UsageStream:
         self._answer_id = self._answer_id or answer_id
 
     def _take_count(self) -> bool:
-        """Whether there is a new count, which stands for all that came before it.
+        """Tell whether there is a new count, which stands for all that came before it.
 
-        One that is only said again, or that cannot be, does not.
+        A count that is only repeated, or that cannot be, is not new.
         """
         reading = self._said()
         if reading.status not in (UsageStatus.OK, UsageStatus.ESTIMATED):
@@ -226,12 +229,12 @@ class UsageStream:
         return flavor_of(found) or None
 
     def _keep_grounding(self, event: Mapping[str, Any]) -> None:
-        """Gemini names its searches in some chunk, which need not be the last."""
+        """Keep the searches that Gemini names in some chunk, which need not be the last."""
         if found := list(queries_of(event)):
             self._facts["grounding"] = [*self._facts.get("grounding", ()), *found]
 
     def _is_last(self, found: Found, event: Mapping[str, Any]) -> bool:
-        """The provider's own last event, or one after which both the reason to stop and a count are known."""
+        """Tell whether this is the provider's last event, or one after which stop reason and count are known."""
         if text(event.get("type")) in _LAST_EVENTS or text(event.get("event_type")) in _LAST_EVENTS:
             return True
         if _METRICS in event:
@@ -246,7 +249,7 @@ class UsageStream:
 
 
 def _says_stop(response: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
-    """Anthropic and Bedrock say it in the event, Ollama and Llama beside the counts."""
+    """Tell whether it has a stop reason: Anthropic's and Bedrock's in the event, Ollama's and Llama's beside counts."""
     if "serverContent" in event and view(event["serverContent"]).get("turnComplete") is True:
         return True
     places = (event, response, *(view(event.get(name)) for name in _STOP_HOLDERS))
@@ -258,7 +261,7 @@ def _is_said(fact: object) -> bool:
 
 
 def _added(before: Mapping[str, Any], counts: Mapping[str, Any]) -> dict[str, Any]:
-    """The sums of both, part by part."""
+    """Return the sums of both, part by part."""
     sums = dict(counts)
     for name, count in counts.items():
         if type(count) is int and type(before.get(name)) is int:
@@ -269,7 +272,7 @@ def _added(before: Mapping[str, Any], counts: Mapping[str, Any]) -> dict[str, An
 
 
 def _stop(event: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """The choices of this chunk, when one of them says why it stopped."""
+    """Return the choices of this chunk, when one of them says why it stopped."""
     choices = [snake(view(choice)) for choice in items(event.get(key))]
     stopped = [
         {"finish_reason": text(choice.get("finish_reason"))} for choice in choices if choice.get("finish_reason")
@@ -278,7 +281,7 @@ def _stop(event: Mapping[str, Any], key: str) -> dict[str, Any]:
 
 
 def _event_data(chunk: object) -> object:
-    """The JSON of a server-sent event's data line; anything else as it is."""
+    """Return the JSON of a server-sent event's data line; anything else as it is."""
     if isinstance(chunk, bytes | bytearray):
         chunk = bytes(chunk).decode("utf-8")
     if isinstance(chunk, str):

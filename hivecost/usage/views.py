@@ -36,9 +36,9 @@ class Unreadable:
 
 
 def view(value: object) -> Mapping[str, Any]:
-    """The named parts of a value, one level deep; empty when it has none.
+    """Return the named parts of a value, one level deep; empty when it has none.
 
-    Raises ValueError for a mapping without end.
+    Raise ValueError for a mapping without end.
     """
     if type(value) is dict:  # most are, and the question below is slow
         return value
@@ -71,7 +71,7 @@ def _require_end(mapping: Mapping[Any, Any]) -> None:
 
 
 def attribute(value: object, name: str) -> Any:
-    """An attribute of a foreign object: None where there is none, Unreadable where that raised."""
+    """Return an attribute of a foreign object: None where there is none, Unreadable where reading it raised."""
     try:
         return getattr(value, name, None)
     except Exception as error:  # a property may raise anything
@@ -79,7 +79,7 @@ def attribute(value: object, name: str) -> Any:
 
 
 def body_of(payload: object) -> object:
-    """What came over HTTP, of an SDK's raw response or an HTTP client's own; anything else as it is."""
+    """Return what came over HTTP, of an SDK's raw response or an HTTP client's own; anything else as it is."""
     if isinstance(payload, (*_SCALARS, bytes, dict, list, tuple)) or not (
         callable(attribute(payload, "parse")) or callable(attribute(payload, "json"))
     ):
@@ -90,14 +90,14 @@ def body_of(payload: object) -> object:
 
 
 def decoded(payload: object) -> object:
-    """JSON text as what it says, everything else as it is. Raises ValueError when text is no JSON."""
+    """Return JSON text as the value it has, everything else as it is. Raise ValueError when text is no JSON."""
     if isinstance(payload, bytes | bytearray | memoryview):
         payload = bytes(payload).decode("utf-8")
     return from_json(payload) if isinstance(payload, str) else payload
 
 
 def from_json(data: str | bytes) -> Any:
-    """What JSON text says. Raises ValueError for what is none, and RecursionError for a nest without end."""
+    """Return the value of JSON text. Raise ValueError for what is none, and RecursionError for a nest without end."""
     # The stdlib's parser reads NaN, which providers do send; it is refused later, with a reason.
     try:
         return json.loads(data)
@@ -108,7 +108,10 @@ def from_json(data: str | bytes) -> Any:
 
 
 def plain(value: object, parts_max: int = _PARTS_MAX) -> Any:
-    """A copy that any codec can write. Never raises: foreign objects become dicts, what is too deep or much `…`."""
+    """Return a copy that any codec can write.
+
+    Never raise: foreign objects become dicts, what is too deep or much `…`.
+    """
     return _copied(value, 0, [parts_max])
 
 
@@ -131,7 +134,7 @@ def _copied(value: object, depth: int, left: list[int]) -> Any:
 
 
 def scalar(value: str | float | None) -> str | float | None:
-    """The value itself, of none but Python's own types: codecs refuse the others."""
+    """Return the value itself, of none but Python's own types: codecs refuse the others."""
     if isinstance(value, str):
         return encodable(value)
     if value is None or isinstance(value, bool):
@@ -142,17 +145,17 @@ def scalar(value: str | float | None) -> str | float | None:
 
 
 def snake(parts: Mapping[str, Any]) -> dict[str, Any]:
-    """The same with camelCase keys as snake_case."""
+    """Return the same parts with camelCase keys as snake_case."""
     return {re.sub(r"(?<=[a-z0-9])([A-Z])", r"_\1", name_of(key)).lower(): item for key, item in parts.items()}
 
 
 def name_of(key: object) -> str:
-    """A key as text."""
+    """Return a key as text."""
     return encodable(key) if isinstance(key, str) else shown(key)
 
 
 def text(value: object) -> str:
-    """A word a provider sent, for events and logs: "" for anything that is none, an Enum's value for an Enum."""
+    """Return a word a provider sent, for events and logs: "" for anything else, an Enum's value for an Enum."""
     if value is None:
         return ""
     if type(value) is str and value.isascii() and len(value) <= _TEXT_MAX:  # as nearly all are
@@ -166,5 +169,5 @@ def text(value: object) -> str:
 
 
 def items(value: object) -> list[Any]:
-    """The elements of a list; empty for anything else."""
+    """Return the elements of a list; empty for anything else."""
     return list(value) if isinstance(value, list | tuple) else []

@@ -25,7 +25,7 @@ SHOWN = {
         session_id tags totals tree_totals turn""",
     "node": "agent_id node_id",
     "turn": """cost is_last max_tokens max_tool_calls messages model observe prompt release request settle spilled
-        stream""",
+        stream tool_calls""",
     "charge": "cost settle",
     "block": "",
     "runtime": """add_gate_check base_path budgets bus cancel_execution cancel_execution_nowait clock config entry_point

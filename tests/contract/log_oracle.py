@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from collections import Counter, defaultdict
 from pathlib import Path
@@ -69,6 +70,34 @@ def stored(path: Path, table: str) -> dict[tuple, Counter]:
     }
 
 
+#: What is known of prompts, added up.
+PROMPT_SUMS = {
+    "compactions": """SELECT session_id, node_id, later_turns, spared_tokens, saved_nanousd
+        FROM compactions WHERE later_turns""",
+    "carried_results": "SELECT session_id, node_id, tool, turns, results, tokens, nanousd FROM carried_results",
+}
+
+
+def fold_prompts(turns: list[dict]) -> dict[str, set[tuple]]:
+    """The same as it must be."""
+    spared, carried = defaultdict(Counter), defaultdict(Counter)
+    for turn in turns:
+        prompt = json.loads(turn["prompt"] or "{}")
+        if turn["session_id"] and (tokens := prompt.get("compacted_tokens", 0)):
+            saved = prompt.get("saved_nanousd", 0) or 0
+            spared[turn["session_id"], turn["node_id"]].update(turns=1, tokens=tokens, saved=saved)
+        for one in prompt.get("carried", ()) if turn["session_id"] else ():
+            cost = one.get("nanousd") or 0
+            sums = {"turns": 1, "results": one["results"], "tokens": one["tokens"], "cost": cost}
+            carried[turn["session_id"], turn["node_id"], one["tool"]].update(sums)
+    return {
+        "compactions": {(*key, sums["turns"], sums["tokens"], sums["saved"]) for key, sums in spared.items()},
+        "carried_results": {
+            (*key, sums["turns"], sums["results"], sums["tokens"], sums["cost"]) for key, sums in carried.items()
+        },
+    }
+
+
 def problems(path: Path, acknowledged: list[str] | None = None) -> list[str]:
     """What is wrong with the log; empty when every promise is kept."""
     found = []
@@ -86,6 +115,10 @@ def problems(path: Path, acknowledged: list[str] | None = None) -> list[str]:
         if dict(must_be) != (is_now := stored(path, table)):
             wrong = sorted(map(str, {key for key in must_be | is_now if must_be.get(key) != is_now.get(key)}))
             found.append(f"{table} is not the fold of the log: {wrong[:5]}")
+    for table, must_be in fold_prompts(turns).items():
+        is_now = {tuple(row.values()) for row in rows(path, PROMPT_SUMS[table])}
+        if must_be != is_now:
+            found.append(f"{table} is not the fold of the log: {sorted(map(str, must_be ^ is_now))[:5]}")
     counted = "SELECT session_id, count(*) AS n FROM executions WHERE session_id <> '' GROUP BY session_id"
     must_be = {row["session_id"]: row["n"] for row in rows(path, counted)}
     counts = {row["session_id"]: row["executions"] for row in rows(path, "SELECT * FROM sessions WHERE executions")}

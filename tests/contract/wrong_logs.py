@@ -102,6 +102,20 @@ class GivesTurnsByTime(Wrong):
         return Page(tuple(sorted(page.rows, key=lambda turn: turn.timestamp_ns)), page.cursor)
 
 
+@caught_by("test_what_context_budgets_did_is_the_fold_of_the_log")
+class TakesWhatWasSkippedForDone(Wrong):
+    def compactions(self, session_id):
+        return [replace(row, compactions=row.compactions + 1) for row in super().compactions(session_id)]
+
+
+@caught_by("test_what_context_budgets_did_is_the_fold_of_the_log")
+class ForgetsWhatIsSentAgain(Wrong):
+    """Once its turns were pruned."""
+
+    def carried_results(self, session_id):
+        return [] if self.pruned_before() else super().carried_results(session_id)
+
+
 @caught_by("test_sums_end_where_a_cursor_is")
 class AddsWhatComesLater(Wrong):
     def sums(self, *args, until=None, **kwargs):
@@ -198,6 +212,13 @@ class ListsTheOldestFirst(Wrong):
 class ForgetsTheSession(Wrong):
     def executions(self, after="", *, session_id=None, **asked):
         return super().executions(after, **asked)
+
+
+@caught_by("test_executions_of_one_instant_are_in_the_order_of_the_log")
+class OrdersExecutionsByName(Wrong):
+    def executions(self, after="", **asked):
+        page = super().executions(after, **asked)
+        return Page(tuple(sorted(page.rows, key=lambda run: run.execution_id, reverse=True)), page.cursor)
 
 
 @caught_by("test_nodes_and_steps_of_a_session")

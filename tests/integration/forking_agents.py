@@ -19,6 +19,7 @@ import anyio
 import hivecost as hc
 from hivecost.events import CustomEvent
 
+sys.modules["bpe_openai"] = None  # as without the extra `tokens`: importing it takes longer than all else here
 warnings.simplefilter("ignore")  # Python's own about forking where threads run, which is what is tried here
 BASE_PATH, BACKEND, WHERE, *WHATS = sys.argv[1:]
 

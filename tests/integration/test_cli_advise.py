@@ -22,7 +22,7 @@ PRICES = {
 BOOK = hc.PriceBook(PRICES)
 
 
-def turn(node: str, model: str, usage: hc.Usage, **cost) -> hc.LLMTurnComplete:
+def turn(node: str, model: str, usage: hc.Usage, *, prompt: hc.SentPrompt | None = None, **cost) -> hc.LLMTurnComplete:
     return hc.LLMTurnComplete(
         session_id=SESSION,
         execution_id="e",
@@ -30,6 +30,7 @@ def turn(node: str, model: str, usage: hc.Usage, **cost) -> hc.LLMTurnComplete:
         model=model,
         usage=usage,
         cost=BOOK.price(model, usage, **cost),
+        prompt=prompt,
     )
 
 
@@ -98,13 +99,31 @@ def test_what_compaction_did(advise):
         hc.ContextCompacted(session_id=SESSION, tokens_before=before, tokens_after=after)
         for before, after in [(8_000, 4_000), (2_000, 1_000)]
     ]
-    compression = advise(*events)["compression"]
+    skipped = hc.ContextCompacted(session_id=SESSION, tokens_before=500, tokens_after=500, status="skipped")
+    compression = advise(*events, skipped)["compression"]
     assert compression == {
         "compactions": 2,
         "tokens_before": 10_000,
         "tokens_after": 5_000,
         "compression_ratio": 0.5,
     }
+
+
+def test_what_pruning_old_results_would_have_saved(advise):
+    """What a tool's results cost again, with the part of those that are not among the newest three."""
+    read = hc.CarriedResults("read", 5, 12_000, 3_600_000, 1_200_000)
+    new = hc.CarriedResults("search", 2, 900, 270_000, 0)
+    sent = [
+        turn("fix", "big", hc.Usage(20_000, 500), prompt=hc.SentPrompt(carried=carried))
+        for carried in ((read,), (read, new))
+    ]
+    [pruning] = advise(*sent)["pruning"]
+    assert (pruning["tool"], pruning["cost_nanousd"], pruning["saved_nanousd"]) == ("read", 7_200_000, 2_400_000)
+    assert pruning["arithmetic"] == (
+        "24,000 tokens of 10 results sent again: $0.0072 - $0.0048 of the newest 3 = $0.0024"
+    )
+    told = " ".join(advise(form="").split())
+    assert "read in fix cost $0.0072 again in 2 turns: pruned after 3 it is up to $0.0024 less" in told
 
 
 def test_small_answers_of_an_expensive_model_could_downgrade(advise):

@@ -62,6 +62,7 @@ import os, sys, warnings
 import anyio
 import hivecost as hc
 from hivecost.events import CustomEvent
+sys.modules["bpe_openai"] = None  # as without the extra `tokens`: importing it takes longer than all else here
 warnings.simplefilter("ignore")
 budgets = [hc.Budget("b", limit="$1", window="day", mode="hard")]
 runtime, bus, store = hc.AgentRuntime(sys.argv[1], budgets=budgets), hc.EventBus(), hc.Store(sys.argv[1])

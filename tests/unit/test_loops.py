@@ -151,3 +151,17 @@ async def test_a_thread_is_told_of_a_loop_that_is_blocked_or_has_ended(monkeypat
     with pytest.raises(HiveCostError, match="has ended"):
         wait_on(gone, work)
     assert done == [True]
+
+
+@pytest.mark.parametrize("anyio_backend", BACKENDS)
+async def test_a_turn_of_the_loop_comes_after_what_was_asked_for_before():
+    """Whoever waits for one finds done what the loop was asked to call, here or by another thread; each time."""
+    loop, called = current_loop(), []
+    for number in range(50):
+        loop.call_soon(lambda number=number: called.append(number))
+        thread = threading.Thread(target=loop.call_threadsafe, args=(lambda number=number: called.append(-number),))
+        thread.start()
+        thread.join()
+        await loop.turn()
+        assert called == [number, -number]
+        called.clear()

@@ -72,12 +72,12 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def _outside(markdown: str, file: File) -> Mapping[str, str]:
-    """The links of a page that leave `docs/`, and the paths in the repository that they mean."""
+    """Return the links of a page that leave `docs/`, and the paths in the repository that they mean."""
     folder = posixpath.join("docs", posixpath.dirname(file.src_uri))
     paths = {link: posixpath.normpath(posixpath.join(folder, link)) for link in _LINK.findall(markdown)}
     return {link: path for link, path in paths.items() if not path.startswith("docs/")}
 
 
 def _on_site(path: str) -> str:
-    """A text, so that browsers show it."""
+    """Return the path of a copy on the site, as text, so that browsers show it."""
     return f"{_OUTSIDE}/{path}.txt"

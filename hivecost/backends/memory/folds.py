@@ -12,15 +12,24 @@ import msgspec
 
 from hivecost.attribute_names import FIELD_OF
 from hivecost.backends.asking import checked_dimensions
-from hivecost.events import ChargeSettled, Event, ExecutionCompleted, ExecutionStarted, LLMTurnComplete, Totals
+from hivecost.events import (
+    ChargeSettled,
+    ContextCompacted,
+    Event,
+    ExecutionCompleted,
+    ExecutionStarted,
+    LLMTurnComplete,
+    Totals,
+)
 from hivecost.log import SUM_NAMES, SumRow, Window
+from hivecost.log.contexts import CARRIED_NAMES, COMPACTION_NAMES, CarriedTotals, CompactionTotals
 from hivecost.log.instants import find_zone, local_iso
 from hivecost.log.logged_turns import COLUMNS, to_step
 from hivecost.log.periods import QUARTER_HOUR_NS, period_labels
 from hivecost.log.records import Run, SessionMetrics, SessionState, SessionTimestamps
 from hivecost.log.rows import EVENT_ATTRIBUTES, PERIOD_DIMENSIONS, TAG
 from hivecost.log.steps import Step
-from hivecost.log.turn_rows import CHARGE, TURN_COLUMNS, turn_row
+from hivecost.log.turn_rows import CHARGE, TURN_COLUMNS, prompt_json, turn_row
 
 #: Field of a Filter, and dimension → where an event has it; a turn has more of them.
 OF_EVENTS: Final = {name: attrgetter(FIELD_OF[name]) for name in EVENT_ATTRIBUTES}
@@ -144,6 +153,47 @@ def run_of(session_id: str, execution_id: str, events: Sequence[Event]) -> tuple
     )
 
 
+def compaction_totals(events: Sequence[Event]) -> list[CompactionTotals]:
+    """Return what the compactions among a session's events came to, and what its turns say of them."""
+    found: dict[str, Sums] = {}
+    for event in events:
+        if isinstance(event, ContextCompacted) and event.status == "done":
+            cost, rewrite = event.cost_nanousd, event.cache_rewrite_nanousd
+            done = (1, event.tokens_saved, cost or 0, rewrite or 0, cost is None or rewrite is None, 0, 0, 0, 0)
+            found.setdefault(event.node_id, Sums(COMPACTION_NAMES)).add(done)
+        elif isinstance(event, LLMTurnComplete) and event.prompt is not None and event.prompt.compacted_tokens:
+            prompt, saved = event.prompt, event.prompt.saved_nanousd
+            later = (0, 0, 0, 0, 0, 1, prompt.compacted_tokens, saved or 0, saved is None)
+            found.setdefault(event.node_id, Sums(COMPACTION_NAMES)).add(later)
+    return [CompactionTotals(node_id=node_id, **found[node_id].named()) for node_id in sorted(found)]
+
+
+def carried_totals(events: Sequence[Event]) -> list[CarriedTotals]:
+    """Return what results that were sent again came to in a session's turns."""
+    found: dict[tuple[str, str], Sums] = {}
+    for turn in turns_of(events):
+        for one in () if turn.prompt is None else turn.prompt.carried:
+            added = (1, one.results, one.tokens, one.nanousd or 0, one.old_nanousd or 0, one.nanousd is None)
+            found.setdefault((turn.node_id, one.tool), Sums(CARRIED_NAMES)).add(added)
+    return [CarriedTotals(node_id=node, tool=tool, **found[node, tool].named()) for node, tool in sorted(found)]
+
+
+class Sums:
+    """Sums by their names."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        self._values = [0] * len(names)
+
+    def add(self, values: Sequence[int]) -> None:
+        """Add one value to each."""
+        self._values = [value + more for value, more in zip(self._values, values, strict=True)]
+
+    def named(self) -> dict[str, int]:
+        """Return the sums."""
+        return dict(zip(self._names, self._values, strict=True))
+
+
 def turns_of(events: Sequence[Event]) -> list[LLMTurnComplete]:
     """Return the turns among events."""
     return [event for event in events if isinstance(event, LLMTurnComplete)]
@@ -164,4 +214,5 @@ def sums_of(turns: Sequence[LLMTurnComplete]) -> dict[str, int]:
 def step_of(turn: LLMTurnComplete) -> Step:
     """Return a turn as a log keeps it."""
     row = dict(zip(TURN_COLUMNS, turn_row(turn), strict=True))
+    row["prompt"] = None if turn.prompt is None else prompt_json(turn.prompt)
     return to_step([row[name] for name in COLUMNS.split(", ")])

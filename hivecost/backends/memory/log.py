@@ -17,6 +17,8 @@ from hivecost.backends.memory.folds import (
     OF_EVENTS,
     OF_TURNS,
     Counted,
+    carried_totals,
+    compaction_totals,
     grouped_sums,
     run_of,
     state_of,
@@ -42,6 +44,7 @@ from hivecost.log import (
     cost_bucket,
     latency_bucket,
 )
+from hivecost.log.contexts import CarriedTotals, CompactionTotals
 from hivecost.log.periods import QUARTER_HOUR_NS
 from hivecost.log.records import BudgetDefinition, NodeTotals, Pruned, RepricedTotals, Repricing, Run, SessionState
 from hivecost.log.steps import Step
@@ -144,7 +147,7 @@ class MemoryLog:
         return str(self._changes)
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing, because nothing is open."""
 
     def as_of(self) -> int | None:
         return max((event.timestamp_ns for _, event in self._logged(Event)), default=None)
@@ -182,8 +185,8 @@ class MemoryLog:
         limit: int = 50,
     ) -> Page[Run]:
         found = {
-            (started_ns, run.session_id, run.execution_id): run
-            for started_ns, _, run in self._runs()
+            (started_ns, number): run
+            for number, (started_ns, _, run) in self._runs().items()
             if session_id in (None, run.session_id) and status in (None, run.status)
         }
         return _newest_first("executions", found, after, window, limit)
@@ -206,6 +209,12 @@ class MemoryLog:
             if window.first_ns <= turn.timestamp_ns < window.end_ns
         ]
         return _page("turns", found, after, limit)
+
+    def compactions(self, session_id: str) -> list[CompactionTotals]:
+        return compaction_totals(self._of_session(session_id))
+
+    def carried_results(self, session_id: str) -> list[CarriedTotals]:
+        return carried_totals(self._of_session(session_id))
 
     def turn_sums(self, after: str = "", dimensions: Sequence[str] = (), *, limit: int = 200) -> Page[TurnSum]:
         checked_dimensions(dimensions)
@@ -333,6 +342,10 @@ class MemoryLog:
         with self._lock:
             return list(self._events)
 
+    def _of_session(self, session_id: str) -> list[Event]:
+        """Return its turns and events, pruned ones too."""
+        return [event for _, event in self._all() if session_id and event.session_id == session_id]
+
     def _logged(self, kind: type[E]) -> list[tuple[int, E]]:
         """Return what is in the log and was not pruned, in the order it was logged."""
         return [
@@ -347,7 +360,7 @@ class MemoryLog:
 
     def _entry_points(self, dimensions: Sequence[str]) -> dict[tuple[str, str], str]:
         """Return the entry point of each (session, execution), where it is asked for."""
-        runs = self._runs() if "entry_point" in dimensions else []
+        runs = self._runs().values() if "entry_point" in dimensions else ()
         return {(run.session_id, run.execution_id): run.entry_point for _, _, run in runs}
 
     def _counted(
@@ -367,13 +380,13 @@ class MemoryLog:
                     counted.append(Counted(at_ns, turn, is_pruned, entry_point))
         return counted
 
-    def _runs(self) -> list[tuple[int, int | None, Run]]:
-        """Return (when it started, when it ended, the execution)."""
-        of_runs: dict[tuple[str, str], list[Event]] = {}
-        for _, event in self._all():
+    def _runs(self) -> dict[int, tuple[int, int | None, Run]]:
+        """Return (when it started, when it ended, the execution) by the number of what was logged of it first."""
+        of_runs: dict[tuple[str, str], list[tuple[int, Event]]] = {}
+        for number, event in self._all():
             if event.execution_id and isinstance(event, LLMTurnComplete | ExecutionStarted | ExecutionCompleted):
-                of_runs.setdefault((event.session_id, event.execution_id), []).append(event)
-        return [run_of(*key, events) for key, events in of_runs.items()]
+                of_runs.setdefault((event.session_id, event.execution_id), []).append((number, event))
+        return {logged[0][0]: run_of(*key, [event for _, event in logged]) for key, logged in of_runs.items()}
 
     def _states(self) -> dict[str, tuple[int, SessionState]]:
         """Return (when it started, the session) by its id."""
@@ -381,7 +394,7 @@ class MemoryLog:
         for _, event in self._all():
             if event.session_id:
                 of_sessions.setdefault(event.session_id, []).append(event)
-        runs = self._runs()
+        runs = list(self._runs().values())
         return {name: state_of(name, events, runs) for name, events in of_sessions.items()}
 
 
@@ -426,10 +439,10 @@ def _page(rows: str, found: Sequence[tuple[int, E]], after: str, limit: int) -> 
 
 
 def _newest_first(rows: str, found: dict[tuple[Any, ...], T], after: str, window: Window, limit: int) -> Page[T]:
-    """Return those from a place on, by (when they started, their names)."""
+    """Return a page of records by (when they started, what else orders them), the newest first."""
     places = sorted(found, reverse=True)
     if after:
-        last = tuple(place_of(after, rows, int, *[str] * (2 if rows == "executions" else 1)))
+        last = tuple(place_of(after, rows, int, int if rows == "executions" else str))
         places = [place for place in places if place < last]
     page = [place for place in places if window.first_ns <= place[0] < window.end_ns][: checked_limit(limit)]
     return Page(tuple(found[place] for place in page), cursor_of(rows, *page[-1]) if page else after)

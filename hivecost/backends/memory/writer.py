@@ -34,7 +34,7 @@ class MemoryWriter:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        """Nothing waits."""
+        """Do nothing, because nothing waits."""
 
     async def write(self, events: Sequence[Event]) -> int:
         await anyio.lowlevel.checkpoint()

@@ -73,7 +73,7 @@ def _move(connection: sqlite3.Connection, which: str, values: tuple[str | int, .
 
 
 def _columns(connection: sqlite3.Connection) -> tuple[str, str]:
-    """(the columns of the new table, what an old row has in their places)."""
+    """Return the columns of the new table, and what an old row has in their places, each as a list for SQL."""
     old = _OLD_COLUMNS.split(", ")
     columns = connection.execute("SELECT name, type FROM pragma_table_info(?, 'main')", [_TABLE]).fetchall()
     nothing = {"TEXT": "''", "INTEGER": "0"}

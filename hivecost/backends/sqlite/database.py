@@ -87,9 +87,9 @@ def begin(connection: sqlite3.Connection) -> None:
 
 
 def open_writer(base_path: Path, *, same_as: Identity | None = None) -> sqlite3.Connection:
-    """A connection to the migrated database; open it, use it and close it under the OS lock.
+    """Connect to the migrated database; open the connection, use it and close it under the OS lock.
 
-    With `same_as` it must be that file. Raises StoreErrors and sqlite3.Error. A file that is not ours, or newer than we
+    With `same_as` it must be that file. Raise StoreErrors and sqlite3.Error. A file that is not ours, or newer than we
     are, is left as it is.
     """
     path = database_path(base_path)
@@ -124,9 +124,9 @@ def open_writer(base_path: Path, *, same_as: Identity | None = None) -> sqlite3.
 
 
 def open_reader(base_path: Path) -> sqlite3.Connection:
-    """A read-only connection that stands in one snapshot. A database that is missing or still empty reads as empty.
+    """Open a read-only connection that sees one snapshot. A database that is missing or still empty reads as empty.
 
-    Its SQL function `is_gone(runtime_id)` says whether the process of a runtime is gone. Raises StoreErrors.
+    Its SQL function `is_gone(runtime_id)` says whether the process of a runtime is gone. Raise StoreErrors.
     """
     connection = open_snapshot(base_path)
     if connection is None:
@@ -178,7 +178,10 @@ def require_wal_room(connection: sqlite3.Connection, path: Path) -> None:
 
 
 def rest_between_commits_s(wal_size_bytes: int) -> float:
-    """How long to gather events before the next commit: the larger the write-ahead log is, the rarer it is added to."""
+    """Return how long to gather events before the next commit.
+
+    The larger the write-ahead log is, the less often it is added to.
+    """
     return min(1.0, 0.1 * (wal_size_bytes // _WAL_LARGE_BYTES))
 
 

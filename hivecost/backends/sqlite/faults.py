@@ -55,7 +55,7 @@ _TRANSIENT_ERRNOS: Final = frozenset(
 
 
 def to_store_error(error: sqlite3.Error | OSError | UnicodeDecodeError, path: Path) -> StoreError:
-    """The named error for what SQLite or the system said about `path`."""
+    """Return the named error for what SQLite or the system said about `path`."""
     if isinstance(error, UnicodeDecodeError):
         # SQLite's own message, which quotes names from a damaged schema.
         return StoreCorruptError(f"{path}: its schema is damaged; {_REPLACE}")
@@ -67,7 +67,7 @@ def to_store_error(error: sqlite3.Error | OSError | UnicodeDecodeError, path: Pa
 
 
 def is_transient(error: sqlite3.Error | OSError) -> bool:
-    """Whether trying the same again may work: a full or failing disk, a lock held by a stranger."""
+    """Tell whether trying the same again may work: a full or failing disk, a lock held by a stranger."""
     if isinstance(error, OSError):
         return error.errno in _TRANSIENT_ERRNOS
     return _primary_code(error) in _TRANSIENT_SQLITE_CODES

@@ -27,6 +27,7 @@ if sys.platform == "win32":
         msvcrt.locking(descriptor, msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
 
     def release(descriptor: int) -> None:
+        """Release the lock that this process holds on the file."""
         os.lseek(descriptor, _LOCKED_BYTE, os.SEEK_SET)
         msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
 
@@ -40,6 +41,7 @@ else:
         fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
 
     def release(descriptor: int) -> None:
+        """Release the lock that this process holds on the file."""
         fcntl.flock(descriptor, fcntl.LOCK_UN)
 
     def _share(descriptor: int) -> None:
@@ -52,7 +54,7 @@ def new_lock_name() -> str:
 
 
 def is_lock_name(name: str) -> bool:
-    """Whether `new_lock_name` can have given it. Any other name in a file is not ours, and might lead elsewhere."""
+    """Tell whether `new_lock_name` can have given the name. Any other in a file is not ours, and may lead elsewhere."""
     return _NAME.fullmatch(name) is not None
 
 
@@ -65,7 +67,7 @@ def lock_for_life(path: Path) -> int | None:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether somebody holds a lock for life on the file. Make and write nothing; those who ask hinder nobody."""
+    """Tell whether somebody holds a lock for life on the file. Make and write nothing, and hinder nobody."""
     try:
         descriptor = open_private(path, os.O_RDONLY)
     except FileNotFoundError:
@@ -114,7 +116,7 @@ def locked(path: Path, *, wait: bool, flags: int = os.O_RDWR | os.O_CREAT) -> in
 
 
 def _is_at(path: Path, descriptor: int) -> bool:
-    """False when the file was removed while its lock was waited for: the next one who comes would lock another."""
+    """Tell whether the locked file is still at its path; if it was removed meanwhile, the next lock is on another."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
     except FileNotFoundError:

@@ -85,7 +85,7 @@ async def run_locked(
 
 
 def do_locked(base_path: Path, work: Callable[[], T], *, timeout_s: float = LOCK_TIMEOUT_S) -> T:
-    """Do the same in this thread, or in another where the lock has to be waited for."""
+    """Do the work under the lock as `run_locked` does, in this thread, or in another if it has to wait for the lock."""
     outcome: Future[T] = Future()
     if not _attempt(base_path, work, outcome, make=True):
         waiting, done = _LockQueue.of(base_path), threading.Event()
@@ -193,7 +193,7 @@ class _LockQueue:
             self._is_waiting = True
 
     def withdraw(self, outcome: Future[Any]) -> bool:
-        """Never do the work of this outcome; False when that has begun."""
+        """Take back the work of this outcome; return False when it has begun."""
         with self._lock:
             self._works.pop(outcome, None)
         return outcome.cancel()

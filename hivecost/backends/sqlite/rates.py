@@ -36,17 +36,17 @@ class FolderRates:
 
 
 def current_rates_path(base_path: Path) -> Path:
-    """Where the rates of the last update are."""
+    """Return where the rates of the last update are."""
     return base_path / _FOLDER / _CURRENT
 
 
 def previous_rates_path(base_path: Path) -> Path:
-    """Where the rates of the update before it are."""
+    """Return where the rates of the update before the last are."""
     return base_path / _FOLDER / _PREVIOUS
 
 
 def read_rates(path: Path) -> bytes | None:
-    """The file's content; None when there is none. Raises StoreError for one that cannot be read."""
+    """Return the file's content; None when there is none. Raise StoreError for one that cannot be read."""
     with named_faults(path):
         try:
             return read_bounded(path, RATES_BYTES_MAX)
@@ -57,7 +57,7 @@ def read_rates(path: Path) -> bytes | None:
 def save_rates(base_path: Path, data: bytes) -> bool:
     """Make these rates the current ones and keep those before them; False when they are the current ones already.
 
-    At every instant both files are whole, also when the machine stops. Raises StoreError.
+    At every instant both files are whole, also when the machine stops. Raise StoreError.
     """
     current = current_rates_path(base_path)
     with named_faults(current):

@@ -29,20 +29,20 @@ _STRANGE: Final = """
 
 @cache
 def migrations() -> tuple[tuple[int, str], ...]:
-    """(version, SQL) of every migration, in order."""
+    """Return (version, SQL) of every migration, in order."""
     files = sorted((Path(__file__).parent / "migrations").glob("*.sql"))
     return tuple((int(file.name[:4]), file.read_text(encoding="utf-8")) for file in files)
 
 
 def latest_version() -> int:
-    """The version this hivecost reads and writes."""
+    """Return the version that this hivecost reads and writes."""
     return migrations()[-1][0]
 
 
 def check_version(connection: sqlite3.Connection, path: Path) -> int:
-    """The database's version; 0 for one that is still empty.
+    """Return the database's version; 0 for one that is still empty.
 
-    Raises StoreVersionError for a newer one, StoreUnusablePathError for another program's and for one with triggers,
+    Raise StoreVersionError for a newer one, StoreUnusablePathError for another program's and for one with triggers,
     views or virtual tables, StoreError for a SQLite that is too old.
     """
     if sqlite3.sqlite_version_info < _SQLITE_VERSION_MIN:
@@ -79,7 +79,7 @@ def migrate(connection: sqlite3.Connection, version: int, path: Path) -> None:
     """Bring a database of this version to ours; each step is there in full or not at all, and so is a new database.
 
     It takes no longer for many rows: those that have to be moved are left to `backfill`.
-    Raises StoreVersionError beside a living process of an older hivecost that has the ledger open: it would write on.
+    Raise StoreVersionError beside a living process of an older hivecost that has the ledger open: it would write on.
     """
     if _FIRST_WITH_LEDGER <= version < latest_version():
         _require_alone(connection, version, path)

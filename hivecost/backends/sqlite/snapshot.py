@@ -30,12 +30,12 @@ _JOURNAL_MAGIC: Final = bytes.fromhex("d9d505f920a163d7")
 
 
 def database_path(base_path: Path) -> Path:
-    """Where the runtime log of this base path is."""
+    """Return where the runtime log of this base path is."""
     return base_path / DATABASE_NAME
 
 
 def is_file(path: Path) -> bool:
-    """Whether there is one. Raises OSError for a folder, and for a path that leads through a file."""
+    """Tell whether there is a file. Raise OSError for a folder, and for a path that leads through a file."""
     try:
         mode = path.stat().st_mode
     except FileNotFoundError:
@@ -46,7 +46,7 @@ def is_file(path: Path) -> bool:
 
 
 def wal_bytes(path: Path) -> int:
-    """The size of the write-ahead log beside the database; 0 when there is none."""
+    """Return the size of the write-ahead log beside the database; 0 when there is none."""
     try:
         return os.stat(f"{path}-wal").st_size  # noqa: PTH116  # after every commit; a Path takes longer to make
     except FileNotFoundError:
@@ -54,7 +54,7 @@ def wal_bytes(path: Path) -> int:
 
 
 def is_half_made(path: Path) -> bool:
-    """Whether SQLite's first write to the file was cut short: its journal says that there was nothing before.
+    """Tell whether SQLite's first write to the file was cut short: by its journal, nothing was there before.
 
     A connection that may write makes the file empty again; until then no other can read it.
     """
@@ -66,7 +66,7 @@ def is_half_made(path: Path) -> bool:
 
 
 def connect(path: Path, *, mode: str) -> sqlite3.Connection:
-    """Return a connection in this mode of SQLite: `ro`, `rwc`. Raises sqlite3.Error."""
+    """Return a connection in this mode of SQLite: `ro`, `rwc`. Raise sqlite3.Error."""
     uri = f"file:{quote(os.fsencode(path.absolute()))}?mode={mode}"
     connection = sqlite3.connect(
         uri, uri=True, isolation_level=None, check_same_thread=False, timeout=BUSY_TIMEOUT_S, cached_statements=256
@@ -77,7 +77,7 @@ def connect(path: Path, *, mode: str) -> sqlite3.Connection:
 
 
 def connect_read_only(path: Path) -> sqlite3.Connection:
-    """Return a read-only connection inside its read transaction. Raises StoreErrors and sqlite3.Error."""
+    """Return a read-only connection inside its read transaction. Raise StoreErrors and sqlite3.Error."""
     try:
         return _begun(connect(path, mode="ro"), path)
     except sqlite3.OperationalError as error:
@@ -93,7 +93,7 @@ def connect_read_only(path: Path) -> sqlite3.Connection:
 
 
 def _begun(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
-    """The connection inside its read transaction, after a look at the file."""
+    """Begin the connection's read transaction, check the file, and return the connection."""
     try:
         connection.execute("BEGIN")
         check_version(connection, path)
@@ -108,7 +108,7 @@ def _begun(connection: sqlite3.Connection, path: Path) -> sqlite3.Connection:
 def open_snapshot(base_path: Path) -> sqlite3.Connection | None:
     """Return a read-only connection that stands in one snapshot; None for a database that is missing or still empty.
 
-    Its SQL function `is_gone(runtime_id)` says whether the process of a runtime is gone. Raises StoreErrors.
+    Its SQL function `is_gone(runtime_id)` says whether the process of a runtime is gone. Raise StoreErrors.
     """
     is_gone = gone_from(base_path)
     path = database_path(base_path)

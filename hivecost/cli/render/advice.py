@@ -30,6 +30,14 @@ def render_advice(advice: Advice) -> None:
         )
     else:
         console.print("[bold]Compaction[/bold]  none happened")
+    for pruning in advice.pruning:
+        console.print(
+            f"[bold]Tools[/bold]       {safe(pruning.tool or 'results of unknown tools')} in "
+            f"{safe(pruning.node_id or '(no node)')} cost {format_usd(pruning.cost_nanousd)} again in "
+            f"{counted(pruning.turns, 'turn')}: pruned after {pruning.keep} it is up to "
+            f"{format_usd(pruning.saved_nanousd)} less (tool_result_budget = {pruning.keep}, done only where it pays)"
+        )
+        console.print(f"            {safe(pruning.arithmetic)}", style="dim")
     for downgrade in advice.could_downgrade:
         node = downgrade.node_id or "(no node)"
         console.print(

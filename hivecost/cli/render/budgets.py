@@ -69,7 +69,7 @@ def render_changes(changes: Sequence[BudgetChange]) -> None:
 
 
 def _notes(report: BudgetReport) -> Iterator[str]:
-    """What of it needs someone to look, and how."""
+    """Yield a line for each thing in the report that needs someone to look, and how."""
     for line in report.budgets:
         if line.limit != line.configured_limit:
             limits = (format_amount(limit, line.unit) for limit in (line.limit, line.configured_limit))
@@ -97,7 +97,7 @@ def _kind(line: BudgetLedgerLine) -> Iterator[str]:
 
 
 def counted_turns(match: Mapping[str, Sequence[str]] | None) -> str:
-    """`org=acme, model=gpt-4o or gpt-4o-mini`, or `all turns`; "" where nobody knows."""
+    """Return `org=acme, model=gpt-4o or gpt-4o-mini`, or `all turns`; "" where nobody knows."""
     if match is None:
         return ""
     return ", ".join(f"{name}={' or '.join(values)}" for name, values in match.items()) or "all turns"
@@ -142,12 +142,12 @@ def _reset(at: datetime, now: datetime) -> str:
 
 
 def local_minute(moment: datetime) -> str:
-    """`2026-11-22 05:46`, in local time."""
+    """Return `2026-11-22 05:46`, in local time."""
     return f"{moment.astimezone():%Y-%m-%d %H:%M}"
 
 
 def rough_span(span: timedelta) -> str:
-    """`40 s`, `25 min`, `3 h`, `12 d`: the largest unit of which it is two or more."""
+    """Return `40 s`, `25 min`, `3 h` or `12 d`: the largest unit of which it is two or more."""
     seconds = max(0, round(span.total_seconds()))
     for size, unit in ((86_400, "d"), (3_600, "h"), (60, "min")):
         if seconds >= 2 * size:

@@ -19,18 +19,18 @@ _PIPE_WIDTH: Final = 10_000
 
 
 def report_console() -> Console:
-    """Standard output; in a pipe nothing is folded or cut."""
+    """Return the console of standard output; in a pipe nothing is folded or cut."""
     console = Console(highlight=False)
     return console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
 
 
 def safe(name: str) -> str:
-    """A name that a stranger chose, for a line that is printed: no markup, and nothing that moves the cursor."""
+    """Return a name that a stranger chose as text that can be printed: no markup, and nothing that moves the cursor."""
     return escape("".join(letter if letter.isprintable() else "�" for letter in name))
 
 
 def report_table(*names: str, ids: Sequence[str] = (), numbers: Sequence[str] = (), last: Sequence[str] = ()) -> Table:
-    """An empty table with these headings: `ids`, `names`, `numbers` (justified right) and `last`, in this order.
+    """Return an empty table with these headings: `ids`, `names`, `numbers` (justified right) and `last`, in this order.
 
     Only `names` and `last` may be folded. Rows are strings of markup.
     """
@@ -59,7 +59,7 @@ def print_table(console: Console, table: Table) -> None:
 
 
 def _width(column: Column) -> int:
-    """What the column needs at least."""
+    """Return the width in cells that the column needs at least."""
     natural = max(Text.from_markup(str(cell)).cell_len for cell in (column.header, *column.cells))
     return natural if column.no_wrap else min(natural, _FOLDED_WIDTH)
 
@@ -73,7 +73,7 @@ def _print_stacked(console: Console, headings: Sequence[str], row: Sequence[str]
 
 
 def _filled(parts: Sequence[str], width: int) -> Iterator[str]:
-    """The parts in as few lines as fit, none of them divided."""
+    """Yield the parts in as few lines as fit, none of them divided."""
     line = ""
     for part in parts:
         longer = f"{line}   {part}" if line else part

@@ -26,12 +26,12 @@ _UNSEEN: Final = "\u200b\u200c\u200d\u200e\u200f\u2060\ufeff\xad \t\r\n\xa0\u300
 
 
 def to_json(report: Any) -> str:
-    """A Struct, or a list of them, as indented JSON; amounts stay integers in the unit their name ends with."""
+    """Return a Struct, or a list of them, as indented JSON; amounts stay integers in the unit their name ends with."""
     return msgspec.json.format(msgspec.json.encode(report), indent=2).decode()
 
 
 def spend_csv(report: SpendReport) -> str:
-    """The groups as CSV with a line of names; amounts are exact, in USD and in nano-USD, and empty where unknown.
+    """Return the groups as CSV with a line of names; amounts are exact, in USD and nano-USD, and empty where unknown.
 
     Names that strangers chose are no formulas: one that a spreadsheet would take for one begins with an apostrophe.
     """
@@ -48,7 +48,7 @@ def spend_csv(report: SpendReport) -> str:
 
 
 def _cell(name: str) -> str:
-    """A name as a cell: no formula, also where a spreadsheet trims it, and nothing that moves a cursor or a line."""
+    """Return a name as a cell that is no formula, also where a spreadsheet trims it, and that moves no cursor."""
     start = name.lstrip().lstrip(_UNSEEN)[:1]
     is_formula = unicodedata.normalize("NFKC", start)[:1] in _FORMULA_STARTS or name[:1] in _FORMULA_STARTS
     shown = "".join("�" if is_control(letter) else letter for letter in name)

@@ -24,6 +24,7 @@ from hivecost.clock import SYSTEM_CLOCK, to_datetime
 from hivecost.events import Totals
 from hivecost.ledger import UNSEEN
 from hivecost.ledger.period import for_period
+from hivecost.log.contexts import CarriedTotals
 from hivecost.log.records import SessionState
 from hivecost.money import format_usd
 from hivecost.reports import AlertLine, BudgetLine, SessionError, SessionPeople, SessionReport
@@ -41,14 +42,16 @@ _STATUS_STYLES = {
 }
 
 
-def render_session(report: SessionReport, console: Console | None = None) -> None:
-    """Print a session's report: per node, per model, totals, budgets, and what has no price."""
+def render_session(report: SessionReport, console: Console | None = None, *, tools: bool = False) -> None:
+    """Print a session's report: per node, per model, totals, budgets, and what has no price; with `tools` per tool."""
     console = console or report_console()
     state, metrics = report.session, report.session.metrics
     console.print(f"\n[bold]Cost report[/bold]  {safe(state.session_id)}  {_status(state.status)}")
     console.print(f"{_who_and_when(state, report.people)}\n", style="dim")
     print_table(console, _spend_table("Node", ((node.node_id or "(no node)", node) for node in report.nodes)))
     print_table(console, _spend_table("Model", ((model.model, model) for model in report.models)))
+    if tools:
+        _print_tools(console, report.carried)
     console.print(
         f"[bold]Total[/bold]     {known_cost(metrics)}   {counted(metrics.llm_calls, 'call')}   "
         f"{metrics.total_input_tokens:,} tokens in   {metrics.total_output_tokens:,} out   "
@@ -56,6 +59,8 @@ def render_session(report: SessionReport, console: Console | None = None) -> Non
     )
     if metrics.notional_nanousd:
         console.print(f"[bold]Notional[/bold]  {notional_note(metrics.notional_nanousd)}")
+    if report.compactions:
+        console.print(f"[bold]Compacted[/bold] {_compactions(report)}")
     if report.repriced is not None:
         again = report.repriced
         new = amount_of(again.new_nanousd, again.new_unpriced_calls, again.calls)
@@ -114,6 +119,45 @@ def render_sessions(sessions: Sequence[SessionState], place: Place, console: Con
     print_table(console, table)
 
 
+def _compactions(report: SessionReport) -> str:
+    """Return what compactions took out, what that saved in later turns, and what it cost."""
+    nodes = report.compactions
+    net = sum(node.net_nanousd for node in nodes)
+    cost, rewrite = sum(node.cost_nanousd for node in nodes), sum(node.cache_rewrite_nanousd for node in nodes)
+    unknown = sum(node.unpriced_compactions + node.unpriced_turns for node in nodes)
+    tokens = sum(node.tokens_saved for node in nodes)
+    said = (
+        f"{counted(sum(node.compactions for node in nodes), 'time')}, {tokens:,} tokens out, "
+        f"ratio {report.compression_ratio:.2f}: {format_usd(sum(node.saved_nanousd for node in nodes))} saved in "
+        f"{counted(sum(node.later_turns for node in nodes), 'later turn')}, less {format_usd(cost)} for summaries and "
+        f"{format_usd(rewrite)} for caches written again: {_signed(net)}"
+    )
+    return f"{said}, [yellow]with {counted(unknown, 'amount')} unknown[/yellow]" if unknown else said
+
+
+def _signed(nanousd: int) -> str:
+    return f"[red]-{format_usd(-nanousd)}[/red]" if nanousd < 0 else format_usd(nanousd)
+
+
+def _print_tools(console: Console, carried: Sequence[CarriedTotals]) -> None:
+    if not carried:
+        console.print(
+            "No results of tools are known to have been sent again: nodes with a context budget count them.\n"
+        )
+        return
+    table = report_table("Node", "Tool", numbers=("Turns", "Results", "Tokens again", "Cost again", "Of old ones"))
+    for one in carried:
+        amounts = (one.nanousd, one.old_nanousd)
+        are_known = one.unpriced_turns < one.turns
+        table.add_row(
+            safe(one.node_id or "(no node)"),
+            safe(one.tool or "(unknown)"),
+            *(f"{count:,}" for count in (one.turns, one.results, one.tokens)),
+            *(format_usd(amount) if are_known else "unknown" for amount in amounts),
+        )
+    print_table(console, table)
+
+
 def _spend_table(heading: str, rows: Iterable[tuple[str, Totals]]) -> Table:
     every = sorted(rows, key=lambda row: -row[1].cost_nanousd)
     headings = amount_headings(sums for _, sums in every)
@@ -142,14 +186,14 @@ def _who_and_when(state: SessionState, people: SessionPeople | None) -> str:
 
 
 def _named(kind: str, names: Sequence[str]) -> str:
-    """`agent planner`, `agents planner, runaway`, `120 agents`."""
+    """Return `agent planner`, `agents planner, runaway` or `120 agents`."""
     if len(names) > _NAMES_SHOWN:
         return counted(len(names), kind)
     return f"{kind if len(names) == 1 else f'{kind}s'} {safe(', '.join(names))}"
 
 
 def _moment(iso: str) -> str:
-    """`2026-11-22 08:00:00 +01:00` of what ISO 8601 writes in local time."""
+    """Return `2026-11-22 08:00:00 +01:00` for an ISO 8601 text in local time."""
     return f"{iso[:19].replace('T', ' ')} {iso[-6:]}"
 
 
@@ -189,7 +233,7 @@ def _error(one: SessionError) -> str:
 
 
 def _unexplained(report: SessionReport) -> Iterator[SessionError]:
-    """Cancellations that no line about a budget explains."""
+    """Yield the cancellations that no line about a budget explains."""
     said = [f": budget {line.budget!r}" for line in report.budgets if line.outcome]
     for one in report.errors:
         if one.status != "failed" and not any(words in one.error for words in said):

@@ -11,33 +11,33 @@ from hivecost.reports import InDoubt
 
 
 def counted(number: int, what: str) -> str:
-    """`1 call`, `2 calls`."""
+    """Return `1 call` or `2 calls`."""
     return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
 
 
 def known_cost(sums: Totals) -> str:
-    """The cost of the turns and charges that have one; `unknown` when none of them has."""
+    """Return the cost of the turns and charges that have one; `unknown` when none of them has."""
     return amount_of(sums.cost_nanousd, sums.unpriced_calls + sums.invalid_calls, sums.llm_calls + sums.charges)
 
 
 def amount_of(nanousd: int, unknown_calls: int, calls: int) -> str:
-    """A sum over calls of which some have no amount; `unknown`, which is not $0, when none of them has."""
+    """Return a sum over calls of which some have no amount; `unknown`, which is not $0, when none of them has."""
     return "unknown" if calls and unknown_calls == calls else format_usd(nanousd)
 
 
 def missing_calls(sums: Totals) -> str:
-    """How many turns are missing from that cost."""
+    """Return how many turns are missing from the known cost."""
     missing = sums.unpriced_calls + sums.invalid_calls
     return f"[yellow]{missing:,}[/yellow]" if missing else "0"
 
 
 def amount_headings(rows: Iterable[Totals]) -> tuple[str, ...]:
-    """What the columns of amounts are called; `Notional` is among them where any row has such a sum."""
+    """Return the headings of the amounts' columns; `Notional` is among them where any row has such a sum."""
     return ("Cost", "Notional", "Unpriced") if any(sums.notional_nanousd for sums in rows) else ("Cost", "Unpriced")
 
 
 def amounts(sums: Totals, headings: Sequence[str]) -> Iterator[str]:
-    """The cells below these headings."""
+    """Yield the cells below these headings."""
     yield known_cost(sums)
     if "Notional" in headings:
         yield format_usd(sums.notional_nanousd)
@@ -45,18 +45,18 @@ def amounts(sums: Totals, headings: Sequence[str]) -> Iterator[str]:
 
 
 def notional_note(nanousd: int) -> str:
-    """What turns that a subscription pays for would have cost, as a sentence."""
+    """Say in a sentence what turns that a subscription pays for would have cost."""
     return f"{format_usd(nanousd)} is what calls would have cost that a subscription pays for; it is in no cost"
 
 
 def in_doubt_note(doubt: InDoubt) -> str:
-    """What to say of it beside sums."""
+    """Say what is in doubt, as a note beside sums."""
     holds = "1 hold" if doubt.holds == 1 else f"{doubt.holds:,} holds"
     return f"{holds}, {_amount(doubt)}: may have been spent, and its bill is not known (`hivecost budget doubts`)"
 
 
 def _amount(doubt: InDoubt) -> str:
-    """In USD where any of it is, else in tokens or calls."""
+    """Return the amount in USD where any of it is, else in tokens or calls."""
     if doubt.nanousd:
         return format_amount(doubt.nanousd, "usd")
     return format_amount(doubt.tokens, "tokens") if doubt.tokens else format_amount(doubt.calls, "calls")

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from hivecost.compaction.draft import Draft
+from hivecost.compaction.grouping import Unit
 from hivecost.compaction.pins import Pins
-from hivecost.compaction.units import Unit
 
 _GREETINGS: Final = frozenset({"hi", "hello", "thanks", "okay", "sure", "got it"})
 

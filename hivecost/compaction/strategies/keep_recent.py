@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from hivecost.compaction.draft import Draft
+from hivecost.compaction.grouping import Unit
 from hivecost.compaction.pins import Pins
 from hivecost.compaction.strategies.prune import finished_results, prune
 from hivecost.compaction.strategies.truncate import cut_results
-from hivecost.compaction.units import Unit
 
 #: Between the target and the budget, what results are cut to that are too large even by themselves.
 _HALF: Final = 2

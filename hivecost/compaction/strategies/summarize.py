@@ -9,11 +9,11 @@ from typing import Any, Final
 import msgspec
 
 from hivecost.compaction.draft import Draft
+from hivecost.compaction.grouping import Unit
 from hivecost.compaction.markers import SUMMARY_MARK, cut_at_both_ends
 from hivecost.compaction.media import text_alone
 from hivecost.compaction.pins import Pins
 from hivecost.compaction.strategies.keep_recent import newest_units
-from hivecost.compaction.units import Unit
 
 #: A summary of less is not worth its call, and one that may have no more says nothing.
 _REPLACED_MIN: Final = 128

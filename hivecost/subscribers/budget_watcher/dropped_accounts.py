@@ -41,7 +41,7 @@ class DroppedAccounts:
         self._is_failing = False
 
     def opened(self, account: Account, counted: str | None) -> Account:
-        """The account that is known already, or this one; the log is counted up to this cursor (None: nobody knows)."""
+        """Return the known account in place of this one, if any; the log is counted up to `counted`, if not None."""
         budget = account.budget
         if "execution" in budget.account_attributes:  # whose turns the log tells from no others of their session
             return account
@@ -51,21 +51,21 @@ class DroppedAccounts:
         return known
 
     def forget(self, budget: str) -> None:
-        """It was retired: an account of it that is opened later is another one."""
+        """Forget a retired budget: an account of it that is opened later is another one."""
         for name, key in list(self._known):
             if name == budget:
                 self._known.pop((name, key), None)
 
     def unread(self) -> list[Account]:
-        """Those of which the past is not read yet."""
+        """Return the accounts whose past is not read yet."""
         return list(self._unread)
 
     def are_read(self, accounts: Iterable[Account]) -> bool:
-        """Whether the past of all these is known."""
+        """Tell whether the past of all these accounts is known."""
         return not self._unread or not any(account in self._unread for account in accounts)
 
     def forget_unread(self) -> None:
-        """Nobody knows how far the log is counted."""
+        """Forget the accounts to read, because nobody knows how far the log is counted."""
         self._unread.clear()
 
     async def read_back(self, base_path: Place) -> None:
@@ -85,7 +85,7 @@ class DroppedAccounts:
                 self._unread.pop(account, None)
 
     async def _read(self, base_path: Place, accounts: list[Account], until: str) -> None:
-        """Of accounts of one budget and one period."""
+        """Read the past of accounts of one budget and one period."""
         budget, period = accounts[0].budget, accounts[0].period
         by_values = {account.values: account for account in accounts}
         found: defaultdict[Account, list[Spending]] = defaultdict(list)
@@ -101,7 +101,7 @@ class DroppedAccounts:
 
 
 def _groups(unread: Mapping[Account, str]) -> list[tuple[list[Account], str]]:
-    """What can be read at once: accounts of one budget and period, whose past goes up to the same turn."""
+    """Return what can be read at once: accounts of one budget and period, whose past goes up to the same turn."""
     groups: defaultdict[tuple[str, int, str], list[Account]] = defaultdict(list)
     for account, until in unread.items():
         groups[account.budget.name, account.period.start_ns, until].append(account)
@@ -115,7 +115,7 @@ def _groups(unread: Mapping[Account, str]) -> list[tuple[list[Account], str]]:
 async def _spending_of(
     base_path: Place, budget: Budget, values: Collection[tuple[str, ...]], first_ns: int, until: str
 ) -> AsyncIterator[Spending]:
-    """What may have been spent on the accounts of these values; that of others may be among it."""
+    """Yield what may have been spent on the accounts of these values; other accounts' spending may be among it."""
     # The window's own attribute is the first: of all others a session has the fewest turns, and an index.
     names = budget.account_attributes
     place = next((place for place, name in enumerate(names) if name in VALUE_DIMENSIONS), None)

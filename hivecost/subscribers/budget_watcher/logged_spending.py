@@ -64,7 +64,7 @@ class LoggedSpending:
         self._begun = anyio.Event()
 
     def counted(self, event_id: str, accounts: tuple[Account, ...] = ()) -> None:
-        """A turn of this process is counted already, on these accounts."""
+        """Note that a turn of this process is counted already, on these accounts."""
         if not self._is_recovered or not self.is_logged:
             return
         if len(self._unlogged) == UNLOGGED_MAX:
@@ -72,19 +72,23 @@ class LoggedSpending:
         self._unlogged[event_id] = accounts
 
     def opened(self, account: Account) -> Account:
-        """What SpendAccounts asks about every new account."""
+        """Return the account to use for a new one, which SpendAccounts asks for."""
         return self._dropped.opened(account, self._place) if self.is_logged else account
 
+    def are_read(self, accounts: Iterable[Account]) -> bool:
+        """Return whether what was spent on these accounts before they were dropped is counted."""
+        return self._dropped.are_read(accounts)
+
     async def read_back(self, base_path: Place, accounts: Iterable[Account]) -> None:
-        """Return when what was spent on these accounts before they were dropped is counted."""
-        if not self._dropped.are_read(accounts):
+        """Wait until it is."""
+        if not self.are_read(accounts):
             await self._dropped.read_back(base_path)
 
     async def add(self, budgets: Iterable[Budget], base_path: Place | None) -> None:
         """Count on these budgets too: what comes, and what was logged in the periods that are open.
 
         Without a path nothing counts at present: what was logged is read when that begins. Accounts of executions have
-        nothing but what comes. Raises ConfigError for the name of a budget that is there.
+        nothing but what comes. Raise ConfigError for the name of a budget that is there.
         """
         listed = tuple(budgets)
         is_first = not self._is_recovered and _oldest_start_ns(listed, 0) is not None
@@ -99,7 +103,7 @@ class LoggedSpending:
         self._behind.update(self._unlogged)
 
     def forget_budget(self, name: str) -> None:
-        """It was retired."""
+        """Forget a budget that was retired."""
         self._dropped.forget(name)
 
     def _forget(self) -> None:
@@ -138,7 +142,10 @@ class LoggedSpending:
         await self._read_all_back(base_path)
 
     async def _read_all_back(self, base_path: Place) -> None:
-        """Of accounts that were dropped while the log was read a part is counted already."""
+        """Read back all accounts that are not read yet, from zero.
+
+        Of those that were dropped while the log was read, a part is counted already.
+        """
         for account in self._dropped.unread():
             account.settled = account.unpriced_calls = 0
         await self._dropped.read_back(base_path)
@@ -170,7 +177,7 @@ class LoggedSpending:
             self._is_failing = False
 
     async def _count_page(self, base_path: Place, drain: Drain) -> bool:
-        """False: that was the last one."""
+        """Count one page of the log's turns; return False if it was the last one."""
         if self._place is None:
             self._place = await read_log(base_path, _end)
         page, self._place = await read_log(base_path, partial(_next_turns, after=self._place))
@@ -222,6 +229,6 @@ def _next_turns(log: LogReader, after: str) -> tuple[Page[TurnSum], str]:
 
 
 def _oldest_start_ns(budgets: Iterable[Budget], now_ns: int) -> int | None:
-    """Where the oldest open period of these budgets begins; None when none outlives its execution."""
+    """Return where the oldest open period of these budgets begins; None when none outlives its execution."""
     lasting = [budget for budget in budgets if budget.window != "execution"]
     return min((Calendar(b.window, b.timezone).period_at(now_ns).start_ns for b in lasting), default=None)

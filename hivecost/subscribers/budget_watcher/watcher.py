@@ -16,6 +16,7 @@ from hivecost.errors import (
     BudgetExhaustedError,
     BusClosedError,
     ConfigError,
+    HiveCostError,
     ReentrancyError,
 )
 from hivecost.events import Event, EventType, ExecutionCompleted, ExecutionStarted, LLMTurnComplete
@@ -90,7 +91,7 @@ class BudgetWatcher:
     async def add(self, budgets: Iterable[Budget]) -> None:
         """Watch these budgets too, from the next turn on, by what was spent in their periods so far.
 
-        Raises ConfigError for the name of one that is there, and for a hard one.
+        Raise ConfigError for the name of one that is there, and for a hard one.
         """
         await self._logged.add(_counting(budgets), self._base_path)
         self._soft.set_budgets(self.accounts.budgets.values())
@@ -103,6 +104,7 @@ class BudgetWatcher:
 
     @asynccontextmanager
     async def attached(self, host: PluginHost) -> AsyncIterator[None]:
+        """Count the turns of the log, then watch those of the bus while the runtime runs."""
         self._logged.is_logged = self._is_logged()
         self.accounts.sessions_max = SESSIONS_MAX if self._logged.is_logged else ACCOUNTS_MAX
         await self._logged.recover(host.base_path, host.clock)
@@ -114,6 +116,17 @@ class BudgetWatcher:
 
         async def drain() -> None:
             await host.bus.drain(subscription)
+
+        def passes(request: TurnRequest) -> bool:
+            if self._soft.budgets or not subscription.handle_waiting():
+                return False
+            accounts = self.accounts.find(attributes_of(request), host.clock.now_ns(), ancestry(request))
+            try:
+                self._refuse_spent(accounts, request)
+                self._unseen.refuse(accounts, request)
+            except HiveCostError:
+                return False  # `check` says so
+            return self._logged.are_read(accounts)
 
         async def check(request: TurnRequest) -> TurnRequest | None:
             allowed, softened = request, set[str]()
@@ -148,7 +161,7 @@ class BudgetWatcher:
             max_queue=QUEUE_MAX,
             name=self.name,
         )
-        remove_check = host.add_gate_check(check)
+        remove_check = host.add_gate_check(check, passes=passes)
         async with anyio.create_task_group() as looking:
             looking.start_soon(self._logged.follow, host.base_path, host.clock, drain)
             self._base_path = host.base_path
@@ -162,14 +175,14 @@ class BudgetWatcher:
                 looking.cancel_scope.cancel()
 
     def status(self) -> list[AccountStatus]:
-        """One row for each account that was spent on."""
+        """Return a row for each account that was spent on."""
         return self.accounts.status()
 
     def _opened(self, account: Account) -> Account:
         return self._logged.opened(account)
 
     def _details(self, accounts: Iterable[Account]) -> list[AccountDetails]:
-        """How those stand that soft limits go by."""
+        """Return the details of the accounts that soft limits look at."""
         return [account.details() for account in accounts if account.budget.name in self._soft.budgets]
 
     def _handle(self, host: PluginHost, policy: BudgetPolicy, event: Event) -> None:
@@ -218,7 +231,7 @@ class BudgetWatcher:
 
 
 def _counting(budgets: Budget | Iterable[Budget]) -> tuple[Budget, ...]:
-    """The budgets. Raises ConfigError for a hard one, which would stop nobody here."""
+    """Return the budgets. Raise ConfigError for a hard one, which would stop nobody here."""
     listed = listed_budgets(budgets)
     for budget in listed:
         if budget.mode == "hard":

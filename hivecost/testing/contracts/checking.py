@@ -36,22 +36,22 @@ class OpensLedgers(ABC):
 
     @abstractmethod
     def open(self, place: Path, budgets: Sequence[Budget], clock: Clock) -> LedgerStore:
-        """The ledger of a place, for `async with`. One that keeps no files takes `place` as a name."""
+        """Return the ledger of a place, for `async with`. One that keeps no files takes `place` as a name."""
 
     def open_elsewhere(self, place: Path, budgets: Sequence[Budget], clock: Clock) -> LedgerStore:
-        """The ledger of a place as another machine would open it, while this one has it open, too."""
+        """Return the ledger of a place as another machine would open it, while this one has it open, too."""
         return self.open(place, budgets, clock)
 
     def opened(self, place: Path, *budgets: Budget, clock: Clock = SYSTEM_CLOCK) -> LedgerStore:
-        """The same; a dollar for all is the budget if none is given."""
+        """Return the ledger of a place with these budgets; a dollar for all is the budget if none is given."""
         return self.open(place, budgets or (total(),), clock)
 
     def opened_elsewhere(self, place: Path, *budgets: Budget, clock: Clock = SYSTEM_CLOCK) -> LedgerStore:
-        """The same as another machine would."""
+        """Return the ledger that `opened` does, as another machine would open it."""
         return self.open_elsewhere(place, budgets or (total(),), clock)
 
     async def until_same(self, look: Callable[[], Awaitable[object]], expected: object) -> None:
-        """What is looked at must be equal once the ledger knows what others of the place did."""
+        """Wait until what is looked at is equal, once the ledger knows what others of the place did; fail otherwise."""
         end_s = anyio.current_time() + self.knows_others_within_s
         while True:
             found = await look()
@@ -61,7 +61,7 @@ class OpensLedgers(ABC):
         same(found, expected)
 
     async def until_sums(self, ledger: LedgerStore, expected: tuple[int, int, int]) -> None:
-        """`sums` of the ledger must be equal once it knows what others of the place did."""
+        """Wait until `sums` of the ledger are equal, once it knows what others of the place did; fail otherwise."""
         await self.until_same(lambda: sums(ledger), expected)
 
 
@@ -73,7 +73,7 @@ class Raised(Generic[E]):
 
 @contextmanager
 def raises(expected: type[E]) -> Iterator[Raised[E]]:
-    """The block must raise this; other errors come through."""
+    """Fail unless the block raises this; other errors come through."""
     raised: Raised[E] = Raised()
     try:
         yield raised
@@ -84,43 +84,46 @@ def raises(expected: type[E]) -> Iterator[Raised[E]]:
 
 
 def same(found: object, expected: object) -> None:
-    """They must be equal."""
+    """Fail unless the two are equal."""
     if found != expected:
         raise AssertionError(f"expected {expected!r}, found {found!r}")
 
 
 def one_of(found: object, *expected: object) -> None:
-    """It must be equal to one of them."""
+    """Fail unless the value is equal to one of those expected."""
     if found not in expected:
         raise AssertionError(f"expected one of {expected!r}, found {found!r}")
 
 
 def within(low: float, found: float, high: float) -> None:
-    """It must be from `low` to `high`."""
+    """Fail unless the number is from `low` to `high`."""
     if not low <= found <= high:
         raise AssertionError(f"expected {low:,} to {high:,}, found {found:,}")
 
 
 def total(limit: str = "$1", **more: Any) -> Budget:
-    """A hard budget over everything."""
+    """Return a hard budget over everything."""
     return Budget("all", limit, mode="hard", **more)
 
 
 async def sums(ledger: LedgerStore, budget: str = "all") -> tuple[int, int, int]:
-    """What is settled, held and in doubt on all accounts of a budget that the ledger shows."""
+    """Return what is settled, held and in doubt on all accounts of a budget that the ledger shows."""
     rows = [row for row in await ledger.status() if row.budget == budget]
     return sum(row.settled for row in rows), sum(row.held for row in rows), sum(row.in_doubt for row in rows)
 
 
 async def hold_of(ledger: LedgerStore, attribution: Mapping[str, str] = ACME, **amounts: Any) -> LedgerStoreHold:
-    """A hold, got as the gate of a runtime gets one."""
+    """Reserve as the gate of a runtime does, and return the hold."""
     return ledger.reserve_nowait(attribution, **amounts) or await ledger.reserve(attribution, **amounts)
 
 
 async def until_refused(
     ledger: LedgerStore, attribution: Mapping[str, str] = ACME, **amounts: Any
 ) -> BudgetExhaustedError:
-    """Why nothing is granted any more, once the ledger knows what another one of the place does."""
+    """Wait until nothing is granted any more, once the ledger knows what others of the place did.
+
+    Return the refusal.
+    """
     async with in_time("nothing more is granted"):
         while True:
             try:
@@ -131,7 +134,7 @@ async def until_refused(
 
 
 async def until_granted(ledger: LedgerStore, attribution: Mapping[str, str] = ACME, **amounts: Any) -> LedgerStoreHold:
-    """A hold, once the ledger knows that there is room again."""
+    """Reserve once the ledger knows that there is room again, and return the hold."""
     async with in_time("there is room again"):
         while True:
             try:
@@ -142,7 +145,7 @@ async def until_granted(ledger: LedgerStore, attribution: Mapping[str, str] = AC
 
 @asynccontextmanager
 async def in_time(what: str) -> AsyncIterator[None]:
-    """The block must end while the tests have patience."""
+    """Fail unless the block ends within PATIENCE_S."""
     try:
         with anyio.fail_after(PATIENCE_S):
             yield

@@ -275,6 +275,8 @@ def test_objects_of_clients_stay_the_same_objects(talk):
         ({"config": {"compact_to": 1.0}}, r"compact_to: expected 0.1 to 0.75: .* a loss of 81 % .*, got 1.0"),
         ({"config": {"context_overflow_strategy": "forget"}}, "context_overflow_strategy: expected one or several"),
         ({"config": {"keep_tool_results": -1}}, "keep_tool_results: expected a whole number, 0 or more, got -1"),
+        ({"config": {"protected_tools": "read"}}, "protected_tools: expected a tuple of names of tools, got 'read'"),
+        ({"config": {"protected_tools": ["read", 3]}}, r"protected_tools: expected .*, got \('read', 3\)"),
         ({"config": {"summary_share": 0.9}}, "summary_share: expected a share of the budget"),
         ({"config": {"compactto": 0.5}}, "config: expected some of context_overflow_strategy"),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from hivecost.errors import ConfigError
-from hivecost.ledger import amounts_of
+from hivecost.ledger import Budget, amounts_of
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,13 @@ def test_another_name_is_a_mistake():
         amounts_of("$0.01", token=5)
     with pytest.raises(ConfigError):
         amounts_of("$0.01", nanousd=5)
+
+
+def test_thousands_and_millions_are_short():
+    """`200k tokens` is written everywhere as a limit."""
+    assert Budget("day", limit="200k tokens").limit_amount == 200_000
+    assert Budget("day", limit="1.5M tokens").limit_amount == 1_500_000
+    assert Budget("day", limit="$2k").limit_amount == 2_000 * 10**9
+    for nonsense in ("2kk tokens", "2 kilo", "k", "0.0001k tokens"):
+        with pytest.raises(ConfigError):
+            Budget("day", limit=nonsense)

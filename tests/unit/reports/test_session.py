@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import pytest
 
 import hivecost as hc
-from hivecost.backends.sqlite import Store
+from hivecost.backends.sqlite import SQLiteLogReader, Store
 from hivecost.cli.render import render_session, render_spend, to_json
 from hivecost.errors import SessionNotFoundError, StoreCorruptError
 from hivecost.events import Cost, CostStatus
@@ -38,6 +38,74 @@ def clock():
 @pytest.fixture
 def base_path(tmp_path):
     return tmp_path / "data"
+
+
+def a_call(number, size=3_000):
+    call = {"id": f"call_{number}", "type": "function", "function": {"name": "read", "arguments": "{}"}}
+    result = {"role": "tool", "tool_call_id": f"call_{number}", "content": "x" * size}
+    return [{"role": "assistant", "content": None, "tool_calls": [call]}, result]
+
+
+async def converse(base_path, clock, turns, *, budget, read=0):
+    """A conversation in a node with a context budget; `read` of the tokens of each prompt are from a cache."""
+    prices = {"m": {"input": 1, "output": 2, "cache_read": 0.1}}
+    runtime = hc.AgentRuntime(base_path, prices=prices, clock=clock)
+    messages = [{"role": "user", "content": "Go on."}]
+    async with runtime, runtime.execution() as ctx, ctx.node("search", loop_config={"max_history_tokens": budget}):
+        for number in range(turns):
+            async with ctx.turn("m", prompt=messages) as turn:
+                turn.settle(hc.Usage(max(read, len(str(turn.messages)) // 4), 10, cache_read_tokens=read))
+            messages += a_call(number)
+    return runtime
+
+
+async def test_compactions_are_shown_with_what_they_saved_and_cost(base_path, clock, capsys):
+    """Later turns did not read what was taken out, by their own rates; the rest of a prompt was written anew."""
+    await converse(base_path, clock, 8, budget=3_000, read=15)
+    report = await load_session_report(base_path)
+    [node] = report.compactions
+    turns, events = read_back(base_path)
+    assert (node.node_id, node.compactions) == ("search", len(events))
+    assert node.tokens_saved == sum(event.tokens_saved for event in events) > 0
+    sent = sum(turn.usage.input_tokens for turn in turns)
+    spared = [turn.prompt.compacted_tokens for turn in turns if turn.prompt]
+    assert node.spared_tokens == sum(spared)
+    assert node.saved_nanousd == 100 * sum(spared)  # a tenth of a dollar by 1M tokens
+    assert node.net_nanousd == node.saved_nanousd - sum(event.cache_rewrite_nanousd for event in events)
+    assert report.compression_ratio == round(sent / (sent + sum(spared)), 4)
+    render_session(report)
+    told = capsys.readouterr().out
+    assert f"Compacted {len(events)} time" in told
+    assert f"ratio {report.compression_ratio:.2f}" in told
+
+
+async def test_compactions_that_did_not_pay_are_negative(base_path, clock, capsys):
+    lost = hc.ContextCompacted(tokens_before=9, tokens_after=5, cost_nanousd=7_000_000_000, session_id="s")
+    async with Store(base_path) as store:
+        await store.write([lost])
+    render_session(await load_session_report(base_path, "s"))
+    assert "less $7.0000 for summaries and $0.0000 for caches written again: -$7.0000" in capsys.readouterr().out
+
+
+async def test_results_that_were_sent_again_are_shown_by_tool(base_path, clock, capsys):
+    """Each with what it cost of the prompts that held it, but for the first of them."""
+    await converse(base_path, clock, 4, budget=90_000)
+    report = await load_session_report(base_path)
+    [read] = report.carried
+    assert (read.tool, read.turns, read.results) == ("read", 2, 1 + 2)
+    turns, _ = read_back(base_path)
+    carried = [one for turn in turns if turn.prompt for one in turn.prompt.carried]
+    assert read.nanousd == sum(one.nanousd for one in carried) > 0
+    assert read.nanousd == 1_000 * read.tokens
+    assert read.old_nanousd == 0
+    render_session(report, tools=True)
+    assert "Cost again" in capsys.readouterr().out
+
+
+def read_back(base_path):
+    """(the turns, the compactions) of the log."""
+    log = SQLiteLogReader(base_path)
+    return list(log.turns().rows), list(log.events(types=[hc.EventType.CONTEXT_COMPACTED]).rows)
 
 
 @pytest.fixture

@@ -327,6 +327,68 @@ async def test_with_wind_down_there_is_one_turn_more_to_come_to_an_end_in(tmp_pa
         assert last == [(False, 4), (False, 4), (True, 4)]
 
 
+async def test_a_turn_tells_what_its_prompt_sent_again_and_was_spared(tmp_path):
+    """Results that an earlier turn brought, with their tool; and what compactions took out, in that turn and later."""
+    events: list[hc.LLMTurnComplete] = []
+    runtime = hc.AgentRuntime(tmp_path, config=CONFIG)
+    async with runtime, runtime.execution() as ctx:
+        runtime.bus.subscribe(event_types=[hc.EventType.LLM_TURN_COMPLETE], handler=events.append)
+        messages = conversation(1)
+        async with ctx.node("search", loop_config={"max_history_tokens": 3_000, "keep_tool_results": 1}):
+            for number in range(6):
+                async with ctx.turn("gpt-4o", prompt=messages) as turn:
+                    turn.settle(hc.Usage(600 * (number % 5 + 1), 10))
+                messages += conversation(1)[1:]
+        async with ctx.turn("gpt-4o", prompt=messages) as turn:
+            turn.settle(hc.Usage(600, 10))
+        await runtime.bus.drain()
+    first, second, third, *_, compacted, outside = events
+    assert first.prompt is None
+    assert outside.prompt is None
+    assert (second.prompt.carried[0].tool, second.prompt.carried[0].results) == ("read", 1)
+    assert third.prompt.carried[0].results == 2
+    assert third.prompt.carried[0].nanousd < third.cost.input_nanousd
+    assert (third.prompt.compacted_tokens, third.data["compression_ratio"]) == (0, 1.0)
+    assert compacted.prompt.compacted_tokens > 1_000
+    assert compacted.data["compression_ratio"] == 600 / (600 + compacted.prompt.compacted_tokens)
+
+
+@pytest.mark.parametrize(("usage", "rate"), [(hc.Usage(900), 1_250), (hc.Usage(900, 0, 400), 1_250)])
+async def test_what_was_just_taken_out_would_have_been_read_from_the_cache(tmp_path, usage, rate):
+    """In the turn of a compaction, whether anything of the prompt that is left was read from it or not."""
+    events: list[hc.LLMTurnComplete] = []
+    runtime = hc.AgentRuntime(tmp_path, config=CONFIG)
+    async with runtime, runtime.execution() as ctx, ctx.node("search", loop_config={"max_history_tokens": 3_000}):
+        runtime.bus.subscribe(event_types=[hc.EventType.LLM_TURN_COMPLETE], handler=events.append)
+        messages = conversation(5)
+        for counted in (hc.Usage(2_900), usage):
+            async with ctx.turn("gpt-4o", prompt=messages) as turn:
+                turn.settle(counted)
+            messages += conversation(1)[1:]
+        await runtime.bus.drain()
+    prompt = events[-1].prompt
+    assert prompt.compacted_tokens > 0
+    assert prompt.saved_nanousd == prompt.compacted_tokens * rate
+
+
+async def test_a_turn_says_which_calls_of_its_answer_run(tmp_path):
+    """So many as its node's loop lets run, and all where it has no limit."""
+    [answer] = [message for message in conversation(1) if message["role"] == "assistant"]
+    answer["tool_calls"] = [{**answer["tool_calls"][0], "id": f"call_{number}"} for number in range(3)]
+    runtime = hc.AgentRuntime(tmp_path, config=CONFIG)
+    async with runtime, runtime.execution() as ctx, ctx.node("search", loop_config={"max_tool_calls_per_turn": 2}):
+        async with ctx.turn("gpt-4o", input_tokens=10) as turn:
+            calls = turn.tool_calls({"choices": [{"message": answer}]})
+            turn.release()
+        async with ctx.node("other"), ctx.turn("gpt-4o", input_tokens=10) as turn:
+            every = turn.tool_calls(answer)
+            turn.release()
+    assert isinstance(calls, hc.ToolCalls)
+    assert calls.to_run == (*answer["tool_calls"][:2],)
+    assert [result["tool_call_id"] for result in calls.refused] == ["call_2"]
+    assert every == hc.ToolCalls((*answer["tool_calls"],))
+
+
 async def test_a_turn_that_is_released_is_no_iteration(tmp_path):
     """Nothing was sent, however often that is said."""
     runtime = hc.AgentRuntime(tmp_path, config=CONFIG)

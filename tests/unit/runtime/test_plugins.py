@@ -336,6 +336,72 @@ async def test_removing_a_gate_check_again_changes_nothing(runtime):
         remove()
 
 
+async def test_a_check_that_passes_at_once_is_not_awaited(runtime):
+    """While one of several cannot say so, or one says no, all of them are awaited; removed, none is asked."""
+    asked, awaited, verdicts = [], [], {"a": True, "b": True}
+
+    def checking(name):
+        async def check(request: hc.TurnRequest) -> None:
+            awaited.append(name)
+
+        def passes(request: hc.TurnRequest) -> bool:
+            asked.append((name, request.resolved_model))
+            return verdicts[name]
+
+        return check, passes
+
+    @runtime.entry_point("api")
+    async def api(ctx, _):
+        asked.clear()
+        awaited.clear()
+        async with ctx.turn("m") as turn:
+            turn.settle(hc.Usage(1, 1))
+        return list(asked), list(awaited)
+
+    async def found():
+        return (await runtime.trigger_and_wait("api")).output
+
+    removals = []
+    for name in "ab":
+        check, passes = checking(name)
+        removals.append(runtime.add_gate_check(check, passes=passes))
+    async with runtime:
+        assert await found() == ([("a", "m"), ("b", "m")], [])
+        verdicts["b"] = False
+        assert (await found())[1] == ["a", "b"]
+        verdicts["b"] = True
+        remove = runtime.add_gate_check(checking("c")[0])
+        assert await found() == ([], ["a", "b", "c"])
+        remove()
+        removals.pop()()
+        assert await found() == ([("a", "m")], [])
+        removals.pop()()
+        assert await found() == ([], [])
+
+
+async def test_what_a_check_cancels_while_it_is_asked_is_not_sent(make_runtime):
+    """The turn is refused as one of a cancelled execution, and gives back what it holds."""
+    runtime = make_runtime(budgets=[hc.Budget("all", "$10")])
+
+    async def check(request: hc.TurnRequest) -> None: ...
+
+    def passes(request: hc.TurnRequest) -> bool:
+        return runtime.cancel_execution_nowait(request.execution_id, "enough", after_turn=True)
+
+    runtime.add_gate_check(check, passes=passes)
+
+    @runtime.entry_point("api")
+    async def api(ctx, _):
+        async with ctx.turn("m", input_tokens=1, max_tokens=1):
+            raise AssertionError("it was sent")
+
+    async with runtime:
+        result = await runtime.trigger_and_wait("api")
+        accounts = await runtime.budgets.status()
+    assert (result.status, str(result.error)) == ("cancelled", "enough")
+    assert [(account.held, account.in_doubt, account.settled) for account in accounts] == [(0, 0, 0)] * len(accounts)
+
+
 async def test_what_cancels_the_surroundings_leaves_plugins_at_work_to_the_end(make_runtime, forever, tmp_path):
     """A deadline around the runtime ends its executions; plugins see their ends, the log too, before they stop."""
     seen = []

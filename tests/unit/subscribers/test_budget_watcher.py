@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 
@@ -312,6 +313,34 @@ async def test_the_overshoot_is_at_most_the_turns_in_flight(make_runtime):
         results = [await runtime.wait(execution_id) for execution_id in ids]
     assert {result.status for result in results} == {"cancelled"}
     assert 50 <= sum(result.metrics["llm_calls"] for result in results) <= 50 + 20
+
+
+async def test_a_turn_is_decided_when_all_that_was_published_before_is_counted(make_runtime):
+    """Whatever was published, here or by another thread, before the turn was asked for: the one that spends it, too."""
+    runtime = make_runtime(budgets=[hc.Budget("all", limit="60 calls", mode="stop_after")])
+    settled = []
+
+    @runtime.entry_point("loop")
+    async def loop(ctx, _):
+        published = 0
+        while True:
+            for _number in range(published % 4):
+                ctx.publish(hc.LLMTurnComplete(model="m", usage=hc.Usage(1, 1)))
+            published += published % 4
+            thread = threading.Thread(target=ctx.publish, args=(hc.LLMTurnComplete(model="m", usage=hc.Usage(1, 1)),))
+            thread.start()
+            thread.join()
+            published += 1
+            async with ctx.turn("m") as turn:
+                [account] = await runtime.budgets.status()
+                settled.append(account.settled - published)
+                turn.settle(hc.Usage(1, 1))
+            published += 1
+
+    async with runtime:
+        result = await runtime.trigger_and_wait("loop")
+    assert (result.status, set(settled)) == ("cancelled", {0})
+    assert 60 <= result.metrics["llm_calls"] <= 64
 
 
 async def test_turns_published_by_hand_count(make_runtime, collect):

@@ -21,7 +21,7 @@ class Sums(NamedTuple):
 
 
 def register(connection: sqlite3.Connection, account: Account, process_id: int) -> int:
-    """The row of the account, made if there is none; the process may lease from it.
+    """Return the row id of the account, which is inserted if it is missing; the process may lease from it.
 
     One that was pruned while this process knew it has its number again, by which its bills name it.
     """
@@ -42,7 +42,7 @@ def register(connection: sqlite3.Connection, account: Account, process_id: int) 
 
 
 def sums_of(connection: sqlite3.Connection, row_id: int, process_id: int) -> Sums:
-    """How the account stands, and what of it this process has leased."""
+    """Return how the account stands, and how much of it this process has leased."""
     row = connection.execute(
         "SELECT settled, in_doubt,"
         " (SELECT coalesce(sum(amount), 0) FROM ledger_leases WHERE account_id = id AND process_id = ?),"
@@ -54,14 +54,14 @@ def sums_of(connection: sqlite3.Connection, row_id: int, process_id: int) -> Sum
 
 
 def change_lease(connection: sqlite3.Connection, process_id: int, row_id: int, by: int) -> None:
-    """Lend more, or take back. Raises sqlite3.IntegrityError for more than was lent."""
+    """Lend more, or take back. Raise sqlite3.IntegrityError for more than was lent."""
     connection.execute(
         "UPDATE ledger_leases SET amount = amount + ? WHERE process_id = ? AND account_id = ?", [by, process_id, row_id]
     )
 
 
 def unleased(connection: sqlite3.Connection, row_id: int) -> int:
-    """What of an account is lent to nobody."""
+    """Return how much of an account is lent to nobody."""
     budget, window, values, limit, spent_or_lent = connection.execute(
         "SELECT name, time_window, account_values, limit_amount, settled + in_doubt"
         " + (SELECT coalesce(sum(amount), 0) FROM ledger_leases WHERE account_id = id)"

@@ -84,7 +84,7 @@ class SqliteLeaseBank:
         self._database.let_go()
 
     async def _read(self, read: Callable[[], T]) -> T:
-        """What it reads, in a thread: nobody waits for it."""
+        """Return what `read` reads in a thread, without the lock: no writer waits for it."""
         with named_faults(database_path(self._base_path)):
             return await run_in_thread(read)
 
@@ -102,12 +102,12 @@ class SqliteLeaseBank:
             await run_in_thread(close)  # nobody else opens that file any more
 
     def _abandon(self, error: StoreError) -> None:
-        """Leave everything to whoever comes next, who takes this process for dead."""
+        """Release the journal's lock, so that the next process to open the ledger recovers this one as a dead one."""
         _log.error("the ledger could not be closed in order, and will be recovered: %s", error)
         self._database.let_go()
 
     def _close(self, batch: Batch | None) -> None:
-        """Whatever fails here is recovered from the journal by whoever comes next."""
+        """Leave the bank; whatever fails is logged, and recovered from the journal when the ledger is next opened."""
         try:
             self._database.leave(batch)
         except (HiveCostError, sqlite3.Error, OSError) as error:

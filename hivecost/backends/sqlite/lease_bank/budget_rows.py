@@ -40,7 +40,7 @@ def configure(
 ) -> None:
     """Bring the budgets into force, and take those out of it that are `retire`d; what was spent stays.
 
-    A limit that an operator set stays until another one is configured. Raises ConfigError for a budget that now counts
+    A limit that an operator set stays until another one is configured. Raise ConfigError for a budget that now counts
     in another unit, window, time zone or per other attributes.
     """
     budgets = tuple(budgets)
@@ -72,12 +72,12 @@ def configure(
 
 
 def list_budgets(connection: sqlite3.Connection) -> list[BudgetState]:
-    """All hard budgets that were ever configured, by name."""
+    """Return all hard budgets that were ever configured, by name."""
     return [budget_of(row) for row in connection.execute(LOAD_BUDGETS)]
 
 
 def budget_of(row: Sequence[Any]) -> BudgetState:
-    """What a row of LOAD_BUDGETS says. Raises StoreCorruptError."""
+    """Return the budget that a row of LOAD_BUDGETS describes. Raise StoreCorruptError where it is damaged."""
     name, limit, configured_limit, unit, window, timezone, attributes, shadow, frozen = row
     return BudgetState(
         name=name,
@@ -93,13 +93,13 @@ def budget_of(row: Sequence[Any]) -> BudgetState:
 
 
 def budget_rows(connection: sqlite3.Connection) -> dict[str, BudgetRow]:
-    """All budgets that were ever configured."""
+    """Return all budgets that were ever configured."""
     rows = connection.execute(LOAD_BUDGET_ROWS)
     return {name: BudgetRow(limit, frozen, bool(has_own)) for name, limit, frozen, has_own in rows}
 
 
 def first_configured_ns(connection: sqlite3.Connection, budget: str) -> int:
-    """When the budget first came into force here, from which on it counts; 0 where the audit trail has it not."""
+    """Return when the budget first came into force here, to count since then; 0 where the audit trail lacks that."""
     row = connection.execute(
         "SELECT at_ns FROM ledger_changes WHERE what = 'configure' AND subject = ? ORDER BY id LIMIT 1", [budget]
     ).fetchone()
@@ -115,7 +115,7 @@ def set_limit(
     who: str,
     now_ns: int,
 ) -> int:
-    """Give a budget, or with `scope` one value of its attributes, another limit; that limit. Raises ConfigError.
+    """Give a budget, or with `scope` one value of its attributes, another limit; that limit. Raise ConfigError.
 
     In the budget's unit if `limit` names none.
     """
@@ -138,7 +138,7 @@ def raise_limit(
 ) -> int:
     """Raise the limit in force by an amount, in the budget's unit if that names none. Gives the new limit.
 
-    Raises ConfigError.
+    Raise ConfigError.
     """
     place = _place(connection, budget, scope)
     after = raise_amount(place.limit, by_amount, place.unit, key=f"budget {budget!r}: amount")
@@ -151,7 +151,7 @@ def raise_limit(
 def unset_limit(
     connection: sqlite3.Connection, budget: str, *, scope: Mapping[str, str] | None = None, who: str, now_ns: int
 ) -> int:
-    """Take an operator's limit back: what is configured is in force again; that limit. Raises ConfigError."""
+    """Take an operator's limit back: what is configured is in force again; that limit. Raise ConfigError."""
     place = _place(connection, budget, scope)
     if not place.key:
         done = connection.execute(
@@ -169,12 +169,12 @@ def unset_limit(
 
 
 def limit_in_force(connection: sqlite3.Connection, budget: str, *, scope: Mapping[str, str] | None = None) -> int:
-    """The limit of a budget, or of one value of its attributes. Raises ConfigError."""
+    """Return the limit of a budget, or of one value of its attributes. Raise ConfigError for an unknown one."""
     return _place(connection, budget, scope).limit
 
 
 def freeze(connection: sqlite3.Connection, budget: str, reason: str, *, who: str, now_ns: int) -> None:
-    """Grant nothing more on a budget. Raises ConfigError for no such budget, and for no reason."""
+    """Grant nothing more on a budget. Raise ConfigError for no such budget, and for no reason."""
     _budget(connection, budget)
     require_text(reason, "reason", "why, for those who find it frozen")
     connection.execute("UPDATE ledger_budgets SET frozen = ? WHERE name = ?", [reason, budget])
@@ -184,14 +184,14 @@ def freeze(connection: sqlite3.Connection, budget: str, reason: str, *, who: str
 def freeze_for_bill(
     connection: sqlite3.Connection, budget: str, unit: Unit, *, billed: int, held: int, now_ns: int
 ) -> None:
-    """A bill was above its hold: nothing more until someone has looked. Shadow budgets go on."""
+    """Freeze the budget if a bill was above its hold, until an operator has looked. Shadow budgets go on."""
     (shadow,) = connection.execute("SELECT shadow FROM ledger_budgets WHERE name = ?", [budget]).fetchone()
     if billed > held and not shadow:
         freeze(connection, budget, overrun_reason(billed, held, unit), who="hivecost", now_ns=now_ns)
 
 
 def unfreeze(connection: sqlite3.Connection, budget: str, *, who: str, now_ns: int) -> bool:
-    """Grant again; False if it was not frozen. Raises ConfigError for no such budget."""
+    """Grant again; False if it was not frozen. Raise ConfigError for no such budget."""
     _budget(connection, budget)
     done = connection.execute(
         "UPDATE ledger_budgets SET frozen = NULL WHERE name = ? AND frozen IS NOT NULL", [budget]
@@ -212,12 +212,12 @@ class _Place(NamedTuple):
     attributes: tuple[str, ...]
 
     def said(self, amounts: str) -> str:
-        """The amounts, for the record, with whose they are."""
+        """Return the amounts for the audit, with the account values that they belong to."""
         return f"{format_key(self.attributes, self.key)}: {amounts}" if self.key else amounts
 
 
 def _place(connection: sqlite3.Connection, budget: str, scope: Mapping[str, str] | None) -> _Place:
-    """Where the limit of a budget, or of a scope, is, and what it is. Raises ConfigError."""
+    """Return where the limit of a budget, or of a scope, is, and what it is. Raise ConfigError."""
     unit, limit, window, attributes = _budget(connection, budget)
     if scope is None:
         return _Place(budget, unit, limit, (), attributes)
@@ -234,7 +234,10 @@ def _put_limit(connection: sqlite3.Connection, place: _Place, amount: int) -> No
 
 
 def _budget(connection: sqlite3.Connection, budget: str) -> tuple[Unit, int, Window, tuple[str, ...]]:
-    """How a budget counts, and its limit in force. Raises ConfigError, naming those there are, for no such budget."""
+    """Return how a budget counts, and its limit in force.
+
+    Raise ConfigError, naming those there are, where there is no such budget.
+    """
     names = [name for (name,) in connection.execute("SELECT name FROM ledger_budgets ORDER BY name")]
     if not isinstance(budget, str) or budget not in names:
         listed = ", ".join(map(repr, names)) or "no budgets: none with mode='hard' was ever configured here"

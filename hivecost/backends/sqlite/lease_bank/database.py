@@ -91,7 +91,7 @@ class LedgerDatabase:
     def sync(self, batch: Batch, operations: Iterable[Operation[Any]]) -> Committed:
         """Commit a batch and do the operations, in one transaction; a HiveCostError of one is its result.
 
-        Raises StoreMovedError where the database is not the one that was opened, and StoreVersionError where a newer
+        Raise StoreMovedError where the database is not the one that was opened, and StoreVersionError where a newer
         hivecost has migrated it: what this process has leased is not its own any more.
         """
         return self._transact(lambda connection, recovery: self._commit(connection, recovery, batch, operations))
@@ -99,7 +99,7 @@ class LedgerDatabase:
     def poll(self) -> Poll:
         """Return the rows that others wait for and this process has leased, and the newest change. Needs no lock.
 
-        Raises as `sync` does.
+        Raise as `sync` does.
         """
         if self._connection is None or self._identity is None:
             return Poll(set(), -1)
@@ -124,7 +124,7 @@ class LedgerDatabase:
             connection.close()
 
     def let_go(self) -> None:
-        """Give the lock of the journal up: whoever comes next may recover it."""
+        """Release the lock of the journal, so that the next process to open the ledger recovers it."""
         close_all(self._locks)
 
     def _transact(self, work: Callable[[sqlite3.Connection, Recovery], T]) -> T:
@@ -198,9 +198,9 @@ class LedgerDatabase:
         return [grantor.reply(request) for request in batch.requests]
 
     def _take_in(self, connection: sqlite3.Connection, batch: Batch) -> list[LateOverrun]:
-        """What this process has settled, doubted and frozen since last time; what is known already changes nothing.
+        """Write what this process settled, put in doubt and froze since the last sync; known entries change nothing.
 
-        Gives what only the database could know of the bills.
+        Return the overruns that only the database could find in the bills.
         """
         now_ns, known = self._clock.now_ns(), self._require_known(connection)
         for hold in batch.in_doubt:
@@ -232,7 +232,7 @@ class LedgerDatabase:
         return overruns
 
     def _charge_unleased(self, connection: sqlite3.Connection, bill: Bill, now_ns: int) -> Iterator[Overrun]:
-        """What of a further answer this process had not leased."""
+        """Charge the part of a further answer that this process had not leased; yield the overruns."""
         for row_id, share in (bill.shares or {}).items():
             above = charge_unleased(connection, row_id, share.unleased) if share.unleased else 0
             if above:
@@ -246,7 +246,7 @@ class LedgerDatabase:
                 yield overrun
 
     def _require_known(self, connection: sqlite3.Connection) -> int:
-        """The number of the last settlement that the database has of this process."""
+        """Return the number of the last settlement of this process that the database has."""
         row = connection.execute(
             "SELECT settled_number FROM ledger_processes WHERE id = ? AND journal = ?", [self.process_id, self._name]
         ).fetchone()
@@ -258,7 +258,7 @@ class LedgerDatabase:
         return int(row[0])
 
     def _sums(self, batch: Batch, known: int) -> BillSums:
-        """The sums of what is not known yet: all of it, but after a commit that seemed to fail and did not."""
+        """Return the sums of the bills that the database lacks: all, except after a commit that only seemed to fail."""
         return batch.sums if batch.bills[0].number > known else sums_of_bills(batch.bills, above=known)
 
     def _id_of(self, hold: Hold) -> str:
@@ -283,7 +283,7 @@ def _own_limit(connection: sqlite3.Connection, account: Account, budgets: Mappin
 
 
 def _wanted_more(connection: sqlite3.Connection, hold: Hold) -> dict[int, int]:
-    """What a further answer lacks of what was left for it, out of what is lent to nobody; by row of its accounts."""
+    """Return what a further answer needs above its hold, as far as it is lent to nobody, by its accounts' rows."""
     wanted, held = hold.wanted, hold.amounts
     if wanted is None:
         return {}

@@ -45,7 +45,7 @@ def define(connection: sqlite3.Connection, budgets: Iterable[Budget], now_ns: in
 
 
 def _tell_of_change(connection: sqlite3.Connection, budget: Budget) -> None:
-    """The ledger counts a budget that was not hard before from now on: who spent on it already has to know."""
+    """Warn that the ledger counts from now on a budget that was not hard before: its past is not known here."""
     row = connection.execute(_DEFINED_MODE, [budget.name]).fetchone()
     if row is None or row[0] not in ("observe", "stop_after"):
         return
@@ -57,7 +57,7 @@ def _tell_of_change(connection: sqlite3.Connection, budget: Budget) -> None:
 
 
 async def record_definitions(base_path: Path, budgets: Sequence[Budget], now_ns: int) -> None:
-    """Keep what these budgets are now, durably. Raises StoreErrors."""
+    """Keep what these budgets are now, durably. Raise StoreErrors."""
 
     def record() -> None:
         with closing(open_writer(base_path)) as connection:
@@ -70,7 +70,7 @@ async def record_definitions(base_path: Path, budgets: Sequence[Budget], now_ns:
 
 
 def definition_of(row: Sequence[Any]) -> BudgetDefinition:
-    """What a row of LOAD_DEFINITIONS says. Raises StoreCorruptError."""
+    """Return the definition that a row of LOAD_DEFINITIONS describes. Raise StoreCorruptError where it is damaged."""
     text, first_seen_ns, last_seen_ns, retired_ns = row
     try:
         fields = msgspec.json.decode(text, type=dict[str, Any])

@@ -80,7 +80,7 @@ class LeaseGrantor:
         return lacking
 
     def _limit(self, account: Account) -> int:
-        """The limit in force: that of the account's own values, or its budget's."""
+        """Return the limit in force: that of the account's own values, or else its budget's."""
         budget = self._budgets[account.budget.name]
         own = own_limit_of_account(self._connection, account) if budget.has_own_limits else None
         return budget.limit if own is None else own
@@ -89,15 +89,15 @@ class LeaseGrantor:
         return sums_of(self._connection, self._row_ids[account], self._process_id)
 
     def _left(self, account: Account, sums: Sums) -> int:
-        """What is lent to nobody."""
+        """Return how much of the account is lent to nobody."""
         return self._limit(account) - sums.settled - sums.in_doubt - sums.leased - sums.leased_by_others
 
     def _room_left(self, account: Account, sums: Sums) -> int:
-        """What could be held at most: of the leases this process has room in, and of what is lent to nobody."""
+        """Return the most that could be held: the room in this process's leases, and what is lent to nobody."""
         return max(0, self._left(account, sums) + self._rooms[account])
 
     def _remaining(self, account: Account) -> int:
-        """The same of any account; an execution's own is in memory only."""
+        """Return the most that could be held on any account; an execution's own account is in memory only."""
         return self._room_left(account, self._sums(account)) if account.leased else account.remaining
 
     def _lend(self, account: Account, lacking: int, left: int) -> None:
@@ -134,7 +134,7 @@ class LeaseGrantor:
         )
 
     def _note(self, request: LeaseRequest) -> None:
-        """Whoever has leases that this reservation lacks is to return what it does not need."""
+        """Ask the processes that lease what this reservation lacks to return what they do not need."""
         for account in self._lacking(request):
             self._connection.execute(
                 "INSERT OR IGNORE INTO ledger_requests VALUES (?, ?)", [self._process_id, self._row_ids[account]]

@@ -36,12 +36,12 @@ def doubt(
 
 
 def is_known(connection: sqlite3.Connection, hold_id: str) -> bool:
-    """Whether the hold is, or ever was, one in doubt."""
+    """Tell whether the hold is in doubt, or ever was."""
     return connection.execute("SELECT 1 FROM ledger_doubts WHERE hold_id = ?", [hold_id]).fetchone() is not None
 
 
 def paid_of(connection: sqlite3.Connection, hold_id: str) -> tuple[bool, dict[int, int]] | None:
-    """Whether a hold is in doubt still, and what is charged for it by row of its accounts; None if it never was."""
+    """Tell whether a hold is still in doubt, and what is charged for it by its accounts' rows; None if it never was."""
     sql = "SELECT resolved_ns FROM ledger_doubts WHERE hold_id = ?"
     row = connection.execute(sql, [hold_id]).fetchone()
     amounts = "SELECT account_id, amount FROM ledger_doubt_amounts WHERE hold_id = ?"
@@ -75,7 +75,7 @@ def settle_late(
 
 
 def overrun_on(connection: sqlite3.Connection, row_id: int, *, billed: int, held: int, freezes: bool = True) -> Overrun:
-    """A bill above what was held for it, on the account of this row."""
+    """Return the overrun of a bill above what was held for it, on the account of this row."""
     budget, scope, period, unit = connection.execute(
         "SELECT budget, scope, period, unit FROM ledger_accounts JOIN ledger_budgets ON name = budget WHERE id = ?",
         [row_id],
@@ -109,7 +109,7 @@ def resolve(connection: sqlite3.Connection, hold_id: str, billed: Mapping[Unit, 
 def resolve_by_hand(
     connection: sqlite3.Connection, hold_id: str, billed: Mapping[Unit, int], *, by: str, now_ns: int
 ) -> None:
-    """The same, on record. Raises ConfigError when no hold of this id is in doubt, and for nobody who does it."""
+    """Resolve a hold by hand, on record. Raise ConfigError for an id not in doubt, or for no name in `by`."""
     if not is_text(hold_id) or not resolve(connection, hold_id, billed, by=by, now_ns=now_ns):
         raise ConfigError(f"hold {hold_id!r}", "the id of a hold that is in doubt, as in_doubt() lists them")
     detail = ", ".join(format_exactly(amount, unit) for unit, amount in billed.items()) or "as held"
@@ -117,7 +117,7 @@ def resolve_by_hand(
 
 
 def list_in_doubt(connection: sqlite3.Connection) -> list[DoubtfulHold]:
-    """The holds in doubt, oldest first."""
+    """Return the holds in doubt, oldest first."""
     rows = connection.execute(
         "SELECT hold_id, hold_key, reason, since_ns FROM ledger_doubts WHERE resolved_ns IS NULL ORDER BY since_ns"
     ).fetchall()

@@ -54,5 +54,5 @@ _DONE_BY: Final[dict[type[Operation[Any]], Callable[[sqlite3.Connection, Any, in
 
 
 def perform(connection: sqlite3.Connection, operation: Operation[Any], now_ns: int) -> Any:
-    """Do the operation, and return what it gives. Raises ConfigError for one that cannot be."""
+    """Do the operation, and return what it gives. Raise ConfigError for one that cannot be."""
     return _DONE_BY[type(operation)](connection, operation, now_ns)

@@ -26,7 +26,7 @@ LOAD_OVERRULED: Final = statement(LEDGER, "overruled_limits")
 
 
 def account_attributes_of(text: str) -> tuple[str, ...]:
-    """The account attributes of a budget, as its row has them. Raises StoreCorruptError."""
+    """Return the account attributes of a budget, read from its row. Raise StoreCorruptError where it is damaged."""
     try:
         return msgspec.json.decode(text, type=tuple[str, ...])
     except msgspec.DecodeError as error:
@@ -35,12 +35,12 @@ def account_attributes_of(text: str) -> tuple[str, ...]:
 
 
 def pack_key(key: LimitKey) -> str:
-    """The key as the tables have it."""
+    """Return the key in the form in which the tables store it."""
     return json.dumps(key)
 
 
 def unpack_key(packed: str) -> LimitKey:
-    """The key, as the tables have it. Raises StoreCorruptError."""
+    """Return the key that the tables store in this form. Raise StoreCorruptError where it is damaged."""
     try:
         return msgspec.json.decode(packed, type=LimitKey)
     except msgspec.DecodeError as error:
@@ -49,7 +49,7 @@ def unpack_key(packed: str) -> LimitKey:
 
 
 def overruled_of(row: Sequence[Any]) -> OwnLimit:
-    """What a row of LOAD_OVERRULED says. Raises StoreCorruptError."""
+    """Return the limit that a row of LOAD_OVERRULED describes. Raise StoreCorruptError where it is damaged."""
     budget, packed, attributes, unit, limit, configured_limit = row
     key, names = unpack_key(packed), account_attributes_of(attributes)
     if len(key) != len(names):
@@ -62,7 +62,7 @@ def overruled_of(row: Sequence[Any]) -> OwnLimit:
 
 
 def own_limit(connection: sqlite3.Connection, budget: str, window: Window, key: LimitKey) -> int | None:
-    """The limit that the accounts of a key have of their own; None: that of their budget."""
+    """Return the limit of their own that the accounts of a key have; None where that of their budget holds."""
     for one in keys_of(window, key):
         row = connection.execute(LOAD_OWN_LIMIT, {"budget": budget, "account_values": pack_key(one)}).fetchone()
         if row is not None:
@@ -71,7 +71,7 @@ def own_limit(connection: sqlite3.Connection, budget: str, window: Window, key: 
 
 
 def own_limit_of_account(connection: sqlite3.Connection, account: Account) -> int | None:
-    """The same for an account."""
+    """Return the limit of its own that an account has; None where that of its budget holds."""
     return own_limit(connection, account.budget.name, account.budget.window, account.values)
 
 
@@ -95,7 +95,7 @@ def configure_own(connection: sqlite3.Connection, budget: Budget, *, who: str, n
 
 
 def set_own(connection: sqlite3.Connection, budget: str, key: LimitKey, amount: int) -> None:
-    """An operator's limit: what is configured is remembered."""
+    """Set an operator's limit for a key; the configured one is kept beside it."""
     connection.execute(
         "INSERT INTO ledger_own_limits VALUES (?1, ?2, ?3, NULL) ON CONFLICT DO UPDATE SET limit_amount = ?3",
         [budget, pack_key(key), amount],
@@ -123,5 +123,5 @@ def unset_own(connection: sqlite3.Connection, budget: str, key: LimitKey) -> boo
 
 
 def delete_own(connection: sqlite3.Connection, budget: str, packed: str) -> None:
-    """From now on the budget's limit is in force for these values."""
+    """Delete the limit of these values, for which the budget's own is in force then."""
     connection.execute("DELETE FROM ledger_own_limits WHERE budget = ? AND account_values = ?", [budget, packed])

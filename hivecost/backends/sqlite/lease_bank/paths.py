@@ -53,11 +53,12 @@ class LedgerPaths:
         self.path = base_path / "ledger"
 
     def make_name(self) -> str:
-        """A name for a new journal."""
+        """Return a name for a new journal, in a folder that exists."""
         self._make()
         return new_lock_name()
 
     def journal(self, name: str) -> Path:
+        """Return the path of the journal of this name."""
         return self._file(name, ".journal")
 
     def lock(self, name: str) -> list[int] | None:
@@ -77,11 +78,11 @@ class LedgerPaths:
         return held
 
     def is_alive(self, name: str) -> bool:
-        """Whether the journal's process lives. Makes no file."""
+        """Tell whether the journal's process lives. Make no file."""
         return any(is_locked(self._file(name, suffix)) for suffix in _SUFFIXES)
 
     def remove(self, name: str) -> None:
-        """Both files, if they are there."""
+        """Remove both files, if they are there."""
         for suffix in _SUFFIXES:
             self._file(name, suffix).unlink(missing_ok=True)
 

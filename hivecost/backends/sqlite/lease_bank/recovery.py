@@ -40,7 +40,7 @@ class Recovery:
         return found
 
     def recover_own(self, connection: sqlite3.Connection, process_id: int, name: str) -> None:
-        """The same for a process that was torn and knows that its journal is right."""
+        """Recover this process itself, whose memory cannot be trusted and whose journal can."""
         self._recover(connection, process_id, name, restart="")
 
     def finish(self) -> None:
@@ -111,7 +111,7 @@ class Recovery:
             freeze_for_bill(connection, budget, unit, billed=bill, held=held[row_id], now_ns=self._now_ns)
 
     def _doubt_leases(self, connection: sqlite3.Connection, process_id: int, reason: str) -> None:
-        """All that it had leased may be spent: one doubt per account."""
+        """Put all that the process had leased in doubt, one doubt per account, because it may be spent."""
         for row_id, amount in connection.execute(
             "SELECT account_id, amount FROM ledger_leases WHERE process_id = ? AND amount > 0", [process_id]
         ).fetchall():
@@ -126,7 +126,7 @@ class Recovery:
 
 
 def forget(connection: sqlite3.Connection, process_id: int) -> None:
-    """The process is over: what is left of its leases returns."""
+    """Forget a process that has ended; what is left of its leases goes back to the accounts."""
     for table in ("ledger_leases", "ledger_requests"):
         connection.execute(f"DELETE FROM {table} WHERE process_id = ?", [process_id])
     connection.execute("DELETE FROM ledger_processes WHERE id = ?", [process_id])
@@ -138,7 +138,7 @@ def _take_back(connection: sqlite3.Connection, process_id: int, amounts: dict[in
 
 
 def _units(connection: sqlite3.Connection, entry: JournalEntry) -> dict[int, tuple[str, Unit]]:
-    """(budget, unit) by row of the accounts. Raises TornJournalError for one that is not there."""
+    """Return (budget, unit) by row of the accounts. Raise TornJournalError for a row that is missing."""
     found: dict[int, tuple[str, Unit]] = {}
     for row_id in entry.accounts:
         row = connection.execute(

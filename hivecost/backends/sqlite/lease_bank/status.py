@@ -41,10 +41,10 @@ LOAD_REMAINING: Final = statement(LEDGER, "room")
 
 
 def read_accounts(base_path: Path, now_ns: int) -> list[AccountStatus]:
-    """The accounts whose period is not over, or that have something held or in doubt.
+    """Return the accounts whose period is not over, or that have something held or in doubt.
 
     Never less than is true: a hold that is settled while this reads may be counted at what was held and at its bill,
-    up to what its process has leased. Raises StoreErrors.
+    up to what its process has leased. Raise StoreErrors.
     """
     with _reading(base_path) as ledger:
         rows = {row.id: row for row in ledger.rows(LOAD_ACCOUNTS, {"now_ns": now_ns})}
@@ -55,9 +55,9 @@ def read_accounts(base_path: Path, now_ns: int) -> list[AccountStatus]:
 
 
 def read_accounts_of(base_path: Path, accounts: Sequence[Account]) -> dict[Account, AccountStatus]:
-    """How the accounts with these budgets, periods and values stand, those included whose period is over.
+    """Return how the accounts with these budgets, periods and values stand, also those whose period is over.
 
-    One that the ledger does not have is left out. Raises StoreErrors.
+    One that the ledger does not have is left out. Raise StoreErrors.
     """
     found = {}
     with _reading(base_path) as ledger:
@@ -68,9 +68,9 @@ def read_accounts_of(base_path: Path, accounts: Sequence[Account]) -> dict[Accou
 
 
 def read_remaining(base_path: Path, accounts: Sequence[Account]) -> dict[Unit, int]:
-    """The most that a turn on these accounts could hold once all unused leases are back, by unit.
+    """Return the most that a turn on these accounts could hold once all unused leases are back, by unit.
 
-    Raises StoreErrors.
+    Raise StoreErrors.
     """
     most: dict[Unit, int] = {}
     with _reading(base_path) as ledger:
@@ -82,8 +82,9 @@ def read_remaining(base_path: Path, accounts: Sequence[Account]) -> dict[Unit, i
 
 
 def read_doubts(base_path: Path, now_ns: int) -> list[DoubtfulHold]:
-    """The holds in doubt, oldest first, those included that whoever opens the ledger next puts there, because their
-    process has died. Raises StoreErrors.
+    """Return the holds in doubt, oldest first. Raise StoreErrors.
+
+    Those of processes that have died are included, which the next process that opens the ledger puts in doubt.
     """
     with _reading(base_path) as ledger:
         holds = [*list_in_doubt(ledger.connection), *ledger.left_open(now_ns)]
@@ -99,7 +100,7 @@ def _place_of(account: Account) -> dict[str, int | str]:
 
 
 def read_holders(base_path: Path, budget: str) -> dict[tuple[str, str], list[Holder]]:
-    """Who holds what of the budget's accounts, by scope and period. Raises StoreErrors."""
+    """Return who holds what of the budget's accounts, by scope and period. Raise StoreErrors."""
     found: dict[tuple[str, str], list[Holder]] = {}
     paths = LedgerPaths(base_path)
     with _reading(base_path) as ledger:
@@ -147,7 +148,7 @@ class _Journal(NamedTuple):
 
 @contextmanager
 def _reading(base_path: Path) -> Iterator[_Reading]:
-    """The database and the journals as they stood at one instant.
+    """Read the database and the journals as they stood at one instant.
 
     A settlement leaves the journal after the commit that brings it into the accounts. So the journals are read first,
     and the database then: nothing is missing. Where no settlement was committed in between, nothing is there twice.
@@ -173,7 +174,7 @@ def _processes(connection: sqlite3.Connection) -> list[_Process]:
 
 
 def _read(paths: LedgerPaths, process: _Process) -> _Journal:
-    """As recovery would find it."""
+    """Return the process's journal as recovery would find it."""
     over = "" if paths.is_alive(process.journal) else "its process died"
     restart = how_restarted(process.boot_id, boot_id())
     if over and restart:
@@ -237,7 +238,7 @@ class _Reading:
         return 0 if frozen is not None else max(0, (limit if own is None else own) - spent)
 
     def left_open(self, now_ns: int) -> Iterator[DoubtfulHold]:
-        """The holds of processes that have died, as recovery will list them."""
+        """Yield the holds of processes that have died, as recovery will list them."""
         for process in self._processes:
             entries, over = self._journals[process.id]
             if over and entries is None:
@@ -258,7 +259,10 @@ class _Reading:
                     )
 
     def holders(self) -> Iterator[tuple[_Process, int, Holder]]:
-        """(process, row of the account, what it holds there) of those that live and hold or were lent anything."""
+        """Yield what each living process holds.
+
+        An item is (process, row of the account, holder); a process without holds and leases is left out.
+        """
         for process in self._processes:
             entries, over = self._journals[process.id]
             if over:
@@ -309,7 +313,7 @@ class _Reading:
         )
 
     def _fresh(self, process: _Process, entries: Sequence[JournalEntry]) -> Iterator[JournalEntry]:
-        """Those that are not in the accounts yet, neither as settled nor as in doubt."""
+        """Yield the entries that are not in the accounts yet, neither as settled nor as in doubt."""
         for entry in entries:
             is_new = entry.settlement == 0 or entry.settlement > process.settled_number
             if is_new and not is_known(self.connection, f"{process.id}-{entry.hold_number}"):
@@ -318,9 +322,9 @@ class _Reading:
     def _late(
         self, process: _Process, entries: Sequence[JournalEntry]
     ) -> Iterator[tuple[JournalEntry, bool, dict[int, int]]]:
-        """Those that are or were in doubt in the accounts, and whose bill is known by now.
+        """Yield the entries that are or were in doubt in the accounts, and whose bill is known by now.
 
-        With whether they still are, and what is charged for them by row.
+        With each stands whether it still is in doubt, and what is charged for it by row.
         """
         for entry in entries:
             if entry.settlement > process.settled_number:
@@ -329,7 +333,7 @@ class _Reading:
                     yield entry, *paid
 
     def _parts(self, entry: JournalEntry) -> Iterator[tuple[int, int, int, bool]]:
-        """(row, what is held, what is billed, whether that is the bill) for each of its accounts."""
+        """Yield (row, what is held, what is billed, whether that is the bill) for each of the entry's accounts."""
         for row_id in entry.accounts:
             unit = self._unit(row_id)
             if unit is not None:
@@ -337,7 +341,7 @@ class _Reading:
                 yield row_id, entry.held[place], entry.billed[place], unit in entry.settled_units
 
     def _unit(self, row_id: int) -> Unit | None:
-        """What the account counts; None for a row that is not there."""
+        """Return the unit that the account counts; None for a row that is missing."""
         if row_id not in self._units:
             row = self.connection.execute(
                 "SELECT unit FROM ledger_accounts JOIN ledger_budgets ON name = budget WHERE id = ?", [row_id]

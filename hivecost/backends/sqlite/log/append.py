@@ -10,13 +10,14 @@ from typing import Final
 import msgspec
 
 from hivecost.backends.sqlite.database import begin
+from hivecost.backends.sqlite.log.contexts import add_prompts, fold_compactions, fold_prompts
 from hivecost.backends.sqlite.log.inserts import EVENTS, TURNS, insert
 from hivecost.backends.sqlite.log.lifecycles import count_executions, fold_events, settle_sessions
 from hivecost.backends.sqlite.log.rollups import fold_turns
 from hivecost.backends.sqlite.log.summing.hours import HOUR_NS
 from hivecost.backends.sqlite.log.summing.marks import mark_entry_points, mark_new_turns
 from hivecost.backends.sqlite.log.tags import with_short_tags
-from hivecost.events import Event, LLMTurnComplete
+from hivecost.events import ContextCompacted, Event, LLMTurnComplete
 
 #: What an event can do to its own row; anything else is the file's fault, and the whole batch's.
 _ROW_FAULTS = (
@@ -32,6 +33,7 @@ _ROW_FAULTS = (
     sqlite3.ProgrammingError,
 )
 
+_prompt_of: Final = attrgetter("prompt")
 #: The last id of each table, up to when the log was pruned, and up to when hours have their sums.
 _WHERE_IT_ENDS: Final = """
     SELECT (SELECT coalesce(max(id), 0) FROM turns), (SELECT coalesce(max(id), 0) FROM events),
@@ -57,7 +59,7 @@ class Appended(msgspec.Struct):
 def append(connection: sqlite3.Connection, events: Sequence[Event]) -> Appended:
     """Insert what is new and derive every sum from what was really inserted; committed in full, or nothing.
 
-    One event that cannot be a row never takes others with it. Raises sqlite3.Error for faults of the file, and
+    One event that cannot be a row never takes others with it. Raise sqlite3.Error for faults of the file, and
     StoreVersionError when a newer hivecost has migrated it.
     """
     try:
@@ -83,7 +85,7 @@ def _in_transaction(
 
 
 def _insert_each(connection: sqlite3.Connection, events: Sequence[Event]) -> Appended:
-    """The slow way, for a batch with a culprit in it."""
+    """Insert the events one by one, for a batch in which one of them fails."""
     total = Appended([], {}, 0)
     for index, event in enumerate(events):
         connection.execute("SAVEPOINT one")
@@ -114,11 +116,16 @@ def _insert(connection: sqlite3.Connection, events: Sequence[Event]) -> Appended
         if before_hour is not None:
             mark_entry_points(connection, last_event)
         fold_events(connection, last_event)
+        if any(isinstance(event, ContextCompacted) for event in others):
+            fold_compactions(connection, last_event)
     if turns:
         count += insert(connection, TURNS, turns)
         if before_hour is not None and min(map(_instant, turns)) < before_hour * HOUR_NS:
             mark_new_turns(connection, last_turn)
         fold_turns(connection, last_turn)
+        if any(map(_prompt_of, turns)):
+            add_prompts(connection, turns, last_turn)
+            fold_prompts(connection, last_turn)
     count_executions(connection, last_execution)
     if others:
         settle_sessions(connection, last_event)
@@ -131,7 +138,7 @@ def _insert(connection: sqlite3.Connection, events: Sequence[Event]) -> Appended
 def _really_inserted(
     connection: sqlite3.Connection, events: Sequence[Event], last_turn: int, last_event: int
 ) -> list[bool]:
-    """For each event, whether its row is new; of several with one id in a batch, the first is."""
+    """Return for each event whether its row is new; of several with one id in a batch, the first is."""
     new_turns = _new_ids(connection, "turns", last_turn)
     new_others = _new_ids(connection, "events", last_event)
     inserted = []

@@ -47,7 +47,7 @@ class Batch:
             done.set()
 
     def inserted(self, start: int, stop: int) -> int:
-        """How many of these events were new. Raises the StoreError of the first that could not be logged."""
+        """Return how many of these events were new. Raise the StoreError of the first that could not be logged."""
         if self._errors:
             for index in range(start, stop):
                 if index in self._errors:
@@ -79,7 +79,7 @@ class Batches:
         return self._unfinished[0]
 
     def put(self, events: Sequence[Event]) -> Batch:
-        """The batch to whose end they went."""
+        """Add the events to the open batch, and return the batch that has the last of them."""
         batch = self._open
         if batch is None:
             batch = self._open = Batch()
@@ -96,7 +96,7 @@ class Batches:
             batch.postpone(error)
 
     def close_oldest(self) -> Batch:
-        """The batch to commit next; what comes from now on goes into another."""
+        """Return the batch to commit next, and close it: later events go into another."""
         batch = self.oldest
         if batch is self._open:
             self._open = None

@@ -14,11 +14,21 @@ from hivecost.backends.sqlite.log.rollups import subtract_session
 from hivecost.backends.sqlite.log.summing.marks import mark_session
 from hivecost.backends.sqlite.os_lock import run_locked
 
-_TABLES: Final = ("turns", "pruned_turns", "repricings", "events", "executions", "nodes", "sessions")
+_TABLES: Final = (
+    "turns",
+    "pruned_turns",
+    "repricings",
+    "events",
+    "executions",
+    "nodes",
+    "sessions",
+    "compactions",
+    "carried_results",
+)
 
 
 async def delete_session(base_path: Path, session_id: str) -> bool:
-    """Delete all that is logged of a session; False when nothing was. Raises StoreErrors.
+    """Delete all that is logged of a session; False when nothing was. Raise StoreErrors.
 
     An event of it that is published again afterwards counts as new.
     """

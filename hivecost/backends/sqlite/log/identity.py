@@ -11,10 +11,10 @@ FIRST_IDENTITY: Final = ", ".join(f"min(CASE WHEN {name} <> '' THEN id END) AS f
 
 
 def identity_from(table: str) -> str:
-    """For the SELECT around it: the names that stand in those rows."""
+    """Return the columns, for the SELECT around it, of the names that stand in the first rows."""
     return ", ".join(f"coalesce((SELECT {name} FROM {table} WHERE id = first_{name}), '')" for name in _NAMES)
 
 
 def keep_identity(table: str) -> str:
-    """For an upsert: what is known stays, what is not known is filled in."""
+    """Return the assignments of an upsert that keep what is known, and fill in what is not."""
     return ", ".join(f"{name} = iif({table}.{name} = '', excluded.{name}, {table}.{name})" for name in _NAMES)

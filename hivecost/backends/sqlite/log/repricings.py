@@ -24,7 +24,7 @@ _INSERT: Final = f"""
 
 
 async def write_repricings(base_path: Path, repricings: Sequence[Repricing]) -> None:
-    """Commit them in one transaction under the OS lock; those whose turn is gone are left out. Raises StoreErrors."""
+    """Commit them in one transaction under the OS lock; those whose turn is gone are left out. Raise StoreErrors."""
     if repricings:
         with named_faults(database_path(base_path)):
             await run_locked(base_path, partial(_write, base_path, repricings))

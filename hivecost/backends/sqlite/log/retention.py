@@ -79,7 +79,7 @@ async def prune(
     In transactions of 2,000 rows, each under the OS lock by itself: other writers wait for one of them at most, and a
     prune that is stopped can be started again. Events from before that reach the log later are not logged, but counted
     as `late`. `vacuum` rewrites the file without its free pages: meanwhile other writers wait, and the disk needs room
-    for twice the file. `dry_run` only reads; it does not even migrate. Raises ConfigError for an instant less than an
+    for twice the file. `dry_run` only reads; it does not even migrate. Raise ConfigError for an instant less than an
     hour ago, and StoreErrors.
     """
     if before_ns > clock.now_ns() - YOUNGEST_NS:
@@ -109,7 +109,7 @@ async def _in_turn(base_path: Path, work: Callable[[sqlite3.Connection], T]) -> 
 
 
 async def _prune_all(base_path: Path, before_ns: int, clock: Clock) -> tuple[int, int]:
-    """(turns, events) deleted."""
+    """Delete in batches until nothing is left; return the numbers of deleted (turns, events)."""
     turns = events = wal_bytes = 0
     while True:
         batch = partial(_prune_batch, path=database_path(base_path), before_ns=before_ns, wal_bytes=wal_bytes)
@@ -121,7 +121,7 @@ async def _prune_all(base_path: Path, before_ns: int, clock: Clock) -> tuple[int
 
 
 def _prune_batch(connection: sqlite3.Connection, *, path: Path, before_ns: int, wal_bytes: int) -> tuple[int, int, int]:
-    """(turns, events) deleted, and from which size of the WAL on to checkpoint next."""
+    """Delete one batch; return the deleted (turns, events), and the size of the WAL at which to checkpoint next."""
     place = {"before_ns": before_ns, "rows": BATCH_ROWS}
     connection.execute("BEGIN IMMEDIATE")
     connection.execute(_SET_HORIZON, {"before_ns": before_ns})
@@ -139,7 +139,7 @@ def _accounts_before(before_ns: int, clock: Clock) -> int:
 
 
 async def _prune_accounts(base_path: Path, before_ns: int, clock: Clock) -> int:
-    """How many were deleted."""
+    """Delete accounts in batches until none is left, and return how many were deleted."""
     deleted = wal_bytes = 0
     while True:
         batch = partial(_prune_accounts_batch, path=database_path(base_path), before_ns=before_ns, wal_bytes=wal_bytes)
@@ -153,7 +153,7 @@ async def _prune_accounts(base_path: Path, before_ns: int, clock: Clock) -> int:
 def _prune_accounts_batch(
     connection: sqlite3.Connection, *, path: Path, before_ns: int, wal_bytes: int
 ) -> tuple[int, int]:
-    """(accounts deleted, from which size of the WAL on to checkpoint next)."""
+    """Delete one batch; return how many accounts were deleted, and the size of the WAL at which to checkpoint next."""
     connection.execute("BEGIN IMMEDIATE")
     ids = connection.execute(OLDEST_ACCOUNTS, {"before_ns": before_ns, "rows": BATCH_ROWS}).fetchall()
     for table in ("ledger_leases", "ledger_requests", "ledger_doubt_amounts"):
@@ -180,7 +180,7 @@ def _would_prune(base_path: Path, before_ns: int, accounts_before_ns: int) -> Pr
 
 
 def _sizes(connection: sqlite3.Connection) -> tuple[int, int]:
-    """(bytes free in the file, bytes of the file)."""
+    """Return the free bytes in the file, and the bytes of the file."""
     names = ("freelist_count", "page_count", "page_size")
     free, pages, page_bytes = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
     return free * page_bytes, pages * page_bytes

@@ -57,7 +57,7 @@ PRUNED_KEYS: Final = (
 
 
 def add_to(table: str) -> str:
-    """For an upsert of sums."""
+    """Return the assignments of an upsert that add the new sums to those there are."""
     return ", ".join(f"{name} = {table}.{name} + excluded.{name}" for name in SUMS)
 
 

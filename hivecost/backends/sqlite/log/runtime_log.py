@@ -49,7 +49,7 @@ class RuntimeLog:
         self.has_unsummed = False
 
     def open(self) -> sqlite3.Connection:
-        """The open connection; opening makes and migrates the database."""
+        """Return the open connection; opening makes and migrates the database."""
         if self._connection is None:
             self._connection = open_writer(self._base_path, same_as=self._identity)
             self.has_old_rows = has_old_rows(self._connection)
@@ -63,7 +63,7 @@ class RuntimeLog:
         return self._commit(lambda connection: append(connection, events))
 
     def append_once(self, events: Sequence[Event]) -> Appended:
-        """The same, leaving nothing open behind it."""
+        """Append the events, and close the connection."""
         try:
             return self.append(events)
         finally:

@@ -17,12 +17,12 @@ class Tally:
         self.last_error: StoreError | None = None
 
     def lose(self, error: StoreError) -> None:
-        """One event is lost."""
+        """Count one event as lost."""
         self.lost += 1
         self.last_error = error
 
     def finished(self, appended: Appended, errors: Mapping[int, StoreError]) -> None:
-        """A batch went through, but for its duplicates and for these errors."""
+        """Count a batch that was written, except for its duplicates and for the events with these errors."""
         count, written = len(appended.inserted), sum(appended.inserted)
         self.commits += len(errors) < count
         self.written += written
@@ -33,6 +33,7 @@ class Tally:
             self.lose(error)
 
     def statistics(self, *, queued: int, queue_max: int) -> StoreStatistics:
+        """Return the counts, with the length of the queue and its limit."""
         return StoreStatistics(
             queued=queued,
             queue_max=queue_max,

@@ -16,7 +16,7 @@ TRUNCATED: Final = "…[truncated]"
 
 
 def with_short_tags(event: Event) -> Event:
-    """The event itself, or a copy whose tags fit."""
+    """Return the event itself, or a copy whose tags fit."""
     tags = event.tags
     if not tags or _fit(tags):
         return event

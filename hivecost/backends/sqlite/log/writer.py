@@ -95,7 +95,7 @@ class Store:
         tell_children(self)
 
     def _forked(self) -> None:
-        """This process is a child of the one that uses it; a Store that was never used there may be used here."""
+        """Mark that this process is a forked child of the one that uses the Store; an unused Store may be used here."""
         if self._tasks is not None or self._writing or self._batches:
             self._is_forked, self._batches = True, Batches()
         self._alone = anyio.Lock()
@@ -145,7 +145,7 @@ class Store:
     async def write(self, events: Sequence[Event]) -> int:
         """Return after the commit that holds the events, with the number of those that were new.
 
-        Waits for room first. Raises a StoreError when any of them could not be logged; the others are.
+        Waits for room first. Raise a StoreError when any of them could not be logged; the others are.
         """
         if self._is_full:
             await self._wait_for_room(len(events))
@@ -171,7 +171,7 @@ class Store:
     async def flush(self) -> None:
         """Return after the commit that holds all events queued so far.
 
-        Raises a StoreError if any was lost since the last flush, whoever has been told of it.
+        Raise a StoreError if any was lost since the last flush, whoever has been told of it.
         """
         lost_before = self._lost_at_flush
         await self._submit(())
@@ -180,7 +180,7 @@ class Store:
             raise self._tally.last_error
 
     def statistics(self) -> StoreStatistics:
-        """The counts as they stand."""
+        """Return the counts as they stand."""
         return self._tally.statistics(queued=self._batches.events_count, queue_max=self._queue_max)
 
     async def prune(self, before_ns: int, *, dry_run: bool = False, compact: bool = False) -> Pruned:
@@ -245,7 +245,7 @@ class Store:
                 self._finish_oldest(_NOTHING)
 
     def _end(self, batch: Batch) -> None:
-        """The attempt has come to its end; if it went well the next begins, without waiting for any task."""
+        """End an attempt; if it went well, begin the next without waiting for any task."""
         attempt = self._attempt
         if batch.is_finished or attempt is None:
             return  # it was given up
@@ -259,7 +259,10 @@ class Store:
             self._wakeup.set()
 
     async def _run(self, scope: anyio.CancelScope) -> None:
-        """The writer task. It ends when closing finds nothing to do, or at the deadline; no other cancellation does."""
+        """Run the writer task.
+
+        It ends when closing finds nothing to do, or at the deadline; no other cancellation ends it.
+        """
         try:
             with kept_threads(), scope:
                 while not self._closing or self._batches:
@@ -281,9 +284,10 @@ class Store:
                 self._give_up()
 
     async def _keep_up(self, scope: anyio.CancelScope) -> None:
-        """Until it closes: whoever opens it next goes on. Nothing depends on it, because readers see the rest as well.
+        """Move old rows and sum hours until the store closes; the next one to be opened goes on.
 
-        Hours that are over are summed at once, and from time to time after commits.
+        Hours are summed at once, and from time to time after commits. Nothing depends on it, because readers see what
+        is left as well.
         """
         try:
             with scope:
@@ -378,5 +382,5 @@ class Store:
 
 
 def _nothing_of(events: Sequence[Event], error: StoreError) -> Appended:
-    """What becomes of a batch that is lost."""
+    """Return the result of a batch that is lost: no event was inserted, each has the error."""
     return Appended([False] * len(events), dict.fromkeys(range(len(events)), error), 0)

@@ -25,7 +25,7 @@ class Reader(Protocol):
     """Runs SELECTs; a database that is missing answers as an empty one."""
 
     async def rows(self, sql: str, parameters: Mapping[str, Any]) -> list[Row]:
-        """All rows of the answer. Raises ConfigError for a text that no database can hold."""
+        """Return all rows of the answer. Raise ConfigError for a text that no database can hold."""
         ...
 
     async def close(self) -> None:
@@ -69,7 +69,7 @@ async def _asyncio_reader(connection: sqlite3.Connection) -> _AsyncioReader:
 
 @asynccontextmanager
 async def reading(base_path: Path) -> AsyncIterator[Reader]:
-    """A Reader of the log as it stands now. Raises StoreErrors; leaves no thread behind, even when cancelled."""
+    """Open a Reader of the log as it stands now. Raise StoreErrors; leave no thread behind, even when cancelled."""
     with named_faults(database_path(base_path)):
         # Opened by us: where aiosqlite fails to connect, its thread may outlive the event loop and complain.
         with anyio.CancelScope(shield=True):
@@ -85,10 +85,10 @@ async def reading(base_path: Path) -> AsyncIterator[Reader]:
 
 
 def matching(wanted: Mapping[str, str | None]) -> str:
-    """` AND column = :column` for every column that is wanted; None is not asked for."""
+    """Return ` AND column = :column` for every column that is wanted; one that is None is not asked for."""
     return "".join(f" AND {column} = :{column}" for column, value in wanted.items() if value is not None)
 
 
 def row_limit(limit: int | None) -> int:
-    """`LIMIT` for that many rows, none for fewer than zero and all for None; SQLite knows 64 bits."""
+    """Return `LIMIT` for that many rows, none for fewer than zero and all for None; SQLite knows 64 bits."""
     return -1 if limit is None else min(max(limit, 0), 2**63 - 1)

@@ -55,6 +55,7 @@ from hivecost.log.rows import (
 if TYPE_CHECKING:
     from hivecost.events import Event, EventType, LLMTurnComplete
     from hivecost.ledger import BudgetChange
+    from hivecost.log.contexts import CarriedTotals, CompactionTotals
     from hivecost.log.records import BudgetDefinition, NodeTotals, RepricedTotals, Run, SessionState
     from hivecost.log.steps import Step
 
@@ -80,6 +81,7 @@ class SQLiteLogReader:
         return self._watch.version()
 
     def close(self) -> None:
+        """Close the connection that watches for changes."""
         self._watch.close()
 
     def as_of(self) -> int | None:
@@ -147,6 +149,19 @@ class SQLiteLogReader:
 
         rows = self._source.rows("nodes", {"session_id": session_id}, sums=STORED_SUMS)
         return [NodeTotals(*values, node_id=node_id) for node_id, *values in rows]
+
+    def compactions(self, session_id: str) -> list[CompactionTotals]:
+        from hivecost.log.contexts import COMPACTION_NAMES, CompactionTotals  # noqa: PLC0415  # as the module says
+
+        rows = self._source.rows("compactions", {"session_id": session_id}, sums=", ".join(COMPACTION_NAMES))
+        names = CompactionTotals.__struct_fields__
+        return [CompactionTotals(**dict(zip(names, row, strict=True))) for row in rows]
+
+    def carried_results(self, session_id: str) -> list[CarriedTotals]:
+        from hivecost.log.contexts import CARRIED_NAMES, CarriedTotals  # noqa: PLC0415  # as the module says
+
+        rows = self._source.rows("carried_results", {"session_id": session_id}, sums=", ".join(CARRIED_NAMES))
+        return [CarriedTotals(**dict(zip(CarriedTotals.__struct_fields__, row, strict=True))) for row in rows]
 
     def steps(self, session_id: str, *, node_id: str | None = None, limit: int | None = None) -> list[Step]:
         from hivecost.log.logged_turns import COLUMNS, to_step  # noqa: PLC0415  # as the module says

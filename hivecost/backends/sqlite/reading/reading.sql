@@ -48,6 +48,14 @@ ORDER BY started_ns DESC, id DESC LIMIT :limit
 -- The sums of a session by node.
 SELECT node_id, {sums} FROM nodes WHERE session_id = :session_id GROUP BY node_id ORDER BY node_id
 
+-- name: compactions
+-- What the compactions of a session came to, by node.
+SELECT node_id, {sums} FROM compactions WHERE session_id = :session_id ORDER BY node_id
+
+-- name: carried_results
+-- What the results of tools that were sent again came to in a session.
+SELECT node_id, tool, {sums} FROM carried_results WHERE session_id = :session_id ORDER BY node_id, tool
+
 -- name: models_of_nodes
 -- Which models each node of a session used.
 SELECT node_id, model FROM nodes WHERE session_id = :session_id

@@ -41,7 +41,7 @@ class EmbeddedSessions:
 
 
 async def session_state(log: Reader, base_path: Path, session_id: str) -> SessionState:
-    """The session in this snapshot. Raises SessionNotFoundError."""
+    """Return the session as this snapshot has it. Raise SessionNotFoundError."""
     sql = statement(READING, "session", columns=SESSION_COLUMNS, sessions=SESSIONS)
     rows = await log.rows(sql, {"session_id": session_id})
     if not rows:

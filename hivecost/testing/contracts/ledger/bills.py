@@ -197,7 +197,7 @@ class BillPromises(OpensLedgers):
             same(await sums(ledger), (120 * CENT, 0, 0))
 
     async def _released(self, tmp_path: Path) -> list[tuple[str, int, int]]:
-        """The incidents of an answer that came for what was never sent."""
+        """Return the incidents of an answer that came for what was never sent."""
         async with self.opened(tmp_path / "released") as ledger:
             hold = await hold_of(ledger, usd="0.10")
             hold.release()
@@ -239,7 +239,7 @@ class BillPromises(OpensLedgers):
         await self._doubted_in_part(tmp_path / "in part")
 
     async def _doubted_in_part(self, place: Path) -> None:
-        """Of an answer that comes for a hold whose bill is known in part, too."""
+        """Check an answer that comes for a hold whose bill is known in part."""
         async with self.opened(place, total(), Budget("tokens", "100 tokens", mode="hard")) as ledger:
             hold = await hold_of(ledger, usd="0.10", tokens=10)
             hold.settle_known(tokens=4, calls=1)
@@ -331,7 +331,7 @@ class _Struck:
 
 
 async def _cut_off(ledger: LedgerStore, number: int) -> tuple[LedgerStoreHold | None, bool]:
-    """The hold of a turn that is cancelled at its await of this number, if it was sent; and whether it has so many."""
+    """Cancel a turn at its await of this number; return its hold if it was sent, and whether it has so many awaits."""
     sent: list[LedgerStoreHold] = []
 
     async def turn() -> None:

@@ -25,7 +25,7 @@ _PER_USER = total(per="user")
 
 
 async def limits(ledger: LedgerStore) -> dict[str, tuple[int, int, bool]]:
-    """What is in force, what is settled, and whether it is a limit of its own, by the scope of the accounts."""
+    """Return the limit in force, what is settled, and whether the limit is its own, by the scope of the accounts."""
     return {row.scope: (row.limit, row.settled, row.has_own_limit) for row in await ledger.status()}
 
 

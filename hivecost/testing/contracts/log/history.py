@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from hivecost.clock import to_ns
 from hivecost.events import (
     AlertRaised,
     BudgetExceeded,
     BudgetWarning,
+    CarriedResults,
     ChargeSettled,
+    ContextCompacted,
     Cost,
     CostStatus,
     Event,
     ExecutionCompleted,
     ExecutionStarted,
     LLMTurnComplete,
+    SentPrompt,
     ToolCallCompleted,
     Usage,
 )
@@ -27,6 +30,13 @@ START_NS: Final = to_ns(datetime(2025, 10, 25, tzinfo=UTC))
 DAY_NS: Final = 86_400 * 10**9
 ZONES: Final = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe")
 SESSIONS: Final = tuple(f"session_{number}" for number in range(5))
+
+
+#: Status and node of the compactions of a session.
+_COMPACTIONS: Final[tuple[tuple[Literal["done", "skipped", "failed"], str], ...]] = (
+    *(("done", "plan"), ("done", "")),
+    *(("skipped", "plan"), ("failed", "other")),
+)
 
 
 def history(turns: int = 300, *, seed: int = 1) -> list[Event]:
@@ -61,7 +71,22 @@ def _turn(number: int, random: Random) -> LLMTurnComplete:
         resolved_provider=random.choice(("", "openai")),
         usage=Usage() if is_charge else Usage(random.randrange(9_000), random.randrange(900)),
         cost=_cost(random),
+        prompt=None if is_charge else _prompt(number),
         latency_ms=0 if is_charge else random.choice((0, 1, 7, 254, 255, 256, random.randrange(60_000))),
+    )
+
+
+def _prompt(number: int) -> SentPrompt | None:
+    """Return what is known of a prompt: of most nothing, of some that results were sent again, and a shorter one."""
+    if number % 4:
+        return None
+    amount = None if number % 3 == 0 else 10 * number
+    read = CarriedResults("read", 1 + number % 7, 40 * number, amount, None if amount is None else number)
+    search = CarriedResults("search", 2, 5, 1, 0)
+    return SentPrompt(
+        compacted_tokens=0 if number % 8 else 100 + number,
+        saved_nanousd=None if number % 5 == 0 else 7 * number,
+        carried=((), (read,), (read, search))[number % 3],
     )
 
 
@@ -97,6 +122,20 @@ def _around(number: int) -> list[Event]:
         ExecutionStarted(event_id=f"start-{number}", timestamp_ns=at_ns, entry_point=door, **who),
         ExecutionCompleted(event_id=f"end-{number}", timestamp_ns=at_ns + DAY_NS, entry_point=door, **who),
         ToolCallCompleted(event_id=f"tool-{number}", timestamp_ns=at_ns + 1, tool="search", **who),
+        *(
+            ContextCompacted(
+                event_id=f"{status}-{node}-{number}",
+                timestamp_ns=at_ns + 1,
+                tokens_before=9_000 + number,
+                tokens_after=4_000,
+                status=status,
+                node_id=node,
+                cost_nanousd=None if number == 2 else 5,
+                cache_rewrite_nanousd=number,
+                **who,
+            )
+            for status, node in _COMPACTIONS
+        ),
         AlertRaised(event_id=f"alert-{number}", timestamp_ns=at_ns + 2, **who),
         BudgetWarning(event_id=f"warning-{number}", timestamp_ns=at_ns + 3, budget="day", **who),
         BudgetExceeded(event_id=f"refusal-{number}", timestamp_ns=at_ns + 4, budget="day", **who),

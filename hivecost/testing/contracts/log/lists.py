@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from hivecost.errors import ConfigError
-from hivecost.events import EventType, LLMTurnComplete
+from hivecost.events import EventType, ExecutionStarted, LLMTurnComplete
 from hivecost.log import Filter, Page, SumRow, Window
 from hivecost.testing.contracts.checking import raises, same
 from hivecost.testing.contracts.log.history import DAY_NS, SESSIONS, START_NS
@@ -100,6 +100,20 @@ class ListPromises(OpensLogs):
                 same(log.executions(session_id=run.session_id).rows, (run,))
             same({run.status for run in found}, {"completed"})
             same(log.executions(status="failed").rows, ())
+
+    def test_executions_of_one_instant_are_in_the_order_of_the_log(self, tmp_path: Path) -> None:
+        """The start that was logged last comes first, whatever they are called, in pages of any size."""
+        logged = [("b", "2"), ("c", "1"), ("a", "3"), ("a", "0")]
+        starts = [
+            ExecutionStarted(timestamp_ns=START_NS, session_id=session_id, execution_id=execution_id)
+            for session_id, execution_id in logged
+        ]
+        self.write(tmp_path, starts[:3])
+        self.write(tmp_path, starts[3:])
+        with self.opened(tmp_path) as log:
+            for limit in (1, 3, 10):
+                found = pages(partial(log.executions, limit=limit))
+                same([(run.session_id, run.execution_id) for run in found], logged[::-1])
 
     def test_nodes_and_steps_of_a_session(self, tmp_path: Path) -> None:
         """Nodes by name, with the sums of their turns; steps in the order of the log, each what its turn was."""

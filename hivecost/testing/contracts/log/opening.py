@@ -114,5 +114,5 @@ def names(page: Page[T]) -> list[str]:
 
 
 def same_sums(found: Sequence[SumRow], expected: Sequence[SumRow]) -> None:
-    """They must be the same groups with the same sums; another test looks at their order."""
+    """Fail unless the groups are the same, with the same sums; another test looks at their order."""
     same(sorted(found), sorted(expected))

@@ -13,8 +13,9 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from hivecost.clock import to_datetime
-from hivecost.events import Event, ExecutionCompleted, ExecutionStarted, LLMTurnComplete, Totals
+from hivecost.events import ContextCompacted, Event, ExecutionCompleted, ExecutionStarted, LLMTurnComplete, Totals
 from hivecost.log import ALWAYS, EVERYTHING, SUM_NAMES, CostRow, Filter, LatencyRow, SumRow, Window
+from hivecost.log.contexts import CarriedTotals, CompactionTotals
 
 _QUARTER_HOUR_NS: Final = 900 * 10**9
 #: Dimension, and field of a Filter → where a turn has it.
@@ -106,6 +107,48 @@ class LogOracle:
                 counts[turn.counted_model, ((nanousd + 1) ** 8).bit_length() - 1] += 1
         return [CostRow(*key, calls) for key, calls in sorted(counts.items())]
 
+    def compactions(self, session_id: str) -> list[CompactionTotals]:
+        """Return what `LogReader.compactions` must."""
+        of_session = [event for event in self._events.values() if event.session_id == session_id]
+        done = [event for event in of_session if isinstance(event, ContextCompacted) and event.status == "done"]
+        turns = [event for event in of_session if isinstance(event, LLMTurnComplete)]
+        prompts = [(turn.node_id, turn.prompt) for turn in turns if turn.prompt and turn.prompt.compacted_tokens]
+        return [
+            CompactionTotals(
+                node_id=node,
+                compactions=sum(event.node_id == node for event in done),
+                tokens_saved=sum(event.tokens_saved for event in done if event.node_id == node),
+                cost_nanousd=sum(event.cost_nanousd or 0 for event in done if event.node_id == node),
+                cache_rewrite_nanousd=sum(event.cache_rewrite_nanousd or 0 for event in done if event.node_id == node),
+                unpriced_compactions=sum(event.cost_nanousd is None for event in done if event.node_id == node),
+                later_turns=sum(name == node for name, _ in prompts),
+                spared_tokens=sum(prompt.compacted_tokens for name, prompt in prompts if name == node),
+                saved_nanousd=sum(prompt.saved_nanousd or 0 for name, prompt in prompts if name == node),
+                unpriced_turns=sum(prompt.saved_nanousd is None for name, prompt in prompts if name == node),
+            )
+            for node in sorted({event.node_id for event in done} | {name for name, _ in prompts})
+        ]
+
+    def carried_results(self, session_id: str) -> list[CarriedTotals]:
+        """Return what `LogReader.carried_results` must."""
+        groups = defaultdict(list)
+        for turn in self._matching(Filter(session=session_id)):
+            for one in turn.prompt.carried if turn.prompt else ():
+                groups[turn.node_id, one.tool].append(one)
+        return [
+            CarriedTotals(
+                node_id=node,
+                tool=tool,
+                turns=len(group),
+                results=sum(one.results for one in group),
+                tokens=sum(one.tokens for one in group),
+                nanousd=sum(one.nanousd or 0 for one in group),
+                old_nanousd=sum(one.old_nanousd or 0 for one in group),
+                unpriced_turns=sum(one.nanousd is None for one in group),
+            )
+            for (node, tool), group in sorted(groups.items())
+        ]
+
     def _matching(self, filter: Filter) -> list[LLMTurnComplete]:
         wanted = {name: value for name, value in filter._asdict().items() if value is not None}
         turns = (event for event in self._events.values() if isinstance(event, LLMTurnComplete))
@@ -141,7 +184,7 @@ def sum_row(group: tuple[str, ...], turns: Iterable[LLMTurnComplete]) -> SumRow:
 
 
 def _period(local: datetime, name: str) -> str:
-    """`2025-10-26T02:00+01:00`, `2025-10-26`, `2025-W43`, `2025-10`."""
+    """Return `2025-10-26T02:00+01:00`, `2025-10-26`, `2025-W43` or `2025-10`."""
     year, week, _ = local.isocalendar()
     return {
         "quarter_hour": local.replace(minute=local.minute // 15 * 15, second=0, microsecond=0).isoformat(

@@ -24,6 +24,7 @@ class StandingPromises(OpensLogs):
             same((log.nodes("s"), log.steps("s"), log.alerts(), log.budgets(), log.audit()), ([], [], [], [], []))
             same((log.accounts(START_NS), log.end(), log.pruned_before(), log.repriced("s")), ([], "", None, None))
             same([log.sessions(), log.executions(), log.turns(), log.events()], [Page((), "")] * 4)
+            same((log.compactions("s"), log.carried_results("s")), ([], []))
             same(log.version(), log.version())
             with raises(SessionNotFoundError) as missing:
                 log.session("nobody")

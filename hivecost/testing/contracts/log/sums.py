@@ -74,6 +74,26 @@ class SumPromises(OpensLogs):
             for only in FILTERS:
                 same(log.costs(filter=only), oracle.costs(filter=only))
 
+    def test_what_context_budgets_did_is_the_fold_of_the_log(self, tmp_path: Path) -> None:
+        """By node: compactions that were done, what later turns were spared, and results that were sent again.
+
+        Each event counts once; what was pruned counts on, and what was deleted does not.
+        """
+        events = history()
+        with self.written(tmp_path, [*events[:150], *events[:50]]) as (log, oracle):
+            self.write(tmp_path, events[100:])
+            oracle.add(events)
+            same(sum(len(log.compactions(name)) > 1 for name in SESSIONS), len(SESSIONS))
+            for name in (*SESSIONS, "", "nobody"):
+                same(log.compactions(name), oracle.compactions(name))
+                same(log.carried_results(name), oracle.carried_results(name))
+            self.prune(tmp_path, START_NS + 6 * DAY_NS)
+            self.delete(tmp_path, SESSIONS[1])
+            oracle.delete(SESSIONS[1])
+            for name in SESSIONS:
+                same(log.compactions(name), oracle.compactions(name))
+                same(log.carried_results(name), oracle.carried_results(name))
+
     def test_latencies_are_counted_in_buckets(self, tmp_path: Path) -> None:
         """By model, of calls alone: a charge takes no time."""
         with self.written(tmp_path) as (log, oracle):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
+
 import pytest
 
+from hivecost.backends.sqlite.database import open_writer
 from hivecost.backends.sqlite.log import append as append_module
 from hivecost.backends.sqlite.log.runtime_log import RuntimeLog
-from hivecost.events import CustomEvent, Event, ExecutionStarted, LLMTurnComplete
+from hivecost.events import ContextCompacted, CustomEvent, Event, ExecutionStarted, LLMTurnComplete, SentPrompt
 
 
 @pytest.fixture
@@ -90,3 +94,46 @@ def test_a_turn_of_a_class_of_its_own_is_logged_as_a_turn(log, own):
     assert log.append([own(session_id="s", model="gpt-4o", raw_usage={"input": 1}, prompt_id="p")]).inserted == [True]
     row = log.open().execute("SELECT session_id, model, raw_usage FROM turns").fetchone()
     assert row == ("s", "gpt-4o", '{"input":1}')
+
+
+def test_what_is_known_of_a_prompt_goes_with_the_turn_that_was_inserted(log):
+    """Not with another one of its id; what is no SentPrompt is that turn's fault alone."""
+    known = SentPrompt(compacted_tokens=5)
+    turns = [
+        LLMTurnComplete(event_id="a", session_id="s", prompt=known),
+        LLMTurnComplete(event_id="a", session_id="s", prompt=SentPrompt(compacted_tokens=7)),
+        LLMTurnComplete(event_id="b", session_id="s"),
+        LLMTurnComplete(event_id="b", session_id="s", prompt=known),
+    ]
+    assert log.append(turns).inserted == [True, False, True, False]
+    wrong = log.append([LLMTurnComplete(event_id="c", prompt="long"), LLMTurnComplete(event_id="d", prompt=known)])
+    assert wrong.inserted == [False, True]
+    assert isinstance(wrong.faults[0], TypeError)
+    rows = log.open().execute("SELECT event_id, prompt FROM turns ORDER BY id").fetchall()
+    assert rows == [("a", '{"compacted_tokens":5}'), ("b", None), ("d", '{"compacted_tokens":5}')]
+    sums = log.open().execute("SELECT later_turns, spared_tokens FROM compactions").fetchall()
+    assert sums == [(1, 5)]
+
+
+def test_a_folder_from_before_gets_the_sums_of_its_compactions(log, tmp_path):
+    """Of those that were done, by session and node."""
+    done = {"session_id": "s", "tokens_before": 9, "tokens_after": 4}
+    log.append(
+        [
+            *[ContextCompacted(**done, cost_nanousd=cost) for cost in (3, None)],
+            ContextCompacted(**done, node_id="n", cache_rewrite_nanousd=8),
+            ContextCompacted(**done, status="failed"),
+            ContextCompacted(tokens_before=5),
+        ]
+    )
+    sums = log.open().execute("SELECT * FROM compactions").fetchall()
+    assert [row[:7] for row in sums] == [("s", "", 2, 10, 3, 0, 1), ("s", "n", 1, 5, 0, 8, 0)]
+    log.close()
+    with closing(sqlite3.connect(tmp_path / "hivecost.db")) as older:
+        for statement in (
+            *("DROP TABLE compactions", "DROP TABLE carried_results", "ALTER TABLE turns DROP COLUMN prompt"),
+            "PRAGMA user_version = 13",
+        ):
+            older.execute(statement)
+    with closing(open_writer(tmp_path)) as migrated:
+        assert migrated.execute("SELECT * FROM compactions").fetchall() == sums

@@ -11,7 +11,16 @@ from hypothesis import strategies as st
 
 from hivecost.backends.sqlite.log.deletion import _delete
 from hivecost.backends.sqlite.log.runtime_log import RuntimeLog
-from hivecost.events import Cost, CostStatus, ExecutionCompleted, ExecutionStarted, LLMTurnComplete, Usage
+from hivecost.events import (
+    CarriedResults,
+    Cost,
+    CostStatus,
+    ExecutionCompleted,
+    ExecutionStarted,
+    LLMTurnComplete,
+    SentPrompt,
+    Usage,
+)
 
 names = st.sampled_from(["", "a", "b"])
 costs = st.one_of(
@@ -40,6 +49,13 @@ attribution = {
     "org_id": names,
     "timestamp_ns": st.integers(-(10**13), 10**13),
 }
+amounts = st.one_of(st.none(), st.integers(0, 10**15))
+prompts = st.builds(
+    SentPrompt,
+    compacted_tokens=st.integers(0, 10**9),
+    saved_nanousd=amounts,
+    carried=st.lists(st.builds(CarriedResults, names, *[st.integers(0, 10**9)] * 2, amounts), max_size=3).map(tuple),
+)
 turns = st.builds(
     LLMTurnComplete,
     **attribution,
@@ -48,6 +64,7 @@ turns = st.builds(
     usage=usages,
     cost=costs,
     latency_ms=st.integers(-5, 10**12),
+    prompt=st.one_of(st.none(), prompts),
 )
 starts = st.builds(ExecutionStarted, **attribution)
 ends = st.builds(ExecutionCompleted, **attribution, status=st.sampled_from(["completed", "failed", "cancelled"]))

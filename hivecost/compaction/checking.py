@@ -31,7 +31,7 @@ class Problem(msgspec.Struct, frozen=True, order=True):
 def problems(messages: Sequence[Any], shape: ShapeName) -> list[Problem]:
     """Return what is wrong with a conversation, in order of the messages; nothing where it may be sent.
 
-    Calls of the batch at the very end are running, and no problem. Raises ConfigError for a shape that nobody knows,
+    Calls of the batch at the very end are running, and no problem. Raise ConfigError for a shape that nobody knows,
     and nothing else, whatever the messages are.
     """
     return sorted(_problems(read_conversation(messages, shape)), key=lambda problem: problem.index)

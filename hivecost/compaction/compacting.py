@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
-from hivecost.compaction.break_even import CacheState, Rates
+from hivecost.compaction.breaking_even import CacheState, Rates
 from hivecost.compaction.counting import ContextCount, Counter
 from hivecost.compaction.outcome import Compaction
 from hivecost.compaction.plan import plan_compaction
@@ -44,14 +44,14 @@ def compact(
     With `must_pay`, for edits that are to save money, the messages stay as they are unless the edit pays within
     `turns_ahead` turns, and no budget is an error: what reading fewer tokens saves each turn is held against writing
     the prompt's cache anew behind the first change, and against the summary. The formula is in
-    `hivecost.compaction.break_even`. `cache` says whether the provider has the prompt in its cache.
+    `hivecost.compaction.breaking_even`. `cache` says whether the provider has the prompt in its cache.
 
     Nothing a provider accepts becomes something it refuses: calls and results stay together, and system messages, the
     user's last words and calls that are running stay as they are. `messages` is never changed. Without `summarize` the
     strategies that need it are passed over; a summary that is empty, no shorter, or fails with an exception is
     discarded.
 
-    Raises ContextBudgetError where what may not go is over the budget, and ConfigError for a value that cannot be.
+    Raise ContextBudgetError where what may not go is over the budget, and ConfigError for a value that cannot be.
     """
     plan = plan_compaction(
         messages,

@@ -15,7 +15,7 @@ def units(messages: Sequence[Any], shape: ShapeName) -> tuple[Unit, ...]:
     """Return the indices of messages that live or die together, each index once, by the first of each unit.
 
     A message with calls is one with all its results; what an answer of the Responses API brought is one, with the
-    results of its calls; a batch that is running is one to the end. Whatever has no partner is by itself. Raises
+    results of its calls; a batch that is running is one to the end. Whatever has no partner is by itself. Raise
     ConfigError for a shape that nobody knows.
     """
     return units_of(read_conversation(messages, shape))

@@ -1,0 +1,163 @@
+"""A command under budgets, from its flags to its receipt."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from hivecost.attach.command import NOT_STARTED, REFUSED, SOCKET, child_environment, run_command
+from hivecost.attach.execution_meter import ExecutionMeter
+from hivecost.attach.limits import WrittenLimit, read_limits, system_timezone
+from hivecost.attach.meter_socket import MeterSocket
+from hivecost.attach.places import data_place, find_settings
+from hivecost.attach.receipt import receipt_lines, receipt_values
+from hivecost.attach.tally import Tally
+from hivecost.backends import open_log
+from hivecost.backends.places import Place
+from hivecost.errors import ConfigError, StoreError
+from hivecost.events import Totals
+from hivecost.ledger import Budget
+from hivecost.runtime.config_file import ConfigFile, read_config_file
+from hivecost.runtime.runtime import AgentRuntime
+
+#: What is named as an agent in reports where a command says nothing better.
+_PYTHON: Final = ".py"
+
+
+class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
+    """What `hivecost run` was told."""
+
+    command: tuple[str, ...]
+    budgets: tuple[str, ...] = ()
+    #: A folder or a URL; "" where nobody says.
+    data: str = ""
+    #: Where the receipt goes as JSON, too.
+    receipt: Path | None = None
+    #: End with 125 where no process of the command attached.
+    required: bool = False
+
+
+async def run_attached(options: RunOptions) -> int:
+    """Run the command under its budgets, print the receipt on stderr and return the exit status.
+
+    Raise ConfigError for what cannot be used, and CommandNotStartedError.
+    """
+    _require_usable(options)
+    attachment = Attachment(options.budgets, data=options.data, agent=agent_name(options.command))
+    async with attachment.opened() as socket_path:
+        status = await run_command(options.command, child_environment(os.environ, socket_path))
+    return _ended(options, attachment, status)
+
+
+def _require_usable(options: RunOptions) -> None:
+    if sys.platform == "win32":
+        raise ConfigError("run", "Linux or macOS: on Windows there is no unix socket to ask over")
+    if not options.command:
+        raise ConfigError("run", "a command after --, such as `hivecost run --budget '$0.50' -- python my_agent.py`")
+    if os.environ.get(SOCKET):
+        raise ConfigError("run", "no `hivecost run` around it, whose budgets would not see these calls")
+
+
+def _ended(options: RunOptions, attachment: Attachment, status: int) -> int:
+    tally = attachment.tally
+    if options.required and not tally.clients:
+        status = NOT_STARTED
+    elif status and tally.refused and status < 128:
+        status = REFUSED
+    for line in receipt_lines(tally, attachment.totals, attachment.place):
+        sys.stderr.write(f"hivecost: {line}\n")
+    if options.receipt is not None:
+        values = receipt_values(tally, attachment.totals, attachment.place, status)
+        options.receipt.write_bytes(msgspec.json.format(msgspec.json.encode(values)) + b"\n")
+    return status
+
+
+class Attachment:
+    """A runtime for agents that know nothing of it: its ledger, and the socket that their hooks ask."""
+
+    def __init__(self, budgets: Iterable[str], *, data: str = "", agent: str) -> None:
+        """Raise ConfigError for a limit, settings or a place that cannot be used."""
+        limits = read_limits(budgets)
+        settings = find_settings(Path.cwd())
+        config = None if settings is None else read_config_file(settings)
+        self.place = data_place(data, settings, "" if config is None else config.data, os.environ)
+        self.tally = Tally()
+        self.totals = Totals()
+        self._agent = agent
+        stored, caps = _in_force(limits, self.place)
+        self._caps = caps
+        self._is_hard = bool(limits) or any(budget.mode == "hard" for budget in (config.budgets if config else ()))
+        self.runtime = _runtime(self.place, stored, config)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Path]:
+        """Give the path of the socket. On leaving, what ended processes said is counted, and the log is written."""
+        async with self.runtime, self.serving() as path:
+            yield path
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator[Path]:
+        """Do the same in a runtime that runs."""
+        runtime = self.runtime
+        async with AsyncExitStack() as stack:
+            outermost = await stack.enter_async_context(runtime.execution(agent_id=self._agent))
+            for cap in self._caps:
+                await stack.enter_async_context(runtime.execution(agent_id=self._agent, limit=cap))
+            async with MeterSocket(self._open_meter).serving() as path:
+                yield path
+            await runtime.bus.drain()
+            self.totals = outermost.tree_totals
+
+    @asynccontextmanager
+    async def _open_meter(self, script: str) -> AsyncIterator[ExecutionMeter]:
+        """Each process is an execution inside of the command's."""
+        self.tally.clients += 1
+        async with self.runtime.execution(agent_id=script or None) as execution:
+            yield ExecutionMeter(execution, self.tally, is_hard=self._is_hard)
+
+
+def _runtime(place: Place, budgets: Sequence[Budget], config: ConfigFile | None) -> AgentRuntime:
+    names = {budget.name for budget in config.budgets} if config else set()
+    own = [budget for budget in budgets if budget.name not in names]
+    if config is not None:
+        return AgentRuntime(os.fspath(place), budgets=own, config=config.path)
+    return AgentRuntime(os.fspath(place), budgets=own, config={"runaway": "off"})
+
+
+def _in_force(limits: Iterable[WrittenLimit], place: Place) -> tuple[list[Budget], list[str]]:
+    """The budgets that are kept, with the limits that they have there, and the caps of this command alone."""
+    zone = system_timezone()
+    known = _stored(place)
+    budgets, caps = [], []
+    for limit in limits:
+        if limit.window is None:
+            caps.append(limit.text)
+            continue
+        budget = limit.budget(zone)
+        stored = known.get(budget.name)
+        if stored is not None and stored.limit_amount != budget.limit_amount:
+            caps.append(limit.text)
+            budget = stored
+        budgets.append(budget)
+    return budgets, caps
+
+
+def _stored(place: Place) -> dict[str, Budget]:
+    """The budgets that are kept there, by name."""
+    try:
+        with open_log(place).snapshot() as log:
+            return {one.budget.name: one.budget for one in log.budgets() if one.budget.mode == "hard"}
+    except StoreError:  # the runtime says what is wrong with it
+        return {}
+
+
+def agent_name(command: Sequence[str]) -> str:
+    """The name of a script, never its arguments."""
+    scripts = [word for word in command[1:] if word.endswith(_PYTHON)]
+    return Path(scripts[0] if scripts else command[0]).name

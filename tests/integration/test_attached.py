@@ -1,0 +1,166 @@
+"""Unmodified agents under `hivecost run`: the provider's bill stays under the limit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from hivecost.testing import Behaviour, ProviderEmulator
+
+from .attached import AGENT, CLAUDE, GPT, PRICES, RATES, run_attached
+
+#: As in pyproject.toml.
+BPE_OPENAIS = "ignore:open_binary is deprecated:DeprecationWarning"
+REFUSED = """
+import os, openai
+import hivecost
+client = openai.OpenAI(base_url=os.environ["PROVIDER"] + "/v1", api_key="any")
+try:
+    client.chat.completions.create(model="gpt-4o", max_tokens=20_000, messages=[{"role": "user", "content": "hello"}])
+except hivecost.BudgetExceededError as error:
+    print(isinstance(error, openai.APIStatusError), error.status_code, error.budget, error.needed > error.remaining > 0)
+    raise SystemExit(3)
+"""
+
+
+@pytest.mark.parametrize(("mode", "behaviour"), [("chat", GPT), ("async_message_stream", CLAUDE)])
+def test_fifty_calls_at_once_are_billed_no_more_than_the_limit(mode: str, behaviour: Behaviour, tmp_path: Path) -> None:
+    """Fifty calls of $0.02 at $0.50: at least 24 answers, and the rest is refused."""
+    run_attached(tmp_path, str(AGENT), mode, "50", behaviour=behaviour).require_held()
+
+
+def test_a_refusal_is_the_errors_of_both(tmp_path: Path) -> None:
+    """The SDK's status error is hivecost's as well; a command that fails by it ends with 99."""
+    ran = run_attached(tmp_path, "-c", REFUSED, budgets=("$0.10",))
+    assert (ran.output.split(), ran.status) == (["True", "402", "cap", "of", Path(sys.executable).name, "True"], 99)
+    assert (ran.receipt["refused"], ran.billed_nanousd) == ({"exhausted": 1}, 0)
+    assert "needs up to $0.1640, $0.1000 of $0.1000 remain" in ran.errors
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [
+        ((sys.executable, "-c", "raise SystemExit(7)"), 7),
+        ((sys.executable, "-c", "import os, signal; os.kill(os.getpid(), signal.SIGTERM)"), 128 + signal.SIGTERM),
+        (("./no such program",), 127),
+        ((".",), 126),
+        ((), 125),
+    ],
+)
+def test_the_exit_status_is_that_of_the_command(command: tuple[str, ...], status: int, tmp_path: Path) -> None:
+    """128 and its number after a signal; 125, 126 and 127 as env(1) has them."""
+    words = [
+        sys.executable,
+        "-m",
+        "hivecost",
+        "run",
+        "--budget",
+        "$1",
+        "--data",
+        str(tmp_path / "data"),
+        "--",
+        *command,
+    ]
+    finished = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert finished.returncode == status, finished.stderr
+
+
+def test_a_command_that_does_not_attach_is_told_of(tmp_path: Path) -> None:
+    """`python -I` takes no PYTHONPATH: it says that no client was seen, and with --required the run has failed."""
+    ran = run_attached(tmp_path, "-I", "-c", "print('done')")
+    assert (ran.status, ran.output, ran.receipt["clients"]) == (0, "done\n", 0)
+    assert "no client was seen" in ran.errors
+    assert run_attached(tmp_path, "-I", "-c", "", options=("--required",)).status == 125
+    assert run_attached(tmp_path, "-c", "", options=("--required",)).status == 0
+
+
+def test_another_sitecustomize_still_runs(tmp_path: Path) -> None:
+    """The one that the hook's shadows; and the hook's folder is on no path of the program's."""
+    (tmp_path / "sitecustomize.py").write_text("import builtins; builtins.customized = True")
+    code = "import sys; print(customized, [entry for entry in sys.path if 'attach' in entry.rpartition('hook')[0]])"
+    ran = run_attached(tmp_path, "-c", code, environment={"PYTHONPATH": f"{tmp_path}{os.pathsep}{_project()}"})
+    assert ran.output == "True []\n", ran.errors
+
+
+def test_no_module_is_imported_that_the_program_does_not_import(tmp_path: Path) -> None:
+    """No client, no hivecost, no event loop."""
+    code = "import sys; print({'httpx', 'httpx2', 'openai', 'hivecost', 'asyncio', 'requests'} & set(sys.modules))"
+    assert run_attached(tmp_path, "-c", code).output == "set()\n"
+
+
+def test_the_budget_of_a_command_ends_with_its_parent(tmp_path: Path) -> None:
+    """After SIGKILL of the parent its child gets refusals, and never a free call."""
+    waiting = (
+        "import os, sys, openai\n"
+        "client = openai.OpenAI(base_url=os.environ['PROVIDER'] + '/v1', api_key='any')\n"
+        "print('ready', flush=True)\n"
+        "sys.stdin.readline()\n"
+        "try: client.chat.completions.create(model='gpt-4o', messages=[])\n"
+        "except openai.APIStatusError as error: print(error.status_code, error)\n"
+    )
+    words = [sys.executable, "-m", "hivecost", "run", "--budget", "$1", "--data", str(tmp_path / "data"), "--"]
+    with (
+        ProviderEmulator() as provider,
+        subprocess.Popen(
+            [*words, sys.executable, "-c", waiting],
+            cwd=tmp_path,
+            env={**os.environ, "PROVIDER": provider.url},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        ) as parent,
+    ):
+        assert parent.stdout is not None
+        assert parent.stdin is not None
+        assert parent.stdout.readline() == "ready\n"
+        parent.kill()
+        parent.wait(timeout=30)
+        parent.stdin.write("go\n")
+        parent.stdin.flush()
+        said = parent.stdout.readline()
+        assert provider.bill_nanousd(RATES) == 0
+    assert said.startswith("402 "), said
+    assert "hivecost cannot be asked" in said
+
+
+INSTALLED = """
+import asyncio, os, openai
+import hivecost as hc
+hc.install({budget!r}, data="data")
+CHAT = dict(model="gpt-4o", max_tokens=1995, messages=[{{"role": "user", "content": "word " * 20}}])
+async def main():
+    async with openai.AsyncOpenAI(base_url=os.environ["PROVIDER"] + "/v1", api_key="any") as client:
+        with hc.node("plan"):
+            calls = [client.chat.completions.create(**CHAT) for _ in range(50)]
+            done = await asyncio.gather(*calls, return_exceptions=True)
+    print(sum(isinstance(one, hc.BudgetExceededError) for one in done), sum(hasattr(one, "choices") for one in done))
+asyncio.run(main())
+"""
+
+
+@pytest.mark.parametrize("budget", ["$0.50", "$0.50/day"])
+def test_one_line_in_a_program_holds_as_well(budget: str, tmp_path: Path) -> None:
+    """`install` meters its own process, in its own loop; the program ends when it is at its end."""
+    (tmp_path / "hivecost.toml").write_text(PRICES)
+    with ProviderEmulator(GPT) as provider:
+        finished = subprocess.run(
+            [sys.executable, "-W", "error", "-W", BPE_OPENAIS, "-c", INSTALLED.format(budget=budget)],
+            cwd=tmp_path,
+            env={**os.environ, "PROVIDER": provider.url},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        billed = provider.bill_nanousd(RATES)
+    assert (finished.stdout, finished.returncode, finished.stderr) == ("26 24\n", 0, "")
+    assert billed == 24 * 20_015_000
+
+
+def _project() -> Path:
+    return Path(__file__).parents[2]

@@ -1,0 +1,123 @@
+"""The meter over an execution: what passes, what is refused, and what each answer settles."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+import hivecost as hc
+from hivecost.attach.execution_meter import ExecutionMeter, TurnPass
+from hivecost.attach.meter import Attempt, Refused
+from hivecost.attach.tally import Tally
+
+pytestmark = pytest.mark.anyio
+
+PRICES = {"gpt-4o": {"input": 2.50, "output": 10.00}}
+JSON = {"content-type": "application/json"}
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture
+def tally() -> Tally:
+    return Tally()
+
+
+@pytest.fixture
+async def meter(tally: Tally, tmp_path: Path) -> AsyncIterator[ExecutionMeter]:
+    runtime = hc.AgentRuntime(tmp_path / "data", prices=PRICES, config={"runaway": "off"})
+    async with runtime, runtime.execution(limit="$0.05") as execution:
+        yield ExecutionMeter(execution, tally, is_hard=True)
+
+
+def chat(host: str = "api.openai.com", **fields: object) -> Attempt:
+    body = {"model": "gpt-4o", "max_tokens": 1_000, "messages": [{"role": "user", "content": "hi"}], **fields}
+    path = "/v1/chat/completions"
+    return Attempt(method="POST", host=host, path=path, headers=JSON, body=json.dumps(body).encode(), where="a.py:1")
+
+
+def answered(**usage: int) -> bytes:
+    return json.dumps({"id": "1", "model": "gpt-4o", "choices": [], "usage": usage}).encode()
+
+
+async def test_an_answer_is_settled_by_its_usage(meter: ExecutionMeter, tally: Tally) -> None:
+    """And counted by model and line."""
+    passed = await meter.ask(chat())
+    assert isinstance(passed, TurnPass)
+    assert (passed.body, passed.asks_stream) == (None, False)
+    passed.answer(200, JSON)
+    passed.data(answered(prompt_tokens=10, completion_tokens=20, total_tokens=30))
+    passed.end()
+    passed.doubt("too late")
+    assert (tally.total.calls, tally.total.nanousd, tally.total.in_doubt) == (1, 225_000, 0)
+    assert (tally.by_model["gpt-4o"].calls, tally.by_line["a.py:1"].calls) == (1, 1)
+
+
+async def test_money_is_held_until_it_is_told(meter: ExecutionMeter) -> None:
+    """Four holds of some $0.01 fit into $0.05; one that was not sent makes room, one in doubt does not."""
+    passes = [await meter.ask(chat(max_tokens=1_200)) for _ in range(4)]
+    assert all(isinstance(one, TurnPass) for one in passes)
+    passes[0].doubt("cut")
+    passes[1].unsent()
+    passes.append(await meter.ask(chat(max_tokens=1_200)))
+    assert isinstance(passes[-1], TurnPass)
+    for passed in passes[2:]:
+        passed.answer(500, JSON)
+        passed.data(b"{}")
+        passed.end()
+    refused = await meter.ask(chat(max_tokens=1_200))
+    assert isinstance(refused, Refused)
+    assert (refused.kind, refused.answer.status, refused.needed > refused.remaining > 0) == ("exhausted", 402, True)
+    assert "cap of this execution" in refused.message
+
+
+async def test_what_nobody_can_price_is_refused(meter: ExecutionMeter, tally: Tally) -> None:
+    """An unknown model, a paid path, a body that is a stream; what is free or of others passes."""
+    kinds = []
+    for attempt in (
+        chat(model="no-such-model"),
+        Attempt(method="POST", host="api.openai.com", path="/v1/images/generations", headers=JSON, body=b"{}"),
+        Attempt(method="POST", host="api.openai.com", path="/v1/chat/completions", headers=JSON, body=None),
+    ):
+        refused = await meter.ask(attempt)
+        assert isinstance(refused, Refused)
+        kinds.append(refused.kind)
+    assert kinds == ["unpriced", "misconfigured", "misconfigured"]
+    assert tally.unmetered == 2
+    assert await meter.ask(Attempt(method="POST", host="example.org", path="/", headers=JSON, body=b"{}")) is None
+    assert await meter.ask(Attempt(method="GET", host="api.openai.com", path="/v1/models")) is None
+
+
+async def test_a_host_that_nobody_knows_may_count_by_another_tokenizer(meter: ExecutionMeter) -> None:
+    """There each byte is held as a token; at OpenAI's own, what its tokenizer says."""
+    prompt = "word " * 240
+    inputs = []
+    for host in ("api.openai.com", "127.0.0.1:8000"):
+        refused = await meter.ask(chat(host, max_tokens=10_000, messages=[{"role": "user", "content": prompt}]))
+        assert isinstance(refused, Refused)
+        inputs.append((refused.needed - 10_000 * 10_000) // 2_500)
+    assert 240 < inputs[0] < len(prompt) < inputs[1]
+
+
+async def test_a_stream_is_asked_for_its_usage(meter: ExecutionMeter, tally: Tally) -> None:
+    """The chunk that is there because of us is taken out again; one that is cut stays in doubt."""
+    passed, cut = await meter.ask(chat(stream=True)), await meter.ask(chat(stream=True))
+    assert isinstance(passed, TurnPass)
+    assert isinstance(cut, TurnPass)
+    assert json.loads(passed.body or b"")["stream_options"] == {"include_usage": True}
+    events = {"content-type": "text/event-stream"}
+    text = b'data: {"id": "1", "choices": [{"index": 0, "delta": {"content": "hi"}}]}\n\n'
+    usage = b"data: " + answered(prompt_tokens=10, completion_tokens=20, total_tokens=30) + b"\n\n"
+    for one in (passed, cut):
+        one.answer(200, events)
+        assert not one.is_read_only
+        assert one.data(text) == text
+    assert (passed.data(usage), passed.end()) == (b"", b"")
+    cut.doubt("closed")
+    assert (tally.total.calls, tally.total.in_doubt) == (2, 1)

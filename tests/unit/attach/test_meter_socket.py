@@ -1,0 +1,281 @@
+"""Hooks and a meter's socket: what is asked, what is told, and what is not."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+
+from hivecost.attach.meter import Attempt, Refused
+from hivecost.attach.meter_socket import MeterSocket, _is_own
+from hivecost.dialects import RefusalAnswer
+
+pytestmark = [pytest.mark.anyio, pytest.mark.usefixtures("hook_path")]
+
+REFUSED = Refused(kind="exhausted", message="no", answer=RefusalAnswer(402, {"x": "y"}, b"{}"), budget="team", needed=7)
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+class FakePass:
+    """Writes down what it is told."""
+
+    body = b"changed"
+    asks_stream = True
+    is_read_only = False
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+
+    def answer(self, status, headers):
+        self.told.append(("answer", status))
+        return headers
+
+    def data(self, data):
+        self.told.append(data)
+        return data.upper()
+
+    def end(self):
+        self.told.append("end")
+        return b"REST"
+
+    def unsent(self):
+        self.told.append("unsent")
+
+    def doubt(self, why):
+        self.told.append("doubt")
+
+
+class FakeMeter:
+    """Decides by the path."""
+
+    def __init__(self) -> None:
+        self.asked: list[Attempt] = []
+        self.passes: list[FakePass] = []
+        self.scripts: list[str] = []
+        self.cancelled = anyio.Event()
+
+    async def ask(self, attempt: Attempt):
+        self.asked.append(attempt)
+        match attempt.path:
+            case "/free":
+                return None
+            case "/refuse":
+                return REFUSED
+            case "/fault":
+                raise RuntimeError("a fault of ours")
+            case "/never":
+                try:
+                    await anyio.sleep_forever()
+                finally:
+                    self.cancelled.set()
+        self.passes.append(FakePass())
+        return self.passes[-1]
+
+    @asynccontextmanager
+    async def opened(self, script: str) -> AsyncIterator[FakeMeter]:
+        self.scripts.append(script)
+        yield self
+
+
+@pytest.fixture
+async def meter() -> FakeMeter:
+    return FakeMeter()
+
+
+@pytest.fixture
+async def gate(meter: FakeMeter):
+    from hivecost_hook.connection import Gate
+
+    async with MeterSocket(meter.opened).serving() as path:
+        assert path.stat().st_mode & 0o777 == 0o600
+        assert path.parent.stat().st_mode & 0o777 == 0o700
+        gate = Gate(str(path))
+        yield gate
+        gate._connection.lose()
+
+
+def question(path: str, body: bytes | None = b"body"):
+    return "POST", "api.openai.com", path, {"content-type": "application/json"}, body
+
+
+STREAM = {"content-type": "text/event-stream"}
+
+
+async def test_an_attempt_passes_and_is_told_of(meter: FakeMeter, gate) -> None:
+    """Its body is the meter's; a stream goes through it, but for whole events without usage, which it hears of."""
+    attempt = await gate.ask_async(*question("/pass"))
+    assert attempt.body == b"changed"
+    assert await attempt.begin_async(200, STREAM) == STREAM
+    assert await attempt.take_async(b"data: a\n\n") == b"data: a\n\n"
+    assert await attempt.take_async(b"data: b") == b"DATA: B"
+    assert await attempt.take_async(b'\n\ndata: {"usage": {}}\n\n') == b'\n\nDATA: {"USAGE": {}}\n\n'
+    assert await attempt.end_async() == b"REST"
+    told = meter.passes[0].told
+    assert told == [("answer", 200), b"data: a\n\n", b"data: b", b'\n\ndata: {"usage": {}}\n\n', "end"]
+    assert meter.asked[0].body == b"body"
+    assert meter.scripts == ["pytest"] or meter.scripts[0].endswith(("py", "pytest", "python"))
+
+
+async def test_threads_ask_in_the_same_way(meter: FakeMeter, gate) -> None:
+    """Whole answers are told of at their end; what cannot be read is asked for without a body."""
+
+    def agent():
+        assert gate.ask(*question("/free")) is None
+        assert gate.ask("GET", *question("/pass")[1:]) is None
+        attempt = gate.ask(*question("/pass", None))
+        attempt.begin(200, {"content-type": "application/json"})
+        assert (attempt.take(b"{"), attempt.take(b"}"), attempt.end()) == (b"{", b"}", b"")
+
+    await anyio.to_thread.run_sync(agent)
+    await told(meter, "end")
+    assert meter.passes[0].told == [("answer", 200), b"{}", "end"]
+    assert [attempt.body for attempt in meter.asked] == [b"body", None]
+
+
+async def told(meter: FakeMeter, last: object) -> None:
+    with anyio.fail_after(10):
+        while not meter.passes or last not in meter.passes[-1].told:
+            await anyio.sleep(0.01)
+
+
+async def test_refusals_and_faults_make_no_call(gate) -> None:
+    """A fault of the meter is a refusal, too."""
+    refused = await gate.ask_async(*question("/refuse"))
+    assert (refused.status, refused.headers, refused.body) == (402, {"x": "y"}, b"{}")
+    assert (refused.details["kind"], refused.details["budget"], refused.details["needed"]) == ("exhausted", "team", 7)
+    fault = await gate.ask_async(*question("/fault"))
+    assert (fault.status, "a fault of ours" in fault.body.decode()) == (402, True)
+
+
+@pytest.mark.parametrize("error", [type("ConnectError", (Exception,), {}), type("ReadTimeout", (Exception,), {})])
+async def test_what_failed_was_sent_or_not(meter: FakeMeter, gate, error: type[Exception]) -> None:
+    """An error of connecting gives the hold back; after any other one nobody knows."""
+    attempt = await gate.ask_async(*question("/pass"))
+    attempt.failed(error())
+    await told(meter, "unsent" if error.__name__ == "ConnectError" else "doubt")
+
+
+async def test_a_process_that_is_gone_leaves_doubt(meter: FakeMeter, gate) -> None:
+    """What it asked and did not tell of; what still waits is given up."""
+    await gate.ask_async(*question("/pass"))
+    gate._connection.lose()
+    await told(meter, "doubt")
+
+
+async def test_a_gate_that_never_answers_is_a_refusal(meter: FakeMeter, gate, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After the deadline, and what it may grant later is given back."""
+    monkeypatch.setattr("hivecost_hook.connection.DEADLINE_S", 0.05)
+    refused = await gate.ask_async(*question("/never"))
+    assert (refused.status, "does not answer" in refused.body.decode()) == (402, True)
+    with anyio.fail_after(10):
+        await meter.cancelled.wait()
+
+
+async def test_a_task_that_is_cancelled_asks_no_more(meter: FakeMeter, gate) -> None:
+    """And waits no more."""
+    with anyio.move_on_after(0.05):
+        await gate.ask_async(*question("/never"))
+    with anyio.fail_after(10):
+        await meter.cancelled.wait()
+
+
+async def test_a_socket_that_is_gone_is_a_refusal(tmp_path) -> None:
+    """Of what may be a call of a model; anything else passes."""
+    from hivecost_hook.connection import Gate
+
+    gate = Gate(str(tmp_path / "none"))
+    refused = await gate.ask_async(*question("/pass"))
+    assert (refused.status, refused.headers["x-should-retry"]) == (402, "false")
+    assert "cannot be asked" in refused.body.decode()
+    assert await gate.ask_async("POST", "example.org", "/", {"content-type": "text/plain"}, b"") is None
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"nonsense\n",
+        b"{}\n",
+        b'{"op": "hello", "version": 99}\n',
+        b'{"op": "hello"',
+        b'{"op": "x", "size": -1}\n',
+        b"x" * 2_000_000,
+        b'{"op": "hello", "version": 1}\n{"op": "whole", "id": 5}\n{"op": "ask", "size": 1e99}\n',
+    ],
+)
+async def test_nonsense_ends_its_connection_alone(meter: FakeMeter, gate, said: bytes) -> None:
+    """Others are served on."""
+
+    def speak():
+        with socket.socket(socket.AF_UNIX) as stranger:
+            stranger.settimeout(10)
+            stranger.connect(gate._path)
+            try:
+                stranger.sendall(said)
+                stranger.shutdown(socket.SHUT_WR)
+                while stranger.recv(65_536):
+                    pass
+            except OSError:  # it was closed already
+                return
+
+    await anyio.to_thread.run_sync(speak)
+    assert (await gate.ask_async(*question("/refuse"))).status == 402
+
+
+def test_another_user_is_not_served() -> None:
+    """The kernel says whose the other side is."""
+
+    class Peer:
+        def __init__(self, uid: int) -> None:
+            self.uid = uid
+
+        def getsockopt(self, *_):
+            return struct.pack("3i", 1, self.uid, 1)
+
+    assert _is_own(Peer(os.getuid()))
+    assert not _is_own(Peer(os.getuid() + 1))
+
+
+async def test_clients_that_are_not_metered_pay_for_nothing(gate) -> None:
+    """What is refused without its body raises; what is free, and what another client has asked for, is sent."""
+    from types import SimpleNamespace
+
+    from hivecost_hook.attribution import is_metered
+    from hivecost_hook.unmetered_clients import patch_aiohttp, patch_urllib3
+
+    import hivecost
+
+    class ClientSession:
+        async def _request(self, method, url, **options):
+            return url
+
+    class HTTPConnectionPool:
+        host, port = "api.openai.com", 443
+
+        def urlopen(self, method, url, body=None):
+            return url
+
+    patch_aiohttp(SimpleNamespace(ClientSession=ClientSession), gate)
+    patch_urllib3(SimpleNamespace(HTTPConnectionPool=HTTPConnectionPool), gate)
+    session, pool = ClientSession(), HTTPConnectionPool()
+    paid = "https://api.openai.com/refuse"
+    with pytest.raises(hivecost.BudgetExceededError, match="aiohttp"):
+        await session._request("POST", paid)
+    with pytest.raises(hivecost.BudgetExceededError, match="urllib3"):
+        await anyio.to_thread.run_sync(pool.urlopen, "POST", "/refuse")
+    assert await session._request("POST", "https://example.org/free") == "https://example.org/free"
+    assert await anyio.to_thread.run_sync(pool.urlopen, "POST", "/free") == "/free"
+    token = is_metered.set(True)
+    try:
+        assert await session._request("POST", paid) == paid
+    finally:
+        is_metered.reset(token)
