@@ -242,6 +242,10 @@ class LogWriter(Protocol):
         """Keep what these budgets are now, for `LogReader.budgets`."""
         ...
 
+    async def sum_tags(self, names: Sequence[str]) -> None:
+        """Keep sums by these tags too, from now on and of what was logged before; there are always some."""
+        ...
+
 
 StateTable = Literal["alerts", "outbox", "import_keys", "forward_cursors", "response_cache"]
 

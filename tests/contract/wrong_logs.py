@@ -271,6 +271,12 @@ class KeepsNoRepricings(Store):
         """Nothing is kept."""
 
 
+@caught_by("test_sums_are_kept_by_tags_that_are_named")
+class NamesNoTags(Store):
+    async def sum_tags(self, names):
+        """The first that turns have are enough."""
+
+
 @caught_by("test_budgets_are_as_they_were_written_down_last")
 class KeepsTheFirstDefinition(Store):
     async def define(self, budgets, at_ns):

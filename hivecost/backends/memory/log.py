@@ -74,6 +74,7 @@ class MemoryLog:
         #: The last one of each turn.
         self._repricings: dict[str, Repricing] = {}
         self._definitions: dict[str, BudgetDefinition] = {}
+        self._summed_tags: set[str] = set()
 
     # -- writing
 
@@ -120,6 +121,11 @@ class MemoryLog:
                 )
             self._changes += 1
 
+    def sum_tags(self, names: Sequence[str]) -> None:
+        """Note these tags: all sums are folds, by any tag."""
+        with self._lock:
+            self._summed_tags |= {*names}
+
     def delete(self, session_id: str) -> bool:
         """Take a session out of everything; False where nothing was logged of it."""
         with self._lock:
@@ -138,6 +144,7 @@ class MemoryLog:
         with self._lock:
             view._take(self._events, self._changes, self._pruned_before_ns)
             view._repricings, view._definitions = dict(self._repricings), dict(self._definitions)
+            view._summed_tags = {*self._summed_tags}
         yield view
 
     def _take(self, events: Sequence[tuple[int, Event]], changes: int, pruned_before_ns: int) -> None:
@@ -281,7 +288,7 @@ class MemoryLog:
         ]
 
     def summed_tags(self) -> list[str]:
-        return []
+        return sorted(self._summed_tags)
 
     def budgets(self) -> list[BudgetDefinition]:
         retired = {

@@ -23,6 +23,7 @@ from hivecost.backends.sqlite.log.deletion import delete_session
 from hivecost.backends.sqlite.log.repricings import write_repricings
 from hivecost.backends.sqlite.log.retention import prune
 from hivecost.backends.sqlite.log.statistics import Tally
+from hivecost.backends.sqlite.log.summing.tags import name_tags
 from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.errors import ConfigError, StoreError, StoreLockedError
 from hivecost.events import Event
@@ -198,6 +199,10 @@ class Store:
     async def define(self, budgets: Sequence[Budget], at_ns: int) -> None:
         """Keep what these budgets are now, durably. Raise StoreErrors."""
         await record_definitions(self._base_path, budgets, at_ns)
+
+    async def sum_tags(self, names: Sequence[str]) -> None:
+        """Keep sums by these tags too, durably. Raise StoreErrors."""
+        await name_tags(self._base_path, names)
 
     @property
     def _is_full(self) -> bool:

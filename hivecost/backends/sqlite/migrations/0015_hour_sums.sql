@@ -80,7 +80,8 @@ CREATE INDEX unsummed_days ON summed_days (first) WHERE mark IS NOT NULL;
 
 -- The tags that sums are kept by.
 CREATE TABLE summed_tags (
-    name TEXT PRIMARY KEY
+    name TEXT PRIMARY KEY,
+    is_named INTEGER NOT NULL DEFAULT 0    -- 1: somebody asked for it; 0: it was among the first that turns had
 ) STRICT, WITHOUT ROWID;
 
 -- Hours in which a tag had too many values.

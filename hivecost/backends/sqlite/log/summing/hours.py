@@ -16,7 +16,7 @@ QUARTERS: Final = 4
 HOUR_NS: Final = QUARTERS * QUARTER_HOUR_NS
 #: Quarter-hours of a day; those that a change of the clock makes longer or shorter have no sums.
 DAY: Final = 96
-#: How many tags sums are kept by, and how many values of each in an hour.
+#: How many tags sums are kept by beside those that are named, and how many values of each in an hour.
 TAGS_MAX: Final = 8
 TAG_VALUES_MAX: Final = 200
 
@@ -88,10 +88,11 @@ def sum_hour(connection: sqlite3.Connection, hour: int) -> HourSums:
     tags = summed_tags(connection)
     counts = dict(connection.execute(_COUNT_TAGS).fetchall())
     fitting = [name for name, count in counts.items() if count <= TAG_VALUES_MAX]
-    new_tags = [name for name in fitting if name not in tags][: max(0, TAGS_MAX - len(tags))]
+    (seen,) = connection.execute("SELECT count(*) FROM summed_tags WHERE NOT is_named").fetchone()
+    new_tags = [name for name in fitting if name not in tags][: max(0, TAGS_MAX - seen)]
     summed = [*tags.intersection(fitting), *new_tags]
     rows += connection.execute(_SUM_TAGS, [json.dumps(summed)]).fetchall()
-    has_room = len(tags) + len(new_tags) < TAGS_MAX
+    has_room = seen + len(new_tags) < TAGS_MAX
     crowded = [name for name in counts if name not in fitting and (has_room or name in tags)]
     return HourSums(rows, tags, tuple(new_tags), tuple(crowded))
 

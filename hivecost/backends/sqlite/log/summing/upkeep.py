@@ -63,7 +63,9 @@ _NEXT_DAY: Final = f"""
 _ENDS: Final = """
     SELECT (SELECT min(quarter_hour) FROM quarter_hours), (SELECT max(quarter_hour) FROM quarter_hours), before_hour
     FROM summing"""
-_ZONES: Final = "SELECT DISTINCT json_extract(definition, '$.timezone') FROM budget_definitions ORDER BY 1"
+_ZONES: Final = """
+    SELECT DISTINCT json_extract(definition, '$.timezone') FROM budget_definitions
+    WHERE json_valid(definition) AND json_type(definition, '$.timezone') = 'text' ORDER BY 1"""
 _HAS_TURNS: Final = "SELECT EXISTS (SELECT 1 FROM quarter_hours WHERE quarter_hour >= ? AND quarter_hour < ?)"
 
 
