@@ -186,6 +186,18 @@ def test_any_budget_can_be_written_there(tmp_path_factory, tables, match_as_tabl
         assert document.error(("budget", place, key), "").file == f"{path}:{line}"
 
 
+def test_everything_may_stand_beside_prices(tmp_path, write):
+    """Nothing else that the file has is taken for the price of a model."""
+    path = write(
+        "data = 'spent'\n[[budget]]\nname = 'b'\nlimit = '$1'\n[runtime]\nlog = false\n[graph.loop_config]\n"
+        "max_history_tokens = 1000\n[runaway]\nrepeats = 9\n[reports]\ntags = ['feature']\n"
+        "[prices.m]\ninput = 3\noutput = 3\n[aliases]\nn = 'm'\n"
+    )
+    runtime = hc.AgentRuntime(tmp_path / "data", config=str(path))
+    assert runtime.prices.calculate_cost("n", 1_000_000, 0) == 3
+    assert runtime.config.summed_tags == ("feature",)
+
+
 @pytest.mark.anyio
 async def test_the_log_keeps_sums_by_the_tags_of_the_file(tmp_path, write):
     """Beside those of the first that turns have."""

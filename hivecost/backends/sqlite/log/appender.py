@@ -42,6 +42,7 @@ class Appender:
         self._log = RuntimeLog(base_path)
         self._keep_open = False
         self._fatal: StoreError | None = None
+        self._upkeep: Upkeep | None = None
 
     @property
     def rest_s(self) -> float:
@@ -80,7 +81,7 @@ class Appender:
         Reading them holds up nobody, and others have the lock between two commits. Stopped anywhere, the next one goes
         on. Raise StoreErrors.
         """
-        upkeep = Upkeep(self._base_path)
+        self._upkeep = upkeep = Upkeep(self._base_path)
         while self._keep_open:
             started_s = self._clock.monotonic_s()
             try:
@@ -94,6 +95,11 @@ class Appender:
             except StoreLockedError:  # as events do, it waits for whoever keeps the database from being written
                 pause_s = RETRY_WAITS_S[-1]
             await self._clock.sleep(max(_PAUSE_S, pause_s, self.rest_s))
+
+    def stop_sums(self) -> None:
+        """Let the hour that is being read wait for the next who opens it."""
+        if self._upkeep is not None:
+            self._upkeep.stop()
 
     def _commit_sums(self, commit: Commit) -> None:
         if self._keep_open:  # asked under the lock, as in `_append`

@@ -132,6 +132,7 @@ class Store:
         self._wakeup.set()
         if self._moving is not None:
             self._moving.cancel()
+            self._appender.stop_sums()
         deadline = anyio.current_time() + self.close_timeout_s
         if self._scope is not None:
             self._scope.deadline = deadline

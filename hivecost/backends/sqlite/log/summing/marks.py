@@ -36,7 +36,8 @@ _OF_SESSION: Final = f"""
 #: An execution gets another entry point than its turns were summed by.
 _OF_ENTRY_POINTS: Final = f"""
     SELECT {HOUR.replace("timestamp_ns", "turns.timestamp_ns")} AS hour
-    FROM (SELECT * FROM events NOT INDEXED WHERE id > :last_event) AS new
+    FROM (SELECT * FROM events NOT INDEXED
+        WHERE id > :last_event AND type IN ('execution_started', 'execution_completed')) AS new
     CROSS JOIN executions AS e ON e.session_id = new.session_id AND e.execution_id = new.execution_id
     CROSS JOIN turns ON turns.session_id = e.session_id AND turns.execution_id = e.execution_id
     WHERE CASE new.type

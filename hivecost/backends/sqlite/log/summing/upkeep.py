@@ -34,6 +34,8 @@ from hivecost.log.periods import QUARTER_HOUR_NS
 _GRACE_NS: Final = 60 * 10**9
 #: A reader keeps the write-ahead log from going back: so long at most, and a quarter-hour or an hour more.
 _SLICE_S: Final = 0.05
+#: Of SQLite's machine, between two looks whether to stop: a few milliseconds.
+_STEPS: Final = 100_000
 #: Whose days are summed beside those of UTC: this machine's zone, and the first of those that budgets have.
 _ZONES_MAX: Final = 4
 
@@ -89,6 +91,11 @@ class Upkeep:
         self._day: _Day | None = None
         #: The last that was looked for.
         self._wanted_before: int | None = None
+        self._is_stopped = False
+
+    def stop(self) -> None:
+        """End what is being read in another thread, and read nothing more: an hour may have millions of turns."""
+        self._is_stopped = True
 
     def read(self, now_ns: int) -> Slice:
         """Read the next of what is to be summed: an hour, or a part of a day. Raise StoreErrors and sqlite3.Error."""
@@ -97,7 +104,13 @@ class Upkeep:
         if connection is None:
             return Slice(is_last=True)
         with closing(connection):
-            return self._read(connection, end_hour)
+            connection.set_progress_handler(lambda: self._is_stopped, _STEPS)
+            try:
+                return self._read(connection, end_hour)
+            except sqlite3.OperationalError:
+                if self._is_stopped:
+                    return Slice(is_last=True)
+                raise
 
     def _read(self, connection: sqlite3.Connection, end_hour: int) -> Slice:
         place = {"end_hour": end_hour}

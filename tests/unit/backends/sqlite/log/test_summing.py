@@ -21,10 +21,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from hivecost.backends.sqlite import SQLiteLogReader, Store, schema
+from hivecost.backends.sqlite.lease_bank.definitions import record_definitions
 from hivecost.backends.sqlite.log import append, deletion, retention
 from hivecost.backends.sqlite.log.deletion import _delete
 from hivecost.backends.sqlite.log.retention import _prune_batch
 from hivecost.backends.sqlite.log.runtime_log import RuntimeLog
+from hivecost.backends.sqlite.log.summing import upkeep as summing_upkeep
 from hivecost.backends.sqlite.log.summing.upkeep import Upkeep
 from hivecost.backends.sqlite.os_lock import do_locked
 from hivecost.backends.sqlite.statements import READING, statements
@@ -38,6 +40,7 @@ from hivecost.events import (
     LLMTurnComplete,
     Usage,
 )
+from hivecost.ledger import Budget
 from hivecost.log import ALWAYS, EVERYTHING, Filter, Window
 from hivecost.testing.contracts.log.oracle import LogOracle
 
@@ -379,6 +382,41 @@ def test_tags_past_the_bound_are_read_from_the_log(tmp_path):
     for name in ("request", "team", "k0", "none"):
         history.check((f"tag:{name}",), "UTC", EVERYTHING, ALWAYS)
         history.check(("day", f"tag:{name}"), "UTC", EVERYTHING, ALWAYS)
+
+
+def test_closing_waits_for_no_hour(monkeypatch, tmp_path):
+    """What is being read is given up, however long it would take; the next writer reads it."""
+    history = History(tmp_path, to_ns(STARTS[0]))
+    late(history, 1)
+    now_ns = history.start_ns + DAY_S * 10**9
+    it = Upkeep(tmp_path)
+    history.log.commit(it.read(now_ns).commit)
+
+    def endless(connection, _):
+        it.stop()
+        connection.execute("WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n FROM n) SELECT count(*) FROM n")
+
+    monkeypatch.setattr(summing_upkeep, "sum_hour", endless)
+    assert it.read(now_ns).is_last
+    monkeypatch.undo()
+    assert upkeep(tmp_path, history.log, now_ns) > 0
+    history.check(("model",), "UTC", EVERYTHING, ALWAYS)
+
+
+def test_days_of_the_machines_zone_and_of_budgets_are_summed(tmp_path):
+    """Beside those of UTC, once they are over; midnight of Kathmandu is at 18:15 UTC."""
+    history = History(tmp_path, to_ns(STARTS[1]), "America/New_York")
+    for seed in range(4):
+        history.write(seed)
+    budgets = [Budget(zone, "$1", timezone=zone, window="day") for zone in ("Asia/Kathmandu", "UTC")]
+    anyio.run(record_definitions, tmp_path, budgets, 1)
+    history.sum((8 * DAY_S, 10_000))
+    with closing(sqlite3.connect(tmp_path / "hivecost.db")) as log:
+        phases = {phase for (phase,) in log.execute("SELECT first % 96 FROM summed_days WHERE mark IS NULL")}
+    assert phases == {0, 4 * 4, 73}
+    for zone in ("America/New_York", "Asia/Kathmandu", "Asia/Tokyo"):
+        for values in ASKED:
+            history.check(("day", *values), zone, EVERYTHING, ALWAYS)
 
 
 SUMS = """
