@@ -18,8 +18,9 @@ test: $(VENV)/.test
 	$(BIN)/pytest -q -n 2 --dist worksteal
 
 # What takes longer: what is released; the site of docs/; clients of other major versions, each in an environment of its own; everything again with its coverage.
-test-more: dist $(VENV)/.more $(VENV)-openai2/.done
+test-more: dist $(VENV)/.more $(VENV)-openai2/.done $(VENV)-attach/.done
 	$(VENV)-openai2/bin/python -m pytest tests/more/openai2 tests/integration/test_sdk_turns.py tests/integration/test_dialects_sdks.py
+	$(VENV)-attach/bin/python -m pytest -q tests/more/attach
 	$(BIN)/pytest -q tests/more/install tests/more/site
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest -q -n 2 --dist worksteal
@@ -87,6 +88,7 @@ lock: $(VENV)/.test
 	$(COMPILE) pyproject.toml --group test --extra tokens -c requirements/core.txt -c requirements/build.txt -o requirements/test.txt
 	$(COMPILE) pyproject.toml --group more -c requirements/test.txt -o requirements/more.txt
 	$(COMPILE) pyproject.toml --group openai2 -c requirements/core.txt -c requirements/build.txt -o requirements/openai2.txt
+	$(COMPILE) pyproject.toml --group attach -c requirements/core.txt -c requirements/build.txt -o requirements/attach.txt
 	$(COMPILE) pyproject.toml --group bench -c requirements/test.txt -o requirements/bench.txt
 
 clean:
@@ -113,6 +115,12 @@ $(VENV)-openai2/.done: requirements/openai2.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)-openai2
 	$(VENV)-openai2/bin/$(INSTALL_ARGUMENTS) --require-hashes -r requirements/openai2.txt
 	$(VENV)-openai2/bin/$(INSTALL_ARGUMENTS) --editable .
+	@touch $@
+
+$(VENV)-attach/.done: requirements/attach.txt pyproject.toml
+	$(PYTHON) -m venv $(VENV)-attach
+	$(VENV)-attach/bin/$(INSTALL_ARGUMENTS) --require-hashes -r requirements/attach.txt
+	$(VENV)-attach/bin/$(INSTALL_ARGUMENTS) --editable .
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.test requirements/bench.txt

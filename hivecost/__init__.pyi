@@ -3,6 +3,7 @@
 from hivecost.attach import (
     install as install,
     node as node,
+    tag as tag,
 )
 from hivecost.attribution import (
     Attributed as Attributed,

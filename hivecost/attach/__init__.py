@@ -4,6 +4,6 @@
 tells it what came back. The meter belongs to the process that owns the ledger.
 """
 
-from hivecost.attach.installing import install, node
+from hivecost.attach.installing import install, node, tag
 
-__all__ = ["install", "node"]
+__all__ = ["install", "node", "tag"]

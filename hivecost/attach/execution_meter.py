@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import nullcontext, suppress
-from functools import partial
 from typing import Final
 
 from msgspec.structs import replace
@@ -35,9 +34,12 @@ from hivecost.errors import (
 from hivecost.pricing import can_count_tokens, input_token_bound
 from hivecost.prompts import reaches_outside
 from hivecost.runtime.execution import Execution
-from hivecost.runtime.turn import Turn
+from hivecost.runtime.streaming import Coverage
+from hivecost.runtime.turn import Turn, coverage_of
 from hivecost.usage import UsageStatus
 
+#: Of an answer that is paid for in steps so many tokens are held at first, and then ahead of what was read.
+STEP_TOKENS: Final = 512
 #: What a path means that nobody knows, at a host that bills.
 _UNMETERED: Final = "{host} bills, and nobody here knows what {path} costs: a hard budget cannot hold for it"
 _UNREADABLE: Final = "a hard budget holds what a call can cost, and the request cannot be read: {reason}"
@@ -50,11 +52,15 @@ class AttemptLostError(HiveCostError):
 class ExecutionMeter:
     """Asks the gate for each attempt of an agent, as turns of its execution."""
 
-    def __init__(self, execution: Execution, tally: Tally, *, is_hard: bool) -> None:
-        """With `is_hard`, what nobody can price is refused; else it is counted."""
+    def __init__(self, execution: Execution, tally: Tally, *, is_hard: bool, whole_answers: bool = False) -> None:
+        """With `is_hard`, what nobody can price is refused; else it is counted.
+
+        A stream that no budget can pay whole is paid for in steps, and with `whole_answers` it is refused.
+        """
         self._execution = execution
         self._tally = tally
         self._is_hard = is_hard
+        self._whole_answers = whole_answers
 
     async def ask(self, attempt: Attempt) -> TurnPass | Refused | None:
         """As `Meter` says."""
@@ -76,17 +82,29 @@ class ExecutionMeter:
 
     async def _ask_gate(self, attempt: Attempt, request: ModelRequest) -> TurnPass | Refused:
         try:
-            turn = self._turn(attempt, request)
-            await turn.__aenter__()
+            turn = await self._entered(attempt, request)
         except BudgetExceededError as error:
             return self._exceeded(attempt, request.route, error)
         except PriceUnknownError as error:
             return self._refused(attempt, request.route, "unpriced", str(error))
         except HiveCostError as error:  # the ledger cannot be reached, nothing bounds the call, the run is over
             return self._refused(attempt, request.route, "misconfigured", str(error))
-        return TurnPass(turn, request, partial(self._tally.end, where=attempt.where))
+        return TurnPass(turn, request, self._tally, where=attempt.where)
 
-    def _turn(self, attempt: Attempt, request: ModelRequest) -> Turn:
+    async def _entered(self, attempt: Attempt, request: ModelRequest) -> Turn:
+        """Return a turn that passed the gate: held whole, else in steps."""
+        try:
+            return await self._turn(attempt, request).__aenter__()
+        except BudgetExceededError:
+            if self._whole_answers or not (attempt.can_step and request.asked.stream):
+                raise
+            with suppress(BudgetExceededError):
+                turn = await self._turn(attempt, request, stream_tokens=STEP_TOKENS).__aenter__()
+                self._tally.stepped += 1
+                return turn
+            raise
+
+    def _turn(self, attempt: Attempt, request: ModelRequest, stream_tokens: int = 0) -> Turn:
         asked = request.asked
         with self._execution.node(attempt.node) if attempt.node else nullcontext():
             return self._execution.turn(
@@ -94,9 +112,11 @@ class ExecutionMeter:
                 provider=request.provider,
                 input_tokens=asked.input_tokens or _byte_bound(request),
                 max_tokens=asked.max_tokens,
+                stream_tokens=stream_tokens,
                 prompt=dict(request.prompt),
                 cache_write=request.cache_write,
                 service_tier=asked.service_tier,
+                tags=attempt.tags,
             )
 
     def _exceeded(self, attempt: Attempt, route: Route, error: BudgetExceededError) -> Refused:
@@ -140,11 +160,12 @@ def _answer(refusal: Refusal, route: Route | None, headers: Mapping[str, str]) -
 class TurnPass:
     """An attempt that passed the gate."""
 
-    def __init__(self, turn: Turn, request: ModelRequest, told: Callable[[Turn, bool], None]) -> None:
-        """`told` is called at its end, with whether what was billed is in doubt."""
+    def __init__(self, turn: Turn, request: ModelRequest, tally: Tally, *, where: str) -> None:
         self._turn = turn
         self._request = request
-        self._told = told
+        self._tally = tally
+        self._where = where
+        self._coverage: Coverage | None = None
         self._answer: Answer | None = None
         self._is_over = False
         self.body = self._changed_body()
@@ -164,22 +185,38 @@ class TurnPass:
         return self._request.asked.stream
 
     @property
-    def is_read_only(self) -> bool:
-        """Whether the client gets the very bytes of the answer."""
-        answer = self._answer
-        if answer is None or not answer.is_stream:
-            return True
-        return not self._request.asked.usage_key and answer.headers.keys() == self._headers.keys()
+    def asks_usage(self) -> bool:
+        """As `Pass` says."""
+        return bool(self._request.asked.usage_key)
 
     def answer(self, status: int, headers: Mapping[str, str]) -> Mapping[str, str]:
         """As `Pass` says."""
-        self._headers = {name.lower(): value for name, value in headers.items()}
-        self._answer = Answer(self._request, status=status, headers=self._headers)
+        self._answer = Answer(self._request, status=status, headers=headers)
+        self._coverage = coverage_of(self._turn, self._answer.seen) if self.is_stepped else None
         return self._answer.headers
 
     def data(self, data: bytes) -> bytes:
         """As `Pass` says."""
         return data if self._answer is None or self._is_over else self._answer.feed(data)
+
+    @property
+    def is_stepped(self) -> bool:
+        """As `Pass` says."""
+        return self._turn.request.stream_tokens > 0
+
+    async def step(self, data: bytes) -> tuple[bytes, bool]:
+        """As `Pass` says."""
+        passed = self.data(data)
+        if self._coverage is None or self._is_over or self._coverage.is_enough:
+            return passed, self._is_over
+        try:
+            await self._coverage.extend()
+        except HiveCostError as error:
+            assert self._answer is not None  # noqa: S101  # there is a coverage of it
+            passed += self._answer.end_at_limit()
+            self._tally.ended += 1
+            self.doubt(str(error))
+        return passed, self._is_over
 
     def end(self) -> bytes:
         """Settle by what the answer said."""
@@ -213,4 +250,5 @@ class TurnPass:
             self._turn.settle(reading)
         error = None if readings else AttemptLostError(why)
         self._turn.__exit__(type(error) if error else None, error, None)
-        self._told(self._turn, not readings or any(reading.status is not UsageStatus.OK for reading in readings))
+        in_doubt = not readings or any(reading.status is not UsageStatus.OK for reading in readings)
+        self._tally.end(self._turn, in_doubt, where=self._where)

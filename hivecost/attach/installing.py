@@ -15,6 +15,7 @@ import anyio
 
 from hivecost.attach.command import HOOK, SOCKET
 from hivecost.attach.running import Attachment, agent_name
+from hivecost.attribution import checked_tags
 from hivecost.errors import ConfigError
 from hivecost.runtime.portal import BackgroundRuntime
 
@@ -46,23 +47,33 @@ class Installed:
                 opened.set_exception(error)
 
 
-def install(budget: str | Iterable[str], *, data: str = "") -> None:
+def install(budget: str | Iterable[str], *, data: str = "", whole_answers: bool = False) -> None:
     """Have each call of a model that this process makes asked for and metered, under limits as `hivecost run` has them.
 
     `budget` is such as `"$0.50"`, for this process and those that it forks, or `"5usd/day"`, or several; `data` says
-    where it is kept. Raise ConfigError for what cannot be used, and where the process is metered already.
+    where it is kept. With `whole_answers` a stream that no budget can pay whole is refused, in place of being paid for
+    in steps. Raise ConfigError for what cannot be used, and where the process is metered already.
     """
     global _installed  # noqa: PLW0603  # clients are patched once in a process
     if _installed is not None or os.environ.get(SOCKET):
         raise ConfigError("install", "a process that is not metered yet, by install() or `hivecost run`")
     budgets = (budget,) if isinstance(budget, str) else tuple(budget)
     script = agent_name([sys.executable, *filter(None, sys.argv[:1])])
-    _installed = Installed(Attachment(budgets, data=data, agent=script))
+    _installed = Installed(Attachment(budgets, data=data, agent=script, whole_answers=whole_answers))
 
 
 def node(name: str) -> AbstractContextManager[None]:
     """Calls inside `with node("plan"):` belong to that step, here and under `hivecost run`; a decorator, too."""
     named: AbstractContextManager[None] = _hook().node(name)
+    return named
+
+
+def tag(**tags: str) -> AbstractContextManager[None]:
+    """Calls inside `with tag(customer="acme"):` have these tags, here and under `hivecost run`; a decorator, too.
+
+    Raise ConfigError for what is no text, and for the name of an attribute, such as `user`.
+    """
+    named: AbstractContextManager[None] = _hook().tag(**checked_tags(tags))
     return named
 
 

@@ -26,8 +26,12 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = EMPTY
     #: None: it is a stream, which cannot be read before it is sent.
     body: bytes | None = None
+    #: Its stream can be ended in the middle, and so be paid for in steps.
+    can_step: bool = False
     #: The step of the agent that it is part of, where the hook knows.
     node: str = ""
+    #: What the program says of it besides, such as `{"customer": "acme"}`.
+    tags: Mapping[str, str] = EMPTY
     #: The line of code that made it, as `agent.py:12`.
     where: str = ""
 
@@ -58,17 +62,26 @@ class Pass(Protocol):
         """Whether a stream was asked for."""
         ...
 
+    @property
+    def asks_usage(self) -> bool:
+        """Whether `body` asks for usage, of which the client did not: the chunk that says it is none of its own."""
+        ...
+
     def answer(self, status: int, headers: Mapping[str, str]) -> Mapping[str, str]:
         """Tell that an answer has begun, and return the headers for the client."""
         ...
 
-    @property
-    def is_read_only(self) -> bool:
-        """Of an answer that has begun: whether the client gets its very bytes."""
-        ...
-
     def data(self, data: bytes) -> bytes:
         """Tell the next bytes of the answer, and return those for the client."""
+        ...
+
+    @property
+    def is_stepped(self) -> bool:
+        """Whether its stream is paid for in steps: each piece is then told by `step`."""
+        ...
+
+    async def step(self, data: bytes) -> tuple[bytes, bool]:
+        """Do as `data`, and return besides whether the budget has ended the stream: what comes then is not paid for."""
         ...
 
     def end(self) -> bytes:

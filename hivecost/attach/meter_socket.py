@@ -106,21 +106,22 @@ class _Connection:
 
     def _tell(self, attempt: Pass, message: Message, body: bytes) -> None:
         match message.op:
-            case "answer":
-                headers = dict(attempt.answer(message.status, message.headers))
-                self._reply(id=message.id, headers=headers, verbatim=attempt.is_read_only)
-            case "pass":
+            case "told":
+                if message.status:
+                    attempt.answer(message.status, message.headers)
                 attempt.data(body)
+                if message.last:
+                    del self._passes[message.id]
+                    attempt.end()
+            case "answer":
+                self._reply(id=message.id, headers=dict(attempt.answer(message.status, message.headers)))
+            case "data" if attempt.is_stepped:
+                self._asking[message.id] = asyncio.ensure_future(self._step(message.id, attempt, body))
             case "data":
-                self._reply(attempt.data(body), id=message.id)
+                self._reply(attempt.data(body), id=message.id, ended=False)
             case "end":
                 del self._passes[message.id]
                 self._reply(attempt.end(), id=message.id)
-            case "whole":
-                attempt.answer(message.status, message.headers)
-                attempt.data(body)
-                attempt.end()
-                del self._passes[message.id]
             case "doubt":
                 self._passes.pop(message.id).doubt(message.why)
             case _:
@@ -134,6 +135,8 @@ class _Connection:
             headers=message.headers,
             body=body,
             node=message.node,
+            tags=message.tags,
+            can_step=message.steps,
             where=message.where,
         )
         try:
@@ -147,6 +150,13 @@ class _Connection:
         finally:
             self._asking.pop(message.id, None)
         self._answer(message.id, decided)
+
+    async def _step(self, number: int, attempt: Pass, body: bytes) -> None:
+        try:
+            passed, is_ended = await attempt.step(body)
+        finally:
+            self._asking.pop(number, None)
+        self._reply(passed, id=number, ended=is_ended)
 
     def _answer(self, number: int, decided: Pass | Refused | None) -> None:
         if decided is None:
@@ -168,7 +178,14 @@ class _Connection:
             )
         else:
             self._passes[number] = decided
-            self._reply(decided.body, id=number, op="pass", stream=decided.asks_stream)
+            self._reply(
+                decided.body,
+                id=number,
+                op="pass",
+                stream=decided.asks_stream,
+                asks_usage=decided.asks_usage,
+                steps=decided.is_stepped,
+            )
 
     def _take_back(self, number: int) -> None:
         """Whoever asked does not wait any more, or did not send it."""

@@ -22,6 +22,11 @@ def receipt_lines(tally: Tally, totals: Totals, place: Place) -> Iterator[str]:
     yield f"{total}, {totals.input_tokens:,} tokens in, {totals.output_tokens:,} out; kept in {place}"
     for kind, times in tally.refused.most_common():
         yield f"{times:,} calls refused ({kind}), the first: {tally.reasons[kind]}"
+    if tally.stepped:
+        yield (
+            f"{tally.stepped:,} streams were paid for in steps, as the budget could not pay them whole; "
+            f"it ended {tally.ended:,} of them (--whole-answers refuses such calls)"
+        )
     if tally.unmetered:
         yield f"{tally.unmetered:,} calls that nobody here can price"
     for name, by in (("model", tally.by_model), ("node", tally.by_node), ("line", tally.by_line)):
@@ -47,6 +52,8 @@ def receipt_values(tally: Tally, totals: Totals, place: Place, status: int) -> d
         "output_tokens": totals.output_tokens,
         "refused": dict(tally.refused),
         "unmetered": tally.unmetered,
+        "stepped": tally.stepped,
+        "ended": tally.ended,
         "total": _values(tally.total),
         "by": {
             "model": {name: _values(sums) for name, sums in tally.by_model.items()},

@@ -15,10 +15,10 @@ from hivecost.attach.command import NOT_STARTED, REFUSED, SOCKET, child_environm
 from hivecost.attach.execution_meter import ExecutionMeter
 from hivecost.attach.limits import WrittenLimit, read_limits, system_timezone
 from hivecost.attach.meter_socket import MeterSocket
-from hivecost.attach.places import data_place, find_settings
 from hivecost.attach.receipt import receipt_lines, receipt_values
 from hivecost.attach.tally import Tally
 from hivecost.backends import open_log
+from hivecost.backends.data_place import data_place, find_settings
 from hivecost.backends.places import Place
 from hivecost.errors import ConfigError, StoreError
 from hivecost.events import Totals
@@ -37,6 +37,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     budgets: tuple[str, ...] = ()
     #: A folder or a URL; "" where nobody says.
     data: str = ""
+    #: Refuse a stream that no budget can pay whole, in place of paying for it in steps.
+    whole_answers: bool = False
     #: Where the receipt goes as JSON, too.
     receipt: Path | None = None
     #: End with 125 where no process of the command attached.
@@ -49,7 +51,12 @@ async def run_attached(options: RunOptions) -> int:
     Raise ConfigError for what cannot be used, and CommandNotStartedError.
     """
     _require_usable(options)
-    attachment = Attachment(options.budgets, data=options.data, agent=agent_name(options.command))
+    attachment = Attachment(
+        options.budgets,
+        data=options.data,
+        agent=agent_name(options.command),
+        whole_answers=options.whole_answers,
+    )
     async with attachment.opened() as socket_path:
         status = await run_command(options.command, child_environment(os.environ, socket_path))
     return _ended(options, attachment, status)
@@ -81,15 +88,16 @@ def _ended(options: RunOptions, attachment: Attachment, status: int) -> int:
 class Attachment:
     """A runtime for agents that know nothing of it: its ledger, and the socket that their hooks ask."""
 
-    def __init__(self, budgets: Iterable[str], *, data: str = "", agent: str) -> None:
+    def __init__(self, budgets: Iterable[str], *, data: str = "", agent: str, whole_answers: bool = False) -> None:
         """Raise ConfigError for a limit, settings or a place that cannot be used."""
         limits = read_limits(budgets)
         settings = find_settings(Path.cwd())
         config = None if settings is None else read_config_file(settings)
-        self.place = data_place(data, settings, "" if config is None else config.data, os.environ)
+        self.place = data_place(data)
         self.tally = Tally()
         self.totals = Totals()
         self._agent = agent
+        self._whole_answers = whole_answers
         stored, caps = _in_force(limits, self.place)
         self._caps = caps
         self._is_hard = bool(limits) or any(budget.mode == "hard" for budget in (config.budgets if config else ()))
@@ -119,7 +127,7 @@ class Attachment:
         """Each process is an execution inside of the command's."""
         self.tally.clients += 1
         async with self.runtime.execution(agent_id=script or None) as execution:
-            yield ExecutionMeter(execution, self.tally, is_hard=self._is_hard)
+            yield ExecutionMeter(execution, self.tally, is_hard=self._is_hard, whole_answers=self._whole_answers)
 
 
 def _runtime(place: Place, budgets: Sequence[Budget], config: ConfigFile | None) -> AgentRuntime:

@@ -46,6 +46,9 @@ class Tally:
         #: By kind, and what was said first of each.
         self.refused: Counter[str] = Counter()
         self.reasons: dict[str, str] = {}
+        #: Streams that were paid for in steps, and those of them that the budget ended.
+        self.stepped = 0
+        self.ended = 0
         #: Calls of hosts that bill, by paths that nobody knows, or in words that nobody can read.
         self.unmetered = 0
 

@@ -4,12 +4,11 @@ A hook says `hello` first, with its version. After that it sends, with an `id` o
 
 | op | with | answered by |
 |---|---|---|
-| `ask` | method, host, path, headers, node, where; body (no `size`: unreadable) | `pass`, `free` or `refuse` |
-| `answer` | status, headers | `headers`, `verbatim` |
-| `data`, `end` | the next bytes | the bytes for the client |
-| `pass` | the next bytes, which the client has already | nothing |
-| `whole` | status, headers; an answer that is no stream | nothing |
+| `ask` | what `Attempt` has; body (no `size`: unreadable) | `pass`, `free` or `refuse` |
+| `told` | the next bytes, which the client has already; status and headers at first; `last` | nothing |
 | `unsent`, `doubt` | why | nothing |
+| `answer` | status, headers of an answer of which the client gets what is answered | `headers` |
+| `data`, `end` | the next bytes | the bytes for the client; `ended`: no more may be read |
 """
 
 from __future__ import annotations
@@ -42,8 +41,13 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
     path: str = ""
     headers: Mapping[str, str] = EMPTY
     status: int = 0
+    #: The client can end a stream.
+    steps: bool = False
+    #: It is all of the answer.
+    last: bool = False
     why: str = ""
     node: str = ""
+    tags: Mapping[str, str] = EMPTY
     where: str = ""
     #: None: there is no body.
     size: int | None = None

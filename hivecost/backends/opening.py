@@ -56,6 +56,13 @@ def open_log(place: Place) -> LogReader:
     return SQLiteLogReader(place)
 
 
+def has_log(folder: Path) -> bool:
+    """Return whether a log was begun in a folder."""
+    from hivecost.backends.sqlite.snapshot import DATABASE_NAME  # noqa: PLC0415  # a URL needs none
+
+    return (folder / DATABASE_NAME).exists()
+
+
 def _opener(scheme: str, url: str) -> OpenBackend:
     if scheme in _registered:
         return _registered[scheme]

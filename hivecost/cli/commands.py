@@ -42,6 +42,14 @@ app.command()(spend)
 
 
 @app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def doctor(context: typer.Context) -> None:
+    """Show which clients of models are metered here and how strongly, and try it."""
+    from hivecost.cli.doctor import run  # noqa: PLC0415  # `hivecost --help` is quicker without
+
+    run(context.args)
+
+
+@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def run(context: typer.Context) -> None:
     """Run an agent that knows nothing of hivecost under budgets."""
     from hivecost.cli.run import run as run_command  # noqa: PLC0415  # `hivecost --help` is quicker without

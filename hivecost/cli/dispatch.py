@@ -16,7 +16,7 @@ from hivecost.plain_text import printable
 _HOME: Final = f"{Path(__file__).parents[1]}/"
 #: Commands that read their own arguments, each in the module of its name; those here are waited for.
 QUICK: Final = ("statusline", "today")
-_OWN_ARGUMENTS: Final = (*QUICK, "run")
+_OWN_ARGUMENTS: Final = (*QUICK, "doctor", "run")
 #: The exit status of a program that Ctrl-C ended, as shells say it.
 _INTERRUPTED: Final = 130
 

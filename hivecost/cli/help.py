@@ -12,6 +12,7 @@ COMMANDS: Final = {
     "budget": "How budgets stand, and changing hard ones while agents run.",
     "compact": "Make a conversation fit its context budget: calls keep their results, and the user's last words stay.",
     "demo": "Run small agents against a provider emulator.",
+    "doctor": "Show which clients of models are metered here and how strongly, and try it.",
     "graph": "What the loops of a graph's nodes obey.",
     "price": "Price calls from stdin, one JSON object a line, to stdout: line N of the output is line N of the input.",
     "prices": "The rates in use: show, list, update, diff.",

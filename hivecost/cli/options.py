@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from hivecost.backends.data_place import told_place
+
 DataOption = Annotated[
     str,
     typer.Option(
@@ -14,6 +16,8 @@ DataOption = Annotated[
         "-d",
         metavar="PATH",
         envvar="HIVECOST_DATA",
+        callback=told_place,
+        show_default="data of hivecost.toml, else where something is",
         help="The folder of the runtime log, or the URL of where else it is (an AgentRuntime's base_path).",
     ),
 ]
@@ -23,4 +27,4 @@ PricesOption = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable, one JSON document.")]
 
-DEFAULT_DATA = "data"
+DEFAULT_DATA = ""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
 from hivecost.backends import open_log
+from hivecost.backends.data_place import data_place, told_place
 from hivecost.errors import ConfigError, SessionNotFoundError
 from hivecost.log import AccountRow, LogReader, SumRow
 from hivecost.usd_text import format_usd
@@ -61,9 +61,9 @@ def usage(command: str, about: str, options: Mapping[str, Option]) -> str:
 
 
 @contextmanager
-def logged(options: Mapping[str, str]) -> Iterator[LogReader]:
+def logged(options: Mapping[str, str], *, is_told: bool = True) -> Iterator[LogReader]:
     """Give the log as it stands. Raise SessionNotFoundError where nothing was ever logged, and StoreErrors."""
-    data = options.get("data") or os.environ.get("HIVECOST_DATA") or "data"
+    data = (told_place if is_told else data_place)(options.get("data", ""))
     with open_log(data).snapshot() as log:
         if log.as_of() is None and not log.sums():
             raise SessionNotFoundError(f"nothing was logged in {data} yet; name another folder with --data")

@@ -14,6 +14,7 @@ from hivecost.plain_text import printable
 _OPTIONS: Final = {
     "budget": Option("LIMIT", "'$0.50' (this command), 5usd/day, '200k tokens/week', '100 calls'; several hold all."),
     "data": Option("FOLDER", "Where it is kept: a folder, or a URL; HIVECOST_DATA stands for it."),
+    "whole-answers": Option("", "Refuse a stream that no budget can pay whole; else it is paid for in steps."),
     "receipt": Option("FILE", "Write the receipt there as JSON, too."),
     "required": Option("", "End with 125 where no process of the command loaded the hook."),
     "help": Option("", "Show this message."),
@@ -67,7 +68,7 @@ def _read(arguments: Sequence[str]) -> dict[str, Any] | None:
         if name == "budget":
             budgets.append(value)
         else:
-            given[name] = {"receipt": Path(value), "required": True}.get(name, value)
+            given[name.replace("-", "_")] = Path(value) if name == "receipt" else value or True
     return {**given, "budgets": tuple(budgets), "command": tuple(rest)}
 
 

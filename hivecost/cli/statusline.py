@@ -37,7 +37,7 @@ def _line(arguments: Sequence[str]) -> str:
     if "help" in options:
         return usage("statusline", COMMANDS["statusline"], _OPTIONS)
     at_ns = now_ns()
-    with logged(options) as log:
+    with logged(options, is_told=False) as log:
         today = load_today(log, at_ns, timezone=options.get("timezone"))
     values = _values(today, at_ns)
     if "json" in options:

@@ -74,6 +74,11 @@ class Answer:
         return {name: value for name, value in self._headers.items() if name.lower() not in _ABOUT_BYTES}
 
     @property
+    def seen(self) -> UsageStream:
+        """What has come so far of a stream."""
+        return self._usage
+
+    @property
     def output_bound(self) -> int:
         """The most output tokens that what has come so far of a stream can be, as `UsageStream` has it."""
         return self._usage.output_bound

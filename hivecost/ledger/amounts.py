@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, DecimalException
 from typing import Final, Literal, TypedDict, get_args
 
 from hivecost.errors import ConfigError
@@ -154,6 +154,7 @@ def _split(limit: object, key: str) -> tuple[Decimal, str]:
         if match["dollar"] and written.lower() != "usd":
             raise ConfigError(key, _EXPECTED, got=limit)
     try:
-        return Decimal(text) * scale, written
-    except InvalidOperation:
+        number = Decimal(text)
+        return number * scale if scale > 1 else number, written  # a product is rounded
+    except DecimalException:
         raise ConfigError(key, _EXPECTED, got=limit) from None

@@ -11,9 +11,10 @@ from weakref import ref
 
 from msgspec.structs import replace
 
-from hivecost.attribution import Attribution, checked_name, checked_text
+from hivecost.attribution import Attribution, checked_name, checked_tags, checked_text
 from hivecost.errors import ConfigError
 from hivecost.events import Event, Totals
+from hivecost.frozen import EMPTY
 from hivecost.ledger import Limit
 from hivecost.ledger.caps import Cap
 from hivecost.money import TURN_COST_MAX_NANOUSD, to_nanousd
@@ -144,6 +145,7 @@ class Execution:
         service_tier: str = "",
         attempts: int = 1,
         provider: str = "",
+        tags: Mapping[str, str] = EMPTY,
     ) -> Turn:
         """Return the gate for one LLM call: `async with ctx.turn(model=…) as turn:` (or `with` in a sync agent).
 
@@ -158,10 +160,10 @@ class Execution:
 
         With `stream_tokens` a hard budget holds only so much of the output at first: read the answer through
         `turn.stream(response)`, which holds more as it comes. `attempts` is how often the call may be sent, retries of
-        an SDK included. Entering waits for rate limits and for money that others hold, and raises BudgetExceededError
-        when a budget refuses the turn, PriceUnknownError where a hard budget in USD meets a model without a price,
-        ConfigError where nothing bounds the turn, LoopLimitError and ContextBudgetError where the node's loop may go no
-        further, and ExecutionCancelledError after a cancellation.
+        an SDK included; `tags` are its own, beside those of the execution. Entering waits for rate limits and for money
+        that others hold, and raises BudgetExceededError when a budget refuses the turn, PriceUnknownError where a hard
+        budget in USD meets a model without a price, ConfigError where nothing bounds the turn, LoopLimitError and
+        ContextBudgetError where the node's loop may go no further, and ExecutionCancelledError after a cancellation.
         """
         model = checked_name("ctx.turn(model)", model)
         provider = checked_text("ctx.turn(provider=…)", provider or "")
@@ -190,6 +192,8 @@ class Execution:
             cache_write=cache_write,
             service_tier=service_tier,
         )
+        if tags:
+            request = replace(request, tags=checked_tags({**request.tags, **checked_tags(tags)}))
         caps = running.caps_here()
         if loop is not None:
             return Turn(running, request, input_tokens, caps, loop=LoopTurn(loop, prompt, tools, count, input_tokens))

@@ -431,3 +431,8 @@ def _stop_reason(error: BaseException) -> str:
     if isinstance(error, BudgetExceededError):
         return "budget"
     return "error" if isinstance(error, Exception) else "cancelled"
+
+
+def coverage_of(turn: Turn, seen: UsageStream) -> Coverage:
+    """Return what the hold of a turn covers of a stream that somebody else reads and observes."""
+    return Coverage(turn._host, turn._admission, seen)  # noqa: SLF001  # what an agent has shows what agents need

@@ -48,6 +48,13 @@ _METRICS: Final = "amazon-bedrock-invocationMetrics"
 _CHUNK: Final = "AIMessageChunk"
 _ITEM_DONE: Final = "response.output_item.done"
 _NOTHING: Final = Usage()
+#: All that a chunk of a chat has which brings nothing but more of the answer, and all that its choice has.
+_CHUNK_KEYS: Final = frozenset(
+    {"id", "object", "created", "model", "system_fingerprint", "service_tier", "choices", "usage", "obfuscation"}
+)
+_CHOICE_KEYS: Final = frozenset({"index", "delta", "logprobs", "finish_reason"})
+#: Of those, what it says of the answer.
+_CHUNK_FACTS: Final = ("model", "object", "service_tier")
 CUT_REASON: Final = "the stream was cut: at least this much was used"
 
 
@@ -169,10 +176,16 @@ class UsageStream:
         return [*self._earlier, StreamedAnswer(self.reading(), self._newest_bound)]
 
     def _observe(self, event: Mapping[str, Any]) -> None:
+        if self._only_goes_on(event):
+            size = answer_bytes(event)
+            self._uncounted_bytes += size
+            self._bytes_since += size
+            return
         found = find_usage(event)
         self._take_id(found, event)
         for facts in (found.response, *(view(event.get(name)) for name in _FACT_HOLDERS)):
-            self._facts.update({name: facts[name] for name in _FACTS if _is_said(facts.get(name))})
+            if facts:
+                self._facts.update({name: facts[name] for name in _FACTS if name in facts and _is_said(facts[name])})
         counts = {name: count for name, count in found.usage.items() if count is not None}
         if text(event.get("type")) == _CHUNK:
             counts = _added(self._usage, counts)
@@ -192,6 +205,25 @@ class UsageStream:
         else:
             self._uncounted_bytes += size
         self._bytes_since += size
+
+    def _only_goes_on(self, event: Mapping[str, Any]) -> bool:
+        """Tell whether it is a chunk of a chat, as most are, that says nothing new but a piece of the answer."""
+        choices = event.get("choices")
+        if type(event) is not dict or type(choices) is not list or len(choices) != 1 or event.get("usage") is not None:
+            return False
+        choice, facts = choices[0], self._facts
+        return (
+            not self._has_stopped
+            and event.keys() <= _CHUNK_KEYS
+            and bool(self._answer_id)
+            and event.get("id") == self._answer_id
+            and type(choice) is dict
+            and choice.keys() <= _CHOICE_KEYS
+            and not choice.get("finish_reason")
+            and type(choice.get("delta")) is dict
+            and all((event.get(name) or None) == facts.get(name) for name in _CHUNK_FACTS)
+            and choice["delta"].keys().isdisjoint(_FACTS)
+        )
 
     def _take_id(self, found: Found, event: Mapping[str, Any]) -> None:
         """Note the answer's id; another id begins another answer only after the end of this one.
@@ -253,7 +285,7 @@ def _says_stop(response: Mapping[str, Any], event: Mapping[str, Any]) -> bool:
     if "serverContent" in event and view(event["serverContent"]).get("turnComplete") is True:
         return True
     places = (event, response, *(view(event.get(name)) for name in _STOP_HOLDERS))
-    return any(text(place.get(name)) for place in places for name in _STOPS)
+    return any(text(place.get(name)) for place in places if place for name in _STOPS)
 
 
 def _is_said(fact: object) -> bool:
@@ -273,7 +305,9 @@ def _added(before: Mapping[str, Any], counts: Mapping[str, Any]) -> dict[str, An
 
 def _stop(event: Mapping[str, Any], key: str) -> dict[str, Any]:
     """Return the choices of this chunk, when one of them says why it stopped."""
-    choices = [snake(view(choice)) for choice in items(event.get(key))]
+    if key not in event:
+        return {}
+    choices = [snake(view(choice)) for choice in items(event[key])]
     stopped = [
         {"finish_reason": text(choice.get("finish_reason"))} for choice in choices if choice.get("finish_reason")
     ]

@@ -18,6 +18,7 @@ AGENT = Path(__file__).with_name("attached_agent.py")
 RATES = {
     "gpt-4o": TokenRates.flat(2_500, 10_000),
     "claude-4-5-sonnet-20250514": TokenRates.flat(3_000, 15_000),
+    "gemini-2.5-flash": TokenRates.flat(2_500, 10_000),
 }
 PRICES = """
 [prices."gpt-4o"]
@@ -26,6 +27,9 @@ output = 10
 [prices."claude-4-5-sonnet-20250514"]
 input = 3
 output = 15
+[prices."gemini-2.5-flash"]
+input = 2.5
+output = 10
 """
 #: An answer that is billed with as many tokens as the agent allows, some $0.02 each.
 GPT = Behaviour(text="word " * 30, usage=Usage(input_tokens=26, output_tokens=1_995), latency_s=0.05)

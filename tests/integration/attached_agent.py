@@ -118,6 +118,10 @@ def answers(name, calls):
         import trio
 
         return trio.run(in_trio_tasks, name.replace("trio", "async"), calls)
+    if name.startswith("uvloop_"):
+        import uvloop
+
+        return uvloop.run(in_tasks(name.replace("uvloop", "async"), calls))
     return asyncio.run(in_tasks(name, calls)) if name.startswith("async_") else in_threads(name, calls)
 
 

@@ -31,7 +31,34 @@ except hivecost.BudgetExceededError as error:
 @pytest.mark.parametrize(("mode", "behaviour"), [("chat", GPT), ("async_message_stream", CLAUDE)])
 def test_fifty_calls_at_once_are_billed_no_more_than_the_limit(mode: str, behaviour: Behaviour, tmp_path: Path) -> None:
     """Fifty calls of $0.02 at $0.50: at least 24 answers, and the rest is refused."""
-    run_attached(tmp_path, str(AGENT), mode, "50", behaviour=behaviour).require_held()
+    options = ("--whole-answers",)
+    run_attached(tmp_path, str(AGENT), mode, "50", behaviour=behaviour, options=options).require_held()
+
+
+STREAMED = """
+import os, openai
+client = openai.OpenAI(base_url=os.environ["PROVIDER"] + "/v1", api_key="any")
+for _ in range(2):
+    chat = dict(model="gpt-4o", max_tokens=4000, messages=[{"role": "user", "content": "hello"}])
+    chunks = list(client.chat.completions.create(**chat, stream=True))
+    print(len(chunks), chunks[-1].choices[0].finish_reason)
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--whole-answers",)])
+def test_a_stream_that_cannot_be_paid_whole_is_paid_for_in_steps(options: tuple[str, ...], tmp_path: Path) -> None:
+    """It ends as at a limit of the provider's, no more than a step behind the budget; whole answers are refused."""
+    behaviour = Behaviour(text="word " * 3_000, on_hang_up="stop", chunk_interval_s=0.0001)
+    ran = run_attached(tmp_path, "-c", STREAMED, budgets=("$0.06",), behaviour=behaviour, options=options)
+    first, *second = ran.output.splitlines()
+    assert first.split()[1] == "stop", ran.errors
+    if options:
+        assert (ran.status, second, ran.receipt["refused"]) == (99, [], {"exhausted": 1})
+        return
+    assert (ran.status, second[0].split()[1]) == (0, "length")
+    assert (ran.receipt["stepped"], ran.receipt["ended"], ran.receipt["total"]["in_doubt"]) == (1, 1, 1)
+    assert 40_000_000 < ran.billed_nanousd <= 60_000_000 + 512 * 10_000
+    assert "paid for in steps" in ran.errors
 
 
 def test_a_refusal_is_the_errors_of_both(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 import hivecost as hc
 from hivecost.attach.execution_meter import ExecutionMeter, TurnPass
@@ -105,6 +106,22 @@ async def test_a_host_that_nobody_knows_may_count_by_another_tokenizer(meter: Ex
     assert 240 < inputs[0] < len(prompt) < inputs[1]
 
 
+async def test_tags_and_node_are_those_of_the_call(tally: Tally, tmp_path: Path) -> None:
+    """The turn in the log has them, beside those of its execution."""
+    runtime, turns = hc.AgentRuntime(tmp_path / "data", prices=PRICES, config={"runaway": "off"}), []
+    runtime.bus.subscribe(event_types=[hc.EventType.LLM_TURN_COMPLETE], handler=turns.append)
+    async with runtime, runtime.execution(tags={"team": "blue"}) as execution:
+        meter = ExecutionMeter(execution, tally, is_hard=True)
+        passed = await meter.ask(replace(chat(), node="plan", tags={"customer": "acme"}))
+        assert isinstance(passed, TurnPass)
+        passed.doubt("cut")
+        refused = await meter.ask(replace(chat(), tags={"user": "bob"}))
+        assert isinstance(refused, Refused)
+        await runtime.bus.drain()
+    assert [(turn.node_id, dict(turn.tags)) for turn in turns] == [("plan", {"team": "blue", "customer": "acme"})]
+    assert "'user' is no tag" in refused.message
+
+
 async def test_a_stream_is_asked_for_its_usage(meter: ExecutionMeter, tally: Tally) -> None:
     """The chunk that is there because of us is taken out again; one that is cut stays in doubt."""
     passed, cut = await meter.ask(chat(stream=True)), await meter.ask(chat(stream=True))
@@ -116,7 +133,7 @@ async def test_a_stream_is_asked_for_its_usage(meter: ExecutionMeter, tally: Tal
     usage = b"data: " + answered(prompt_tokens=10, completion_tokens=20, total_tokens=30) + b"\n\n"
     for one in (passed, cut):
         one.answer(200, events)
-        assert not one.is_read_only
+        assert one.asks_usage
         assert one.data(text) == text
     assert (passed.data(usage), passed.end()) == (b"", b"")
     cut.doubt("closed")

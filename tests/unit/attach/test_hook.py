@@ -6,13 +6,14 @@ import ast
 import sys
 from pathlib import Path
 
+import anyio
 import pytest
 
 from hivecost.attach.command import HOOK
 
 FILES = sorted(HOOK.rglob("*.py"))
 #: Clients that it patches, which are imported where they are loaded already.
-CLIENTS = {"requests"}
+CLIENTS = {"requests", "urllib3", "aiohttp", "multidict", "botocore"}
 #: Of the standard library since Python 3.10.
 NEWER = {"aiter", "anext", "slots", "kw_only", "ExceptionGroup", "TaskGroup", "removesuffix_", "pairwise", "tomllib"}
 
@@ -84,3 +85,34 @@ def test_an_error_becomes_ours_where_its_class_allows() -> None:
     assert isinstance(error, hivecost.BudgetExceededError)
     assert (error.budget, error.needed, error.remaining, str(error)) == ("team", 5, 3, "no")
     assert type(also_ours(OSError("no"), details)) is OSError
+
+
+@pytest.mark.usefixtures("hook_path")
+@pytest.mark.anyio
+async def test_names_and_tags_hold_for_what_is_inside() -> None:
+    """As a context manager and as a decorator, of functions and of coroutine functions; tags add up."""
+    from hivecost_hook.attribution import current_node, current_tags
+
+    import hivecost as hc
+
+    def said():
+        return current_node(), current_tags()
+
+    @hc.tag(customer="acme")
+    def function():
+        return said()
+
+    @hc.node("write")
+    async def coroutine(depth: int):
+        if depth:
+            return await coroutine(depth - 1)
+        await anyio.sleep(0)
+        return said()
+
+    with hc.node("plan"), hc.tag(team="blue", customer="other"):
+        assert said() == ("plan", {"team": "blue", "customer": "other"})
+        assert function() == ("plan", {"team": "blue", "customer": "acme"})
+        assert await coroutine(2) == ("write", {"team": "blue", "customer": "other"})
+    assert said() == ("", {})
+    with pytest.raises(hc.ConfigError, match="user"):
+        hc.tag(user="bob")

@@ -30,7 +30,8 @@ class FakePass:
 
     body = b"changed"
     asks_stream = True
-    is_read_only = False
+    asks_usage = True
+    is_stepped = False
 
     def __init__(self) -> None:
         self.told: list[object] = []
@@ -110,19 +111,75 @@ def question(path: str, body: bytes | None = b"body"):
 STREAM = {"content-type": "text/event-stream"}
 
 
+USAGE = b'data: {"choices": [], "usage": {"total_tokens": 3}}\n\n'
+
+
 async def test_an_attempt_passes_and_is_told_of(meter: FakeMeter, gate) -> None:
-    """Its body is the meter's; a stream goes through it, but for whole events without usage, which it hears of."""
+    """Its body is the meter's; its stream reaches the client at once, without the chunk that was asked for."""
     attempt = await gate.ask_async(*question("/pass"))
     assert attempt.body == b"changed"
-    assert await attempt.begin_async(200, STREAM) == STREAM
+    assert await attempt.begin_async(200, {**STREAM, "content-length": "9"}) == STREAM
     assert await attempt.take_async(b"data: a\n\n") == b"data: a\n\n"
-    assert await attempt.take_async(b"data: b") == b"DATA: B"
-    assert await attempt.take_async(b'\n\ndata: {"usage": {}}\n\n') == b'\n\nDATA: {"USAGE": {}}\n\n'
-    assert await attempt.end_async() == b"REST"
-    told = meter.passes[0].told
-    assert told == [("answer", 200), b"data: a\n\n", b"data: b", b'\n\ndata: {"usage": {}}\n\n', "end"]
+    assert await attempt.take_async(b"data: b") == b""
+    assert await attempt.take_async(b"\n\n" + USAGE) == b"data: b\n\n"
+    assert await attempt.take_async(b"data: [DONE]") == b""
+    assert await attempt.end_async() == b"data: [DONE]"
+    await told(meter, "end")
+    assert meter.passes[0].told == [("answer", 200), b"data: a\n\ndata: b\n\n" + USAGE + b"data: [DONE]", "end"]
     assert meter.asked[0].body == b"body"
     assert meter.scripts == ["pytest"] or meter.scripts[0].endswith(("py", "pytest", "python"))
+
+
+async def test_a_stream_that_is_left_is_told_as_far_as_it_came(meter: FakeMeter, gate) -> None:
+    """Then nobody knows the rest; a long one is told of on the way."""
+    attempt = await gate.ask_async(*question("/pass"))
+    attempt.begin(200, STREAM)
+    attempt.take(b"x" * 65_536)
+    await told(meter, b"x" * 65_536)
+    attempt.take(b"y")
+    attempt.doubt()
+    attempt.end()
+    await told(meter, "doubt")
+    assert meter.passes[0].told == [("answer", 200), b"x" * 65_536, b"y", "doubt"]
+
+
+async def test_a_compressed_stream_is_decoded_on_the_other_side(meter: FakeMeter, gate) -> None:
+    """Each of its pieces is answered."""
+    attempt = await gate.ask_async(*question("/pass"))
+    headers = {**STREAM, "content-encoding": "gzip"}
+    assert await attempt.begin_async(200, headers) == headers
+    assert await attempt.take_async(b"abc") == b"ABC"
+    assert await attempt.end_async() == b"REST"
+    assert meter.passes[0].told == [("answer", 200), b"abc", "end"]
+
+
+class SteppedPass(FakePass):
+    """Pays for two pieces."""
+
+    is_stepped = True
+
+    async def step(self, data):
+        self.told.append(data)
+        return data.upper(), data == b"second"
+
+
+async def test_a_stream_in_steps_is_read_as_far_as_it_is_paid(
+    meter: FakeMeter, gate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each piece is answered, and the last one ends it; where nobody answers any more, it ends in doubt."""
+    monkeypatch.setitem(globals(), "FakePass", SteppedPass)
+    attempt, lost = [await gate.ask_async(*question("/pass"), steps=True) for _ in range(2)]
+    assert [asked.can_step for asked in meter.asked] == [True, True]
+    for one in (attempt, lost):
+        await one.begin_async(200, STREAM)
+        assert (await one.take_async(b"first"), one.is_ended) == (b"FIRST", False)
+    assert (await attempt.take_async(b"second"), attempt.is_ended) == (b"SECOND", True)
+    attempt.doubt()
+    assert meter.passes[0].told == [("answer", 200), b"first", b"second"]
+    gate._connection.lose()
+    assert (await lost.take_async(b"third"), lost.is_ended) == (b"third", True)
+    await told(meter, "doubt")
+    assert meter.passes[1].told == [("answer", 200), b"first", "doubt"]
 
 
 async def test_threads_ask_in_the_same_way(meter: FakeMeter, gate) -> None:
@@ -209,7 +266,7 @@ async def test_a_socket_that_is_gone_is_a_refusal(tmp_path) -> None:
         b'{"op": "hello"',
         b'{"op": "x", "size": -1}\n',
         b"x" * 2_000_000,
-        b'{"op": "hello", "version": 1}\n{"op": "whole", "id": 5}\n{"op": "ask", "size": 1e99}\n',
+        b'{"op": "hello", "version": 1}\n{"op": "told", "id": 5}\n{"op": "ask", "size": 1e99}\n',
     ],
 )
 async def test_nonsense_ends_its_connection_alone(meter: FakeMeter, gate, said: bytes) -> None:
@@ -245,37 +302,31 @@ def test_another_user_is_not_served() -> None:
     assert not _is_own(Peer(os.getuid() + 1))
 
 
-async def test_clients_that_are_not_metered_pay_for_nothing(gate) -> None:
-    """What is refused without its body raises; what is free, and what another client has asked for, is sent."""
+async def test_a_client_that_is_too_old_pays_for_nothing(gate) -> None:
+    """What it pays for raises; what is free, and what another client has asked for, is sent."""
     from types import SimpleNamespace
 
     from hivecost_hook.attribution import is_metered
-    from hivecost_hook.unmetered_clients import patch_aiohttp, patch_urllib3
+    from hivecost_hook.urllib3_client import patch
 
     import hivecost
-
-    class ClientSession:
-        async def _request(self, method, url, **options):
-            return url
 
     class HTTPConnectionPool:
         host, port = "api.openai.com", 443
 
+        def _make_request(self, conn, method, url):
+            """As version 1 has it."""
+
         def urlopen(self, method, url, body=None):
             return url
 
-    patch_aiohttp(SimpleNamespace(ClientSession=ClientSession), gate)
-    patch_urllib3(SimpleNamespace(HTTPConnectionPool=HTTPConnectionPool), gate)
-    session, pool = ClientSession(), HTTPConnectionPool()
-    paid = "https://api.openai.com/refuse"
-    with pytest.raises(hivecost.BudgetExceededError, match="aiohttp"):
-        await session._request("POST", paid)
-    with pytest.raises(hivecost.BudgetExceededError, match="urllib3"):
+    patch(SimpleNamespace(HTTPConnectionPool=HTTPConnectionPool), gate)
+    pool = HTTPConnectionPool()
+    with pytest.raises(hivecost.BudgetExceededError, match="urllib3 1"):
         await anyio.to_thread.run_sync(pool.urlopen, "POST", "/refuse")
-    assert await session._request("POST", "https://example.org/free") == "https://example.org/free"
     assert await anyio.to_thread.run_sync(pool.urlopen, "POST", "/free") == "/free"
     token = is_metered.set(True)
     try:
-        assert await session._request("POST", paid) == paid
+        assert await anyio.to_thread.run_sync(pool.urlopen, "POST", "/refuse") == "/refuse"
     finally:
         is_metered.reset(token)

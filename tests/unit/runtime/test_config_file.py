@@ -242,7 +242,7 @@ B = '[[budget]]\nname = "a"\nlimit = "$1"\n[[budget]]\n'
         ),
         (B + 'name = "b"\nlimit = 1\nwindwo = "day"', ':7: budget "b".windwo: expected no such key, but some of name'),
         ("[budget]\nname = 1", ":1: budget: expected a list of tables, each under [[budget]]"),
-        ("[[budgets]]", ":1: budgets: expected no such key, but some of budget, runtime, graph, runaway, "),
+        ("[[budgets]]", ":1: budgets: expected no such key, but some of data, budget, runtime, graph, runaway, "),
         ("[runtime]\nlogg = true", ":2: runtime.logg: expected no such key, but some of log, runaway"),
         ("[runtime]\nrunaway_rules = {}", ":2: runtime.runaway_rules: expected no such key"),
         ('\n[runtime]\nlog = "yes"', ":3: runtime.log: expected `bool`, got `str`"),

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from hivecost.events import Usage
 from hivecost.usage import UsageStatus, UsageStream
@@ -116,3 +120,50 @@ def test_reading_early_changes_nothing():
         stream.observe(chunk)
         stream.reading()
     assert stream.reading() == streamed(GEMINI).reading()
+
+
+class _EachInFull(UsageStream):
+    """Looks for everything in each event."""
+
+    def _only_goes_on(self, event: Mapping[str, Any]) -> bool:
+        return False
+
+
+_DELTAS = st.sampled_from(
+    [
+        {"content": "word "},
+        {"content": "ä", "role": "assistant"},
+        {"tool_calls": [{"index": 0, "function": {"arguments": '{"a": 1}'}}]},
+        {"reasoning_content": "hm", "content": None},
+        {"status": "odd", "content": "x"},
+        "no object",
+        None,
+    ]
+)
+_CHOICES = st.lists(
+    st.fixed_dictionaries(
+        {"index": st.integers(0, 1), "delta": _DELTAS},
+        optional={"finish_reason": st.sampled_from([None, "stop", "", 7]), "text": st.just("more")},
+    ),
+    max_size=2,
+)
+_CHUNKS = st.fixed_dictionaries(
+    {"id": st.sampled_from(["a", "a", "a", "b", ""]), "object": st.just("chat.completion.chunk"), "choices": _CHOICES},
+    optional={
+        "model": st.sampled_from(["gpt-4o", "gpt-4o", "gpt-4o-mini", None]),
+        "service_tier": st.sampled_from(["default", "flex", None]),
+        "usage": st.sampled_from([None, {}, {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}]),
+        "obfuscation": st.just("xyz"),
+        "x_groq": st.just({"id": "c"}),
+        "error": st.just({"message": "no"}),
+    },
+)
+
+
+@given(st.lists(_CHUNKS, max_size=6))
+def test_a_chunk_that_only_goes_on_changes_nothing_else(chunks: list[dict[str, Any]]) -> None:
+    """Whatever stands between such chunks, each is counted as if it had been looked at in full."""
+    quick, full = UsageStream(), _EachInFull()
+    for chunk in chunks:
+        assert (quick.observe(chunk).answers(), quick.is_finished) == (full.observe(chunk).answers(), full.is_finished)
+        assert (quick.output_bound, quick.counted) == (full.output_bound, full.counted)

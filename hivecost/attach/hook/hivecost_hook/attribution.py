@@ -1,11 +1,12 @@
 """Whose a call is, as far as the program or its framework says; only modules that it has imported are looked at."""
 
-import contextlib
 import contextvars
+import functools
 import os
 import sys
 
 _node = contextvars.ContextVar("hivecost_node", default="")
+_tags = contextvars.ContextVar("hivecost_tags", default={})  # noqa: B039  # nobody changes it
 #: A client is being metered: what it sends through another one is not asked for again.
 is_metered = contextvars.ContextVar("hivecost_is_metered", default=False)
 #: Probes that raised, which changes nothing.
@@ -17,14 +18,58 @@ _DEPTH_MAX = 200
 _shown = {}
 
 
-@contextlib.contextmanager
+class _Scope:
+    """A value of a context variable: `with` it, or as the decorator of a function or a coroutine function."""
+
+    def __init__(self, variable, value_of):
+        self._variable = variable
+        #: Makes it of the value around.
+        self._value_of = value_of
+        self._tokens = []
+
+    def __enter__(self):
+        self._tokens.append(self._variable.set(self._value_of(self._variable.get())))
+        return self
+
+    def __exit__(self, *_):
+        self._variable.reset(self._tokens.pop())
+
+    def __call__(self, function):
+        def scope():
+            return _Scope(self._variable, self._value_of)
+
+        @functools.wraps(function)
+        def called(*arguments, **options):
+            with scope():
+                return function(*arguments, **options)
+
+        @functools.wraps(function)
+        async def awaited(*arguments, **options):
+            with scope():
+                return await function(*arguments, **options)
+
+        code = getattr(function, "__code__", None)
+        return awaited if code is not None and code.co_flags & _COROUTINE else called
+
+
+#: As in `inspect`, which takes long to import.
+_COROUTINE = 0x80
+
+
 def node(name):
-    """Calls inside belong to this step of the agent. A context manager, and a decorator of functions."""
-    token = _node.set(name)
-    try:
-        yield
-    finally:
-        _node.reset(token)
+    """Calls inside belong to this step of the agent: a context manager, and a decorator."""
+    return _Scope(_node, lambda _: str(name))
+
+
+def tag(**tags):
+    """Calls inside have these tags, beside those around them: a context manager, and a decorator."""
+    said = {name: str(value) for name, value in tags.items()}
+    return _Scope(_tags, lambda around: dict(around, **said))
+
+
+def current_tags():
+    """Return the tags of the calling code."""
+    return _tags.get()
 
 
 def current_node():

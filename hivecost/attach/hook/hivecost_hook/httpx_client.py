@@ -3,8 +3,9 @@
 import datetime as dt
 import functools
 
+from hivecost_hook.attempt import Refusal
 from hivecost_hook.attribution import is_metered
-from hivecost_hook.connection import Refusal
+from hivecost_hook.described import answer_headers, headers_of
 
 
 def patch(module, gate):
@@ -16,9 +17,9 @@ def patch(module, gate):
 
     @functools.wraps(send)
     def metered_send(self, request, *, stream=False, **options):
-        if is_metered.get():
+        if is_metered.get() or self.is_closed:  # it raises then
             return send(self, request, stream=stream, **options)
-        attempt = gate.ask(*_described(module, request))
+        attempt = gate.ask(*_described(module, request), steps=True)
         if attempt is None:
             return send(self, request, stream=stream, **options)
         if isinstance(attempt, Refusal):
@@ -32,7 +33,7 @@ def patch(module, gate):
         finally:
             is_metered.reset(token)
         response.request = request
-        _keep_headers(response, attempt.begin(response.status_code, _lower(response.headers)))
+        _keep_headers(response, attempt.begin(response.status_code, answer_headers(response.headers.items())))
         response.stream = streams[0](response.stream, attempt)
         if not stream:
             try:
@@ -46,9 +47,9 @@ def patch(module, gate):
 
     @functools.wraps(send_async)
     async def metered_send_async(self, request, *, stream=False, **options):
-        if is_metered.get():
+        if is_metered.get() or self.is_closed:
             return await send_async(self, request, stream=stream, **options)
-        attempt = await gate.ask_async(*_described(module, request))
+        attempt = await gate.ask_async(*_described(module, request), steps=True)
         if attempt is None:
             return await send_async(self, request, stream=stream, **options)
         if isinstance(attempt, Refusal):
@@ -63,7 +64,9 @@ def patch(module, gate):
             is_metered.reset(token)
         response.request = request
         try:
-            _keep_headers(response, await attempt.begin_async(response.status_code, _lower(response.headers)))
+            _keep_headers(
+                response, await attempt.begin_async(response.status_code, answer_headers(response.headers.items()))
+            )
             response.stream = streams[1](response.stream, attempt)
             if not stream:
                 await response.aread()
@@ -90,6 +93,9 @@ def _streams(module):
                 passed = attempt.take(data)
                 if passed:
                     yield passed
+                if attempt.is_ended:
+                    self.close()
+                    return
             rest = attempt.end()
             if rest:
                 yield rest
@@ -109,6 +115,9 @@ def _streams(module):
                 passed = await attempt.take_async(data)
                 if passed:
                     yield passed
+                if attempt.is_ended:
+                    await self.aclose()
+                    return
             rest = await attempt.end_async()
             if rest:
                 yield rest
@@ -127,15 +136,7 @@ def _described(module, request):
         body = request.content
     except Exception:  # RequestNotRead: it is a stream
         body = None
-    return request.method, host, url.raw_path.decode("ascii", "replace"), _lower(request.headers), body
-
-
-def _lower(headers):
-    """Without what is secret, which nobody needs."""
-    return {name.lower(): value for name, value in headers.items() if name.lower() not in _SECRET}
-
-
-_SECRET = frozenset(("authorization", "x-api-key", "api-key", "x-goog-api-key", "cookie", "proxy-authorization"))
+    return request.method, host, url.raw_path.decode("ascii", "replace"), headers_of(request.headers.raw), body
 
 
 def _changed(request, body):

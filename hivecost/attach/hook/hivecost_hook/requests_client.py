@@ -3,9 +3,9 @@
 import functools
 from urllib.parse import urlsplit
 
+from hivecost_hook.attempt import Refusal
 from hivecost_hook.attribution import is_metered
-from hivecost_hook.connection import Refusal
-from hivecost_hook.httpx_client import _lower
+from hivecost_hook.described import address, answer_headers, headers_of, plain_body
 
 
 def patch(module, gate):
@@ -45,16 +45,12 @@ def patch(module, gate):
 
 
 def _described(request):
-    url = urlsplit(request.url)
-    body = request.body.encode() if isinstance(request.body, str) else request.body
-    path = url.path + ("?" + url.query if url.query else "")
-    return request.method, url.netloc.rpartition("@")[2], path, _lower(request.headers), _plain(body)
-
-
-def _plain(body):
-    if body is None:
-        return b""
-    return bytes(body) if isinstance(body, (bytes, bytearray)) else None
+    return (
+        request.method,
+        *address(urlsplit(request.url)),
+        headers_of(request.headers.items()),
+        plain_body(request.body),
+    )
 
 
 def _changed(request, body):
@@ -68,7 +64,9 @@ def _changed(request, body):
 
 def _tell(response, attempt):
     """Requests decodes what it reads: so it is told of without its encoding."""
-    headers = {name: value for name, value in _lower(response.headers).items() if name != "content-encoding"}
+    headers = {
+        name: value for name, value in answer_headers(response.headers.items()).items() if name != "content-encoding"
+    }
     attempt.begin(response.status_code, headers)
     read, close = response.iter_content, response.close
 
