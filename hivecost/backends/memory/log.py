@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC
@@ -32,12 +33,14 @@ from hivecost.log import (
     ALWAYS,
     EVERYTHING,
     AccountRow,
+    CostRow,
     Filter,
     LatencyRow,
     Page,
     SumRow,
     TurnSum,
     Window,
+    cost_bucket,
     latency_bucket,
 )
 from hivecost.log.contexts import CarriedTotals, CompactionTotals
@@ -71,6 +74,7 @@ class MemoryLog:
         #: The last one of each turn.
         self._repricings: dict[str, Repricing] = {}
         self._definitions: dict[str, BudgetDefinition] = {}
+        self._summed_tags: set[str] = set()
 
     # -- writing
 
@@ -117,6 +121,11 @@ class MemoryLog:
                 )
             self._changes += 1
 
+    def sum_tags(self, names: Sequence[str]) -> None:
+        """Note these tags: all sums are folds, by any tag."""
+        with self._lock:
+            self._summed_tags |= {*names}
+
     def delete(self, session_id: str) -> bool:
         """Take a session out of everything; False where nothing was logged of it."""
         with self._lock:
@@ -135,6 +144,7 @@ class MemoryLog:
         with self._lock:
             view._take(self._events, self._changes, self._pruned_before_ns)
             view._repricings, view._definitions = dict(self._repricings), dict(self._definitions)
+            view._summed_tags = {*self._summed_tags}
         yield view
 
     def _take(self, events: Sequence[tuple[int, Event]], changes: int, pruned_before_ns: int) -> None:
@@ -260,12 +270,25 @@ class MemoryLog:
         return grouped_sums(self._counted(filter, until, entry_points), dimensions, window, zone)
 
     def latencies(self, window: Window = ALWAYS, filter: Filter = EVERYTHING) -> list[LatencyRow]:
-        counts: dict[tuple[str, int], int] = {}
-        for _, turn in self._matching(LLMTurnComplete, filter, OF_TURNS):
-            if turn.type is EventType.LLM_TURN_COMPLETE and window.first_ns <= turn.timestamp_ns < window.end_ns:
-                key = turn.counted_model, latency_bucket(turn.latency_ms)
-                counts[key] = counts.get(key, 0) + 1
+        calls = self._calls(window, filter)
+        counts = Counter((turn.counted_model, latency_bucket(turn.latency_ms)) for turn in calls)
         return [LatencyRow(*key, calls) for key, calls in sorted(counts.items())]
+
+    def costs(self, window: Window = ALWAYS, filter: Filter = EVERYTHING) -> list[CostRow]:
+        known = ((turn, turn.cost.nanousd) for turn in self._calls(window, filter) if turn.cost is not None)
+        counts = Counter((turn.counted_model, cost_bucket(nanousd)) for turn, nanousd in known if nanousd is not None)
+        return [CostRow(*key, calls) for key, calls in sorted(counts.items())]
+
+    def _calls(self, window: Window, filter: Filter) -> list[LLMTurnComplete]:
+        """Return the turns that are calls of a model."""
+        return [
+            turn
+            for _, turn in self._matching(LLMTurnComplete, filter, OF_TURNS)
+            if turn.type is EventType.LLM_TURN_COMPLETE and window.first_ns <= turn.timestamp_ns < window.end_ns
+        ]
+
+    def summed_tags(self) -> list[str]:
+        return sorted(self._summed_tags)
 
     def budgets(self) -> list[BudgetDefinition]:
         retired = {

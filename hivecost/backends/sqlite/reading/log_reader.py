@@ -22,7 +22,8 @@ from hivecost.backends.asking import (
     not_a_cursor,
     place_of,
 )
-from hivecost.backends.sqlite.log.rollups import COUNTED
+from hivecost.backends.sqlite.log.summing.days import COST, LATENCY
+from hivecost.backends.sqlite.reading.histograms import counted_calls
 from hivecost.backends.sqlite.reading.source import FROM_THE_NEWEST, Row, Source, Watch
 from hivecost.backends.sqlite.reading.sums import (
     FILTERED,
@@ -42,13 +43,13 @@ from hivecost.log.rows import (
     EVERYTHING,
     PERIOD_DIMENSIONS,
     AccountRow,
+    CostRow,
     Filter,
     LatencyRow,
     Page,
     SumRow,
     TurnSum,
     Window,
-    latency_bucket,
 )
 
 if TYPE_CHECKING:
@@ -232,14 +233,15 @@ class SQLiteLogReader:
             return added_sums(source.rows, dimensions, zone, Asked(window, filter, until_id))
 
     def latencies(self, window: Window = ALWAYS, filter: Filter = EVERYTHING) -> list[LatencyRow]:
-        wanted = filter._asdict()
-        where = conditions(wanted, FILTERED)
-        counts: dict[tuple[str, int], int] = {}
-        parameters = {**window._asdict(), **bound(wanted)}
-        for model, latency_ms, calls in self._source.rows("latencies", parameters, model=COUNTED["model"], where=where):
-            key = model, latency_bucket(latency_ms)
-            counts[key] = counts.get(key, 0) + calls
-        return [LatencyRow(*key, calls) for key, calls in sorted(counts.items())]
+        with self._source.snapshot() as source:
+            return [LatencyRow(*key, calls) for key, calls in counted_calls(source.rows, LATENCY, window, filter)]
+
+    def costs(self, window: Window = ALWAYS, filter: Filter = EVERYTHING) -> list[CostRow]:
+        with self._source.snapshot() as source:
+            return [CostRow(*key, calls) for key, calls in counted_calls(source.rows, COST, window, filter)]
+
+    def summed_tags(self) -> list[str]:
+        return [name for (name,) in self._source.rows("summed_tags", {})]
 
     def budgets(self) -> list[BudgetDefinition]:
         from hivecost.backends.sqlite.lease_bank.definitions import LOAD_DEFINITIONS, definition_of  # noqa: PLC0415  # as the module says

@@ -1,14 +1,25 @@
-"""Sums over any window, zone and dimension: quarter-hours where they have them, turns for the rest."""
+"""Sums over any window, zone and dimension: days, hours and quarter-hours where they have them, turns for the rest."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, tzinfo
 from typing import Any, Final, NamedTuple
 
 from hivecost.attribute_names import FIELD_OF, fields_of
 from hivecost.backends.asking import checked_dimensions
 from hivecost.backends.sqlite.log.rollups import COUNTED, QUARTER_HOUR, SUMS
+from hivecost.backends.sqlite.log.summing.hours import ALL, ENTRY_POINT
+from hivecost.backends.sqlite.reading.kept_sums import (
+    Kept,
+    KeptDimension,
+    Row,
+    Rows,
+    kept_dimension,
+    kept_parts,
+    spans_text,
+    untagged,
+)
 from hivecost.errors import ConfigError
 from hivecost.log.instants import find_zone
 from hivecost.log.periods import QUARTER_HOUR_NS, period_labels
@@ -24,14 +35,6 @@ from hivecost.log.rows import (
     Window,
 )
 
-Row = tuple[Any, ...]
-#: Runs a statement of `reading.sql`: its name, what is bound, and `{places}`.
-Rows = Callable[..., list[Row]]
-
-#: Of the execution of a turn; "" where it has none.
-ENTRY_POINT: Final = """coalesce((
-    SELECT e.entry_point FROM executions AS e
-    WHERE e.session_id = turns.session_id AND e.execution_id = turns.execution_id), '')"""
 #: Dimension, and field of a Filter → its column in the log, or what it is counted by there.
 OF_TURNS: Final[Mapping[str, str]] = {
     **FIELD_OF,
@@ -79,7 +82,7 @@ def added_sums(rows: Rows, dimensions: Sequence[str], zone: str, asked: Asked) -
     values = tuple(name for name in dimensions if name not in PERIOD_DIMENSIONS)
     sums: dict[Row, Row] = {}
     began: dict[str, int] = {}
-    for quarter_hour, *row in _read(rows, values, asked, is_by_time=bool(periods)):
+    for quarter_hour, *row in _read(rows, values, asked, periods, in_zone):
         labels = period_labels(quarter_hour, periods, in_zone) if periods else ()
         for label in labels:
             began[label] = min(quarter_hour, began.get(label, quarter_hour))
@@ -109,16 +112,45 @@ def keys_of_turns(values: Sequence[str]) -> dict[str, str]:
     return {"quarter_hour": QUARTER_HOUR, "keys": keys, "sums": _SUMS_OF_TURNS}
 
 
-def _read(rows: Rows, values: Sequence[str], asked: Asked, *, is_by_time: bool) -> Iterator[Row]:
+def _read(rows: Rows, values: Sequence[str], asked: Asked, periods: Sequence[str], zone: tzinfo) -> Iterator[Row]:
     """Give (quarter-hour, the values, the sums); each turn that is asked for is in exactly one of these rows."""
-    (first_ns, end_ns), until_id = asked.window, asked.until_id
-    if first_ns >= end_ns:
+    if asked.window.first_ns >= asked.window.end_ns:
         return
     wanted = {name: value for name, value in asked.wanted._asdict().items() if value is not None}
-    looks_at = {*values, *wanted}
+    looks_at, is_by_time = {*values, *wanted}, bool(periods)
     if asked.has_nodes and wanted.get("session") and not is_by_time and looks_at <= _OF_NODES.keys():
         yield from rows("sums_of_nodes", bound(wanted), **_places(values, wanted, _OF_NODES, "0", STORED_SUMS))
         return
+    dimension = kept_dimension(looks_at) if asked.until_id is None else None
+    kept = None if dimension is None else kept_parts(rows, dimension, asked.window, periods, zone)
+    if dimension is None or kept is None:
+        yield from _read_log(rows, values, asked, is_by_time=is_by_time)
+        return
+    yield from _read_kept(rows, values, wanted, dimension, kept)
+    for gap in kept.gaps:
+        yield from _read_log(rows, values, asked._replace(window=gap), is_by_time=is_by_time)
+
+
+def _read_kept(
+    rows: Rows, values: Sequence[str], wanted: Mapping[str, Wanted], dimension: KeptDimension, kept: Kept
+) -> Iterator[Row]:
+    """Give the same of what has sums of hours and days."""
+    for name, parts in (("sums_of_hours", kept.hours), ("sums_of_days", kept.days)):
+        if parts:
+            place = {"spans": spans_text(parts), "dimension": dimension.name}
+            places = _places(values, wanted, dimension.columns, "quarter_hour", STORED_SUMS)
+            named = rows(name, {**bound(wanted), **place}, **places)
+            yield from named
+            if dimension.tag:
+                of_all = _places((), {}, {}, "quarter_hour", STORED_SUMS)
+                yield from untagged(named, rows(name, {**place, "dimension": ALL}, **of_all))
+
+
+def _read_log(rows: Rows, values: Sequence[str], asked: Asked, *, is_by_time: bool) -> Iterator[Row]:
+    """Give the same from quarter-hours, and from turns."""
+    (first_ns, end_ns), until_id = asked.window, asked.until_id
+    wanted = {name: value for name, value in asked.wanted._asdict().items() if value is not None}
+    looks_at = {*values, *wanted}
     first, end = -(-first_ns // QUARTER_HOUR_NS), end_ns // QUARTER_HOUR_NS
     cuts = [asked.window]
     if until_id is None and looks_at <= _OF_QUARTER_HOURS.keys() and first < end:
