@@ -71,7 +71,10 @@ ANSWERS: Final = (
         ("set|change|give budget|limit",),
         ("budget", "set", "NAME", "LIMIT", "--for", "agent=X"),
         is_shown=True,
-        more=("NAME is one of `hivecost budget status`, LIMIT such as '$5'; `hivecost budget suggest` works one out.",),
+        more=(
+            "NAME is one of `hivecost budget status`, LIMIT such as '$5'.",
+            "`hivecost budget suggest` works one out.",
+        ),
     ),
     Answer(
         "Switch to cheaper model",
@@ -79,7 +82,8 @@ ANSWERS: Final = (
         ("advise", "--since", "7d"),
         is_shown=True,
         more=(
-            "It names what could move to another model. In hivecost.toml a budget then downgrades by itself:",
+            "It names what could move to another model.",
+            "In hivecost.toml a budget then downgrades by itself:",
             "    on_short = 'downgrade:MODEL'",
         ),
     ),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -47,15 +48,21 @@ def suggestion_toml(report: SuggestionReport) -> str:
     """Return the budgets as TOML, with what they come from in comments."""
     from hivecost.reports.gaps import gap_notes  # noqa: PLC0415  # as above
 
-    lines = [f"# From {report.since or 'the beginning'} to {report.until or 'now'} ({report.timezone}): the 95th"]
-    lines.append("# percentile of each agent's days with any spending, and half of it on top.")
-    lines += [f"# {printable(note)}" for note in gap_notes(report.gaps)]
-    lines += [f"# {printable(agent) or '(none)'}: no cost of it is known." for agent in report.unpriced_agents]
+    when = f"From {report.since or 'the beginning'} to {report.until or 'now'} ({report.timezone})"
+    notes = [f"{when}: the 95th percentile of each agent's days with any spending, and half of it on top."]
+    notes += gap_notes(report.gaps)
+    notes += [f"{agent or '(none)'}: no cost of it is known." for agent in report.unpriced_agents]
     if not report.rows:
-        lines.append("# No agent spent anything then: there is nothing to suggest.")
+        notes.append("No agent spent anything then: there is nothing to suggest.")
+    lines = [line for note in notes for line in _comment(note)]
     for row in report.rows:
         lines += ["", *_budget(row, report.timezone)]
     return "\n".join(lines)
+
+
+def _comment(note: str) -> list[str]:
+    """Return a note as a comment that a narrow terminal does not break."""
+    return wrap(printable(note), 80, initial_indent="# ", subsequent_indent="# ", break_on_hyphens=False)
 
 
 def _budget(row: Suggestion, timezone: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -90,6 +91,25 @@ def _wrapped(line: str, indent: int) -> list[str]:
 
     width = min(max(get_terminal_size((_HELP_WIDTH, 0)).columns, indent + 20), _HELP_WIDTH)
     return wrap(line, width, subsequent_indent=" " * indent, break_on_hyphens=False)
+
+
+def terminal_columns() -> int | None:
+    """Return how wide the terminal is; None where the output goes to a file or a program."""
+    if not sys.stdout.isatty():
+        return None
+    from shutil import get_terminal_size  # noqa: PLC0415  # as above
+
+    return max(get_terminal_size((_HELP_WIDTH, 0)).columns, 20)
+
+
+def fitted(line: str) -> list[str]:
+    """Return the line as lines that a terminal does not break within a word; as it is where it is read by a program."""
+    columns = terminal_columns()
+    if columns is None or len(line) <= columns:
+        return [line]
+    from textwrap import wrap  # noqa: PLC0415  # as above
+
+    return wrap(line, columns, break_on_hyphens=False)
 
 
 @contextmanager

@@ -42,7 +42,9 @@ def _asked(given: Given) -> Report:
             name = find_session(log, given.words[0], place_of(given)).session_id
             asked = selection._replace(filter=selection.filter._replace(session=name))
         statistics = usage_statistics(log, ledger, asked)
-        lines = breakdown_text(statistics).split("\n")
+        whose = f" of {asked.filter.session}" if given.words else ""
+        when = f"{asked.first or 'the beginning'} to {asked.end or 'now'} ({asked.timezone})"
+        lines = [f"Usage{whose}, {when}", "", *breakdown_text(statistics).split("\n")]
         if "export" in given:
             lines = [
                 *lines,

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from hivecost.cli.help import COMMANDS
-from hivecost.cli.quick import SHARED, Option, amount, logged, now_ns, parsed, reset_of, usage
+from hivecost.cli.quick import SHARED, Option, amount, fitted, logged, now_ns, parsed, reset_of, terminal_columns, usage
 from hivecost.cli.reporting import SHOWN, TOP, WHOSE, groups, sums_of, tags_of, whole_number, whose_of
 from hivecost.errors import ConfigError
 from hivecost.log import SUM_NAMES, SumRow
 from hivecost.log.spans import local_zone
 from hivecost.plain_text import printable
+from hivecost.reports.selection import OTHERS
 from hivecost.reports.today import DAY_DIMENSIONS, Today, load_today
 from hivecost.usd_text import format_usd
 
@@ -24,6 +25,8 @@ OPTIONS: Final = {
     **SHOWN,
 }
 _NUMBERS: Final = ("Calls", "Tokens in", "Tokens out", "Cached", "Cost")
+#: Columns that a narrow terminal does without, in this order; --json and --csv have all.
+_DROPPED: Final = ("Cached", "Tokens out", "Tokens in", "Calls")
 
 
 def run(arguments: Sequence[str]) -> None:
@@ -79,7 +82,7 @@ def _sums(row: SumRow) -> dict[str, int]:
 
 def _lines(today: Today, at_ns: int) -> Iterator[str]:
     """Give the report for a terminal."""
-    yield f"Today, {today.day} ({today.timezone}): {amount(today.total)}{_against_yesterday(today)}"
+    yield from fitted(f"Today, {today.day} ({today.timezone}): {amount(today.total)}{_against_yesterday(today)}")
     yield f"The last hour: {amount(today.last_hour)} in {_counted(today.last_hour.llm_calls, 'call')}"
     if today.course.projected is not None:
         by = "the days before" if today.course.method == "profile" else "a straight line"
@@ -87,22 +90,26 @@ def _lines(today: Today, at_ns: int) -> Iterator[str]:
     if (account := today.tightest) is not None:
         name = printable(" ".join(filter(None, (account.budget, account.scope))))
         reset = reset_of(account, at_ns)
-        yield f"Tightest hard budget: {name} {int(100 * account.used)}% used{f', resets {reset}' if reset else ''}"
+        resets = f", resets {reset}" if reset else ""
+        yield from fitted(f"Tightest hard budget: {name} {int(100 * account.used)}% used{resets}")
     if today.rows:
         yield ""
         headings = [name.capitalize() for name in today.by]
         cells = [[*(printable(value) or "(none)" for value in row.group), *_cells(row)] for row in today.rows]
         total = ["Total", *[""] * (len(headings) - 1), *_cells(today.total)]
-        yield from _table([[*headings, *_NUMBERS], *cells, total], names=len(headings))
-    yield from _missing(today)
+        yield from _table(_narrowed([[*headings, *_NUMBERS], *cells, total]), names=len(headings))
+    for note in _missing(today):
+        yield from fitted(note)
 
 
 def _missing(today: Today) -> Iterator[str]:
     if missing := today.total.unknown_calls:
         yield ""
         names = (
-            {row.group[today.by.index("model")] for row in today.rows if row.unknown_calls} if _by_model(today) else ()
-        )
+            {row.group[today.by.index("model")] for row in today.rows if row.unknown_calls}
+            if _by_model(today)
+            else set()
+        ) - {OTHERS}
         named = f": {', '.join(printable(name) or '(none)' for name in sorted(names))}" if names else ""
         invalid = f" ({today.total.invalid_calls:,} invalid)" if today.total.invalid_calls else ""
         yield f"{_counted(missing, 'call')} without a known cost{invalid}: missing from the sums{named}."
@@ -135,9 +142,24 @@ def _cells(row: SumRow) -> list[str]:
     return [*(f"{count:,}" for count in counts), amount(row)]
 
 
+def _narrowed(rows: Sequence[Sequence[str]]) -> Sequence[Sequence[str]]:
+    """Return the rows without the columns that a narrow terminal has no room for."""
+    columns = terminal_columns()
+    for heading in _DROPPED:
+        if columns is None or sum(_widths(rows)) + 2 * (len(rows[0]) - 1) <= columns:
+            break
+        place = rows[0].index(heading)
+        rows = [[*row[:place], *row[place + 1 :]] for row in rows]
+    return rows
+
+
+def _widths(rows: Sequence[Sequence[str]]) -> list[int]:
+    return [max(map(len, column)) for column in zip(*rows, strict=True)]
+
+
 def _table(rows: Sequence[Sequence[str]], *, names: int) -> Iterator[str]:
     """Give lines of columns: names to the left, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    widths = _widths(rows)
     for row in rows:
         cells = (
             cell.ljust(width) if number < names else cell.rjust(width)

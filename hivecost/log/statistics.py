@@ -57,7 +57,9 @@ class Statistics(msgspec.Struct, frozen=True, kw_only=True):
     average_cost_per_call: float
     by_agent: dict[str, UsageShare]
     by_model: dict[str, UsageShare]
-    #: Of the limit that all of this counts on; None without one.
+    #: The budget that all of this counts on, where it has a name.
+    budget_name: str | None = None
+    #: Its limit; None without one.
     budget_limit_usd: float | None = None
     #: What was spent of it in its own period, by whomever.
     budget_spent_usd: float | None = None
@@ -75,6 +77,7 @@ def statistics_of(
     by_agent: Mapping[str, Sums],
     by_model: Mapping[str, Sums],
     *,
+    limit_name: str | None = None,
     limit_nanousd: int | None = None,
     spent_nanousd: int | None = None,
     agent_limits: Mapping[str, UsageLimit] | None = None,
@@ -100,6 +103,7 @@ def statistics_of(
         average_cost_per_call=round(total.cost_nanousd / calls / 10**9, 9) if calls else 0.0,
         by_agent=_shares(by_agent, agent_limits or {}),
         by_model=_shares(by_model, model_limits or {}),
+        budget_name=limit_name,
         budget_limit_usd=None if limit_nanousd is None else _usd(limit_nanousd),
         budget_spent_usd=None if limit_nanousd is None else _usd(spent),
         budget_utilization_percent=round(100 * spent / limit_nanousd, 1) if limit_nanousd else None,
@@ -129,7 +133,9 @@ def _lines(statistics: Statistics) -> Iterator[str]:
         facts["Session Duration"] = f"{statistics.session_duration_seconds:.1f}s"
     if statistics.budget_limit_usd and statistics.budget_spent_usd is not None:
         spent, limit = (round(usd * 10**9) for usd in (statistics.budget_spent_usd, statistics.budget_limit_usd))
-        facts["Budget"] = f"{format_usd(spent)} / {format_usd(limit)} ({statistics.budget_utilization_percent:.1f}%)"
+        name = f" of {statistics.budget_name}" if statistics.budget_name else ""
+        percent = statistics.budget_utilization_percent
+        facts["Budget"] = f"{format_usd(spent)} / {format_usd(limit)} ({percent:.1f}%){name}"
     if statistics.unpriced_calls:
         facts["Without a price"] = f"{statistics.unpriced_calls:,} calls, missing from the cost"
     if statistics.estimated_calls:

@@ -21,6 +21,8 @@ class Gaps(msgspec.Struct, frozen=True, kw_only=True):
 
     #: Turns and charges of the report.
     calls: int
+    #: Of these, the charges.
+    charges: int = 0
     unpriced_calls: int
     invalid_calls: int
     #: Their cost is in the sums, and is a guess.
@@ -32,6 +34,8 @@ class Gaps(msgspec.Struct, frozen=True, kw_only=True):
     #: Tags that are asked for and that no turn of that time has; the tags there are.
     unknown_tags: tuple[str, ...] = ()
     known_tags: tuple[str, ...] = ()
+    #: Tags that are asked for and that no sums are kept by, while they are by others.
+    unsummed_tags: tuple[str, ...] = ()
 
 
 def find_gaps(
@@ -44,8 +48,10 @@ def find_gaps(
         models = [row.group[0] for row in sorted(rows, key=lambda row: -row.unknown_calls) if row.unknown_calls]
     asked = dict.fromkeys((*(name.removeprefix(TAG) for name in by if name.startswith(TAG)), *dict(selection.tags)))
     unknown = [name for name in asked if not _is_tag(log, selection, name)]
+    summed = log.summed_tags() if asked else []
     return Gaps(
         calls=total.llm_calls + total.charges,
+        charges=total.charges,
         unpriced_calls=total.unpriced_calls,
         invalid_calls=total.invalid_calls,
         estimated_calls=total.estimated_calls,
@@ -53,6 +59,7 @@ def find_gaps(
         in_doubt=in_doubt_of(ledger, selection.now_ns),
         unknown_tags=tuple(unknown),
         known_tags=_tags(log, selection) if unknown else (),
+        unsummed_tags=tuple(name for name in asked if name not in (*summed, *unknown)) if summed else (),
     )
 
 
@@ -65,9 +72,9 @@ def gap_notes(gaps: Gaps) -> Iterator[str]:
         more = len(gaps.models) - _NAMED
         names = ", ".join(name or "(none)" for name in gaps.models[:_NAMED]) + (f" and {more} more" if more > 0 else "")
         invalid = f" ({gaps.invalid_calls:,} of them with an invalid one)" if gaps.invalid_calls else ""
-        yield f"{missing:,} of {_calls(gaps.calls)} without a known cost{invalid}: missing from the sums: {names}."
+        yield f"{missing:,} of {_calls(gaps)} without a known cost{invalid}: missing from the sums: {names}."
     if gaps.estimated_calls:
-        yield f"The cost of {gaps.estimated_calls:,} of {_calls(gaps.calls)} is an estimate."
+        yield f"The cost of {gaps.estimated_calls:,} of {_calls(gaps)} is an estimate."
     if (doubt := gaps.in_doubt) is not None:
         units = (("usd", doubt.nanousd), ("tokens", doubt.tokens), ("calls", doubt.calls))
         unit, amount = next(((unit, amount) for unit, amount in units if amount), ("usd", 0))
@@ -77,10 +84,15 @@ def gap_notes(gaps: Gaps) -> Iterator[str]:
     if gaps.unknown_tags:
         there = f"; its tags are {', '.join(gaps.known_tags)}" if gaps.known_tags else "; it has no tags"
         yield f"No turn of that time has the tag {', '.join(gaps.unknown_tags)}{there}."
+    if gaps.unsummed_tags:
+        tags = ", ".join(gaps.unsummed_tags)
+        yield f"No sums are kept by the tag {tags}: each turn was read. `[reports] tags` in hivecost.toml keeps them."
 
 
-def _calls(count: int) -> str:
-    return "1 call" if count == 1 else f"{count:,} calls"
+def _calls(gaps: Gaps) -> str:
+    if gaps.charges:
+        return f"{gaps.calls:,} calls and charges"
+    return "1 call" if gaps.calls == 1 else f"{gaps.calls:,} calls"
 
 
 def _is_tag(log: LogReader, selection: Selection, name: str) -> bool:

@@ -28,6 +28,7 @@ def usage_statistics(log: LogReader, ledger: LedgerReader, selection: Selection)
         total(agents),
         {row.group[0]: row for row in agents},
         {row.group[0]: row for row in models},
+        limit_name=None if nearest is None else nearest.budget,
         limit_nanousd=None if nearest is None else nearest.limit,
         spent_nanousd=None if nearest is None else nearest.settled + nearest.held + nearest.in_doubt,
         agent_limits=_limits(accounts, "agent"),

@@ -145,6 +145,16 @@ def test_today_in_a_terminal(hivecost, spent, held):
     assert "1 call without a known cost" in out
 
 
+def test_today_in_a_narrow_terminal(hivecost, spent, monkeypatch):
+    """Columns are left out before a row is broken, and no word is."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "30")
+    out = hivecost("today")[1]
+    assert any(line.split() == ["Total", "4", "$1.00"] for line in out.splitlines())
+    assert all(len(line) <= 32 for line in out.splitlines())
+    assert "known cost: missing" in " ".join(out.split())
+
+
 def test_today_is_that_of_the_zone(hivecost, spent):
     """In Fiji the day is seven minutes old."""
     found = json.loads(hivecost("today", "--json", "--timezone", "Pacific/Fiji")[1])

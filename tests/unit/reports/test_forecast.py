@@ -110,6 +110,7 @@ def test_limits_from_dearest_days(tmp_path, places):
         ("", 1, CENT, CENT, 2 * CENT),
     ]
     assert report.unpriced_agents == ("free",)
+    assert all(len(line) <= 80 for line in suggestion_toml(report).splitlines() if line.startswith("#"))
     budgets = [hc.Budget(**written) for written in tomllib.loads(suggestion_toml(report))["budget"]]
     assert [(budget.match["agent"], budget.limit_amount) for budget in budgets] == [
         (("planner",), 15 * CENT),

@@ -159,6 +159,7 @@ def test_what_is_missing_is_named(month, report, hivecost):
     assert gaps["models"] == ["nobody-knows"]
     shown = hivecost("spend", "--by", "agent")
     assert "missing from the sums: nobody-knows." in shown
+    assert f" of {sums['llm_calls'] + sums['charges']:,} calls and charges without a known cost" in shown
     assert "is an estimate" in shown
 
 

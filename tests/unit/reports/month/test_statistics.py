@@ -51,6 +51,8 @@ def test_of_one_session(month, report, hivecost, tmp_path):
 
 def test_it_reads_well(hivecost):
     shown = hivecost("statistics", "latest")
+    assert shown.startswith("Usage of session_")
+    assert hivecost("statistics", "--during", "yesterday").startswith("Usage, 2026-11-18 00:00 to 2026-11-19 00:00 (")
     assert "TOKEN USAGE & COST REPORT" in shown
     assert "🤖 COST BY AGENT" in shown
     assert hivecost("statistics", "--csv").startswith("by,name,calls,")
@@ -80,4 +82,5 @@ def test_limits_are_those_of_the_budgets(tmp_path, hivecost):
         "unit": "usd",
         "percent_used": 50.0,
     }
-    assert (shown["budget_limit_usd"], shown["budget_utilization_percent"]) == (1.0, 5.0)
+    assert (shown["budget_name"], shown["budget_limit_usd"], shown["budget_utilization_percent"]) == ("all", 1.0, 5.0)
+    assert "$0.0500 / $1.0000 (5.0%) of all\n" in hivecost("statistics", "--data", str(tmp_path))
