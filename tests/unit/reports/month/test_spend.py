@@ -9,7 +9,13 @@ from datetime import timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+import anyio
 import pytest
+
+import hivecost as hc
+from hivecost.backends import open_backend
+from hivecost.backends.sqlite import Store
+from hivecost.clock import to_ns
 
 from .conftest import NOW, ZONES, fold
 
@@ -190,3 +196,18 @@ def test_a_misspelt_tag_is_told_with_those_there_are(hivecost):
     """The sums are right, and of no use: the report says why."""
     shown = hivecost("spend", "--by", "tag:featur")
     assert "No turn of that time has the tag featur; its tags are feature, skill." in shown
+
+
+def test_a_tag_without_sums_is_named(tmp_path, hivecost):
+    """Of a tag past those that sums are kept by every turn is read: the report says so, and what keeps them."""
+    tags = {f"tag{number}": "x" for number in range(9)}
+    turns = [hc.LLMTurnComplete(timestamp_ns=to_ns(NOW) - 10**9, model="m", tags=tags)]
+
+    async def log() -> None:
+        await Store(tmp_path).write(turns)
+        await open_backend(str(tmp_path)).writer().sum_tags(["tag0"])
+
+    anyio.run(log)
+    note = "No sums are kept by the tag tag1: each turn was read."
+    assert note in hivecost("spend", "--by", "tag:tag1", "--data", str(tmp_path))
+    assert "No sums are kept" not in hivecost("spend", "--by", "tag:tag0", "--data", str(tmp_path))
