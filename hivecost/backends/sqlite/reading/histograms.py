@@ -5,10 +5,12 @@ from __future__ import annotations
 from datetime import UTC
 
 from hivecost.backends.sqlite.log.rollups import COUNTED
-from hivecost.backends.sqlite.log.summing.days import MEASURES
+from hivecost.backends.sqlite.log.summing.days import COST, LATENCY, MEASURES
 from hivecost.backends.sqlite.reading.kept_sums import KeptDimension, Rows, kept_parts, spans_text
 from hivecost.backends.sqlite.reading.sums import FILTERED, bound, conditions
 from hivecost.log.rows import Filter, Window
+
+__all__ = ["COST", "LATENCY", "counted_calls"]
 
 _KEPT = KeptDimension("model", {"model": "model"}, has_hours=False)
 

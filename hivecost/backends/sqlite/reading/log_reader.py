@@ -22,8 +22,6 @@ from hivecost.backends.asking import (
     not_a_cursor,
     place_of,
 )
-from hivecost.backends.sqlite.log.summing.days import COST, LATENCY
-from hivecost.backends.sqlite.reading.histograms import counted_calls
 from hivecost.backends.sqlite.reading.source import FROM_THE_NEWEST, Row, Source, Watch
 from hivecost.backends.sqlite.reading.sums import (
     FILTERED,
@@ -233,10 +231,14 @@ class SQLiteLogReader:
             return added_sums(source.rows, dimensions, zone, Asked(window, filter, until_id))
 
     def latencies(self, window: Window = ALWAYS, filter: Filter = EVERYTHING) -> list[LatencyRow]:
+        from hivecost.backends.sqlite.reading.histograms import LATENCY, counted_calls  # noqa: PLC0415  # as the module says
+
         with self._source.snapshot() as source:
             return [LatencyRow(*key, calls) for key, calls in counted_calls(source.rows, LATENCY, window, filter)]
 
     def costs(self, window: Window = ALWAYS, filter: Filter = EVERYTHING) -> list[CostRow]:
+        from hivecost.backends.sqlite.reading.histograms import COST, counted_calls  # noqa: PLC0415  # as the module says
+
         with self._source.snapshot() as source:
             return [CostRow(*key, calls) for key, calls in counted_calls(source.rows, COST, window, filter)]
 
