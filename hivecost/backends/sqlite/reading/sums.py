@@ -121,7 +121,8 @@ def _read(rows: Rows, values: Sequence[str], asked: Asked, periods: Sequence[str
     if asked.has_nodes and wanted.get("session") and not is_by_time and looks_at <= _OF_NODES.keys():
         yield from rows("sums_of_nodes", bound(wanted), **_places(values, wanted, _OF_NODES, "0", STORED_SUMS))
         return
-    dimension = kept_dimension(looks_at) if asked.until_id is None else None
+    is_kept = asked.until_id is None and "session" not in looks_at
+    dimension = kept_dimension(looks_at) if is_kept else None
     kept = None if dimension is None else kept_parts(rows, dimension, asked.window, periods, zone)
     if dimension is None or kept is None:
         yield from _read_log(rows, values, asked, is_by_time=is_by_time)
