@@ -20,7 +20,7 @@ from benchmarks.suite import Row, in_process, middle_of, results_of
 SUITES = (
     *("imports", "command_line", "footprint", "bus", "bus_peers", "slow_subscribers"),
     *("pricing", "holds", "steps", "ledger", "ledger_store", "rate_limits", "compaction"),
-    *("store", "end_to_end", "large_store"),
+    *("store", "end_to_end", "large_store", "flat_sums"),
 )
 
 

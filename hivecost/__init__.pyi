@@ -133,6 +133,12 @@ from hivecost.log.records import (
     SpendRow as SpendRow,
     StoreStatistics as StoreStatistics,
 )
+from hivecost.log.statistics import (
+    Statistics as Statistics,
+    UsageLimit as UsageLimit,
+    UsageShare as UsageShare,
+    breakdown_text as breakdown_text,
+)
 from hivecost.log.steps import (
     Step as Step,
 )

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any, Final, get_args
 
 from hivecost.errors import ConfigError
-from hivecost.log import StateTable
+from hivecost.log import DIMENSIONS, StateTable
+from hivecost.log.rows import TAG
 from hivecost.plain_text import encodable
 
 ALERTS: Final = ("alert_raised", "budget_warning", "budget_exceeded")
@@ -20,6 +21,15 @@ def checked_alerts(types: Sequence[str]) -> tuple[str, ...]:
         if event_type not in ALERTS:
             raise ConfigError("types", f"some of {', '.join(ALERTS)}", got=str(event_type))
     return tuple(str(event_type) for event_type in types) or ALERTS
+
+
+def checked_dimensions(dimensions: Sequence[str]) -> None:
+    """Raise ConfigError for one that is none, and for one that is named twice."""
+    unknown = [name for name in dimensions if name not in DIMENSIONS and not (name.startswith(TAG) and name != TAG)]
+    if unknown or len({*dimensions}) < len(dimensions):
+        raise ConfigError(
+            "dimensions", f"some of {', '.join(DIMENSIONS)}, {TAG}NAME, each once", got=",".join(dimensions)
+        )
 
 
 def cursor_of(rows: str, *place: int | str) -> str:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from hivecost.cli.budget_changes import AmountCommand, freeze, raise_, resolve, set_, unfreeze, unset
+from hivecost.cli.budget_suggest import suggest
 from hivecost.cli.options import DEFAULT_DATA, DataOption, JsonOption
 
 budget = typer.Typer(
@@ -85,6 +86,7 @@ def doubts(*, data: DataOption = DEFAULT_DATA, json: JsonOption = False) -> None
 
 
 budget.command()(resolve)
+budget.command()(suggest)
 
 
 @budget.command()

@@ -9,16 +9,17 @@ import typer
 from hivecost.cli.advise import advise
 from hivecost.cli.budget import budget
 from hivecost.cli.compact import compact
+from hivecost.cli.completion import completion
 from hivecost.cli.demo import demo
+from hivecost.cli.direct import DIRECT, run_directly
 from hivecost.cli.graph import graph
-from hivecost.cli.help import ABOUT
+from hivecost.cli.help import ABOUT, COMMANDS
 from hivecost.cli.price import price
 from hivecost.cli.prices import prices
 from hivecost.cli.prune import prune
 from hivecost.cli.report import report
 from hivecost.cli.reprice import reprice
 from hivecost.cli.sessions import sessions
-from hivecost.cli.spend import spend
 
 app = typer.Typer(
     name="hivecost",
@@ -30,6 +31,7 @@ app = typer.Typer(
 app.command()(advise)
 app.add_typer(budget)
 app.command()(compact)
+app.command()(completion)
 app.command()(demo)
 app.add_typer(graph)
 app.command()(price)
@@ -38,39 +40,21 @@ app.command()(prune)
 app.command()(report)
 app.command()(reprice)
 app.command()(sessions)
-app.command()(spend)
 
 
-@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def doctor(context: typer.Context) -> None:
-    """Show which clients of models are metered here and how strongly, and try it."""
-    from hivecost.cli.doctor import run  # noqa: PLC0415  # `hivecost --help` is quicker without
+def _delegate(name: str) -> None:
+    """Register a command that reads its own arguments, for who calls this app rather than the command line."""
 
-    run(context.args)
+    def command(context: typer.Context) -> None:
+        run_directly(name, context.args)
 
-
-@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def run(context: typer.Context) -> None:
-    """Run an agent that knows nothing of hivecost under budgets."""
-    from hivecost.cli.run import run as run_command  # noqa: PLC0415  # `hivecost --help` is quicker without
-
-    run_command(context.args)
+    command.__name__, command.__doc__ = name, COMMANDS[name]
+    settings = {"allow_extra_args": True, "ignore_unknown_options": True}
+    app.command(name, add_help_option=False, context_settings=settings)(command)
 
 
-@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def statusline(context: typer.Context) -> None:
-    """Print what today cost, in one line for a prompt."""
-    from hivecost.cli.statusline import run  # noqa: PLC0415  # `hivecost --help` is quicker without
-
-    run(context.args)
-
-
-@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
-def today(context: typer.Context) -> None:
-    """Show what today cost so far, against yesterday by this time."""
-    from hivecost.cli.today import run  # noqa: PLC0415  # the same
-
-    run(context.args)
+for _name in DIRECT:
+    _delegate(_name)
 
 
 def _show_version(wanted: bool) -> None:

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from importlib import import_module
 from pathlib import Path
 from typing import Final, NoReturn
 
+from hivecost.cli.direct import DIRECT, run_directly
 from hivecost.cli.pipes import outliving_readers
 from hivecost.errors import ConfigError, HiveCostError
 from hivecost.plain_text import printable
 
 #: Where the files of this package are.
 _HOME: Final = f"{Path(__file__).parents[1]}/"
-#: Commands that read their own arguments, each in the module of its name; those here are waited for.
-QUICK: Final = ("statusline", "today")
-_OWN_ARGUMENTS: Final = (*QUICK, "doctor", "run")
 #: The exit status of a program that Ctrl-C ended, as shells say it.
 _INTERRUPTED: Final = 130
 
@@ -51,8 +48,8 @@ def _run(arguments: Sequence[str]) -> NoReturn:
 
             print(__version__)  # noqa: T201  # what was asked for
             sys.exit(0)
-        case [name, *rest] if name in _OWN_ARGUMENTS:
-            import_module(f"hivecost.cli.{name}").run(rest)
+        case [name, *rest] if name in DIRECT:
+            run_directly(name, rest)
             sys.exit(0)
         case _:
             from hivecost.cli.commands import app  # noqa: PLC0415  # typer takes its time

@@ -13,7 +13,7 @@ from hivecost.cli.quick import SHARED, Option, parsed, usage
 from hivecost.errors import ConfigError
 from hivecost.plain_text import printable
 
-_OPTIONS: Final = {
+OPTIONS: Final = {
     "python": Option("PYTHON", "The Python that the agents run with; hivecost's own without."),
     "data": SHARED["data"],
     "json": SHARED["json"],
@@ -33,9 +33,9 @@ def run(arguments: Sequence[str]) -> None:
     from hivecost.attach.doctor import Environment, diagnose, lines  # noqa: PLC0415  # the same
     from hivecost.backends.data_place import data_place  # noqa: PLC0415  # the same
 
-    options = parsed("doctor", arguments, _OPTIONS)
+    options = parsed("doctor", arguments, OPTIONS)
     if "help" in options:
-        print(usage("doctor", COMMANDS["doctor"], _OPTIONS))  # noqa: T201  # what was asked for
+        print(usage("doctor", COMMANDS["doctor"], OPTIONS))  # noqa: T201  # what was asked for
         return
     python = options.get("python") or sys.executable
     environment = Environment(python=python, packages=_packages(python), place=data_place(options.get("data", "")))

@@ -26,5 +26,15 @@ PricesOption = Annotated[
     typer.Option("--prices", metavar="FILE", help="Your own price table (TOML); it wins, by model name or pattern."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Machine-readable, one JSON document.")]
+SinceOption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="SPAN", help="From its beginning on: yesterday, 24h, 7d, 'last month', 2026-10, 2026-11-22, …"
+    ),
+]
+UntilOption = Annotated[str | None, typer.Option(metavar="SPAN", help="To its end; of a moment, up to it.")]
+TimezoneOption = Annotated[
+    str | None, typer.Option(metavar="ZONE", help="Whose days, such as Europe/Berlin; this machine's own without.")
+]
 
 DEFAULT_DATA = ""

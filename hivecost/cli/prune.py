@@ -18,7 +18,7 @@ def prune(
     data: DataOption = DEFAULT_DATA,
     *,
     keep: Annotated[str, typer.Option(metavar="AGE", help="Keep what is younger: 90d, 12w or 48h.")] = "",
-    before: Annotated[str, typer.Option(metavar="DATE", help="Or: prune up to this local day or moment.")] = "",
+    before: Annotated[str, typer.Option(metavar="DATE", help="Or: prune up to this local day, month or moment.")] = "",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say how much that is, and delete nothing.")] = False,
     vacuum: Annotated[
         bool,
@@ -62,12 +62,13 @@ def prune(
 
 def _before_ns(keep: str, before: str) -> int:
     from hivecost.clock import SYSTEM_CLOCK  # noqa: PLC0415  # as above
-    from hivecost.log.instants import instant_ns  # noqa: PLC0415  # as above
+    from hivecost.log.instants import find_zone  # noqa: PLC0415  # as above
+    from hivecost.log.spans import local_zone, span_of  # noqa: PLC0415  # as above
 
     if bool(keep) == bool(before):
         raise ConfigError("prune", "one of --keep AGE (such as 90d) and --before DATE (such as 2026-08-01)")
     if before:
-        return instant_ns("--before", before)
+        return span_of("--before", before, SYSTEM_CLOCK.now_ns(), find_zone(local_zone())).first_ns
     age = _AGE.fullmatch(keep)
     if age is None:
         raise ConfigError("--keep", "a number of hours, days or weeks such as 48h, 90d or 12w", got=keep)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ class Option(NamedTuple):
     help: str
 
 
+#: Help is no wider.
+_HELP_WIDTH: Final = 110
+
 #: What all of them take.
 SHARED: Final = {
     "data": Option(
@@ -32,14 +36,32 @@ SHARED: Final = {
 }
 
 
-def parsed(command: str, arguments: Sequence[str], options: Mapping[str, Option]) -> dict[str, str]:
-    """Return the options that are given, by name; "" is the value of one that takes none.
+class Given(dict[str, str]):
+    """The options that are given, by name; "" is the value of one that takes none, and the last of several counts."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        #: Option → all its values, in their order.
+        self.every: dict[str, list[str]] = {}
+        #: What is no option.
+        self.words: list[str] = []
+
+    def all(self, name: str) -> list[str]:
+        """Return the values of an option that may be repeated; [] where it is not given."""
+        return self.every.get(name, [])
+
+
+def parsed(command: str, arguments: Sequence[str], options: Mapping[str, Option], *, words: int = 0) -> Given:
+    """Return what is given: options, and up to `words` words that are none.
 
     argparse would take longer than the rest of a prompt's line. Raise ConfigError for what the command does not take.
     """
-    found: dict[str, str] = {}
+    given = Given()
     rest = iter(arguments)
     for argument in rest:
+        if not argument.startswith("-") and len(given.words) < words:
+            given.words.append(argument)
+            continue
         name, separator, value = ("--data" if argument == "-d" else argument).partition("=")
         option = options.get(name.removeprefix("--")) if name.startswith("--") else None
         if option is None or (separator and not option.value):
@@ -47,17 +69,47 @@ def parsed(command: str, arguments: Sequence[str], options: Mapping[str, Option]
         if option.value and not separator:
             value = next(rest, "")
             if not value:
-                raise ConfigError(f"{command} {name}", f"a {option.value.lower()}")
-        found[name.removeprefix("--")] = value
-    return found
+                raise ConfigError(f"{command} {name}", f"a {option.value.lower().removesuffix('s')}")
+        given[name.removeprefix("--")] = value
+        given.every.setdefault(name.removeprefix("--"), []).append(value)
+    return given
 
 
-def usage(command: str, about: str, options: Mapping[str, Option]) -> str:
-    """Return what a command says of itself."""
+def usage(command: str, about: str, options: Mapping[str, Option], *, words: str = "", more: Sequence[str] = ()) -> str:
+    """Return what a command says of itself: what it does, what it takes, and paragraphs besides."""
     named = {f"--{name} {option.value}".strip(): option.help for name, option in options.items()}
-    width = max(map(len, named))
-    lines = (f"  {name.ljust(width)}  {text}" for name, text in named.items())
-    return "\n".join((f"Usage: hivecost {command} [OPTIONS]", "", f"  {about}", "", "Options:", *lines))
+    column = 4 + max(map(len, named))
+    head = f"Usage: hivecost {command} [OPTIONS]{f' {words}' if words else ''}"
+    said = (line for paragraph in (about, *more) for line in (*_wrapped(f"  {paragraph}", 2), ""))
+    shown = (line for name, text in named.items() for line in _wrapped(f"  {name}".ljust(column) + text, column))
+    return "\n".join((head, "", *said, "Options:", *shown))
+
+
+def _wrapped(line: str, indent: int) -> list[str]:
+    from shutil import get_terminal_size  # noqa: PLC0415  # a prompt needs no help
+    from textwrap import wrap  # noqa: PLC0415  # the same
+
+    width = min(max(get_terminal_size((_HELP_WIDTH, 0)).columns, indent + 20), _HELP_WIDTH)
+    return wrap(line, width, subsequent_indent=" " * indent, break_on_hyphens=False)
+
+
+def terminal_columns() -> int | None:
+    """Return how wide the terminal is; None where the output goes to a file or a program."""
+    if not sys.stdout.isatty():
+        return None
+    from shutil import get_terminal_size  # noqa: PLC0415  # as above
+
+    return max(get_terminal_size((_HELP_WIDTH, 0)).columns, 20)
+
+
+def fitted(line: str) -> list[str]:
+    """Return the line as lines that a terminal does not break within a word; as it is where it is read by a program."""
+    columns = terminal_columns()
+    if columns is None or len(line) <= columns:
+        return [line]
+    from textwrap import wrap  # noqa: PLC0415  # as above
+
+    return wrap(line, columns, break_on_hyphens=False)
 
 
 @contextmanager

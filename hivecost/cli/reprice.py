@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
-from hivecost.cli.options import DEFAULT_DATA, DataOption, JsonOption, PricesOption
+from hivecost.cli.options import DEFAULT_DATA, DataOption, JsonOption, PricesOption, TimezoneOption, UntilOption
 
 
 def reprice(
     *,
-    since: Annotated[str, typer.Option(help="From this local day or moment on, such as 2026-11-22.")],
-    until: Annotated[str | None, typer.Option(help="Up to this moment, or to the end of this day.")] = None,
+    since: Annotated[str, typer.Option(metavar="SPAN", help="From its beginning on: 7d, 2026-10, 2026-11-22, …")],
+    until: UntilOption = None,
+    timezone: TimezoneOption = None,
     model: Annotated[str | None, typer.Option(help="Only turns of this model, by its name in the log.")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show, and write nothing.")] = False,
     prices: PricesOption = None,
@@ -27,13 +28,17 @@ def reprice(
 
     from hivecost.backends import open_price_book  # noqa: PLC0415  # the same
     from hivecost.cli.render import render_repricing, to_json  # noqa: PLC0415  # the same
+    from hivecost.clock import SYSTEM_CLOCK, to_datetime  # noqa: PLC0415  # the same
     from hivecost.reports import reprice_log, require_log  # noqa: PLC0415  # the same
+    from hivecost.reports.selection import select  # noqa: PLC0415  # the same
 
     book = open_price_book(data, prices)
+    window = select(SYSTEM_CLOCK.now_ns(), since=since, until=until, timezone=timezone).window
+    first, end = to_datetime(window.first_ns), None if until is None else to_datetime(window.end_ns)
 
     async def run() -> None:
         await require_log(data)
-        report = await reprice_log(data, book, since=since, until=until, model=model, dry_run=dry_run)
+        report = await reprice_log(data, book, since=first, until=end, model=model, dry_run=dry_run)
         if json:
             typer.echo(to_json(report))
         else:

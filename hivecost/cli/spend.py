@@ -1,69 +1,99 @@
-"""`hivecost spend`: who spent what, over days and over sessions."""
+"""`hivecost spend`: who spent what, by anything."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
-import typer
+from hivecost.cli.quick import Given, Option
+from hivecost.cli.reporting import (
+    OF_REPORTS,
+    TOP,
+    Report,
+    groups,
+    place_of,
+    run_report,
+    selected,
+    sums_of,
+    whole_number,
+)
+from hivecost.cli.sheet import Grid, Sheet, costs, counts, heading, missing, percent
+from hivecost.log.spend import GROUPS, require_groups
 
-from hivecost.cli.options import DEFAULT_DATA, DataOption, JsonOption
-from hivecost.errors import ConfigError
-from hivecost.log.rows import KEPT_DIMENSIONS, PERIOD_DIMENSIONS
+if TYPE_CHECKING:
+    from hivecost.reports.spend import SpendReport
+
+OPTIONS: Final = {
+    "by": Option("GROUPS", f"Of {', '.join(GROUPS)} and tag:NAME; day,user without. May be repeated."),
+    **TOP,
+    **OF_REPORTS,
+}
+_MORE: Final = (
+    "`--by agent,task` is each agent on each task, `--by month,tag:customer` each customer by month.",
+    "Amounts are rounded here; --csv and --json are exact.",
+)
 
 
-def spend(
-    data: DataOption = DEFAULT_DATA,
-    *,
-    by: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="GROUPS",
-            help=f"Of {', '.join((*PERIOD_DIMENSIONS, *KEPT_DIMENSIONS))}; `--by a --by b` is `--by a,b`.",
-            show_default="day,user",
-        ),
-    ] = None,
-    since: Annotated[str | None, typer.Option(help="From this day or moment on, such as 2026-11-22.")] = None,
-    until: Annotated[str | None, typer.Option(help="Up to this moment, or to the end of this day.")] = None,
-    timezone: Annotated[str, typer.Option(help="Whose days, such as Europe/Berlin.")] = "UTC",
-    agent: Annotated[str | None, typer.Option(help="Only this agent.")] = None,
-    user: Annotated[str | None, typer.Option(help="Only this user.")] = None,
-    org: Annotated[str | None, typer.Option(help="Only this organisation.")] = None,
-    model: Annotated[str | None, typer.Option(help="Only this model.")] = None,
-    csv: Annotated[bool, typer.Option("--csv", help="For a spreadsheet: a line of names, then the groups.")] = False,
-    json: JsonOption = False,
-) -> None:
-    """Show who spent what: per day and user unless --by says otherwise, such as --by org or --by month,agent,model.
+def run(arguments: Sequence[str]) -> None:
+    """Print who spent what. Raise ConfigError for what was asked wrongly, and StoreErrors."""
+    run_report("spend", arguments, OPTIONS, _asked, more=_MORE)
 
-    It adds up the sums of quarter-hours, which --since and --until are widened to: quick in a large log, and whole
-    after `hivecost prune`. Amounts are rounded here; --csv and --json are exact.
-    """
-    import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
 
-    from hivecost.cli.render import render_spend, spend_csv, to_json  # noqa: PLC0415  # the same
-    from hivecost.reports import load_spend, require_log  # noqa: PLC0415  # the same
+def _asked(given: Given) -> Report:
+    from hivecost.reports.spend import spend_report  # noqa: PLC0415  # `--help` needs none
 
-    if csv and json:
-        raise ConfigError("spend", "one of --csv and --json")
-    groups = [name.strip() for names in by or ["day,user"] for name in names.split(",")]
+    by, selection, top = groups(given, "day,user"), selected(given), whole_number(given, "top")
+    require_groups(by)
+    return lambda log, ledger: spend_sheet(spend_report(log, ledger, selection, by, top=top), place_of(given))
 
-    async def show() -> None:
-        report = await load_spend(
-            data,
-            by=groups,
-            since=since,
-            until=until,
-            timezone=timezone,
-            agent=agent,
-            user=user,
-            org=org,
-            model=model,
+
+def spend_sheet(report: SpendReport, place: str) -> Sheet:
+    """Return the report as it is printed."""
+    from hivecost.reports.gaps import gap_notes  # noqa: PLC0415  # as above
+
+    rows, by = report.rows, report.by
+    amounts = costs([*rows, report.total])
+    notional = any(row.notional_nanousd for row in rows)
+    cells = [
+        [
+            *(row.group[name] or "(none)" for name in by),
+            *counts(row),
+            amount,
+            percent(row.share),
+            *_notional(row.notional_nanousd, shown=notional),
+            missing(row),
+        ]
+        for row, amount in zip(rows, amounts, strict=False)
+    ]
+    total = ["Total", *[""] * (len(by) - 1), *counts(report.total), amounts[-1], "100.0 %" if rows else ""]
+    grid = Grid(
+        names=[heading(name) for name in by],
+        numbers=("Calls", "In", "Out", "Cached", "Cost", "Share", *(["Notional"] if notional else []), "Unpriced"),
+        rows=cells,
+        total=[*total, *_notional(report.total.notional_nanousd, shown=notional), missing(report.total)],
+        bars=[row.share for row in rows],
+    )
+    when = f"{report.since or 'the beginning'} to {report.until or 'now'} ({report.timezone})"
+    if not rows:
+        return Sheet(
+            report, (), (), lines=(f"Nothing was spent in {place} in that time: {when}.",), columns=_columns(by)
         )
-        await require_log(data)
-        if csv:
-            typer.echo(spend_csv(report), nl=False)
-        elif json:
-            typer.echo(to_json(report))
-        else:
-            render_spend(report, data)
+    notes = list(gap_notes(report.gaps))
+    if notional:
+        notes.append("Notional: what calls would have cost that a subscription pays for; it is in no cost.")
+    if report.others:
+        notes.append(f"(other): {report.others:,} more.")
+    records = [{**row.group, **sums_of(row), "share": f"{row.share:.6f}"} for row in rows]
+    return Sheet(report, records, (grid,), lines=(f"Spend, {when}",), notes=notes, columns=_columns(by))
 
-    anyio.run(show)
+
+def _notional(nanousd: int, *, shown: bool) -> list[str]:
+    from hivecost.usd_text import format_usd  # noqa: PLC0415  # most have none
+
+    return [format_usd(nanousd)] if shown else []
+
+
+def _columns(by: Sequence[str]) -> list[str]:
+    from hivecost.log import SUM_NAMES  # noqa: PLC0415  # as above
+
+    return [*by, "cost_usd", *(name for name in SUM_NAMES if name != "latency_ms"), "share"]

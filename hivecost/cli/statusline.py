@@ -14,7 +14,7 @@ from hivecost.plain_text import printable
 from hivecost.reports.today import Today, load_today
 from hivecost.usd_text import format_usd
 
-_OPTIONS: Final = {
+OPTIONS: Final = {
     **SHARED,
     "format": Option("TEXT", "Such as '{today}, {rate}/h, {budget} {percent}%, resets {reset}, {unpriced} unpriced'."),
     "strict": Option("", "End with another status than 0 when something is wrong."),
@@ -33,9 +33,9 @@ def run(arguments: Sequence[str]) -> None:
 
 
 def _line(arguments: Sequence[str]) -> str:
-    options = parsed("statusline", arguments, _OPTIONS)
+    options = parsed("statusline", arguments, OPTIONS)
     if "help" in options:
-        return usage("statusline", COMMANDS["statusline"], _OPTIONS)
+        return usage("statusline", COMMANDS["statusline"], OPTIONS)
     at_ns = now_ns()
     with logged(options, is_told=False) as log:
         today = load_today(log, at_ns, timezone=options.get("timezone"))

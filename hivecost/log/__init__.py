@@ -7,12 +7,14 @@ from hivecost.log.rows import (
     EVERYTHING,
     SUM_NAMES,
     AccountRow,
+    CostRow,
     Filter,
     LatencyRow,
     Page,
     SumRow,
     TurnSum,
     Window,
+    cost_bucket,
     latency_bucket,
 )
 
@@ -22,6 +24,7 @@ __all__ = [
     "EVERYTHING",
     "SUM_NAMES",
     "AccountRow",
+    "CostRow",
     "Filter",
     "LatencyRow",
     "LogReader",
@@ -32,5 +35,6 @@ __all__ = [
     "SumRow",
     "TurnSum",
     "Window",
+    "cost_bucket",
     "latency_bucket",
 ]

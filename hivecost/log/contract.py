@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Literal, Protocol, Self
 
-from hivecost.log.rows import ALWAYS, EVERYTHING, AccountRow, Filter, LatencyRow, Page, SumRow, TurnSum, Window
+from hivecost.log.rows import ALWAYS, EVERYTHING, AccountRow, CostRow, Filter, LatencyRow, Page, SumRow, TurnSum, Window
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -139,6 +139,14 @@ class LogReader(Protocol):
         """Return how long the calls in the log took, by model and bucket, in this order; pruned ones are not there."""
         ...
 
+    def costs(self, window: Window = ALWAYS, filter: Filter = EVERYTHING) -> list[CostRow]:
+        """Return what the calls in the log cost, likewise; those whose cost is not known are not there."""
+        ...
+
+    def summed_tags(self) -> list[str]:
+        """Return the tags that sums are kept by, sorted; what is asked by any other reads turn by turn."""
+        ...
+
     def compactions(self, session_id: str) -> list[CompactionTotals]:
         """Return what compactions of a session came to, by node, in their order; nodes without any are left out.
 
@@ -232,6 +240,10 @@ class LogWriter(Protocol):
 
     async def define(self, budgets: Sequence[Budget], at_ns: int) -> None:
         """Keep what these budgets are now, for `LogReader.budgets`."""
+        ...
+
+    async def sum_tags(self, names: Sequence[str]) -> None:
+        """Keep sums by these tags too, from now on and of what was logged before; there are always some."""
         ...
 
 

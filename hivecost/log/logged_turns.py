@@ -10,7 +10,7 @@ from hivecost.attribute_names import ATTRIBUTION_FIELDS
 from hivecost.errors import StoreCorruptError
 from hivecost.events import ChargeSettled, Cost, CostStatus, LLMTurnComplete, SentPrompt, Usage
 from hivecost.log.steps import Step
-from hivecost.log.turn_rows import OTHER_COUNTS
+from hivecost.log.turn_rows import OTHER_COUNTS, TURN_COLUMNS, prompt_json, turn_row
 
 #: The fields of a step that have a column of their own; the rest is in `other_usage`.
 _FIELDS: Final = tuple(name for name in Step.__struct_fields__ if name not in OTHER_COUNTS)
@@ -35,6 +35,13 @@ def to_step(row: Row | list[Any]) -> Step:
     values["cost_status"] = row[_STATUS] or CostStatus.UNPRICED.value
     values["prompt"] = _prompt(row[_PROMPT])
     return Step(**values, **_other_counts(row))
+
+
+def step_of(turn: LLMTurnComplete) -> Step:
+    """Return a turn as a log keeps it."""
+    row = dict(zip(TURN_COLUMNS, turn_row(turn), strict=True))
+    row["prompt"] = None if turn.prompt is None else prompt_json(turn.prompt)
+    return to_step([row[name] for name in COLUMNS.split(", ")])
 
 
 def to_turn(row: Row | list[Any]) -> LLMTurnComplete:

@@ -17,6 +17,11 @@ class SessionMetrics(Totals, frozen=True, kw_only=True):
     executions: int = 0
 
     @property
+    def agent_runs(self) -> int:
+        """The same as `executions`: how often an agent was run."""
+        return self.executions
+
+    @property
     def total_input_tokens(self) -> int:
         """The same as `input_tokens`."""
         return self.input_tokens

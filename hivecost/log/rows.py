@@ -15,11 +15,14 @@ PERIOD_DIMENSIONS: Final = ("quarter_hour", "hour", "day", "week", "month")
 VALUE_DIMENSIONS: Final = tuple(name for name in ATTRIBUTES if name != "execution")
 #: What else a turn is known by. `model` and `provider` are those that are counted, these here are as they were asked,
 #: answered and resolved; "" where nobody said. `tags` is a JSON object, `reason` is why a cost is not known or
-#: estimated, `pruned` is "yes" for turns that are no longer in the log: of those, execution and reason are "".
+#: estimated, `entry_point` is that of the execution, `kind` is "" for a call of a model and "charge" for anything else.
+#: `pruned` is "yes" for turns that are no longer in the log: of those, execution, reason, entry_point and kind are "".
 DETAIL_DIMENSIONS: Final = (
     *("execution", "tags", "asked_model", "answered_model", "answered_provider"),
-    *("resolved_model", "resolved_provider", "reason", "pruned"),
+    *("resolved_model", "resolved_provider", "reason", "entry_point", "kind", "pruned"),
 )
+#: Before the name of a tag, as `tag:feature`: its value, "" where a turn has no such tag.
+TAG: Final = "tag:"
 DIMENSIONS: Final = (*PERIOD_DIMENSIONS, *VALUE_DIMENSIONS, *DETAIL_DIMENSIONS)
 #: Of the values those that the sums of quarter-hours are kept by.
 KEPT_DIMENSIONS: Final = ("model", "provider", "agent", "user", "org")
@@ -130,6 +133,14 @@ class LatencyRow(NamedTuple):
     calls: int
 
 
+class CostRow(NamedTuple):
+    """How many calls of a model cost about as much: bucket `cost_bucket(nanousd)`, which is off by 9 % at most."""
+
+    model: str
+    bucket: int
+    calls: int
+
+
 class AccountRow(NamedTuple):
     """An account of a hard budget as it is committed. Amounts are integers in `unit`: nano-USD, tokens or calls."""
 
@@ -162,3 +173,8 @@ def latency_bucket(latency_ms: int) -> int:
     2^(b/8) ≤ x is compared as 2^b ≤ x^8 in integers, so that every backend counts a call in the same bucket.
     """
     return ((max(latency_ms, 0) + 1) ** 8).bit_length() - 1
+
+
+def cost_bucket(nanousd: int) -> int:
+    """Return floor(8 · log2(nanousd + 1)), likewise."""
+    return latency_bucket(nanousd)

@@ -1,4 +1,4 @@
-"""Who spent what over time, from the sums that a log keeps by quarter-hour."""
+"""Who spent what over time, by anything that a log adds turns up by."""
 
 from __future__ import annotations
 
@@ -10,27 +10,26 @@ from hivecost.log.contract import LogReader
 from hivecost.log.instants import Moment, find_zone, range_ns
 from hivecost.log.periods import PERIODS
 from hivecost.log.records import SpendRow
-from hivecost.log.rows import KEPT_DIMENSIONS, Filter, Window
+from hivecost.log.rows import PERIOD_DIMENSIONS, TAG, VALUE_DIMENSIONS, Filter, Window
 
-_OF_ONE_SESSION: Final = "; `hivecost report SESSION` has them for one session"
-#: What turns are logged with and time is not summed by, and where it is to be had.
-_ELSEWHERE: Final = {
-    "node": _OF_ONE_SESSION,
-    "session": "; `hivecost sessions` lists what each came to",
-    "execution": "; `RuntimeLogStore.list_runs` lists what each came to",
-    "task": "; what was spent on a task is not summed over time yet, a budget counts it: per='task'",
-    "tags": "; what was spent by a tag is not summed over time yet, a budget counts it: per='TAG'",
-    "tag": "; what was spent by a tag is not summed over time yet, a budget counts it: per='TAG'",
-}
-_GROUPS: Final = (*PERIODS, *KEPT_DIMENSIONS)
+#: What people ask for by name; a tag is `tag:NAME`.
+GROUPS: Final = (*PERIODS, *VALUE_DIMENSIONS, "entry_point", "kind")
+_KNOWN: Final = {*GROUPS, *PERIOD_DIMENSIONS, "execution"}
+
+
+def require_groups(by: Sequence[str]) -> None:
+    """Raise ConfigError for a group that is none, and for one that is named twice."""
+    for name in by:
+        if name not in _KNOWN and (not name.startswith(TAG) or name == TAG):
+            raise ConfigError("by", f"some of {', '.join(GROUPS)}, {TAG}NAME", got=name)
+    if len({*by}) < len(by):
+        raise ConfigError("by", "groups, each named once, such as day,user", got=",".join(by))
 
 
 def spend_window(by: Sequence[str], since: Moment | None, until: Moment | None, timezone: str) -> Window:
     """Return the whole quarter-hours of a range. Raise ConfigError for groups, dates and a time zone that are none."""
     window = Window(*range_ns(since, until, find_zone(timezone))).widened()
-    unknown = [name for name in by if name not in _GROUPS]
-    if unknown:
-        raise ConfigError("by", f"some of {', '.join(_GROUPS)}{_ELSEWHERE.get(unknown[0], '')}", got=unknown[0])
+    require_groups(by)
     return window
 
 

@@ -93,6 +93,12 @@ def spending_summed(log: LogReader, window: Window, attributes: Sequence[str]) -
     return [_spending(window.first_ns, attributes, row.group, row) for row in rows]
 
 
+def spending_by_quarter(log: LogReader, first_ns: int, attributes: Sequence[str]) -> list[Spending]:
+    """Return what was spent since the quarter-hour of an instant, told apart by some of SUMMED_ATTRIBUTES alone."""
+    rows = log.sums(("quarter_hour", *attributes), Window(first_ns).widened())
+    return [_spending(_start_ns(row.group[0]), attributes, row.group[1:], row) for row in rows]
+
+
 def spending_of_session(log: LogReader, session_id: str) -> list[tuple[str, Spending]]:
     """Return (execution, what it spent) of a session, oldest first; "" for turns of none, and for pruned ones."""
     rows = log.sums((*SPENDING_DIMENSIONS, "execution"), filter=Filter(session=session_id))

@@ -58,7 +58,7 @@ _UNITS: Final = (*INPUT_UNITS, *OUTPUT_UNITS, *FEE_UNITS)
 _LIMITS: Final = {"context_window": "context_window", "max_output_tokens": "output_tokens_max"}
 _KEYS: Final = (*_UNITS, *_LIMITS, "billing", "from", "until")
 #: What a `hivecost.toml` has beside prices.
-_CONFIG_TABLES: Final = ("budget", "runtime", "runaway")
+_CONFIG_TABLES: Final = ("data", "budget", "runtime", "graph", "runaway", "reports")
 _WILDCARDS: Final = frozenset("*?[")
 _PRICE_EXPECTED: Final = "a price in USD such as 2.50, from 0 to 1,000,000"
 #: More than any model charges for a million tokens; above it a price is a slip of the unit.

@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     )
     from hivecost.reports.caching import CachingLine
     from hivecost.reports.explanation import AccountExplanation, BudgetExplanation, RefusalLine, explain_budget
+    from hivecost.reports.gaps import Gaps
     from hivecost.reports.missing import require_log
     from hivecost.reports.repricing import RepricedModel, RepricingReport, reprice_log
     from hivecost.reports.session import AlertLine, SessionError, SessionPeople, SessionReport, load_session_report
     from hivecost.reports.session_budgets import BudgetLine
-    from hivecost.reports.spend import SpendReport, load_spend
+    from hivecost.reports.spend import SpendLine, SpendReport, load_spend
 
 __all__ = [
     "DOWNGRADE_RULE",
@@ -36,6 +37,7 @@ __all__ = [
     "CachingLine",
     "Compression",
     "Downgrade",
+    "Gaps",
     "InDoubt",
     "Pruning",
     "RefusalLine",
@@ -44,6 +46,7 @@ __all__ = [
     "SessionError",
     "SessionPeople",
     "SessionReport",
+    "SpendLine",
     "SpendReport",
     "explain_budget",
     "load_advice",
@@ -79,6 +82,7 @@ _MODULES: Final = {
     ),
     "hivecost.reports.caching": ("CachingLine",),
     "hivecost.reports.explanation": ("AccountExplanation", "BudgetExplanation", "RefusalLine", "explain_budget"),
+    "hivecost.reports.gaps": ("Gaps",),
     "hivecost.reports.missing": ("require_log",),
     "hivecost.reports.repricing": ("RepricedModel", "RepricingReport", "reprice_log"),
     "hivecost.reports.session": (
@@ -89,6 +93,6 @@ _MODULES: Final = {
         "load_session_report",
     ),
     "hivecost.reports.session_budgets": ("BudgetLine",),
-    "hivecost.reports.spend": ("SpendReport", "load_spend"),
+    "hivecost.reports.spend": ("SpendLine", "SpendReport", "load_spend"),
 }
 __getattr__ = lazy_names(__name__, _MODULES)

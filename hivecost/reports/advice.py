@@ -7,21 +7,27 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from hivecost.backends import Place, read_log
 from hivecost.errors import PriceUnknownError
-from hivecost.events import NEWEST_RESULTS, ContextCompacted, CostStatus, EventType
+from hivecost.events import NEWEST_RESULTS, ContextCompacted, CostStatus, Event, EventType, Totals
 from hivecost.ledger.amounts import format_exactly
-from hivecost.log import LogReader
+from hivecost.log import Filter, LogReader, SumRow
 from hivecost.log.contexts import CarriedTotals
-from hivecost.log.records import SessionState
+from hivecost.log.logged_turns import step_of
+from hivecost.log.rows import EVENT_ATTRIBUTES
 from hivecost.log.steps import Step
 from hivecost.pricing import PriceBook
 from hivecost.pricing.user_table import SUBSCRIPTION
 from hivecost.reports.caching import CachingLine, caching_lines
+from hivecost.reports.dearest import turns_of
+from hivecost.reports.selection import Selection, total
 from hivecost.reports.session import find_session, session_events
 
 Key = TypeVar("Key")
+#: Events are read so many at a time.
+_PAGE: Final = 1_000
 
 #: A node whose calls answer with so little on average may do as well on a smaller model.
 SMALL_OUTPUT_TOKENS: Final = 300
@@ -118,36 +124,76 @@ async def load_advice(
     `to_models` are the cheaper models to compare with; without any, those that the session uses itself.
     Raise SessionNotFoundError and other StoreErrors, and PriceUnknownError for one of `to_models` without a price.
     """
-    for model in to_models:
-        if not book.knows(model):
-            raise PriceUnknownError(model, suggestions=book.suggestions(model))
+    _require_prices(book, to_models)
 
     def advice(log: LogReader) -> Advice:
-        return _advice(log, find_session(log, session_id, place), book, to_models)
+        state = find_session(log, session_id, place)
+        events = session_events(log, state.session_id, [EventType.CONTEXT_COMPACTED])
+        found = _advice(state.session_id, state.metrics, log.steps(state.session_id), events, book, to_models)
+        return replace(found, pruning=_prunings(log.carried_results(state.session_id)))
 
     return await read_log(place, advice)
 
 
-def _advice(log: LogReader, state: SessionState, book: PriceBook, to_models: Sequence[str]) -> Advice:
-    steps = [step for step in log.steps(state.session_id) if not step.kind]
-    events = session_events(log, state.session_id, [EventType.CONTEXT_COMPACTED])
+async def load_advice_of(
+    place: Place, book: PriceBook, selection: Selection, *, to_models: Sequence[str] = ()
+) -> Advice:
+    """Return what the turns of a time, of everybody or of some, could save; its `session_id` is "".
+
+    Compactions are those of that time, of the same sessions, nodes, agents, users and orgs; what old tool
+    results cost is only said of a session. Raise as `load_advice`.
+    """
+    _require_prices(book, to_models)
+
+    def advice(log: LogReader) -> Advice:
+        steps = [step_of(turn) for turn in turns_of(log, selection)]
+        return _advice("", total(selection.sums(log)), steps, _compactions(log, selection), book, to_models)
+
+    return await read_log(place, advice)
+
+
+def _require_prices(book: PriceBook, models: Sequence[str]) -> None:
+    for model in models:
+        if not book.knows(model):
+            raise PriceUnknownError(model, suggestions=book.suggestions(model))
+
+
+def _compactions(log: LogReader, selection: Selection) -> list[Event]:
+    whose = Filter(**{name: getattr(selection.filter, name) for name in EVENT_ATTRIBUTES})
+    found: list[Event] = []
+    page = log.events("", whose, types=[EventType.CONTEXT_COMPACTED], limit=_PAGE)
+    while page.rows:
+        found += page.rows
+        page = log.events(page.cursor, whose, types=[EventType.CONTEXT_COMPACTED], limit=_PAGE)
+    first_ns, end_ns = selection.window
+    return [event for event in found if first_ns <= event.timestamp_ns < end_ns and selection.has_tags(event.tags)]
+
+
+def _advice(  # noqa: PLR0917  # what is looked at, and by what
+    session_id: str,
+    sums: SumRow | Totals,
+    all_steps: Sequence[Step],
+    events: Sequence[Event],
+    book: PriceBook,
+    to_models: Sequence[str],
+) -> Advice:
+    steps = [step for step in all_steps if not step.kind]
     known = [step for step in steps if step.cost_nanousd is not None]
     caching = caching_lines(step for step in steps if step.source != SUBSCRIPTION)
-    input_tokens, cached_tokens = state.metrics.input_tokens, state.metrics.cache_read_tokens
+    input_tokens, cached_tokens = sums.input_tokens, sums.cache_read_tokens
     return Advice(
-        session_id=state.session_id,
-        cost_nanousd=state.metrics.cost_nanousd,
-        notional_nanousd=state.metrics.notional_nanousd,
+        session_id=session_id,
+        cost_nanousd=sums.cost_nanousd,
+        notional_nanousd=sums.notional_nanousd,
         cache_hit_ratio=round(cached_tokens / input_tokens, 4) if input_tokens else 0.0,
         cached_tokens=cached_tokens,
         cache_saved_nanousd=sum(line.saved_nanousd for line in caching),
         caching=caching,
         compression=_compression([event for event in events if isinstance(event, ContextCompacted)]),
-        pruning=_prunings(log.carried_results(state.session_id)),
         could_downgrade=_downgrades(known, book, to_models),
         batching=_batchings(known, book),
         left_out_calls=len(steps) - len(known),
-        pruned_calls=max(state.metrics.llm_calls - len(steps), 0),
+        pruned_calls=max(sums.llm_calls - len(steps), 0),
         snapshot=book.snapshot,
     )
 

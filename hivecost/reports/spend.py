@@ -1,24 +1,29 @@
-"""Who spent what: by time, agent, user, organisation, model or provider."""
+"""Who spent what: by time, and by whatever a turn is known by."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from functools import reduce
-from operator import add
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from hivecost.backends import Place, read_place
 from hivecost.clock import SYSTEM_CLOCK
-from hivecost.errors import ConfigError
 from hivecost.events import Totals
 from hivecost.ledger import LedgerReader
-from hivecost.log import Filter, LogReader
-from hivecost.log.instants import Moment
+from hivecost.log import LogReader, SumRow
 from hivecost.log.records import SpendRow
-from hivecost.log.rows import PERIOD_DIMENSIONS
-from hivecost.log.spend import spend_rows, spend_window
-from hivecost.reports.budgets import InDoubt, in_doubt_of
+from hivecost.log.rows import PERIOD_DIMENSIONS, Filter
+from hivecost.log.spend import require_groups
+from hivecost.reports.budgets import InDoubt
+from hivecost.reports.gaps import Gaps, find_gaps
+from hivecost.reports.selection import Selection, folded, others_last, select, total
+
+
+class SpendLine(SpendRow, frozen=True, kw_only=True):
+    """The sums of one group, and its part of the whole."""
+
+    #: Its cost by that of all groups; 0 where nothing has a known cost.
+    share: float
 
 
 class SpendReport(msgspec.Struct, frozen=True, kw_only=True):
@@ -27,9 +32,15 @@ class SpendReport(msgspec.Struct, frozen=True, kw_only=True):
     by: list[str]
     #: Whose clocks say when an hour, a day, a week or a month begins.
     timezone: str
+    #: From when until when, on these clocks; "" for the beginning of the log, and for now.
+    since: str
+    until: str
     #: Periods in their order, in each of them what cost most first.
-    rows: list[SpendRow]
+    rows: list[SpendLine]
     total: Totals
+    #: How many values are added up in rows called `(other)`.
+    others: int
+    gaps: Gaps
     #: What is in doubt in this folder, whenever it was and whosever; None: nothing is.
     in_doubt: InDoubt | None = None
 
@@ -38,43 +49,64 @@ async def load_spend(
     place: Place,
     *,
     by: Sequence[str],
-    since: Moment | None = None,
-    until: Moment | None = None,
-    timezone: str = "UTC",
+    since: str | None = None,
+    until: str | None = None,
+    during: str | None = None,
+    timezone: str | None = None,
     agent: str | None = None,
     user: str | None = None,
     org: str | None = None,
     model: str | None = None,
+    tags: Mapping[str, Sequence[str]] | None = None,
+    top: int | None = None,
 ) -> SpendReport:
-    """Return what was spent from `since` up to `until` (a date: its whole day in `timezone`), by the groups `by`.
+    """Return what was spent from the beginning of `since` to the end of `until`, by the groups `by`.
 
-    Raise ConfigError for groups, dates and time zones that are none, and StoreErrors.
+    Raise ConfigError for groups, spans and time zones that are none, and StoreErrors.
     """
-    if len(set(by)) < len(by) or not by:
-        raise ConfigError("by", "groups, each named once, such as day,user", got=",".join(by))
-    window = spend_window(by, since, until, timezone)
-    wanted = Filter(model=model, agent=agent, user=user, org=org)
-
-    def report(log: LogReader, ledger: LedgerReader) -> SpendReport:
-        rows = spend_rows(log, by, window, timezone, wanted)
-        return _report(by, timezone, rows, in_doubt_of(ledger, SYSTEM_CLOCK.now_ns()))
-
-    return await read_place(place, report)
-
-
-def _report(by: Sequence[str], timezone: str, rows: list[SpendRow], in_doubt: InDoubt | None) -> SpendReport:
-    in_time = _places(rows, [name for name in by if name in PERIOD_DIMENSIONS])
-    rows.sort(key=lambda row: (*in_time(row), -row.cost_nanousd))
-    sums = (Totals(**{name: getattr(row, name) for name in Totals.__struct_fields__}) for row in rows)
-    total = reduce(add, sums, Totals())
-    return SpendReport(by=list(by), timezone=timezone, rows=rows, total=total, in_doubt=in_doubt)
+    selection = select(
+        SYSTEM_CLOCK.now_ns(),
+        since=since,
+        until=until,
+        during=during,
+        timezone=timezone,
+        filter=Filter(model=model, agent=agent, user=user, org=org),
+        tags=tags,
+    )
+    return await read_place(place, lambda log, ledger: spend_report(log, ledger, selection, by, top=top))
 
 
-def _places(rows: Sequence[SpendRow], periods: Sequence[str]) -> Callable[[SpendRow], tuple[int, ...]]:
-    """Return a function that gives a row's place in time by each period, in the order of the rows."""
-    places = {name: {label: place for place, label in enumerate(_distinct(rows, name))} for name in periods}
-    return lambda row: tuple(places[name][row.group[name]] for name in periods)
+def spend_report(
+    log: LogReader, ledger: LedgerReader, selection: Selection, by: Sequence[str], *, top: int | None = None
+) -> SpendReport:
+    """Return what a selection spent, by groups; of their values the dearest `top`. Raise ConfigError, StoreErrors."""
+    require_groups(by)
+    periods = [name for name in by if name in PERIOD_DIMENSIONS]
+    names = [*periods, *(name for name in by if name not in periods)]
+    found = selection.sums(log, names)
+    whole = total(found)
+    rows, others = folded(found, top, periods=len(periods))
+    in_time = {label: place for place, label in enumerate(dict.fromkeys(row.group[: len(periods)] for row in found))}
+    rows.sort(key=lambda row: (in_time[row.group[: len(periods)]], *others_last(row)))
+    gaps = find_gaps(log, ledger, selection, whole, by)
+    return SpendReport(
+        by=list(by),
+        timezone=selection.timezone,
+        since=selection.first,
+        until=selection.end,
+        rows=[_line(row, names, by, whole) for row in rows],
+        total=Totals(*whole[1:]),
+        others=others,
+        gaps=gaps,
+        in_doubt=gaps.in_doubt,
+    )
 
 
-def _distinct(rows: Iterable[SpendRow], name: str) -> Iterable[str]:
-    return dict.fromkeys(row.group[name] for row in rows)
+def _line(row: SumRow, names: Sequence[str], by: Sequence[str], whole: SumRow) -> SpendLine:
+    values = dict(zip(names, row.group, strict=True))
+    return SpendLine(*row[1:], group={name: values[name] for name in by}, share=share_of(row, whole))
+
+
+def share_of(row: SumRow, whole: SumRow) -> float:
+    """Return the cost of a row by that of the whole; 0 where nothing has a known cost."""
+    return row.cost_nanousd / whole.cost_nanousd if whole.cost_nanousd else 0.0

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 
 from hivecost.errors import ConfigError
+from hivecost.plain_text import encodable
 from hivecost.runtime.specs import GraphSpec, read_spec
 from hivecost.subscribers import RunawayRules
+
+_TAGS_MAX: Final = 8
+TAGS_EXPECTED: Final = "the names of eight tags at most, in a list"
 
 
 class RuntimeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -37,6 +41,8 @@ class RuntimeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     #: While the runtime runs, `sys.setswitchinterval` of the whole process is at most this; None leaves it alone.
     #: 0.0005 has turns logged sooner where agents compute in threads or on the event loop.
     switch_interval_s: float | None = None
+    #: The tags that reports go by, eight at most: the log keeps sums by them, beside the first that turns have.
+    summed_tags: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.runaway not in ("warn", "throttle", "cancel", "off"):
@@ -48,10 +54,19 @@ class RuntimeConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
         interval_s = self.switch_interval_s
         if interval_s is not None and not (isinstance(interval_s, int | float) and 1e-6 <= interval_s <= 1):
             raise ConfigError("config.switch_interval_s", "seconds from 0.000001 to 1, or None", got=interval_s)
+        if not are_tags(self.summed_tags):
+            raise ConfigError("config.summed_tags", TAGS_EXPECTED, got=self.summed_tags)
         if not isinstance(self.graph, GraphSpec | None):
             raise ConfigError("config.graph", "a GraphSpec, or a dict of one", got=self.graph)
         if not isinstance(self.runaway_rules, RunawayRules):
             raise ConfigError("config.runaway_rules", "RunawayRules, or a dict of them", got=self.runaway_rules)
+
+
+def are_tags(names: object) -> bool:
+    """Return whether these are names of tags that sums can be kept by."""
+    if not isinstance(names, list | tuple) or len(names) > _TAGS_MAX:
+        return False
+    return all(isinstance(name, str) and name and encodable(name) == name for name in names)
 
 
 def read_config(given: RuntimeConfig | Mapping[str, Any] | None) -> RuntimeConfig:

@@ -15,6 +15,9 @@ cancel_grace_s = 10
 [runaway]
 repeats = 40
 
+[reports]
+tags = ["feature"]      # the log keeps sums by these
+
 [graph.loop_config]
 max_history_tokens = 128_000
 
@@ -39,7 +42,7 @@ import msgspec
 from hivecost.errors import ConfigError
 from hivecost.ledger import Budget
 from hivecost.pricing import PriceBook
-from hivecost.runtime.config import RuntimeConfig
+from hivecost.runtime.config import TAGS_EXPECTED, RuntimeConfig, are_tags
 from hivecost.runtime.loop_config import LoopConfig
 from hivecost.runtime.specs import GraphSpec, NodeSpec, read_spec
 from hivecost.subscribers import RunawayRules
@@ -47,9 +50,9 @@ from hivecost.toml_document import KeyPath, TomlDocument
 
 _PRICES: Final[tuple[str, ...]] = ("prices", "aliases")
 _DATA: Final = "data"
-_KEYS: Final = (_DATA, "budget", "runtime", "graph", "runaway", *_PRICES)
+_KEYS: Final = (_DATA, "budget", "runtime", "graph", "runaway", "reports", *_PRICES)
 #: What a RuntimeConfig has, and the file in tables of their own.
-_ELSEWHERE: Final = ("runaway_rules", "graph")
+_ELSEWHERE: Final = ("runaway_rules", "graph", "summed_tags")
 _Spec = TypeVar("_Spec", bound=msgspec.Struct)
 
 
@@ -81,7 +84,8 @@ def read_config_file(path: str | os.PathLike[str]) -> ConfigFile:
     rules = _read_table(document, "runaway", RunawayRules, RunawayRules.__struct_fields__)
     known = [name for name in RuntimeConfig.__struct_fields__ if name not in _ELSEWHERE]
     runtime = _read_table(document, "runtime", RuntimeConfig, known)
-    runtime = msgspec.structs.replace(runtime, runaway_rules=rules, graph=_read_graph(document))
+    graph, tags = _read_graph(document), _read_tags(document)
+    runtime = msgspec.structs.replace(runtime, runaway_rules=rules, graph=graph, summed_tags=tags)
     data = document.values.get(_DATA, "")
     if not isinstance(data, str):
         raise document.error((_DATA,), "the path of a folder, or a URL, in quotes", got=data)
@@ -105,6 +109,17 @@ def _read_table(document: TomlDocument, name: str, spec_type: type[_Spec], known
         raise document.error((name,), f"a table [{name}]", got=values)
     document.require_keys((name,), values, known)
     return _read(document, (name,), spec_type, values)
+
+
+def _read_tags(document: TomlDocument) -> tuple[str, ...]:
+    table = document.values.get("reports", {})
+    if not isinstance(table, dict):
+        raise document.error(("reports",), "a table [reports]", got=table)
+    document.require_keys(("reports",), table, ("tags",))
+    tags = table.get("tags", [])
+    if not are_tags(tags):
+        raise document.error(("reports", "tags"), TAGS_EXPECTED, got=tags)
+    return tuple(tags)
 
 
 def _read_graph(document: TomlDocument) -> GraphSpec | None:

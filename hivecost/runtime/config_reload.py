@@ -64,7 +64,7 @@ def _waiting(in_force: ConfigFile, fresh: ConfigFile) -> Iterator[str]:
         if fields:
             yield f'budget "{name}": {", ".join(fields)}'
     for field in _differing(in_force.runtime, fresh.runtime):
-        yield "[runaway]" if field == "runaway_rules" else f"[runtime] {field}"
+        yield {"runaway_rules": "[runaway]", "summed_tags": "[reports]"}.get(field, f"[runtime] {field}")
     for table in ("prices", "aliases"):
         if in_force.prices.get(table) != fresh.prices.get(table):
             yield f"[{table}]"

@@ -37,6 +37,7 @@ class OwnPlugins:
         self.watcher = BudgetWatcher(watched, is_logged=self.writes_a_log, prices=prices)
         self._rack = rack
         self._backend = backend
+        self._summed_tags = config.summed_tags
         if config.log:
             rack.register(self.log)
         rack.register(self.usage)
@@ -71,9 +72,21 @@ class OwnPlugins:
     async def record_budgets(self, hard: Iterable[Budget], clock: Clock) -> None:
         """Keep what the budgets are beside what is spent on them, for those who only look at the log."""
         budgets = (*hard, *self.watcher.accounts.budgets.values())
-        if not budgets or not self.writes_a_log() or self.log.error is not None:
+        if not budgets or not self._has_log():
             return
         try:
             await self._backend.writer(clock=clock).define(budgets, clock.now_ns())
         except StoreError as error:
             _log.error("`hivecost budget status` will not know these budgets: %s", error)
+
+    async def name_tags(self, clock: Clock) -> None:
+        """Have sums kept by the tags of the configuration."""
+        if not self._summed_tags or not self._has_log():
+            return
+        try:
+            await self._backend.writer(clock=clock).sum_tags(self._summed_tags)
+        except StoreError as error:
+            _log.error("what is asked by tags %s is read turn by turn: %s", ", ".join(self._summed_tags), error)
+
+    def _has_log(self) -> bool:
+        return self.writes_a_log() and self.log.error is None

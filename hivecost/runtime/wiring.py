@@ -102,6 +102,7 @@ class Wiring:
                 try:
                     await self.rack.start(plugin_tasks)
                     await self._record_budgets()
+                    await self.own.name_tags(self._clock)
                     failure = self.own.unwatched_budgets()
                     if failure is None:
                         async with self.executions.hosted():

@@ -71,10 +71,9 @@ class CostReporter:
             case BudgetWarning():
                 self._warn(event)
             case BudgetExceeded():
-                self._write(
-                    f"■ {event.agent_id}: budget {event.budget!r} is spent: "
-                    f"{_share(event.used, event.limit, event.unit)}; {_DONE.get(event.action, event.action)}"
-                )
+                title = "BUDGET EXCEEDED" if event.used > event.limit else "Budget spent"
+                share, done = _share(event.used, event.limit, event.unit), _DONE.get(event.action, event.action)
+                self._write(f"■ {title}: {share} ({event.agent_id}, budget {event.budget!r}); {done}")
                 if event.action in _ENDING:
                     self._explained[event.execution_id] = event.budget
                     if len(self._explained) > EXPLAINED_MAX:  # an execution had ended before, and ends no more
@@ -91,8 +90,8 @@ class CostReporter:
         """
         if event.used > event.limit:
             return
-        share = f"{100 * event.used // max(event.limit, 1)}% of budget {event.budget!r} used"
-        line = f"▲ {event.agent_id}: {share}: {_share(event.used, event.limit, event.unit)}"
+        share = f"{_share(event.used, event.limit, event.unit)} ({100 * event.used / max(event.limit, 1):.1f}%)"
+        line = f"▲ Budget warning: {share} ({event.agent_id}, budget {event.budget!r})"
         if line != self._last_warning:
             self._write(line)
         self._last_warning = line
@@ -118,5 +117,5 @@ def _execution_line(event: ExecutionCompleted, explained: str) -> str:
 
 def _share(used: int, limit: int, unit: str) -> str:
     if unit == "usd":
-        return f"{format_usd(used)} of {format_usd(limit)}"
-    return f"{used:,} of {limit:,} {unit}"
+        return f"{format_usd(used)} / {format_usd(limit)}"
+    return f"{used:,} / {limit:,} {unit}"

@@ -13,10 +13,13 @@ from types import MappingProxyType
 from typing import Any, Final, Literal, get_args
 
 from hivecost.attribute_names import fields_of
-from hivecost.clock import to_datetime
+from hivecost.clock import SYSTEM_CLOCK, Clock, to_datetime
 from hivecost.errors import ConfigError
 from hivecost.events import EventType, LLMTurnComplete, Totals
 from hivecost.forking import tell_children
+from hivecost.ledger.amounts import USDAmount
+from hivecost.log.statistics import Statistics, statistics_of
+from hivecost.money import to_nanousd
 from hivecost.plugin import Dimension, PluginHost
 
 DIMENSIONS: Final[tuple[str, ...]] = get_args(Dimension)
@@ -35,7 +38,9 @@ class UsageAggregator:
 
     name = "usage-aggregator"
 
-    def __init__(self, *, values_max: int = VALUES_MAX) -> None:
+    def __init__(self, *, values_max: int = VALUES_MAX, clock: Clock = SYSTEM_CLOCK) -> None:
+        self._clock = clock
+        self._since_ns = clock.now_ns()
         #: What was added and is not counted yet; whoever has the lock counts it, so that adding waits for nobody.
         self._arrived: deque[list[LLMTurnComplete]] = deque()
         self._lock = threading.RLock()
@@ -149,6 +154,25 @@ class UsageAggregator:
     ) -> list[tuple[str, Totals]]:
         """Return the `n` values with the most cost, tokens or calls, the greatest first."""
         return sorted(self.by(dimension).items(), key=lambda item: (-getattr(item[1], key), item[0]))[:n]
+
+    def statistics(self, *, budget_limit_usd: USDAmount | None = None) -> Statistics:
+        """Return calls, tokens and cost in all, by agent and by model, since it was made or reset.
+
+        `breakdown_text` makes them text. Raise ConfigError for a limit that is no amount.
+        """
+        limit = None if budget_limit_usd is None else to_nanousd(budget_limit_usd, key="budget_limit_usd")
+        with self._lock:
+            agents, models = self.by("agent"), self.by("model")
+            duration_s = (self._clock.now_ns() - self._since_ns) / 10**9
+            return statistics_of(self._total, agents, models, limit_nanousd=limit, duration_s=duration_s)
+
+    def reset(self) -> None:
+        """Forget all that was counted, and count on."""
+        with self._lock:
+            self._count(everything=True)
+            self._total, self._forgotten, self._turns, self._since_ns = _NOTHING, 0, 0, self._clock.now_ns()
+            for sums in self._sums.values():
+                sums.clear()
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything, as plain numbers: `total`, then `by_agent`, `by_model` and so on."""

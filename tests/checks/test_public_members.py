@@ -34,7 +34,7 @@ SHOWN = {
     "bus": "aclose drain publish publish_nowait statistics subscribe unsubscribe wait_for",
     "plugins": "",
     "attached": "error plugin status wait_ready",
-    "usage": "add as_dict attached by forgotten name top total",
+    "usage": "add as_dict attached by forgotten name top total reset statistics",
     "budgets": """configure freeze has in_doubt raise_limit resolve set_limit status unfreeze unset_limit""",
     "ledger": """budgets changes charge close_timeout_s configure forget_execution freeze in_doubt limit_in_force open
         raise_limit remaining reserve reserve_nowait resolve set_limit status unfreeze unset_limit""",

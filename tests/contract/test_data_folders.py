@@ -129,11 +129,12 @@ async def test_a_migration_that_is_killed_goes_on_where_it_was(old):
     boot(base_path, boot_id())
     with closing(sqlite3.connect(base_path / "hivecost.db")) as log:
         (version,) = log.execute("PRAGMA user_version").fetchone()
-    for number in range(version + 1, schema.latest_version() + 1):
+    for number in (number for number, _ in schema.migrations() if number > version):
         done = subprocess.run([sys.executable, "-c", DIES_IN, base_path, str(number)], check=False)
         assert done.returncode == -signal.SIGKILL
         with closing(sqlite3.connect(base_path / "hivecost.db")) as log:
-            assert log.execute("PRAGMA user_version").fetchone() == (number - 1,)
+            assert log.execute("PRAGMA user_version").fetchone() == (version,)
+        version = number
     assert not differing(read["ledger"], await reading.read_ledger(base_path))
     assert not differing(without_local_times(read["log"]), without_local_times(await reading.read_log(base_path)))
 

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from hivecost.backends.sqlite import SQLiteLogReader, Store
 from hivecost.backends.sqlite.log_state import SQLiteLogState
-from hivecost.log import ALWAYS, EVERYTHING, LatencyRow, Page, Window
+from hivecost.log import ALWAYS, EVERYTHING, CostRow, LatencyRow, Page, Window
 from hivecost.log.periods import QUARTER_HOUR_NS
 from hivecost.log.records import RepricedTotals
 
@@ -233,6 +233,12 @@ class RoundsToDoublings(Wrong):
         return [LatencyRow(row.model, row.bucket // 8 * 8, row.calls) for row in super().latencies(window, filter)]
 
 
+@caught_by("test_costs_are_counted_in_buckets")
+class RoundsCostsToDoublings(Wrong):
+    def costs(self, window=ALWAYS, filter=EVERYTHING):
+        return [CostRow(row.model, row.bucket // 8 * 8, row.calls) for row in super().costs(window, filter)]
+
+
 @caught_by("test_alerts_are_the_newest_first")
 class HearsAlertsAlone(Wrong):
     def alerts(self, *, limit=50):
@@ -263,6 +269,12 @@ class SaysNothingOfWhatItPruned(Store):
 class KeepsNoRepricings(Store):
     async def reprice(self, repricings):
         """Nothing is kept."""
+
+
+@caught_by("test_sums_are_kept_by_tags_that_are_named")
+class NamesNoTags(Store):
+    async def sum_tags(self, names):
+        """The first that turns have are enough."""
 
 
 @caught_by("test_budgets_are_as_they_were_written_down_last")

@@ -23,11 +23,11 @@ def shown(base_path):
 
 def test_the_demo_shows_what_it_promises(shown, base_path):
     """A runaway is stopped, a customer's last call is never sent, a sub-agent is bound; what is offered works."""
-    assert "■ runaway: budget 'per run' is spent: $0.0516 of $0.0500; the execution is cancelled" in shown
+    assert "■ BUDGET EXCEEDED: $0.0516 / $0.0500 (runaway, budget 'per run'); the execution is cancelled" in shown
     assert "■ runaway: cancelled, 6 calls," in shown
     assert "■ support: cancelled, 3 calls, 7,980 tokens, $0.0258" in shown
     assert "Total     $0.1337   16 calls" in shown
-    assert "■ scout: budget 'cap of lead' is spent: $0.0172 of $0.0200; the next turn is refused" in shown
+    assert "■ Budget spent: $0.0172 / $0.0200 (scout, budget 'cap of lead'); the next turn is refused" in shown
     assert "✔ lead: completed" in shown
     assert "Unpriced  1 call, missing from the total: no price is known for model 'our-finetuned-llama'" in shown
     ticks = [line for line in shown.splitlines() if line.startswith("  ")]
@@ -36,7 +36,7 @@ def test_the_demo_shows_what_it_promises(shown, base_path):
     offered = [shlex.split(line.partition(":  ")[2])[1:] for line in shown.splitlines()[-3:]]
     again, who, left = (run(*command) for command in offered)
     assert again.strip() in shown
-    assert [line.split()[:2] for line in who.splitlines()[2:5]] == [
+    assert [line.split()[:2] for line in who.splitlines()[4:7]] == [
         ["bob", "runaway"],
         ["eve", "support"],
         ["ada", "researcher"],

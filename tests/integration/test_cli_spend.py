@@ -100,14 +100,15 @@ def turns(base_path):
 def test_it_reads_well(turns, spend):
     """What cost most comes first, what has no price is no $0, and the total says how much is missing."""
     shown = [line.split() for line in spend("--by", "model").splitlines() if line.strip()]
-    assert shown[0] == ["Model", "Calls", "Tokens", "in", "Tokens", "out", "Cached", "Cost", "Unpriced"]
-    assert shown[2:] == [
-        ["big", "2", "2,021", "209", "0", "$0.0092", "0"],
-        ["small", "2", "2,035", "215", "0", "$0.00047", "0"],
-        ["nobody-knows", "2", "2,049", "221", "0", "unknown", "2"],
-        ["Total", "6", "6,105", "645", "0", "$0.0097", "2"],
-        ["2", "calls", "without", "a", "known", "cost:", "missing", "from", "the", "sums."],
+    assert shown[0][:5] == ["Spend,", "the", "beginning", "to", "now"]
+    assert shown[1] == ["Model", "Calls", "In", "Out", "Cached", "Cost", "Share", "Unpriced"]
+    assert shown[3:7] == [
+        ["big", "2", "2,021", "209", "0", "$0.009198", "95.1", "%", "0"],
+        ["small", "2", "2,035", "215", "0", "$0.000469", "4.9", "%", "0"],
+        ["nobody-knows", "2", "2,049", "221", "0", "unpriced", "0.0", "%", "2"],
+        ["Total", "6", "6,105", "645", "0", "$0.009667", "100.0", "%", "2"],
     ]
+    assert " ".join(shown[7]) == "2 of 6 calls without a known cost: missing from the sums: nobody-knows."
 
 
 def test_a_spreadsheet_gets_exact_amounts_and_none_for_what_is_unknown(turns, spend):
@@ -178,7 +179,9 @@ def test_it_can_be_narrowed(turns, spend):
 def test_nothing_is_said_to_be_nothing(turns, base_path, spend):
     """A time without turns is no fault, and a spreadsheet still gets its line of names."""
     later = ("--since", "2030-01-01")
-    assert spend(*later) == f"Nothing was spent in {base_path} in that time.\n"
+    assert spend(*later, "--timezone", "UTC") == (
+        f"Nothing was spent in {base_path} in that time: 2030-01-01 00:00 to now (UTC).\n"
+    )
     assert spend("--csv", *later).startswith("day,user,cost_usd,llm_calls,")
     assert json.loads(spend("--json", *later))["total"]["llm_calls"] == 0
 

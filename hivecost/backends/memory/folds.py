@@ -11,17 +11,23 @@ from typing import Final, NamedTuple
 import msgspec
 
 from hivecost.attribute_names import FIELD_OF
-from hivecost.errors import ConfigError
-from hivecost.events import ContextCompacted, Event, ExecutionCompleted, ExecutionStarted, LLMTurnComplete, Totals
-from hivecost.log import DIMENSIONS, SUM_NAMES, SumRow, Window
+from hivecost.backends.asking import checked_dimensions
+from hivecost.events import (
+    ChargeSettled,
+    ContextCompacted,
+    Event,
+    ExecutionCompleted,
+    ExecutionStarted,
+    LLMTurnComplete,
+    Totals,
+)
+from hivecost.log import SUM_NAMES, SumRow, Window
 from hivecost.log.contexts import CARRIED_NAMES, COMPACTION_NAMES, CarriedTotals, CompactionTotals
 from hivecost.log.instants import find_zone, local_iso
-from hivecost.log.logged_turns import COLUMNS, to_step
 from hivecost.log.periods import QUARTER_HOUR_NS, period_labels
 from hivecost.log.records import Run, SessionMetrics, SessionState, SessionTimestamps
-from hivecost.log.rows import EVENT_ATTRIBUTES, PERIOD_DIMENSIONS
-from hivecost.log.steps import Step
-from hivecost.log.turn_rows import TURN_COLUMNS, prompt_json, turn_row
+from hivecost.log.rows import EVENT_ATTRIBUTES, PERIOD_DIMENSIONS, TAG
+from hivecost.log.turn_rows import CHARGE
 
 #: Field of a Filter, and dimension → where an event has it; a turn has more of them.
 OF_EVENTS: Final = {name: attrgetter(FIELD_OF[name]) for name in EVENT_ATTRIBUTES}
@@ -41,6 +47,7 @@ _VALUES: Final[Mapping[str, Callable[[LLMTurnComplete], str]]] = {
     **OF_TURNS,
     "tags": lambda turn: _to_json(turn.tags).decode() if turn.tags else "{}",
     "reason": _reason,
+    "kind": lambda turn: CHARGE if type(turn) is ChargeSettled else "",
     "answered_model": attrgetter("model"),
     "answered_provider": attrgetter("provider"),
     **{name: attrgetter(name) for name in ("asked_model", "resolved_model", "resolved_provider")},
@@ -53,13 +60,19 @@ class Counted(NamedTuple):
     at_ns: int
     turn: LLMTurnComplete
     is_pruned: bool
+    #: Of its execution.
+    entry_point: str
 
     def value(self, dimension: str) -> str:
         """Return what it has in a dimension that is no period."""
         if dimension == "pruned":
             return "yes" if self.is_pruned else ""
-        if dimension in ("execution", "reason") and self.is_pruned:
+        if dimension in ("execution", "reason", "entry_point", "kind") and self.is_pruned:
             return ""
+        if dimension == "entry_point":
+            return self.entry_point
+        if dimension.startswith(TAG):
+            return self.turn.tags.get(dimension.removeprefix(TAG), "")
         return _VALUES[dimension](self.turn)
 
     def group(self, dimensions: Sequence[str], zone: tzinfo) -> tuple[str, ...]:
@@ -69,15 +82,9 @@ class Counted(NamedTuple):
         return tuple(labels[name] if name in labels else self.value(name) for name in dimensions)
 
 
-def require_dimensions(dimensions: Sequence[str]) -> None:
-    """Raise ConfigError for one that is none, and for one that is named twice."""
-    if not {*dimensions} <= {*DIMENSIONS} or len({*dimensions}) < len(dimensions):
-        raise ConfigError("dimensions", f"some of {', '.join(DIMENSIONS)}, each once", got=",".join(dimensions))
-
-
 def grouped_sums(counted: Iterable[Counted], dimensions: Sequence[str], window: Window, zone: str) -> list[SumRow]:
     """Return the sums of a `LogReader` over turns. Raise ConfigError."""
-    require_dimensions(dimensions)
+    checked_dimensions(dimensions)
     in_zone = UTC if zone == "UTC" else find_zone(zone)
     periods = tuple(name for name in dimensions if name in PERIOD_DIMENSIONS)
     values = [name for name in dimensions if name not in PERIOD_DIMENSIONS]
@@ -200,10 +207,3 @@ def sums_of(turns: Sequence[LLMTurnComplete]) -> dict[str, int]:
     """Return what turns add up to, by the names of Totals."""
     totals = reduce(Totals.plus, turns, Totals())
     return {name: getattr(totals, name) for name in SUM_NAMES}
-
-
-def step_of(turn: LLMTurnComplete) -> Step:
-    """Return a turn as a log keeps it."""
-    row = dict(zip(TURN_COLUMNS, turn_row(turn), strict=True))
-    row["prompt"] = None if turn.prompt is None else prompt_json(turn.prompt)
-    return to_step([row[name] for name in COLUMNS.split(", ")])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC
@@ -11,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from msgspec.structs import replace
 
-from hivecost.backends.asking import checked_alerts, checked_limit, cursor_of, place_of
+from hivecost.backends.asking import checked_alerts, checked_dimensions, checked_limit, cursor_of, place_of
 from hivecost.backends.memory.folds import (
     OF_EVENTS,
     OF_TURNS,
@@ -19,10 +20,8 @@ from hivecost.backends.memory.folds import (
     carried_totals,
     compaction_totals,
     grouped_sums,
-    require_dimensions,
     run_of,
     state_of,
-    step_of,
     sums_of,
 )
 from hivecost.backends.memory.ledger import Place
@@ -34,15 +33,18 @@ from hivecost.log import (
     ALWAYS,
     EVERYTHING,
     AccountRow,
+    CostRow,
     Filter,
     LatencyRow,
     Page,
     SumRow,
     TurnSum,
     Window,
+    cost_bucket,
     latency_bucket,
 )
 from hivecost.log.contexts import CarriedTotals, CompactionTotals
+from hivecost.log.logged_turns import step_of
 from hivecost.log.periods import QUARTER_HOUR_NS
 from hivecost.log.records import BudgetDefinition, NodeTotals, Pruned, RepricedTotals, Repricing, Run, SessionState
 from hivecost.log.steps import Step
@@ -72,6 +74,7 @@ class MemoryLog:
         #: The last one of each turn.
         self._repricings: dict[str, Repricing] = {}
         self._definitions: dict[str, BudgetDefinition] = {}
+        self._summed_tags: set[str] = set()
 
     # -- writing
 
@@ -118,6 +121,11 @@ class MemoryLog:
                 )
             self._changes += 1
 
+    def sum_tags(self, names: Sequence[str]) -> None:
+        """Note these tags: all sums are folds, by any tag."""
+        with self._lock:
+            self._summed_tags |= {*names}
+
     def delete(self, session_id: str) -> bool:
         """Take a session out of everything; False where nothing was logged of it."""
         with self._lock:
@@ -136,6 +144,7 @@ class MemoryLog:
         with self._lock:
             view._take(self._events, self._changes, self._pruned_before_ns)
             view._repricings, view._definitions = dict(self._repricings), dict(self._definitions)
+            view._summed_tags = {*self._summed_tags}
         yield view
 
     def _take(self, events: Sequence[tuple[int, Event]], changes: int, pruned_before_ns: int) -> None:
@@ -215,14 +224,20 @@ class MemoryLog:
         return carried_totals(self._of_session(session_id))
 
     def turn_sums(self, after: str = "", dimensions: Sequence[str] = (), *, limit: int = 200) -> Page[TurnSum]:
-        require_dimensions(dimensions)
+        checked_dimensions(dimensions)
         (last,) = place_of(after, "turns", int) if after else (0,)
         turns = [(number, turn) for number, turn in self._logged(LLMTurnComplete) if number > last]
+        entry_points = self._entry_points(dimensions)
         rows = tuple(
             TurnSum(
                 turn.event_id,
                 cursor_of("turns", number),
-                SumRow(Counted(turn.timestamp_ns, turn, is_pruned=False).group(dimensions, UTC), **sums_of([turn])),
+                SumRow(
+                    Counted(turn.timestamp_ns, turn, False, entry_points.get(_execution(turn), "")).group(
+                        dimensions, UTC
+                    ),
+                    **sums_of([turn]),
+                ),
             )
             for number, turn in turns[: checked_limit(limit)]
         )
@@ -251,15 +266,29 @@ class MemoryLog:
         *,
         until: str | None = None,
     ) -> list[SumRow]:
-        return grouped_sums(self._counted(filter, until), dimensions, window, zone)
+        entry_points = self._entry_points(dimensions)
+        return grouped_sums(self._counted(filter, until, entry_points), dimensions, window, zone)
 
     def latencies(self, window: Window = ALWAYS, filter: Filter = EVERYTHING) -> list[LatencyRow]:
-        counts: dict[tuple[str, int], int] = {}
-        for _, turn in self._matching(LLMTurnComplete, filter, OF_TURNS):
-            if turn.type is EventType.LLM_TURN_COMPLETE and window.first_ns <= turn.timestamp_ns < window.end_ns:
-                key = turn.counted_model, latency_bucket(turn.latency_ms)
-                counts[key] = counts.get(key, 0) + 1
+        calls = self._calls(window, filter)
+        counts = Counter((turn.counted_model, latency_bucket(turn.latency_ms)) for turn in calls)
         return [LatencyRow(*key, calls) for key, calls in sorted(counts.items())]
+
+    def costs(self, window: Window = ALWAYS, filter: Filter = EVERYTHING) -> list[CostRow]:
+        known = ((turn, turn.cost.nanousd) for turn in self._calls(window, filter) if turn.cost is not None)
+        counts = Counter((turn.counted_model, cost_bucket(nanousd)) for turn, nanousd in known if nanousd is not None)
+        return [CostRow(*key, calls) for key, calls in sorted(counts.items())]
+
+    def _calls(self, window: Window, filter: Filter) -> list[LLMTurnComplete]:
+        """Return the turns that are calls of a model."""
+        return [
+            turn
+            for _, turn in self._matching(LLMTurnComplete, filter, OF_TURNS)
+            if turn.type is EventType.LLM_TURN_COMPLETE and window.first_ns <= turn.timestamp_ns < window.end_ns
+        ]
+
+    def summed_tags(self) -> list[str]:
+        return sorted(self._summed_tags)
 
     def budgets(self) -> list[BudgetDefinition]:
         retired = {
@@ -336,18 +365,26 @@ class MemoryLog:
         matches = _matcher(filter, values)
         return [(number, event) for number, event in self._logged(kind) if matches(event)]
 
-    def _counted(self, filter: Filter, until: str | None = None) -> list[Counted]:
+    def _entry_points(self, dimensions: Sequence[str]) -> dict[tuple[str, str], str]:
+        """Return the entry point of each (session, execution), where it is asked for."""
+        runs = self._runs().values() if "entry_point" in dimensions else ()
+        return {(run.session_id, run.execution_id): run.entry_point for _, _, run in runs}
+
+    def _counted(
+        self, filter: Filter, until: str | None = None, entry_points: Mapping[tuple[str, str], str] | None = None
+    ) -> list[Counted]:
         """Return all turns that count: pruned ones at their quarter-hour's start, wherever the log ends."""
         matches = _matcher(filter, OF_TURNS)
         last = place_of(until, "turns", int)[0] if until else None if until is None else 0
-        counted = []
+        counted, entry_points = [], entry_points or {}
         for number, turn in self._all():
             if isinstance(turn, LLMTurnComplete) and matches(turn):
                 at_ns, is_pruned = turn.timestamp_ns, turn.timestamp_ns < self._pruned_before_ns
+                entry_point = entry_points.get(_execution(turn), "")
                 if is_pruned:
-                    counted.append(Counted(at_ns // QUARTER_HOUR_NS * QUARTER_HOUR_NS, turn, is_pruned))
+                    counted.append(Counted(at_ns // QUARTER_HOUR_NS * QUARTER_HOUR_NS, turn, is_pruned, entry_point))
                 elif last is None or number <= last:
-                    counted.append(Counted(at_ns, turn, is_pruned))
+                    counted.append(Counted(at_ns, turn, is_pruned, entry_point))
         return counted
 
     def _runs(self) -> dict[int, tuple[int, int | None, Run]]:
@@ -366,6 +403,10 @@ class MemoryLog:
                 of_sessions.setdefault(event.session_id, []).append(event)
         runs = list(self._runs().values())
         return {name: state_of(name, events, runs) for name, events in of_sessions.items()}
+
+
+def _execution(turn: LLMTurnComplete) -> tuple[str, str]:
+    return turn.session_id, turn.execution_id
 
 
 def _account_row(account: Account, ledger: Place) -> AccountRow:

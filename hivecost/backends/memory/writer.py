@@ -70,3 +70,7 @@ class MemoryWriter:
     async def define(self, budgets: Sequence[Budget], at_ns: int) -> None:
         await anyio.lowlevel.checkpoint()
         self._log.define(budgets, at_ns)
+
+    async def sum_tags(self, names: Sequence[str]) -> None:
+        await anyio.lowlevel.checkpoint()
+        self._log.sum_tags(names)

@@ -8,11 +8,11 @@ from hivecost.money import format_usd
 from hivecost.reports import Advice
 
 
-def render_advice(advice: Advice) -> None:
-    """Print what the session could save, each suggestion with its arithmetic."""
+def render_advice(advice: Advice, time: str = "") -> None:
+    """Print what the session, or the turns of a time, could save, each suggestion with its arithmetic."""
     console = report_console()
     cost = "cost unknown" if advice.left_out_calls and not advice.cost_nanousd else format_usd(advice.cost_nanousd)
-    console.print(f"\n[bold]What could be saved[/bold]  {safe(advice.session_id)}, {cost}\n")
+    console.print(f"\n[bold]What could be saved[/bold]  {safe(advice.session_id or time)}, {cost}\n")
     if advice.notional_nanousd:
         console.print(f"[bold]Notional[/bold]    {notional_note(advice.notional_nanousd)}; nothing to save there")
     verb = "saved" if advice.cache_saved_nanousd >= 0 else "cost more than it saved:"

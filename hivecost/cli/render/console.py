@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final
+from typing import Final, Literal
 
 from rich import box
 from rich.console import Console
@@ -18,10 +18,11 @@ _GAP: Final = "  "
 _PIPE_WIDTH: Final = 10_000
 
 
-def report_console() -> Console:
-    """Return the console of standard output; in a pipe nothing is folded or cut."""
-    console = Console(highlight=False)
-    return console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH)
+def report_console(*, color: bool = True) -> Console:
+    """Return the console of standard output; in a pipe nothing is folded or cut. Without `color` it has no styles."""
+    system: Literal["auto"] | None = "auto" if color else None
+    console = Console(highlight=False, color_system=system)
+    return console if console.is_terminal else Console(highlight=False, width=_PIPE_WIDTH, color_system=system)
 
 
 def safe(name: str) -> str:
@@ -50,12 +51,17 @@ def print_table(console: Console, table: Table) -> None:
     In a terminal that is too narrow every row becomes a few lines of headings and values instead, so that a cost is
     never the column that was cut off.
     """
-    if sum(map(_width, table.columns)) + len(_GAP) * (len(table.columns) - 1) > console.width:
+    if table_width(table) > console.width:
         for row in zip(*(column.cells for column in table.columns), strict=True):
             _print_stacked(console, [str(column.header) for column in table.columns], [str(cell) for cell in row])
     else:
         console.print(table)
     console.print()
+
+
+def table_width(table: Table) -> int:
+    """Return the width in cells that a table needs at least."""
+    return sum(map(_width, table.columns)) + len(_GAP) * (len(table.columns) - 1)
 
 
 def _width(column: Column) -> int:

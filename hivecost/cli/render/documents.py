@@ -5,20 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import unicodedata
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
 from hivecost.plain_text import is_control
 
-if TYPE_CHECKING:  # JSON of anything else needs no report
-    from hivecost.reports import SpendReport
-
-_SUMS: Final = (
-    *("llm_calls", "input_tokens", "output_tokens", "cache_read_tokens", "cache_write_tokens", "reasoning_tokens"),
-    *("cost_nanousd", "unpriced_calls", "invalid_calls", "estimated_calls", "charges", "charged_nanousd"),
-    "notional_nanousd",
-)
 #: What spreadsheets take for the beginning of a formula; the last three make them look at what comes next.
 _FORMULA_STARTS: Final = frozenset("=+-@\t\r\n")
 #: Letters without a width, and blanks: what stands behind them looks like the beginning.
@@ -30,20 +23,17 @@ def to_json(report: Any) -> str:
     return msgspec.json.format(msgspec.json.encode(report), indent=2).decode()
 
 
-def spend_csv(report: SpendReport) -> str:
-    """Return the groups as CSV with a line of names; amounts are exact, in USD and nano-USD, and empty where unknown.
+def to_csv(records: Sequence[Mapping[str, object]], columns: Sequence[str] = ()) -> str:
+    """Return records as CSV with a line of names: those of the first one, or `columns`; None is an empty cell.
 
     Names that strangers chose are no formulas: one that a spreadsheet would take for one begins with an apostrophe.
     """
     text = io.StringIO()
     lines = csv.writer(text, lineterminator="\n")
-    lines.writerow((*report.by, "cost_usd", *_SUMS))
-    for row in report.rows:
-        known = row.llm_calls + row.charges > row.unpriced_calls + row.invalid_calls
-        sums = {name: getattr(row, name) for name in _SUMS} | ({} if known else {"cost_nanousd": ""})
-        lines.writerow(
-            (*(_cell(row.group[name]) for name in report.by), f"{row.cost_usd:f}" if known else "", *sums.values())
-        )
+    lines.writerow(map(_cell, columns or (records[0] if records else ())))
+    for record in records:
+        values = record.values()
+        lines.writerow("" if value is None else _cell(value) if isinstance(value, str) else value for value in values)
     return text.getvalue()
 
 

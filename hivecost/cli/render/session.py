@@ -103,7 +103,8 @@ def render_sessions(sessions: Sequence[SessionState], place: Place, console: Con
         console.print(f"No sessions in {safe(str(place))}.")
         return
     headings = amount_headings(state.metrics for state in sessions)
-    table = report_table("Status", "Agent", "User", ids=("Session", "Started"), numbers=("Calls", "Tokens", *headings))
+    numbers = ("Runs", "Calls", "Tokens", *headings)
+    table = report_table("Status", "Agent", "User", ids=("Session", "Started"), numbers=numbers)
     for state in sessions:
         metrics = state.metrics
         table.add_row(
@@ -112,6 +113,7 @@ def render_sessions(sessions: Sequence[SessionState], place: Place, console: Con
             _status(state.status),
             safe(state.agent_id),
             safe(state.user_id),
+            f"{metrics.agent_runs:,}",
             f"{metrics.llm_calls:,}",
             f"{metrics.total_tokens:,}",
             *amounts(metrics, headings),

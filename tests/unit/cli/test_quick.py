@@ -14,7 +14,7 @@ import pytest
 import hivecost as hc
 from hivecost.backends.sqlite import Store
 from hivecost.cli import app, quick
-from hivecost.cli.dispatch import QUICK
+from hivecost.cli.direct import QUICK
 from hivecost.cli.help import COMMANDS
 from hivecost.clock import to_ns
 from hivecost.events import Cost, CostStatus
@@ -143,6 +143,16 @@ def test_today_in_a_terminal(hivecost, spent, held):
     assert any(line.split() == ["ours", "1", "100", "10", "0", "unpriced"] for line in out.splitlines())
     assert any(line.split() == ["Total", "4", "400", "40", "0", "$1.00"] for line in out.splitlines())
     assert "1 call without a known cost" in out
+
+
+def test_today_in_a_narrow_terminal(hivecost, spent, monkeypatch):
+    """Columns are left out before a row is broken, and no word is."""
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+    monkeypatch.setenv("COLUMNS", "30")
+    out = hivecost("today")[1]
+    assert any(line.split() == ["Total", "4", "$1.00"] for line in out.splitlines())
+    assert all(len(line) <= 32 for line in out.splitlines())
+    assert "known cost: missing" in " ".join(out.split())
 
 
 def test_today_is_that_of_the_zone(hivecost, spent):

@@ -11,7 +11,9 @@ import pytest
 
 import hivecost as hc
 from hivecost.backends.sqlite import SQLiteLogReader, Store
-from hivecost.cli.render import render_session, render_spend, to_json
+from hivecost.cli.render import render_session, to_json
+from hivecost.cli.render.sheet import render_sheet
+from hivecost.cli.spend import spend_sheet
 from hivecost.errors import SessionNotFoundError, StoreCorruptError
 from hivecost.events import Cost, CostStatus
 from hivecost.log.periods import QUARTER_HOUR_NS
@@ -246,8 +248,9 @@ async def test_money_in_doubt_is_said(make_runtime, base_path, capsys):
     assert "`hivecost budget doubts`); in this folder, whichever session it is of" in shown["In doubt"]
     assert "of it in doubt" in shown["Budget"]
     spent = await load_spend(base_path, by=["user"])
-    assert (spent.in_doubt.holds, spent.in_doubt.nanousd) == (2, 140_004_000)
-    render_spend(spent, base_path)
+    doubt = spent.gaps.in_doubt
+    assert (doubt.holds, doubt.nanousd) == (2, 140_004_000)
+    render_sheet(spend_sheet(spent, str(base_path)))
     assert "In doubt: 2 holds, $0.1400" in capsys.readouterr().out
 
 

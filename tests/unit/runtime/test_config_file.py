@@ -186,6 +186,27 @@ def test_any_budget_can_be_written_there(tmp_path_factory, tables, match_as_tabl
         assert document.error(("budget", place, key), "").file == f"{path}:{line}"
 
 
+def test_everything_may_stand_beside_prices(tmp_path, write):
+    """Nothing else that the file has is taken for the price of a model."""
+    path = write(
+        "data = 'spent'\n[[budget]]\nname = 'b'\nlimit = '$1'\n[runtime]\nlog = false\n[graph.loop_config]\n"
+        "max_history_tokens = 1000\n[runaway]\nrepeats = 9\n[reports]\ntags = ['feature']\n"
+        "[prices.m]\ninput = 3\noutput = 3\n[aliases]\nn = 'm'\n"
+    )
+    runtime = hc.AgentRuntime(tmp_path / "data", config=str(path))
+    assert runtime.prices.calculate_cost("n", 1_000_000, 0) == 3
+    assert runtime.config.summed_tags == ("feature",)
+
+
+@pytest.mark.anyio
+async def test_the_log_keeps_sums_by_the_tags_of_the_file(tmp_path, write):
+    """Beside those of the first that turns have."""
+    path = write("[reports]\ntags = ['feature', 'team']\n")
+    async with hc.AgentRuntime(tmp_path / "data", config=str(path)):
+        pass
+    assert open_backend(tmp_path / "data").reader().summed_tags() == ["feature", "team"]
+
+
 # -- what is wrong with it -------------------------------------------------------------------------------------------
 
 B = '[[budget]]\nname = "a"\nlimit = "$1"\n[[budget]]\n'
@@ -230,6 +251,9 @@ B = '[[budget]]\nname = "a"\nlimit = "$1"\n[[budget]]\n'
         ("runtime = 5", ":1: runtime: expected a table [runtime], got 5"),
         ("[runaway]\nrepeats = 1", ":2: runaway.repeats: expected a whole number, 2 or more, got 1"),
         ("[runaway]\nrepeat = 1", ":2: runaway.repeat: expected no such key, but some of repeats"),
+        ("reports = 5", ":1: reports: expected a table [reports], got 5"),
+        ("[reports]\ntag = []", ":2: reports.tag: expected no such key, but some of tags"),
+        ('[reports]\ntags = [""]', ":2: reports.tags: expected the names of eight tags at most, in a list"),
         ("[prices.m]\ninput = 1", ":1: prices.m.output: expected a price"),
         ("[aliases]\nm = 5", ":2: aliases.m: expected the name of a model, got 5"),
         ("a = 1\nb = ", ":2: config: expected valid TOML (Invalid value)"),
@@ -324,9 +348,10 @@ async def test_what_waits_for_a_restart_is_said_until_then(make, write):
     runtime = make("$0.01")
     write(
         '[[budget]]\nname = "b"\nlimit = "$5"\nwindow = "day"\nmode = "stop_after"\n'
-        "[runtime]\nlog = false\ncancel_grace_s = 3\n[runaway]\nrepeats = 9\n[prices.m]\ninput = 3\noutput = 3\n"
+        "[runtime]\nlog = false\ncancel_grace_s = 3\n[runaway]\nrepeats = 9\n[reports]\ntags = ['feature']\n"
+        "[prices.m]\ninput = 3\noutput = 3\n"
     )
-    waiting = ('budget "b": limit, window', "[runaway]", "[runtime] cancel_grace_s", "[prices]")
+    waiting = ('budget "b": limit, window', "[runaway]", "[runtime] cancel_grace_s", "[reports]", "[prices]")
     for _ in range(2):
         reload = await runtime.reload_config()
         assert reload == type(reload)(needs_restart=waiting)

@@ -52,11 +52,11 @@ async def test_warnings_stops_and_waits_have_lines(make_runtime):
             hc.BudgetExceeded(agent_id="a", budget="calls", used=3, limit=2, unit="calls", action="none")
         )
     warning, stop, end, wait, alert = lines
-    assert warning == "▲ spend: 80% of budget 'usd' used: $0.0400 of $0.0500"
-    assert stop == "■ spend: budget 'usd' is spent: $0.0600 of $0.0500; the execution is cancelled"
+    assert warning == "▲ Budget warning: $0.0400 / $0.0500 (80.0%) (spend, budget 'usd')"
+    assert stop == "■ BUDGET EXCEEDED: $0.0600 / $0.0500 (spend, budget 'usd'); the execution is cancelled"
     assert end == "■ spend: cancelled, 3 calls, 45,000 tokens, $0.0600 (BudgetExceededError)"
     assert wait == "… a: waited 1.5 s for turn-pacer"
-    assert alert == "■ a: budget 'calls' is spent: 3 of 2 calls; nothing is done about it"
+    assert alert == "■ BUDGET EXCEEDED: 3 / 2 calls (a, budget 'calls'); nothing is done about it"
 
 
 async def test_a_warning_says_how_far_the_account_is(make_runtime):
@@ -66,8 +66,10 @@ async def test_a_warning_says_how_far_the_account_is(make_runtime):
     runtime = make_runtime(plugins=[hc.CostReporter(lines.append)], budgets=[budget])
     async with runtime:
         await runtime.trigger_and_wait("spend", [("m", hc.Usage(60_000, 9_999)), ("m", hc.Usage(60_000, 0))])
-    assert [line for line in lines if line.startswith("▲")] == ["▲ spend: 79% of budget 'usd' used: $0.0800 of $0.1000"]
-    assert "■ spend: budget 'usd' is spent: $0.1400 of $0.1000; the execution is cancelled" in lines
+    assert [line for line in lines if line.startswith("▲")] == [
+        "▲ Budget warning: $0.0800 / $0.1000 (80.0%) (spend, budget 'usd')"
+    ]
+    assert "■ BUDGET EXCEEDED: $0.1400 / $0.1000 (spend, budget 'usd'); the execution is cancelled" in lines
 
 
 async def test_an_end_is_explained_where_nothing_was_said_before(make_runtime):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 import hivecost as hc
 from hivecost.subscribers import DIMENSIONS
+from hivecost.testing import FakeClock
 
 FIELDS = {
     "execution": "execution_id",
@@ -280,3 +281,29 @@ async def test_as_a_plugin_it_counts_what_the_runtime_publishes(make_runtime):
         assert runtime.usage.by("model")["m"].llm_calls == 2
         assert runtime.usage.by("execution")[result.execution_id].llm_calls == 2
     assert runtime.usage.total.total_tokens == 116
+
+
+def test_statistics_are_its_sums():
+    """In one plain shape, with averages and how long it counted; `reset` begins anew."""
+    clock = FakeClock()
+    usage = hc.UsageAggregator(clock=clock)
+    price = hc.Cost(status=hc.CostStatus.PRICED, nanousd=2_106_000)
+    usage.add([hc.LLMTurnComplete(agent_id="planner", model="flash", usage=hc.Usage(1_200, 1_140), cost=price)])
+    usage.add([hc.LLMTurnComplete(agent_id="coder", model="pro", usage=hc.Usage(1_000, 0))])
+    clock.advance(45.2)
+    found = usage.statistics(budget_limit_usd="$0.004212")
+    assert (found.total_calls, found.total_tokens, found.total_cost_usd) == (2, 3_340, 0.002106)
+    assert (found.average_tokens_per_call, found.average_cost_per_call) == (1_670, 0.001053)
+    assert (found.budget_utilization_percent, found.unpriced_calls) == (50.0, 1)
+    assert found.session_duration_seconds == pytest.approx(45.2)
+    assert list(found.by_agent) == ["planner", "coder"]
+    assert (found.by_model["flash"].calls, found.by_model["flash"].cost_nanousd) == (1, 2_106_000)
+    text = hc.breakdown_text(found)
+    assert "  Total LLM Calls:        2\n" in text
+    assert "  Session Duration:       45.2s\n" in text
+    assert "  planner                 $0.0021 (100.0%) | 2,340 tokens | 1 call\n" in text
+    assert "unpriced" in next(line for line in text.splitlines() if line.startswith("  coder"))
+    usage.reset()
+    assert usage.statistics() == hc.UsageAggregator(clock=clock).statistics()
+    assert usage.statistics().budget_limit_usd is None
+    assert dict(usage.by("day")) == {}

@@ -14,6 +14,8 @@ from hivecost.backends.sqlite.log.contexts import add_prompts, fold_compactions,
 from hivecost.backends.sqlite.log.inserts import EVENTS, TURNS, insert
 from hivecost.backends.sqlite.log.lifecycles import count_executions, fold_events, settle_sessions
 from hivecost.backends.sqlite.log.rollups import fold_turns
+from hivecost.backends.sqlite.log.summing.hours import HOUR_NS
+from hivecost.backends.sqlite.log.summing.marks import mark_entry_points, mark_new_turns
 from hivecost.backends.sqlite.log.tags import with_short_tags
 from hivecost.events import ContextCompacted, Event, LLMTurnComplete
 
@@ -32,10 +34,13 @@ _ROW_FAULTS = (
 )
 
 _prompt_of: Final = attrgetter("prompt")
-#: The last id of each table, and up to when the log was pruned.
+#: The last id of each table, up to when the log was pruned, and up to when hours have their sums.
 _WHERE_IT_ENDS: Final = """
     SELECT (SELECT coalesce(max(id), 0) FROM turns), (SELECT coalesce(max(id), 0) FROM events),
-           (SELECT coalesce(max(id), 0) FROM executions), (SELECT timestamp_ns FROM pruned_before WHERE id = 1)"""
+           (SELECT coalesce(max(id), 0) FROM executions), (SELECT timestamp_ns FROM pruned_before WHERE id = 1),
+           (SELECT before_hour FROM summing)"""
+
+_instant: Final = attrgetter("timestamp_ns")
 
 
 class Appended(msgspec.Struct):
@@ -98,7 +103,8 @@ def _insert_each(connection: sqlite3.Connection, events: Sequence[Event]) -> App
 
 
 def _insert(connection: sqlite3.Connection, events: Sequence[Event]) -> Appended:
-    last_turn, last_event, last_execution, pruned_before_ns = connection.execute(_WHERE_IT_ENDS).fetchone()
+    ends = connection.execute(_WHERE_IT_ENDS).fetchone()
+    last_turn, last_event, last_execution, pruned_before_ns, before_hour = ends
     fitting = timely = [with_short_tags(event) if event.tags else event for event in events]
     if pruned_before_ns is not None:  # nobody would know earlier ones as duplicates: their ids may have been pruned
         timely = [event for event in fitting if event.timestamp_ns >= pruned_before_ns]
@@ -107,11 +113,15 @@ def _insert(connection: sqlite3.Connection, events: Sequence[Event]) -> Appended
     count = 0
     if others:
         count += insert(connection, EVENTS, others)
+        if before_hour is not None:
+            mark_entry_points(connection, last_event)
         fold_events(connection, last_event)
         if any(isinstance(event, ContextCompacted) for event in others):
             fold_compactions(connection, last_event)
     if turns:
         count += insert(connection, TURNS, turns)
+        if before_hour is not None and min(map(_instant, turns)) < before_hour * HOUR_NS:
+            mark_new_turns(connection, last_turn)
         fold_turns(connection, last_turn)
         if any(map(_prompt_of, turns)):
             add_prompts(connection, turns, last_turn)

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from hivecost.backends.sqlite.database import database_path
-from hivecost.backends.sqlite.faults import is_transient, to_store_error
+from hivecost.backends.sqlite.faults import is_transient, named_faults, to_store_error
 from hivecost.backends.sqlite.log.append import Appended
 from hivecost.backends.sqlite.log.runtime_log import RuntimeLog
+from hivecost.backends.sqlite.log.summing.upkeep import Commit, Upkeep
 from hivecost.backends.sqlite.os_lock import run_locked, start_locked
 from hivecost.clock import Clock
 from hivecost.errors import StoreCorruptError, StoreError, StoreLockedError, StoreMovedError, StoreVersionError
@@ -24,6 +25,8 @@ from hivecost.threads import run_in_thread
 RETRY_WAITS_S: Final = (0.05, 0.25, 1.0)
 #: Between two slices, so that writers who wait for the lock have it in between.
 _PAUSE_S: Final = 0.01
+#: Between two slices of summing, over what one took: a tenth of a core at most.
+_REST: Final = 9
 
 
 class Appender:
@@ -39,6 +42,7 @@ class Appender:
         self._log = RuntimeLog(base_path)
         self._keep_open = False
         self._fatal: StoreError | None = None
+        self._upkeep: Upkeep | None = None
 
     @property
     def rest_s(self) -> float:
@@ -49,6 +53,11 @@ class Appender:
     def has_old_rows(self) -> bool:
         """Whether a migration left rows to be moved."""
         return self._log.has_old_rows
+
+    @property
+    def has_unsummed(self) -> bool:
+        """Whether there may have been hours to sum when it was opened."""
+        return self._log.has_unsummed
 
     async def move_old_rows(self) -> None:
         """Move them, a slice at a time; others have the lock in between. Stopped anywhere, the next one goes on."""
@@ -65,6 +74,36 @@ class Appender:
     def _move_slice(self) -> None:
         if self._keep_open:  # asked under the lock, as in `_append`
             self._log.move_slice()
+
+    async def keep_sums(self) -> None:
+        """Sum the hours and days that are over, a slice at a time, until none is left.
+
+        Reading them holds up nobody, and others have the lock between two commits. Stopped anywhere, the next one goes
+        on. Raise StoreErrors.
+        """
+        self._upkeep = upkeep = Upkeep(self._base_path)
+        while self._keep_open:
+            started_s = self._clock.monotonic_s()
+            try:
+                with named_faults(self._path):
+                    read = await run_in_thread(partial(upkeep.read, self._clock.now_ns()))
+                    if read.is_last:
+                        return
+                    if read.commit is not None:
+                        await run_locked(self._base_path, partial(self._commit_sums, read.commit), make=False)
+                pause_s = _REST * (self._clock.monotonic_s() - started_s)
+            except StoreLockedError:  # as events do, it waits for whoever keeps the database from being written
+                pause_s = RETRY_WAITS_S[-1]
+            await self._clock.sleep(max(_PAUSE_S, pause_s, self.rest_s))
+
+    def stop_sums(self) -> None:
+        """Let the hour that is being read wait for the next who opens it."""
+        if self._upkeep is not None:
+            self._upkeep.stop()
+
+    def _commit_sums(self, commit: Commit) -> None:
+        if self._keep_open:  # asked under the lock, as in `_append`
+            self._log.commit(commit)
 
     async def open(self) -> None:
         """Make or migrate the database, and keep it open until `close`."""

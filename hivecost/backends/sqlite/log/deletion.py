@@ -11,6 +11,7 @@ from hivecost.backends.sqlite.backfill import move_session
 from hivecost.backends.sqlite.database import database_path, is_file, open_writer
 from hivecost.backends.sqlite.faults import named_faults
 from hivecost.backends.sqlite.log.rollups import subtract_session
+from hivecost.backends.sqlite.log.summing.marks import mark_session
 from hivecost.backends.sqlite.os_lock import run_locked
 
 _TABLES: Final = (
@@ -43,6 +44,7 @@ def _delete(base_path: Path, session_id: str) -> bool:
     try:
         connection.execute("BEGIN IMMEDIATE")
         move_session(connection, session_id)
+        mark_session(connection, session_id)
         subtract_session(connection, session_id)
         deleted = [_delete_from(connection, table, session_id) for table in _TABLES]
         connection.execute("COMMIT")

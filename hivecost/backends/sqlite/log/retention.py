@@ -15,6 +15,7 @@ from typing import Final, TypeVar
 from hivecost.backends.sqlite.database import checkpoint_if_grown, database_path, is_file, open_reader, open_writer
 from hivecost.backends.sqlite.faults import named_faults
 from hivecost.backends.sqlite.log.rollups import PRUNED_KEYS, QUARTER_HOUR, SUMS, add_to
+from hivecost.backends.sqlite.log.summing.marks import mark_turns
 from hivecost.backends.sqlite.os_lock import run_locked
 from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.errors import ConfigError
@@ -124,6 +125,7 @@ def _prune_batch(connection: sqlite3.Connection, *, path: Path, before_ns: int, 
     place = {"before_ns": before_ns, "rows": BATCH_ROWS}
     connection.execute("BEGIN IMMEDIATE")
     connection.execute(_SET_HORIZON, {"before_ns": before_ns})
+    mark_turns(connection, OLDEST_TURNS, **place)
     connection.execute(CARRY_OVER, place)
     connection.execute(DELETE_REPRICINGS, place)
     turns = connection.execute(DELETE_TURNS, place).rowcount

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -21,6 +22,7 @@ from hivecost.backends.sqlite.database import (
     wal_bytes,
 )
 from hivecost.backends.sqlite.log.append import Appended, append
+from hivecost.backends.sqlite.log.summing.marks import has_unsummed
 from hivecost.errors import StoreLockedError
 from hivecost.events import Event
 
@@ -43,12 +45,15 @@ class RuntimeLog:
         self.rest_s = 0.0
         #: Whether a migration left rows to be moved.
         self.has_old_rows = False
+        #: Whether there may have been hours to sum when it was opened.
+        self.has_unsummed = False
 
     def open(self) -> sqlite3.Connection:
         """Return the open connection; opening makes and migrates the database."""
         if self._connection is None:
             self._connection = open_writer(self._base_path, same_as=self._identity)
             self.has_old_rows = has_old_rows(self._connection)
+            self.has_unsummed = has_unsummed(self._connection)
         if self._identity is None:
             self._identity = identity_of(self._path)
         return self._connection
@@ -66,18 +71,11 @@ class RuntimeLog:
 
     def move_slice(self) -> None:
         """Move some of the rows that a migration left."""
-        self._commit(self._move_slice)
+        self.has_old_rows = self.commit(move_slice)
 
-    def _move_slice(self, connection: sqlite3.Connection) -> None:
-        begin(connection)
-        try:
-            has_more = move_slice(connection)
-            connection.execute("COMMIT")
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("ROLLBACK")
-            raise
-        self.has_old_rows = has_more
+    def commit(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        """Do the work in a transaction, and commit it."""
+        return self._commit(partial(_in_transaction, work=work))
 
     def _commit(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do the work, which commits what it does."""
@@ -106,3 +104,15 @@ class RuntimeLog:
         connection, self._connection = self._connection, None
         if connection is not None:
             connection.close()
+
+
+def _in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    begin(connection)
+    try:
+        result = work(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return result

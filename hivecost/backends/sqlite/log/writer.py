@@ -23,6 +23,7 @@ from hivecost.backends.sqlite.log.deletion import delete_session
 from hivecost.backends.sqlite.log.repricings import write_repricings
 from hivecost.backends.sqlite.log.retention import prune
 from hivecost.backends.sqlite.log.statistics import Tally
+from hivecost.backends.sqlite.log.summing.tags import name_tags
 from hivecost.clock import SYSTEM_CLOCK, Clock
 from hivecost.errors import ConfigError, StoreError, StoreLockedError
 from hivecost.events import Event
@@ -36,6 +37,8 @@ from hivecost.threads import kept_threads
 _BEGIN_AT_ONCE: Final = 256
 #: The pause before what somebody keeps from being written is tried again.
 _TRY_AGAIN_S: Final = 0.25
+#: How often to look whether hours are over.
+_SUM_EVERY_NS: Final = 60 * 10**9
 _NOTHING: Final = Appended([], {}, 0)
 
 _log = logging.getLogger(__name__)
@@ -86,6 +89,9 @@ class Store:
         # Made when it opens: a Store may be made outside of any loop.
         self._scope: anyio.CancelScope | None = None
         self._moving: anyio.CancelScope | None = None
+        #: Set by the first commit after this instant.
+        self._sums_due: anyio.Event | None = None
+        self._sum_after_ns = 0
         self._is_forked = False
         tell_children(self)
 
@@ -110,8 +116,7 @@ class Store:
             self._moving = moving = anyio.CancelScope()
             self._tasks = await anyio.create_task_group().__aenter__()
             self._tasks.start_soon(self._run, scope, name=f"writer of {self._path}")
-            if self._appender.has_old_rows:
-                self._tasks.start_soon(self._move_old_rows, moving, name=f"old rows of {self._path}")
+            self._tasks.start_soon(self._keep_up, moving, name=f"upkeep of {self._path}")
         return self
 
     async def __aexit__(
@@ -127,6 +132,7 @@ class Store:
         self._wakeup.set()
         if self._moving is not None:
             self._moving.cancel()
+            self._appender.stop_sums()
         deadline = anyio.current_time() + self.close_timeout_s
         if self._scope is not None:
             self._scope.deadline = deadline
@@ -194,6 +200,10 @@ class Store:
     async def define(self, budgets: Sequence[Budget], at_ns: int) -> None:
         """Keep what these budgets are now, durably. Raise StoreErrors."""
         await record_definitions(self._base_path, budgets, at_ns)
+
+    async def sum_tags(self, names: Sequence[str]) -> None:
+        """Keep sums by these tags too, durably. Raise StoreErrors."""
+        await name_tags(self._base_path, names)
 
     @property
     def _is_full(self) -> bool:
@@ -279,16 +289,28 @@ class Store:
             finally:
                 self._give_up()
 
-    async def _move_old_rows(self, scope: anyio.CancelScope) -> None:
-        """Move the rows of older versions until the store closes; the next one to be opened goes on.
+    async def _keep_up(self, scope: anyio.CancelScope) -> None:
+        """Move old rows and sum hours until the store closes; the next one to be opened goes on.
 
-        Nothing depends on it, because readers see old rows as well.
+        Hours are summed at once, and from time to time after commits. Nothing depends on it, because readers see what
+        is left as well.
         """
         try:
             with scope:
-                await self._appender.move_old_rows()
+                if self._appender.has_old_rows:
+                    await self._appender.move_old_rows()
+                if self._appender.has_unsummed:
+                    await self._appender.keep_sums()
+                while True:
+                    self._sum_after_ns = self._clock.now_ns() + _SUM_EVERY_NS
+                    self._sums_due = anyio.Event()
+                    await self._sums_due.wait()
+                    await self._appender.keep_sums()
         except StoreError as error:
-            _log.error("what an older version logged is read a little slower until it is opened again: %s", error)
+            _log.error("the log is read a little slower until it is opened again: %s", error)
+        except Exception:
+            # A fault of ours costs time, never the writer.
+            _log.exception("%s: it is read a little slower until it is opened again", self._path)
 
     async def _gather(self) -> None:
         """Let more events come before the next commit, unless it closes."""
@@ -353,6 +375,8 @@ class Store:
         events = self._batches.oldest.events
         errors = {index: self._named(events[index], fault) for index, fault in appended.faults.items()}
         self._tally.finished(appended, errors)
+        if self._sums_due is not None and self._clock.now_ns() >= self._sum_after_ns:
+            self._sums_due.set()
         self._batches.finish_oldest(appended.inserted, errors)
 
     def _named(self, event: Event, fault: Exception) -> StoreError:

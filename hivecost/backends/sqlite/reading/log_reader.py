@@ -14,8 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from hivecost.attribute_names import fields_of
-from hivecost.backends.asking import checked_alerts, checked_limit, cursor_of, not_a_cursor, place_of
-from hivecost.backends.sqlite.log.rollups import COUNTED
+from hivecost.backends.asking import (
+    checked_alerts,
+    checked_dimensions,
+    checked_limit,
+    cursor_of,
+    not_a_cursor,
+    place_of,
+)
 from hivecost.backends.sqlite.reading.source import FROM_THE_NEWEST, Row, Source, Watch
 from hivecost.backends.sqlite.reading.sums import (
     FILTERED,
@@ -23,9 +29,9 @@ from hivecost.backends.sqlite.reading.sums import (
     Asked,
     added_sums,
     bound,
+    bound_tags,
     conditions,
     keys_of_turns,
-    require_dimensions,
     sums_of_turn,
 )
 from hivecost.errors import EventFormatError, SessionNotFoundError, StoreCorruptError
@@ -33,14 +39,15 @@ from hivecost.log.rows import (
     ALWAYS,
     EVENT_ATTRIBUTES,
     EVERYTHING,
+    PERIOD_DIMENSIONS,
     AccountRow,
+    CostRow,
     Filter,
     LatencyRow,
     Page,
     SumRow,
     TurnSum,
     Window,
-    latency_bucket,
 )
 
 if TYPE_CHECKING:
@@ -173,8 +180,9 @@ class SQLiteLogReader:
         return Page(turns, cursor_of("turns", rows[-1][0], turns[-1].event_id) if rows else after)
 
     def turn_sums(self, after: str = "", dimensions: Sequence[str] = (), *, limit: int = 200) -> Page[TurnSum]:
-        require_dimensions(dimensions)
-        rows = self._after("turns", after, {}, limit, statement="turn_sums", **keys_of_turns(dimensions))
+        checked_dimensions(dimensions)
+        values = [name for name in dimensions if name not in PERIOD_DIMENSIONS]
+        rows = self._after("turns", after, bound_tags(values), limit, statement="turn_sums", **keys_of_turns(values))
         turns = tuple(
             TurnSum(event_id, cursor_of("turns", row_id, event_id), sums_of_turn(tuple(row), dimensions, UTC))
             for row_id, event_id, *row in rows
@@ -223,14 +231,19 @@ class SQLiteLogReader:
             return added_sums(source.rows, dimensions, zone, Asked(window, filter, until_id))
 
     def latencies(self, window: Window = ALWAYS, filter: Filter = EVERYTHING) -> list[LatencyRow]:
-        wanted = filter._asdict()
-        where = conditions(wanted, FILTERED)
-        counts: dict[tuple[str, int], int] = {}
-        parameters = {**window._asdict(), **bound(wanted)}
-        for model, latency_ms, calls in self._source.rows("latencies", parameters, model=COUNTED["model"], where=where):
-            key = model, latency_bucket(latency_ms)
-            counts[key] = counts.get(key, 0) + calls
-        return [LatencyRow(*key, calls) for key, calls in sorted(counts.items())]
+        from hivecost.backends.sqlite.reading.histograms import LATENCY, counted_calls  # noqa: PLC0415  # as the module says
+
+        with self._source.snapshot() as source:
+            return [LatencyRow(*key, calls) for key, calls in counted_calls(source.rows, LATENCY, window, filter)]
+
+    def costs(self, window: Window = ALWAYS, filter: Filter = EVERYTHING) -> list[CostRow]:
+        from hivecost.backends.sqlite.reading.histograms import COST, counted_calls  # noqa: PLC0415  # as the module says
+
+        with self._source.snapshot() as source:
+            return [CostRow(*key, calls) for key, calls in counted_calls(source.rows, COST, window, filter)]
+
+    def summed_tags(self) -> list[str]:
+        return [name for (name,) in self._source.rows("summed_tags", {})]
 
     def budgets(self) -> list[BudgetDefinition]:
         from hivecost.backends.sqlite.lease_bank.definitions import LOAD_DEFINITIONS, definition_of  # noqa: PLC0415  # as the module says

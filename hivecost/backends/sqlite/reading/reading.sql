@@ -109,6 +109,41 @@ FROM (SELECT old_nanousd, new_nanousd, snapshot, max(repriced_ns) AS repriced_ns
 SELECT {quarter_hour}, {keys} {sums} FROM quarter_hours
 WHERE quarter_hour >= :first AND quarter_hour < :end {where} {group}
 
+-- name: summed_hours
+-- The first and last quarter-hour with turns, and up to which hour there are sums of hours.
+SELECT (SELECT min(quarter_hour) FROM quarter_hours), (SELECT max(quarter_hour) FROM quarter_hours), before_hour FROM summing
+
+-- name: summed_tag
+-- Whether sums are kept by a tag.
+SELECT 1 FROM summed_tags WHERE name = :name
+
+-- name: summed_tags
+-- The tags that sums are kept by.
+SELECT name FROM summed_tags ORDER BY name
+
+-- name: unsummed_hours
+-- Hours that are to be summed, or had too many values of a tag.
+SELECT hour FROM unsummed_hours WHERE hour >= :first AND hour < :end
+UNION SELECT hour FROM unsummed_tags WHERE name = :name AND hour >= :first AND hour < :end ORDER BY 1
+
+-- name: summed_days
+-- Days of 24 hours that have their sums, by their first quarter-hours.
+SELECT first FROM summed_days WHERE mark IS NULL AND first >= :first << 2 AND first <= (:end << 2) - 96 ORDER BY first
+
+-- name: sums_of_hours
+-- Whole hours from their sums; spans are [quarter-hour, first hour, end hour], ...
+WITH spans (quarter_hour, first, stop) AS MATERIALIZED (
+    SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(:spans))
+SELECT {quarter_hour}, {keys} {sums} FROM spans CROSS JOIN hour_values
+WHERE dimension = :dimension AND hour >= first AND hour < stop {where} {group}
+
+-- name: sums_of_days
+-- Whole days likewise, by their quarter-hours; those of a span begin at the same time of the day as it does.
+WITH spans (quarter_hour, start, stop) AS MATERIALIZED (
+    SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(:spans))
+SELECT {quarter_hour}, {keys} {sums} FROM spans CROSS JOIN day_values
+WHERE dimension = :dimension AND phase = (start % 96 + 96) % 96 AND first >= start AND first < stop {where} {group}
+
 -- name: sums_of_turns
 -- Turns one by one: of what has no sums, and of quarter-hours that the window cuts.
 SELECT {quarter_hour}, {keys} {sums} FROM turns
@@ -123,10 +158,17 @@ WHERE {time} >= :first AND {time} < :end {where} {group}
 -- All turns of a session, from the sums of its nodes.
 SELECT {quarter_hour}, {keys} {sums} FROM nodes WHERE true {where} {group}
 
--- name: latencies
--- How long calls took: no charges, which are no calls.
-SELECT {model}, latency_ms, count(*) FROM turns
-WHERE timestamp_ns >= :first_ns AND timestamp_ns < :end_ns AND kind = '' {where} GROUP BY 1, 2
+-- name: calls_of_days
+-- How many calls were in which bucket in whole UTC days; spans are as those of `sums_of_days`.
+WITH spans (start, stop) AS MATERIALIZED (
+    SELECT json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(:spans))
+SELECT model, bucket, sum(calls) FROM spans CROSS JOIN day_histograms
+WHERE measure = :measure AND first >= start AND first < stop {where} GROUP BY model, bucket
+
+-- name: calls_of_turns
+-- How long calls took, or what they cost: no charges, which are no calls.
+SELECT {model}, {measure}, count(*) FROM turns
+WHERE timestamp_ns >= :first_ns AND timestamp_ns < :end_ns AND kind = '' AND {measure} IS NOT NULL {where} GROUP BY 1, 2
 
 -- name: accounts
 -- Accounts of the ledger whose period holds an instant, those that are used most first; those of shadow budgets last.

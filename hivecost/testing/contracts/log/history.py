@@ -112,15 +112,15 @@ def _cost(random: Random) -> Cost | None:
 
 def _around(number: int) -> list[Event]:
     """Return what happened around the turns of a session."""
-    at_ns = START_NS + number * DAY_NS
+    at_ns, door = START_NS + number * DAY_NS, ("api", "nightly")[number % 2]
     who: dict[str, Any] = {
         "session_id": SESSIONS[number],
         "execution_id": f"execution_{number}",
         "agent_id": "planner",
     }
     return [
-        ExecutionStarted(event_id=f"start-{number}", timestamp_ns=at_ns, entry_point="api", **who),
-        ExecutionCompleted(event_id=f"end-{number}", timestamp_ns=at_ns + DAY_NS, entry_point="api", **who),
+        ExecutionStarted(event_id=f"start-{number}", timestamp_ns=at_ns, entry_point=door, **who),
+        ExecutionCompleted(event_id=f"end-{number}", timestamp_ns=at_ns + DAY_NS, entry_point=door, **who),
         ToolCallCompleted(event_id=f"tool-{number}", timestamp_ns=at_ns + 1, tool="search", **who),
         *(
             ContextCompacted(

@@ -13,8 +13,8 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 from hivecost.clock import to_datetime
-from hivecost.events import ContextCompacted, Event, LLMTurnComplete, Totals
-from hivecost.log import ALWAYS, EVERYTHING, SUM_NAMES, Filter, LatencyRow, SumRow, Window
+from hivecost.events import ContextCompacted, Event, ExecutionCompleted, ExecutionStarted, LLMTurnComplete, Totals
+from hivecost.log import ALWAYS, EVERYTHING, SUM_NAMES, CostRow, Filter, LatencyRow, SumRow, Window
 from hivecost.log.contexts import CarriedTotals, CompactionTotals
 
 _QUARTER_HOUR_NS: Final = 900 * 10**9
@@ -34,10 +34,11 @@ _DETAILS: Final[dict[str, Callable[[LLMTurnComplete], str]]] = {
     "resolved_model": attrgetter("resolved_model"),
     "resolved_provider": attrgetter("resolved_provider"),
     "reason": lambda turn: "" if turn.cost is None else turn.cost.reason,
+    "kind": lambda turn: "" if type(turn) is LLMTurnComplete else "charge",
     "pruned": lambda _: "",
 }
 #: What of that is not known any more of those that were pruned, and what is.
-_OF_PRUNED: Final = {"execution": "", "reason": "", "pruned": "yes"}
+_OF_PRUNED: Final = {"execution": "", "reason": "", "entry_point": "", "kind": "", "pruned": "yes"}
 
 
 class LogOracle:
@@ -96,6 +97,16 @@ class LogOracle:
                 counts[turn.counted_model, floor(8 * log2(turn.latency_ms + 1))] += 1
         return [LatencyRow(*key, calls) for key, calls in sorted(counts.items())]
 
+    def costs(self, window: Window = ALWAYS, filter: Filter = EVERYTHING) -> list[CostRow]:
+        """Return what `LogReader.costs` must."""
+        counts: dict[tuple[str, int], int] = defaultdict(int)
+        for turn in self.turns(filter):
+            nanousd = None if turn.cost is None else turn.cost.nanousd
+            is_call = type(turn) is LLMTurnComplete and window.first_ns <= turn.timestamp_ns < window.end_ns
+            if is_call and nanousd is not None:
+                counts[turn.counted_model, ((nanousd + 1) ** 8).bit_length() - 1] += 1
+        return [CostRow(*key, calls) for key, calls in sorted(counts.items())]
+
     def compactions(self, session_id: str) -> list[CompactionTotals]:
         """Return what `LogReader.compactions` must."""
         of_session = [event for event in self._events.values() if event.session_id == session_id]
@@ -147,8 +158,19 @@ class LogOracle:
     def _value(self, turn: LLMTurnComplete, dimension: str, at_ns: int, zone: str) -> str:
         if dimension in _OF_PRUNED and turn.timestamp_ns < self._pruned_before_ns:
             return _OF_PRUNED[dimension]
+        if dimension == "entry_point":
+            return self._entry_points().get((turn.session_id, turn.execution_id), "")
+        if dimension.startswith("tag:"):
+            return turn.tags.get(dimension[4:], "")
         read = _VALUES.get(dimension) or _DETAILS.get(dimension)
         return read(turn) if read else _period(to_datetime(at_ns).astimezone(ZoneInfo(zone)), dimension)
+
+    def _entry_points(self) -> dict[tuple[str, str], str]:
+        return {
+            (event.session_id, event.execution_id): event.entry_point
+            for event in self._events.values()
+            if isinstance(event, ExecutionStarted | ExecutionCompleted) and event.execution_id
+        }
 
     def _counted_at(self, turn: LLMTurnComplete) -> int:
         at_ns = turn.timestamp_ns

@@ -21,7 +21,8 @@ class SumPromises(OpensLogs):
             self.write(tmp_path, events[::7])
             for dimensions in (
                 (),
-                *((name,) for name in DIMENSIONS),
+                *((name,) for name in (*DIMENSIONS, "tag:team", "tag:none")),
+                ("entry_point", "kind", "tag:tier"),
                 ("user", "model"),
                 ("day", "task", "node"),
                 ("reason", "tags"),
@@ -64,6 +65,14 @@ class SumPromises(OpensLogs):
             same(log.sums(until=""), [])
             of_one = Filter(session=SESSIONS[1])
             same_sums(log.sums(["node"], filter=of_one, until=end), oracle.sums(["node"], filter=of_one))
+
+    def test_costs_are_counted_in_buckets(self, tmp_path: Path) -> None:
+        """By model, of calls alone whose cost is known."""
+        with self.written(tmp_path) as (log, oracle):
+            for window in WINDOWS:
+                same(log.costs(window), oracle.costs(window))
+            for only in FILTERS:
+                same(log.costs(filter=only), oracle.costs(filter=only))
 
     def test_what_context_budgets_did_is_the_fold_of_the_log(self, tmp_path: Path) -> None:
         """By node: compactions that were done, what later turns were spared, and results that were sent again.

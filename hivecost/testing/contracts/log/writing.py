@@ -12,7 +12,7 @@ from hivecost.ledger import Budget
 from hivecost.log import Filter, LogWriter
 from hivecost.log.records import Repricing
 from hivecost.testing.contracts.checking import raises, same
-from hivecost.testing.contracts.log.history import DAY_NS, SESSIONS, START_NS
+from hivecost.testing.contracts.log.history import DAY_NS, SESSIONS, START_NS, history
 from hivecost.testing.contracts.log.opening import MINUTE_NS, WINDOWS, OpensLogs, ids, pages, same_sums
 
 
@@ -100,6 +100,21 @@ class WritingPromises(OpensLogs):
             found = [(one.budget.name, one.budget.mode, one.budget.limit_amount) for one in log.budgets()]
             same(found, [("all", "hard", 3), ("week", "observe", 6 * 10**9)])
             same({(one.first_seen_ns, one.last_seen_ns) for one in log.budgets()}, {(START_NS, START_NS + 1)})
+
+    def test_sums_are_kept_by_tags_that_are_named(self, tmp_path: Path) -> None:
+        """Whatever was logged before and is logged later, by these tags and others."""
+        events = history()
+        with self.written(tmp_path, events[:200]) as (log, oracle):
+            self.ask_writer(tmp_path, partial(_sum_tags, ["tier", "none"]))
+            self.write(tmp_path, events[200:])
+            oracle.add(events[200:])
+            same({"tier", "none"} <= {*log.summed_tags()}, True)
+            for dimensions in (("tag:tier",), ("day", "tag:none"), ("tag:team", "tag:tier")):
+                same_sums(log.sums(dimensions), oracle.sums(dimensions))
+
+
+async def _sum_tags(names: Sequence[str], writer: LogWriter) -> None:
+    await writer.sum_tags(names)
 
 
 async def _reprice(repricings: Sequence[Repricing], writer: LogWriter) -> None:

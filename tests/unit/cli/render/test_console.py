@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from functools import reduce
+from operator import add
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from hivecost.cli.render import render_session, render_sessions, render_spend
+from hivecost.cli.render import render_session, render_sessions, render_sheet
 from hivecost.cli.render.console import print_table, report_table, safe
+from hivecost.cli.spend import spend_sheet
 from hivecost.events import Totals
 from hivecost.log.records import (
     ModelTotals,
@@ -19,9 +22,8 @@ from hivecost.log.records import (
     SessionMetrics,
     SessionState,
     SessionTimestamps,
-    SpendRow,
 )
-from hivecost.reports import BudgetLine, SessionReport, SpendReport
+from hivecost.reports import BudgetLine, Gaps, SessionReport, SpendLine, SpendReport
 
 AT = "2026-11-22T08:00:00+01:00"
 HOSTILE = "[red]\x1b[2Jplan[/] [/nothing]\nTotal $0"
@@ -60,6 +62,13 @@ def report(name: str, **sums: int) -> SessionReport:
         budgets=[BudgetLine(budget=name, scope=f"user={name}", unit="usd", used=1, limit=2, outcome="warned")],
         unpriced={name: 1},
     )
+
+
+def spending(rows: list[SpendLine]) -> SpendReport:
+    total = reduce(add, (Totals(*(getattr(row, name) for name in Totals.__struct_fields__)) for row in rows))
+    missing = {name: getattr(total, name) for name in ("unpriced_calls", "invalid_calls", "estimated_calls")}
+    gaps = Gaps(calls=total.llm_calls, models=(), in_doubt=None, **missing)
+    return SpendReport(by=["user"], timezone="UTC", since="", until="", rows=rows, total=total, others=0, gaps=gaps)
 
 
 @given(st.lists(st.tuples(st.text(max_size=40), st.integers(0, 10**15)), min_size=1, max_size=4), widths)
@@ -112,12 +121,8 @@ def test_hostile_names_are_shown_as_they_are():
     console = terminal(400)
     render_session(report(HOSTILE), console)
     render_sessions([session(HOSTILE)], Path(HOSTILE), console)
-    render_spend(
-        SpendReport(
-            by=["user"], timezone="UTC", rows=[SpendRow(group={"user": HOSTILE}, **SUMS)], total=Totals(**SUMS)
-        ),
-        Path(HOSTILE),
-        console,
+    render_sheet(
+        spend_sheet(spending([SpendLine(group={"user": HOSTILE}, share=1.0, **SUMS)]), HOSTILE), console=console
     )
     assert printed(console).count("[red]�[2Jplan[/] [/nothing]�Total $0") == 11
     assert "\x1b[2J" not in printed(console)
@@ -130,10 +135,10 @@ def test_what_has_no_price_is_never_shown_as_nothing(kind):
     console = terminal(160)
     render_session(report("node", **sums), console)
     render_sessions([session("agent", **sums)], Path("data"), console)
-    rows = [SpendRow(group={"user": "ada"}, **sums)]
-    render_spend(SpendReport(by=["user"], timezone="UTC", rows=rows, total=Totals(**sums)), Path("data"), console)
+    rows = [SpendLine(group={"user": "ada"}, share=0.0, **sums)]
+    render_sheet(spend_sheet(spending(rows), "data"), console=console)
     shown = printed(console)
-    assert shown.count("unknown") == 6
+    assert (shown.count("unknown"), shown.count("unpriced")) == (4, 2)
     assert "$0.0000 " not in shown
 
 
@@ -142,3 +147,15 @@ def test_a_session_that_called_nothing_cost_nothing():
     console = terminal(160)
     render_sessions([session("agent", llm_calls=0)], Path("data"), console)
     assert "$0.0000" in printed(console)
+
+
+@pytest.mark.parametrize("width", range(30, 130, 10))
+def test_a_report_drops_columns_before_it_is_stacked(width):
+    """Tokens and shares first, never the cost or what is missing in it, and it says which."""
+    console = terminal(width)
+    render_sheet(spend_sheet(spending([SpendLine(group={"user": "ada"}, share=1.0, **SUMS)]), "data"), console=console)
+    shown = printed(console)
+    assert {"$3.98", "Cost", "Unpriced"} <= set(shown.split())
+    assert all(len(line) <= width for line in shown.splitlines())
+    for heading in ("Cached", "Out", "In", "Share", "Calls"):
+        assert heading in shown

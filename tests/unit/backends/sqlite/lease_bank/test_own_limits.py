@@ -118,10 +118,10 @@ async def test_warnings_go_with_the_limit_of_the_value(base_path):
         assert [(one.limit, one.fraction) for one in hold.settle().crossings] == [(20 * USD, 0.8)]
 
 
-def columns_added_since(number):
+def added_since(number, pattern):
     for migration in sorted(files("hivecost.backends.sqlite.migrations").iterdir(), key=lambda file: file.name):
         if migration.name[:4].isdigit() and int(migration.name[:4]) >= number:
-            yield from re.findall(r"ALTER TABLE (\w+) ADD COLUMN (\w+)", migration.read_text())
+            yield from re.findall(pattern, migration.read_text())
 
 
 async def test_an_older_folder_gets_limits_of_values(base_path):
@@ -130,10 +130,9 @@ async def test_an_older_folder_gets_limits_of_values(base_path):
         (await ledger.reserve({"org": "acme"}, usd="0.50")).settle()
         await ledger.set_limit("customer day", "$2", by="eve")
     with closing(sqlite3.connect(base_path / "hivecost.db")) as connection:
-        connection.execute("DROP TABLE ledger_own_limits")
-        for table in ("log_state", "compactions", "carried_results"):
+        for table in added_since(9, r"CREATE TABLE (\w+)"):
             connection.execute(f"DROP TABLE {table}")
-        for table, column in columns_added_since(9):
+        for table, column in added_since(9, r"ALTER TABLE (\w+) ADD COLUMN (\w+)"):
             connection.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
         connection.execute("PRAGMA user_version = 8")
     async with Ledger.open(base_path, budgets=[BUDGET]) as ledger:

@@ -115,6 +115,13 @@ def test_what_is_known_of_a_prompt_goes_with_the_turn_that_was_inserted(log):
     assert sums == [(1, 5)]
 
 
+#: Tables that came later: the sums of hours and days.
+OF_HOURS = (
+    *("hour_values", "day_values", "day_histograms", "summing", "unsummed_hours", "summed_days"),
+    *("summed_tags", "unsummed_tags"),
+)
+
+
 def test_a_folder_from_before_gets_the_sums_of_its_compactions(log, tmp_path):
     """Of those that were done, by session and node."""
     done = {"session_id": "s", "tokens_before": 9, "tokens_after": 4}
@@ -131,6 +138,7 @@ def test_a_folder_from_before_gets_the_sums_of_its_compactions(log, tmp_path):
     log.close()
     with closing(sqlite3.connect(tmp_path / "hivecost.db")) as older:
         for statement in (
+            *(f"DROP TABLE {name}" for name in OF_HOURS),
             *("DROP TABLE compactions", "DROP TABLE carried_results", "ALTER TABLE turns DROP COLUMN prompt"),
             "PRAGMA user_version = 13",
         ):

@@ -6,6 +6,7 @@ import pytest
 
 from hivecost.backends.sqlite import open_reader
 from hivecost.backends.sqlite.log import lifecycles, rollups
+from hivecost.backends.sqlite.log.summing import marks, upkeep
 from hivecost.backends.sqlite.reading import runtime_log, sessions
 from hivecost.backends.sqlite.statements import READING, statement
 
@@ -70,3 +71,40 @@ def test_the_planner_uses_the_index(tmp_path, sql, index):
     assert any(index in step for step in plan), plan
     scanned = [step for step in plan if step.startswith("SCAN") and "VIRTUAL TABLE" not in step]
     assert [step for step in scanned if "subquery" not in step] == []
+
+
+SPANS = {"quarter_hour": "0", "keys": "value,", "sums": "sum(llm_calls)", "where": "", "group": "GROUP BY 1, 2"}
+SUMS = {
+    "mark late turns": (
+        marks._MARK.format(hours=marks._OF_NEW_TURNS),
+        "SEARCH turns USING INTEGER PRIMARY KEY (rowid>?)",
+    ),
+    "mark a session": (marks._MARK.format(hours=marks._OF_SESSION), "turns_by_session (session_id=?)"),
+    "mark entry points": (
+        marks._MARK.format(hours=marks._OF_ENTRY_POINTS),
+        "SEARCH events USING INTEGER PRIMARY KEY (rowid>?)",
+    ),
+    "sums of hours": (
+        statement(READING, "sums_of_hours", **SPANS),
+        "SEARCH hour_values USING PRIMARY KEY (dimension=? AND hour>? AND hour<?)",
+    ),
+    "sums of days": (
+        statement(READING, "sums_of_days", **SPANS),
+        "SEARCH day_values USING PRIMARY KEY (dimension=? AND phase=? AND first>? AND first<?)",
+    ),
+    "calls of days": (
+        statement(READING, "calls_of_days", where=""),
+        "SEARCH day_histograms USING PRIMARY KEY (measure=? AND first>? AND first<?)",
+    ),
+    "the next day to be summed": (upkeep._NEXT_DAY, "USING INDEX unsummed_days"),
+}
+
+
+@pytest.mark.parametrize(("sql", "index"), SUMS.values(), ids=SUMS)
+def test_sums_of_hours_are_searched(tmp_path, sql, index):
+    """By what was asked for, and marked by what is new."""
+    names = (*NAMES, "spans", "dimension", "measure", "end_hour")
+    connection = open_reader(tmp_path)
+    plan = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", dict.fromkeys(names, 0))]
+    connection.close()
+    assert any(index in step for step in plan), plan
