@@ -17,7 +17,7 @@ PAGE = (Path(__file__).parents[3] / "docs" / "attach.md").read_text()
 #: A section with a program: what it prints, and the error that it ends with where it is refused.
 SECTION = re.compile(
     r"^## (?P<name>[^\n]+)\n\n```python\n(?P<code>.*?)^```\n\n```text\n(?P<output>.*?)^```\n\n"
-    r"Refused, it ends with `(?P<error>[\w.]+)`(?P<is_ours>, which is ours too)?",
+    r"Refused, it ends with `(?P<error>[\w.]+)`(?P<is_ours>, (?:which|a `ClientError` that) is ours too)?",
     re.DOTALL | re.MULTILINE,
 )
 SECTIONS = [pytest.param(found, id=found["name"]) for found in SECTION.finditer(PAGE)]
