@@ -8,7 +8,9 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from hivecost.attach.attributed_executions import AttributedExecutions
 from hivecost.attach.meter import Attempt, Refused
+from hivecost.attach.prompt_tags import PromptTags
 from hivecost.attach.tally import Tally
 from hivecost.dialects import (
     Answer,
@@ -52,18 +54,29 @@ class AttemptLostError(HiveCostError):
 class ExecutionMeter:
     """Asks the gate for each attempt of an agent, as turns of its execution."""
 
-    def __init__(self, execution: Execution, tally: Tally, *, is_hard: bool, whole_answers: bool = False) -> None:
+    def __init__(
+        self,
+        executions: AttributedExecutions,
+        tally: Tally,
+        *,
+        is_hard: bool,
+        whole_answers: bool = False,
+        prompt_tags: PromptTags | None = None,
+    ) -> None:
         """With `is_hard`, what nobody can price is refused; else it is counted.
 
-        A stream that no budget can pay whole is paid for in steps, and with `whole_answers` it is refused.
+        A stream that no budget can pay whole is paid for in steps, and with `whole_answers` it is refused. Turns have
+        the tag of their system prompt with `prompt_tags`.
         """
-        self._execution = execution
+        self._executions = executions
         self._tally = tally
         self._is_hard = is_hard
         self._whole_answers = whole_answers
+        self._prompt_tags = prompt_tags
 
     async def ask(self, attempt: Attempt) -> TurnPass | Refused | None:
         """As `Meter` says."""
+        self._tally.failed_probes += attempt.failed_probes
         route = recognise(attempt.method, attempt.host, attempt.path)
         if isinstance(route, Free | Unknown):
             return None
@@ -93,31 +106,23 @@ class ExecutionMeter:
 
     async def _entered(self, attempt: Attempt, request: ModelRequest) -> Turn:
         """Return a turn that passed the gate: held whole, else in steps."""
+        execution = await self._executions.of(attempt.session, attempt.user)
+        tags = self._tags(attempt, request)
         try:
-            return await self._turn(attempt, request).__aenter__()
+            return await _turn(execution, attempt, request, tags).__aenter__()
         except BudgetExceededError:
             if self._whole_answers or not (attempt.can_step and request.asked.stream):
                 raise
             with suppress(BudgetExceededError):
-                turn = await self._turn(attempt, request, stream_tokens=STEP_TOKENS).__aenter__()
+                turn = await _turn(execution, attempt, request, tags, stream_tokens=STEP_TOKENS).__aenter__()
                 self._tally.stepped += 1
                 return turn
             raise
 
-    def _turn(self, attempt: Attempt, request: ModelRequest, stream_tokens: int = 0) -> Turn:
-        asked = request.asked
-        with self._execution.node(attempt.node) if attempt.node else nullcontext():
-            return self._execution.turn(
-                asked.model,
-                provider=request.provider,
-                input_tokens=asked.input_tokens or _byte_bound(request),
-                max_tokens=asked.max_tokens,
-                stream_tokens=stream_tokens,
-                prompt=dict(request.prompt),
-                cache_write=request.cache_write,
-                service_tier=asked.service_tier,
-                tags=attempt.tags,
-            )
+    def _tags(self, attempt: Attempt, request: ModelRequest) -> Mapping[str, str]:
+        if self._prompt_tags is None:
+            return attempt.tags
+        return {**self._prompt_tags.of(request), **attempt.tags}
 
     def _exceeded(self, attempt: Attempt, route: Route, error: BudgetExceededError) -> Refused:
         is_busy = isinstance(error, BudgetBusyError)
@@ -138,6 +143,25 @@ class ExecutionMeter:
         refusal = Refusal(kind=kind, message=message, retry_after_s=retry_after_s)
         return Refused(
             kind=kind, message=message, retry_after_s=retry_after_s, answer=_answer(refusal, route, attempt.headers)
+        )
+
+
+def _turn(
+    execution: Execution, attempt: Attempt, request: ModelRequest, tags: Mapping[str, str], stream_tokens: int = 0
+) -> Turn:
+    """Return the turn of an attempt, at its node; an agent that is at none is one."""
+    asked, node = request.asked, attempt.node or attempt.agent
+    with execution.node(node, agent_id=attempt.agent or None) if node else nullcontext():
+        return execution.turn(
+            asked.model,
+            provider=request.provider,
+            input_tokens=asked.input_tokens or _byte_bound(request),
+            max_tokens=asked.max_tokens,
+            stream_tokens=stream_tokens,
+            prompt=dict(request.prompt),
+            cache_write=request.cache_write,
+            service_tier=asked.service_tier,
+            tags=tags,
         )
 
 

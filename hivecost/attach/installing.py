@@ -47,19 +47,24 @@ class Installed:
                 opened.set_exception(error)
 
 
-def install(budget: str | Iterable[str], *, data: str = "", whole_answers: bool = False) -> None:
+def install(
+    budget: str | Iterable[str], *, data: str = "", whole_answers: bool = False, tag_prompts: bool = False
+) -> None:
     """Have each call of a model that this process makes asked for and metered, under limits as `hivecost run` has them.
 
     `budget` is such as `"$0.50"`, for this process and those that it forks, or `"5usd/day"`, or several; `data` says
     where it is kept. With `whole_answers` a stream that no budget can pay whole is refused, in place of being paid for
-    in steps. Raise ConfigError for what cannot be used, and where the process is metered already.
+    in steps; with `tag_prompts` calls are tagged with a hash of their system prompt. Raise ConfigError for what cannot
+    be used, and where the process is metered already.
     """
     global _installed  # noqa: PLW0603  # clients are patched once in a process
     if _installed is not None or os.environ.get(SOCKET):
         raise ConfigError("install", "a process that is not metered yet, by install() or `hivecost run`")
     budgets = (budget,) if isinstance(budget, str) else tuple(budget)
     script = agent_name([sys.executable, *filter(None, sys.argv[:1])])
-    _installed = Installed(Attachment(budgets, data=data, agent=script, whole_answers=whole_answers))
+    _installed = Installed(
+        Attachment(budgets, data=data, agent=script, whole_answers=whole_answers, tag_prompts=tag_prompts)
+    )
 
 
 def node(name: str) -> AbstractContextManager[None]:

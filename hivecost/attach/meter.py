@@ -30,10 +30,17 @@ class Attempt(msgspec.Struct, frozen=True, kw_only=True):
     can_step: bool = False
     #: The step of the agent that it is part of, where the hook knows.
     node: str = ""
+    #: Which of the program's agents makes it, where a framework says; else the program is one.
+    agent: str = ""
+    #: The conversation that it is part of, and whose it is, where a framework says.
+    session: str = ""
+    user: str = ""
     #: What the program says of it besides, such as `{"customer": "acme"}`.
     tags: Mapping[str, str] = EMPTY
     #: The line of code that made it, as `agent.py:12`.
     where: str = ""
+    #: Frameworks of which the hook could not read who makes it.
+    failed_probes: int = 0
 
 
 class Refused(msgspec.Struct, frozen=True, kw_only=True):

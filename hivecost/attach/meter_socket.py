@@ -134,10 +134,14 @@ class _Connection:
             path=message.path,
             headers=message.headers,
             body=body,
-            node=message.node,
-            tags=message.tags,
             can_step=message.steps,
+            node=message.node,
+            agent=message.agent,
+            session=message.session,
+            user=message.user,
+            tags=message.tags,
             where=message.where,
+            failed_probes=message.failed_probes,
         )
         try:
             decided = await self._meter.ask(attempt)

@@ -29,9 +29,15 @@ def receipt_lines(tally: Tally, totals: Totals, place: Place) -> Iterator[str]:
         )
     if tally.unmetered:
         yield f"{tally.unmetered:,} calls that nobody here can price"
-    for name, by in (("model", tally.by_model), ("node", tally.by_node), ("line", tally.by_line)):
+    if tally.failed_probes:
+        yield f"{tally.failed_probes:,} times a framework could not be read for whose a call is"
+    for name, by in _kinds(tally).items():
         if any(by):
             yield from _rows(name, by)
+
+
+def _kinds(tally: Tally) -> dict[str, Mapping[str, Sums]]:
+    return {"model": tally.by_model, "agent": tally.by_agent, "node": tally.by_node, "line": tally.by_line}
 
 
 def _rows(name: str, by: Mapping[str, Sums]) -> Iterator[str]:
@@ -55,11 +61,8 @@ def receipt_values(tally: Tally, totals: Totals, place: Place, status: int) -> d
         "stepped": tally.stepped,
         "ended": tally.ended,
         "total": _values(tally.total),
-        "by": {
-            "model": {name: _values(sums) for name, sums in tally.by_model.items()},
-            "node": {name: _values(sums) for name, sums in tally.by_node.items()},
-            "line": {name: _values(sums) for name, sums in tally.by_line.items()},
-        },
+        "failed_probes": tally.failed_probes,
+        "by": {kind: {name: _values(sums) for name, sums in by.items()} for kind, by in _kinds(tally).items()},
     }
 
 

@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from itertools import dropwhile
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from hivecost.attach.attributed_executions import AttributedExecutions
 from hivecost.attach.command import NOT_STARTED, REFUSED, SOCKET, child_environment, run_command
 from hivecost.attach.execution_meter import ExecutionMeter
 from hivecost.attach.limits import WrittenLimit, read_limits, system_timezone
 from hivecost.attach.meter_socket import MeterSocket
+from hivecost.attach.prompt_tags import PromptTags
 from hivecost.attach.receipt import receipt_lines, receipt_values
 from hivecost.attach.tally import Tally
 from hivecost.backends import open_log
-from hivecost.backends.data_place import data_place, find_settings
+from hivecost.backends.data_place import data_place, find_settings, state_folder
 from hivecost.backends.places import Place
 from hivecost.errors import ConfigError, StoreError
 from hivecost.events import Totals
@@ -26,8 +30,8 @@ from hivecost.ledger import Budget
 from hivecost.runtime.config_file import ConfigFile, read_config_file
 from hivecost.runtime.runtime import AgentRuntime
 
-#: What is named as an agent in reports where a command says nothing better.
-_PYTHON: Final = ".py"
+#: Options of Python without a value.
+_FLAGS: Final = re.compile("-[bBdEiIOPqsSuvx]+")
 
 
 class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,6 +43,8 @@ class RunOptions(msgspec.Struct, frozen=True, kw_only=True):
     data: str = ""
     #: Refuse a stream that no budget can pay whole, in place of paying for it in steps.
     whole_answers: bool = False
+    #: Tag calls with the hash of their system prompt.
+    tag_prompts: bool = False
     #: Where the receipt goes as JSON, too.
     receipt: Path | None = None
     #: End with 125 where no process of the command attached.
@@ -56,6 +62,7 @@ async def run_attached(options: RunOptions) -> int:
         data=options.data,
         agent=agent_name(options.command),
         whole_answers=options.whole_answers,
+        tag_prompts=options.tag_prompts,
     )
     async with attachment.opened() as socket_path:
         status = await run_command(options.command, child_environment(os.environ, socket_path))
@@ -88,7 +95,15 @@ def _ended(options: RunOptions, attachment: Attachment, status: int) -> int:
 class Attachment:
     """A runtime for agents that know nothing of it: its ledger, and the socket that their hooks ask."""
 
-    def __init__(self, budgets: Iterable[str], *, data: str = "", agent: str, whole_answers: bool = False) -> None:
+    def __init__(
+        self,
+        budgets: Iterable[str],
+        *,
+        data: str = "",
+        agent: str,
+        whole_answers: bool = False,
+        tag_prompts: bool = False,
+    ) -> None:
         """Raise ConfigError for a limit, settings or a place that cannot be used."""
         limits = read_limits(budgets)
         settings = find_settings(Path.cwd())
@@ -98,6 +113,7 @@ class Attachment:
         self.totals = Totals()
         self._agent = agent
         self._whole_answers = whole_answers
+        self._prompt_tags = PromptTags.kept_in(state_folder(os.environ)) if tag_prompts else None
         stored, caps = _in_force(limits, self.place)
         self._caps = caps
         self._is_hard = bool(limits) or any(budget.mode == "hard" for budget in (config.budgets if config else ()))
@@ -126,8 +142,14 @@ class Attachment:
     async def _open_meter(self, script: str) -> AsyncIterator[ExecutionMeter]:
         """Each process is an execution inside of the command's."""
         self.tally.clients += 1
-        async with self.runtime.execution(agent_id=script or None) as execution:
-            yield ExecutionMeter(execution, self.tally, is_hard=self._is_hard, whole_answers=self._whole_answers)
+        async with AttributedExecutions.opened(self.runtime, script) as executions:
+            yield ExecutionMeter(
+                executions,
+                self.tally,
+                is_hard=self._is_hard,
+                whole_answers=self._whole_answers,
+                prompt_tags=self._prompt_tags,
+            )
 
 
 def _runtime(place: Place, budgets: Sequence[Budget], config: ConfigFile | None) -> AgentRuntime:
@@ -166,6 +188,10 @@ def _stored(place: Place) -> dict[str, Budget]:
 
 
 def agent_name(command: Sequence[str]) -> str:
-    """The name of a script, never its arguments."""
-    scripts = [word for word in command[1:] if word.endswith(_PYTHON)]
-    return Path(scripts[0] if scripts else command[0]).name
+    """Return the name of a Python's script or module, else that of the program, and never an argument of either."""
+    program = Path(command[0]).name
+    if not program.startswith(("python", "pypy")):
+        return program
+    script, module = [*dropwhile(_FLAGS.fullmatch, command[1:]), "-", "-"][:2]
+    name = module if script == "-m" else script
+    return program if name.startswith("-") else Path(name).name

@@ -40,6 +40,7 @@ class Tally:
         self.clients = 0
         self.total = Sums()
         self.by_model: defaultdict[str, Sums] = defaultdict(Sums)
+        self.by_agent: defaultdict[str, Sums] = defaultdict(Sums)
         self.by_node: defaultdict[str, Sums] = defaultdict(Sums)
         #: Lines of code.
         self.by_line: defaultdict[str, Sums] = defaultdict(Sums)
@@ -51,6 +52,8 @@ class Tally:
         self.ended = 0
         #: Calls of hosts that bill, by paths that nobody knows, or in words that nobody can read.
         self.unmetered = 0
+        #: Times that a framework's own attribution could not be read.
+        self.failed_probes = 0
 
     def refuse(self, kind: str, message: str) -> None:
         """Count a refusal."""
@@ -61,6 +64,11 @@ class Tally:
         """Count an attempt whose end is known, as far as it can be."""
         request, cost = turn.request, turn.cost
         nanousd = None if cost is None else cost.nanousd
-        places = (self.by_model, request.model), (self.by_node, request.node_id), (self.by_line, where)
+        places = (
+            (self.by_model, request.model),
+            (self.by_agent, request.agent_id),
+            (self.by_node, request.node_id),
+            (self.by_line, where),
+        )
         for sums in (self.total, *(by[name] for by, name in places)):
             sums.add(nanousd, in_doubt=in_doubt)

@@ -47,8 +47,12 @@ class Message(msgspec.Struct, kw_only=True, omit_defaults=True):
     last: bool = False
     why: str = ""
     node: str = ""
+    agent: str = ""
+    session: str = ""
+    user: str = ""
     tags: Mapping[str, str] = EMPTY
     where: str = ""
+    failed_probes: int = 0
     #: None: there is no body.
     size: int | None = None
 

@@ -1,4 +1,4 @@
-"""`hivecost demo`: a runaway agent and a customer at its limit, and what hivecost does about both. Offline."""
+"""`hivecost demo`: an unmodified agent, a runaway and a customer at its limit, and what hivecost does. Offline."""
 
 from __future__ import annotations
 
@@ -27,9 +27,10 @@ def demo(
         str, typer.Option("--data", "-d", metavar="PATH", help="Where the demo's runtime log goes.")
     ] = DEMO_DATA,
 ) -> None:
-    """Run small agents against a provider emulator; budgets stop one that loops, a customer's day and a sub-agent."""
+    """Run small agents against a provider emulator, one of them unmodified; budgets stop what would cost too much."""
     import anyio  # noqa: PLC0415  # `hivecost --help` is quicker without
 
+    from hivecost.cli.demo_attached import run_unmodified  # noqa: PLC0415  # the same
     from hivecost.cli.render import render_session  # noqa: PLC0415  # the same
     from hivecost.errors import ConfigError  # noqa: PLC0415  # the same
     from hivecost.reports import load_session_report  # noqa: PLC0415  # the same
@@ -37,6 +38,8 @@ def demo(
 
     if is_disabled():
         raise ConfigError(VARIABLE, "to be unset for the demo, whose agents only budgets stop")
+
+    run_unmodified(data)
 
     async def run() -> None:
         session_id = await _run_agents(data)
@@ -73,7 +76,7 @@ async def _run_agents(data: str) -> str:
         register_agents(runtime, provider)
         async with runtime:
             await runtime.flush()  # a folder that cannot be written is said now
-            typer.echo("Three agents at work. A run that has spent $0.05 is stopped.\n")
+            typer.echo("Three agents that know hivecost. A run that has spent $0.05 is stopped.\n")
             async with anyio.create_task_group() as tasks:
                 for agent, user in (("planner", "ada"), ("researcher", "ada"), ("runaway", "bob")):
                     tasks.start_soon(partial(runtime.trigger_and_wait, agent, session_id=session_id, user_id=user))

@@ -15,6 +15,7 @@ _OPTIONS: Final = {
     "budget": Option("LIMIT", "'$0.50' (this command), 5usd/day, '200k tokens/week', '100 calls'; several hold all."),
     "data": Option("FOLDER", "Where it is kept: a folder, or a URL; HIVECOST_DATA stands for it."),
     "whole-answers": Option("", "Refuse a stream that no budget can pay whole; else it is paid for in steps."),
+    "tag-prompts": Option("", "Tag each call with a hash of its system prompt, salted: prompt=…."),
     "receipt": Option("FILE", "Write the receipt there as JSON, too."),
     "required": Option("", "End with 125 where no process of the command loaded the hook."),
     "help": Option("", "Show this message."),

@@ -10,8 +10,9 @@ from typing import Any, Final
 from hivecost.usage.raw import word
 from hivecost.usage.views import from_json, plain, text, view
 
-#: Refused before any work was done. Every other status may be billed: 408, 409, 499 and 5xx come after it began.
-NOT_BILLED: Final = frozenset({400, 401, 403, 404, 413, 422, 429})
+#: Refused before any work was done, with 407 by a proxy on the way. Every other status may be billed: 408, 409, 499
+#: and 5xx come after it began.
+NOT_BILLED: Final = frozenset({400, 401, 403, 404, 407, 413, 422, 429})
 #: Of these, those that say what was wrong with the content of the request. A 400 must be readable, as it is the one
 #: with which filters answer; the others need only be free of their marks.
 _ABOUT_CONTENT: Final = frozenset({400, 403, 422})

@@ -19,6 +19,9 @@ RATES = {
     "gpt-4o": TokenRates.flat(2_500, 10_000),
     "claude-4-5-sonnet-20250514": TokenRates.flat(3_000, 15_000),
     "gemini-2.5-flash": TokenRates.flat(2_500, 10_000),
+    "claude-sonnet-4-5": TokenRates.flat(3_000, 15_000),
+    "anthropic.claude-sonnet-4-5-20250929-v1:0": TokenRates.flat(3_000, 15_000),
+    "mistral-small-latest": TokenRates.flat(100, 300),
 }
 PRICES = """
 [prices."gpt-4o"]
@@ -30,6 +33,15 @@ output = 15
 [prices."gemini-2.5-flash"]
 input = 2.5
 output = 10
+[prices."claude-sonnet-4-5"]
+input = 3
+output = 15
+[prices."anthropic.claude-sonnet-4-5-20250929-v1:0"]
+input = 3
+output = 15
+[prices."mistral-small-latest"]
+input = 0.1
+output = 0.3
 """
 #: An answer that is billed with as many tokens as the agent allows, some $0.02 each.
 GPT = Behaviour(text="word " * 30, usage=Usage(input_tokens=26, output_tokens=1_995), latency_s=0.05)

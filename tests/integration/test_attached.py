@@ -97,6 +97,56 @@ def test_the_exit_status_is_that_of_the_command(command: tuple[str, ...], status
     assert finished.returncode == status, finished.stderr
 
 
+@pytest.mark.parametrize("budget", ["0", "-1", "much", "1e18", "$1/year", "9999999999999999999999"])
+def test_a_limit_that_is_none_starts_nothing(budget: str, tmp_path: Path) -> None:
+    """It is named, and nothing was run."""
+    ran = run_attached(tmp_path, "-c", "print('started')", budgets=(budget,))
+    assert (ran.status, ran.output, "--budget" in ran.errors) == (125, "", True), ran.errors
+
+
+NESTED = """
+import subprocess, sys
+inner = [sys.executable, "-m", "hivecost", "run", "--budget", "$1", "--", sys.executable, "-c", "print('started')"]
+ran = subprocess.run(inner, capture_output=True, text=True)
+print(ran.returncode, ran.stdout, "around it" in ran.stderr)
+import hivecost as hc
+try: hc.install("$1")
+except hc.ConfigError as error: print("not metered yet" in str(error))
+"""
+
+
+def test_one_inside_another_is_refused(tmp_path: Path) -> None:
+    """Neither would see all: the inner one says so, and starts nothing."""
+    ran = run_attached(tmp_path, "-c", NESTED)
+    assert (ran.output, ran.status) == ("125  True\nTrue\n", 0), ran.errors
+
+
+REDIRECTED = """
+import http.server, os, threading, httpx2
+class Redirect(http.server.BaseHTTPRequestHandler):
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(307)
+        self.send_header("location", os.environ["PROVIDER"] + self.path)
+        self.send_header("content-length", "0")
+        self.end_headers()
+    def log_message(self, *_): pass
+server = http.server.HTTPServer(("127.0.0.1", 0), Redirect)
+threading.Thread(target=server.serve_forever, daemon=True).start()
+url = f"http://127.0.0.1:{server.server_port}/v1/chat/completions"
+chat = {"model": "gpt-4o", "max_tokens": 1995, "messages": [{"role": "user", "content": "word"}]}
+answer = httpx2.post(url, json=chat, follow_redirects=True)
+print(answer.status_code, len(answer.history), answer.json()["usage"]["completion_tokens"])
+"""
+
+
+def test_a_redirect_is_the_same_call(tmp_path: Path) -> None:
+    """It is asked for once, and settled by the answer at its end."""
+    ran = run_attached(tmp_path, "-c", REDIRECTED)
+    assert ran.output == "200 1 1995\n", ran.errors
+    assert ran.receipt["total"] == {"calls": 1, "cost_nanousd": ran.billed_nanousd, "in_doubt": 0, "unpriced": 0}
+
+
 def test_a_command_that_does_not_attach_is_told_of(tmp_path: Path) -> None:
     """`python -I` takes no PYTHONPATH: it says that no client was seen, and with --required the run has failed."""
     ran = run_attached(tmp_path, "-I", "-c", "print('done')")

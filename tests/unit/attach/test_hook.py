@@ -91,12 +91,13 @@ def test_an_error_becomes_ours_where_its_class_allows() -> None:
 @pytest.mark.anyio
 async def test_names_and_tags_hold_for_what_is_inside() -> None:
     """As a context manager and as a decorator, of functions and of coroutine functions; tags add up."""
-    from hivecost_hook.attribution import current_node, current_tags
+    from hivecost_hook.attribution import attributed
 
     import hivecost as hc
 
     def said():
-        return current_node(), current_tags()
+        known = attributed()
+        return known.get("node", ""), known.get("tags", {})
 
     @hc.tag(customer="acme")
     def function():

@@ -127,7 +127,7 @@ async def test_an_attempt_passes_and_is_told_of(meter: FakeMeter, gate) -> None:
     await told(meter, "end")
     assert meter.passes[0].told == [("answer", 200), b"data: a\n\ndata: b\n\n" + USAGE + b"data: [DONE]", "end"]
     assert meter.asked[0].body == b"body"
-    assert meter.scripts == ["pytest"] or meter.scripts[0].endswith(("py", "pytest", "python"))
+    assert len(meter.scripts) == 1
 
 
 async def test_a_stream_that_is_left_is_told_as_far_as_it_came(meter: FakeMeter, gate) -> None:
@@ -213,12 +213,12 @@ async def test_refusals_and_faults_make_no_call(gate) -> None:
     assert (fault.status, "a fault of ours" in fault.body.decode()) == (402, True)
 
 
-@pytest.mark.parametrize("error", [type("ConnectError", (Exception,), {}), type("ReadTimeout", (Exception,), {})])
-async def test_what_failed_was_sent_or_not(meter: FakeMeter, gate, error: type[Exception]) -> None:
-    """An error of connecting gives the hold back; after any other one nobody knows."""
+@pytest.mark.parametrize("name", ["ConnectError", "ProxyError", "ReadTimeout"])
+async def test_what_failed_was_sent_or_not(meter: FakeMeter, gate, name: str) -> None:
+    """An error of connecting, also to a proxy, gives the hold back; after any other one nobody knows."""
     attempt = await gate.ask_async(*question("/pass"))
-    attempt.failed(error())
-    await told(meter, "unsent" if error.__name__ == "ConnectError" else "doubt")
+    attempt.failed(type(name, (Exception,), {})())
+    await told(meter, "doubt" if name == "ReadTimeout" else "unsent")
 
 
 async def test_a_process_that_is_gone_leaves_doubt(meter: FakeMeter, gate) -> None:

@@ -62,7 +62,7 @@ class Response:
         return self.json() if isinstance(self._body, str) else json.dumps(self.json())
 
 
-@pytest.mark.parametrize("status", [401, 403, 404, 413, 422, 429])
+@pytest.mark.parametrize("status", [401, 403, 404, 407, 413, 422, 429])
 def test_refusals_before_any_work(status):
     """They need say nothing more than their status."""
     assert refusal_status(ApiError(status_code=status)) == status
@@ -72,7 +72,7 @@ def test_refusals_before_any_work(status):
 @pytest.mark.parametrize("status", [*range(402, 500), 302, 500, 502, 503, 504, 529])
 def test_any_other_status_says_nothing_about_the_bill(status):
     """408, 409, 499 and 5xx come after work was done; of the others nobody has said what they cost."""
-    if status not in (403, 404, 413, 422, 429):
+    if status not in (403, 404, 407, 413, 422, 429):
         assert refusal_status(ApiError(status_code=status, body=INVALID)) is None
 
 

@@ -13,6 +13,7 @@ STEP_S = 90
 NOT_SENT = {
     *("ConnectError", "ConnectTimeout", "ConnectTimeoutError", "ConnectionRefusedError", "NewConnectionError"),
     *("ClientConnectorError", "PoolTimeout", "gaierror", "UnsupportedProtocol", "InvalidURL", "MissingSchema"),
+    *("ProxyError", "ClientHttpProxyError"),
 }
 _EVENTS = "text/event-stream"
 #: Answers that come event by event, whatever was asked for.

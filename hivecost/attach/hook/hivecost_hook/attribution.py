@@ -1,21 +1,15 @@
-"""Whose a call is, as far as the program or its framework says; only modules that it has imported are looked at."""
+"""Whose a call is, as far as the program or its frameworks say."""
 
 import contextvars
 import functools
-import os
-import sys
+
+from hivecost_hook import calling_code, frameworks
+from hivecost_hook.frameworks import plain
 
 _node = contextvars.ContextVar("hivecost_node", default="")
 _tags = contextvars.ContextVar("hivecost_tags", default={})  # noqa: B039  # nobody changes it
 #: A client is being metered: what it sends through another one is not asked for again.
 is_metered = contextvars.ContextVar("hivecost_is_metered", default=False)
-#: Probes that raised, which changes nothing.
-failures = 0
-
-_HERE = os.path.dirname(os.path.abspath(__file__))
-_DEPTH_MAX = 200
-#: File name -> as it is shown; "" for code that is not the program's own.
-_shown = {}
 
 
 class _Scope:
@@ -67,47 +61,13 @@ def tag(**tags):
     return _Scope(_tags, lambda around: dict(around, **said))
 
 
-def current_tags():
-    """Return the tags of the calling code."""
-    return _tags.get()
-
-
-def current_node():
-    """Return the step that the calling code belongs to; "" where nobody says."""
-    global failures
-    named = _node.get()
+def attributed():
+    """Return all that is known of whose a call is, as it is asked for."""
+    said, named, tags = frameworks.found(), _node.get(), _tags.get()
     if named:
-        return named
-    try:
-        config = sys.modules.get("langchain_core.runnables.config")
-        if config is not None:
-            current = config.var_child_runnable_config.get() or {}
-            return str((current.get("metadata") or {}).get("langgraph_node", ""))
-    except Exception:
-        failures += 1
-    return ""
-
-
-def where():
-    """Return the line of the program's own code that makes the call, relative to its working folder; "" if none."""
-    frame, depth = sys._getframe(1), 0
-    while frame is not None and depth < _DEPTH_MAX:
-        name = frame.f_code.co_filename
-        shown = _shown.get(name)
-        if shown is None:
-            shown = _shown[name] = _show(name)
-        if shown:
-            return "%s:%d" % (shown, frame.f_lineno)
-        frame, depth = frame.f_back, depth + 1
-    return ""
-
-
-def _show(name):
-    try:
-        path = os.path.abspath(name)
-        relative = os.path.relpath(path)
-    except (OSError, ValueError):
-        return ""
-    is_own = not (relative.startswith(os.pardir) or name.startswith("<") or path.startswith(_HERE))
-    is_library = "site-packages" in path or "dist-packages" in path or path.startswith(os.path.dirname(os.__file__))
-    return relative if is_own and not is_library else ""
+        said["node"] = plain(named)
+    if tags:
+        said["tags"] = {plain(name): plain(value) for name, value in tags.items()}
+    said["where"] = plain(calling_code.where())
+    said["failed_probes"] = frameworks.failures()
+    return said

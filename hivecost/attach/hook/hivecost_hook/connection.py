@@ -9,7 +9,9 @@ import sys
 import threading
 
 from hivecost_hook.attempt import SEND_S, Attempt, lost
-from hivecost_hook.attribution import current_node, current_tags, where
+from hivecost_hook.attribution import attributed
+from hivecost_hook.calling_code import script_name
+from hivecost_hook.frameworks import plain
 from hivecost_hook.waiting import ThreadWaiter, async_waiter
 
 VERSION = 1
@@ -171,7 +173,7 @@ def _kept(body, headers):
 
 def _question(number, address, headers, steps):
     method, host, path = address
-    return {
+    fields = {
         "op": "ask",
         "id": number,
         "method": method,
@@ -179,16 +181,11 @@ def _question(number, address, headers, steps):
         "path": path,
         "headers": headers,
         "steps": steps,
-        "node": current_node(),
-        "tags": current_tags(),
-        "where": where(),
     }
+    fields.update(attributed())
+    return fields
 
 
 def _script():
-    """The name of the program, never its arguments."""
-    arguments = getattr(sys, "orig_argv", None) or getattr(sys, "argv", None) or [""]
-    if "-m" in arguments[1:-1]:
-        return arguments[arguments.index("-m") + 1]
-    named = [argument for argument in arguments[1:] if argument.endswith(".py")]
-    return os.path.basename(named[0] if named else arguments[0]) or "python"
+    arguments = getattr(sys, "orig_argv", None) or [sys.executable, *getattr(sys, "argv", [])[:1]]
+    return plain(script_name(arguments))
