@@ -75,7 +75,6 @@ class MeterSocket:
             writer.write(written(op="goodbye", why=f"this hivecost speaks version {VERSION}"))
             return
         async with self._open_meter(hello.script) as meter:
-            writer.write(written(op="hello", version=VERSION))
             connection = _Connection(meter, writer)
             try:
                 while True:

@@ -2,11 +2,10 @@
 
 import json
 
+from hivecost_hook.hello import SEND_S
 from hivecost_hook.usage_chunk import UsageChunkFilter
 from hivecost_hook.waiting import ThreadWaiter, async_waiter
 
-#: How long the other side may take to read.
-SEND_S = 10
 #: How long it may take to pay for the next step of a stream: longer than any budget waits for money that others hold.
 STEP_S = 90
 #: Raised before a single byte of a request went out.

@@ -1,7 +1,6 @@
 """Whose a call is, as far as the program or its framework says; only modules that it has imported are looked at."""
 
 import contextvars
-import functools
 import os
 import sys
 
@@ -35,6 +34,8 @@ class _Scope:
         self._variable.reset(self._tokens.pop())
 
     def __call__(self, function):
+        import functools  # not at the start of each Python
+
         def scope():
             return _Scope(self._variable, self._value_of)
 
