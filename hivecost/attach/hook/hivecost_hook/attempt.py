@@ -16,8 +16,9 @@ NOT_SENT = {
 _EVENTS = "text/event-stream"
 #: Answers that come event by event, whatever was asked for.
 STREAMS = (_EVENTS, "application/x-ndjson", "application/vnd.amazon.eventstream")
-#: So many bytes of an answer are told at once.
-BATCH_BYTES = 64 * 1024
+#: So many bytes of an answer are told at once. Were all of a stream told at its end, the next call would wait for it
+#: to be read.
+BATCH_BYTES = 8 * 1024
 
 
 class Refusal:
