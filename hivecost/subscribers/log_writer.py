@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from typing import Final
 
 import anyio
@@ -20,6 +20,10 @@ from hivecost.plugin import PluginHost
 
 #: Events that may wait for the disk: minutes of a busy runtime, some 100 MB.
 LOG_QUEUE_MAX: Final = 100_000
+#: A commit takes as long as some ten turns. So one of fewer events than this comes no sooner after the one before than
+#: `_REST_S`, unless somebody waits for it.
+_FEW: Final = 64
+_REST_S: Final = 0.005
 #: How long stopping waits for the disk, where nobody says when the plugin is given up.
 STOP_TIMEOUT_S: Final = 20.0
 
@@ -41,6 +45,10 @@ class LogWriter:
         self._store: contract.LogWriter | None = None
         self._host: PluginHost | None = None
         self._subscription = ""
+        self._rests_until_s = 0.0
+        #: How many wait for what is queued, and what ends a rest for them.
+        self._waiting = 0
+        self._wanted = anyio.Event()
         #: What the next flush has to say.
         self._loss: StoreError | None = None
 
@@ -61,7 +69,7 @@ class LogWriter:
                 yield
             finally:
                 deadline = _deadline()
-                with anyio.CancelScope(deadline=deadline, shield=True):
+                with anyio.CancelScope(deadline=deadline, shield=True), self._no_rest():
                     await host.bus.drain(self._subscription)
                 host.bus.unsubscribe(self._subscription)
                 self._store.close_timeout_s = max(deadline - anyio.current_time(), 0)
@@ -73,7 +81,8 @@ class LogWriter:
         """
         before = self.error
         if self._host is not None:
-            await self._host.bus.drain(self._subscription)
+            with self._no_rest():
+                await self._host.bus.drain(self._subscription)
         if self._store is not None and self.error is before and isinstance(before, StoreLockedError):
             await self._store.flush()  # it raises the same again, or what waited is committed now
             self.error = None
@@ -91,7 +100,32 @@ class LogWriter:
         """The store's own counts; None while there is none."""
         return None if self._store is None else self._store.statistics()
 
+    @contextmanager
+    def _no_rest(self) -> Iterator[None]:
+        """Commit at once while somebody waits for it."""
+        self._waiting += 1
+        self._wanted.set()
+        try:
+            yield
+        finally:
+            self._waiting -= 1
+
+    async def _rest(self) -> None:
+        left_s = self._rests_until_s - anyio.current_time()
+        if left_s > 0 and not self._waiting:
+            self._wanted = anyio.Event()
+            with anyio.move_on_after(left_s):
+                await self._wanted.wait()
+
     async def _write(self, events: list[Event]) -> None:
+        if len(events) < _FEW:
+            await self._rest()
+        try:
+            await self._commit(events)
+        finally:
+            self._rests_until_s = anyio.current_time() + _REST_S
+
+    async def _commit(self, events: list[Event]) -> None:
         assert self._store is not None  # noqa: S101  # set before anything is subscribed
         lost_before = self.lost
         try:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import anyio
 import pytest
+from msgspec.structs import replace
 
 import hivecost as hc
+from hivecost.backends import open_log
 from hivecost.backends.sqlite import os_lock
+from hivecost.subscribers import log_writer
 
 pytestmark = pytest.mark.anyio
 
@@ -130,3 +134,54 @@ async def test_a_lock_that_somebody_keeps_loses_nothing(make_logged, monkeypatch
                     await runtime.flush()
         await runtime.flush()
         assert (runtime.log.lost, runtime.log.error, runtime.log.statistics.written) == (0, None, 5)
+
+
+@pytest.fixture
+def long_rest(monkeypatch):
+    """A rest between small commits that no test would see the end of."""
+    monkeypatch.setattr(log_writer, "_REST_S", 600)
+
+
+async def test_few_events_wait_a_moment_for_more(make_logged, long_rest, monkeypatch):
+    """After a small commit the next one rests; who flushes waits for no rest, and neither does who closes."""
+    runtime, begun = make_logged(), []
+    turn = hc.LLMTurnComplete(session_id="s", model="m", usage=hc.Usage(1, 1))
+
+    async def publish(*ids):
+        for event_id in ids:
+            await runtime.bus.publish(replace(turn, event_id=event_id))
+            await anyio.wait_all_tasks_blocked()
+
+    with anyio.fail_after(60):
+        async with runtime:
+            write = runtime.log._store.write
+
+            async def counted(events):
+                begun.append(len(events))
+                return await write(events)
+
+            monkeypatch.setattr(runtime.log._store, "write", counted)
+            await publish("first")
+            await runtime.flush()
+            await publish("a", "b", "c")
+            assert begun == [1]
+            await runtime.flush()
+            assert sum(begun) == 4
+            await publish("last")
+            assert sum(begun) == 4
+        with open_log(runtime.base_path).snapshot() as log:
+            assert len(log.turns().rows) == 5
+
+
+async def test_many_events_wait_for_nothing(make_logged, long_rest):
+    """A commit of many events follows at once on the one before."""
+    runtime = make_logged()
+    turn = hc.LLMTurnComplete(session_id="s", model="m", usage=hc.Usage(1, 1))
+    with anyio.fail_after(60):
+        async with runtime:
+            await runtime.bus.publish(turn)
+            await runtime.flush()
+            for number in range(200):
+                await runtime.bus.publish(replace(turn, event_id=f"e{number}"))
+            await runtime.bus.drain()
+            assert runtime.log.statistics.written == 201
