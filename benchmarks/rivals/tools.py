@@ -57,9 +57,9 @@ def _agent(place: Place) -> Sequence[str]:
     return place.python, _AGENT
 
 
-def _hivecost(place: Place) -> Sequence[str]:
-    run = (sys.executable, "-m", "hivecost", "run", "--budget", "$0.50", "--data", str(place.folder / "data"))
-    return *run, "--", place.python, _AGENT
+def _hivecost(*options: str) -> Callable[[Place], Sequence[str]]:
+    run = (sys.executable, "-m", "hivecost", "run", "--budget", "$0.50", *options, "--data")
+    return lambda place: (*run, str(place.folder / "data"), "--", place.python, _AGENT)
 
 
 @contextmanager
@@ -119,5 +119,6 @@ TOOLS: Final = (
         lacks=frozenset({"async streams", "responses", "with_raw_response"}),
     ),
     Tool("governer proxy", "governer", "its address", _agent, proxy=_governer),
-    Tool("hivecost run", "", "nothing", _hivecost),
+    Tool("hivecost run", "", "nothing", _hivecost()),
+    Tool("hivecost run --whole-answers", "", "nothing", _hivecost("--whole-answers")),
 )
