@@ -21,8 +21,8 @@ import openai
 
 from benchmarks.imports import seconds_of
 
-ROUNDS, CALLS = 15, 30
-STARTS = 25
+ROUNDS, CALLS = 9, 20
+STARTS = 15
 CALL: dict[str, Any] = {
     "model": "gpt-4o",
     "max_tokens": 100,
