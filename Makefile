@@ -9,7 +9,7 @@ INSTALL := $(BIN)/$(INSTALL_ARGUMENTS) --require-hashes
 # Else each of the hundreds of processes that tests start would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-more dist lint types house bench profile instructions soak docs site lock clean
+.PHONY: demo test test-more dist lint types house bench rivals profile instructions soak docs site lock clean
 
 demo: $(VENV)/.core
 	$(BIN)/hivecost demo
@@ -51,6 +51,10 @@ house: $(VENV)/.test
 
 bench: $(VENV)/.bench
 	$(BIN)/python -m benchmarks
+
+# One agent with $0.50 under each tool that promises to hold that, by the provider's bill: some ten minutes.
+rivals: $(VENV)/.core $(VENV)-rivals/.done
+	$(BIN)/python -m benchmarks rivals
 
 # Where the time goes: a sampling profile, and machine instructions, which need valgrind and some minutes.
 profile: $(VENV)/.bench
@@ -121,6 +125,11 @@ $(VENV)-attach/.done: requirements/attach.txt pyproject.toml
 	$(PYTHON) -m venv $(VENV)-attach
 	$(VENV)-attach/bin/$(INSTALL_ARGUMENTS) --require-hashes -r requirements/attach.txt
 	$(VENV)-attach/bin/$(INSTALL_ARGUMENTS) --editable .
+	@touch $@
+
+$(VENV)-rivals/.done: requirements/rivals.txt
+	$(PYTHON) -m venv $(VENV)-rivals
+	$(VENV)-rivals/bin/$(INSTALL_ARGUMENTS) --require-hashes -r requirements/rivals.txt
 	@touch $@
 
 $(VENV)/.bench: $(VENV)/.test requirements/bench.txt

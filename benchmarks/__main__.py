@@ -4,6 +4,8 @@ All suites run three times, one after the other, and a row shows the figure in t
 which the machine is busy or slow decides none. In brackets is the least and the greatest of all rounds. `--passes 1`
 is for a quick look, `--json FILE` writes the same as JSON. Exits with 1 when a goal is missed. Each suite has a process
 of its own, so that none runs in what another has left behind.
+
+`python -m benchmarks rivals` is an experiment beside them, which `make rivals` runs.
 """
 
 from __future__ import annotations
@@ -15,16 +17,19 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.figure import Figure
+from benchmarks.rivals import experiment
 from benchmarks.suite import Row, in_process, middle_of, results_of
 
 SUITES = (
     *("imports", "command_line", "footprint", "bus", "bus_peers", "slow_subscribers"),
     *("pricing", "holds", "steps", "ledger", "ledger_store", "rate_limits", "compaction"),
-    *("store", "end_to_end", "large_store", "flat_sums"),
+    *("store", "end_to_end", "large_store", "flat_sums", "attach"),
 )
 
 
 def main() -> int:
+    if sys.argv[1:2] == ["rivals"]:
+        return experiment.main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m benchmarks")
     parser.add_argument("suites", nargs="*", metavar="SUITE", help=f"of {', '.join(SUITES)}; all without")
     parser.add_argument("--passes", type=int, default=3, choices=(1, 3, 5), help="how often each is run; 3 without")

@@ -215,7 +215,7 @@ class TurnPass:
 
     def answer(self, status: int, headers: Mapping[str, str]) -> Mapping[str, str]:
         """As `Pass` says."""
-        self._answer = Answer(self._request, status=status, headers=headers)
+        self._answer = Answer(self._request, status=status, headers=headers, may_end=self.is_stepped)
         self._coverage = coverage_of(self._turn, self._answer.seen) if self.is_stepped else None
         return self._answer.headers
 

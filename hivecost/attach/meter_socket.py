@@ -75,13 +75,13 @@ class MeterSocket:
             writer.write(written(op="goodbye", why=f"this hivecost speaks version {VERSION}"))
             return
         async with self._open_meter(hello.script) as meter:
-            writer.write(written(op="hello", version=VERSION))
             connection = _Connection(meter, writer)
             try:
-                while True:
-                    connection.take(*await read_message(reader))
-                    if writer.transport.get_write_buffer_size() > LINE_MAX_BYTES:
-                        await writer.drain()
+                with suppress(EOFError):  # the process has ended, and with it its execution
+                    while True:
+                        connection.take(*await read_message(reader))
+                        if writer.transport.get_write_buffer_size() > LINE_MAX_BYTES:
+                            await writer.drain()
             finally:
                 await connection.close()
 

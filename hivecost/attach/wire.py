@@ -1,6 +1,7 @@
 """Messages between a hook and a meter's socket: a line of JSON, then as many bytes as its `size` says.
 
-A hook says `hello` first, with its version. After that it sends, with an `id` of its own for each attempt:
+A hook says `hello` first, with its version, and gets no answer: a process that ends with one unread would reset the
+connection. After that it sends, with an `id` of its own for each attempt:
 
 | op | with | answered by |
 |---|---|---|

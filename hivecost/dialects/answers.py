@@ -42,7 +42,15 @@ class Answer:
     for what a provider sends: what cannot be read passes, and `reading()` says so.
     """
 
-    def __init__(self, request: ModelRequest, *, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        request: ModelRequest,
+        *,
+        status: int = 200,
+        headers: Mapping[str, str] | None = None,
+        may_end: bool = True,
+    ) -> None:
+        """Without `may_end` nothing is noted of a stream that only its end at a limit would need."""
         self._request = request
         self._dialect = request.route.dialect
         self._status = status
@@ -50,6 +58,7 @@ class Answer:
         self._drops = bool(request.asked.usage_key)
         self._usage = UsageStream()
         self._ending = self._dialect.ending(request)
+        self._may_end = may_end
         self._problem = ""
         self._has_begun = False
         self._whole: bytearray | None = bytearray()
@@ -169,7 +178,7 @@ class Answer:
 
     def _note(self, event: Event, *, is_seen: bool = True) -> None:
         self._usage.observe(event.data)
-        if is_seen:
+        if is_seen and self._may_end:
             with suppress(Exception):  # a stranger's event may have anything anywhere
                 self._ending.observe(event)
 

@@ -15,6 +15,8 @@ from hivecost.usage.views import from_json
 #: An event ends with an empty line. Whether a CR is a whole line end only the next byte says.
 _END: Final = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?=[^\n]))")
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
+#: How an event without a name begins.
+_DATA: Final = b"data: "
 #: An end may have begun in so many of the bytes that were looked at.
 _OVERLAP: Final = 3
 
@@ -62,6 +64,8 @@ def _encoded(event: Event) -> bytes:
 
 
 def _piece(raw: bytes) -> Piece:
+    if raw.startswith(_DATA) and raw.find(b"\n") == len(raw) - 2 and b"\r" not in raw:  # as most are
+        return Piece(raw, Event(read_json(raw[len(_DATA) : -2])))
     name, data = "", []
     for line in _LINE_END.split(raw.removeprefix(codecs.BOM_UTF8)):
         field, _, value = line.partition(b":")

@@ -20,6 +20,7 @@ from hivecost.pricing.tokenizer import (
     count_tokens,
     has_tokenizer,
     import_tokenizer,
+    is_vocabulary_loaded,
 )
 
 __all__ = [
@@ -49,6 +50,7 @@ __all__ = [
     "has_tokenizer",
     "import_tokenizer",
     "input_token_bound",
+    "is_vocabulary_loaded",
     "list_rates",
     "price_line",
     "rate_shifts",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Iterator
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any, Final
@@ -28,6 +28,9 @@ _VOCABULARIES: Final = {
     "o200k_base": re.compile(r"(?:(?:chat)?gpt-4o|gpt-4\.[15]|gpt-5|o[134])(?!\w)"),
     "cl100k_base": re.compile(r"gpt-(?:4|3\.5|35)(?![\w.])"),
 }
+
+#: Those that are loaded, by name.
+_encodings: Final[dict[str, Any]] = {}
 
 #: Where such a name means OpenAI's model.
 _HOSTS: Final = GATEWAYS | {"", "azure"}
@@ -70,6 +73,11 @@ def can_count_tokens(model: str, provider: str = "") -> bool:
     return PROVIDER_NAMES.get(host, host) in _HOSTS and _vocabulary_of(model) is not None and has_tokenizer()
 
 
+def is_vocabulary_loaded(model: str) -> bool:
+    """Tell whether the vocabulary of this model is in memory, so that a short prompt is counted in microseconds."""
+    return _vocabulary_of(model) in _encodings
+
+
 @cache
 def has_tokenizer() -> bool:
     """Tell whether the package that `count_tokens` counts with is installed."""
@@ -93,6 +101,7 @@ def import_tokenizer() -> bool:
     return True
 
 
+@lru_cache(maxsize=1_024)
 def _vocabulary_of(model: str) -> str | None:
     for host, name in spellings(model.lower()):
         if PROVIDER_NAMES.get(host, host) in _HOSTS:
@@ -120,13 +129,15 @@ def _tokens(text: str, vocabulary: str) -> int:
         return len(text.encode())
 
 
-@cache
 def _encoding(vocabulary: str) -> Any:
-    try:
-        package = import_module(_PACKAGE)
-    except ImportError:
-        raise ConfigError("count_tokens", "the package bpe-openai: pip install 'hivecost[tokens]'") from None
-    return package.get_encoding(vocabulary)
+    encoding = _encodings.get(vocabulary)
+    if encoding is None:
+        try:
+            package = import_module(_PACKAGE)
+        except ImportError:
+            raise ConfigError("count_tokens", "the package bpe-openai: pip install 'hivecost[tokens]'") from None
+        encoding = _encodings[vocabulary] = package.get_encoding(vocabulary)
+    return encoding
 
 
 def _strings(value: Any) -> Iterator[str]:

@@ -18,7 +18,7 @@ from hivecost.clock import Clock
 from hivecost.errors import ConfigError, LedgerUnavailableError
 from hivecost.events import Cost, Event, LLMTurnComplete, Usage
 from hivecost.gate_contract import GateCheck, GatePass, TurnEnd, TurnOutcome, TurnRequest
-from hivecost.ledger import Budget, ClosesInTime, LedgerStore, Limit, OpenLedger, Unit, attributes_of
+from hivecost.ledger import Budget, ClosesInTime, LedgerStore, Limit, OpenLedger, Refusal, Unit, attributes_of
 from hivecost.ledger.caps import Cap, CapHold, CapMode, new_cap
 from hivecost.loops import Loop, current_loop
 from hivecost.pricing import PriceBook, has_tokenizer, import_tokenizer
@@ -234,13 +234,29 @@ class Gate:
 
     def admit_nowait(self, request: TurnRequest, caps: Sequence[Cap] = ()) -> Admission | None:
         """Do as `admit` does where no check has to be awaited and memory alone can decide; None elsewhere."""
-        if caps or len(self._passes) < len(self._checks):
+        if len(self._passes) < len(self._checks):
             return None
         request = self.resolved(request)
         for passes in list(self._passes.values()):
             if not passes(request):
                 return None
-        return Admission(request) if self._hard is None else self._hard.admit_nowait(request)
+        admission = Admission(request) if self._hard is None else self._hard.admit_nowait(request)
+        if admission is None or not caps:
+            return admission
+        held = self._held_on_caps(admission, caps)
+        return held if isinstance(held, Admission) else None
+
+    def _held_on_caps(self, admission: Admission, caps: Sequence[Cap]) -> Admission | Refusal:
+        """Return the admission with money held on the caps as well; where they refuse, it is released."""
+        try:
+            held = self._capped.hold(admission.request, caps)
+        except BaseException:
+            self._release(admission)
+            raise
+        if isinstance(held, CapHold):
+            return replace(admission, request=self._capped.fitted(admission.request), cap_hold=held)
+        self._release(admission)
+        return held
 
     async def _hold(self, request: TurnRequest, passes: Passes) -> Admission:
         return Admission(request) if self._hard is None else await self._hard.admit(request, passes)
@@ -250,15 +266,9 @@ class Gate:
         left_s = WAIT_S
         while True:
             freed = self._capped.freed
-            admission = await self._hold(request, passes)
-            try:
-                held = self._capped.hold(admission.request, caps)
-            except BaseException:
-                self._release(admission)
-                raise
-            if isinstance(held, CapHold):
-                return replace(admission, request=self._capped.fitted(admission.request), cap_hold=held)
-            self._release(admission)
+            held = self._held_on_caps(await self._hold(request, passes), caps)
+            if isinstance(held, Admission):
+                return held
             if held.kind != "busy" or left_s <= 0:
                 raise self._capped.error(request, held)
             passes.give_back()

@@ -12,7 +12,13 @@ from msgspec.structs import replace
 
 from hivecost.gate_contract import TurnRequest
 from hivecost.plain_text import shown
-from hivecost.pricing import can_count_tokens, count_tokens, import_tokenizer, input_token_bound
+from hivecost.pricing import (
+    can_count_tokens,
+    count_tokens,
+    import_tokenizer,
+    input_token_bound,
+    is_vocabulary_loaded,
+)
 from hivecost.pricing.bounds import TEMPLATE_TOKENS
 from hivecost.prompts import asked_answers, asked_cache_write, asked_tier, asked_tool_calls, reaches_outside
 
@@ -26,6 +32,9 @@ _COUNTS: Final = ("input_tokens", "inputTokens", "total_tokens", "totalTokens")
 #: A provider's count is close and not exact, and is held with a twentieth more:
 #: https://platform.claude.com/docs/en/build-with-claude/token-counting
 _MARGIN: Final = 20
+
+#: A prompt so short takes less time to be counted than a thread to begin with it.
+_SHORT_BYTES: Final = 2_048
 
 #: Of OpenRouter's names: what is found on the web is read with the prompt.
 _SEARCHING: Final = ":online"
@@ -66,7 +75,9 @@ class PromptCount:
         """Return the request with the prompt counted by its model's tokenizer, else by `count`; else as it was."""
         tokens = None
         if self._is_tokenized(request):
-            tokens = await anyio.to_thread.run_sync(self._tokenized, request.model)
+            model = request.model
+            at_once = self.byte_bound <= _SHORT_BYTES and is_vocabulary_loaded(model)
+            tokens = self._tokenized(model) if at_once else await anyio.to_thread.run_sync(self._tokenized, model)
         if tokens is None and self._count is not None:
             tokens = await self._asked(self._count)
         if tokens is None:
@@ -77,7 +88,7 @@ class PromptCount:
         return not self._is_outside and can_count_tokens(request.model, request.provider)
 
     def _tokenized(self, model: str) -> int | None:
-        """Return the tokens; in a thread, because the first call loads a vocabulary, and a long prompt takes time."""
+        """Return the tokens. The first call loads a vocabulary, and a long prompt takes time: both are for a thread."""
         return count_tokens(self._prompt, model) if import_tokenizer() else None
 
     async def _asked(self, count: Count) -> int | None:

@@ -83,8 +83,15 @@ def _size(value: object, depth: int = 0, left: list[int] | None = None) -> int:
         return 0
     if isinstance(value, list | tuple):
         return sum(_size(item, depth + 1, left) for item in value)
-    parts = view(value).items()
-    return sum(_part_size(name_of(key), part, depth, left) for key, part in parts if key not in _ENVELOPE)
+    size = 0
+    for key, part in view(value).items():
+        if key in _ENVELOPE:
+            continue
+        if type(part) is str and part.isascii():  # as most are
+            size += len(part)
+        else:
+            size += _part_size(name_of(key), part, depth, left)
+    return size
 
 
 def _part_size(key: str, part: object, depth: int, left: list[int]) -> int:

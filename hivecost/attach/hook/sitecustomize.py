@@ -22,10 +22,11 @@ def _start():
 def _run_shadowed():
     """By its spec: this module stays in sys.modules, where the interpreter looks for it."""
     from importlib.machinery import PathFinder
-    from importlib.util import module_from_spec
 
     spec = PathFinder.find_spec("sitecustomize")
     if spec is not None and spec.loader is not None and spec.origin != __file__:
+        from importlib.util import module_from_spec
+
         spec.loader.exec_module(module_from_spec(spec))
 
 

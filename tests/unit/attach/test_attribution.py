@@ -149,7 +149,7 @@ def test_nothing_is_imported_to_find_out() -> None:
 )
 def test_a_program_is_named_after_its_script(line: str, name: str) -> None:
     """Never after an argument, which may be a secret."""
-    from hivecost_hook.calling_code import script_name
+    from hivecost_hook.hello import script_name
 
     assert script_name(line.split()) == name
 

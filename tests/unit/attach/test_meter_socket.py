@@ -95,13 +95,17 @@ async def meter() -> FakeMeter:
 @pytest.fixture
 async def gate(meter: FakeMeter):
     from hivecost_hook.connection import Gate
+    from hivecost_hook.hello import Line
 
     async with MeterSocket(meter.opened).serving() as path:
         assert path.stat().st_mode & 0o777 == 0o600
         assert path.parent.stat().st_mode & 0o777 == 0o700
-        gate = Gate(str(path))
+        line = Line(str(path))
+        gate = Gate(line)
         yield gate
-        gate._connection.lose()
+        line.close()
+        if gate._connection is not None:
+            gate._connection.lose()
 
 
 def question(path: str, body: bytes | None = b"body"):
@@ -248,12 +252,25 @@ async def test_a_task_that_is_cancelled_asks_no_more(meter: FakeMeter, gate) -> 
 async def test_a_socket_that_is_gone_is_a_refusal(tmp_path) -> None:
     """Of what may be a call of a model; anything else passes."""
     from hivecost_hook.connection import Gate
+    from hivecost_hook.hello import Line
 
-    gate = Gate(str(tmp_path / "none"))
+    gate = Gate(Line(str(tmp_path / "none")))
     refused = await gate.ask_async(*question("/pass"))
     assert (refused.status, refused.headers["x-should-retry"]) == (402, "false")
     assert "cannot be asked" in refused.body.decode()
     assert await gate.ask_async("POST", "example.org", "/", {"content-type": "text/plain"}, b"") is None
+
+
+async def test_a_process_that_asks_nothing_is_seen(meter: FakeMeter, gate, caplog) -> None:
+    """It has said hello, and its end is no fault."""
+    from hivecost_hook.hello import Line
+
+    Line(gate._line._path).close()
+    with anyio.fail_after(10):
+        while len(meter.scripts) < 2:
+            await anyio.sleep(0.01)
+        assert (await gate.ask_async(*question("/refuse"))).status == 402
+    assert not caplog.records
 
 
 @pytest.mark.parametrize(
@@ -275,7 +292,7 @@ async def test_nonsense_ends_its_connection_alone(meter: FakeMeter, gate, said: 
     def speak():
         with socket.socket(socket.AF_UNIX) as stranger:
             stranger.settimeout(10)
-            stranger.connect(gate._path)
+            stranger.connect(gate._line._path)
             try:
                 stranger.sendall(said)
                 stranger.shutdown(socket.SHUT_WR)

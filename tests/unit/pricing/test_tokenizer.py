@@ -155,7 +155,7 @@ def test_what_the_byte_bound_refuses_is_refused(prompt):
 def test_without_the_package_the_error_says_what_to_install(monkeypatch):
     """An extra that is not there is no ImportError in the middle of a run."""
     monkeypatch.setitem(sys.modules, "bpe_openai", None)
-    tokenizer._encoding.cache_clear()
+    tokenizer._encodings.clear()
     with pytest.raises(ConfigError, match=r"pip install 'hivecost\[tokens\]'"):
         count_tokens("hello", "gpt-4o")
 
@@ -174,7 +174,7 @@ async def test_a_vocabulary_that_a_thread_loads_leaves_the_loop_free(monkeypatch
         return whole
 
     monkeypatch.setattr(bpe_openai, "get_encoding", load)
-    tokenizer._encoding.cache_clear()
+    tokenizer._encodings.clear()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(anyio.to_thread.run_sync, count_tokens, "", "gpt-4o")
         await anyio.to_thread.run_sync(started.wait)

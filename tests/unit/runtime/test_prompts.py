@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 import hivecost as hc
+from hivecost.pricing import count_tokens
+from hivecost.runtime import prompt_count
 from hivecost.runtime.prompt_count import PromptCount
 
 pytestmark = pytest.mark.anyio
@@ -75,3 +79,21 @@ def test_a_prompt_of_text_is_counted_by_its_bytes():
     assert request.is_text
     assert 0 < request.input_tokens < 200
     assert (request.answers, request.tool_calls, request.service_tier) == (1, 0, "")
+
+
+async def test_a_short_prompt_is_counted_without_a_thread(monkeypatch):
+    """Once its vocabulary is loaded, and unless it is long: either would keep an event loop."""
+    threads = []
+
+    def counted(prompt, model):
+        threads.append(threading.current_thread() is threading.main_thread())
+        return count_tokens(prompt, model)
+
+    async def count(text):
+        prompt = PromptCount([{"role": "user", "content": text}], None, None)
+        return (await prompt.counted(hc.TurnRequest(model="gpt-4o"))).input_tokens
+
+    monkeypatch.setattr(prompt_count, "count_tokens", counted)
+    monkeypatch.setattr("hivecost.pricing.tokenizer._encodings", {})
+    assert await count("hello") == await count("hello") < await count("hello " * 1_000)
+    assert threads == [False, True, False]

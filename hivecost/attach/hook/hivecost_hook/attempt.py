@@ -2,11 +2,10 @@
 
 import json
 
+from hivecost_hook.hello import SEND_S
 from hivecost_hook.usage_chunk import UsageChunkFilter
 from hivecost_hook.waiting import ThreadWaiter, async_waiter
 
-#: How long the other side may take to read.
-SEND_S = 10
 #: How long it may take to pay for the next step of a stream: longer than any budget waits for money that others hold.
 STEP_S = 90
 #: Raised before a single byte of a request went out.
@@ -18,8 +17,9 @@ NOT_SENT = {
 _EVENTS = "text/event-stream"
 #: Answers that come event by event, whatever was asked for.
 STREAMS = (_EVENTS, "application/x-ndjson", "application/vnd.amazon.eventstream")
-#: So many bytes of an answer are told at once.
-BATCH_BYTES = 64 * 1024
+#: So many bytes of an answer are told at once. Were all of a stream told at its end, the next call would wait for it
+#: to be read.
+BATCH_BYTES = 8 * 1024
 
 
 class Refusal:

@@ -1,7 +1,6 @@
 """Whose a call is, as far as the program or its frameworks say."""
 
 import contextvars
-import functools
 
 from hivecost_hook import calling_code, frameworks
 from hivecost_hook.frameworks import plain
@@ -29,6 +28,8 @@ class _Scope:
         self._variable.reset(self._tokens.pop())
 
     def __call__(self, function):
+        import functools  # not at the start of each Python
+
         def scope():
             return _Scope(self._variable, self._value_of)
 

@@ -1,7 +1,6 @@
-"""The program's own name, and the line of it that makes a call."""
+"""The line of the program's own code that makes a call."""
 
 import os
-import re
 import sys
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
@@ -22,25 +21,6 @@ _DEPTH_MAX = 200
 _shown = {}
 #: Programs make names of files, too: after so many all are forgotten.
 _SHOWN_MAX = 10_000
-#: Options of the interpreter: the last letter of some has a value, which may be the next argument.
-_OPTION = re.compile(r"-(?:[bBdEhiIOPqRsSuvVx?]*(?:(?P<letter>[cmWX])(?P<value>.*))?|-.*)", re.DOTALL)
-
-
-def script_name(arguments):
-    """Return the name of the script or module that a command line of Python runs, never its arguments; "" if none."""
-    rest = iter(arguments[1:])
-    for argument in rest:
-        option = _OPTION.fullmatch(argument)
-        if option is None:
-            return os.path.basename(argument)
-        letter, value = option.group("letter", "value")
-        if letter == "m":
-            return value or next(rest, "")
-        if letter == "c" or argument == "-":
-            break
-        if letter and not value:
-            next(rest, "")
-    return ""
 
 
 def where():

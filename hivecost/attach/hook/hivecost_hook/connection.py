@@ -4,17 +4,12 @@ import itertools
 import json
 import os
 import socket
-import struct
-import sys
 import threading
 
-from hivecost_hook.attempt import SEND_S, Attempt, lost
+from hivecost_hook.attempt import Attempt, lost
 from hivecost_hook.attribution import attributed
-from hivecost_hook.calling_code import script_name
-from hivecost_hook.frameworks import plain
 from hivecost_hook.waiting import ThreadWaiter, async_waiter
 
-VERSION = 1
 #: Longer than any budget waits for money that others hold.
 DEADLINE_S = float(os.environ.get("HIVECOST_DEADLINE_S") or 90)
 #: A longer body that says it is no JSON stays here.
@@ -25,18 +20,11 @@ _FREE_METHODS = frozenset(("GET", "HEAD", "OPTIONS", "DELETE"))
 class _Connection:
     """One connection, of which a thread reads the replies."""
 
-    def __init__(self, path):
+    def __init__(self, descriptor):
         self._lock = threading.Lock()
         self._waiters = {}
         self.is_lost = False
-        self._socket = socket.socket(socket.AF_UNIX)
-        try:
-            self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_S, 0))
-            self._socket.connect(path)
-            self.send({"op": "hello", "version": VERSION, "pid": os.getpid(), "script": _script()})
-        except OSError:
-            self._socket.close()
-            raise
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM, fileno=descriptor)
         threading.Thread(target=self._read, name="hivecost hook", daemon=True).start()
 
     def send(self, fields, body=None, waiter=None):
@@ -103,15 +91,11 @@ class _Connection:
 class Gate:
     """Asks before attempts, over one connection for each process."""
 
-    def __init__(self, path):
-        self._path = path
+    def __init__(self, line):
+        self._line = line
         self._numbers = itertools.count(1)
         self._lock = threading.Lock()
         self._connection = None
-        try:
-            self._connected()
-        except OSError:
-            pass  # said when something is asked
 
     def forked(self):
         """In a forked child: ask over a connection of its own."""
@@ -124,7 +108,7 @@ class Gate:
         with self._lock:
             if self._connection is None or self._connection.is_lost:
                 self._connection = None
-                self._connection = _Connection(self._path)
+                self._connection = _Connection(self._line.take())
             return self._connection
 
     def ask(self, method, host, path, headers, body, *, steps=False):
@@ -184,8 +168,3 @@ def _question(number, address, headers, steps):
     }
     fields.update(attributed())
     return fields
-
-
-def _script():
-    arguments = getattr(sys, "orig_argv", None) or [sys.executable, *getattr(sys, "argv", [])[:1]]
-    return plain(script_name(arguments))
