@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from hivecost.backends import open_log
 from hivecost.testing import Behaviour, ProviderEmulator
 
 from .attached import AGENT, CLAUDE, GPT, PRICES, RATES, run_attached
@@ -67,6 +68,15 @@ def test_a_refusal_is_the_errors_of_both(tmp_path: Path) -> None:
     assert (ran.output.split(), ran.status) == (["True", "402", "cap", "of", Path(sys.executable).name, "True"], 99)
     assert (ran.receipt["refused"], ran.billed_nanousd) == ({"exhausted": 1}, 0)
     assert "needs up to $0.1640, $0.1000 of $0.1000 remain" in ran.errors
+
+
+def test_a_process_that_ended_well_is_an_execution_that_did(tmp_path: Path) -> None:
+    """Its end is no error in reports."""
+    run_attached(tmp_path, "-c", "pass")
+    with open_log(tmp_path / "data").snapshot() as log:
+        runs = log.executions().rows
+    assert len(runs) >= 2
+    assert {(run.status, run.error) for run in runs} == {("completed", "")}
 
 
 @pytest.mark.parametrize(
