@@ -6,7 +6,7 @@ import os
 import re
 import sys
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from itertools import dropwhile
 from pathlib import Path
 from typing import Final
@@ -76,6 +76,13 @@ def _require_usable(options: RunOptions) -> None:
         raise ConfigError("run", "a command after --, such as `hivecost run --budget '$0.50' -- python my_agent.py`")
     if os.environ.get(SOCKET):
         raise ConfigError("run", "no `hivecost run` around it, whose budgets would not see these calls")
+    if options.receipt is not None:
+        try:
+            options.receipt.touch()
+        except OSError as error:
+            raise ConfigError(
+                "run --receipt", f"a file that can be written ({error.strerror})", got=error.filename
+            ) from None
 
 
 def _ended(options: RunOptions, attachment: Attachment, status: int) -> int:
@@ -84,12 +91,23 @@ def _ended(options: RunOptions, attachment: Attachment, status: int) -> int:
         status = NOT_STARTED
     elif status and tally.refused and status < 128:
         status = REFUSED
-    for line in receipt_lines(tally, attachment.totals, attachment.place):
-        sys.stderr.write(f"hivecost: {line}\n")
     if options.receipt is not None:
         values = receipt_values(tally, attachment.totals, attachment.place, status)
-        options.receipt.write_bytes(msgspec.json.format(msgspec.json.encode(values)) + b"\n")
+        try:
+            options.receipt.write_bytes(msgspec.json.format(msgspec.json.encode(values)) + b"\n")
+        except OSError as error:
+            _say([f"the receipt could not be written: {error}"])
+    _say(receipt_lines(tally, attachment.totals, attachment.place))
     return status
+
+
+def _say(lines: Iterable[str]) -> None:
+    """Write lines to stderr; where nobody can read them, the command's own exit status still counts."""
+    with suppress(OSError, ValueError):
+        for line in lines:
+            if sys.stderr is not None:
+                sys.stderr.write(f"hivecost: {line}\n")
+                sys.stderr.flush()
 
 
 class Attachment:

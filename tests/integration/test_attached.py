@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -68,6 +70,23 @@ def test_a_refusal_is_the_errors_of_both(tmp_path: Path) -> None:
     assert (ran.output.split(), ran.status) == (["True", "402", "cap", "of", Path(sys.executable).name, "True"], 99)
     assert (ran.receipt["refused"], ran.billed_nanousd) == ({"exhausted": 1}, 0)
     assert "needs up to $0.1640, $0.1000 of $0.1000 remain" in ran.errors
+
+
+@pytest.mark.parametrize("redirection", ["2>/dev/full", "2>&-"])
+def test_a_receipt_that_nobody_can_read_changes_no_status(redirection: str, tmp_path: Path) -> None:
+    """The command's own exit status counts, and the receipt's file is there."""
+    options = f"--data data --receipt receipt.json -- sh -c 'exit 3' {redirection}"
+    line = f"{shlex.quote(sys.executable)} -m hivecost run {options}"
+    assert subprocess.run(["sh", "-c", line], cwd=tmp_path, timeout=60, check=False).returncode == 3
+    assert json.loads((tmp_path / "receipt.json").read_bytes())["exit_status"] == 3
+
+
+def test_a_receipt_that_has_no_place_starts_nothing(tmp_path: Path) -> None:
+    """It is said before any money is spent."""
+    words = [sys.executable, "-m", "hivecost", "run", "--receipt", "none/receipt.json", "--", "touch", "started"]
+    finished = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (finished.returncode, (tmp_path / "started").exists()) == (125, False)
+    assert "run --receipt: expected a file that can be written (No such file or directory)" in finished.stderr
 
 
 def test_a_process_that_ended_well_is_an_execution_that_did(tmp_path: Path) -> None:
