@@ -45,9 +45,9 @@ def ending(execution: RunningExecution) -> Ending:
         return Ending(ExecutionStatus.CANCELLED, error)
     if body.is_complete:
         return Ending(ExecutionStatus.COMPLETED)
-    if isinstance(body.error, LoopLimitError):
-        return Ending(ExecutionStatus.COMPLETED, stop_reason=body.error.limit)
     stop = None if body.error is None else stopped_by(body.error, execution.execution_id)
+    if isinstance(stop, LoopLimitError):
+        return Ending(ExecutionStatus.COMPLETED, stop_reason=stop.limit)
     if isinstance(stop, BudgetExceededError | ExecutionCancelledError):
         return Ending(ExecutionStatus.CANCELLED, stop)
     if body.error is None or stop is not None:
@@ -57,13 +57,13 @@ def ending(execution: RunningExecution) -> Ending:
 
 
 def stopped_by(error: BaseException, execution_id: str, depth: int = 0) -> BaseException | None:
-    """Return the refusal, or else the cancellation, that an error comes down to; None where a fault has a part in it.
+    """Return the refusal, or else the cancellation or the end of a loop, that an error comes down to.
 
-    A group comes down to one if all that it holds does. An error that was raised `from` a refusal of this execution
-    comes down to it: a framework says so that it is merely passed on. One that came up while a refusal was handled
-    is a fault of its own.
+    None where a fault has a part in it. A group comes down to one if all that it holds does. An error that was raised
+    `from` a refusal of this execution, or from the end of a loop, comes down to it: a framework says so that it is
+    merely passed on. One that came up while it was handled is a fault of its own.
     """
-    if isinstance(error, (BudgetExceededError, ExecutionCancelledError, *_cancellations())):
+    if isinstance(error, (BudgetExceededError, ExecutionCancelledError, LoopLimitError, *_cancellations())):
         return error
     if depth == _DEPTH_MAX:
         return None
@@ -71,14 +71,14 @@ def stopped_by(error: BaseException, execution_id: str, depth: int = 0) -> BaseE
         return _gravest([stopped_by(part, execution_id, depth + 1) for part in error.exceptions])
     cause = None if error.__cause__ is None else stopped_by(error.__cause__, execution_id, depth + 1)
     is_own = isinstance(cause, BudgetExceededError) and cause.execution_id in ("", execution_id)
-    return cause if is_own else None
+    return cause if is_own or isinstance(cause, LoopLimitError) else None
 
 
 def _gravest(stops: list[BaseException | None]) -> BaseException | None:
-    """Return the first refusal, else the first cancellation by the runtime, else the first other one."""
+    """Return the first refusal, else the first cancellation by the runtime, end of a loop, or other cancellation."""
     if None in stops:
         return None
-    for kind in (BudgetExceededError, ExecutionCancelledError, BaseException):
+    for kind in (BudgetExceededError, ExecutionCancelledError, LoopLimitError, BaseException):
         for stop in stops:
             if isinstance(stop, kind):
                 return stop

@@ -137,6 +137,51 @@ async def test_an_agent_may_come_to_an_end_by_itself(tmp_path):
     assert result.output == [2, "max_iterations", 2, "search"]
 
 
+async def in_a_group(turns):
+    async with anyio.create_task_group() as group:
+        for _ in range(4):
+            group.start_soon(turns)
+
+
+async def passed_on(turns):
+    try:
+        await turns()
+    except hc.LoopLimitError as error:
+        raise RuntimeError("the framework's") from error
+
+
+async def beside_a_fault(turns):
+    async with anyio.create_task_group() as group:
+        group.start_soon(turns)
+        raise ValueError("a fault")
+
+
+@pytest.mark.parametrize(
+    ("way", "status", "stop_reason"),
+    [
+        (in_a_group, "completed", "max_iterations"),
+        (passed_on, "completed", "max_iterations"),
+        (beside_a_fault, "failed", ""),
+    ],
+)
+async def test_a_limit_ends_an_execution_however_it_comes(tmp_path, way, status, stop_reason):
+    """From a task group, or passed on by a framework, as by itself; beside a fault that counts."""
+    async with hc.AgentRuntime(tmp_path, config=CONFIG) as runtime:
+
+        @runtime.entry_point("loop")
+        async def loop(ctx: hc.Execution, _: object) -> None:
+            async def turns():
+                while True:
+                    async with ctx.turn("gpt-4o", input_tokens=10) as turn:
+                        turn.settle(hc.Usage(10, 5))
+
+            async with ctx.node("search", loop_config={"max_iterations": 3}):
+                await way(turns)
+
+        result = await runtime.trigger_and_wait("loop", None)
+    assert (result.status, result.stop_reason) == (status, stop_reason)
+
+
 async def test_what_is_refused_is_no_iteration(tmp_path):
     """Nor is a turn that is cancelled while it waits."""
     tight = hc.Budget("day", "$0.0001", window="day", on_short="refuse")
