@@ -12,7 +12,7 @@ class Pins(msgspec.Struct, frozen=True):
     """Units that stay, by how firmly."""
 
     #: What may never go: system messages, the user's last words, what is running, thinking of the turn that is
-    #: running, what the provider compacted, results that are the newest.
+    #: running, what the provider compacted, results that are the newest; the newest unit where that is nothing.
     firm: frozenset[Unit]
     #: What goes only where there is no room for it, the first of these first: the prefix that the caller marked for the
     #: cache, earlier summaries, the user's first message, the newest message.
@@ -43,6 +43,8 @@ def find_pins(draft: Draft) -> Pins:
     firm.update(unit for unit in newest if any(entries[index].answers for index in unit))
     if draft.shape.begins_with_user:
         firm.update(_beginning(draft, firm))
+    if not firm:  # an empty conversation is one that every provider refuses
+        firm.update(([unit for unit in draft.units if unit not in broken] or draft.units)[-1:])
     summaries = [unit_of[index] for index, entry in enumerate(entries) if entry.is_summary]
     loose = dict.fromkeys((*_marked_prefix(draft), *summaries, *(unit_of[index] for index in words[:1]), *newest))
     return Pins(frozenset(firm), tuple(unit for unit in loose if unit not in firm), frozenset(summaries) - firm, broken)

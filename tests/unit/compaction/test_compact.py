@@ -176,6 +176,15 @@ def test_a_budget_below_what_may_never_go(talk, shape):
     assert raised.value.largest[0][0] == 0
 
 
+def test_a_conversation_in_which_nobody_asks_is_never_empty():
+    """Without words of the user's the newest message is what may never go, since no provider takes an empty one."""
+    silent = [{"role": "assistant", "content": LONG}, {"role": "assistant", "content": LONG * 10}]
+    for shape in ("openai_chat", "responses"):
+        assert hc.compact(silent, shape=shape, budget=2_600).messages == silent[1:]
+        with pytest.raises(hc.ContextBudgetError, match="message 1"):
+            hc.compact(silent, shape=shape, budget=1_000)
+
+
 def test_thinking_of_the_running_turn_stays_to_the_byte(talk, compacted):
     """Its results may go; older thinking goes with its message."""
     talk = talk("anthropic").user("Plan it.").thinking("old", LONG * 2).says("Planned.").user("Now do it.")
