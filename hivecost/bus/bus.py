@@ -14,7 +14,7 @@ import anyio.lowlevel
 
 from hivecost.bus.overflow import DropOldest, Overflow
 from hivecost.bus.publishing import Publishing
-from hivecost.bus.reporting import report_failure, report_loss
+from hivecost.bus.reporting import report_end, report_failure, report_loss
 from hivecost.bus.subscriber import TASK_ENDED, Subscriber
 from hivecost.errors import BusClosedError, ConfigError, ReentrancyError
 from hivecost.events import Event, EventType
@@ -201,6 +201,7 @@ class EventBus(Publishing):
 
     def _abandon(self, subscriber: Subscriber) -> None:
         """Retire a subscription whose task ended by itself, because its handler cancelled it."""
+        report_end(subscriber)
         self._subscribers.pop(subscriber.id, None)
         self._leaving[subscriber.id] = subscriber
         self._retire(subscriber, TASK_ENDED)

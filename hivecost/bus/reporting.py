@@ -32,6 +32,11 @@ def report_loss(bus: object, subscriber: Subscriber, count: int, why: str) -> No
     events_dropped.announce(bus, subscription_id=subscriber.id, name=subscriber.name, count=count, why=why)
 
 
+def report_end(subscriber: Subscriber) -> None:
+    """Report that a handler cancelled the task that calls it, which nothing can undo."""
+    _log.error("handler %s cancelled the task that called it: its subscription has ended", subscriber.name)
+
+
 def report_inbox_loss(bus: object, total: int, why: str) -> None:
     """Report that one more event of another thread is lost, for every subscription."""
     if _reaches_round_number(total):

@@ -656,6 +656,21 @@ async def test_b3_what_a_handler_loses_that_leaves_and_cancels_its_own_task_is_s
         assert "the bus closed" not in {why for _, why in told}
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_b4_a_handler_that_cancels_its_own_task_does_not_vanish_without_a_word(anyio_backend, caplog):
+    """B4: nothing can undo it, so it is said once, by the handler's name."""
+
+    async def leaves(event):
+        asyncio.current_task().cancel()
+
+    async with EventBus() as bus:
+        bus.subscribe(handler=leaves, name="leaves")
+        for number in range(3):
+            await bus.publish(numbered(number))
+            await anyio.wait_all_tasks_blocked()
+    assert caplog.messages == ["handler leaves cancelled the task that called it: its subscription has ended"]
+
+
 def test_b6_closing_leaves_alone_what_was_abandoned_on_a_loop_that_is_gone():
     """B6: it always ends."""
 
