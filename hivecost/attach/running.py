@@ -64,6 +64,8 @@ async def run_attached(options: RunOptions) -> int:
         whole_answers=options.whole_answers,
         tag_prompts=options.tag_prompts,
     )
+    if options.receipt is not None:
+        _require_place(options.receipt)
     async with attachment.opened() as socket_path:
         status = await run_command(options.command, child_environment(os.environ, socket_path))
     return _ended(options, attachment, status)
@@ -76,13 +78,15 @@ def _require_usable(options: RunOptions) -> None:
         raise ConfigError("run", "a command after --, such as `hivecost run --budget '$0.50' -- python my_agent.py`")
     if os.environ.get(SOCKET):
         raise ConfigError("run", "no `hivecost run` around it, whose budgets would not see these calls")
-    if options.receipt is not None:
-        try:
-            options.receipt.touch()
-        except OSError as error:
-            raise ConfigError(
-                "run --receipt", f"a file that can be written ({error.strerror})", got=error.filename
-            ) from None
+
+
+def _require_place(receipt: Path) -> None:
+    """Raise ConfigError where no file can be, before any money is spent."""
+    try:
+        receipt.touch()
+    except OSError as error:
+        expected = f"a file that can be written ({error.strerror})"
+        raise ConfigError("run --receipt", expected, got=error.filename) from None
 
 
 def _ended(options: RunOptions, attachment: Attachment, status: int) -> int:

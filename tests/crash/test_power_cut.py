@@ -66,7 +66,7 @@ def test_the_bill_never_exceeds_what_the_ledger_knows(tmp_path):
 @pytest.mark.parametrize("mutant", ["normal", "same_boot"])
 def test_a_wrong_ledger_is_caught(tmp_path, mutant):
     """The check above can fail: leases that were not synced; a journal that is believed after the power went."""
-    problems = ledger_after(tmp_path, 100, mutant)["problems"]
+    problems = ledger_after(tmp_path, 300, mutant)["problems"]  # which of them show it depends on the instant
     assert any("billed is above" in problem for problem in problems)
 
 

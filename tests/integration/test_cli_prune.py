@@ -133,7 +133,7 @@ def test_budgets_remember_what_was_pruned(run, base_path, log):
         (("--keep", "9d", "--before", "2026-01-01"), "one of --keep AGE"),
         (("--keep", "90"), "got '90'"),
         (("--keep", "3m"), "--keep: expected a number of hours, days or weeks"),
-        (("--before", "yesterday"), "--before: expected an ISO date"),
+        (("--before", "yesteryear"), "--before: expected 'today', 'yesterday'"),
         (("--keep", "0d"), "at least an hour ago"),
     ],
 )
