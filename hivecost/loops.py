@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import threading
-import types
-from collections.abc import Awaitable, Callable, Coroutine, Generator
+from collections.abc import Awaitable, Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import suppress
 from typing import Any, Final, Generic, Protocol, TypeVar
@@ -138,11 +137,6 @@ def nowhere() -> Here:
     return threading.RLock()  # type: ignore[return-value]  # Condition lives on its _is_owned() too
 
 
-@types.coroutine
-def _turn() -> Generator[None, None, None]:
-    yield  # as asyncio.sleep(0) does, without what looks for it
-
-
 class _AsyncioLoop:
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
@@ -156,7 +150,7 @@ class _AsyncioLoop:
         return _AsyncioWakeup(self._loop)
 
     def turn(self) -> Awaitable[None]:
-        return _turn()
+        return asyncio.sleep(0)
 
     def call_soon(self, function: Callable[[], object]) -> None:
         self._loop.call_soon(function, context=self._context)

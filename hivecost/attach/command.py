@@ -74,7 +74,7 @@ def _is_in_foreground() -> bool:
 
 
 def child_environment(environment: Mapping[str, str], socket_path: Path) -> dict[str, str]:
-    """The environment, with the hook first on PYTHONPATH and the socket to ask."""
+    """Return the environment, with the hook first on PYTHONPATH and the socket to ask."""
     after = environment.get("PYTHONPATH", "")
     return {
         **environment,

@@ -166,7 +166,7 @@ def _turn(
 
 
 def _byte_bound(request: ModelRequest) -> int:
-    """A token for each byte, at a host that nobody knows: its tokenizer is not told by the model's name.
+    """Return a token for each byte at a host that nobody knows: the model's name tells no tokenizer there.
 
     0 where the gate counts the prompt, or bounds it the same way.
     """
@@ -195,7 +195,7 @@ class TurnPass:
         self.body = self._changed_body()
 
     def _changed_body(self) -> bytes | None:
-        """A limit is set where the gate lowered the caller's; what has none is held at the longest answer."""
+        """Return a body with the lower limit where the gate lowered the caller's, which asks for usage; else None."""
         lowered, asked = self._turn.max_tokens, self._request.asked
         limit = lowered if lowered and lowered < asked.max_tokens and lowered >= asked.limit_min else None
         if limit is None and not asked.usage_key:

@@ -68,13 +68,13 @@ def install(
 
 
 def node(name: str) -> AbstractContextManager[None]:
-    """Calls inside `with node("plan"):` belong to that step, here and under `hivecost run`; a decorator, too."""
+    """Name the step that calls inside belong to, here and under `hivecost run`: for `with`, and as a decorator."""
     named: AbstractContextManager[None] = _hook().node(name)
     return named
 
 
 def tag(**tags: str) -> AbstractContextManager[None]:
-    """Calls inside `with tag(customer="acme"):` have these tags, here and under `hivecost run`; a decorator, too.
+    """Tag calls inside, such as by `customer="acme"`, here and under `hivecost run`: for `with`, or as a decorator.
 
     Raise ConfigError for what is no text, and for the name of an attribute, such as `user`.
     """
@@ -83,7 +83,7 @@ def tag(**tags: str) -> AbstractContextManager[None]:
 
 
 def _hook() -> ModuleType:
-    """The hook's package, which is no part of ours: under `hivecost run` it is loaded from the same folder."""
+    """Return the hook's package, which is no part of ours: under `hivecost run` it is loaded from the same folder."""
     if (loaded := sys.modules.get("hivecost_hook")) is not None:
         return loaded
     sys.path.insert(0, str(HOOK))

@@ -33,7 +33,7 @@ class WrittenLimit(NamedTuple):
         return f"{self.amount:f} {self.unit}"
 
     def budget(self, timezone: str) -> Budget:
-        """The hard budget that keeps it, named after unit, window and zone, so that all who say the same share it.
+        """Return the hard budget that keeps it, named after unit, window and zone: all who say the same share it.
 
         Raises ConfigError for a limit without a window.
         """
@@ -59,7 +59,7 @@ def read_limit(text: str) -> WrittenLimit:
 
 
 def read_limits(texts: Iterable[str]) -> list[WrittenLimit]:
-    """The same of several. Of two with one unit and window the lower one is kept: both would have to hold."""
+    """Read several limits. Of two with one unit and window the lower one is kept: both would have to hold."""
     lowest: dict[tuple[Unit, Window | None], WrittenLimit] = {}
     for limit in map(read_limit, texts):
         known = lowest.get((limit.unit, limit.window))
@@ -69,7 +69,7 @@ def read_limits(texts: Iterable[str]) -> list[WrittenLimit]:
 
 
 def system_timezone(localtime: Path = _LOCALTIME) -> str:
-    """The IANA name of the zone of this machine: that of TZ, else of /etc/localtime; UTC where neither says one."""
+    """Return the IANA name of this machine's zone: that of TZ, else of /etc/localtime; UTC where neither says one."""
     from zoneinfo import ZoneInfo, ZoneInfoNotFoundError  # noqa: PLC0415  # only a window needs a zone
 
     said = os.environ.get("TZ", "").removeprefix(":")

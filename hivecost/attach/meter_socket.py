@@ -203,7 +203,7 @@ class _Connection:
             self._writer.write(written(body, **fields))
 
     async def close(self) -> None:
-        """The process is gone: what it asked and did not tell of is in doubt."""
+        """End what the process asked and did not tell of, now that it is gone: that is in doubt."""
         asking = list(self._asking.values())
         for task in asking:
             task.cancel()
@@ -224,7 +224,7 @@ def _is_own(peer: socket.socket) -> bool:
 
 
 def _runtime_folder() -> str | None:
-    """The user's own folder for sockets; None is that for temporary files. Paths of sockets are short."""
+    """Return the user's own folder for sockets, whose paths are short; None is that for temporary files."""
     folder = os.environ.get("XDG_RUNTIME_DIR", "")
     is_usable = folder and len(folder) < 60 and os.access(folder, os.W_OK | os.X_OK)
     return folder if is_usable else None

@@ -15,7 +15,7 @@ _ROWS_MAX = 5
 
 
 def receipt_lines(tally: Tally, totals: Totals, place: Place) -> Iterator[str]:
-    """The lines for people."""
+    """Give the lines for people."""
     total = tally.total
     if not tally.clients:
         yield "no client was seen: no process of the command loaded the hook, so nothing was metered"
@@ -49,7 +49,7 @@ def _rows(name: str, by: Mapping[str, Sums]) -> Iterator[str]:
 
 
 def receipt_values(tally: Tally, totals: Totals, place: Place, status: int) -> dict[str, Any]:
-    """The same for programs; amounts in nano-USD."""
+    """Return the receipt for programs; amounts in nano-USD."""
     return {
         "clients": tally.clients,
         "exit_status": status,

@@ -183,7 +183,7 @@ def _runtime(place: Place, budgets: Sequence[Budget], config: ConfigFile | None)
 
 
 def _in_force(limits: Iterable[WrittenLimit], place: Place) -> tuple[list[Budget], list[str]]:
-    """The budgets that are kept, with the limits that they have there, and the caps of this command alone."""
+    """Return the budgets that are kept, with the limits that they have there, and the caps of this command."""
     zone = system_timezone()
     known = _stored(place)
     budgets, caps = [], []
@@ -201,7 +201,7 @@ def _in_force(limits: Iterable[WrittenLimit], place: Place) -> tuple[list[Budget
 
 
 def _stored(place: Place) -> dict[str, Budget]:
-    """The budgets that are kept there, by name."""
+    """Return the budgets that are kept there, by name."""
     try:
         with open_log(place).snapshot() as log:
             return {one.budget.name: one.budget for one in log.budgets() if one.budget.mode == "hard"}

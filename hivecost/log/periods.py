@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from datetime import datetime, tzinfo
+from collections.abc import Callable, Iterator
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from functools import lru_cache
 from typing import Final
 
-from hivecost.clock import to_datetime
+from hivecost.clock import to_datetime, to_ns
 
 QUARTER_HOUR_NS: Final = 15 * 60 * 10**9
 
@@ -32,3 +32,23 @@ def period_labels(quarter_hour: int, periods: tuple[str, ...], zone: tzinfo) -> 
     """
     local = to_datetime(quarter_hour * QUARTER_HOUR_NS).astimezone(zone)
     return tuple(_LABELS[period](local) for period in periods)
+
+
+def local_days(first: int, end: int, zone: tzinfo | None) -> Iterator[tuple[int, int]]:
+    """Give the quarter-hours, from one up to another, of each day of a zone that some quarter-hours lie in.
+
+    Where clocks skip midnight a day begins when they do; a zone that moved over the date line has no day there. None is
+    this machine's own zone.
+    """
+    day = to_datetime(first * QUARTER_HOUR_NS).astimezone(zone).date()
+    start = _midnight(day, zone)
+    while start < end:
+        day += timedelta(days=1)
+        stop = _midnight(day, zone)
+        if stop > start:
+            yield start, stop
+        start = stop
+
+
+def _midnight(day: date, zone: tzinfo | None) -> int:
+    return to_ns(datetime.combine(day, time(), zone).astimezone(UTC)) // QUARTER_HOUR_NS

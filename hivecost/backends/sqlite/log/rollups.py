@@ -29,6 +29,8 @@ SUMS: Final = {
     "notional_nanousd": "coalesce(sum(notional_nanousd), 0)",
 }
 
+#: The same of rows that are sums already.
+ADDED_SUMS: Final = ", ".join(f"sum({name})" for name in SUMS)
 _NAMES: Final = ", ".join(SUMS)
 _NAMED_SUMS: Final = ", ".join(f"{expression} AS {name}" for name, expression in SUMS.items())
 #: Without NOT INDEXED the planner walks the index of the GROUP BY through the whole table.

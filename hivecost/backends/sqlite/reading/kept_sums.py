@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import UTC, tzinfo
 from itertools import groupby
 from typing import Any, Final, NamedTuple
 
 from hivecost.backends.sqlite.log.summing.days import PAIRS, pair_name
 from hivecost.backends.sqlite.log.summing.hours import ALL, DAY, HOUR_DIMENSIONS, HOUR_NS, QUARTERS
-from hivecost.clock import to_datetime, to_ns
-from hivecost.log.periods import QUARTER_HOUR_NS, period_labels
+from hivecost.log.periods import QUARTER_HOUR_NS, local_days, period_labels
 from hivecost.log.rows import SUM_NAMES, TAG, Window
 
 Row = tuple[Any, ...]
@@ -144,35 +143,17 @@ def _cut(hours: Run, periods: Sequence[str], zone: tzinfo) -> tuple[list[Run], l
         whole = (hour for hour in range(*hours) if zone is UTC or _is_one(hour, tuple(periods), zone))
         return [(hour * QUARTERS, (hour + 1) * QUARTERS) for hour in whole], []
     spans: list[Run] = []
-    days = list(_local_days((first, end), zone))
+    days = list(local_days(first, end, zone))
     for _, group in groupby(days, lambda day: period_labels(day[0], tuple(periods), zone)):
         (start, stop), *more = group
         spans.append((max(first, start), min(end, more[-1][1] if more else stop)))
     return spans, [start for start, _ in days]
 
 
-def _local_days(quarter_hours: Run, zone: tzinfo) -> Iterator[Run]:
-    """Give the quarter-hours of each day of a zone that these lie in."""
-    first, end = quarter_hours
-    day = to_datetime(first * QUARTER_HOUR_NS).astimezone(zone).date()
-    start = _midnight(day, zone)
-    while start < end:
-        day += timedelta(days=1)
-        stop = _midnight(day, zone)
-        if stop > start:  # a zone that moved over the date line has no such day
-            yield start, stop
-        start = stop
-
-
 def _is_one(hour: int, periods: tuple[str, ...], zone: tzinfo) -> bool:
     """Return whether no period of a zone begins inside an hour."""
     first, last = hour * QUARTERS, (hour + 1) * QUARTERS - 1
     return period_labels(first, periods, zone) == period_labels(last, periods, zone)
-
-
-def _midnight(day: date, zone: tzinfo) -> int:
-    """Return the quarter-hour in which a day of a zone begins; where clocks skip midnight, when they do."""
-    return to_ns(datetime.combine(day, time(), zone).astimezone(UTC)) // QUARTER_HOUR_NS
 
 
 def _hour_after(first: int) -> int:

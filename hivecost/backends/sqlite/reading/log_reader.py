@@ -22,10 +22,10 @@ from hivecost.backends.asking import (
     not_a_cursor,
     place_of,
 )
+from hivecost.backends.sqlite.log.rollups import ADDED_SUMS
 from hivecost.backends.sqlite.reading.source import FROM_THE_NEWEST, Row, Source, Watch
 from hivecost.backends.sqlite.reading.sums import (
     FILTERED,
-    STORED_SUMS,
     Asked,
     added_sums,
     bound,
@@ -145,7 +145,7 @@ class SQLiteLogReader:
     def nodes(self, session_id: str) -> list[NodeTotals]:
         from hivecost.log.records import NodeTotals  # noqa: PLC0415  # as the module says
 
-        rows = self._source.rows("nodes", {"session_id": session_id}, sums=STORED_SUMS)
+        rows = self._source.rows("nodes", {"session_id": session_id}, sums=ADDED_SUMS)
         return [NodeTotals(*values, node_id=node_id) for node_id, *values in rows]
 
     def compactions(self, session_id: str) -> list[CompactionTotals]:

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
+from hivecost.backends.sqlite.log.rollups import ADDED_SUMS
 from hivecost.backends.sqlite.reading.connection import Reader, Row, matching, reading, row_limit
 from hivecost.backends.sqlite.reading.sessions import session_state
 from hivecost.backends.sqlite.reading.source import FROM_THE_NEWEST
-from hivecost.backends.sqlite.reading.sums import STORED_SUMS
 from hivecost.backends.sqlite.statements import READING, statement
 from hivecost.log import SUM_NAMES, Window
 from hivecost.log.details import node_details
@@ -18,7 +18,7 @@ from hivecost.log.logged_turns import COLUMNS, to_step
 from hivecost.log.records import NodeTotals, Run, SessionDetails
 from hivecost.log.steps import Step
 
-NODES: Final = statement(READING, "nodes", sums=STORED_SUMS)
+NODES: Final = statement(READING, "nodes", sums=ADDED_SUMS)
 RUN_COLUMNS: Final = (
     *("session_id", "execution_id", "status", "entry_point", "error", "agent_id", "user_id", "org_id", "duration_ms"),
     *("started_ns", "ended_ns", "parent_execution_id"),

@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 from hivecost.attribute_names import FIELD_OF, fields_of
 from hivecost.backends.asking import checked_dimensions
-from hivecost.backends.sqlite.log.rollups import COUNTED, QUARTER_HOUR, SUMS
+from hivecost.backends.sqlite.log.rollups import ADDED_SUMS, COUNTED, QUARTER_HOUR, SUMS
 from hivecost.backends.sqlite.log.summing.hours import ALL, ENTRY_POINT
 from hivecost.backends.sqlite.reading.kept_sums import (
     Kept,
@@ -56,7 +56,6 @@ _OF_PRUNED: Final = {
 _OF_QUARTER_HOURS: Final = fields_of(KEPT_DIMENSIONS)
 #: The same for the sums of nodes, which are kept by session and by no time.
 _OF_NODES: Final = fields_of(("session", "node", *COUNTED))
-STORED_SUMS: Final = ", ".join(f"sum({name})" for name in SUM_NAMES)
 _SUMS_OF_TURNS: Final = ", ".join(SUMS[name] for name in SUM_NAMES)
 
 
@@ -119,7 +118,7 @@ def _read(rows: Rows, values: Sequence[str], asked: Asked, periods: Sequence[str
     wanted = {name: value for name, value in asked.wanted._asdict().items() if value is not None}
     looks_at, is_by_time = {*values, *wanted}, bool(periods)
     if asked.has_nodes and wanted.get("session") and not is_by_time and looks_at <= _OF_NODES.keys():
-        yield from rows("sums_of_nodes", bound(wanted), **_places(values, wanted, _OF_NODES, "0", STORED_SUMS))
+        yield from rows("sums_of_nodes", bound(wanted), **_places(values, wanted, _OF_NODES, "0", ADDED_SUMS))
         return
     is_kept = asked.until_id is None and "session" not in looks_at
     dimension = kept_dimension(looks_at) if is_kept else None
@@ -139,11 +138,11 @@ def _read_kept(
     for name, parts in (("sums_of_hours", kept.hours), ("sums_of_days", kept.days)):
         if parts:
             place = {"spans": spans_text(parts), "dimension": dimension.name}
-            places = _places(values, wanted, dimension.columns, "quarter_hour", STORED_SUMS)
+            places = _places(values, wanted, dimension.columns, "quarter_hour", ADDED_SUMS)
             named = rows(name, {**bound(wanted), **place}, **places)
             yield from named
             if dimension.tag:
-                of_all = _places((), {}, {}, "quarter_hour", STORED_SUMS)
+                of_all = _places((), {}, {}, "quarter_hour", ADDED_SUMS)
                 yield from untagged(named, rows(name, {**place, "dimension": ALL}, **of_all))
 
 
@@ -158,7 +157,7 @@ def _read_log(rows: Rows, values: Sequence[str], asked: Asked, *, is_by_time: bo
         yield from rows(
             "sums_of_quarter_hours",
             {**bound(wanted), "first": first, "end": end},
-            **_places(values, wanted, _OF_QUARTER_HOURS, "quarter_hour" if is_by_time else "0", STORED_SUMS),
+            **_places(values, wanted, _OF_QUARTER_HOURS, "quarter_hour" if is_by_time else "0", ADDED_SUMS),
         )
         cuts = [Window(first_ns, first * QUARTER_HOUR_NS), Window(end * QUARTER_HOUR_NS, end_ns)]
     # Sessions have an index of their own, which is better than that of time; nobody else has.
@@ -183,7 +182,7 @@ def _read_log(rows: Rows, values: Sequence[str], asked: Asked, *, is_by_time: bo
                     "end": -(-cut.end_ns // QUARTER_HOUR_NS),
                 },
                 **_places(
-                    values, wanted, with_tags(values, _OF_PRUNED), "quarter_hour" if is_by_time else "0", STORED_SUMS
+                    values, wanted, with_tags(values, _OF_PRUNED), "quarter_hour" if is_by_time else "0", ADDED_SUMS
                 ),
                 time=f"{no_index}quarter_hour",
             )

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import Final, NamedTuple
 
 from hivecost.attribute_names import fields_of
-from hivecost.backends.sqlite.log.rollups import COUNTED, SUMS
+from hivecost.backends.sqlite.log.rollups import ADDED_SUMS, COUNTED, SUMS
 from hivecost.backends.sqlite.log.summing.hours import (
     DAY,
     HOUR_DIMENSIONS,
@@ -23,12 +23,11 @@ from hivecost.log.rows import cost_bucket, latency_bucket
 PAIRS: Final = (("user", "model"), ("agent", "model"), ("org", "model"))
 
 _NAMES: Final = ", ".join(SUMS)
-_ADDED: Final = ", ".join(f"sum({name})" for name in SUMS)
 _SUM_HOURS: Final = f"""
-    SELECT dimension, value, '', {_ADDED} FROM hour_values
+    SELECT dimension, value, '', {ADDED_SUMS} FROM hour_values
     WHERE dimension = :dimension AND hour >= :first AND hour < :end GROUP BY value"""
 _SUM_PAIR: Final = f"""
-    SELECT '{{dimension}}', {{value}}, {{other}}, {_ADDED} FROM quarter_hours
+    SELECT '{{dimension}}', {{value}}, {{other}}, {ADDED_SUMS} FROM quarter_hours
     WHERE quarter_hour >= :first AND quarter_hour < :end AND (llm_calls <> 0 OR charges <> 0) GROUP BY 2, 3"""
 LATENCY: Final = "latency"
 COST: Final = "cost"

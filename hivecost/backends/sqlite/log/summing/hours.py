@@ -6,7 +6,7 @@ import sqlite3
 from typing import Any, Final, NamedTuple
 
 from hivecost.attribute_names import FIELD_OF, fields_of
-from hivecost.backends.sqlite.log.rollups import SUMS
+from hivecost.backends.sqlite.log.rollups import ADDED_SUMS, SUMS
 from hivecost.log.periods import QUARTER_HOUR_NS
 from hivecost.log.rows import KEPT_DIMENSIONS
 
@@ -35,11 +35,10 @@ ALL: Final = "all"
 HOUR_DIMENSIONS: Final = (ALL, *KEPT_DIMENSIONS, *_OF_TURNS)
 
 _NAMES: Final = ", ".join(SUMS)
-_ADDED: Final = ", ".join(f"sum({name})" for name in SUMS)
 _NAMED_SUMS: Final = ", ".join(f"{expression} AS {name}" for name, expression in SUMS.items())
 
 _SUM_QUARTER_HOURS: Final = " UNION ALL ".join(
-    f"""SELECT '{name}', {column}, {_ADDED} FROM quarter_hours
+    f"""SELECT '{name}', {column}, {ADDED_SUMS} FROM quarter_hours
     WHERE quarter_hour >= :first AND quarter_hour < :end AND (llm_calls <> 0 OR charges <> 0) GROUP BY 2"""
     for name, column in {ALL: "''", **fields_of(KEPT_DIMENSIONS)}.items()
 )
@@ -50,10 +49,10 @@ _FIND_TURNS: Final = f"""
     FROM turns WHERE timestamp_ns >= :first * {QUARTER_HOUR_NS} AND timestamp_ns < :end * {QUARTER_HOUR_NS}
     GROUP BY of_node, of_task, of_entry_point, of_kind, tags
     UNION ALL
-    SELECT node_id, task_id, '', '', tags, {_ADDED} FROM pruned_turns
+    SELECT node_id, task_id, '', '', tags, {ADDED_SUMS} FROM pruned_turns
     WHERE quarter_hour >= :first AND quarter_hour < :end GROUP BY node_id, task_id, tags"""
 _SUM_TURNS: Final = " UNION ALL ".join(
-    f"SELECT '{name}', of_{name}, {_ADDED} FROM temp.of_an_hour GROUP BY 2" for name in _OF_TURNS
+    f"SELECT '{name}', of_{name}, {ADDED_SUMS} FROM temp.of_an_hour GROUP BY 2" for name in _OF_TURNS
 )
 #: A tag that is "" is none; what is no JSON object has none.
 _TAGS: Final = """
@@ -61,8 +60,8 @@ _TAGS: Final = """
     WHERE it.tags <> '{}' AND typeof(tag.key) = 'text' AND tag.value <> ''"""
 _COUNT_TAGS: Final = f"SELECT tag.key, count(DISTINCT tag.value) {_TAGS} GROUP BY 1 ORDER BY 1"
 _SUM_TAGS: Final = f"""
-    SELECT 'tag:' || tag.key, CAST(tag.value AS TEXT), {_ADDED} {_TAGS} AND tag.key IN (SELECT value FROM json_each(?))
-    GROUP BY 1, 2"""
+    SELECT 'tag:' || tag.key, CAST(tag.value AS TEXT), {ADDED_SUMS} {_TAGS}
+    AND tag.key IN (SELECT value FROM json_each(?)) GROUP BY 1, 2"""
 
 _INSERT: Final = (
     f"INSERT INTO hour_values (hour, dimension, value, {_NAMES}) VALUES (?, ?, ?, {', '.join('?' * len(SUMS))})"

@@ -9,7 +9,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
-from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from datetime import tzinfo
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -25,10 +25,9 @@ from hivecost.backends.sqlite.log.summing.days import (
 from hivecost.backends.sqlite.log.summing.hours import DAY, HOUR_NS, Row, replace_hour, sum_hour
 from hivecost.backends.sqlite.log.summing.marks import EARLIEST_HOUR, mark_until
 from hivecost.backends.sqlite.snapshot import open_snapshot
-from hivecost.clock import to_datetime, to_ns
 from hivecost.errors import ConfigError
 from hivecost.log.instants import find_zone
-from hivecost.log.periods import QUARTER_HOUR_NS
+from hivecost.log.periods import local_days
 
 #: So long after its end turns of an hour may still be on their way; later ones make it to be summed again.
 _GRACE_NS: Final = 60 * 10**9
@@ -134,7 +133,10 @@ class Upkeep:
         known = {day for (day,) in connection.execute("SELECT first FROM summed_days")}
         names = [name for (name,) in connection.execute(_ZONES)]
         wanted = {
-            day for zone in _zones(self._zone, names) for day in _days_of(zone, first, min(last + 1, before_hour << 2))
+            day
+            for zone in _zones(self._zone, names)
+            for day, stop in local_days(first, min(last + 1, before_hour << 2), zone)
+            if stop - day == DAY
         }
         new = sorted(wanted - known)
         return [day for day in new if connection.execute(_HAS_TURNS, [day, day + DAY]).fetchone() != (0,)]
@@ -164,22 +166,6 @@ def _zones(first: tzinfo | None, names: list[str]) -> Iterator[tzinfo | None]:
             yield find_zone(name)
         except ConfigError:  # of a machine that knows more zones
             continue
-
-
-def _days_of(zone: tzinfo | None, first: int, end: int) -> Iterator[int]:
-    """Give the first quarter-hours of a zone's days of 24 hours that lie between."""
-    day = to_datetime(first * QUARTER_HOUR_NS).astimezone(zone).date()
-    start = _midnight(day, zone)
-    while start < end:
-        day += timedelta(days=1)
-        stop = _midnight(day, zone)
-        if stop - start == DAY:
-            yield start
-        start = stop
-
-
-def _midnight(day: date, zone: tzinfo | None) -> int:
-    return to_ns(datetime.combine(day, time(), zone).astimezone(UTC)) // QUARTER_HOUR_NS
 
 
 def _close_hours(connection: sqlite3.Connection, end_hour: int) -> bool:
